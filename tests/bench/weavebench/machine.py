@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the numbers were measured on."""
+
+import datetime
+import json
+import os
+import platform
+
+from . import wrk
+from .client import Connection
+from .workloads import ABOUT
+
+
+def cpu_model():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def system():
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return platform.system()
+
+
+def about(server):
+    """What app.wsgi knows of the server that runs it."""
+    connection = Connection(server.port)
+    try:
+        return json.loads(connection.request(ABOUT)[1])
+    finally:
+        connection.close()
+
+
+def facts(bench, applications):
+    """A dict for the report; `applications` is {name: about(server)}."""
+    python = {seen["python"] for seen in applications.values()}
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc)
+        .strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "system": system(),
+        "kernel": platform.release(),
+        "httpd": bench.installation.version(),
+        "python": "/".join(sorted(python)),
+        "mod_wsgi": next((seen["mod_wsgi"] for seen in applications.values()
+                          if seen["mod_wsgi"]), None),
+        "wrk": wrk.version(),
+        "load_average": os.getloadavg()[0],
+    }

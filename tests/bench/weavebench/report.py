@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report as text (Markdown tables) and as JSON."""
+
+import json
+
+from . import rounds
+
+
+def table(head, rows):
+    """Markdown, its columns padded so that it also reads in a terminal."""
+    cells = [list(head)] + [[str(cell) for cell in row] for row in rows]
+    width = [max(len(row[column]) for row in cells)
+             for column in range(len(head))]
+    lines = [" | ".join(cell.ljust(width[column])
+                        for column, cell in enumerate(row)) for row in cells]
+    lines.insert(1, " | ".join("-" * size for size in width))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def number(value):
+    """Three significant figures and no exponent."""
+    if value is None:
+        return ""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def ranged(row):
+    return (f"{number(row['median'])} "
+            f"({number(row['min'])}..{number(row['max'])})")
+
+
+def set_rows(found):
+    for name, row in found["servers"].items():
+        ratio = next((ratios["rps"] for key, ratios
+                      in found["ratios"].items()
+                      if key == f"{name}/floor" and "rps" in ratios), None)
+        yield (found["workload"], found["connections"], name,
+               ranged(row["rps"]), ranged(ratio) if ratio else "",
+               number(row["p50_us"]["median"] / 1000),
+               number(row["p99_us"]["median"] / 1000),
+               number(row["cpu_us"]["median"]),
+               number(row["voluntary"]["median"]),
+               number(row["involuntary"]["median"]),
+               f"{row['errors']['max']:.0f}",
+               "thrown away" if found["thrown_away"] else "")
+
+
+def sets(report):
+    return table(
+        ("workload", "c", "server", "requests/s", "÷ floor", "p50 ms",
+         "p99 ms", "CPU µs", "vol. sw.", "invol.", "errors", ""),
+        [row for found in report["sets"] for row in set_rows(found)])
+
+
+def instructions(report):
+    return table(
+        ("workload", "server", "instructions/request", "over the floor"),
+        [(workload, name, number(row["instructions"]),
+          number(row["over_floor"]) if row.get("over_floor") else "")
+         for workload, found in report["instructions"].items()
+         for name, row in found.items()])
+
+
+def functions(report):
+    for workload, found in report["instructions"].items():
+        for name, row in found.items():
+            for order, rows in row.get("functions", {}).items():
+                yield (f"{name}, {workload}: instructions per request by "
+                       f"function, {order}\n" + table(
+                           ("inclusive", "self", "function", "object"),
+                           [(number(max(one["inclusive"], 0)),
+                             number(max(one["self"], 0)),
+                             one["function"], one["object"])
+                            for one in rows]))
+
+
+def verdicts(report):
+    def cell(row):
+        if row["reached"] is None:
+            return ""
+        if row["min"] == row["max"]:
+            return number(row["reached"])
+        return (f"{number(row['reached'])} "
+                f"({number(row['min'])}..{number(row['max'])})")
+    return table(
+        ("mod_weave embedded", "reached", "must", "aim", ""),
+        [(row["title"], cell(row), f"{row['bound']} {number(row['must'])}",
+          f"{row['bound']} {number(row['aim'])}", row["verdict"])
+         for row in report["targets"]])
+
+
+def noise(report):
+    """Sentences on what makes these numbers doubtful, if anything."""
+    options = report["options"]
+    if report["sets"] and (options["rounds"] < 5 or options["seconds"] < 3):
+        yield ("fewer than 5 rounds of 3 s: to look at while working, not to "
+               "publish")
+    others = [row["other_cpu_percent"]["median"] for found in report["sets"]
+              for row in found["servers"].values()]
+    if others and max(others) > 15:
+        yield (f"other processes used up to {max(others):.0f} % of a core "
+               "while this was measured")
+    for found in report["sets"]:
+        if found["thrown_away"]:
+            yield (f"{found['workload']} c={found['connections']}: the floor "
+                   f"spread {found['floor_spread']:.1f}x, more than "
+                   f"{rounds.FLOOR_SPREAD_MAX:g}x, set thrown away")
+        for name, row in found["servers"].items():
+            if row["errors"]["max"]:
+                yield (f"{found['workload']} c={found['connections']}: {name} "
+                       f"had {row['errors']['max']:.0f} errors in a round")
+
+
+def text(report):
+    facts = report["machine"]
+    parts = [", ".join(f"{name}: {value}" for name, value in facts.items()
+                       if value is not None)]
+    if report["sets"]:
+        parts.append(sets(report))
+    if report["instructions"]:
+        parts.append(instructions(report))
+        parts.extend(functions(report))
+    parts.append(verdicts(report))
+    parts.extend(f"note: {sentence}" for sentence in noise(report))
+    return "\n\n".join(parts)
+
+
+def write(report, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
