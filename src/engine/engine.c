@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.c: the record that a host finds in this object */
+#include "engine.h"
+
+#include <stdlib.h>
+
+static const char *runtime_version(void)
+{
+    return Py_GetVersion();
+}
+
+static int start_parts(void)
+{
+    if (engine_support_start() < 0 || engine_file_start() < 0 ||
+        engine_response_start() < 0 || engine_input_start() < 0)
+        return -1;
+    return engine_environ_start();
+}
+
+static const char *start(const weave_app_t *app, const weave_host_t *host)
+{
+    engine_thread_t *thread = engine_thread_self();
+    const char *problem;
+
+    if (host->abi != WEAVE_ENGINE_ABI || host->size != sizeof(*host))
+        return "this engine and its host are of different versions of"
+               " mod_weave: install them together";
+    if (!thread)
+        return "out of memory";
+    engine_app = app;
+    engine_host = host;
+    problem = engine_interpreter_start();
+    if (problem)
+        return problem;
+    thread->tstate = PyThreadState_Get();
+    if (start_parts() < 0) {
+        PyErr_Print(); /* the descriptor 2 of httpd is its error log */
+        problem = "Python starts, but not the engine's part in it";
+    }
+    engine_gil_give(thread);
+    return problem;
+}
+
+static int load(void)
+{
+    engine_thread_t *thread = engine_gil_take();
+    int rc;
+
+    if (!thread)
+        return -1;
+    rc = engine_support_load(&engine_application);
+    if (rc < 0)
+        engine_support_report("the application cannot be imported");
+    engine_log_flush(thread);
+    engine_gil_give(thread);
+    return rc;
+}
+
+static void finish(void)
+{
+    engine_thread_t *thread = engine_gil_take();
+
+    if (!thread)
+        return;
+    engine_support_finish();
+    engine_log_flush(thread);
+    engine_gil_keep();
+}
+
+__attribute__((visibility("default"))) const weave_engine_t weave_engine = {
+    .magic = WEAVE_ENGINE_MAGIC,
+    .abi = WEAVE_ENGINE_ABI,
+    .size = sizeof(weave_engine_t),
+    .python_hex = PY_VERSION_HEX,
+    .python = ENGINE_PYTHON,
+    .executable = ENGINE_PYTHON_EXECUTABLE,
+    .runtime_version = runtime_version,
+    .start = start,
+    .load = load,
+    .run = engine_run,
+    .release = engine_release_later,
+    .finish = finish,
+    .is_running = engine_thread_is_running,
+};

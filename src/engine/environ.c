@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* environ.c: the environ of a request, from a prototype */
+#include "engine.h"
+
+#include <string.h>
+
+/* Browsers and clients of one site say the same thing again and again: the
+ * last value of each key is kept, when it is short and no secret. */
+#define KEPT_BYTES 256
+
+typedef struct {
+    PyObject *name;
+    int keep;
+    PyObject *value; /* the last one, or NULL */
+    uint32_t value_len;
+    char bytes[KEPT_BYTES]; /* what `value` was made of */
+} known_t;
+
+static const struct {
+    const char *name;
+    int keep;
+} known_names[] = {
+#define X(id, name, header, keep) {name, keep},
+    WEAVE_VARS(X)
+#undef X
+};
+
+static known_t known[WEAVE_VAR_COUNT];
+static PyObject *prototype;
+
+static int put(const char *name, PyObject *value)
+{
+    PyObject *key = PyUnicode_InternFromString(name);
+    int rc = key && value ? PyDict_SetItem(prototype, key, value) : -1;
+
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return rc;
+}
+
+static PyObject *latin1(const char *text)
+{
+    return PyUnicode_DecodeLatin1(text, strlen(text), NULL);
+}
+
+static int put_configured(void)
+{
+    const char *const *at = engine_app->environ;
+
+    for (; at && at[0]; at += 2)
+        if (put(at[0], latin1(at[1])) < 0)
+            return -1;
+    return 0;
+}
+
+/* PEP 3333, "environ Variables". */
+static int prototype_fill(void)
+{
+    if (put("wsgi.version", Py_BuildValue("(ii)", 1, 0)) < 0 ||
+        put("wsgi.errors", Py_NewRef(engine_support_errors())) < 0 ||
+        put("wsgi.multithread", PyBool_FromLong(engine_app->multithread)) <
+            0 ||
+        put("wsgi.multiprocess", PyBool_FromLong(engine_app->multiprocess)) <
+            0 ||
+        put("wsgi.run_once", PyBool_FromLong(0)) < 0 ||
+        put("wsgi.input_terminated", PyBool_FromLong(1)) < 0 ||
+        put("wsgi.file_wrapper",
+            Py_NewRef((PyObject *)&engine_file_wrapper_type)) < 0 ||
+        put("GATEWAY_INTERFACE", latin1("CGI/1.1")) < 0 ||
+        put("SERVER_SOFTWARE", latin1(engine_app->software)) < 0)
+        return -1;
+    if (engine_app->ini &&
+        put("weave.ini", PyUnicode_DecodeFSDefault(engine_app->ini)) < 0)
+        return -1;
+    return put_configured();
+}
+
+int engine_environ_start(void)
+{
+    int i;
+
+    for (i = 0; i < WEAVE_VAR_COUNT; i++) {
+        known[i].keep = known_names[i].keep;
+        known[i].name = PyUnicode_InternFromString(known_names[i].name);
+        if (!known[i].name)
+            return -1;
+    }
+    prototype = PyDict_New();
+    return prototype ? prototype_fill() : -1;
+}
+
+/* A new reference to the value of a known key. */
+static PyObject *known_value(known_t *key, const weave_var_t *var)
+{
+    PyObject *value;
+
+    if (!key->keep || var->value_len > KEPT_BYTES)
+        return PyUnicode_DecodeLatin1(var->value, var->value_len, NULL);
+    if (key->value && key->value_len == var->value_len &&
+        memcmp(key->bytes, var->value, var->value_len) == 0)
+        return Py_NewRef(key->value);
+    value = PyUnicode_DecodeLatin1(var->value, var->value_len, NULL);
+    if (value) {
+        Py_XDECREF(key->value);
+        key->value = Py_NewRef(value);
+        key->value_len = var->value_len;
+        memcpy(key->bytes, var->value, var->value_len);
+    }
+    return value;
+}
+
+static int environ_add(PyObject *environ, const weave_var_t *var)
+{
+    PyObject *name, *value;
+    int rc = -1;
+
+    if (var->key < WEAVE_VAR_COUNT) {
+        name = Py_NewRef(known[var->key].name);
+        value = known_value(&known[var->key], var);
+    }
+    else {
+        name = latin1(var->name);
+        value = PyUnicode_DecodeLatin1(var->value, var->value_len, NULL);
+    }
+    if (name && value)
+        rc = PyDict_SetItem(environ, name, value);
+    Py_XDECREF(name);
+    Py_XDECREF(value);
+    return rc;
+}
+
+PyObject *engine_environ_make(const weave_request_t *in)
+{
+    PyObject *environ = PyDict_Copy(prototype);
+    size_t i;
+
+    if (!environ)
+        return NULL;
+    for (i = 0; i < in->vars_count; i++)
+        if (environ_add(environ, &in->vars[i]) < 0) {
+            Py_DECREF(environ);
+            return NULL;
+        }
+    return environ;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* input.c: wsgi.input (PEP 3333, "Input and Error Streams") */
+#include "engine.h"
+
+#include <string.h>
+
+#define INPUT_BLOCK 65536 /* bytes asked of the host at once */
+
+typedef struct {
+    PyObject_HEAD
+    engine_request_t *request; /* NULL once it is answered */
+    PyObject *block;           /* bytes read ahead, or NULL */
+    Py_ssize_t block_at;
+    int at_end;
+} input_t;
+
+static PyTypeObject input_type;
+PyObject *engine_input_key;
+
+/* ---- where bytes come from ---- */
+
+static const char *const io_words[] = {
+    [-WEAVE_IO_GONE] = "the client went away",
+    [-WEAVE_IO_TOO_LARGE] = "the request body is over LimitRequestBody",
+    [-WEAVE_IO_TIMEOUT] = "the client was too slow to send its body",
+    [-WEAVE_IO_BAD] = "the request body is malformed",
+};
+
+static void input_fail(engine_request_t *request, int io)
+{
+    if (!request->io)
+        request->io = io;
+    PyErr_SetString(io == WEAVE_IO_GONE ? engine_client_gone : PyExc_OSError,
+                    io_words[-io]);
+}
+
+/* Reads up to `size` bytes into `buffer`: their count, 0 at the end, or -1
+ * with an exception. */
+static Py_ssize_t input_fetch(input_t *self, char *buffer, size_t size)
+{
+    engine_request_t *request = self->request;
+    const weave_request_t *in = request->in;
+    size_t left = in->body_len - request->taken;
+    PyThreadState *tstate;
+    ssize_t got;
+
+    if (left) {
+        size = size < left ? size : left;
+        memcpy(buffer, in->body + request->taken, size);
+        request->taken += size;
+        return (Py_ssize_t)size;
+    }
+    if (self->at_end || in->body_complete)
+        return 0;
+    if (request->io) {
+        input_fail(request, request->io);
+        return -1;
+    }
+    tstate = engine_gil_pause();
+    got = engine_host->body_read(in->host, buffer, size);
+    engine_gil_resume(tstate);
+    if (got < 0) {
+        input_fail(request, (int)got);
+        return -1;
+    }
+    self->at_end = got == 0;
+    return got;
+}
+
+/* Makes sure that there are bytes read ahead. 0 at the end, -1 on error. */
+static int input_ahead(input_t *self)
+{
+    PyObject *block;
+    Py_ssize_t got;
+
+    if (self->block)
+        return 1;
+    block = PyBytes_FromStringAndSize(NULL, INPUT_BLOCK);
+    if (!block)
+        return -1;
+    got = input_fetch(self, PyBytes_AS_STRING(block), INPUT_BLOCK);
+    if (got <= 0) {
+        Py_DECREF(block);
+        return (int)got;
+    }
+    if (_PyBytes_Resize(&block, got) < 0)
+        return -1;
+    self->block = block;
+    self->block_at = 0;
+    return 1;
+}
+
+/* Takes what is read ahead, `size` bytes at most. */
+static Py_ssize_t input_take(input_t *self, char *buffer, Py_ssize_t size)
+{
+    Py_ssize_t left = PyBytes_GET_SIZE(self->block) - self->block_at;
+
+    size = size < left ? size : left;
+    memcpy(buffer, PyBytes_AS_STRING(self->block) + self->block_at, size);
+    self->block_at += size;
+    if (size == left)
+        Py_CLEAR(self->block);
+    return size;
+}
+
+/* ---- read ---- */
+
+static PyObject *input_read_some(input_t *self, Py_ssize_t size)
+{
+    Py_ssize_t room = size < INPUT_BLOCK ? size : INPUT_BLOCK, len = 0, got;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, room);
+
+    while (bytes && len < size) {
+        /* grow with what comes, not with what was asked for */
+        if (len == room) {
+            room = room > size / 2 ? size : room * 2;
+            if (_PyBytes_Resize(&bytes, room) < 0)
+                return NULL;
+        }
+        if (self->block)
+            got = input_take(self, PyBytes_AS_STRING(bytes) + len, room - len);
+        else
+            got = input_fetch(self, PyBytes_AS_STRING(bytes) + len,
+                              room - len);
+        if (got < 0)
+            Py_CLEAR(bytes);
+        if (got <= 0)
+            break;
+        len += got;
+    }
+    if (bytes && len < room)
+        _PyBytes_Resize(&bytes, len);
+    return bytes;
+}
+
+static int input_is_open(input_t *self)
+{
+    if (!self->request)
+        PyErr_SetString(PyExc_ValueError,
+                        "wsgi.input was used after its request had ended");
+    return self->request != NULL;
+}
+
+/* The optional size of read(), readline() and readlines(): None and negative
+ * numbers mean all. */
+static int size_of(const char *format, PyObject *args, Py_ssize_t *size)
+{
+    PyObject *given = Py_None;
+
+    if (!PyArg_ParseTuple(args, format, &given))
+        return -1;
+    *size = PY_SSIZE_T_MAX;
+    if (given == Py_None)
+        return 0;
+    *size = PyNumber_AsSsize_t(given, PyExc_OverflowError);
+    if (*size == -1 && PyErr_Occurred())
+        return -1;
+    if (*size < 0)
+        *size = PY_SSIZE_T_MAX;
+    return 0;
+}
+
+/* The common case: all of the body is here and asked for. */
+static PyObject *input_read_whole(input_t *self)
+{
+    engine_request_t *request = self->request;
+    const weave_request_t *in = request->in;
+    size_t at = request->taken;
+
+    request->taken = in->body_len;
+    return PyBytes_FromStringAndSize(in->body + at, in->body_len - at);
+}
+
+static PyObject *input_read(PyObject *object, PyObject *args)
+{
+    input_t *self = (input_t *)object;
+    const weave_request_t *in;
+    Py_ssize_t size;
+
+    if (!input_is_open(self) || size_of("|O:read", args, &size) < 0)
+        return NULL;
+    in = self->request->in;
+    if (in->body_complete && !self->block &&
+        (size_t)size >= in->body_len - self->request->taken)
+        return input_read_whole(self);
+    return input_read_some(self, size);
+}
+
+/* ---- lines ---- */
+
+static PyObject *input_line(input_t *self, Py_ssize_t size)
+{
+    PyObject *line = PyBytes_FromStringAndSize(NULL, 0), *part;
+    int more = line ? 1 : -1, ended = 0;
+
+    while (more > 0 && !ended && PyBytes_GET_SIZE(line) < size) {
+        const char *from, *newline;
+        Py_ssize_t len, room = size - PyBytes_GET_SIZE(line);
+
+        more = input_ahead(self);
+        if (more <= 0)
+            break;
+        from = PyBytes_AS_STRING(self->block) + self->block_at;
+        len = PyBytes_GET_SIZE(self->block) - self->block_at;
+        len = len < room ? len : room;
+        newline = memchr(from, '\n', len);
+        if (newline)
+            len = newline - from + 1;
+        ended = newline != NULL;
+        part = PyBytes_FromStringAndSize(NULL, len);
+        if (part)
+            input_take(self, PyBytes_AS_STRING(part), len);
+        PyBytes_ConcatAndDel(&line, part);
+        if (!line)
+            return NULL;
+    }
+    if (more < 0)
+        Py_CLEAR(line);
+    return line;
+}
+
+static PyObject *input_readline(PyObject *object, PyObject *args)
+{
+    Py_ssize_t size;
+
+    if (!input_is_open((input_t *)object) ||
+        size_of("|O:readline", args, &size) < 0)
+        return NULL;
+    return input_line((input_t *)object, size);
+}
+
+static PyObject *input_readlines(PyObject *object, PyObject *args)
+{
+    input_t *self = (input_t *)object;
+    PyObject *lines, *line;
+    Py_ssize_t hint, total = 0, len;
+    int rc = 0;
+
+    if (!input_is_open(self) || size_of("|O:readlines", args, &hint) < 0)
+        return NULL;
+    /* as io.IOBase has it: no hint, or 0, means all */
+    if (hint == 0)
+        hint = PY_SSIZE_T_MAX;
+    lines = PyList_New(0);
+    while (lines && rc == 0 && total < hint) {
+        line = input_line(self, PY_SSIZE_T_MAX);
+        len = line ? PyBytes_GET_SIZE(line) : 0;
+        rc = !line ? -1 : len ? PyList_Append(lines, line) : 1;
+        total += len;
+        Py_XDECREF(line);
+    }
+    if (rc < 0)
+        Py_CLEAR(lines);
+    return lines;
+}
+
+static PyObject *input_next(PyObject *object)
+{
+    PyObject *line;
+
+    if (!input_is_open((input_t *)object))
+        return NULL;
+    line = input_line((input_t *)object, PY_SSIZE_T_MAX);
+    if (line && PyBytes_GET_SIZE(line) == 0)
+        Py_CLEAR(line);
+    return line;
+}
+
+/* ---- the type ---- */
+
+static PyObject *input_close(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    Py_RETURN_NONE; /* the stream is the server's (PEP 3333) */
+}
+
+static void input_dealloc(PyObject *object)
+{
+    Py_XDECREF(((input_t *)object)->block);
+    PyObject_Free(object);
+}
+
+static PyMethodDef input_methods[] = {
+    {"read", input_read, METH_VARARGS, "read([size]) -> bytes"},
+    {"readline", input_readline, METH_VARARGS, "readline([size]) -> bytes"},
+    {"readlines", input_readlines, METH_VARARGS, "readlines([hint]) -> list"},
+    {"close", input_close, METH_NOARGS, "Does nothing."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject input_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "weave.Input",
+    .tp_doc = "The body of a request.",
+    .tp_basicsize = sizeof(input_t),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_dealloc = input_dealloc,
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = input_next,
+    .tp_methods = input_methods,
+};
+
+int engine_input_start(void)
+{
+    engine_input_key = PyUnicode_InternFromString("wsgi.input");
+    return engine_input_key ? PyType_Ready(&input_type) : -1;
+}
+
+PyObject *engine_input_acquire(engine_request_t *request)
+{
+    input_t *self = (input_t *)request->thread->spare_input;
+
+    request->thread->spare_input = NULL;
+    if (!self)
+        self = PyObject_New(input_t, &input_type);
+    if (!self)
+        return NULL;
+    self->request = request;
+    self->block = NULL;
+    self->at_end = 0;
+    return (PyObject *)self;
+}
+
+void engine_input_release(engine_request_t *request, PyObject *input)
+{
+    input_t *self = (input_t *)input;
+
+    self->request = NULL;
+    Py_CLEAR(self->block);
+    if (Py_REFCNT(input) == 1 && !request->thread->spare_input)
+        request->thread->spare_input = input;
+    else
+        Py_DECREF(input);
+}

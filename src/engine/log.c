@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.c: what Python prints becomes whole lines with a level */
+#include "engine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* httpd cuts a line of its error log at 8 KiB, its own prefix included, and
+ * writes a byte outside ASCII as four. */
+#define PIECE_COLUMNS 7500
+
+static size_t piece_columns(unsigned char byte)
+{
+    if (byte == '\\' || byte == '\t')
+        return 2;
+    return byte < 0x20 || byte >= 0x7f ? 4 : 1;
+}
+
+/* As much of a line as httpd will show, not ending inside a character. */
+static size_t piece_len(const char *text, size_t len)
+{
+    size_t at = 0, columns = 0;
+
+    while (at < len && columns < PIECE_COLUMNS)
+        columns += piece_columns((unsigned char)text[at++]);
+    if (at < len)
+        while (at > 1 && ((unsigned char)text[at] & 0xc0) == 0x80)
+            at--;
+    return at;
+}
+
+static void host_log(int level, const char *text, size_t len)
+{
+    engine_thread_t *thread = engine_thread_self();
+    void *host = thread && thread->request ? thread->request->in->host : NULL;
+
+    do {
+        size_t piece = piece_len(text, len);
+
+        engine_host->log(host, level, text, piece);
+        text += piece;
+        len -= piece;
+    } while (len > 0);
+}
+
+void engine_log_line(int level, const char *text, size_t len)
+{
+    PyThreadState *tstate = engine_gil_pause();
+
+    host_log(level, text, len);
+    engine_gil_resume(tstate);
+}
+
+void engine_log(int level, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    int len;
+
+    va_start(args, format);
+    len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (len < 0)
+        return;
+    engine_log_line(level, text,
+                    (size_t)len < sizeof(text) ? (size_t)len
+                                               : sizeof(text) - 1);
+}
+
+static void line_flush(engine_line_t *line)
+{
+    char *text = line->text;
+    size_t len = line->len;
+
+    if (!len)
+        return;
+    /* another write may come while the GIL is away */
+    line->text = NULL;
+    line->len = line->room = 0;
+    engine_log_line(line->level, text, len);
+    free(text);
+}
+
+static int line_append(engine_line_t *line, int level, const char *text,
+                       size_t len)
+{
+    if (!len)
+        return 0;
+    if (line->len + len > line->room) {
+        size_t room = (line->len + len) * 2;
+        char *grown = realloc(line->text, room);
+
+        if (!grown) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        line->text = grown;
+        line->room = room;
+    }
+    if (!line->len)
+        line->level = level;
+    memcpy(line->text + line->len, text, len);
+    line->len += len;
+    return 0;
+}
+
+/* level(n) -> the previous one. Set while a logging.Handler writes a record,
+ * so that its lines keep the record's level whatever stream they go to. */
+PyObject *engine_log_level(PyObject *module, PyObject *level)
+{
+    engine_thread_t *thread = engine_thread_self();
+    long value = PyLong_AsLong(level);
+    int previous;
+
+    (void)module;
+    if (value == -1 && PyErr_Occurred())
+        return NULL;
+    if (!thread)
+        return PyErr_NoMemory();
+    previous = thread->log_level;
+    thread->log_level = (int)value;
+    return PyLong_FromLong(previous);
+}
+
+/* write(stream, level, text): whole lines leave at once, the rest waits for
+ * its newline or the end of the request. */
+PyObject *engine_log_write(PyObject *module, PyObject *args)
+{
+    engine_thread_t *thread = engine_thread_self();
+    const char *text, *end, *newline;
+    engine_line_t *line;
+    int stream, level;
+    Py_ssize_t len;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iiy#", &stream, &level, &text, &len))
+        return NULL;
+    if (!thread)
+        return PyErr_NoMemory();
+    if (thread->log_level)
+        level = thread->log_level;
+    line = &thread->lines[stream];
+    for (end = text + len; (newline = memchr(text, '\n', end - text));
+         text = newline + 1) {
+        if (!line->len) {
+            if (newline > text)
+                engine_log_line(level, text, newline - text);
+            continue;
+        }
+        if (line_append(line, level, text, newline - text) < 0)
+            return NULL;
+        line_flush(line);
+    }
+    if (line_append(line, level, text, end - text) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+void engine_log_flush(engine_thread_t *thread)
+{
+    int i;
+
+    for (i = 0; i < ENGINE_STREAM_COUNT; i++)
+        line_flush(&thread->lines[i]);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* response.c: start_response(), write() (PEP 3333) and the body's way out */
+#include "engine.h"
+
+#include <stddef.h>
+
+PyObject *engine_client_gone;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    engine_request_t *request; /* NULL once it is answered */
+} start_response_t;
+
+static PyTypeObject start_response_type;
+
+/* ---- the body ---- */
+
+size_t engine_body_admit(engine_request_t *request, size_t len)
+{
+    int64_t promised = request->head.content_length;
+    uint64_t left;
+
+    if (promised < 0)
+        return len;
+    left = (uint64_t)(promised - request->body_bytes);
+    if (len <= left)
+        return len;
+    if (!request->overflow_logged)
+        engine_log(WEAVE_LOG_ERROR,
+                   "the application gave more than its Content-Length of %lld"
+                   " bytes: the rest was dropped",
+                   (long long)promised);
+    request->overflow_logged = 1;
+    return (size_t)left;
+}
+
+weave_io_e engine_body_give(engine_request_t *request,
+                            const weave_piece_t *pieces, size_t count,
+                            int flags)
+{
+    size_t i;
+
+    if (!request->head_out)
+        engine_host->head_send(request->in->host, &request->head);
+    request->head_out = 1;
+    for (i = 0; i < count; i++)
+        request->body_bytes += (int64_t)pieces[i].len;
+    return engine_host->body_send(request->in->host, pieces, count, flags);
+}
+
+/* From here on data is kept alive instead of copied. */
+#define OWNED_BYTES 16384
+
+int engine_chunk_send(engine_request_t *request, PyObject *chunk)
+{
+    weave_piece_t piece = {PyBytes_AS_STRING(chunk), 0, NULL};
+    PyThreadState *tstate;
+    weave_io_e io;
+
+    if (!request->head.status) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the application gave a body before it called"
+                        " start_response()");
+        return -1;
+    }
+    piece.len = engine_body_admit(request, (size_t)PyBytes_GET_SIZE(chunk));
+    if (piece.len == 0)
+        return 0;
+    if (piece.len >= OWNED_BYTES && !(piece.owner = engine_owner_new(chunk)))
+        return -1;
+    Py_INCREF(chunk);
+    tstate = engine_gil_pause();
+    io = engine_body_give(request, &piece, 1, WEAVE_SEND_FLUSH);
+    engine_gil_resume(tstate);
+    Py_DECREF(chunk);
+    if (io == WEAVE_IO_OK)
+        return 0;
+    request->io = io;
+    PyErr_SetString(engine_client_gone, "the client went away");
+    return -1;
+}
+
+static PyObject *write_call(PyObject *self, PyObject *chunk)
+{
+    engine_request_t *request = ((start_response_t *)self)->request;
+
+    if (!request) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "write() was called after its request had ended");
+        return NULL;
+    }
+    if (!PyBytes_Check(chunk)) {
+        PyErr_Format(PyExc_TypeError,
+                     "write() argument must be bytes, not %.100s",
+                     Py_TYPE(chunk)->tp_name);
+        return NULL;
+    }
+    if (engine_chunk_send(request, chunk) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef write_method = {"write", write_call, METH_O,
+                                   "write(bytes): sends them at once."};
+
+/* ---- start_response ---- */
+
+static int is_given(PyObject *exc_info)
+{
+    return exc_info && exc_info != Py_None;
+}
+
+/* The application found out too late: its own exception goes on. */
+static void reraise(PyObject *exc_info)
+{
+    PyObject *value = PyTuple_GET_ITEM(exc_info, 1);
+
+    if (PyExceptionInstance_Check(value))
+        PyErr_SetRaisedException(Py_NewRef(value));
+    else
+        PyErr_SetString(PyExc_TypeError, "exc_info holds no exception");
+}
+
+static PyObject *start(PyObject *self, PyObject *status, PyObject *headers,
+                       PyObject *exc_info)
+{
+    engine_request_t *request = ((start_response_t *)self)->request;
+
+    if (!request) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "start_response() was called after its request had"
+                        " ended");
+        return NULL;
+    }
+    if (is_given(exc_info)) {
+        if (!PyTuple_Check(exc_info) || PyTuple_GET_SIZE(exc_info) != 3) {
+            PyErr_SetString(PyExc_TypeError,
+                            "exc_info must be what sys.exc_info() returns");
+            return NULL;
+        }
+        if (request->head_out) {
+            reraise(exc_info);
+            return NULL;
+        }
+    }
+    else if (request->head.status) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "start_response() was called twice without exc_info");
+        return NULL;
+    }
+    if (engine_head_set(request, status, headers) < 0)
+        return NULL;
+    return PyCFunction_New(&write_method, self);
+}
+
+static PyObject *start_keywords(PyObject *self, PyObject *const *args,
+                                Py_ssize_t count, PyObject *names)
+{
+    static char *words[] = {"status", "headers", "exc_info", NULL};
+    PyObject *tuple = PyTuple_New(count), *dict = PyDict_New();
+    PyObject *status, *headers, *exc_info = NULL, *result = NULL;
+    Py_ssize_t i, named = names ? PyTuple_GET_SIZE(names) : 0;
+
+    if (!tuple || !dict)
+        goto leave;
+    for (i = 0; i < count; i++)
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
+    for (i = 0; i < named; i++)
+        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i),
+                           args[count + i]) < 0)
+            goto leave;
+    if (PyArg_ParseTupleAndKeywords(tuple, dict, "OO|O:start_response", words,
+                                    &status, &headers, &exc_info))
+        result = start(self, status, headers, exc_info);
+leave:
+    Py_XDECREF(tuple);
+    Py_XDECREF(dict);
+    return result;
+}
+
+static PyObject *start_call(PyObject *self, PyObject *const *args,
+                            size_t nargsf, PyObject *names)
+{
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+
+    if (!names && (count == 2 || count == 3))
+        return start(self, args[0], args[1], count == 3 ? args[2] : NULL);
+    return start_keywords(self, args, count, names);
+}
+
+static void start_dealloc(PyObject *self)
+{
+    PyObject_Free(self);
+}
+
+static PyTypeObject start_response_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "weave.StartResponse",
+    .tp_doc = "start_response(status, headers, exc_info=None) -> write",
+    .tp_basicsize = sizeof(start_response_t),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_dealloc = start_dealloc,
+    .tp_call = PyVectorcall_Call,
+    .tp_vectorcall_offset = offsetof(start_response_t, vectorcall),
+};
+
+int engine_response_start(void)
+{
+    engine_client_gone = PyErr_NewExceptionWithDoc(
+        "weave.ClientGone", "The client went away before its answer.",
+        PyExc_OSError, NULL);
+    return engine_client_gone ? PyType_Ready(&start_response_type) : -1;
+}
+
+PyObject *engine_start_response_acquire(engine_request_t *request)
+{
+    engine_thread_t *thread = request->thread;
+    start_response_t *self = (start_response_t *)thread->spare_start_response;
+
+    thread->spare_start_response = NULL;
+    if (!self)
+        self = PyObject_New(start_response_t, &start_response_type);
+    if (!self)
+        return NULL;
+    self->vectorcall = start_call;
+    self->request = request;
+    return (PyObject *)self;
+}
+
+void engine_start_response_release(engine_request_t *request, PyObject *self)
+{
+    ((start_response_t *)self)->request = NULL;
+    if (Py_REFCNT(self) == 1 && !request->thread->spare_start_response)
+        request->thread->spare_start_response = self;
+    else
+        Py_DECREF(self);
+}

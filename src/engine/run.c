@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run.c: one request
+ *
+ * An ordinary answer, a list of a few bytes, costs one turn with the GIL: all
+ * that belongs to Python is let go before the bytes leave. */
+#include "engine.h"
+
+#include <string.h>
+
+#define SMALL_BYTES 8192 /* an answer up to this size is copied */
+#define PLAN_PIECES 16
+
+PyObject *engine_application;
+
+/* An answer that is ready before any of it has left. */
+typedef struct {
+    int ready;
+    weave_piece_t pieces[PLAN_PIECES];
+    size_t count;
+    char small[SMALL_BYTES];
+} plan_t;
+
+/* ---- ends ---- */
+
+static int io_status(int io)
+{
+    switch (io) {
+    case WEAVE_IO_TOO_LARGE:
+        return 413;
+    case WEAVE_IO_TIMEOUT:
+        return 408;
+    default:
+        return 400;
+    }
+}
+
+/* The application let an exception out. Is it only what the client did? */
+static int is_clients_fault(const engine_request_t *request)
+{
+    if (request->io == WEAVE_IO_OK)
+        return 0;
+    return PyErr_ExceptionMatches(PyExc_OSError);
+}
+
+static int end_raised(engine_request_t *request)
+{
+    if (is_clients_fault(request)) {
+        PyErr_Clear();
+        engine_log(WEAVE_LOG_DEBUG, "the client ended the request early");
+        if (request->io == WEAVE_IO_GONE)
+            return WEAVE_RUN_GONE;
+        return request->head_out ? WEAVE_RUN_CUT : io_status(request->io);
+    }
+    engine_support_report(request->head_out
+                              ? "the application failed after its answer had"
+                                " begun: the connection is cut"
+                              : "the application failed");
+    return request->head_out ? WEAVE_RUN_CUT : 500;
+}
+
+static int is_bodiless(const engine_request_t *request)
+{
+    return request->in->head_only || request->head.status == 204 ||
+           request->head.status == 304;
+}
+
+/* Everything the application had is with the host, or planned to be. */
+static int end_given(engine_request_t *request, int64_t bytes)
+{
+    int64_t promised = request->head.content_length;
+
+    if (promised < 0 || bytes >= promised || is_bodiless(request))
+        return WEAVE_RUN_DONE;
+    engine_log(WEAVE_LOG_ERROR,
+               "the application promised a Content-Length of %lld bytes and"
+               " gave %lld: the connection is cut",
+               (long long)promised, (long long)bytes);
+    return WEAVE_RUN_CUT;
+}
+
+/* Without the GIL: the end of a stream. */
+static int end_send(engine_request_t *request, const plan_t *plan, int outcome)
+{
+    int flags = outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST : 0;
+    weave_io_e io =
+        engine_body_give(request, plan->pieces, plan->count, flags);
+
+    return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
+}
+
+/* ---- lists and tuples: all of it is there ---- */
+
+static int check_chunk(const engine_request_t *request, PyObject *chunk)
+{
+    if (!PyBytes_Check(chunk)) {
+        PyErr_Format(PyExc_TypeError,
+                     "the application's iterable must give bytes, not %.100s",
+                     Py_TYPE(chunk)->tp_name);
+        return -1;
+    }
+    if (!request->head.status && PyBytes_GET_SIZE(chunk) > 0) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the application gave a body before it called"
+                        " start_response()");
+        return -1;
+    }
+    return 0;
+}
+
+static int check_started(const engine_request_t *request)
+{
+    if (request->head.status)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError,
+                    "the application never called start_response()");
+    return -1;
+}
+
+static int plan_copy(plan_t *plan, PyObject *const *chunks, Py_ssize_t count,
+                     size_t admitted)
+{
+    size_t len = 0;
+    Py_ssize_t i;
+
+    for (i = 0; i < count && len < admitted; i++) {
+        size_t size = (size_t)PyBytes_GET_SIZE(chunks[i]);
+
+        size = size < admitted - len ? size : admitted - len;
+        memcpy(plan->small + len, PyBytes_AS_STRING(chunks[i]), size);
+        len += size;
+    }
+    plan->pieces[0] = (weave_piece_t){plan->small, len, NULL};
+    plan->count = len > 0;
+    return 0;
+}
+
+static int plan_own(plan_t *plan, PyObject *chunk, size_t *admitted)
+{
+    size_t size = (size_t)PyBytes_GET_SIZE(chunk);
+    weave_piece_t *piece = &plan->pieces[plan->count];
+
+    piece->len = size < *admitted ? size : *admitted;
+    if (piece->len == 0)
+        return 0;
+    piece->data = PyBytes_AS_STRING(chunk);
+    piece->owner = engine_owner_new(chunk);
+    if (!piece->owner)
+        return -1;
+    plan->count++;
+    *admitted -= piece->len;
+    return 0;
+}
+
+/* Many small chunks of a large answer become one. */
+static int plan_join(plan_t *plan, PyObject *chunks, size_t admitted)
+{
+    PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
+    PyObject *joined =
+        empty ? PyObject_CallMethod(empty, "join", "(O)", chunks) : NULL;
+    int rc = joined ? plan_own(plan, joined, &admitted) : -1;
+
+    Py_XDECREF(empty);
+    Py_XDECREF(joined);
+    return rc;
+}
+
+static int plan_make(engine_request_t *request, plan_t *plan, PyObject *result,
+                     PyObject *const *chunks, Py_ssize_t count)
+{
+    size_t total = 0;
+    Py_ssize_t i;
+
+    for (i = 0; i < count; i++) {
+        if (check_chunk(request, chunks[i]) < 0)
+            return -1;
+        total += (size_t)PyBytes_GET_SIZE(chunks[i]);
+    }
+    if (check_started(request) < 0)
+        return -1;
+    /* an empty answer to HEAD says nothing of the length GET would have */
+    if (request->head.content_length < 0 && !request->head_out &&
+        !(is_bodiless(request) && total == 0))
+        request->head.content_length = (int64_t)total;
+    total = engine_body_admit(request, total);
+    if (total <= SMALL_BYTES)
+        return plan_copy(plan, chunks, count, total);
+    if (count > PLAN_PIECES)
+        return plan_join(plan, result, total);
+    for (i = 0; i < count; i++)
+        if (plan_own(plan, chunks[i], &total) < 0)
+            return -1;
+    return 0;
+}
+
+static void plan_drop(plan_t *plan)
+{
+    size_t i;
+
+    for (i = 0; i < plan->count; i++)
+        if (plan->pieces[i].owner)
+            engine_release_later(plan->pieces[i].owner);
+    plan->count = 0;
+}
+
+static int answer_sequence(engine_request_t *request, plan_t *plan,
+                           PyObject *result)
+{
+    PyObject *const *chunks = PyList_CheckExact(result)
+                                  ? ((PyListObject *)result)->ob_item
+                                  : ((PyTupleObject *)result)->ob_item;
+    int64_t bytes = request->body_bytes;
+    size_t i;
+
+    if (plan_make(request, plan, result, chunks, Py_SIZE(result)) < 0) {
+        plan_drop(plan);
+        return end_raised(request);
+    }
+    plan->ready = 1;
+    for (i = 0; i < plan->count; i++)
+        bytes += (int64_t)plan->pieces[i].len;
+    return end_given(request, bytes);
+}
+
+/* ---- files ---- */
+
+static int answer_file(engine_request_t *request, int fd, int64_t offset,
+                       int64_t length)
+{
+    void *host = request->in->host;
+    int64_t admitted;
+    PyThreadState *tstate;
+    weave_io_e io;
+    int outcome;
+
+    if (check_started(request) < 0)
+        return end_raised(request);
+    if (request->head.content_length < 0 && !request->head_out)
+        request->head.content_length = length;
+    /* one that has grown is no mistake of the application */
+    admitted = request->head.content_length - request->body_bytes;
+    if (request->head.content_length < 0 || admitted > length)
+        admitted = length;
+    outcome = end_given(request, request->body_bytes + admitted);
+    tstate = engine_gil_pause();
+    io = engine_body_give(request, NULL, 0, 0);
+    if (io == WEAVE_IO_OK)
+        io = engine_host->file_send(host, fd, offset, admitted);
+    engine_gil_resume(tstate);
+    return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
+}
+
+/* ---- everything else ---- */
+
+/* An iterable of one chunk, says its len(): then that chunk is the answer
+ * (PEP 3333, "Handling the Content-Length Header"). */
+static void derive_length(engine_request_t *request, PyObject *result,
+                          PyObject *chunk)
+{
+    Py_ssize_t len;
+
+    if (request->head_out || request->head.content_length >= 0 ||
+        !request->head.status || !Py_TYPE(result)->tp_as_sequence ||
+        !Py_TYPE(result)->tp_as_sequence->sq_length)
+        return;
+    len = PyObject_Length(result);
+    if (len < 0)
+        PyErr_Clear();
+    if (len == 1)
+        request->head.content_length = PyBytes_GET_SIZE(chunk);
+}
+
+static int send_chunks(engine_request_t *request, PyObject *result)
+{
+    PyObject *chunks = PyObject_GetIter(result), *chunk;
+    int rc = chunks ? 0 : -1;
+
+    while (rc == 0 && (chunk = PyIter_Next(chunks))) {
+        rc = check_chunk(request, chunk);
+        if (rc == 0 && PyBytes_GET_SIZE(chunk) > 0) {
+            derive_length(request, result, chunk);
+            rc = engine_chunk_send(request, chunk);
+        }
+        Py_DECREF(chunk);
+    }
+    Py_XDECREF(chunks);
+    if (rc == 0 && PyErr_Occurred())
+        rc = -1;
+    return rc < 0 ? -1 : check_started(request);
+}
+
+static int answer_iterable(engine_request_t *request, plan_t *plan,
+                           PyObject *result)
+{
+    PyThreadState *tstate;
+    int outcome;
+
+    if (PyBytes_Check(result) || PyUnicode_Check(result)) {
+        PyErr_Format(PyExc_TypeError,
+                     "the application must return an iterable of bytes such"
+                     " as [b'...'], not %.100s",
+                     Py_TYPE(result)->tp_name);
+        return end_raised(request);
+    }
+    if (send_chunks(request, result) < 0)
+        return end_raised(request);
+    if (!request->head_out && request->head.content_length < 0 &&
+        !is_bodiless(request))
+        request->head.content_length = 0;
+    outcome = end_given(request, request->body_bytes);
+    tstate = engine_gil_pause();
+    outcome = end_send(request, plan, outcome);
+    engine_gil_resume(tstate);
+    return outcome;
+}
+
+/* PEP 3333: close() is called whatever happened, once. */
+static void close_result(PyObject *result)
+{
+    PyObject *close = PyObject_GetAttrString(result, "close"), *closed;
+
+    if (!close) {
+        PyErr_Clear();
+        return;
+    }
+    closed = PyObject_CallNoArgs(close);
+    if (!closed)
+        engine_support_report("close() of the application's iterable failed");
+    Py_XDECREF(closed);
+    Py_DECREF(close);
+}
+
+static int answer(engine_request_t *request, plan_t *plan, PyObject *result)
+{
+    int outcome, fd;
+    int64_t offset, length;
+
+    if (PyList_CheckExact(result) || PyTuple_CheckExact(result))
+        return answer_sequence(request, plan, result);
+    if (Py_IS_TYPE(result, &engine_file_wrapper_type) &&
+        engine_file_plain(result, &fd, &offset, &length))
+        outcome = answer_file(request, fd, offset, length);
+    else
+        outcome = answer_iterable(request, plan, result);
+    close_result(result);
+    return outcome;
+}
+
+/* ---- the request ---- */
+
+static int call_application(engine_request_t *request, plan_t *plan)
+{
+    PyObject *environ = engine_environ_make(request->in);
+    PyObject *input = environ ? engine_input_acquire(request) : NULL;
+    PyObject *start = input ? engine_start_response_acquire(request) : NULL;
+    PyObject *result = NULL;
+    int outcome;
+
+    if (start && PyDict_SetItem(environ, engine_input_key, input) == 0) {
+        PyObject *args[] = {NULL, environ, start};
+
+        result = PyObject_Vectorcall(engine_application, args + 1,
+                                     2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    outcome = result ? answer(request, plan, result) : end_raised(request);
+    Py_XDECREF(result);
+    Py_XDECREF(environ);
+    if (start)
+        engine_start_response_release(request, start);
+    if (input)
+        engine_input_release(request, input);
+    return outcome;
+}
+
+int engine_run(const weave_request_t *in)
+{
+    engine_thread_t *thread = engine_gil_take();
+    engine_request_t request;
+    plan_t plan;
+    int outcome;
+
+    if (!thread)
+        return 500;
+    memset(&request, 0, offsetof(engine_request_t, arena));
+    request.in = in;
+    request.thread = thread;
+    request.head.content_length = -1;
+    plan.ready = 0;
+    plan.count = 0;
+    thread->request = &request;
+    outcome = call_application(&request, &plan);
+    engine_log_flush(thread);
+    engine_gil_give(thread);
+    if (plan.ready)
+        outcome = end_send(&request, &plan, outcome);
+    engine_head_clear(&request);
+    thread->request = NULL;
+    return outcome;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* support.c: runs support.py and calls into it */
+#include "engine.h"
+
+/* The text of support.py, made by the Makefile. */
+extern const char engine_support_py[];
+
+static PyObject *names; /* the globals support.py ran in */
+
+static PyMethodDef methods[] = {
+    {"write", engine_log_write, METH_VARARGS, NULL},
+    {"level", engine_log_level, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "_weave",
+    .m_size = -1,
+    .m_methods = methods,
+};
+
+static int add_text(PyObject *module, const char *name, const char *text)
+{
+    PyObject *value = text ? PyUnicode_DecodeFSDefault(text)
+                           : Py_NewRef(Py_None);
+    int rc = value ? PyObject_SetAttrString(module, name, value) : -1;
+
+    Py_XDECREF(value);
+    return rc;
+}
+
+static int add_list(PyObject *module, const char *name,
+                    const char *const *texts)
+{
+    PyObject *list = PyList_New(0), *item;
+    int rc = list ? 0 : -1;
+
+    for (; rc == 0 && texts && *texts; texts++) {
+        item = PyUnicode_DecodeFSDefault(*texts);
+        rc = item ? PyList_Append(list, item) : -1;
+        Py_XDECREF(item);
+    }
+    if (rc == 0)
+        rc = PyObject_SetAttrString(module, name, list);
+    Py_XDECREF(list);
+    return rc;
+}
+
+static PyObject *module_make(void)
+{
+    PyObject *module = PyModule_Create(&definition);
+
+    if (!module)
+        return NULL;
+    if (add_text(module, "script", engine_app->script) < 0 ||
+        add_text(module, "module", engine_app->module) < 0 ||
+        add_text(module, "callable", engine_app->callable) < 0 ||
+        add_list(module, "python_path", engine_app->python_path) < 0 ||
+        PyModule_AddIntConstant(module, "own_signals",
+                                engine_app->own_signals) < 0)
+        Py_CLEAR(module);
+    return module;
+}
+
+int engine_support_start(void)
+{
+    PyObject *module = module_make(), *code = NULL, *result = NULL;
+
+    names = module ? PyDict_New() : NULL;
+    if (names &&
+        PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) ==
+            0 &&
+        PyDict_SetItemString(names, "_weave", module) == 0)
+        code = Py_CompileString(engine_support_py, "<mod_weave>",
+                                Py_file_input);
+    if (code)
+        result = PyEval_EvalCode(code, names, names);
+    Py_XDECREF(code);
+    Py_XDECREF(module);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+PyObject *engine_support_errors(void)
+{
+    return PyDict_GetItemString(names, "sys_stderr");
+}
+
+static PyObject *call(const char *name, PyObject *args)
+{
+    PyObject *function = PyDict_GetItemString(names, name); /* borrowed */
+
+    return PyObject_CallObject(function, args);
+}
+
+int engine_support_load(PyObject **application)
+{
+    PyObject *found = call("load", NULL);
+
+    if (!found)
+        return -1;
+    *application = found;
+    return 0;
+}
+
+void engine_support_finish(void)
+{
+    PyObject *result = call("finish", NULL);
+
+    if (!result)
+        PyErr_Clear();
+    Py_XDECREF(result);
+}
+
+void engine_support_report(const char *what)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *args = NULL, *result = NULL;
+
+    if (!error)
+        return;
+    args = Py_BuildValue("(sO)", what, error);
+    if (args)
+        result = call("report", args);
+    if (!result) {
+        PyErr_Clear();
+        engine_log(WEAVE_LOG_ERROR, "%s: %s", what, Py_TYPE(error)->tp_name);
+    }
+    Py_XDECREF(args);
+    Py_XDECREF(result);
+    Py_DECREF(error);
+}
