@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What every .t uses: where the server of the suites listens, a client, the
+# notes of the applications, and the error log as the oracle.
+#
+#   use WeaveTest;
+#   is get('/hello')->body, 'Hello, world!';
+#   my $log = logged(qr/boom/, sub { get('/raises') });
+#   finish;
+
+package WeaveTest;
+
+use strict;
+use warnings FATAL => 'all';
+use base 'Exporter';
+
+use File::Basename qw(dirname);
+use File::Spec ();
+use JSON::PP ();
+use Test::More ();
+use Time::HiRes qw(sleep time);
+
+use WeaveTest::Client ();
+use WeaveTest::Log ();
+
+our @EXPORT = qw(
+    root conf_var port client get request json logged expect_log quiet_log
+    notes new_note eventually slurp spew finish mpm python_version
+);
+
+my $root = dirname(dirname(File::Spec->rel2abs(__FILE__)));
+my $config;
+
+# The folder t/ of the server that this test talks to.
+sub root { return $root }
+
+sub _config {
+    $config ||= do {
+        my $file = "$root/conf/apache_test_config.pm";
+        require $file;
+        apache_test_config->new;
+    };
+    return $config;
+}
+
+sub conf_var { return _config()->{vars}{ $_[0] } }
+sub mpm      { return conf_var('weave_mpm') }
+
+sub python_version {
+    my $cfg = slurp(conf_var('weave_venv') . '/pyvenv.cfg');
+    my ($version) = $cfg =~ /^version\s*=\s*(\d+\.\d+)/m;
+    return $version;
+}
+
+# The port of a <VirtualHost NAME> of conf/extra.conf.in.
+sub port {
+    my $name  = shift || 'app';
+    my $vhost = _config()->{vhosts}{$name} or die "no virtual host $name\n";
+    return $vhost->{port};
+}
+
+# A connection: client('other'), client('tls', tls => 1).
+sub client {
+    my ($name, %opt) = @_;
+    return WeaveTest::Client->new(port => port($name), %opt);
+}
+
+# One request on a connection of its own: see WeaveTest::Client::request.
+sub request {
+    my ($method, $target, %opt) = @_;
+    my $client = client(delete $opt{site}, tls => delete $opt{tls});
+    return $client->request($method, $target, %opt, close => 1);
+}
+
+sub get { return request('GET', @_) }
+
+# The decoded body of a GET for JSON; dies with the body when it is none.
+sub json {
+    my $res  = get(@_);
+    my $data = eval { JSON::PP->new->decode($res->body) };
+    die 'not JSON: ' . $res->status . ' ' . $res->body unless defined $data;
+    return $data;
+}
+
+sub slurp {
+    my $file = shift;
+    open my $in, '<:raw', $file or die "$file: $!";
+    local $/;
+    return scalar <$in>;
+}
+
+sub spew {
+    my ($file, $bytes) = @_;
+    open my $out, '>:raw', $file or die "$file: $!";
+    print $out $bytes;
+    close $out or die "$file: $!";
+    return $file;
+}
+
+# Waits for a condition, 10 s unless told otherwise; returns what it returned.
+sub eventually {
+    my ($condition, $timeout) = @_;
+    my $end = time + ($timeout || 10);
+    while (1) {
+        my $value = $condition->();
+        return $value if $value || time > $end;
+        sleep 0.02;
+    }
+}
+
+my $note_count = 0;
+sub new_note { return join '-', $$, time, ++$note_count }
+
+# What applications noted for an id, one element a note. With a number, waits
+# until there are that many, or 10 s.
+sub notes {
+    my ($id, $at_least) = @_;
+    my $file = "$root/logs/notes";
+    my @found;
+    eventually(sub {
+        @found = -e $file ? slurp($file) =~ /^\Q$id\E (.*)$/mg : ();
+        return @found >= ($at_least || 0);
+    });
+    return @found;
+}
+
+my $log = WeaveTest::Log->new("$root/logs", qw(error_log other_log));
+
+# Runs CODE, waits for a line that matches WANT, and returns all lines that
+# came meanwhile, as one text of "module:level message" lines. They count as
+# expected. Without WANT just what is there.
+sub logged {
+    my ($want, $code) = @_;
+    quiet_log('before it');
+    $code->();
+    return $log->take($want);
+}
+
+# Takes note that lines which match are all right in this test.
+sub expect_log { return $log->expect(@_) }
+
+# Asserts that nothing unexpected at warn or above has come since last asked.
+sub quiet_log {
+    my $when = shift || 'so far';
+    my @bad  = $log->unexpected;
+    return unless @bad;
+    Test::More::fail("the error log has nothing unexpected $when");
+    Test::More::diag("logged: $_") for @bad;
+}
+
+# The end of every .t.
+sub finish {
+    sleep 0.1;
+    my @bad = $log->unexpected;
+    Test::More::is(scalar @bad, 0, 'nothing unexpected in the error log');
+    Test::More::diag("logged: $_") for @bad;
+    Test::More::done_testing();
+}
+
+1;

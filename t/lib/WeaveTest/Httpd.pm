@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# An httpd of a test's own, for what the server of the suites cannot show:
+# other ini files, starts, stops and restarts. Same modules, own folder.
+#
+#   my $httpd = WeaveTest::Httpd->new(
+#       ini  => "[wsgi]\nscript = %(here)s/app.wsgi\n",
+#       app  => $python,                        # app.wsgi
+#       conf => qq(WeaveApp / "DIR/sync.ini"),  # the default; DIR is replaced
+#   );
+#   $httpd->start;
+
+package WeaveTest::Httpd;
+
+use strict;
+use warnings FATAL => 'all';
+
+use File::Path qw(make_path);
+use IO::Socket::INET ();
+use Time::HiRes qw(sleep time);
+
+use WeaveTest;
+use WeaveTest::Client ();
+use WeaveTest::Log ();
+
+my $count = 0;
+
+sub new {
+    my ($class, %arg) = @_;
+    my $dir = root() . "/logs/httpd-$$-" . ++$count;
+    make_path($dir);
+    my $self = bless {dir => $dir, port => _free_port(), pid => 0}, $class;
+    $self->write('sync.ini', $arg{ini} || $self->default_ini);
+    $self->write('app.wsgi', $arg{app}) if defined $arg{app};
+    $self->configure($arg{conf} || 'WeaveApp / "DIR/sync.ini"', $arg{top});
+    $self->{log} = WeaveTest::Log->new($dir, 'error_log');
+    return $self;
+}
+
+# app.wsgi beside the ini, in the virtualenv of the suites.
+sub default_ini {
+    my ($self, $more) = @_;
+    my $venv = conf_var('weave_venv');
+    return "[wsgi]\nscript = %(here)s/app.wsgi\nvirtualenv = $venv\n"
+        . 'python_path = ' . root() . "/apps/lib\n"
+        . ($more || '');
+}
+
+sub dir  { return $_[0]{dir} }
+sub port { return $_[0]{port} }
+sub pid  { return $_[0]{pid} }
+
+sub write {
+    my ($self, $name, $text) = @_;
+    return spew("$self->{dir}/$name", $text);
+}
+
+# CONF goes to the end, TOP before the shared part (MPM sizes come after it).
+sub configure {
+    my ($self, $conf, $top) = @_;
+    my $root = root();
+    my $text = <<"END";
+ServerRoot "$self->{dir}"
+ServerName localhost
+PidFile "$self->{dir}/httpd.pid"
+DefaultRuntimeDir "$self->{dir}"
+ErrorLog "$self->{dir}/error_log"
+Listen 127.0.0.1:$self->{port}
+Include "$root/conf/modules.conf"
+TypesConfig "${\ conf_var('types_config_file')}"
+DocumentRoot "$root/htdocs"
+Include "$root/conf/common.inc"
+$conf
+END
+    $text =~ s/\bDIR\b/$self->{dir}/g;
+    $self->write('httpd.conf', $text);
+}
+
+sub _free_port {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "no free port: $!";
+    return $socket->sockport;
+}
+
+# Runs httpd with ARGS; returns its exit status and what it printed.
+sub run {
+    my ($self, @args) = @_;
+    my @command = (conf_var('httpd'), '-d', $self->{dir},
+                   '-f', "$self->{dir}/httpd.conf", @args);
+    my $out = "$self->{dir}/output";
+    my $pid = fork;
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        open STDOUT, '>', $out or die "$out: $!";
+        open STDERR, '>&', \*STDOUT or die "stderr: $!";
+        exec @command or die "$command[0]: $!";
+    }
+    waitpid $pid, 0;
+    return ($? >> 8 | $? & 127, slurp($out));
+}
+
+# Status 0 where the configuration is all right, and what httpd says.
+sub configtest { return $_[0]->run('-t') }
+
+# Starts and waits until it listens. Returns what httpd printed; dies when it
+# does not come up.
+sub start {
+    my $self = shift;
+    my ($status, $output) = $self->run('-k', 'start');
+    die "httpd does not start ($status): $output\n" if $status;
+    eventually(sub { -s "$self->{dir}/httpd.pid" })
+        or die "httpd wrote no pid file: $output\n";
+    ($self->{pid}) = slurp("$self->{dir}/httpd.pid") =~ /(\d+)/;
+    eventually(sub { eval { $self->client } })
+        or die "httpd does not listen: $output\n";
+    return $output;
+}
+
+sub signal {
+    my ($self, $signal) = @_;
+    return kill $signal, $self->{pid};
+}
+
+sub graceful { return $_[0]->signal('USR1') }
+
+sub running { return $_[0]{pid} && kill 0, $_[0]{pid} }
+
+# Asks httpd to end (TERM, or WINCH for graceful-stop) and returns how long it
+# took, or undef when it is still there after TIMEOUT seconds.
+sub stop {
+    my ($self, $signal, $timeout) = @_;
+    my $begin = time;
+    $self->signal($signal || 'TERM');
+    return undef
+        unless eventually(sub { !$self->running }, $timeout || 30);
+    $self->{pid} = 0;
+    return time - $begin;
+}
+
+# The processes that serve: [PID...].
+sub children {
+    my $self = shift;
+    my $pid  = $self->{pid};
+    open my $in, '<', "/proc/$pid/task/$pid/children" or return [];
+    return [split ' ', scalar(<$in>) || ''];
+}
+
+sub client {
+    my ($self, %opt) = @_;
+    return WeaveTest::Client->new(port => $self->{port}, %opt);
+}
+
+sub request {
+    my ($self, $method, $target, %opt) = @_;
+    return $self->client->request($method, $target, close => 1, %opt);
+}
+
+sub get { return shift->request('GET', @_) }
+
+sub log { return $_[0]{log} }
+
+# See WeaveTest::logged.
+sub logged {
+    my ($self, $want, $code) = @_;
+    $self->quiet('before it');
+    $code->();
+    return $self->{log}->take($want);
+}
+
+# Asserts that its log has nothing unexpected at warn or above.
+sub quiet {
+    my ($self, $when) = @_;
+    my @bad = $self->{log}->unexpected;
+    Test::More::is(scalar @bad, 0,
+        'its error log has nothing unexpected' . ($when ? " $when" : ''));
+    Test::More::diag("logged: $_") for @bad;
+}
+
+# The whole error log.
+sub log_text {
+    my $self = shift;
+    my $file = "$self->{dir}/error_log";
+    return -e $file ? slurp($file) : '';
+}
+
+# A test that dies must not leave a server behind.
+sub DESTROY {
+    my $self = shift;
+    local ($@, $?);
+    return unless $self->{pid} && kill 0, $self->{pid};
+    kill 'TERM', $self->{pid};
+    eventually(sub { !kill 0, $self->{pid} }, 10)
+        or kill 'KILL', -getpgrp($self->{pid});
+}
+
+1;

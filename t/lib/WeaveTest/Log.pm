@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The error logs of a server, read from where the test began.
+
+package WeaveTest::Log;
+
+use strict;
+use warnings FATAL => 'all';
+use Time::HiRes qw(sleep time);
+
+my $LINE = qr/^\[[^\]]*\] \[(\w*):(\w+)\] \[pid (\d+)\] \[id ([^\]]*)\] (.*)$/;
+my %HARMLESS = map { $_ => 1 }
+    qw(notice info debug trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8);
+
+# new(DIR, FILE...): from the present end of each file.
+sub new {
+    my ($class, $dir, @files) = @_;
+    my %position = map { ("$dir/$_" => -s "$dir/$_" || 0) } @files;
+    return bless {position => \%position, expected => [], ready => []}, $class;
+}
+
+# Lines as {module, level, pid, id, text, file}. What is not in the format (a
+# crash of libc, a print before the logs were open) has the level "raw".
+sub _parse {
+    my ($file, $text) = @_;
+    my %line = (file => $file, module => '', level => 'raw', text => $text);
+    @line{qw(module level pid id text)} = ($1, $2, $3, $4, $5)
+        if $text =~ $LINE;
+    return \%line;
+}
+
+# Reads what is new, whole lines only.
+sub _read {
+    my $self = shift;
+    for my $file (sort keys %{ $self->{position} }) {
+        open my $in, '<:raw', $file or next;
+        seek $in, $self->{position}{$file}, 0;
+        while (my $text = <$in>) {
+            last unless $text =~ s/\n\z//;
+            $self->{position}{$file} = tell $in;
+            push @{ $self->{ready} }, _parse($file, $text);
+        }
+        close $in;
+    }
+}
+
+sub expect {
+    my ($self, @patterns) = @_;
+    push @{ $self->{expected} }, @patterns;
+}
+
+sub _is_bad {
+    my ($self, $line) = @_;
+    return 0 if $HARMLESS{ $line->{level} };
+    return !grep { $line->{text} =~ $_ } @{ $self->{expected} };
+}
+
+sub _show {
+    my $line = shift;
+    return "$line->{module}:$line->{level} $line->{text}";
+}
+
+# The lines since last asked that no test expects.
+sub unexpected {
+    my $self = shift;
+    $self->_read;
+    my @lines = splice @{ $self->{ready} };
+    return map { _show($_) } grep { $self->_is_bad($_) } @lines;
+}
+
+# All lines since last asked, once one matches WANT or 5 s are over, and a
+# moment more for what belongs to it.
+sub take {
+    my ($self, $want) = @_;
+    return join "\n", map { _show($_) } $self->take_lines($want);
+}
+
+sub take_lines {
+    my ($self, $want) = @_;
+    my $end = time + 5;
+    while (1) {
+        $self->_read;
+        last if !$want || time > $end;
+        if (grep { _show($_) =~ $want } @{ $self->{ready} }) {
+            sleep 0.05;
+            $self->_read;
+            last;
+        }
+        sleep 0.02;
+    }
+    return splice @{ $self->{ready} };
+}
+
+1;

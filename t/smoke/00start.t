@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Starts the server that the other suites of this MPM and Python ask.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use WeaveTest;
+use WeaveTest::Setup ();
+
+WeaveTest::Setup::certificate(root() . '/conf');
+WeaveTest::Setup::passwords(root() . '/conf/htpasswd');
+
+my $output = qx($^X t/TEST.PL -start-httpd 2>&1);
+is $?, 0, 'the server starts' or BAIL_OUT($output);
+diag $output if $output =~ /failed|error/i;
+
+my $pid = slurp(conf_var('t_pid_file'));
+ok kill(0, $pid), 'and runs';
+finish;

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Stops it again: quickly, cleanly, and leaving nobody behind.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use Time::HiRes qw(time);
+use WeaveTest;
+
+my ($pid) = slurp(conf_var('t_pid_file')) =~ /(\d+)/;
+my @children = split ' ', slurp("/proc/$pid/task/$pid/children");
+cmp_ok scalar @children, '>', 0, 'there are children';
+
+my $begin = time;
+my $log   = logged(qr/caught SIGTERM/, sub { kill TERM => $pid });
+ok eventually(sub { !kill 0, $pid }), 'httpd ends';
+cmp_ok time - $begin, '<', 8, 'within the time that it gives its children';
+unlike $log, qr/exit signal|still did not exit/,
+    'no child crashed or had to be killed';
+is scalar(grep { kill 0, $_ } @children), 0, 'no child is left';
+finish;
