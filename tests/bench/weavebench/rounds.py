@@ -12,7 +12,6 @@ WARM_UP_S = 1
 # metrics of a sample that a report carries, all with median, min and max
 METRICS = ("rps", "p50_us", "p99_us", "cpu_us", "voluntary", "involuntary",
            "errors", "other_cpu_percent")
-ERRORS = ("connect", "read", "write", "timeout", "status")
 
 
 def sample(httpd, workload, connections, seconds):
@@ -33,7 +32,7 @@ def sample(httpd, workload, connections, seconds):
         "cpu_us": cpu / count,
         "voluntary": voluntary / count,
         "involuntary": involuntary / count,
-        "errors": sum(said[kind] for kind in ERRORS),
+        "errors": sum(said[kind] for kind in wrk.ERRORS),
         "other_cpu_percent": max(
             0.0, (all_busy - cpu - said["wrk_cpu_us"]) * 100 / wall_us),
     }

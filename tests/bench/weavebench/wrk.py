@@ -9,6 +9,9 @@ import subprocess
 from . import BenchError
 from .servers import HERE
 
+# fields of load() that count what went wrong
+ERRORS = ("connect", "read", "write", "timeout", "status")
+
 
 def find():
     path = shutil.which("wrk")
