@@ -19,7 +19,7 @@ COUNTS = (500, 2500)
 START_TIMEOUT_S = 120
 # file:function [object], after a count and perhaps a percentage
 FUNCTION_ROW = re.compile(r"^\s*([\d,]+)\s+(?:\([\d.\s]+%\)\s+)?"
-                          r"(\S*?):(.+?)(?:\s+\[(.+)\])?$")
+                          r"(.*?):(.+?)(?:\s+\[(.+)\])?$")
 
 
 def require():
