@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who has an account: names, e-mail addresses, password hashes."""
+
+import base64
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from weave.server.records import is_text
+
+MAX_NAME_CHARS = 128
+MAX_EMAIL_CHARS = 254
+
+METADATA = MetaData()
+
+_accounts = Table(
+    "weave_accounts",
+    METADATA,
+    Column("name", String(MAX_NAME_CHARS), primary_key=True),
+    Column("user_id", BigInteger, nullable=False, unique=True, autoincrement=False),
+    Column("email", String(MAX_EMAIL_CHARS), nullable=False),
+    Column("password_hash", String(255), nullable=False),
+)
+
+_NAME = re.compile(r"[a-z0-9._-]+", re.ASCII)
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f/]+")
+
+
+class NameTaken(Exception):
+    """Somebody has the name already."""
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    user_id: int
+    email: str
+    password_hash: str
+
+
+def is_email(value):
+    return (
+        is_text(value)
+        and len(value) <= MAX_EMAIL_CHARS
+        and _EMAIL.fullmatch(value) is not None
+    )
+
+
+def canonical_name(value):
+    """The name under which an account is kept; ValueError when it cannot be one.
+
+    Names are lower case; an e-mail address becomes the hash that clients make
+    of it.
+    """
+    value = value.lower()
+    if is_email(value):
+        digest = hashlib.sha1(value.encode("utf-8")).digest()
+        return base64.b32encode(digest).decode("ascii").lower()
+    if len(value) > MAX_NAME_CHARS or not _NAME.fullmatch(value):
+        raise ValueError("not a user name")
+    return value
+
+
+class Accounts:
+    """The table of accounts in a Database."""
+
+    def __init__(self, database, create_tables):
+        self._database = database
+        database.require(METADATA, create_tables)
+
+    def find(self, name):
+        """The Account with a canonical name, or None."""
+        query = select(_accounts).where(_accounts.c.name == name)
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return Account(row.name, row.user_id, row.email, row.password_hash) if row else None
+
+    def create(self, name, email, password_hash):
+        """Raises NameTaken."""
+        # Ids are drawn, not counted: where an accounts database is lost and
+        # made anew, nobody is given the records of somebody else.
+        row = {
+            "name": name,
+            "user_id": secrets.randbits(62),
+            "email": email,
+            "password_hash": password_hash,
+        }
+        try:
+            with self._database.writing() as connection:
+                connection.execute(insert(_accounts), row)
+        except IntegrityError:
+            raise NameTaken from None
+
+    def set_password_hash(self, name, password_hash):
+        self._update(name, password_hash=password_hash)
+
+    def set_email(self, name, email):
+        self._update(name, email=email)
+
+    def delete(self, name):
+        with self._database.writing() as connection:
+            connection.execute(delete(_accounts).where(_accounts.c.name == name))
+
+    def ping(self):
+        """Raises what keeps accounts from being read."""
+        with self._database.reading() as connection:
+            connection.execute(select(_accounts.c.name).limit(1)).first()
+
+    def _update(self, name, **values):
+        query = update(_accounts).where(_accounts.c.name == name).values(**values)
+        with self._database.writing() as connection:
+            connection.execute(query)

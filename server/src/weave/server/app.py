@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application: settings in, WSGI callable out."""
+
+import logging
+
+import falcon
+from sqlalchemy.exc import SQLAlchemyError
+
+from weave.server import health, http, storage_api, user_api
+from weave.server.accounts import Accounts
+from weave.server.database import Database
+from weave.server.passwords import Passwords
+from weave.server.settings import load
+from weave.server.storage import Storage
+
+log = logging.getLogger(__name__)
+
+
+class Databases:
+    """One Database for each URL, whoever asks for it."""
+
+    def __init__(self):
+        self._by_url = {}
+
+    def open(self, url, pool):
+        if url not in self._by_url:
+            self._by_url[url] = Database(url, pool)
+        return self._by_url[url]
+
+    def prepare(self):
+        """Makes or checks all tables.
+
+        A database that is away may come back: its tables are looked at again
+        with each request until then. What an administrator has to mend is an
+        error now (ConfigError).
+        """
+        for database in self._by_url.values():
+            try:
+                database.prepare()
+            except SQLAlchemyError as error:
+                log.error("the database does not answer yet: %s", error)
+            # A process that is forked from this one must not inherit them.
+            database.close()
+
+
+class Site:
+    """Accounts and storage as the settings want them."""
+
+    def __init__(self, settings, databases, passwords):
+        self.settings = settings
+        self.passwords = passwords
+        self.storage_database = databases.open(
+            settings["storage.sqluri"], settings.pool("storage")
+        )
+        self.auth_database = databases.open(settings["auth.sqluri"], settings.pool("auth"))
+        self.storage = Storage(
+            self.storage_database,
+            settings["storage.create_tables"],
+            settings["storage.standard_collections"],
+            settings["storage.quota_size"] if settings["storage.use_quota"] else None,
+        )
+        self.accounts = Accounts(self.auth_database, settings["auth.create_tables"])
+
+
+def make_app(site):
+    """The falcon.App of one Site."""
+    settings = site.settings
+    app = falcon.App(middleware=[http.Stamps()])
+    app.req_options.strip_url_path_trailing_slash = True
+    http.Errors(settings["global.retry_after"]).install(app)
+    authenticator = http.Authenticator(site.accounts, site.passwords)
+    storage_api.add_routes(
+        app,
+        site.storage,
+        authenticator,
+        settings["storage.batch_max_count"],
+        settings["storage.batch_max_bytes"],
+    )
+    user_api.add_routes(
+        app, site.accounts, site.passwords, authenticator, site.storage, settings
+    )
+    heartbeat = health.Heartbeat(site.storage.ping, site.accounts.ping)
+    app.add_route("/" + settings["global.heartbeat_page"], heartbeat)
+    app.add_route("/__lbheartbeat__", health.LoadBalancerHeartbeat())
+    if settings["global.debug_page"]:
+        databases = {"storage": site.storage_database, "auth": site.auth_database}
+        app.add_route("/" + settings["global.debug_page"], health.Debug(databases))
+    return app
+
+
+class Hosts:
+    """Gives each request to the application of its Host."""
+
+    def __init__(self, default, by_host):
+        self._default = default
+        self._by_host = by_host
+
+    def __call__(self, environ, start_response):
+        host = environ.get("HTTP_HOST", "").lower()
+        return self._by_host.get(host, self._default)(environ, start_response)
+
+
+def create_application(path):
+    """The WSGI application that a sync.ini describes; ConfigError."""
+    settings, hosts = load(path)
+    databases, passwords = Databases(), Passwords()
+
+    def make(settings):
+        return make_app(Site(settings, databases, passwords))
+
+    default = make(settings)
+    by_host = {host: make(own) for host, own in hosts.items()}
+    databases.prepare()
+    return Hosts(default, by_host) if by_host else default

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dialect of sync.ini, as mod_weave reads it in C (src/core/weave_ini.h).
+
+A file in RawConfigParser's dialect whose values are then, in this order:
+
+- a list, when the value has two or more lines that are not empty;
+- a string taken literally, when it stands in double quotes;
+- expanded: `%(here)s` is the absolute folder of the file it stands in,
+  `${NAME}` an environment variable, an error when unset;
+- an integer, a boolean (`true`, `false`, in any case), or else a string.
+
+`[DEFAULT] extends` names a file, or several, relative to the file it stands
+in: what is read first wins, key by key. Only values that win are expanded.
+"""
+
+import configparser
+import os
+import re
+import string
+from dataclasses import dataclass
+
+DEFAULT = "DEFAULT"
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 8
+MAX_FILES = 32
+
+_EXPANSION = re.compile(r"%\(here\)s|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
+_UPPER_TO_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+class ConfigError(Exception):
+    """Something in the configuration is wrong; str() says where, and the cure."""
+
+
+def fold(key):
+    """The name under which a key is kept: names of variables keep their case."""
+    for prefix in ("environ.", "env."):
+        head, tail = key[: len(prefix)], key[len(prefix) :]
+        if head.translate(_UPPER_TO_LOWER) == prefix:
+            return prefix + tail
+    return key.translate(_UPPER_TO_LOWER)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key as it was written, and where."""
+
+    path: str
+    section: str
+    key: str
+    raw: str
+
+    @property
+    def line(self):
+        """The line of the key, looked up again: only messages need it."""
+        section = None
+        with open(self.path, encoding="utf-8-sig") as lines:
+            for number, text in enumerate(lines, 1):
+                header = re.match(r"\s*\[(.+)\]", text)
+                if header:
+                    section = header.group(1)
+                elif section == self.section:
+                    if fold(re.split("[=:]", text, 1)[0].strip()) == self.key:
+                        return number
+        return 0
+
+    def error(self, message):
+        """A ConfigError that says where this entry stands."""
+        return ConfigError(
+            "%s:%d: [%s] %s: %s"
+            % (self.path, self.line, self.section, self.key, message)
+        )
+
+    def value(self):
+        """The value with its type; ConfigError where it cannot be expanded."""
+        lines = [line.strip() for line in self.raw.split("\n") if line.strip()]
+        if len(lines) > 1:
+            return [self._typed(line) for line in lines]
+        return self._typed(lines[0] if lines else "")
+
+    def _typed(self, text):
+        if len(text) >= 2 and text[0] == text[-1] == '"':
+            return text[1:-1]
+        text = _EXPANSION.sub(self._expand, text)
+        if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
+            return int(text)
+        return {"true": True, "false": False}.get(text.lower(), text)
+
+    def _expand(self, match):
+        name = match.group(1)
+        if name is None:
+            return os.path.dirname(self.path)
+        if name not in os.environ:
+            raise self.error(
+                "the environment variable %s is not set: set it where the "
+                "server is started, or write the value itself" % name
+            )
+        return os.environ[name]
+
+
+class Config:
+    """A sync.ini and what it extends; see the module's docstring."""
+
+    def __init__(self, path):
+        self.path = os.path.abspath(path)
+        self._sections = {}
+        self._count = 0
+        self._read(self.path, ())
+
+    def sections(self):
+        """Names of the sections, without DEFAULT."""
+        return [name for name in self._sections if name != DEFAULT]
+
+    def entries(self, section):
+        """{key: Entry} of what stands in the section itself."""
+        return dict(self._sections.get(section, {}))
+
+    def find(self, section, key):
+        """The Entry of a key in its section, or else in DEFAULT, or None."""
+        own = self._sections.get(section, {})
+        return own.get(key) or self._sections.get(DEFAULT, {}).get(key)
+
+    def _read(self, path, parents):
+        self._count += 1
+        if path in parents:
+            raise ConfigError("%s: extends itself: remove one `extends`" % path)
+        if len(parents) >= MAX_DEPTH or self._count > MAX_FILES:
+            raise ConfigError(
+                "%s: too many files extend each other (at most %d, %d deep)"
+                % (path, MAX_FILES, MAX_DEPTH)
+            )
+        own = _parse(path)
+        for section, keys in own.items():
+            merged = self._sections.setdefault(section, {})
+            for key, raw in keys.items():
+                merged.setdefault(key, Entry(path, section, key, raw))
+        if "extends" in own[DEFAULT]:
+            entry = Entry(path, DEFAULT, "extends", own[DEFAULT]["extends"])
+            names = entry.value()
+            for name in names if isinstance(names, list) else [names]:
+                other = os.path.join(os.path.dirname(path), str(name))
+                if not os.path.isfile(other):
+                    raise entry.error("there is no file %s" % other)
+                self._read(os.path.abspath(other), parents + (path,))
+
+
+def _parse(path):
+    """{section: {key: raw}} of one file, with DEFAULT always there."""
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError("%s: cannot be read: %s" % (path, error.strerror)) from None
+    if len(data) > MAX_BYTES or b"\0" in data:
+        raise ConfigError("%s: is no ini file (too large, or binary)" % path)
+    parser = configparser.RawConfigParser()
+    parser.optionxform = fold
+    try:
+        parser.read_string(data.decode("utf-8-sig"), path)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError("%s:%d: is not UTF-8" % (path, line)) from None
+    except configparser.Error as error:
+        raise ConfigError(_one_line(error)) from None
+    sections = {DEFAULT: dict(parser.defaults())}
+    parser.defaults().clear()  # or they would show up as everybody's own
+    for name in parser.sections():
+        sections[name] = dict(parser.items(name))
+    return sections
+
+
+def _one_line(error):
+    return re.sub(r"\s+", " ", str(error))

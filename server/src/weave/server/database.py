@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections and transactions; what differs between databases stays here."""
+
+import contextlib
+import logging
+import os
+import threading
+
+from sqlalchemy import create_engine, event, inspect
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.pool import QueuePool
+
+from weave.server.config import ConfigError
+
+log = logging.getLogger(__name__)
+
+_WRITES = "weave_writes"
+_DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
+
+# How long a transaction waits for another one on SQLite, unless the URL says
+# otherwise (?timeout=SECONDS).
+SQLITE_TIMEOUT_SECONDS = 5
+
+
+class Database:
+    """One database, shared by all threads.
+
+    Transactions are `with database.reading() as connection:` and `.writing()`.
+    A reading one sees one state of the database; a writing one is committed
+    at its end, or rolled back when an exception leaves it.
+    """
+
+    def __init__(self, url, pool):
+        self._url = make_url(url)
+        self._engine = _create_engine(self._url, pool)
+        self._lock = threading.Lock()
+        self._schemas = []
+        self._prepared = 0
+        if self.dialect not in _DIALECTS:
+            raise ConfigError(
+                "%r: databases of this kind are not supported; use one of %s"
+                % (self._url, ", ".join(_DIALECTS))
+            )
+
+    @property
+    def dialect(self):
+        return self._engine.dialect.name
+
+    @property
+    def status(self):
+        """One line about the connections, for people."""
+        return self._engine.pool.status()
+
+    def require(self, metadata, create):
+        """Demands the tables of metadata; create says whether to make them."""
+        self._schemas.append((metadata, create))
+
+    def prepare(self):
+        """Makes or checks the tables; once it has succeeded, does nothing.
+
+        ConfigError when the administrator has to act, an exception of
+        SQLAlchemy when the database cannot be reached.
+        """
+        with self._lock:
+            if self._prepared == len(self._schemas):
+                return
+            if self._file:
+                self._check_file()
+                self._enter_wal()
+            for metadata, create in self._schemas:
+                self._prepare_tables(metadata, create)
+            self._prepared = len(self._schemas)
+
+    @contextlib.contextmanager
+    def reading(self):
+        self.prepare()
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self):
+        self.prepare()
+        with self._writing() as connection:
+            yield connection
+
+    def close(self):
+        """Closes the connections that nobody uses; new ones open by themselves."""
+        self._engine.dispose()
+
+    def insert_missing(self, table):
+        """An INSERT that leaves a row alone that is there already."""
+        if self.dialect in ("mysql", "mariadb"):
+            return mysql.insert(table).prefix_with("IGNORE")
+        insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
+        return insert(table).on_conflict_do_nothing()
+
+    def backup(self, target):
+        """Writes a consistent copy of a SQLite database to the file target."""
+        with self.reading() as connection:
+            source = connection.connection
+            with contextlib.closing(source.dbapi.connect(target)) as copy:
+                source.backup(copy)
+
+    @property
+    def _file(self):
+        if self.dialect != "sqlite" or _is_in_memory(self._url):
+            return None
+        return self._url.database
+
+    @contextlib.contextmanager
+    def _writing(self):
+        with self._engine.connect() as connection:
+            connection = connection.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield connection
+
+    def _check_file(self):
+        folder = os.path.dirname(self._file)
+        if not os.path.isdir(folder):
+            raise ConfigError(
+                "%s: the folder %s does not exist: create it, writable for the "
+                "user that the server runs as" % (self._url, folder)
+            )
+        creates = all(create for _, create in self._schemas)
+        if not creates and not os.path.exists(self._file):
+            raise ConfigError(self._missing("the file"))
+
+    def _enter_wal(self):
+        # With a write-ahead log readers and the one writer do not wait for
+        # each other. The file remembers, so once is enough.
+        connection = self._engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+
+    def _prepare_tables(self, metadata, create):
+        with self._engine.connect() as connection:
+            if _has_tables(connection, metadata):
+                return
+        if not create:
+            raise ConfigError(self._missing("a table"))
+        try:
+            with self._writing() as connection:
+                metadata.create_all(connection)
+        except (OperationalError, ProgrammingError):
+            # Another process may have been quicker.
+            with self._engine.connect() as connection:
+                if not _has_tables(connection, metadata):
+                    raise
+
+    def _missing(self, what):
+        return (
+            "%r: %s is missing: run `weave-server create-tables INI`, or set "
+            "`create_tables = true`" % (self._url, what)
+        )
+
+
+def _has_tables(connection, metadata):
+    names = inspect(connection)
+    return all(names.has_table(table.name) for table in metadata.sorted_tables)
+
+
+def _is_in_memory(url):
+    return url.database in (None, "", ":memory:")
+
+
+def _create_engine(url, pool):
+    options = {
+        "pool_size": pool["pool_size"],
+        "max_overflow": pool["pool_max_overflow"],
+        "pool_timeout": pool["pool_timeout"],
+        "pool_recycle": pool["pool_recycle"],
+        "pool_reset_on_return": "rollback" if pool["reset_on_return"] else None,
+    }
+    if url.get_backend_name() == "sqlite":
+        options["connect_args"] = {"check_same_thread": False}
+        if "timeout" not in url.query:
+            options["connect_args"]["timeout"] = SQLITE_TIMEOUT_SECONDS
+        if _is_in_memory(url):
+            # The database is the connection: one, for ever.
+            options.update(pool_size=1, max_overflow=0, pool_recycle=-1)
+    try:
+        # Parameters are what users store: they must not reach the log.
+        engine = create_engine(
+            url, poolclass=QueuePool, hide_parameters=True, future=True, **options
+        )
+    except ImportError as error:
+        raise ConfigError("%r: its driver is missing: %s" % (url, error)) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connect(connection, _record):
+    # The driver would begin transactions late, and never IMMEDIATE ones.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _sqlite_begin(connection):
+    # A transaction that reads first and writes later could fail in the middle
+    # for the snapshot it read; one that will write takes the lock at once.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

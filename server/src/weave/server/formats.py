@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON as Sync clients read and write it, and the list formats."""
+
+import json
+import math
+import re
+import struct
+from json.encoder import encode_basestring_ascii as quote
+
+from weave.server.stamps import Stamp
+
+JSON = "application/json"
+NEWLINES = "application/newlines"
+WHOISI = "application/whoisi"
+
+# The longest number a client may send. Far above any id (64 characters), far
+# below where converting it to an integer takes noticeable time.
+MAX_NUMBER_DIGITS = 400
+
+
+def choose(accept):
+    """The list format that an Accept header asks for; JSON unless it does."""
+    best, best_quality = JSON, 0.0
+    for part in accept.split(","):
+        media_type, *parameters = (word.strip() for word in part.split(";"))
+        if media_type.lower() in (JSON, NEWLINES, WHOISI):
+            quality = _quality(parameters)
+            if quality > best_quality:
+                best, best_quality = media_type.lower(), quality
+    return best
+
+
+def _quality(parameters):
+    for parameter in parameters:
+        match = re.fullmatch(r"q=([01](?:\.[0-9]{0,3})?)", parameter, re.ASCII)
+        if match:
+            return float(match.group(1))
+    return 1.0
+
+
+def encode(value):
+    """JSON text; a Stamp becomes a number with two decimals."""
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, Stamp):
+        return str(value)
+    if isinstance(value, dict):
+        members = (quote(key) + ":" + encode(item) for key, item in value.items())
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(encode, value)) + "]"
+    return json.dumps(value, allow_nan=False)
+
+
+def encode_list(items, media_type):
+    """The items as the body of one of the three list formats (bytes)."""
+    if media_type == NEWLINES:
+        return "".join(encode(item) + "\n" for item in items).encode("ascii")
+    if media_type == WHOISI:
+        records = (encode(item).encode("ascii") for item in items)
+        return b"".join(struct.pack(">I", len(r)) + r for r in records)
+    return encode(items).encode("ascii")
+
+
+def _refuse_constant(name):
+    raise ValueError(name + " is not JSON")
+
+
+def _parse_int(text):
+    if len(text) > MAX_NUMBER_DIGITS:
+        raise ValueError("number too long")
+    return int(text)
+
+
+def _parse_float(text):
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("number out of range")
+    return value
+
+
+def decode(body):
+    """The value of a JSON document (bytes); ValueError for anything else.
+
+    Stricter than the json module: UTF-8 only, no NaN or Infinity, also not by
+    overflow, and no number or nesting that would cost more than it is worth.
+    """
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_float=_parse_float,
+            parse_int=_parse_int,
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

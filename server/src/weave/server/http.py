@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all resources share: bodies, errors, and who is asking.
+
+Answers that are not 2xx have a JSON body. For a 400 it is a number, one of the
+codes below (published as "Response codes" with the protocol).
+"""
+
+import base64
+import binascii
+import logging
+
+import falcon
+from sqlalchemy.exc import DataError, SQLAlchemyError
+
+from weave.server import formats
+from weave.server.accounts import canonical_name
+from weave.server.config import ConfigError
+from weave.server.stamps import Stamp
+
+log = logging.getLogger(__name__)
+
+VERSIONS = ("1", "1.0", "1.1")
+
+BAD_PROTOCOL = 1
+BAD_NAME = 3
+EXISTS = 4
+BAD_JSON = 6
+NO_PASSWORD = 7
+BAD_OBJECT = 8
+WEAK_PASSWORD = 9
+BAD_RESET_KEY = 10
+UNSUPPORTED = 11
+BAD_EMAIL = 12
+BAD_COLLECTION = 13
+OVER_QUOTA = 14
+NAME_IS_NOT_EMAIL = 15
+
+# The sign-up form reads a body of 0 or 1 as "taken" or "free", so that
+# anything we have no code for is called a bad object.
+DEFAULT_CODE = BAD_OBJECT
+
+
+def bad_request(code):
+    return falcon.HTTPBadRequest(code=code)
+
+
+def unauthorized(challenge=False):
+    """401; browsers ask for a password only where there is a challenge."""
+    challenges = ['Basic realm="Sync"'] if challenge else None
+    return falcon.HTTPUnauthorized(challenges=challenges)
+
+
+def read_body(req, max_bytes):
+    """The whole body; 413 when it is too long, 400 when it ends too early."""
+    length = req.content_length
+    if length is None and not req.env.get("wsgi.input_terminated"):
+        return b""
+    if length is not None and length > max_bytes:
+        raise falcon.HTTPPayloadTooLarge()
+    parts, left = [], max_bytes + 1 if length is None else length
+    try:
+        while left > 0:
+            part = req.env["wsgi.input"].read(min(left, 1024 * 1024))
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+    except OSError:
+        raise bad_request(BAD_JSON) from None  # the client has gone away
+    if length is not None and left:
+        raise bad_request(BAD_JSON)
+    if length is None and not left:
+        raise falcon.HTTPPayloadTooLarge()
+    return b"".join(parts)
+
+
+def read_json(req, max_bytes):
+    """The decoded body; 400 with BAD_JSON when it is none."""
+    try:
+        return formats.decode(read_body(req, max_bytes))
+    except ValueError:
+        raise bad_request(BAD_JSON) from None
+
+
+def send_json(resp, value):
+    resp.content_type = formats.JSON
+    resp.data = formats.encode(value).encode("ascii")
+
+
+def send_text(resp, text):
+    resp.content_type = "text/plain; charset=utf-8"
+    resp.data = text.encode("utf-8")
+
+
+def stamp_of(req):
+    """When the request came in; fixed at the first call."""
+    if not hasattr(req.context, "stamp"):
+        req.context.stamp = Stamp.now()
+    return req.context.stamp
+
+
+def stamp_at_least(req, stamps):
+    """No answer is older than what it shows, even if the clock went back."""
+    req.context.stamp = max(stamp_of(req), *stamps, Stamp(0))
+
+
+def _credentials(req):
+    """(name, password) of Basic authentication; 401 when there are none."""
+    scheme, _, encoded = (req.get_header("Authorization") or "").partition(" ")
+    if scheme.lower() != "basic":
+        raise unauthorized(challenge=True)
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        raise unauthorized() from None
+    name, colon, password = decoded.partition(":")
+    if not colon:
+        raise unauthorized()
+    return name, password
+
+
+class Authenticator:
+    """Tells whose request it is."""
+
+    def __init__(self, accounts, passwords):
+        self._accounts = accounts
+        self._passwords = passwords
+
+    def account(self, req, name):
+        """The Account called name in the URL, if it is the one that asks; 401."""
+        login, password = _credentials(req)
+        try:
+            login = canonical_name(login)
+            if login != canonical_name(name):
+                raise unauthorized()
+        except ValueError:
+            raise unauthorized() from None
+        account = self._accounts.find(login)
+        if account is None or not self._verify(account, password):
+            raise unauthorized()
+        return account
+
+    def _verify(self, account, password):
+        if not self._passwords.verify(account.password_hash, password):
+            return False
+        if self._passwords.is_outdated(account.password_hash):
+            renewed = self._passwords.hash(password)
+            self._accounts.set_password_hash(account.name, renewed)
+        return True
+
+
+class Stamps:
+    """Middleware: X-Weave-Timestamp on every answer, and paths that are text."""
+
+    def process_request(self, req, _resp):
+        stamp_of(req)
+        try:
+            req.env.get("PATH_INFO", "").encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            raise bad_request(DEFAULT_CODE) from None
+        if req.method not in falcon.COMBINED_METHODS:
+            raise falcon.HTTPMethodNotAllowed([])
+
+    def process_resource(self, req, _resp, resource, _params):
+        if req.method == "OPTIONS" and resource is not None:
+            methods = [m for m in falcon.HTTP_METHODS if hasattr(resource, "on_" + m.lower())]
+            raise falcon.HTTPMethodNotAllowed(methods)
+
+    def process_response(self, req, resp, _resource, _succeeded):
+        resp.set_header("X-Weave-Timestamp", str(stamp_of(req)))
+
+
+class Errors:
+    """Error handlers of a falcon.App: install() adds them."""
+
+    def __init__(self, retry_after):
+        self._retry_after = str(retry_after)
+
+    def install(self, app):
+        app.set_error_serializer(self.serialize)
+        app.add_error_handler(Exception, self.on_unexpected)
+        app.add_error_handler(SQLAlchemyError, self.on_database)
+        app.add_error_handler(ConfigError, self.on_database)
+        app.add_error_handler(DataError, self.on_data)
+
+    def serialize(self, _req, resp, error):
+        if error.status == falcon.HTTP_400:
+            send_json(resp, DEFAULT_CODE if error.code is None else error.code)
+        else:
+            send_json(resp, error.title)
+
+    def on_database(self, _req, resp, error, _params):
+        """The database is full, locked, broken or away, or lacks its tables."""
+        log.error("the database does not answer: %s", getattr(error, "orig", None) or error)
+        resp.status = falcon.HTTP_503
+        for name in ("Retry-After", "X-Weave-Backoff", "X-Backoff"):
+            resp.set_header(name, self._retry_after)
+        resp.set_header("Cache-Control", "no-store")
+        send_json(resp, "server issue: database")
+
+    def on_data(self, _req, _resp, _error, _params):
+        """A value that this kind of database cannot hold, such as U+0000."""
+        raise bad_request(BAD_OBJECT)
+
+    def on_unexpected(self, req, resp, error, _params):
+        log.error(
+            "unexpected exception in %s %s",
+            req.method,
+            ascii(req.path),
+            exc_info=(type(error), error, error.__traceback__),
+        )
+        resp.status = falcon.HTTP_500
+        send_json(resp, "server issue: unexpected error")

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments that select records of a collection (storage 1.1)."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import List, Optional
+from urllib.parse import parse_qs
+
+from weave.server.stamps import LIMIT, Stamp
+
+SORTS = ("oldest", "newest", "index")
+
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+
+
+@dataclass
+class Selection:
+    """Which records, in which order; the bounds are all exclusive."""
+
+    ids: Optional[List[str]] = None
+    parentid: Optional[str] = None
+    predecessorid: Optional[str] = None
+    newer: Optional[Stamp] = None
+    older: Optional[Stamp] = None
+    index_above: Optional[float] = None
+    index_below: Optional[float] = None
+    sort: Optional[str] = None
+    limit: Optional[int] = None
+    offset: int = 0
+    full: bool = False
+
+
+def _integer(text):
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("not an integer")
+    # Digits beyond any possible count say nothing more.
+    return max(-1, min(int(text[:40]), LIMIT))
+
+
+def _number(text):
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
+
+
+def _ids(text):
+    return list(dict.fromkeys(text.split(","))) if text else []
+
+
+def _is_set(text):
+    return text.lower() not in ("", "0", "false")
+
+
+_ARGUMENTS = {
+    "ids": _ids,
+    "parentid": str,
+    "predecessorid": str,
+    "newer": Stamp.parse,
+    "older": Stamp.parse,
+    "index_above": _number,
+    "index_below": _number,
+    "sort": str,
+    "limit": _integer,
+    "offset": _integer,
+    "full": _is_set,
+}
+
+
+def parse(query_string):
+    """The Selection of a raw query string; ValueError when it is malformed.
+
+    Unknown arguments are ignored, of repeated ones the last counts. A limit
+    or offset below one is ignored, and so is an offset without a limit.
+    """
+    given = parse_qs(query_string, keep_blank_values=True, errors="strict")
+    values = {}
+    for name, convert in _ARGUMENTS.items():
+        if name in given:
+            values[name] = convert(given[name][-1])
+    if values.get("sort") not in SORTS:
+        values.pop("sort", None)
+    if values.get("limit", 0) <= 0:
+        values["limit"] = None
+    if values["limit"] is None or values.get("offset", 0) < 0:
+        values["offset"] = 0
+    return Selection(**values)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weave basic objects: what a client may send as a record."""
+
+import re
+
+MAX_ID_CHARS = 64
+MAX_PAYLOAD_BYTES = 256 * 1024
+MAX_SORTINDEX = 999999999
+MAX_TTL_SECONDS = 365 * 24 * 3600
+
+_NUMBER = re.compile(r"([+-]?[0-9]{1,20})(\.[0-9]*)?", re.ASCII)
+
+
+class InvalidRecord(ValueError):
+    """The record breaks a rule; str() is the reason that clients are told."""
+
+
+def is_text(value):
+    """Whether value can be stored as UTF-8: a string without lone surrogates."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _reference(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if not is_text(value) or len(value) > MAX_ID_CHARS or "\0" in value:
+        raise ValueError
+    return value
+
+
+def _identifier(value):
+    value = _reference(value)
+    if not value or "/" in value:
+        raise ValueError
+    return value
+
+
+def _whole(value, low, high):
+    if isinstance(value, str):
+        match = _NUMBER.fullmatch(value.strip())
+        if not match:
+            raise ValueError
+        value = int(match.group(1))
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError
+    value = int(value)
+    if not low <= value <= high:
+        raise ValueError
+    return value
+
+
+def _sortindex(value):
+    return _whole(value, -MAX_SORTINDEX, MAX_SORTINDEX)
+
+
+def _ttl(value):
+    return _whole(value, 0, MAX_TTL_SECONDS)
+
+
+def _payload(value):
+    if not is_text(value) or len(value.encode("utf-8")) > MAX_PAYLOAD_BYTES:
+        raise ValueError
+    return value
+
+
+_FIELDS = {
+    "id": _identifier,
+    "parentid": _reference,
+    "predecessorid": _reference,
+    "sortindex": _sortindex,
+    "ttl": _ttl,
+    "payload": _payload,
+}
+
+
+def parse(raw):
+    """The known fields of a decoded JSON value, checked and converted.
+
+    A field that is null counts as absent; unknown fields (and `modified`,
+    which the server sets) are dropped. Raises InvalidRecord.
+    """
+    if not isinstance(raw, dict):
+        raise InvalidRecord("invalid wbo")
+    record = {}
+    for name, convert in _FIELDS.items():
+        value = raw.get(name)
+        if value is None:
+            continue
+        try:
+            record[name] = convert(value)
+        except ValueError:
+            raise InvalidRecord("invalid " + name) from None
+    return record
+
+
+def parse_id(text):
+    """An id from a URL; raises InvalidRecord."""
+    return parse({"id": text})["id"]

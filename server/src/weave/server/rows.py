@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding rows, for those who read them and those who delete them."""
+
+from sqlalchemy import select
+
+from weave.server.schema import collections, records
+from weave.server.stamps import Stamp
+
+# SQLite before 3.32 takes at most 999 parameters.
+CHUNK = 400
+
+KB = 1024
+
+
+def chunks(items):
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+def _ordering(sort):
+    """ORDER BY of a Selection.sort; the id makes any order a complete one."""
+    table = records.c
+    if sort == "oldest":
+        return [table.modified, table.id]
+    if sort == "newest":
+        return [table.modified.desc(), table.id]
+    if sort == "index":
+        return [table.sortindex.is_(None), table.sortindex.desc(), table.id]
+    return [table.id]
+
+
+def _sort_key(sort):
+    """The same order for rows that are in memory."""
+    if sort == "oldest":
+        return lambda row: (row.modified, row.id)
+    if sort == "newest":
+        return lambda row: (-row.modified, row.id)
+    if sort == "index":
+        return lambda row: (row.sortindex is None, -(row.sortindex or 0), row.id)
+    return lambda row: row.id
+
+
+def _conditions(selection):
+    table = records.c
+    bounds = (
+        (selection.newer, table.modified.__gt__),
+        (selection.older, table.modified.__lt__),
+        (selection.index_above, table.sortindex.__gt__),
+        (selection.index_below, table.sortindex.__lt__),
+        (selection.parentid, table.parentid.__eq__),
+        (selection.predecessorid, table.predecessorid.__eq__),
+    )
+    return [compare(value) for value, compare in bounds if value is not None]
+
+
+def fetch(connection, user_id, number, selection, columns):
+    """Rows of the live records that are selected, in the selected order."""
+    query = select(*columns).where(
+        records.c.user_id == user_id,
+        records.c.collection == number,
+        records.c.expires > Stamp.now(),
+        *_conditions(selection),
+    )
+    if selection.ids is None:
+        query = query.order_by(*_ordering(selection.sort))
+        query = query.limit(selection.limit).offset(selection.offset or None)
+        return connection.execute(query).all()
+    rows = []
+    for ids in chunks(selection.ids):
+        rows += connection.execute(query.where(records.c.id.in_(ids))).all()
+    rows.sort(key=_sort_key(selection.sort))
+    end = None if selection.limit is None else selection.offset + selection.limit
+    return rows[selection.offset : end]
+
+
+def collection_number(connection, user_id, name):
+    """The number of a collection by its name, or None."""
+    query = select(collections.c.number).where(
+        collections.c.user_id == user_id, collections.c.name == name
+    )
+    return connection.execute(query).scalar()

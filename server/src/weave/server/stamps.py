@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Timestamps of the Sync protocol."""
+
+import math
+import time
+
+LIMIT = 2**53
+
+
+class Stamp(int):
+    """Hundredths of a second since 1970.
+
+    Kept as an integer so that two stamps never differ by rounding; str() is
+    the JSON number with exactly two decimals that clients compare textually.
+    """
+
+    __slots__ = ()
+
+    def __str__(self):
+        return "%d.%02d" % divmod(int(self), 100)
+
+    @classmethod
+    def now(cls):
+        return cls(time.time_ns() // 10_000_000)
+
+    @classmethod
+    def parse(cls, text):
+        """Reads what a client sent; ValueError unless it is a finite number."""
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError("not a finite number")
+        return cls(round(max(-LIMIT, min(value * 100, LIMIT))))

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Storage 1.0 and 1.1: /1.1/NAME/info/... and /1.1/NAME/storage/..."""
+
+import re
+
+import falcon
+
+from weave.server import formats, http, query, records
+from weave.server.schema import MAX_COLLECTION_CHARS
+from weave.server.stamps import Stamp
+from weave.server.writer import Modified, OverQuota
+
+# 100 records of 256 KiB whose every character is escaped still fit.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+QUOTA_WARNING_KB = 1024
+
+_COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,%d}" % MAX_COLLECTION_CHARS, re.ASCII)
+
+
+def _check_collection(name):
+    if not _COLLECTION.fullmatch(name):
+        raise http.bad_request(http.BAD_COLLECTION)
+
+
+def _record_id(text):
+    try:
+        return records.parse_id(text)
+    except records.InvalidRecord:
+        raise http.bad_request(http.BAD_OBJECT) from None
+
+
+def _selection(req):
+    try:
+        return query.parse(req.query_string)
+    except ValueError:
+        raise http.bad_request(http.BAD_PROTOCOL) from None
+
+
+def _unmodified_since(req):
+    text = req.get_header("X-If-Unmodified-Since")
+    if text is None:
+        return None
+    try:
+        return Stamp.parse(text)
+    except ValueError:
+        raise http.bad_request(http.BAD_PROTOCOL) from None
+
+
+class Resource:
+    """A URL below that of a user."""
+
+    def __init__(self, storage, authenticator):
+        self._storage = storage
+        self._authenticator = authenticator
+
+    def user_id(self, req, name):
+        return self._authenticator.account(req, name).user_id
+
+    def change(self, req, resp, user_id, collection, act):
+        """Calls act(writer) in one transaction; returns what it returned.
+
+        412 when X-If-Unmodified-Since says so, 400 when over quota: nothing
+        has changed then.
+        """
+        since = _unmodified_since(req)
+        try:
+            with self._storage.writing(user_id) as writer:
+                if since is not None:
+                    writer.check_unmodified(since, collection)
+                result = act(writer)
+                left = writer.quota_left_kb()
+        except Modified:
+            raise falcon.HTTPPreconditionFailed() from None
+        except OverQuota:
+            raise http.bad_request(http.OVER_QUOTA) from None
+        req.context.stamp = writer.stamp
+        if left is not None and left < QUOTA_WARNING_KB:
+            resp.set_header("X-Weave-Quota-Remaining", "%.2f" % left)
+        return result
+
+
+class Info(Resource):
+    """A hash of collections; `read` is the method of Storage that makes it."""
+
+    def __init__(self, storage, authenticator, read):
+        super().__init__(storage, authenticator)
+        self._read = read
+
+    def on_get(self, req, resp, name):
+        hash_ = self._read(self.user_id(req, name))
+        http.stamp_at_least(req, (v for v in hash_.values() if isinstance(v, Stamp)))
+        resp.set_header("X-Weave-Records", str(len(hash_)))
+        http.send_json(resp, hash_)
+
+
+class Quota(Resource):
+    def on_get(self, req, resp, name):
+        used = sum(self._storage.usage(self.user_id(req, name)).values())
+        http.send_json(resp, [used, self._storage.quota_kb])
+
+
+class Everything(Resource):
+    def on_delete(self, req, resp, name):
+        user_id = self.user_id(req, name)
+        if req.get_header("X-Confirm-Delete") is None:
+            raise http.bad_request(http.EXISTS)
+        self.change(req, resp, user_id, None, lambda writer: writer.delete_all())
+        http.send_json(resp, http.stamp_of(req))
+
+
+class Collection(Resource):
+    """`max_count` and `max_bytes` are what one POST may store."""
+
+    def __init__(self, storage, authenticator, max_count, max_bytes):
+        super().__init__(storage, authenticator)
+        self._max_count = max_count
+        self._max_bytes = max_bytes
+
+    def on_get(self, req, resp, name, collection):
+        user_id = self.user_id(req, name)
+        _check_collection(collection)
+        selection = _selection(req)
+        items = self._storage.select(user_id, collection, selection)
+        if selection.full:
+            http.stamp_at_least(req, (item["modified"] for item in items))
+        media_type = formats.choose(req.get_header("Accept") or "")
+        resp.set_header("X-Weave-Records", str(len(items)))
+        resp.content_type = media_type
+        resp.data = formats.encode_list(items, media_type)
+
+    def on_post(self, req, resp, name, collection):
+        user_id = self.user_id(req, name)
+        _check_collection(collection)
+        body = http.read_json(req, MAX_BODY_BYTES)
+        if isinstance(body, list):
+            self._store_batch(req, resp, user_id, collection, body)
+        else:
+            self._store_one(req, resp, user_id, collection, body)
+
+    def on_put(self, req, resp, name, collection):
+        user_id = self.user_id(req, name)
+        _check_collection(collection)
+        body = http.read_json(req, MAX_BODY_BYTES)
+        self._store_one(req, resp, user_id, collection, body)
+
+    def on_delete(self, req, resp, name, collection):
+        user_id = self.user_id(req, name)
+        _check_collection(collection)
+        selection = _selection(req) if req.query_string else None
+        self.change(
+            req, resp, user_id, collection, lambda writer: writer.delete(collection, selection)
+        )
+        http.send_json(resp, http.stamp_of(req))
+
+    def _store_one(self, req, resp, user_id, collection, raw):
+        try:
+            record = records.parse(raw)
+        except records.InvalidRecord:
+            raise http.bad_request(http.BAD_OBJECT) from None
+        if "id" not in record:
+            raise http.bad_request(http.BAD_OBJECT)
+        store_one(self, req, resp, user_id, collection, record)
+
+    def _store_batch(self, req, resp, user_id, collection, batch):
+        changes, failed = self._sort_out(batch)
+        self.change(
+            req, resp, user_id, collection, lambda writer: writer.put(collection, changes)
+        )
+        answer = {
+            "modified": http.stamp_of(req),
+            "success": list(changes),
+            "failed": failed,
+        }
+        http.send_json(resp, answer)
+
+    def _sort_out(self, batch):
+        """({id: fields}, {id: [reason]}) of a POST."""
+        changes, failed, kept_bytes = {}, {}, 0
+        for position, raw in enumerate(batch):
+            try:
+                record = records.parse(raw)
+                if "id" not in record:
+                    raise records.InvalidRecord("invalid id")
+                if position >= self._max_count:
+                    raise records.InvalidRecord("retry wbo")
+                size = len(record.get("payload", "").encode("utf-8"))
+                if kept_bytes + size > self._max_bytes:
+                    raise records.InvalidRecord("retry bytes")
+            except records.InvalidRecord as reason:
+                failed[_id_as_sent(raw)] = [str(reason)]
+                continue
+            kept_bytes += size
+            # The last one of the same id wins, as if they came one by one.
+            before = changes.get(record["id"], {})
+            before.pop("ttl", None)
+            changes[record["id"]] = dict(before, **record)
+        return changes, failed
+
+
+class Item(Resource):
+    def on_get(self, req, resp, name, collection, item):
+        user_id = self.user_id(req, name)
+        _check_collection(collection)
+        record = self._storage.get(user_id, collection, _record_id(item))
+        if record is None:
+            raise falcon.HTTPNotFound()
+        http.stamp_at_least(req, [record["modified"]])
+        http.send_json(resp, record)
+
+    def on_put(self, req, resp, name, collection, item):
+        user_id = self.user_id(req, name)
+        _check_collection(collection)
+        raw = http.read_json(req, MAX_BODY_BYTES)
+        try:
+            record = dict(records.parse(raw), id=_record_id(item))
+        except records.InvalidRecord:
+            raise http.bad_request(http.BAD_OBJECT) from None
+        store_one(self, req, resp, user_id, collection, record)
+
+    def on_delete(self, req, resp, name, collection, item):
+        user_id = self.user_id(req, name)
+        _check_collection(collection)
+        selection = query.Selection(ids=[_record_id(item)])
+        self.change(
+            req, resp, user_id, collection, lambda writer: writer.delete(collection, selection)
+        )
+        http.send_json(resp, http.stamp_of(req))
+
+
+def store_one(resource, req, resp, user_id, collection, record):
+    """The single put: answers with the time of the record's last change."""
+    changes = {record["id"]: record}
+    modified = resource.change(
+        req, resp, user_id, collection, lambda writer: writer.put(collection, changes)
+    )
+    http.send_json(resp, modified[record["id"]])
+
+
+def _id_as_sent(raw):
+    """The key under which a client finds a record that failed."""
+    id_ = raw.get("id") if isinstance(raw, dict) else None
+    if isinstance(id_, bool) or not isinstance(id_, (str, int, float)):
+        return ""
+    return str(id_)
+
+
+def refuse_path(_req, _resp, **_params):
+    """A record whose id holds a slash."""
+    raise http.bad_request(http.BAD_OBJECT)
+
+
+def add_routes(app, storage, authenticator, max_count, max_bytes):
+    common = (storage, authenticator)
+    for version in http.VERSIONS:
+        user = "/%s/{name}" % version
+        info = user + "/info/"
+        app.add_route(info + "collections", Info(*common, storage.timestamps))
+        app.add_route(info + "collection_counts", Info(*common, storage.counts))
+        app.add_route(info + "collection_usage", Info(*common, storage.usage))
+        app.add_route(info + "quota", Quota(*common))
+        app.add_route(user + "/storage", Everything(*common))
+        collection = user + "/storage/{collection}"
+        app.add_route(collection, Collection(*common, max_count, max_bytes))
+        app.add_route(collection + "/{item}", Item(*common))
+    app.add_sink(refuse_path, r"/1(\.[01])?/[^/]+/storage/[^/]+/.+")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+from weave.server.wsgi import application  # noqa: F401
