@@ -43,12 +43,12 @@ def run(bench, server, workload, count):
     httpd = server.make(bench)
     if identity():
         os.chown(httpd.root, identity()["user"], identity()["group"])
-    httpd.start(
-        before=["valgrind", "--tool=callgrind", "--dump-instr=no",
-                f"--callgrind-out-file={output}"],
-        mode="-X", timeout=START_TIMEOUT_S, **identity(),
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
     try:
+        httpd.start(
+            before=["valgrind", "--tool=callgrind", "--dump-instr=no",
+                    f"--callgrind-out-file={output}"],
+            mode="-X", timeout=START_TIMEOUT_S, **identity(),
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
         connection = Connection(httpd.port, timeout=START_TIMEOUT_S)
         for _ in range(count):
             status, body = connection.request(workload)
