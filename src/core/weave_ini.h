@@ -77,12 +77,14 @@ typedef struct weave_ini_entry_t {
     const char *file;    /* where it stands, and ... */
     const char *dir;     /* ... the absolute directory of that file */
     int line;            /* of the key, from 1 */
+    int broken;          /* the value could not be expanded: reported */
     weave_ini_value_t value;
 } weave_ini_entry_t;
 
 /** A file that was read, as it was when it was open. */
 typedef struct weave_ini_file_t {
     const char *path;  /* absolute */
+    const char *dir;   /* the part of it that is a directory */
     apr_finfo_t finfo; /* of the open descriptor: owner, mode, times, inode */
 } weave_ini_file_t;
 
@@ -115,7 +117,7 @@ const apr_array_header_t *weave_ini_sections(const weave_ini_t *ini);
 const apr_array_header_t *weave_ini_entries(const weave_ini_t *ini,
                                             const char *section);
 
-/** KEY (folded or not) in SECTION, or else in DEFAULT; NULL when in neither,
+/** The folded KEY in SECTION, or else in DEFAULT; NULL when in neither,
  *  or when there is no such section. */
 const weave_ini_entry_t *weave_ini_get(const weave_ini_t *ini,
                                        const char *section, const char *key);

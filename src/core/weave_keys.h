@@ -19,7 +19,9 @@ typedef enum weave_key_e {
 
 typedef enum weave_type_e {
     WEAVE_TYPE_STRING,
-    WEAVE_TYPE_PATH, /* a string; a relative one gets a directory */
+    WEAVE_TYPE_DOTTED, /* a string: Python names with dots between them */
+    WEAVE_TYPE_TARGET, /* a string: what a request line may ask for */
+    WEAVE_TYPE_PATH,   /* a string; a relative one gets a directory */
     WEAVE_TYPE_INT,
     WEAVE_TYPE_OCTAL,    /* a number, written as umask(1) writes it */
     WEAVE_TYPE_BOOL,     /* true, false; also yes, no, on, off */
@@ -27,7 +29,6 @@ typedef enum weave_type_e {
     WEAVE_TYPE_SIZE,     /* bytes; `262144`, `256K`, `256 KiB`, `1G` */
     WEAVE_TYPE_PERCENT,  /* 0 to 100; `5`, `5%` */
     WEAVE_TYPE_CHOICE,   /* the index of a word */
-    WEAVE_TYPE_LIST,     /* strings, one a line */
     WEAVE_TYPE_PATHS,    /* paths, one a line; a URL is left as it is */
     WEAVE_TYPE_NETS,     /* addresses and networks, one a line */
     WEAVE_TYPE_PREFIX    /* a family: `environ.NAME`, each name a string */
@@ -103,13 +104,19 @@ const char *weave_key_section_nearest(const char *section);
  */
 const weave_key_t *weave_key_nearest(const char *name);
 
-/** What may be written for a key: "a duration between 1 s and 1 h", ... */
+/**
+ * May the family KEY (wsgi.environ.NAME, workers.env.NAME) have MEMBER? NULL,
+ * or why not: it is no name, or ours to set.
+ */
+const char *weave_key_member_check(const weave_key_t *key, const char *member);
+
+/** What may be written for a key: "a duration from 1 s to 1 h, ..." */
 const char *weave_key_allowed(const weave_key_t *key, apr_pool_t *pool);
 
 /**
  * Checks the lines ITEMS (const char *, at least one) as a value of KEY.
- * NULL, or why not, in POOL: "is too small: a duration between ... " and so
- * on, to be set behind the key's name. Paths come back as they are written.
+ * NULL, or why not and what is allowed, to be set behind the key's name. Paths
+ * come back as they are written.
  */
 const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
                             const apr_array_header_t *items, apr_pool_t *pool);

@@ -41,7 +41,8 @@ typedef struct weave_problem_t {
 /** An empty list for weave_problem_t *. */
 apr_array_header_t *weave_problems_make(apr_pool_t *pool);
 
-/** Appends one; the list's own pool keeps it. Returns it for more detail. */
+/** Appends one; the list's own pool keeps it. Returns it for more detail.
+ *  A list that is too long to be read takes no more, and says so. */
 weave_problem_t *weave_problem_add(apr_array_header_t *problems, int level,
                                    weave_problem_kind_e kind, const char *file,
                                    int line, const char *fmt, ...)
@@ -49,6 +50,12 @@ weave_problem_t *weave_problem_add(apr_array_header_t *problems, int level,
 
 /** How many of LEVEL are in the list. */
 int weave_problems_count(const apr_array_header_t *problems, int level);
+
+/**
+ * Brings what was appended since the list had REPORTED problems in the order
+ * of files and lines. APR_EGENERAL when there is an error among it.
+ */
+apr_status_t weave_problems_finish(apr_array_header_t *problems, int reported);
 
 /** "FILE:LINE: text", without the line where it is 0. */
 const char *weave_problem_text(const weave_problem_t *problem,

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A checked configuration: setting, merging, asking. */
+
+#include "weave_conf_private.h"
+
+#include <apr_file_info.h>
+#include <apr_strings.h>
+
+#include <string.h>
+
+/* --- paths and defaults ------------------------------------------------- */
+
+static const char *path_resolve(const weave_conf_t *conf, const char *dir,
+                                const char *path)
+{
+    char *absolute;
+
+    if (!*path || !dir || strstr(path, "://") ||
+        apr_filepath_merge(&absolute, dir, path, 0, conf->pool)) {
+        return path;
+    }
+    return absolute;
+}
+
+static void path_settle(weave_conf_t *conf, weave_key_e key, const char *base)
+{
+    conf_setting_t *setting = &conf->settings[key];
+    const char *dir = base ? base : setting->dir ? setting->dir : conf->dir;
+    const apr_array_header_t *from = setting->written.list;
+    int i;
+
+    setting->value.str = path_resolve(conf, dir, setting->written.str);
+    if (!from) {
+        return;
+    }
+    setting->value.list =
+        apr_array_make(conf->pool, from->nelts, sizeof(const char *));
+    for (i = 0; i < from->nelts; i++) {
+        APR_ARRAY_PUSH(setting->value.list, const char *) =
+            path_resolve(conf, dir, APR_ARRAY_IDX(from, i, const char *));
+    }
+}
+
+void conf_settle(weave_conf_t *conf)
+{
+    const conf_setting_t *global = &conf->retry_after;
+    conf_setting_t *retry_after =
+        &conf->settings[WEAVE_MAINTENANCE_RETRY_AFTER];
+    const char *virtualenv;
+    int i;
+
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        weave_type_e type = weave_key_get(i)->type;
+
+        if (conf->settings[i].file &&
+            (type == WEAVE_TYPE_PATH || type == WEAVE_TYPE_PATHS)) {
+            path_settle(conf, i, NULL);
+        }
+    }
+    virtualenv = conf->settings[WEAVE_WSGI_VIRTUALENV].value.str;
+    if (*virtualenv) {
+        path_settle(conf, WEAVE_WSGI_SCRIPT, virtualenv);
+    }
+    if (global->file && !retry_after->file) {
+        retry_after->value = global->value;
+    }
+}
+
+weave_conf_t *weave_conf_make(apr_pool_t *pool)
+{
+    weave_conf_t *conf = apr_pcalloc(pool, sizeof(*conf));
+    int i;
+
+    conf->pool = pool;
+    conf->path = "";
+    conf->files = apr_array_make(pool, 1, sizeof(weave_ini_file_t));
+    conf->environ = apr_table_make(pool, 4);
+    conf->env = apr_table_make(pool, 4);
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        weave_key_default(&conf->settings[i].value, weave_key_get(i), pool);
+        conf->settings[i].written = conf->settings[i].value;
+    }
+    return conf;
+}
+
+/* --- setting ------------------------------------------------------------ */
+
+/* apr_table_setn(), for names whose case matters. */
+static void member_set(apr_table_t *table, const char *name, const char *value)
+{
+    const apr_array_header_t *rows = apr_table_elts(table);
+    int i;
+
+    for (i = 0; i < rows->nelts; i++) {
+        apr_table_entry_t *row = &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
+
+        if (!strcmp(row->key, name)) {
+            row->val = (char *)value;
+            return;
+        }
+    }
+    apr_table_addn(table, name, value);
+}
+
+const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
+                        const char *member, const apr_array_header_t *items,
+                        const conf_place_t *place)
+{
+    conf_setting_t *setting = &conf->settings[key->key];
+    weave_key_value_t value;
+    const char *wrong = member ? weave_key_member_check(key, member) : NULL;
+
+    if (!wrong) {
+        wrong = weave_key_parse(&value, key, items, conf->pool);
+    }
+    if (wrong) {
+        return wrong;
+    }
+    if (member) {
+        member_set(key->key == WEAVE_WSGI_ENVIRON ? conf->environ : conf->env,
+                   apr_pstrdup(conf->pool, member), value.str);
+    }
+    else {
+        setting->value = setting->written = value;
+    }
+    setting->file = apr_pstrdup(conf->pool, place->file);
+    setting->dir = apr_pstrdup(conf->pool, place->dir);
+    setting->line = place->line;
+    return NULL;
+}
+
+static const char *unknown_key(const char *name, apr_pool_t *pool)
+{
+    const weave_key_t *nearest = weave_key_nearest(name);
+
+    if (!nearest) {
+        return apr_psprintf(pool, "%s is no key of the module", name);
+    }
+    return apr_psprintf(pool, "%s is no key of the module; is it %s%s?", name,
+                        nearest->full,
+                        nearest->type == WEAVE_TYPE_PREFIX ? "NAME" : "");
+}
+
+const char *weave_conf_set(weave_conf_t *conf, const char *name,
+                           const char *value, int location, const char *file,
+                           int line, apr_pool_t *pool)
+{
+    conf_place_t place = {.file = file, .line = line};
+    apr_array_header_t *items = apr_array_make(pool, 1, sizeof(char *));
+    const char *member, *wrong;
+    char *state, *rest = apr_pstrdup(pool, value), *item;
+    const weave_key_t *key = weave_key_find(name, &member);
+
+    if (!key) {
+        return unknown_key(name, pool);
+    }
+    if (location && key->level != WEAVE_LEVEL_REQUEST) {
+        return apr_psprintf(
+            pool,
+            "%s cannot stand in a <Location>: one value of it holds for the whole application",
+            name);
+    }
+    for (item = apr_strtok(rest, "\r\n", &state); item;
+         item = apr_strtok(NULL, "\r\n", &state)) {
+        APR_ARRAY_PUSH(items, const char *) = item;
+    }
+    if (items->nelts == 0) {
+        APR_ARRAY_PUSH(items, const char *) = "";
+    }
+    wrong = conf_assign(conf, key, member, items, &place);
+    if (wrong) {
+        return apr_psprintf(pool, "%s %s", name, wrong);
+    }
+    conf_settle(conf);
+    return NULL;
+}
+
+static apr_table_t *members_merge(apr_pool_t *pool, const apr_table_t *base,
+                                  const apr_table_t *over)
+{
+    apr_table_t *merged = apr_table_copy(pool, base);
+    const apr_array_header_t *rows = apr_table_elts(over);
+    int i;
+
+    for (i = 0; i < rows->nelts; i++) {
+        const apr_table_entry_t *row =
+            &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
+
+        member_set(merged, row->key, row->val);
+    }
+    return merged;
+}
+
+weave_conf_t *weave_conf_merge(apr_pool_t *pool, const weave_conf_t *base,
+                               const weave_conf_t *over)
+{
+    weave_conf_t *merged = apr_pmemdup(pool, base, sizeof(*base));
+    int i;
+
+    merged->pool = pool;
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        if (over->settings[i].file) {
+            merged->settings[i] = over->settings[i];
+        }
+    }
+    if (over->dir) {
+        merged->path = over->path;
+        merged->dir = over->dir;
+        merged->files = over->files;
+        merged->retry_after = over->retry_after;
+    }
+    merged->environ = members_merge(pool, base->environ, over->environ);
+    merged->env = members_merge(pool, base->env, over->env);
+    conf_settle(merged);
+    return merged;
+}
+
+/* --- asking ------------------------------------------------------------- */
+
+int weave_conf_is_set(const weave_conf_t *conf, weave_key_e key)
+{
+    return conf->settings[key].file != NULL;
+}
+
+apr_int64_t weave_conf_int(const weave_conf_t *conf, weave_key_e key)
+{
+    return conf->settings[key].value.num;
+}
+
+const char *weave_conf_str(const weave_conf_t *conf, weave_key_e key)
+{
+    return conf->settings[key].value.str;
+}
+
+const apr_array_header_t *weave_conf_list(const weave_conf_t *conf,
+                                          weave_key_e key)
+{
+    return conf->settings[key].value.list;
+}
+
+const apr_table_t *weave_conf_environ(const weave_conf_t *conf)
+{
+    return conf->environ;
+}
+
+const apr_table_t *weave_conf_env(const weave_conf_t *conf)
+{
+    return conf->env;
+}
+
+const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,
+                             apr_pool_t *pool)
+{
+    const conf_setting_t *setting = &conf->settings[key];
+
+    if (key == WEAVE_MAINTENANCE_RETRY_AFTER && !setting->file) {
+        setting = &conf->retry_after;
+    }
+    return setting->file
+               ? apr_psprintf(pool, "%s:%d", setting->file, setting->line)
+               : "default";
+}
+
+const apr_array_header_t *weave_conf_files(const weave_conf_t *conf)
+{
+    return conf->files;
+}
+
+const char *weave_conf_path(const weave_conf_t *conf)
+{
+    return conf->path;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must hold between the keys of a whole configuration. */
+
+#include "weave_conf_private.h"
+
+static void complain(const weave_conf_t *conf, apr_array_header_t *problems,
+                     int level, weave_key_e key, const char *text)
+{
+    const conf_setting_t *setting = &conf->settings[key];
+    const weave_key_t *row = weave_key_get(key);
+
+    weave_problem_add(problems, level, WEAVE_PROBLEM_CONFLICT,
+                      setting->file ? setting->file : conf->path, setting->line,
+                      "%s%s %s", row->full,
+                      row->type == WEAVE_TYPE_PREFIX ? "NAME" : "", text)
+        ->section = row->section;
+}
+
+static void application_check(const weave_conf_t *conf,
+                              apr_array_header_t *problems)
+{
+    int script = *weave_conf_str(conf, WEAVE_WSGI_SCRIPT) != '\0';
+    int module = *weave_conf_str(conf, WEAVE_WSGI_MODULE) != '\0';
+
+    if (script && module) {
+        complain(conf, problems, WEAVE_PROBLEM_ERROR, WEAVE_WSGI_MODULE,
+                 "and wsgi.script are both set; set one of them");
+    }
+    else if (!script && !module) {
+        complain(conf, problems, WEAVE_PROBLEM_ERROR, WEAVE_WSGI_SCRIPT,
+                 "is not set, nor is wsgi.module: there is no application");
+    }
+    if (!script &&
+        weave_conf_int(conf, WEAVE_RELEASE_RELOAD) == WEAVE_RELOAD_TOUCH) {
+        complain(conf, problems, WEAVE_PROBLEM_NOTICE, WEAVE_RELEASE_RELOAD,
+                 "= touch does nothing without wsgi.script");
+    }
+}
+
+static void embedded_check(const weave_conf_t *conf,
+                           apr_array_header_t *problems)
+{
+    int i;
+
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        if (weave_conf_is_set(conf, i) && !weave_key_get(i)->embedded) {
+            complain(conf, problems, WEAVE_PROBLEM_NOTICE, i,
+                     "has no meaning in embedded mode and is ignored");
+        }
+    }
+}
+
+apr_status_t weave_conf_check(const weave_conf_t *conf,
+                              apr_array_header_t *problems)
+{
+    int reported = problems->nelts;
+
+    application_check(conf, problems);
+    if (weave_conf_int(conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED) {
+        embedded_check(conf, problems);
+    }
+    return weave_problems_finish(problems, reported);
+}

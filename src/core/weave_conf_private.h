@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEAVE_CONF_PRIVATE_H
+#define WEAVE_CONF_PRIVATE_H
+
+/** What the files of the configuration share: its own struct. */
+
+#include "weave_conf.h"
+
+typedef struct conf_setting_t {
+    weave_key_value_t value;   /* as getters return it */
+    weave_key_value_t written; /* paths as they stand in the file */
+    const char *file;          /* NULL: not set */
+    const char *dir;           /* what paths are relative to; NULL: the ini's */
+    int line;
+} conf_setting_t;
+
+struct weave_conf_t {
+    apr_pool_t *pool;
+    const char *path; /* of the ini, absolute; "" */
+    const char *dir;  /* the ini's; NULL when there is none */
+    const apr_array_header_t *files;
+    conf_setting_t settings[WEAVE_KEY_COUNT];
+    conf_setting_t retry_after; /* global.retry_after, the application's */
+    apr_table_t *environ, *env;
+};
+
+/** Where a value stands. */
+typedef struct conf_place_t {
+    const char *file;
+    const char *dir; /* NULL: that of the ini, whichever it will be */
+    int line;
+} conf_place_t;
+
+/** Sets one key, or the member of a family, to the lines ITEMS. NULL, or what
+ *  to tell the administrator behind the key's name. */
+const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
+                        const char *member, const apr_array_header_t *items,
+                        const conf_place_t *place);
+
+/** Makes what depends on several keys true again: paths and defaults. */
+void conf_settle(weave_conf_t *conf);
+
+#endif

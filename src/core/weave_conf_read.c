@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an ini file to the module's configuration. */
+
+#include "weave_conf_private.h"
+
+#include <apr_strings.h>
+
+#include <string.h>
+
+typedef struct conf_reader_t {
+    weave_conf_t *conf;
+    const weave_ini_t *ini;
+    apr_array_header_t *problems;
+    apr_pool_t *pool;
+} conf_reader_t;
+
+static void complain(conf_reader_t *reader, int level,
+                     weave_problem_kind_e kind, const weave_ini_entry_t *entry,
+                     const char *text)
+{
+    weave_problem_add(reader->problems, level, kind, entry->file, entry->line,
+                      "%s", text)
+        ->section = entry->section;
+}
+
+/* Keys take the text of a value, whatever type it has for the application. */
+static const apr_array_header_t *entry_items(const weave_ini_entry_t *entry,
+                                             apr_pool_t *pool)
+{
+    const weave_ini_value_t *value = &entry->value;
+    apr_array_header_t *items = apr_array_make(pool, 1, sizeof(char *));
+    int i;
+
+    if (value->type != WEAVE_INI_LIST) {
+        APR_ARRAY_PUSH(items, const char *) = value->text;
+        return items;
+    }
+    for (i = 0; i < value->items->nelts; i++) {
+        APR_ARRAY_PUSH(items, const char *) =
+            APR_ARRAY_IDX(value->items, i, weave_ini_value_t).text;
+    }
+    return items;
+}
+
+static const char *section_keys(const char *section, apr_pool_t *pool)
+{
+    const char *text = NULL;
+    int i;
+
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        const weave_key_t *key = weave_key_get(i);
+
+        if (!strcmp(key->section, section)) {
+            text =
+                apr_pstrcat(pool, text ? text : "", text ? ", " : "", key->name,
+                            key->type == WEAVE_TYPE_PREFIX ? "NAME" : "", NULL);
+        }
+    }
+    return text;
+}
+
+static void complain_unknown(conf_reader_t *reader, const char *section,
+                             const weave_ini_entry_t *entry)
+{
+    apr_pool_t *pool = reader->pool;
+    const weave_key_t *nearest =
+        weave_key_nearest(apr_pstrcat(pool, section, ".", entry->key, NULL));
+    const char *cure;
+
+    if (!nearest) {
+        cure = apr_pstrcat(pool, "its keys are ", section_keys(section, pool),
+                           NULL);
+    }
+    else if (!strcmp(nearest->name, entry->key)) {
+        cure =
+            apr_pstrcat(pool, "it belongs in [", nearest->section, "]", NULL);
+    }
+    else if (!strcmp(nearest->section, section)) {
+        cure = apr_psprintf(pool, "is it '%s%s'?", nearest->name,
+                            nearest->type == WEAVE_TYPE_PREFIX ? "NAME" : "");
+    }
+    else {
+        cure = apr_psprintf(pool, "is it '%s' in [%s]?", nearest->name,
+                            nearest->section);
+    }
+    complain(reader, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_KEY, entry,
+             apr_psprintf(pool, "[%s] has no key '%s'; %s", section, entry->key,
+                          cure));
+}
+
+/* ENTRY as a key of SECTION, in which a default may be unknown. */
+static void entry_apply(conf_reader_t *reader, const char *section,
+                        const weave_ini_entry_t *entry, int is_default)
+{
+    const char *member, *wrong;
+    const char *name =
+        apr_pstrcat(reader->pool, section, ".", entry->key, NULL);
+    conf_place_t place = {entry->file, entry->dir, entry->line};
+    const weave_key_t *key = weave_key_find(name, &member);
+
+    if (!key) {
+        if (!is_default) {
+            complain_unknown(reader, section, entry);
+        }
+        return;
+    }
+    if (entry->broken) {
+        return;
+    }
+    wrong = conf_assign(reader->conf, key, member,
+                        entry_items(entry, reader->pool), &place);
+    if (wrong) {
+        complain(reader, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_VALUE, entry,
+                 apr_pstrcat(reader->pool, name, " ", wrong, NULL));
+    }
+}
+
+/* Defaults first: what stands in the section itself wins. */
+static void section_apply(conf_reader_t *reader, const char *section)
+{
+    const apr_array_header_t *defaults =
+        weave_ini_entries(reader->ini, WEAVE_INI_DEFAULT);
+    const apr_array_header_t *own = weave_ini_entries(reader->ini, section);
+    int i;
+
+    for (i = 0; i < defaults->nelts; i++) {
+        const weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(defaults, i, weave_ini_entry_t *);
+
+        if (weave_ini_get(reader->ini, section, entry->key) == entry) {
+            entry_apply(reader, section, entry, 1);
+        }
+    }
+    for (i = 0; i < own->nelts; i++) {
+        entry_apply(reader, section, APR_ARRAY_IDX(own, i, weave_ini_entry_t *),
+                    0);
+    }
+}
+
+/* [host:NAME] is for requests that the application already has. */
+static void host_check(conf_reader_t *reader, const char *section)
+{
+    const apr_array_header_t *own = weave_ini_entries(reader->ini, section);
+    int i;
+
+    for (i = 0; i < own->nelts; i++) {
+        const weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(own, i, weave_ini_entry_t *);
+
+        if (weave_key_find(entry->key, NULL)) {
+            complain(
+                reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY, entry,
+                apr_psprintf(
+                    reader->pool,
+                    "[%s] cannot set %s, which is ignored here: it is not looked at per host",
+                    section, entry->key));
+        }
+    }
+}
+
+static void section_check(conf_reader_t *reader, const char *section)
+{
+    const char *nearest = weave_key_section_nearest(section);
+    const apr_array_header_t *own = weave_ini_entries(reader->ini, section);
+
+    if (nearest && own->nelts) {
+        complain(reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY,
+                 APR_ARRAY_IDX(own, 0, weave_ini_entry_t *),
+                 apr_psprintf(reader->pool,
+                              "[%s] is left to the application; is it [%s]?",
+                              section, nearest));
+    }
+}
+
+static void sections_read(conf_reader_t *reader)
+{
+    const apr_array_header_t *names = weave_ini_sections(reader->ini);
+    int i;
+
+    for (i = 0; i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+
+        if (weave_key_section_is(name)) {
+            section_apply(reader, name);
+        }
+        else if (!strncmp(name, WEAVE_INI_HOST, strlen(WEAVE_INI_HOST))) {
+            host_check(reader, name);
+        }
+        else {
+            section_check(reader, name);
+        }
+    }
+}
+
+/* global.retry_after is the application's, so a bad one is its to refuse. */
+static void retry_after_read(conf_reader_t *reader)
+{
+    const weave_ini_entry_t *entry =
+        weave_ini_get(reader->ini, "global", "retry_after");
+    conf_setting_t *setting = &reader->conf->retry_after;
+    const char *wrong;
+
+    if (!entry || entry->broken) {
+        return;
+    }
+    wrong = weave_key_parse(&setting->value,
+                            weave_key_get(WEAVE_MAINTENANCE_RETRY_AFTER),
+                            entry_items(entry, reader->pool), reader->pool);
+    if (wrong) {
+        complain(reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_VALUE, entry,
+                 apr_pstrcat(reader->pool,
+                             "global.retry_after is not used for maintenance, ",
+                             wrong, NULL));
+        return;
+    }
+    setting->file = entry->file;
+    setting->line = entry->line;
+}
+
+/* The application will see workers.env.NAME: that we do not is no error. */
+static int is_for_workers(const weave_problem_t *problem,
+                          const weave_conf_t *conf)
+{
+    const apr_array_header_t *rows = apr_table_elts(conf->env);
+    int i;
+
+    if (problem->kind != WEAVE_PROBLEM_UNSET ||
+        weave_key_section_is(problem->section) ||
+        !strcmp(problem->section, WEAVE_INI_DEFAULT)) {
+        return 0;
+    }
+    for (i = 0; i < rows->nelts; i++) {
+        if (!strcmp(APR_ARRAY_IDX(rows, i, apr_table_entry_t).key,
+                    problem->name)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static apr_array_header_t *without_workers(const apr_array_header_t *problems,
+                                           const weave_conf_t *conf,
+                                           apr_pool_t *pool)
+{
+    apr_array_header_t *left = weave_problems_make(pool);
+    int i;
+
+    for (i = 0; i < problems->nelts; i++) {
+        weave_problem_t *problem =
+            APR_ARRAY_IDX(problems, i, weave_problem_t *);
+
+        if (!is_for_workers(problem, conf)) {
+            APR_ARRAY_PUSH(left, weave_problem_t *) = problem;
+        }
+    }
+    return left;
+}
+
+apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
+                             apr_array_header_t *problems, apr_pool_t *pool)
+{
+    conf_reader_t reader = {.pool = pool};
+    weave_ini_t *ini = NULL;
+    const weave_ini_file_t *file;
+    apr_status_t status;
+
+    reader.problems = weave_problems_make(pool);
+    status = weave_ini_read(&ini, path, reader.problems, pool);
+    if (ini) {
+        reader.ini = ini;
+        reader.conf = *conf = weave_conf_make(pool);
+        file = &APR_ARRAY_IDX(weave_ini_files(ini), 0, weave_ini_file_t);
+        (*conf)->path = file->path;
+        (*conf)->dir = file->dir;
+        (*conf)->files = weave_ini_files(ini);
+        sections_read(&reader);
+        retry_after_read(&reader);
+        conf_settle(*conf);
+        reader.problems = without_workers(reader.problems, *conf, pool);
+        status = weave_problems_finish(reader.problems, 0);
+    }
+    apr_array_cat(problems, reader.problems);
+    return status;
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ini files: reading one, and what it extends. */
+
+#include "weave_ini_private.h"
+
+#include <apr_file_io.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include <string.h>
+
+/* A file that is being read, and the one that asked for it. */
+typedef struct reading_t {
+    const struct reading_t *parent;
+    const char *path; /* absolute */
+    apr_finfo_t finfo;
+    int depth;
+} reading_t;
+
+weave_ini_t *ini_make(apr_array_header_t *problems, apr_pool_t *pool)
+{
+    weave_ini_t *ini = apr_pcalloc(pool, sizeof(*ini));
+
+    ini->pool = pool;
+    ini->by_name = apr_hash_make(pool);
+    ini->names = apr_array_make(pool, 8, sizeof(const char *));
+    ini->files = apr_array_make(pool, 1, sizeof(weave_ini_file_t));
+    ini->problems = problems;
+    ini_section_need(ini, WEAVE_INI_DEFAULT);
+    return ini;
+}
+
+ini_section_t *ini_section_need(weave_ini_t *ini, const char *name)
+{
+    ini_section_t *section =
+        apr_hash_get(ini->by_name, name, APR_HASH_KEY_STRING);
+
+    if (section) {
+        return section;
+    }
+    section = apr_pcalloc(ini->pool, sizeof(*section));
+    section->name = apr_pstrdup(ini->pool, name);
+    section->by_key = apr_hash_make(ini->pool);
+    section->entries =
+        apr_array_make(ini->pool, 8, sizeof(weave_ini_entry_t *));
+    apr_hash_set(ini->by_name, section->name, APR_HASH_KEY_STRING, section);
+    if (strcmp(name, WEAVE_INI_DEFAULT)) {
+        APR_ARRAY_PUSH(ini->names, const char *) = section->name;
+    }
+    return section;
+}
+
+/* --- one file ----------------------------------------------------------- */
+
+/* Without `.` and `..`, as os.path.normpath: links are not looked at. */
+static const char *path_absolute(const char *dir, const char *path,
+                                 apr_pool_t *pool)
+{
+    char *absolute;
+
+    return apr_filepath_merge(&absolute, dir, path, 0, pool) ? path : absolute;
+}
+
+static const char *path_dir(const char *path, apr_pool_t *pool)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash) {
+        return ".";
+    }
+    return apr_pstrmemdup(pool, path, slash == path ? 1 : slash - path);
+}
+
+/* A FIFO would block for ever, so it is not even opened. */
+static apr_status_t file_open(apr_file_t **file, reading_t *reading,
+                              apr_pool_t *pool)
+{
+    apr_status_t status =
+        apr_stat(&reading->finfo, reading->path, APR_FINFO_TYPE, pool);
+
+    if (!status && reading->finfo.filetype != APR_REG) {
+        status = APR_EBADPATH;
+    }
+    if (!status) {
+        status = apr_file_open(file, reading->path,
+                               APR_FOPEN_READ | APR_FOPEN_BINARY,
+                               APR_FPROT_OS_DEFAULT, pool);
+    }
+    if (!status) {
+        status = apr_file_info_get(&reading->finfo,
+                                   APR_FINFO_NORM | APR_FINFO_IDENT, *file);
+    }
+    if (!status && reading->finfo.filetype != APR_REG) {
+        status = APR_EBADPATH;
+    }
+    return status;
+}
+
+/* *reason is set on failure, to be put behind the file's name. */
+static apr_status_t file_slurp(ini_source_t *source, reading_t *reading,
+                               const char **reason, apr_pool_t *pool)
+{
+    apr_file_t *file = NULL;
+    apr_size_t room;
+    char message[120];
+    apr_status_t status = file_open(&file, reading, pool);
+
+    if (!status) {
+        room = reading->finfo.size > WEAVE_INI_MAX_BYTES
+                   ? WEAVE_INI_MAX_BYTES + 1
+                   : (apr_size_t)reading->finfo.size;
+        source->data = apr_palloc(pool, room + 1);
+        status =
+            apr_file_read_full(file, source->data, room, &source->data_bytes);
+        status = APR_STATUS_IS_EOF(status) ? APR_SUCCESS : status;
+    }
+    if (file) {
+        apr_file_close(file);
+    }
+    if (status) {
+        *reason =
+            status == APR_EBADPATH
+                ? "not a regular file"
+                : apr_pstrcat(pool, "cannot be read: ",
+                              apr_strerror(status, message, sizeof(message)),
+                              NULL);
+    }
+    else if (source->data_bytes > WEAVE_INI_MAX_BYTES) {
+        *reason = "larger than 1 MiB";
+        status = APR_EGENERAL;
+    }
+    return status;
+}
+
+/* --- extends ------------------------------------------------------------ */
+
+static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
+                              const char *file, const char **reason);
+
+static void section_merge(ini_section_t *to, const apr_array_header_t *entries)
+{
+    int i;
+
+    for (i = 0; i < entries->nelts; i++) {
+        weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
+
+        if (!apr_hash_get(to->by_key, entry->key, APR_HASH_KEY_STRING)) {
+            apr_hash_set(to->by_key, entry->key, APR_HASH_KEY_STRING, entry);
+            APR_ARRAY_PUSH(to->entries, weave_ini_entry_t *) = entry;
+        }
+    }
+}
+
+/* What INI has already wins. */
+static void ini_merge(weave_ini_t *ini, const weave_ini_t *other)
+{
+    int i;
+
+    section_merge(ini_section_need(ini, WEAVE_INI_DEFAULT),
+                  weave_ini_entries(other, WEAVE_INI_DEFAULT));
+    for (i = 0; i < other->names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(other->names, i, const char *);
+
+        section_merge(ini_section_need(ini, name),
+                      weave_ini_entries(other, name));
+    }
+}
+
+static void extends_complain(weave_ini_t *ini, const weave_ini_entry_t *entry,
+                             const char *path, const char *reason)
+{
+    weave_problem_add(ini->problems, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_EXTENDS,
+                      entry->file, entry->line, "extends %s: %s", path, reason)
+        ->section = WEAVE_INI_DEFAULT;
+}
+
+/* Reading a file a second time would change nothing: what is read first wins.
+ */
+static int was_read(const weave_ini_t *ini, const char *path)
+{
+    int i;
+
+    for (i = 0; i < ini->files->nelts; i++) {
+        if (!strcmp(APR_ARRAY_IDX(ini->files, i, weave_ini_file_t).path,
+                    path)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int is_ancestor(const reading_t *reading, const char *path)
+{
+    while (reading && strcmp(reading->path, path)) {
+        reading = reading->parent;
+    }
+    return reading != NULL;
+}
+
+static void extend_one(weave_ini_t *ini, const weave_ini_entry_t *entry,
+                       const char *name, const reading_t *parent)
+{
+    reading_t reading = {.parent = parent, .depth = parent->depth + 1};
+    const char *reason = NULL;
+
+    reading.path = path_absolute(entry->dir, name, ini->pool);
+    if (is_ancestor(parent, reading.path)) {
+        reason = "a circle, it extends this file in turn";
+    }
+    else if (was_read(ini, reading.path)) {
+        return;
+    }
+    else if (!*name) {
+        reason = "no file is named";
+    }
+    else if (reading.depth > WEAVE_INI_MAX_DEPTH) {
+        reason = "too deep, files may extend each other 8 times";
+    }
+    else if (ini->files->nelts >= WEAVE_INI_MAX_FILES) {
+        reason = "too many files, at most 32 may be read";
+    }
+    else {
+        tree_read(ini, &reading, reading.path, &reason);
+    }
+    if (reason) {
+        extends_complain(ini, entry, reading.path, reason);
+    }
+}
+
+static void extend(weave_ini_t *ini, weave_ini_entry_t *entry,
+                   const reading_t *reading)
+{
+    const apr_array_header_t *items;
+    int i;
+
+    ini_value_make(ini, entry);
+    if (entry->value.type != WEAVE_INI_LIST) {
+        extend_one(ini, entry, entry->value.text, reading);
+        return;
+    }
+    items = entry->value.items;
+    for (i = 0; i < items->nelts; i++) {
+        extend_one(ini, entry, APR_ARRAY_IDX(items, i, weave_ini_value_t).text,
+                   reading);
+    }
+}
+
+static weave_ini_entry_t *extends_of(const weave_ini_t *one)
+{
+    const ini_section_t *defaults =
+        apr_hash_get(one->by_name, WEAVE_INI_DEFAULT, APR_HASH_KEY_STRING);
+
+    return apr_hash_get(defaults->by_key, "extends", APR_HASH_KEY_STRING);
+}
+
+/* One file into INI, and then what it extends. FILE is its name for people. */
+static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
+                              const char *file, const char **reason)
+{
+    ini_source_t source = {.file = file};
+    weave_ini_t *one;
+    weave_ini_entry_t *extends;
+    weave_ini_file_t *listed;
+    apr_status_t status = file_slurp(&source, reading, reason, ini->pool);
+
+    if (status) {
+        return status;
+    }
+    listed = apr_array_push(ini->files);
+    listed->path = reading->path;
+    listed->finfo = reading->finfo;
+    listed->dir = source.dir = path_dir(reading->path, ini->pool);
+    one = ini_make(ini->problems, ini->pool);
+    ini_lines_read(one, &source);
+    ini_merge(ini, one);
+    extends = extends_of(one);
+    if (extends) {
+        extend(ini, extends, reading);
+    }
+    return APR_SUCCESS;
+}
+
+/* --- the whole ---------------------------------------------------------- */
+
+static void section_values(weave_ini_t *ini, const char *name)
+{
+    const apr_array_header_t *entries = weave_ini_entries(ini, name);
+    int i;
+
+    for (i = 0; i < entries->nelts; i++) {
+        weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
+
+        if (!entry->value.text && !entry->value.items) {
+            ini_value_make(ini, entry);
+        }
+    }
+}
+
+static apr_status_t ini_finish(weave_ini_t *ini, int reported)
+{
+    apr_array_header_t *problems = ini->problems;
+    int i;
+
+    section_values(ini, WEAVE_INI_DEFAULT);
+    for (i = 0; i < ini->names->nelts; i++) {
+        section_values(ini, APR_ARRAY_IDX(ini->names, i, const char *));
+    }
+    ini->problems = NULL;
+    return weave_problems_finish(problems, reported);
+}
+
+apr_status_t weave_ini_read(weave_ini_t **ini, const char *path,
+                            apr_array_header_t *problems, apr_pool_t *pool)
+{
+    reading_t reading = {.path = path_absolute(NULL, path, pool)};
+    weave_ini_t *made = ini_make(problems, pool);
+    const char *reason = NULL;
+    int reported = problems->nelts;
+    apr_status_t status = tree_read(made, &reading, path, &reason);
+
+    if (status) {
+        weave_problem_add(problems, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_FILE,
+                          path, 0, "%s", reason);
+        return status;
+    }
+    *ini = made;
+    return ini_finish(made, reported);
+}
+
+apr_status_t weave_ini_parse(weave_ini_t **ini, const char *data,
+                             apr_size_t data_bytes, const char *path,
+                             apr_array_header_t *problems, apr_pool_t *pool)
+{
+    ini_source_t source = {.file = path, .data_bytes = data_bytes};
+    weave_ini_t *made = ini_make(problems, pool);
+    weave_ini_entry_t *extends;
+    int reported = problems->nelts;
+
+    source.data = apr_pmemdup(pool, data, data_bytes);
+    source.dir = path_dir(path_absolute(NULL, path, pool), pool);
+    ini_lines_read(made, &source);
+    extends = extends_of(made);
+    if (extends) {
+        extends_complain(made, extends, extends->raw,
+                         "there is no file to be relative to");
+    }
+    *ini = made;
+    return ini_finish(made, reported);
+}
+
+const apr_array_header_t *weave_ini_files(const weave_ini_t *ini)
+{
+    return ini->files;
+}
+
+const apr_array_header_t *weave_ini_sections(const weave_ini_t *ini)
+{
+    return ini->names;
+}
+
+const apr_array_header_t *weave_ini_entries(const weave_ini_t *ini,
+                                            const char *section)
+{
+    const ini_section_t *found =
+        apr_hash_get(ini->by_name, section, APR_HASH_KEY_STRING);
+
+    return found ? found->entries : NULL;
+}
+
+const weave_ini_entry_t *weave_ini_get(const weave_ini_t *ini,
+                                       const char *section, const char *key)
+{
+    const ini_section_t *found =
+        apr_hash_get(ini->by_name, section, APR_HASH_KEY_STRING);
+    const weave_ini_entry_t *entry =
+        found ? apr_hash_get(found->by_key, key, APR_HASH_KEY_STRING) : NULL;
+
+    if (found && !entry) {
+        found =
+            apr_hash_get(ini->by_name, WEAVE_INI_DEFAULT, APR_HASH_KEY_STRING);
+        entry = apr_hash_get(found->by_key, key, APR_HASH_KEY_STRING);
+    }
+    return entry;
+}
+
+const char *weave_ini_fold(const char *key, apr_pool_t *pool)
+{
+    static const char *const families[] = {"environ.", "env."};
+    char *folded = apr_pstrdup(pool, key), *p;
+    apr_size_t i;
+
+    for (p = folded; *p; p++) {
+        if (*p >= 'A' && *p <= 'Z') {
+            *p += 'a' - 'A';
+        }
+    }
+    for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        apr_size_t bytes = strlen(families[i]);
+
+        if (!strncmp(folded, families[i], bytes)) {
+            memcpy(folded + bytes, key + bytes, strlen(key + bytes));
+        }
+    }
+    return folded;
+}

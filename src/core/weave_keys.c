@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The key table, and finding one's way in it. */
+
+#include "weave_keys.h"
+
+#include <apr_cstr.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include <string.h>
+
+#define MAX_NAME_BYTES 64
+
+static const weave_key_t keys[] = {
+#define WEAVE_KEY(id, section, name, type, unit, fallback, shown, least,       \
+                  greatest, choices, level, embedded, help)                    \
+    {WEAVE_##id,                                                               \
+     section "." name,                                                         \
+     section,                                                                  \
+     name,                                                                     \
+     WEAVE_TYPE_##type,                                                        \
+     unit,                                                                     \
+     fallback,                                                                 \
+     shown,                                                                    \
+     least,                                                                    \
+     greatest,                                                                 \
+     choices,                                                                  \
+     WEAVE_LEVEL_##level,                                                      \
+     embedded,                                                                 \
+     help},
+#include "weave_keys.def"
+};
+
+static const char *const sections[] = {"wsgi", "workers", "limits",
+                                       "maintenance", "release"};
+
+#define COUNT(array) (sizeof(array) / sizeof(array[0]))
+
+const weave_key_t *weave_key_get(weave_key_e key)
+{
+    return &keys[key];
+}
+
+const weave_key_t *weave_key_find(const char *name, const char **member)
+{
+    apr_size_t i;
+
+    if (member) {
+        *member = NULL;
+    }
+    for (i = 0; i < COUNT(keys); i++) {
+        apr_size_t bytes = strlen(keys[i].full);
+
+        if (keys[i].type != WEAVE_TYPE_PREFIX) {
+            if (!apr_cstr_casecmp(name, keys[i].full)) {
+                return &keys[i];
+            }
+        }
+        else if (!apr_cstr_casecmpn(name, keys[i].full, bytes) && name[bytes]) {
+            if (member) {
+                *member = name + bytes;
+            }
+            return &keys[i];
+        }
+    }
+    return NULL;
+}
+
+/* What the server says about a request, PEP 3333 ("environ Variables") and
+ * ourselves; a trailing dot or underscore stands for all that begins so. */
+static const char *environ_taken(const char *member)
+{
+    static const char *const taken[] = {
+        "REQUEST_METHOD",  "SCRIPT_NAME",    "PATH_INFO",   "QUERY_STRING",
+        "CONTENT_TYPE",    "CONTENT_LENGTH", "SERVER_NAME", "SERVER_PORT",
+        "SERVER_PROTOCOL", "HTTP_",          "wsgi.",       "weave."};
+    apr_size_t i;
+
+    for (i = 0; i < COUNT(taken); i++) {
+        apr_size_t bytes = strlen(taken[i]);
+        int family = strchr("._", taken[i][bytes - 1]) != NULL;
+
+        if (family ? !strncmp(member, taken[i], bytes)
+                   : !strcmp(member, taken[i])) {
+            return "is set by the server, for each request";
+        }
+    }
+    return NULL;
+}
+
+const char *weave_key_member_check(const weave_key_t *key, const char *member)
+{
+    const char *p = member;
+    int dotted = key->key == WEAVE_WSGI_ENVIRON;
+
+    while (apr_isalnum(*p) || *p == '_' || (dotted && (*p == '.' || *p == '-')))
+        p++;
+    if (*p || !*member || apr_isdigit(*member)) {
+        return dotted ? "is no name: letters, digits and _ . - are allowed"
+                      : "is no name: letters, digits and _ are allowed";
+    }
+    if (dotted) {
+        return environ_taken(member);
+    }
+    return strcmp(member, "WEAVE_INI") ? NULL : "is set by the module itself";
+}
+
+int weave_key_section_is(const char *section)
+{
+    apr_size_t i;
+
+    for (i = 0; i < COUNT(sections); i++) {
+        if (!strcmp(section, sections[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int least_of(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Edit distance with swaps (optimal string alignment), in any case of ASCII;
+ * what is longer than any name of ours is far from all of them. */
+static int distance(const char *a, const char *b)
+{
+    int rows[3][MAX_NAME_BYTES + 1];
+    int a_bytes = (int)strlen(a), b_bytes = (int)strlen(b), i, j;
+
+    if (a_bytes > MAX_NAME_BYTES || b_bytes > MAX_NAME_BYTES) {
+        return MAX_NAME_BYTES;
+    }
+    for (j = 0; j <= b_bytes; j++) {
+        rows[0][j] = j;
+    }
+    for (i = 1; i <= a_bytes; i++) {
+        int *row = rows[i % 3], *above = rows[(i + 2) % 3];
+
+        row[0] = i;
+        for (j = 1; j <= b_bytes; j++) {
+            int x = apr_tolower(a[i - 1]), y = apr_tolower(b[j - 1]);
+
+            row[j] = least_of(least_of(row[j - 1], above[j]) + 1,
+                              above[j - 1] + (x != y));
+            if (i > 1 && j > 1 && x == apr_tolower(b[j - 2]) &&
+                y == apr_tolower(a[i - 2])) {
+                row[j] = least_of(row[j], rows[(i + 1) % 3][j - 2] + 1);
+            }
+        }
+    }
+    return rows[a_bytes % 3][b_bytes];
+}
+
+/* How many slips a name of that length is likely to have. */
+static int tolerance(const char *name)
+{
+    apr_size_t bytes = strlen(name);
+
+    return bytes < 5 ? 1 : bytes < 10 ? 2 : 3;
+}
+
+const char *weave_key_section_nearest(const char *section)
+{
+    const char *nearest = NULL;
+    int least = MAX_NAME_BYTES;
+    apr_size_t i;
+
+    if (weave_key_section_is(section)) {
+        return NULL;
+    }
+    for (i = 0; i < COUNT(sections); i++) {
+        int far = distance(section, sections[i]);
+
+        if (far < least && far <= least_of(2, tolerance(sections[i]))) {
+            least = far;
+            nearest = sections[i];
+        }
+    }
+    return nearest;
+}
+
+const weave_key_t *weave_key_nearest(const char *name)
+{
+    const char *dot = strchr(name, '.'), *last = dot ? dot + 1 : name;
+    const weave_key_t *nearest = NULL;
+    int least = MAX_NAME_BYTES;
+    apr_size_t i;
+
+    for (i = 0; i < COUNT(keys); i++) {
+        if (!apr_cstr_casecmp(last, keys[i].name)) {
+            return &keys[i];
+        }
+    }
+    for (i = 0; i < COUNT(keys); i++) {
+        int same =
+            dot && !apr_cstr_casecmpn(name, keys[i].full, dot - name + 1);
+        int far = distance(last, keys[i].name);
+
+        /* A slip in the right section before a luckier one in another. */
+        if (far <= tolerance(keys[i].name) && 2 * far - same < least) {
+            least = 2 * far - same;
+            nearest = &keys[i];
+        }
+    }
+    return nearest;
+}
+
+const char *weave_type_name(weave_type_e type)
+{
+    static const char *const names[] = {"string",
+                                        "dotted name",
+                                        "URL path",
+                                        "path",
+                                        "integer",
+                                        "octal",
+                                        "boolean",
+                                        "duration",
+                                        "size",
+                                        "percent",
+                                        "choice",
+                                        "list of paths",
+                                        "list of addresses",
+                                        "string for each name"};
+
+    return names[type];
+}
+
+const char *weave_level_name(weave_level_e level)
+{
+    static const char *const names[] = {"request", "child", "process"};
+
+    return names[level];
+}

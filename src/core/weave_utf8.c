@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UTF-8, and what Python takes for white space. */
+
+#include "weave_utf8.h"
+
+static int is_tail(unsigned char c)
+{
+    return (c & 0xc0) == 0x80;
+}
+
+int weave_utf8_next(const char *text, const char *end, apr_uint32_t *code)
+{
+    static const apr_uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *p = (const unsigned char *)text;
+    apr_uint32_t value;
+    int bytes, i;
+
+    if (p[0] < 0x80) {
+        bytes = 1;
+        value = p[0];
+    }
+    else if (p[0] >= 0xc2 && p[0] < 0xe0) {
+        bytes = 2;
+        value = p[0] & 0x1f;
+    }
+    else if (p[0] >= 0xe0 && p[0] < 0xf0) {
+        bytes = 3;
+        value = p[0] & 0x0f;
+    }
+    else if (p[0] >= 0xf0 && p[0] < 0xf5) {
+        bytes = 4;
+        value = p[0] & 0x07;
+    }
+    else {
+        return 0;
+    }
+    if (end - text < bytes) {
+        return 0;
+    }
+    for (i = 1; i < bytes; i++) {
+        if (!is_tail(p[i])) {
+            return 0;
+        }
+        value = value << 6 | (p[i] & 0x3f);
+    }
+    if (value < least[bytes] || value > 0x10ffff ||
+        (value >= 0xd800 && value < 0xe000)) {
+        return 0;
+    }
+    if (code) {
+        *code = value;
+    }
+    return bytes;
+}
+
+int weave_utf8_is_text(const char *p, const char *end)
+{
+    while (p < end) {
+        int bytes = *p ? weave_utf8_next(p, end, NULL) : 0;
+
+        if (!bytes) {
+            return 0;
+        }
+        p += bytes;
+    }
+    return 1;
+}
+
+int weave_utf8_is_space(apr_uint32_t code)
+{
+    return (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x20) ||
+           code == 0x85 || code == 0xa0 || code == 0x1680 ||
+           (code >= 0x2000 && code <= 0x200a) || code == 0x2028 ||
+           code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+}
+
+apr_size_t weave_utf8_lstrip(const char **p, const char *end)
+{
+    apr_size_t count = 0;
+
+    while (*p < end) {
+        apr_uint32_t code;
+        int bytes = weave_utf8_next(*p, end, &code);
+
+        if (!bytes || !weave_utf8_is_space(code)) {
+            break;
+        }
+        *p += bytes;
+        count++;
+    }
+    return count;
+}
+
+const char *weave_utf8_rstrip(const char *p, const char *end)
+{
+    while (end > p) {
+        const char *last = end - 1;
+        apr_uint32_t code;
+
+        while (last > p && is_tail((unsigned char)*last)) {
+            last--;
+        }
+        if (!weave_utf8_next(last, end, &code) || !weave_utf8_is_space(code)) {
+            break;
+        }
+        end = last;
+    }
+    return end;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEAVE_UTF8_H
+#define WEAVE_UTF8_H
+
+/** UTF-8 and white space as Python's str sees them; no memory, any thread. */
+
+#include <apr.h>
+
+/**
+ * The bytes that the character at P takes, 0 where there is none: overlong,
+ * a surrogate, over U+10FFFF, cut off by END. CODE may be NULL. P < END.
+ */
+int weave_utf8_next(const char *p, const char *end, apr_uint32_t *code);
+
+/** Is all of it UTF-8, without NUL? */
+int weave_utf8_is_text(const char *p, const char *end);
+
+/** str.isspace() of one character. */
+int weave_utf8_is_space(apr_uint32_t code);
+
+/** Moves P behind leading white space; returns how many characters that was.
+ *  The text must be valid. */
+apr_size_t weave_utf8_lstrip(const char **p, const char *end);
+
+/** Returns the END of the text without white space at its end. */
+const char *weave_utf8_rstrip(const char *p, const char *end);
+
+#endif
