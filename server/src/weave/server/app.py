@@ -44,9 +44,17 @@ class Databases:
 
 
 class Site:
-    """Accounts and storage as the settings want them."""
+    """Accounts and storage as the settings want them.
 
-    def __init__(self, settings, databases, passwords):
+    create_tables, unless None, stands in for what the settings say.
+    """
+
+    def __init__(self, settings, databases, passwords, create_tables=None):
+        def creates(section):
+            if create_tables is not None:
+                return create_tables
+            return settings[section + ".create_tables"]
+
         self.settings = settings
         self.passwords = passwords
         self.storage_database = databases.open(
@@ -55,11 +63,11 @@ class Site:
         self.auth_database = databases.open(settings["auth.sqluri"], settings.pool("auth"))
         self.storage = Storage(
             self.storage_database,
-            settings["storage.create_tables"],
+            creates("storage"),
             settings["storage.standard_collections"],
             settings["storage.quota_size"] if settings["storage.use_quota"] else None,
         )
-        self.accounts = Accounts(self.auth_database, settings["auth.create_tables"])
+        self.accounts = Accounts(self.auth_database, creates("auth"))
 
 
 def make_app(site):

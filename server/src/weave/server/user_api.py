@@ -139,6 +139,16 @@ class PasswordReset:
         raise http.bad_request(http.UNSUPPORTED)
 
 
+class NotOffered:
+    """A page for people that servers of this kind may have."""
+
+    def on_get(self, _req, resp):
+        resp.status = falcon.HTTP_404
+        http.send_text(resp, "This server does not offer that; please ask its owner.\n")
+
+    on_post = on_get
+
+
 def add_routes(app, accounts, passwords, authenticator, storage, settings):
     common = (accounts, passwords, authenticator)
     node = Node(*common, settings["nodes.fallback_node"])
@@ -149,3 +159,5 @@ def add_routes(app, accounts, passwords, authenticator, storage, settings):
         app.add_route(user + "/password", Password(*common))
         app.add_route(user + "/email", Email(*common))
         app.add_route(user + "/password_reset", PasswordReset())
+    for page in ("/weave-password-reset", "/weave-delete-account"):
+        app.add_route(page, NotOffered())
