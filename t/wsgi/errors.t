@@ -84,7 +84,7 @@ subtest 'text' => sub {
     my $all = join '', map { s/^weave:\w+ (?:WEAVE\d+: )?//r } @lines;
     is scalar(() = $all =~ /\xe2\x82\xac/g), 7000,
         '20 KB in one line: no byte is lost, no character split';
-    like $all, qr/BEGIN.*END/, 'in order';
+    ok $all =~ /BEGIN.*END/, 'in order' or diag substr $all, 0, 500;
 };
 
 subtest 'the virtual host and the request' => sub {

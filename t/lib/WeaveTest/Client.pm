@@ -89,10 +89,10 @@ sub drain {
 
 sub _line {
     my $self = shift;
-    until ($self->{buffer} =~ s/\A(.*?)\r?\n//s) {
+    while (1) {
+        return $1 if $self->{buffer} =~ s/\A(.*?)\r?\n//s;
         return undef unless $self->_fill;
     }
-    return $1;
 }
 
 # Exactly LENGTH bytes, or what there is at the end.
@@ -198,7 +198,7 @@ sub new {
     my ($status_line, @lines) = split /\n/, $head;
     my ($version, $status, $reason) =
         split / /, defined $status_line ? $status_line : '', 3;
-    my @headers = map { [/^([^:]*):[ \t]*(.*?)[ \t]*$/] } @lines;
+    my @headers = map { [/^([^:]*):?[ \t]*(.*?)[ \t]*$/] } @lines;
     return bless {
         head     => $head,
         version  => $version || '',

@@ -67,7 +67,7 @@ DefaultRuntimeDir "$self->{dir}"
 ErrorLog "$self->{dir}/error_log"
 Listen 127.0.0.1:$self->{port}
 Include "$root/conf/modules.conf"
-TypesConfig "${\ conf_var('types_config_file')}"
+TypesConfig "$root/conf/mime.types"
 DocumentRoot "$root/htdocs"
 Include "$root/conf/common.inc"
 $conf

@@ -12,7 +12,8 @@ use WeaveTest qw(spew);
 sub certificate {
     my $dir = shift;
     return if -e "$dir/tls.crt";
-    my $request = 'req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost';
+    my $request = 'req -x509 -newkey rsa:2048 -nodes -days 2'
+        . ' -subj /CN=localhost -addext basicConstraints=CA:FALSE';
     my $output =
         qx(openssl $request -keyout '$dir/tls.key' -out '$dir/tls.crt' 2>&1);
     die "openssl: $output" if $?;

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Keep-alive, pipelining, HTTP/1.0, and clients that are slow or go away.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WeaveTest;
+use WeaveTest::Client ();
+
+sub ask_for { return WeaveTest::Client::format_request('GET', @_) }
+
+subtest 'keep-alive' => sub {
+    my $client = client();
+    for my $i (1 .. 50) {
+        my $res = $client->request('GET', "/connections/x?$i");
+        is $res->body, "$i\n", "answer $i on one connection" or last;
+    }
+    my $res = client()->request('GET', '/connections/x?a', version => '1.0',
+        headers => ['Connection' => 'keep-alive']);
+    is $res->body, "a\n", 'HTTP/1.0 with keep-alive';
+    is $res->header('Connection'), 'close',
+        'which a body of unknown length rules out'
+        unless defined $res->header('Content-Length');
+};
+
+subtest 'HTTP/1.0' => sub {
+    my $client = client();
+    $client->send("GET /connections/x?old HTTP/1.0\r\n\r\n");
+    my $text = $client->drain;
+    like $text, qr{^HTTP/1\.[01] 200 OK\r\n}, 'without a Host';
+    like $text, qr/\r\n\r\nold\n\z/, 'and a body without chunks';
+};
+
+subtest 'pipelining' => sub {
+    my $client = client();
+    $client->send(join '', map { ask_for("/connections/x?p$_") } 1 .. 20);
+    is $client->response->body, "p$_\n", "answer $_ in its turn" for 1 .. 20;
+
+    $client->send(
+        WeaveTest::Client::format_request('POST', '/input/ignore',
+            body => 'unread' x 1000)
+            . ask_for('/connections/x?after'));
+    is $client->response->body, '"ignored"', 'an unread body';
+    is $client->response->body, "after\n", 'does not spoil the next request';
+};
+
+subtest 'at the same time' => sub {
+    my $n       = 4;
+    my @clients = map { client() } 1 .. $n;
+    my $begin   = time;
+    $clients[$_ - 1]->send(ask_for("/connections/x?sleep=0.5&n=$_"))
+        for 1 .. $n;
+    is $clients[$_ - 1]->response->body, "sleep=0.5&n=$_\n", "answer $_"
+        for 1 .. $n;
+    cmp_ok time - $begin, '<', 1.5, 'nobody waited for another';
+};
+
+subtest 'a client that goes away' => sub {
+    for my $kind (qw(endless pausing)) {
+        for my $abort (0, 1) {
+            my $note   = new_note();
+            my $client = client();
+            $client->send(ask_for("/connections/$kind", note => $note));
+            $client->readable(5);
+            $client->close($abort);
+            is_deeply [notes($note, 2)], ['started', 'finally'],
+                "$kind: the generator is closed"
+                . ($abort ? ' after a reset' : '');
+        }
+    }
+    quiet_log('after clients that left');
+
+    my $note   = new_note();
+    my $client = client();
+    $client->send(ask_for('/connections/x?sleep=0.3', note => $note));
+    notes($note, 1);
+    $client->close(1);
+    sleep 0.5;
+    is get('/hello')->body, 'Hello, world!', 'before the answer: no harm';
+};
+
+subtest 'a slow reader' => sub {
+    my $client = client();
+    $client->send(ask_for('/connections/big'));
+    sleep 0.7;
+    my $res      = $client->response;
+    my $expected = join '', map { sprintf("%09d\n", $_) x 1000 } 0 .. 299;
+    ok $res->body eq $expected, 'gets every byte of 3 MB';
+    ok $res->complete, 'and its end';
+};
+
+subtest 'a slow writer' => sub {
+    my $client = client();
+    for my $byte (split //, ask_for('/connections/x?slowly')) {
+        $client->send($byte);
+        sleep 0.005;
+    }
+    is $client->response->body, "slowly\n", 'byte by byte';
+};
+
+subtest 'garbage' => sub {
+    for my $bytes ("\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
+        "GET /hello HTTP/1.1\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: x\r\nBad Header\r\n\r\n") {
+        my $client = client();
+        $client->send($bytes);
+        $client->shut_writing;
+        unlike $client->drain, qr/Hello, world/, 'is httpd\'s business';
+    }
+};
+
+finish;
