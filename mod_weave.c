@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mod_weave.c: the module record: hooks and the directive table */
+#include "mod_weave.h"
+
+static const command_rec directives[] = {
+    AP_INIT_TAKE2("WeaveApp", mod_weave_app_set, NULL, RSRC_CONF,
+                  "a mount point and the sync.ini of the application there"),
+    AP_INIT_TAKE2("WeaveSet", mod_weave_set_set, NULL, RSRC_CONF | ACCESS_CONF,
+                  "a key of sync.ini and the value it has here"),
+    {NULL}};
+
+static void register_hooks(apr_pool_t *pool)
+{
+    /* an Alias, or a rewrite to a file, wins: static files */
+    static const char *const after[] = {"mod_alias.c", "mod_rewrite.c", NULL};
+
+    (void)pool;
+    mod_weave_vars_init();
+    ap_hook_check_config(mod_weave_check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(mod_weave_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    /* first to register is last to be cleaned up */
+    ap_hook_child_init(mod_weave_embedded_start, NULL, NULL,
+                       APR_HOOK_REALLY_FIRST);
+    ap_hook_translate_name(mod_weave_translate_name, after, NULL,
+                           APR_HOOK_MIDDLE);
+    ap_hook_map_to_storage(mod_weave_map_to_storage, NULL, NULL,
+                           APR_HOOK_FIRST);
+    ap_hook_fixups(mod_weave_fixups, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_handler(mod_weave_handler, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+/* AP_DECLARE_MODULE would say APLOG_USE_MODULE a second time */
+module weave_module = {
+    STANDARD20_MODULE_STUFF, mod_weave_dir_create, mod_weave_dir_merge,
+    mod_weave_server_create, mod_weave_server_merge,
+    directives, register_hooks, 0,
+};

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_virtualenv.c: pyvenv.cfg and what follows from it (PEP 405) */
+#include "weave_virtualenv.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <apr_cstr.h>
+#include <apr_file_info.h>
+#include <apr_file_io.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#define LINE_BYTES 4096
+
+static const char *trim(char *text)
+{
+    char *end = text + strlen(text);
+
+    while (apr_isspace(*text))
+        text++;
+    while (end > text && apr_isspace(end[-1]))
+        *--end = '\0';
+    return text;
+}
+
+/* `key = value` lines; `version` is venv's word, `version_info` that of the
+ * virtualenv command. */
+static void read_line(weave_virtualenv_t *venv, char *line, apr_pool_t *pool)
+{
+    char *equals = strchr(line, '=');
+    const char *key, *value;
+    int major, minor;
+
+    if (!equals)
+        return;
+    *equals = '\0';
+    key = trim(line);
+    value = trim(equals + 1);
+    if (!apr_cstr_casecmp(key, "home"))
+        venv->home = apr_pstrdup(pool, value);
+    else if ((!apr_cstr_casecmp(key, "version") ||
+              !apr_cstr_casecmp(key, "version_info")) &&
+             sscanf(value, "%d.%d", &major, &minor) == 2)
+        venv->version = apr_psprintf(pool, "%d.%d", major, minor);
+}
+
+static const char *read_config(weave_virtualenv_t *venv, apr_pool_t *pool)
+{
+    const char *name = apr_pstrcat(pool, venv->path, "/pyvenv.cfg", NULL);
+    char line[LINE_BYTES], why[120];
+    apr_file_t *file;
+    apr_status_t rv = apr_file_open(
+        &file, name, APR_FOPEN_READ | APR_FOPEN_BUFFERED, 0, pool);
+
+    if (APR_STATUS_IS_ENOENT(rv))
+        return apr_psprintf(
+            pool,
+            "%s is no virtualenv: it has no pyvenv.cfg. Make one with"
+            " `python3 -m venv %s`",
+            venv->path, venv->path);
+    if (rv != APR_SUCCESS)
+        return apr_psprintf(pool, "cannot read %s: %s", name,
+                            apr_strerror(rv, why, sizeof(why)));
+    while (apr_file_gets(line, sizeof(line), file) == APR_SUCCESS)
+        read_line(venv, line, pool);
+    apr_file_close(file);
+    if (!venv->home || !venv->version)
+        return apr_psprintf(
+            pool,
+            "%s does not say `home` and `version`: make the virtualenv"
+            " anew with `python3 -m venv --clear %s`",
+            name, venv->path);
+    return NULL;
+}
+
+static int can(const char *path, int mode)
+{
+    return access(path, mode) == 0;
+}
+
+/* The Python a virtualenv was made from may have been replaced by the next
+ * one meanwhile: its packages then lie in a folder nobody looks at. */
+static const char *check_python(const weave_virtualenv_t *venv,
+                                apr_pool_t *pool)
+{
+    const char *base =
+        apr_psprintf(pool, "%s/python%s", venv->home, venv->version);
+    const char *packages =
+        apr_psprintf(pool, "%s/lib/python%s", venv->path, venv->version);
+    const char *cure = apr_psprintf(
+        pool,
+        "Install that Python again, or make the virtualenv anew with"
+        " `python3 -m venv --clear %s` and install its packages",
+        venv->path);
+
+    if (!can(base, X_OK))
+        return apr_psprintf(pool,
+                            "the virtualenv %s was made with Python %s, which"
+                            " is not in %s any more. %s",
+                            venv->path, venv->version, venv->home, cure);
+    if (!can(packages, R_OK | X_OK))
+        return apr_psprintf(pool,
+                            "the virtualenv %s says it is of Python %s, but"
+                            " %s cannot be read. %s",
+                            venv->path, venv->version, packages, cure);
+    if (!can(venv->python, X_OK))
+        return apr_psprintf(pool, "%s cannot be executed. %s", venv->python,
+                            cure);
+    return NULL;
+}
+
+static const char *find_library(weave_virtualenv_t *venv, apr_pool_t *pool)
+{
+    static const char *const folders[] = {"lib", "lib64", NULL};
+    const char *prefix = apr_pstrndup(pool, venv->home, strlen(venv->home));
+    char *slash = strrchr(prefix, '/');
+    int i;
+
+    venv->soname = apr_psprintf(pool, "libpython%s.so.1.0", venv->version);
+    if (slash)
+        *slash = '\0';
+    for (i = 0; folders[i]; i++) {
+        const char *path =
+            apr_pstrcat(pool, prefix, "/", folders[i], "/", venv->soname, NULL);
+
+        if (can(path, R_OK)) {
+            venv->libpython = path;
+            return NULL;
+        }
+    }
+    /* the system's own Python: the linker's business */
+    if (!strcmp(prefix, "/usr") || !strcmp(prefix, "") ||
+        !strcmp(prefix, "/usr/local"))
+        return NULL;
+    return apr_psprintf(pool,
+                        "the Python in %s has no shared library %s in %s/lib:"
+                        " it was built without --enable-shared. Use a Python"
+                        " that was built with it",
+                        venv->home, venv->soname, prefix);
+}
+
+const char *weave_virtualenv_open(weave_virtualenv_t **virtualenv,
+                                  const char *path, apr_pool_t *pool)
+{
+    weave_virtualenv_t *venv = apr_pcalloc(pool, sizeof(*venv));
+    const char *problem;
+    apr_finfo_t finfo;
+    apr_status_t rv = apr_stat(&finfo, path, APR_FINFO_TYPE, pool);
+    char why[120];
+
+    if (rv != APR_SUCCESS && rv != APR_INCOMPLETE)
+        return apr_psprintf(pool,
+                            "the virtualenv %s: %s. Make one with"
+                            " `python3 -m venv %s`",
+                            path, apr_strerror(rv, why, sizeof(why)), path);
+    venv->path = apr_pstrdup(pool, path);
+    venv->python = apr_pstrcat(pool, path, "/bin/python", NULL);
+    problem = read_config(venv, pool);
+    if (!problem)
+        problem = check_python(venv, pool);
+    if (!problem)
+        problem = find_library(venv, pool);
+    if (!problem)
+        *virtualenv = venv;
+    return problem;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* answer.c: the engine's answer on its way out through httpd's filters */
+#include "mod_weave.h"
+
+#include <unistd.h>
+
+#include <apr_buckets.h>
+#include <apr_portable.h>
+#include <apr_strings.h>
+
+/* ---- bytes of Python's, without a copy ---- */
+
+typedef struct {
+    apr_bucket_refcount refcount;
+    const char *data;
+    void *owner;
+} owned_t;
+
+static void owned_destroy(void *data)
+{
+    owned_t *owned = data;
+
+    if (apr_bucket_shared_destroy(owned)) {
+        mod_weave_engine->release(owned->owner);
+        apr_bucket_free(owned);
+    }
+}
+
+static apr_status_t owned_read(apr_bucket *bucket, const char **data,
+                               apr_size_t *len, apr_read_type_e block)
+{
+    owned_t *owned = bucket->data;
+
+    (void)block;
+    *data = owned->data + bucket->start;
+    *len = bucket->length;
+    return APR_SUCCESS;
+}
+
+/* The bytes live until they are released: nothing to set aside. */
+static const apr_bucket_type_t owned_type = {
+    "WEAVE",       5,
+    APR_BUCKET_DATA,
+    owned_destroy, owned_read,
+    apr_bucket_setaside_noop,
+    apr_bucket_shared_split,
+    apr_bucket_shared_copy,
+};
+
+static apr_bucket *owned_create(const weave_piece_t *piece,
+                                apr_bucket_alloc_t *list)
+{
+    apr_bucket *bucket = apr_bucket_alloc(sizeof(*bucket), list);
+    owned_t *owned = apr_bucket_alloc(sizeof(*owned), list);
+
+    APR_BUCKET_INIT(bucket);
+    bucket->free = apr_bucket_free;
+    bucket->list = list;
+    owned->data = piece->data;
+    owned->owner = piece->owner;
+    bucket = apr_bucket_shared_make(bucket, owned, 0, piece->len);
+    bucket->type = &owned_type;
+    return bucket;
+}
+
+/* ---- the head ---- */
+
+void mod_weave_head_send(void *host, const weave_head_t *head)
+{
+    request_rec *r = ((mod_weave_exchange_t *)host)->r;
+    const char *arena = apr_pmemdup(r->pool, head->arena, head->arena_len);
+    apr_size_t i;
+
+    r->status = head->status;
+    r->status_line = arena + (head->reason - head->arena);
+    for (i = 0; i < head->headers_count; i++) {
+        const char *name = arena + (head->headers[i].name - head->arena);
+        const char *value = arena + (head->headers[i].value - head->arena);
+
+        if (!ap_cstr_casecmp(name, "Content-Type"))
+            ap_set_content_type(r, value);
+        else
+            apr_table_addn(r->headers_out, name, value);
+    }
+    if (head->content_length >= 0)
+        ap_set_content_length(r, head->content_length);
+}
+
+/* ---- the body ---- */
+
+static apr_bucket_brigade *out_of(mod_weave_exchange_t *exchange)
+{
+    request_rec *r = exchange->r;
+
+    if (!exchange->out)
+        exchange->out =
+            apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    return exchange->out;
+}
+
+static weave_io_e pass(mod_weave_exchange_t *exchange)
+{
+    request_rec *r = exchange->r;
+    apr_status_t rv = ap_pass_brigade(r->output_filters, exchange->out);
+
+    apr_brigade_cleanup(exchange->out);
+    if (rv == APR_SUCCESS && !r->connection->aborted)
+        return WEAVE_IO_OK;
+    exchange->gone = 1;
+    return WEAVE_IO_GONE;
+}
+
+weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
+                               size_t count, int flags)
+{
+    mod_weave_exchange_t *exchange = host;
+    apr_bucket_alloc_t *list = exchange->r->connection->bucket_alloc;
+    apr_bucket_brigade *out = out_of(exchange);
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        const weave_piece_t *piece = &pieces[i];
+        apr_bucket *bucket =
+            piece->owner ? owned_create(piece, list)
+                         : apr_bucket_heap_create(piece->data, piece->len,
+                                                  NULL, list);
+
+        APR_BRIGADE_INSERT_TAIL(out, bucket);
+    }
+    if (flags & WEAVE_SEND_LAST)
+        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(list));
+    else if (flags & WEAVE_SEND_FLUSH)
+        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_flush_create(list));
+    return APR_BRIGADE_EMPTY(out) ? WEAVE_IO_OK : pass(exchange);
+}
+
+static apr_status_t close_fd(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return APR_SUCCESS;
+}
+
+static apr_status_t file_of(apr_file_t **file, int fd, request_rec *r)
+{
+    core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    int flags = APR_FOPEN_READ, own = dup(fd);
+
+    if (own < 0)
+        return errno;
+    apr_pool_cleanup_register(r->pool, (void *)(intptr_t)own, close_fd,
+                              apr_pool_cleanup_null);
+    if (core->enable_sendfile == ENABLE_SENDFILE_ON)
+        flags |= APR_FOPEN_SENDFILE_ENABLED;
+    return apr_os_file_put(file, &own, flags, r->pool);
+}
+
+weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
+                               int64_t length)
+{
+    mod_weave_exchange_t *exchange = host;
+    apr_bucket_brigade *out = out_of(exchange);
+    request_rec *r = exchange->r;
+    apr_file_t *file;
+    apr_status_t rv = file_of(&file, fd, r);
+
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+                      "WEAVE0030: no descriptor for the file of"
+                      " wsgi.file_wrapper");
+        return WEAVE_IO_GONE;
+    }
+    if (length > 0)
+        /* a file that shrinks must not become a SIGBUS */
+        apr_bucket_file_enable_mmap(
+            apr_brigade_insert_file(out, file, offset, length, r->pool), 0);
+    APR_BRIGADE_INSERT_TAIL(out,
+                            apr_bucket_eos_create(out->bucket_alloc));
+    return pass(exchange);
+}
+
+/* As mod_proxy does where its backend breaks: a chunked body does not get
+ * its last chunk, and the connection closes. */
+void mod_weave_answer_cut(mod_weave_exchange_t *exchange)
+{
+    apr_bucket_brigade *out = out_of(exchange);
+    request_rec *r = exchange->r;
+
+    r->connection->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(out, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
+                                                        r->pool,
+                                                        out->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(out->bucket_alloc));
+    pass(exchange);
+}

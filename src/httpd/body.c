@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* body.c: the request body on its way to the engine */
+#include "mod_weave.h"
+
+#include <apr_buckets.h>
+#include <apr_strings.h>
+
+#define PEEK_BYTES 65536 /* a body up to this size is read ahead */
+
+static weave_io_e problem(mod_weave_exchange_t *exchange, apr_status_t rv)
+{
+    request_rec *r = exchange->r;
+
+    switch (ap_map_http_request_error(rv, HTTP_BAD_REQUEST)) {
+    case AP_FILTER_ERROR:
+        exchange->filter_answered = 1;
+        return WEAVE_IO_GONE;
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return WEAVE_IO_TOO_LARGE;
+    case HTTP_REQUEST_TIME_OUT:
+        return WEAVE_IO_TIMEOUT;
+    default:
+        break;
+    }
+    /* httpd calls a connection that ends early an incomplete body */
+    if (r->connection->aborted || APR_STATUS_IS_EOF(rv) ||
+        APR_STATUS_IS_INCOMPLETE(rv) || APR_STATUS_IS_ECONNRESET(rv) ||
+        APR_STATUS_IS_ECONNABORTED(rv) || APR_STATUS_IS_EPIPE(rv)) {
+        exchange->gone = 1;
+        return WEAVE_IO_GONE;
+    }
+    return WEAVE_IO_BAD;
+}
+
+/* Moves bytes out of the brigade. How many, 0 when it is empty. */
+static apr_status_t take(mod_weave_exchange_t *exchange, char *buffer,
+                         apr_size_t *size)
+{
+    apr_size_t room = *size, len;
+    apr_bucket *bucket;
+    const char *data;
+    apr_status_t rv;
+
+    *size = 0;
+    while (room && !exchange->in_ended && !APR_BRIGADE_EMPTY(exchange->in)) {
+        bucket = APR_BRIGADE_FIRST(exchange->in);
+        if (APR_BUCKET_IS_EOS(bucket)) {
+            exchange->in_ended = 1;
+        }
+        else if (!APR_BUCKET_IS_METADATA(bucket)) {
+            rv = apr_bucket_read(bucket, &data, &len, APR_BLOCK_READ);
+            if (rv != APR_SUCCESS)
+                return rv;
+            if (len > room) {
+                apr_bucket_split(bucket, room);
+                len = room;
+            }
+            memcpy(buffer + *size, data, len);
+            *size += len;
+            room -= len;
+        }
+        apr_bucket_delete(bucket);
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t fetch(mod_weave_exchange_t *exchange,
+                          apr_read_type_e block, apr_size_t size)
+{
+    request_rec *r = exchange->r;
+
+    if (!exchange->in)
+        exchange->in =
+            apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    return ap_get_brigade(r->input_filters, exchange->in, AP_MODE_READBYTES,
+                          block, (apr_off_t)size);
+}
+
+ssize_t mod_weave_body_read(void *host, char *buffer, size_t size)
+{
+    mod_weave_exchange_t *exchange = host;
+    apr_size_t got = size;
+    apr_status_t rv = APR_SUCCESS;
+
+    for (;;) {
+        if (exchange->in) {
+            got = size;
+            rv = take(exchange, buffer, &got);
+            if (rv != APR_SUCCESS)
+                return problem(exchange, rv);
+            if (got || exchange->in_ended)
+                return (ssize_t)got;
+        }
+        rv = fetch(exchange, APR_BLOCK_READ, size);
+        if (rv != APR_SUCCESS)
+            return problem(exchange, rv);
+    }
+}
+
+static int has_body(const request_rec *r, apr_off_t *length)
+{
+    const char *text = apr_table_get(r->headers_in, "Content-Length");
+
+    *length = -1;
+    if (apr_table_get(r->headers_in, "Transfer-Encoding"))
+        return 1;
+    if (!text)
+        return r->main == NULL && r->proto_num >= 2000; /* HTTP/2 says neither */
+    if (!ap_parse_strict_length(length, text))
+        *length = -1;
+    return *length != 0;
+}
+
+/* Nothing waits here: an application that answers without reading must not
+ * wait for a slow client, nor tell it to continue. */
+void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
+{
+    apr_size_t room, got;
+    apr_off_t length;
+    char *buffer;
+
+    if (!has_body(exchange->r, &length)) {
+        in->body_complete = 1;
+        return;
+    }
+    if (length < 0 || length > PEEK_BYTES || exchange->r->expecting_100)
+        return;
+    room = (apr_size_t)length;
+    buffer = apr_palloc(exchange->r->pool, room);
+    in->body = buffer;
+    while (room && !exchange->in_ended) {
+        if (fetch(exchange, APR_NONBLOCK_READ, room) != APR_SUCCESS ||
+            APR_BRIGADE_EMPTY(exchange->in))
+            break;
+        got = room;
+        if (take(exchange, buffer + in->body_len, &got) != APR_SUCCESS || !got)
+            break;
+        in->body_len += got;
+        room -= got;
+    }
+    in->body_complete = exchange->in_ended;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.c: the directives and how they merge */
+#include "mod_weave.h"
+
+#include <stdlib.h>
+
+#include <apr_strings.h>
+
+mod_weave_server_t *mod_weave_server_get(server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &weave_module);
+}
+
+void *mod_weave_server_create(apr_pool_t *pool, server_rec *s)
+{
+    mod_weave_server_t *conf = apr_pcalloc(pool, sizeof(*conf));
+
+    (void)s;
+    conf->mounts = apr_array_make(pool, 2, sizeof(mod_weave_mount_t *));
+    return conf;
+}
+
+void *mod_weave_dir_create(apr_pool_t *pool, char *dir)
+{
+    (void)dir;
+    return apr_pcalloc(pool, sizeof(mod_weave_dir_t));
+}
+
+static const mod_weave_mount_t *find(const apr_array_header_t *mounts,
+                                     const char *prefix)
+{
+    int i;
+
+    for (i = 0; i < mounts->nelts; i++) {
+        const mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *);
+
+        if (!strcmp(mount->prefix, prefix))
+            return mount;
+    }
+    return NULL;
+}
+
+static int longest_first(const void *a, const void *b)
+{
+    const mod_weave_mount_t *x = *(mod_weave_mount_t *const *)a;
+    const mod_weave_mount_t *y = *(mod_weave_mount_t *const *)b;
+
+    return x->prefix_len < y->prefix_len ? 1 : x->prefix_len > y->prefix_len
+               ? -1 : 0;
+}
+
+static void add(apr_array_header_t *mounts, mod_weave_mount_t *mount)
+{
+    APR_ARRAY_PUSH(mounts, mod_weave_mount_t *) = mount;
+    qsort(mounts->elts, mounts->nelts, sizeof(mod_weave_mount_t *),
+          longest_first);
+}
+
+static weave_conf_t *merge_set(apr_pool_t *pool, const weave_conf_t *base,
+                               const weave_conf_t *over)
+{
+    if (!over || !base)
+        return (weave_conf_t *)(over ? over : base);
+    return weave_conf_merge(pool, base, over);
+}
+
+/* A virtual host serves what the server around it serves, as with Alias. */
+void *mod_weave_server_merge(apr_pool_t *pool, void *base_, void *over_)
+{
+    mod_weave_server_t *base = base_, *over = over_;
+    mod_weave_server_t *conf = mod_weave_server_create(pool, NULL);
+    int i;
+
+    for (i = 0; i < over->mounts->nelts; i++)
+        add(conf->mounts, APR_ARRAY_IDX(over->mounts, i, mod_weave_mount_t *));
+    for (i = 0; i < base->mounts->nelts; i++) {
+        mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(base->mounts, i, mod_weave_mount_t *);
+
+        if (!find(over->mounts, mount->prefix))
+            add(conf->mounts, apr_pmemdup(pool, mount, sizeof(*mount)));
+    }
+    conf->set = merge_set(pool, base->set, over->set);
+    return conf;
+}
+
+void *mod_weave_dir_merge(apr_pool_t *pool, void *base_, void *over_)
+{
+    mod_weave_dir_t *base = base_, *over = over_;
+    mod_weave_dir_t *conf = apr_pcalloc(pool, sizeof(*conf));
+
+    conf->set = merge_set(pool, base->set, over->set);
+    return conf;
+}
+
+/* WeaveApp PREFIX INI */
+const char *mod_weave_app_set(cmd_parms *cmd, void *dir, const char *prefix,
+                              const char *ini)
+{
+    mod_weave_server_t *conf = mod_weave_server_get(cmd->server);
+    mod_weave_mount_t *mount = apr_pcalloc(cmd->pool, sizeof(*mount));
+    apr_size_t len = strlen(prefix);
+    const mod_weave_mount_t *other;
+
+    (void)dir;
+    if (*prefix != '/')
+        return apr_psprintf(cmd->pool,
+                            "WeaveApp: the mount point must start with /,"
+                            " not be %s",
+                            prefix);
+    while (len && prefix[len - 1] == '/')
+        len--;
+    mount->prefix = apr_pstrmemdup(cmd->pool, prefix, len);
+    mount->prefix_len = len;
+    mount->ini = ap_server_root_relative(cmd->pool, ini);
+    mount->file = cmd->directive->filename;
+    mount->line = cmd->directive->line_num;
+    if (!mount->ini)
+        return apr_psprintf(cmd->pool, "WeaveApp: %s is no path", ini);
+    other = find(conf->mounts, mount->prefix);
+    if (other)
+        return apr_psprintf(cmd->pool, "WeaveApp: %s is mounted already, at"
+                                       " %s:%d",
+                            prefix, other->file, other->line);
+    add(conf->mounts, mount);
+    return NULL;
+}
+
+static weave_conf_t *set_of(cmd_parms *cmd, void *dir)
+{
+    mod_weave_dir_t *dir_conf = dir;
+    mod_weave_server_t *server = mod_weave_server_get(cmd->server);
+
+    if (cmd->path) {
+        if (!dir_conf->set)
+            dir_conf->set = weave_conf_make(cmd->pool);
+        return (weave_conf_t *)dir_conf->set;
+    }
+    if (!server->set)
+        server->set = weave_conf_make(cmd->pool);
+    return server->set;
+}
+
+/* WeaveSet KEY VALUE */
+const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
+                              const char *value)
+{
+    const char *problem = weave_conf_set(
+        set_of(cmd, dir), key, value, cmd->path != NULL,
+        cmd->directive->filename, cmd->directive->line_num, cmd->pool);
+
+    return problem ? apr_pstrcat(cmd->pool, "WeaveSet: ", problem, NULL)
+                   : NULL;
+}

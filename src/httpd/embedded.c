@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* embedded.c: Python inside an httpd child
+ *
+ * One thread of ours is Python's main thread: it makes the interpreter,
+ * imports the application (again, when that fails), and at the end runs what
+ * Python runs at its end. Requests call the engine on httpd's own threads.
+ *
+ * A prefork child is told to stop by a signal handler that destroys pchild,
+ * whatever was interrupted. So what runs there is pipes and poll(), no lock,
+ * no memory, nothing of Python. */
+#include "mod_weave.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ap_mpm.h>
+#include <apr_strings.h>
+#include <apr_thread_cond.h>
+#include <apr_thread_mutex.h>
+#include <apr_thread_proc.h>
+
+#define RETRY_FIRST_S 1
+#define RETRY_MOST_S 60
+#define STOP_MS 3000 /* httpd kills a child about 10 s after it asks it */
+
+typedef enum { STARTING, READY, FAILED } state_e;
+
+static struct {
+    server_rec *server;
+    apr_pool_t *pool; /* Python's main thread's own */
+    const mod_weave_app_t *app;
+    weave_app_t spec;
+    weave_host_t host;
+    atomic_int state; /* state_e */
+    apr_thread_mutex_t *lock;
+    apr_thread_cond_t *changed;
+    int stop_fd[2]; /* anything to read: stop */
+    int done_fd[2]; /* end of file: stopped */
+} embedded;
+
+const weave_engine_t *mod_weave_engine;
+
+static void set_state(state_e state)
+{
+    apr_thread_mutex_lock(embedded.lock);
+    atomic_store(&embedded.state, state);
+    apr_thread_cond_broadcast(embedded.changed);
+    apr_thread_mutex_unlock(embedded.lock);
+}
+
+/* ---- Python's main thread ---- */
+
+/* 1 when the child is to stop, 0 after TIMEOUT_MS (-1: for ever). */
+static int wait_stop(int timeout_ms)
+{
+    struct pollfd fd = {embedded.stop_fd[0], POLLIN, 0};
+    int rc;
+
+    do
+        rc = poll(&fd, 1, timeout_ms);
+    while (rc < 0 && errno == EINTR);
+    return rc > 0;
+}
+
+static void stat_script(struct stat *status)
+{
+    if (!embedded.spec.script || stat(embedded.spec.script, status) != 0)
+        memset(status, 0, sizeof(*status));
+}
+
+static int is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec &&
+           a->st_ino == b->st_ino && a->st_size == b->st_size;
+}
+
+/* Waits until another attempt makes sense. 1: the child stops instead. */
+static int wait_retry(int pause_s, const struct stat *tried)
+{
+    struct stat now;
+    int second;
+
+    for (second = 0; second < pause_s; second++) {
+        if (wait_stop(1000))
+            return 1;
+        stat_script(&now);
+        if (!is_same(tried, &now))
+            return 0;
+    }
+    return 0;
+}
+
+static int load_application(void)
+{
+    int pause_s = RETRY_FIRST_S;
+    struct stat tried;
+
+    for (;;) {
+        stat_script(&tried);
+        if (mod_weave_engine->load() == 0) {
+            set_state(READY);
+            return 0;
+        }
+        set_state(FAILED);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
+                     "WEAVE0020: the application of %s cannot be imported (the"
+                     " lines above say why): clients get 503; the next"
+                     " attempt comes when %s changes or in %d s",
+                     embedded.app->ini,
+                     embedded.spec.script ? embedded.spec.script
+                                          : "nothing",
+                     pause_s);
+        if (wait_retry(pause_s, &tried))
+            return -1;
+        pause_s = pause_s * 2 < RETRY_MOST_S ? pause_s * 2 : RETRY_MOST_S;
+    }
+}
+
+static const char *start_engine(void)
+{
+    const weave_engine_t *engine;
+    const char *problem =
+        mod_weave_engine_load(&engine, embedded.app, embedded.pool);
+
+    if (!problem)
+        problem = engine->start(&embedded.spec, &embedded.host);
+    if (!problem)
+        mod_weave_engine = engine;
+    return problem;
+}
+
+static void *APR_THREAD_FUNC main_thread(apr_thread_t *thread, void *unused)
+{
+    const char *problem = start_engine();
+
+    (void)thread;
+    (void)unused;
+    if (problem) {
+        set_state(FAILED);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
+                     "WEAVE0021: Python cannot start: %s", problem);
+    }
+    else {
+        if (load_application() == 0)
+            wait_stop(-1);
+        mod_weave_engine->finish();
+    }
+    close(embedded.done_fd[1]);
+    for (;;) /* with the GIL, until the process is gone */
+        pause();
+    return NULL;
+}
+
+/* ---- the end of the child ---- */
+
+static apr_status_t stop(void *unused)
+{
+    struct pollfd fd = {embedded.done_fd[0], POLLIN, 0};
+    int rc;
+
+    (void)unused;
+    /* A signal has interrupted Python on this very thread: nothing that
+     * takes a lock may follow, and other cleanups do. */
+    if (mod_weave_engine && mod_weave_engine->is_running())
+        _exit(0);
+    if (write(embedded.stop_fd[1], "", 1) < 0)
+        return APR_SUCCESS;
+    do
+        rc = poll(&fd, 1, STOP_MS);
+    while (rc < 0 && errno == EINTR);
+    return APR_SUCCESS;
+}
+
+/* The last cleanup of pchild. Threads of the application may still be inside
+ * C code: exit() would run destructors under their feet. */
+static apr_status_t leave(void *unused)
+{
+    (void)unused;
+    _exit(0);
+}
+
+/* ---- the start of the child ---- */
+
+static const char *const *strings(const apr_array_header_t *list,
+                                  apr_pool_t *pool)
+{
+    const char **copy = apr_pcalloc(pool, (list->nelts + 1) * sizeof(*copy));
+
+    memcpy(copy, list->elts, list->nelts * sizeof(*copy));
+    return copy;
+}
+
+static const char *const *pairs(const apr_table_t *table, apr_pool_t *pool)
+{
+    const apr_array_header_t *rows = apr_table_elts(table);
+    const apr_table_entry_t *row = (const apr_table_entry_t *)rows->elts;
+    const char **copy =
+        apr_pcalloc(pool, (2 * rows->nelts + 1) * sizeof(*copy));
+    int i;
+
+    for (i = 0; i < rows->nelts; i++) {
+        copy[2 * i] = row[i].key;
+        copy[2 * i + 1] = row[i].val;
+    }
+    return copy;
+}
+
+static const char *given(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static void fill_spec(apr_pool_t *pool)
+{
+    const mod_weave_app_t *app = embedded.app;
+    weave_app_t *spec = &embedded.spec;
+    int threaded = 0, forked = 0;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &forked);
+    spec->python = app->venv ? app->venv->python : NULL;
+    spec->script = given(weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT));
+    spec->module = given(weave_conf_str(app->conf, WEAVE_WSGI_MODULE));
+    spec->callable = weave_conf_str(app->conf, WEAVE_WSGI_CALLABLE);
+    spec->ini = app->ini_now;
+    spec->software = ap_get_server_banner();
+    spec->python_path =
+        strings(weave_conf_list(app->conf, WEAVE_WSGI_PYTHON_PATH), pool);
+    spec->environ = pairs(weave_conf_environ(app->conf), pool);
+    spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
+    spec->multiprocess = forked > 1;
+    embedded.host = (weave_host_t){
+        WEAVE_ENGINE_ABI,    sizeof(weave_host_t), mod_weave_body_read,
+        mod_weave_head_send, mod_weave_body_send,  mod_weave_file_send,
+        mod_weave_log};
+}
+
+/* What the application finds in os.environ. */
+static void set_environment(void)
+{
+    const char *const *env =
+        pairs(weave_conf_env(embedded.app->conf), embedded.pool);
+
+    setenv("WEAVE_INI", embedded.app->ini_now, 1);
+    for (; *env; env += 2)
+        setenv(env[0], env[1], 1);
+}
+
+static apr_status_t prepare(apr_pool_t *pchild)
+{
+    apr_status_t rv = apr_pool_create(&embedded.pool, NULL);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    apr_pool_tag(embedded.pool, "weave_embedded");
+    if (pipe2(embedded.stop_fd, O_CLOEXEC) != 0 ||
+        pipe2(embedded.done_fd, O_CLOEXEC) != 0)
+        return errno;
+    rv = apr_thread_mutex_create(&embedded.lock, APR_THREAD_MUTEX_DEFAULT,
+                                 embedded.pool);
+    if (rv == APR_SUCCESS)
+        rv = apr_thread_cond_create(&embedded.changed, embedded.pool);
+    if (rv == APR_SUCCESS) {
+        apr_pool_cleanup_register(pchild, NULL, leave, apr_pool_cleanup_null);
+        apr_pool_pre_cleanup_register(pchild, NULL, stop);
+        fill_spec(embedded.pool);
+        set_environment();
+    }
+    return rv;
+}
+
+void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
+{
+    apr_thread_t *thread;
+    sigset_t all, before;
+    apr_status_t rv;
+
+    embedded.app = mod_weave_app_get();
+    embedded.server = main_server;
+    if (!embedded.app)
+        return;
+    rv = prepare(pchild);
+    if (rv == APR_SUCCESS) {
+        /* httpd's signals are for httpd's threads */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        rv = apr_thread_create(&thread, NULL, main_thread, NULL,
+                               embedded.pool);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (rv == APR_SUCCESS)
+        return;
+    atomic_store(&embedded.state, FAILED);
+    ap_log_error(APLOG_MARK, APLOG_ERR, rv, main_server,
+                 "WEAVE0022: no thread can be made for Python");
+}
+
+const weave_engine_t *mod_weave_embedded_ready(request_rec *r)
+{
+    apr_time_t until;
+
+    if (atomic_load(&embedded.state) == READY)
+        return mod_weave_engine;
+    if (atomic_load(&embedded.state) == FAILED)
+        return NULL;
+    until = r->request_time +
+            weave_conf_int(embedded.app->conf, WEAVE_LIMITS_STARTUP_TIMEOUT);
+    apr_thread_mutex_lock(embedded.lock);
+    while (atomic_load(&embedded.state) == STARTING &&
+           apr_time_now() < until)
+        apr_thread_cond_timedwait(embedded.changed, embedded.lock,
+                                  until - apr_time_now());
+    apr_thread_mutex_unlock(embedded.lock);
+    return atomic_load(&embedded.state) == READY ? mod_weave_engine : NULL;
+}

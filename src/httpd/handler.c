@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* handler.c: one request, from httpd to the engine and back */
+#include "mod_weave.h"
+
+#include <http_main.h>
+
+#define VARS_ROOM 96 /* environ entries without another allocation */
+
+void mod_weave_log(void *host, int level, const char *text, size_t len)
+{
+    mod_weave_exchange_t *exchange = host;
+
+    if (exchange)
+        ap_log_rerror(APLOG_MARK, level, 0, exchange->r, "%.*s", (int)len,
+                      text);
+    else
+        ap_log_error(APLOG_MARK, level, 0, ap_server_conf, "%.*s", (int)len,
+                     text);
+}
+
+static const weave_conf_t *conf_of(request_rec *r,
+                                   const mod_weave_mount_t *mount)
+{
+    mod_weave_dir_t *dir =
+        ap_get_module_config(r->per_dir_config, &weave_module);
+
+    if (!dir->set)
+        return mount->conf;
+    return weave_conf_merge(r->pool, mount->conf, dir->set);
+}
+
+static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
+{
+    weave_var_t room[VARS_ROOM];
+    mod_weave_vars_t vars = {room, 0, VARS_ROOM, exchange->r->pool};
+    weave_request_t in = {0};
+
+    in.host = exchange;
+    in.head_only = exchange->r->header_only;
+    mod_weave_body_peek(exchange, &in);
+    mod_weave_vars_fill(&vars, exchange);
+    in.vars = vars.items;
+    in.vars_count = vars.count;
+    return engine->run(&in);
+}
+
+static int finish(mod_weave_exchange_t *exchange, int outcome)
+{
+    request_rec *r = exchange->r;
+
+    if (exchange->filter_answered)
+        return AP_FILTER_ERROR;
+    if (outcome == WEAVE_RUN_CUT) {
+        mod_weave_answer_cut(exchange);
+    }
+    else if (outcome == WEAVE_RUN_GONE) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+        r->connection->aborted = 1;
+    }
+    return outcome > 0 ? outcome : OK;
+}
+
+int mod_weave_handler(request_rec *r)
+{
+    mod_weave_exchange_t exchange = {0};
+    const weave_engine_t *engine;
+
+    if (!r->handler || strcmp(r->handler, MOD_WEAVE_HANDLER) != 0)
+        return DECLINED;
+    exchange.r = r;
+    exchange.mount = mod_weave_mount_of(r);
+    if (!exchange.mount)
+        return DECLINED;
+    if (!exchange.mount->app)
+        return mod_weave_unavailable(r, weave_conf_make(r->pool), -1);
+    exchange.conf = conf_of(r, exchange.mount);
+    engine = mod_weave_embedded_ready(r);
+    if (!engine)
+        return mod_weave_unavailable(
+            r, exchange.conf, weave_conf_int(exchange.conf,
+                                             WEAVE_LIMITS_BACKOFF));
+    return finish(&exchange, run(engine, &exchange));
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mount.c: which application a request is for, and its PATH_INFO */
+#include "mod_weave.h"
+
+#include <apr_strings.h>
+
+static const char marker[] = "weave:application";
+
+const mod_weave_mount_t *mod_weave_mount_of(request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &weave_module);
+}
+
+static const mod_weave_mount_t *find(request_rec *r)
+{
+    const apr_array_header_t *mounts =
+        mod_weave_server_get(r->server)->mounts;
+    int i;
+
+    for (i = 0; i < mounts->nelts; i++) {
+        const mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *);
+
+        if (strncmp(r->uri, mount->prefix, mount->prefix_len) == 0 &&
+            (r->uri[mount->prefix_len] == '/' ||
+             (mount->prefix_len && !r->uri[mount->prefix_len])))
+            return mount;
+    }
+    return NULL;
+}
+
+/* TRACE is answered by httpd, and `OPTIONS *` matches no mount. */
+int mod_weave_translate_name(request_rec *r)
+{
+    const mod_weave_mount_t *mount = find(r);
+
+    if (!mount || r->method_number == M_TRACE || r->proxyreq)
+        return DECLINED;
+    ap_set_module_config(r->request_config, &weave_module, (void *)mount);
+    r->filename = (char *)marker;
+    return OK;
+}
+
+/* There is no file: the directory walk would find nothing. */
+int mod_weave_map_to_storage(request_rec *r)
+{
+    return r->filename == marker ? OK : DECLINED;
+}
+
+/* A SetHandler in a <Location> wins: /server-status below a mount at /. */
+int mod_weave_fixups(request_rec *r)
+{
+    if (r->filename == marker && !r->handler)
+        r->handler = MOD_WEAVE_HANDLER;
+    return DECLINED;
+}
+
+/* ---- PATH_INFO ---- */
+
+static int keeps_2f(request_rec *r)
+{
+    core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+
+    return core->allow_encoded_slashes && !core->decode_encoded_slashes;
+}
+
+/* The path the client sent, as httpd decodes it but for its merging of
+ * slashes. NULL when it has none, or none that httpd would decode. */
+static char *decoded(request_rec *r)
+{
+    apr_uri_t uri = {0};
+    char *path;
+    int rc;
+
+    if (apr_uri_parse(r->pool, r->unparsed_uri, &uri) != APR_SUCCESS ||
+        !uri.path)
+        return NULL;
+    path = apr_pstrdup(r->pool, uri.path);
+    if (!ap_normalize_path(path, AP_NORMALIZE_NOT_ABOVE_ROOT |
+                                     AP_NORMALIZE_DECODE_UNRESERVED))
+        return NULL;
+    rc = keeps_2f(r) ? ap_unescape_url_keep2f(path, 0) : ap_unescape_url(path);
+    return rc == OK || rc == HTTP_NOT_FOUND ? path : NULL;
+}
+
+/* Compares, a run of slashes as one. Where the two are alike, the place in
+ * `raw` that stands for offset `at` of `merged`; otherwise NULL. */
+static const char *place(const char *raw, const char *merged, apr_size_t at)
+{
+    const char *from = merged, *found = NULL;
+
+    for (;; raw++, merged++) {
+        if (!found && merged == from + at)
+            found = raw;
+        if (*raw != *merged)
+            return NULL;
+        if (!*raw)
+            return found;
+        if (*raw != '/')
+            continue;
+        while (raw[1] == '/')
+            raw++;
+        while (merged[1] == '/')
+            merged++;
+    }
+}
+
+/* A rewrite or a subrequest has a path of its own, and no access control saw
+ * the one the client sent: then r->uri it is. */
+const char *mod_weave_path_info(request_rec *r, const mod_weave_mount_t *mount)
+{
+    apr_size_t len = strlen(r->uri);
+    const char *path, *found;
+
+    if (!strncmp(r->unparsed_uri, r->uri, len) &&
+        (!r->unparsed_uri[len] || r->unparsed_uri[len] == '?'))
+        return r->uri + mount->prefix_len;
+    path = decoded(r);
+    found = path ? place(path, r->uri, mount->prefix_len) : NULL;
+    return found ? found : r->uri + mount->prefix_len;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* probe.c: would this engine load? Asked in a child that has the rights of
+ * httpd's children, because as root nothing of a virtualenv may be loaded,
+ * and no Python may ever be in the parent. */
+#include "mod_weave.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <link.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+#include <unixd.h>
+
+#define ANSWER_BYTES 2048
+#define PROBE_SECONDS 20
+
+static int drop_privileges(void)
+{
+    if (geteuid() != 0)
+        return 0;
+    if (setgroups(0, NULL) != 0 || setgid(ap_unixd_config.group_id) != 0 ||
+        setuid(ap_unixd_config.user_id) != 0)
+        return -1;
+    return 0;
+}
+
+static void probe(const mod_weave_app_t *app, int fd, apr_pool_t *pool)
+{
+    const weave_engine_t *engine;
+    const char *problem = "cannot take on the user of httpd's children";
+    apr_size_t len;
+
+    alarm(PROBE_SECONDS);
+    if (drop_privileges() == 0)
+        problem = mod_weave_engine_load(&engine, app, pool);
+    len = problem ? strlen(problem) : 0;
+    _exit(len && write(fd, problem, len) < 0);
+}
+
+static apr_size_t read_all(int fd, char *text, apr_size_t size)
+{
+    apr_size_t len = 0;
+    ssize_t got;
+
+    while (len < size &&
+           ((got = read(fd, text + len, size - len)) > 0 || errno == EINTR))
+        len += got > 0 ? (apr_size_t)got : 0;
+    return len;
+}
+
+const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
+{
+    char answer[ANSWER_BYTES];
+    apr_size_t len;
+    int fds[2], status = 0;
+    pid_t pid;
+
+    if (pipe(fds) != 0)
+        return apr_psprintf(pool, "pipe: %s", strerror(errno));
+    pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        probe(app, fds[1], pool);
+    }
+    close(fds[1]);
+    len = pid < 0 ? 0 : read_all(fds[0], answer, sizeof(answer));
+    close(fds[0]);
+    if (pid < 0)
+        return apr_psprintf(pool, "fork: %s", strerror(errno));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (len)
+        return apr_pstrmemdup(pool, answer, len);
+    if (WIFSIGNALED(status))
+        return apr_psprintf(pool, "loading %s ended with signal %d (%s)",
+                            app->engine, WTERMSIG(status),
+                            strsignal(WTERMSIG(status)));
+    return NULL;
+}
+
+static int is_libpython(struct dl_phdr_info *info, size_t size, void *found)
+{
+    const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
+
+    (void)size;
+    if (!slash || strncmp(slash, "/libpython", 10) != 0)
+        return 0;
+    *(const char **)found = info->dlpi_name;
+    return 1;
+}
+
+const char *mod_weave_libpython_loaded(apr_pool_t *pool)
+{
+    const char *found = NULL;
+
+    dl_iterate_phdr(is_libpython, &found);
+    return found ? apr_pstrdup(pool, found) : NULL;
+}
