@@ -20,7 +20,8 @@ from weavebench.workloads import WORKLOADS  # noqa: E402
 def sample(rps, cpu_us, errors=0):
     return {"requests": rps, "rps": rps, "cpu_us": cpu_us, "p50_us": 500,
             "p99_us": 2000, "voluntary": 1, "involuntary": 0.5,
-            "errors": errors, "other_cpu_percent": 0.0}
+            "errors": errors, "bad_status": 0,
+            "other_cpu_percent": 0.0}
 
 
 ROWS = {

@@ -11,7 +11,7 @@ FLOOR_SPREAD_MAX = 2.0
 WARM_UP_S = 1
 # metrics of a sample that a report carries, all with median, min and max
 METRICS = ("rps", "p50_us", "p99_us", "cpu_us", "voluntary", "involuntary",
-           "errors", "other_cpu_percent")
+           "errors", "bad_status", "other_cpu_percent")
 
 
 def sample(httpd, workload, connections, seconds):
@@ -33,6 +33,7 @@ def sample(httpd, workload, connections, seconds):
         "voluntary": voluntary / count,
         "involuntary": involuntary / count,
         "errors": sum(said[kind] for kind in wrk.ERRORS),
+        "bad_status": said["status"],
         "other_cpu_percent": max(
             0.0, (all_busy - cpu - said["wrk_cpu_us"]) * 100 / wall_us),
     }
