@@ -31,7 +31,8 @@ static void register_hooks(apr_pool_t *pool)
 
 /* AP_DECLARE_MODULE would say APLOG_USE_MODULE a second time */
 module weave_module = {
-    STANDARD20_MODULE_STUFF, mod_weave_dir_create, mod_weave_dir_merge,
-    mod_weave_server_create, mod_weave_server_merge,
-    directives, register_hooks, 0,
+    STANDARD20_MODULE_STUFF, mod_weave_dir_create,
+    mod_weave_dir_merge,     mod_weave_server_create,
+    mod_weave_server_merge,  directives,
+    register_hooks,          0,
 };

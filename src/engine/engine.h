@@ -24,7 +24,7 @@ enum { ENGINE_STREAM_OUT, ENGINE_STREAM_ERR, ENGINE_STREAM_COUNT };
 /* What the engine keeps for an operating system thread, from its first
  * contact with Python to its end. Only that thread touches it. */
 struct engine_thread_t {
-    PyThreadState *tstate; /* owned; NULL for threads Python made itself */
+    PyThreadState *tstate;     /* owned; NULL for threads Python made itself */
     engine_request_t *request; /* the one being answered, or NULL */
     int log_level; /* of the logging record being written, 0 outside one */
     engine_line_t lines[ENGINE_STREAM_COUNT];
@@ -43,8 +43,8 @@ struct engine_request_t {
     int io;       /* the first weave_io_e that was not OK */
     /* the head, as start_response() was given it; status 0: not called yet */
     weave_head_t head;
-    int head_out;         /* 1: nothing can be taken back */
-    int64_t body_bytes;   /* what the host was given */
+    int head_out;       /* 1: nothing can be taken back */
+    int64_t body_bytes; /* what the host was given */
     int overflow_logged;
     /* where `head` points unless it is larger than most */
     char arena[ENGINE_ARENA_BYTES];
@@ -62,7 +62,7 @@ engine_thread_t *engine_gil_take(void);    /* NULL: out of memory */
 void engine_gil_give(engine_thread_t *thread);
 PyThreadState *engine_gil_pause(void);
 void engine_gil_resume(PyThreadState *tstate);
-void engine_gil_keep(void); /* no thread enters Python any more */
+void engine_gil_keep(void);         /* no thread enters Python any more */
 int engine_thread_is_running(void); /* no GIL needed, async-signal-safe */
 /* Keeps `object` alive until engine_release_later(), which needs no GIL.
  * NULL, with an exception set, when there is no memory. */

@@ -58,8 +58,7 @@ static int prototype_fill(void)
 {
     if (put("wsgi.version", Py_BuildValue("(ii)", 1, 0)) < 0 ||
         put("wsgi.errors", Py_NewRef(engine_support_errors())) < 0 ||
-        put("wsgi.multithread", PyBool_FromLong(engine_app->multithread)) <
-            0 ||
+        put("wsgi.multithread", PyBool_FromLong(engine_app->multithread)) < 0 ||
         put("wsgi.multiprocess", PyBool_FromLong(engine_app->multiprocess)) <
             0 ||
         put("wsgi.run_once", PyBool_FromLong(0)) < 0 ||

@@ -7,8 +7,7 @@
 #include <sys/stat.h>
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *filelike;
+    PyObject_HEAD PyObject *filelike;
     PyObject *blksize;
     int iterated; /* somebody else is reading it */
 } file_wrapper_t;
@@ -106,8 +105,7 @@ static PyMemberDef wrapper_members[] = {
 };
 
 PyTypeObject engine_file_wrapper_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "weave.FileWrapper",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weave.FileWrapper",
     .tp_doc = "file_wrapper(filelike, blksize=65536): an answer from a file",
     .tp_basicsize = sizeof(file_wrapper_t),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,

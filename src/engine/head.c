@@ -12,7 +12,8 @@
 
 static const char *const hop_by_hop[] = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-    "te", "trailer", "trailers", "transfer-encoding", "upgrade",
+    "te",         "trailer",    "trailers",           "transfer-encoding",
+    "upgrade",
 };
 
 /* A native string of ISO-8859-1 characters: its bytes, or NULL. */
@@ -204,8 +205,8 @@ static int head_room(engine_request_t *request, size_t bytes, size_t count)
     weave_head_t *head = &request->head;
 
     engine_head_clear(request);
-    head->arena = bytes <= sizeof(request->arena) ? request->arena
-                                                  : malloc(bytes);
+    head->arena =
+        bytes <= sizeof(request->arena) ? request->arena : malloc(bytes);
     head->headers = count <= ENGINE_HEADERS
                         ? request->headers
                         : malloc(count * sizeof(weave_header_t));

@@ -7,9 +7,8 @@
 #define INPUT_BLOCK 65536 /* bytes asked of the host at once */
 
 typedef struct {
-    PyObject_HEAD
-    engine_request_t *request; /* NULL once it is answered */
-    PyObject *block;           /* bytes read ahead, or NULL */
+    PyObject_HEAD engine_request_t *request; /* NULL once it is answered */
+    PyObject *block;                         /* bytes read ahead, or NULL */
     Py_ssize_t block_at;
     int at_end;
 } input_t;
@@ -120,8 +119,7 @@ static PyObject *input_read_some(input_t *self, Py_ssize_t size)
         if (self->block)
             got = input_take(self, PyBytes_AS_STRING(bytes) + len, room - len);
         else
-            got = input_fetch(self, PyBytes_AS_STRING(bytes) + len,
-                              room - len);
+            got = input_fetch(self, PyBytes_AS_STRING(bytes) + len, room - len);
         if (got < 0)
             Py_CLEAR(bytes);
         if (got <= 0)
@@ -290,8 +288,7 @@ static PyMethodDef input_methods[] = {
 };
 
 static PyTypeObject input_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "weave.Input",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weave.Input",
     .tp_doc = "The body of a request.",
     .tp_basicsize = sizeof(input_t),
     .tp_flags = Py_TPFLAGS_DEFAULT,

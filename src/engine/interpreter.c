@@ -22,10 +22,10 @@ static const char *status_text(const char *what, PyStatus status)
  * wrong (PEP 587, "Isolated Configuration"). */
 static PyStatus configure(PyConfig *config)
 {
-    const char *name = engine_app->script ? engine_app->script
-                                          : engine_app->module;
-    const char *python = engine_app->python ? engine_app->python
-                                            : ENGINE_PYTHON_EXECUTABLE;
+    const char *name =
+        engine_app->script ? engine_app->script : engine_app->module;
+    const char *python =
+        engine_app->python ? engine_app->python : ENGINE_PYTHON_EXECUTABLE;
     wchar_t *argv0 = NULL;
     PyStatus status;
 

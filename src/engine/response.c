@@ -7,8 +7,7 @@
 PyObject *engine_client_gone;
 
 typedef struct {
-    PyObject_HEAD
-    vectorcallfunc vectorcall;
+    PyObject_HEAD vectorcallfunc vectorcall;
     engine_request_t *request; /* NULL once it is answered */
 } start_response_t;
 
@@ -167,8 +166,8 @@ static PyObject *start_keywords(PyObject *self, PyObject *const *args,
     for (i = 0; i < count; i++)
         PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
     for (i = 0; i < named; i++)
-        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i),
-                           args[count + i]) < 0)
+        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i), args[count + i]) <
+            0)
             goto leave;
     if (PyArg_ParseTupleAndKeywords(tuple, dict, "OO|O:start_response", words,
                                     &status, &headers, &exc_info))
@@ -195,8 +194,7 @@ static void start_dealloc(PyObject *self)
 }
 
 static PyTypeObject start_response_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "weave.StartResponse",
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "weave.StartResponse",
     .tp_doc = "start_response(status, headers, exc_info=None) -> write",
     .tp_basicsize = sizeof(start_response_t),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,

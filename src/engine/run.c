@@ -82,8 +82,7 @@ static int end_given(engine_request_t *request, int64_t bytes)
 static int end_send(engine_request_t *request, const plan_t *plan, int outcome)
 {
     int flags = outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST : 0;
-    weave_io_e io =
-        engine_body_give(request, plan->pieces, plan->count, flags);
+    weave_io_e io = engine_body_give(request, plan->pieces, plan->count, flags);
 
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }

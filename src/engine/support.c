@@ -22,8 +22,8 @@ static PyModuleDef definition = {
 
 static int add_text(PyObject *module, const char *name, const char *text)
 {
-    PyObject *value = text ? PyUnicode_DecodeFSDefault(text)
-                           : Py_NewRef(Py_None);
+    PyObject *value =
+        text ? PyUnicode_DecodeFSDefault(text) : Py_NewRef(Py_None);
     int rc = value ? PyObject_SetAttrString(module, name, value) : -1;
 
     Py_XDECREF(value);
@@ -72,8 +72,8 @@ int engine_support_start(void)
         PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) ==
             0 &&
         PyDict_SetItemString(names, "_weave", module) == 0)
-        code = Py_CompileString(engine_support_py, "<mod_weave>",
-                                Py_file_input);
+        code =
+            Py_CompileString(engine_support_py, "<mod_weave>", Py_file_input);
     if (code)
         result = PyEval_EvalCode(code, names, names);
     Py_XDECREF(code);

@@ -38,66 +38,66 @@ typedef enum {
  * body_read() can return them beside a byte count. */
 typedef enum {
     WEAVE_IO_OK = 0,
-    WEAVE_IO_GONE = -1,     /* the client went away: nobody's fault */
+    WEAVE_IO_GONE = -1,      /* the client went away: nobody's fault */
     WEAVE_IO_TOO_LARGE = -2, /* over LimitRequestBody: 413 */
-    WEAVE_IO_TIMEOUT = -3,  /* the client was too slow: 408 */
-    WEAVE_IO_BAD = -4       /* malformed body: 400 */
+    WEAVE_IO_TIMEOUT = -3,   /* the client was too slow: 408 */
+    WEAVE_IO_BAD = -4        /* malformed body: 400 */
 } weave_io_e;
 
 /* The environ keys that both sides know by number. A name a client can send
  * as a header stands without "HTTP_" in column three. The last column says
  * whether the engine may keep the last value it has seen for the next
  * request (never for secrets). */
-#define WEAVE_VARS(X) \
-    X(REQUEST_METHOD, "REQUEST_METHOD", NULL, 1) \
-    X(SCRIPT_NAME, "SCRIPT_NAME", NULL, 1) \
-    X(PATH_INFO, "PATH_INFO", NULL, 1) \
-    X(QUERY_STRING, "QUERY_STRING", NULL, 1) \
-    X(REQUEST_URI, "REQUEST_URI", NULL, 1) \
-    X(REQUEST_SCHEME, "REQUEST_SCHEME", NULL, 1) \
-    X(SERVER_NAME, "SERVER_NAME", NULL, 1) \
-    X(SERVER_PORT, "SERVER_PORT", NULL, 1) \
-    X(SERVER_ADDR, "SERVER_ADDR", NULL, 1) \
-    X(SERVER_PROTOCOL, "SERVER_PROTOCOL", NULL, 1) \
-    X(REMOTE_ADDR, "REMOTE_ADDR", NULL, 1) \
-    X(REMOTE_HOST, "REMOTE_HOST", NULL, 1) \
-    X(REMOTE_PORT, "REMOTE_PORT", NULL, 1) \
-    X(REMOTE_USER, "REMOTE_USER", NULL, 1) \
-    X(AUTH_TYPE, "AUTH_TYPE", NULL, 1) \
-    X(DOCUMENT_ROOT, "DOCUMENT_ROOT", NULL, 1) \
-    X(URL_SCHEME, "wsgi.url_scheme", NULL, 1) \
-    X(HTTPS, "HTTPS", NULL, 1) \
-    X(CONTENT_TYPE, "CONTENT_TYPE", "Content-Type", 1) \
-    X(CONTENT_LENGTH, "CONTENT_LENGTH", "Content-Length", 1) \
-    X(ACCEPT, "HTTP_ACCEPT", "Accept", 1) \
-    X(ACCEPT_CHARSET, "HTTP_ACCEPT_CHARSET", "Accept-Charset", 1) \
-    X(ACCEPT_ENCODING, "HTTP_ACCEPT_ENCODING", "Accept-Encoding", 1) \
-    X(ACCEPT_LANGUAGE, "HTTP_ACCEPT_LANGUAGE", "Accept-Language", 1) \
-    X(AUTHORIZATION, "HTTP_AUTHORIZATION", "Authorization", 0) \
-    X(CACHE_CONTROL, "HTTP_CACHE_CONTROL", "Cache-Control", 1) \
-    X(CONNECTION, "HTTP_CONNECTION", "Connection", 1) \
-    X(COOKIE, "HTTP_COOKIE", "Cookie", 0) \
-    X(DNT, "HTTP_DNT", "DNT", 1) \
-    X(HOST, "HTTP_HOST", "Host", 1) \
-    X(IF_MODIFIED_SINCE, "HTTP_IF_MODIFIED_SINCE", "If-Modified-Since", 1) \
-    X(IF_NONE_MATCH, "HTTP_IF_NONE_MATCH", "If-None-Match", 1) \
-    X(ORIGIN, "HTTP_ORIGIN", "Origin", 1) \
-    X(PRAGMA, "HTTP_PRAGMA", "Pragma", 1) \
-    X(RANGE, "HTTP_RANGE", "Range", 1) \
-    X(REFERER, "HTTP_REFERER", "Referer", 1) \
-    X(TE, "HTTP_TE", "TE", 1) \
-    X(TRANSFER_ENCODING, "HTTP_TRANSFER_ENCODING", "Transfer-Encoding", 1) \
-    X(UPGRADE_INSECURE, "HTTP_UPGRADE_INSECURE_REQUESTS", \
-      "Upgrade-Insecure-Requests", 1) \
-    X(USER_AGENT, "HTTP_USER_AGENT", "User-Agent", 1) \
-    X(VIA, "HTTP_VIA", "Via", 1) \
-    X(X_CONFIRM_DELETE, "HTTP_X_CONFIRM_DELETE", "X-Confirm-Delete", 1) \
-    X(X_FORWARDED_FOR, "HTTP_X_FORWARDED_FOR", "X-Forwarded-For", 1) \
-    X(X_FORWARDED_HOST, "HTTP_X_FORWARDED_HOST", "X-Forwarded-Host", 1) \
-    X(X_FORWARDED_PROTO, "HTTP_X_FORWARDED_PROTO", "X-Forwarded-Proto", 1) \
-    X(X_IF_UNMODIFIED_SINCE, "HTTP_X_IF_UNMODIFIED_SINCE", \
-      "X-If-Unmodified-Since", 1) \
-    X(X_REAL_IP, "HTTP_X_REAL_IP", "X-Real-IP", 1) \
+#define WEAVE_VARS(X)                                                          \
+    X(REQUEST_METHOD, "REQUEST_METHOD", NULL, 1)                               \
+    X(SCRIPT_NAME, "SCRIPT_NAME", NULL, 1)                                     \
+    X(PATH_INFO, "PATH_INFO", NULL, 1)                                         \
+    X(QUERY_STRING, "QUERY_STRING", NULL, 1)                                   \
+    X(REQUEST_URI, "REQUEST_URI", NULL, 1)                                     \
+    X(REQUEST_SCHEME, "REQUEST_SCHEME", NULL, 1)                               \
+    X(SERVER_NAME, "SERVER_NAME", NULL, 1)                                     \
+    X(SERVER_PORT, "SERVER_PORT", NULL, 1)                                     \
+    X(SERVER_ADDR, "SERVER_ADDR", NULL, 1)                                     \
+    X(SERVER_PROTOCOL, "SERVER_PROTOCOL", NULL, 1)                             \
+    X(REMOTE_ADDR, "REMOTE_ADDR", NULL, 1)                                     \
+    X(REMOTE_HOST, "REMOTE_HOST", NULL, 1)                                     \
+    X(REMOTE_PORT, "REMOTE_PORT", NULL, 1)                                     \
+    X(REMOTE_USER, "REMOTE_USER", NULL, 1)                                     \
+    X(AUTH_TYPE, "AUTH_TYPE", NULL, 1)                                         \
+    X(DOCUMENT_ROOT, "DOCUMENT_ROOT", NULL, 1)                                 \
+    X(URL_SCHEME, "wsgi.url_scheme", NULL, 1)                                  \
+    X(HTTPS, "HTTPS", NULL, 1)                                                 \
+    X(CONTENT_TYPE, "CONTENT_TYPE", "Content-Type", 1)                         \
+    X(CONTENT_LENGTH, "CONTENT_LENGTH", "Content-Length", 1)                   \
+    X(ACCEPT, "HTTP_ACCEPT", "Accept", 1)                                      \
+    X(ACCEPT_CHARSET, "HTTP_ACCEPT_CHARSET", "Accept-Charset", 1)              \
+    X(ACCEPT_ENCODING, "HTTP_ACCEPT_ENCODING", "Accept-Encoding", 1)           \
+    X(ACCEPT_LANGUAGE, "HTTP_ACCEPT_LANGUAGE", "Accept-Language", 1)           \
+    X(AUTHORIZATION, "HTTP_AUTHORIZATION", "Authorization", 0)                 \
+    X(CACHE_CONTROL, "HTTP_CACHE_CONTROL", "Cache-Control", 1)                 \
+    X(CONNECTION, "HTTP_CONNECTION", "Connection", 1)                          \
+    X(COOKIE, "HTTP_COOKIE", "Cookie", 0)                                      \
+    X(DNT, "HTTP_DNT", "DNT", 1)                                               \
+    X(HOST, "HTTP_HOST", "Host", 1)                                            \
+    X(IF_MODIFIED_SINCE, "HTTP_IF_MODIFIED_SINCE", "If-Modified-Since", 1)     \
+    X(IF_NONE_MATCH, "HTTP_IF_NONE_MATCH", "If-None-Match", 1)                 \
+    X(ORIGIN, "HTTP_ORIGIN", "Origin", 1)                                      \
+    X(PRAGMA, "HTTP_PRAGMA", "Pragma", 1)                                      \
+    X(RANGE, "HTTP_RANGE", "Range", 1)                                         \
+    X(REFERER, "HTTP_REFERER", "Referer", 1)                                   \
+    X(TE, "HTTP_TE", "TE", 1)                                                  \
+    X(TRANSFER_ENCODING, "HTTP_TRANSFER_ENCODING", "Transfer-Encoding", 1)     \
+    X(UPGRADE_INSECURE, "HTTP_UPGRADE_INSECURE_REQUESTS",                      \
+      "Upgrade-Insecure-Requests", 1)                                          \
+    X(USER_AGENT, "HTTP_USER_AGENT", "User-Agent", 1)                          \
+    X(VIA, "HTTP_VIA", "Via", 1)                                               \
+    X(X_CONFIRM_DELETE, "HTTP_X_CONFIRM_DELETE", "X-Confirm-Delete", 1)        \
+    X(X_FORWARDED_FOR, "HTTP_X_FORWARDED_FOR", "X-Forwarded-For", 1)           \
+    X(X_FORWARDED_HOST, "HTTP_X_FORWARDED_HOST", "X-Forwarded-Host", 1)        \
+    X(X_FORWARDED_PROTO, "HTTP_X_FORWARDED_PROTO", "X-Forwarded-Proto", 1)     \
+    X(X_IF_UNMODIFIED_SINCE, "HTTP_X_IF_UNMODIFIED_SINCE",                     \
+      "X-If-Unmodified-Since", 1)                                              \
+    X(X_REAL_IP, "HTTP_X_REAL_IP", "X-Real-IP", 1)                             \
     X(X_REQUESTED_WITH, "HTTP_X_REQUESTED_WITH", "X-Requested-With", 1)
 
 typedef enum {
@@ -120,12 +120,12 @@ typedef struct weave_var_t {
 /* What an application is made of. Every pointer stays valid while the
  * process lives; strings are NUL-terminated UTF-8; lists end with NULL. */
 typedef struct weave_app_t {
-    const char *python;  /* sys.executable: the virtualenv's bin/python, or
-                            NULL for the engine's own Python */
-    const char *script;  /* absolute path, or NULL */
-    const char *module;  /* dotted name, used when script is NULL */
+    const char *python;   /* sys.executable: the virtualenv's bin/python, or
+                             NULL for the engine's own Python */
+    const char *script;   /* absolute path, or NULL */
+    const char *module;   /* dotted name, used when script is NULL */
     const char *callable; /* dotted name inside the script or module */
-    const char *ini;     /* environ["weave.ini"] */
+    const char *ini;      /* environ["weave.ini"] */
     const char *software; /* environ["SERVER_SOFTWARE"] */
     const char *const *python_path;
     const char *const *environ; /* name, value, name, value, ..., NULL */
@@ -188,8 +188,7 @@ typedef struct weave_host_t {
                             size_t count, int flags);
     /* A regular file's bytes. The descriptor is borrowed: the host duplicates
      * what it keeps. Ends the answer. */
-    weave_io_e (*file_send)(void *host, int fd, int64_t offset,
-                            int64_t length);
+    weave_io_e (*file_send)(void *host, int fd, int64_t offset, int64_t length);
     /* One line, UTF-8, without its newline, not NUL-terminated. `host` is
      * NULL outside a request. */
     void (*log)(void *host, int level, const char *text, size_t len);

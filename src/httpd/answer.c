@@ -39,9 +39,11 @@ static apr_status_t owned_read(apr_bucket *bucket, const char **data,
 
 /* The bytes live until they are released: nothing to set aside. */
 static const apr_bucket_type_t owned_type = {
-    "WEAVE",       5,
+    "WEAVE",
+    5,
     APR_BUCKET_DATA,
-    owned_destroy, owned_read,
+    owned_destroy,
+    owned_read,
     apr_bucket_setaside_noop,
     apr_bucket_shared_split,
     apr_bucket_shared_copy,
@@ -121,9 +123,9 @@ weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
     for (i = 0; i < count; i++) {
         const weave_piece_t *piece = &pieces[i];
         apr_bucket *bucket =
-            piece->owner ? owned_create(piece, list)
-                         : apr_bucket_heap_create(piece->data, piece->len,
-                                                  NULL, list);
+            piece->owner
+                ? owned_create(piece, list)
+                : apr_bucket_heap_create(piece->data, piece->len, NULL, list);
 
         APR_BRIGADE_INSERT_TAIL(out, bucket);
     }
@@ -173,8 +175,7 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
         /* a file that shrinks must not become a SIGBUS */
         apr_bucket_file_enable_mmap(
             apr_brigade_insert_file(out, file, offset, length, r->pool), 0);
-    APR_BRIGADE_INSERT_TAIL(out,
-                            apr_bucket_eos_create(out->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(out->bucket_alloc));
     return pass(exchange);
 }
 
@@ -186,9 +187,9 @@ void mod_weave_answer_cut(mod_weave_exchange_t *exchange)
     request_rec *r = exchange->r;
 
     r->connection->keepalive = AP_CONN_CLOSE;
-    APR_BRIGADE_INSERT_TAIL(out, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
-                                                        r->pool,
-                                                        out->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(out,
+                            ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
+                                                   r->pool, out->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(out->bucket_alloc));
     pass(exchange);
 }

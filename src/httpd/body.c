@@ -64,14 +64,13 @@ static apr_status_t take(mod_weave_exchange_t *exchange, char *buffer,
     return APR_SUCCESS;
 }
 
-static apr_status_t fetch(mod_weave_exchange_t *exchange,
-                          apr_read_type_e block, apr_size_t size)
+static apr_status_t fetch(mod_weave_exchange_t *exchange, apr_read_type_e block,
+                          apr_size_t size)
 {
     request_rec *r = exchange->r;
 
     if (!exchange->in)
-        exchange->in =
-            apr_brigade_create(r->pool, r->connection->bucket_alloc);
+        exchange->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     return ap_get_brigade(r->input_filters, exchange->in, AP_MODE_READBYTES,
                           block, (apr_off_t)size);
 }
@@ -105,7 +104,8 @@ static int has_body(const request_rec *r, apr_off_t *length)
     if (apr_table_get(r->headers_in, "Transfer-Encoding"))
         return 1;
     if (!text)
-        return r->main == NULL && r->proto_num >= 2000; /* HTTP/2 says neither */
+        return r->main == NULL &&
+               r->proto_num >= 2000; /* HTTP/2 says neither */
     if (!ap_parse_strict_length(length, text))
         *length = -1;
     return *length != 0;

@@ -21,7 +21,7 @@ typedef struct {
     server_rec *s;
     apr_pool_t *pconf, *ptemp;
     apr_array_header_t *mounts; /* of mod_weave_mount_t *, all servers */
-    apr_array_header_t *sets;   /* of weave_conf_t *: the WeaveSet around each */
+    apr_array_header_t *sets; /* of weave_conf_t *: the WeaveSet around each */
     int errors;
 } check_t;
 
@@ -68,8 +68,8 @@ static void report(check_t *check, const apr_array_header_t *problems)
         if (problem->level == WEAVE_PROBLEM_ERROR)
             fail(check, "WEAVE0001: %s", text);
         else
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s,
-                         "WEAVE0002: %s", text);
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s, "WEAVE0002: %s",
+                         text);
     }
 }
 
@@ -194,8 +194,7 @@ static void check_same(check_t *check, const weave_conf_t *one,
     for (key = 0; key < WEAVE_KEY_COUNT; key++) {
         const weave_key_t *row = weave_key_get(key);
 
-        if (row->level == WEAVE_LEVEL_REQUEST ||
-            row->type == WEAVE_TYPE_PREFIX)
+        if (row->level == WEAVE_LEVEL_REQUEST || row->type == WEAVE_TYPE_PREFIX)
             continue;
         if (weave_conf_int(one, key) == weave_conf_int(other, key) &&
             !strcmp(weave_conf_str(one, key), weave_conf_str(other, key)))
@@ -243,8 +242,7 @@ static void bind_mounts(check_t *check, mod_weave_app_t *app,
     for (i = 0; i < check->mounts->nelts; i++) {
         mod_weave_mount_t *mount =
             APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *);
-        const weave_conf_t *set =
-            APR_ARRAY_IDX(check->sets, i, weave_conf_t *);
+        const weave_conf_t *set = APR_ARRAY_IDX(check->sets, i, weave_conf_t *);
 
         mount->conf = set ? weave_conf_merge(check->pconf, file, set) : file;
         mount->app = app;

@@ -46,8 +46,9 @@ static int longest_first(const void *a, const void *b)
     const mod_weave_mount_t *x = *(mod_weave_mount_t *const *)a;
     const mod_weave_mount_t *y = *(mod_weave_mount_t *const *)b;
 
-    return x->prefix_len < y->prefix_len ? 1 : x->prefix_len > y->prefix_len
-               ? -1 : 0;
+    return x->prefix_len < y->prefix_len   ? 1
+           : x->prefix_len > y->prefix_len ? -1
+                                           : 0;
 }
 
 static void add(apr_array_header_t *mounts, mod_weave_mount_t *mount)
@@ -120,8 +121,9 @@ const char *mod_weave_app_set(cmd_parms *cmd, void *dir, const char *prefix,
         return apr_psprintf(cmd->pool, "WeaveApp: %s is no path", ini);
     other = find(conf->mounts, mount->prefix);
     if (other)
-        return apr_psprintf(cmd->pool, "WeaveApp: %s is mounted already, at"
-                                       " %s:%d",
+        return apr_psprintf(cmd->pool,
+                            "WeaveApp: %s is mounted already, at"
+                            " %s:%d",
                             prefix, other->file, other->line);
     add(conf->mounts, mount);
     return NULL;
@@ -150,6 +152,5 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
         set_of(cmd, dir), key, value, cmd->path != NULL,
         cmd->directive->filename, cmd->directive->line_num, cmd->pool);
 
-    return problem ? apr_pstrcat(cmd->pool, "WeaveSet: ", problem, NULL)
-                   : NULL;
+    return problem ? apr_pstrcat(cmd->pool, "WeaveSet: ", problem, NULL) : NULL;
 }

@@ -80,8 +80,8 @@ static int is_same(const struct stat *a, const struct stat *b)
     return a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
            a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
            a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec &&
-           a->st_ino == b->st_ino && a->st_size == b->st_size;
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec && a->st_ino == b->st_ino &&
+           a->st_size == b->st_size;
 }
 
 /* Waits until another attempt makes sense. 1: the child stops instead. */
@@ -117,8 +117,7 @@ static int load_application(void)
                      " lines above say why): clients get 503; the next"
                      " attempt comes when %s changes or in %d s",
                      embedded.app->ini,
-                     embedded.spec.script ? embedded.spec.script
-                                          : "nothing",
+                     embedded.spec.script ? embedded.spec.script : "nothing",
                      pause_s);
         if (wait_retry(pause_s, &tried))
             return -1;
@@ -239,10 +238,10 @@ static void fill_spec(apr_pool_t *pool)
     spec->environ = pairs(weave_conf_environ(app->conf), pool);
     spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
     spec->multiprocess = forked > 1;
-    embedded.host = (weave_host_t){
-        WEAVE_ENGINE_ABI,    sizeof(weave_host_t), mod_weave_body_read,
-        mod_weave_head_send, mod_weave_body_send,  mod_weave_file_send,
-        mod_weave_log};
+    embedded.host = (weave_host_t){WEAVE_ENGINE_ABI,    sizeof(weave_host_t),
+                                   mod_weave_body_read, mod_weave_head_send,
+                                   mod_weave_body_send, mod_weave_file_send,
+                                   mod_weave_log};
 }
 
 /* What the application finds in os.environ. */
@@ -294,8 +293,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
         /* httpd's signals are for httpd's threads */
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        rv = apr_thread_create(&thread, NULL, main_thread, NULL,
-                               embedded.pool);
+        rv = apr_thread_create(&thread, NULL, main_thread, NULL, embedded.pool);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     if (rv == APR_SUCCESS)
@@ -316,8 +314,7 @@ const weave_engine_t *mod_weave_embedded_ready(request_rec *r)
     until = r->request_time +
             weave_conf_int(embedded.app->conf, WEAVE_LIMITS_STARTUP_TIMEOUT);
     apr_thread_mutex_lock(embedded.lock);
-    while (atomic_load(&embedded.state) == STARTING &&
-           apr_time_now() < until)
+    while (atomic_load(&embedded.state) == STARTING && apr_time_now() < until)
         apr_thread_cond_timedwait(embedded.changed, embedded.lock,
                                   until - apr_time_now());
     apr_thread_mutex_unlock(embedded.lock);

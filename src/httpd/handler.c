@@ -77,7 +77,7 @@ int mod_weave_handler(request_rec *r)
     engine = mod_weave_embedded_ready(r);
     if (!engine)
         return mod_weave_unavailable(
-            r, exchange.conf, weave_conf_int(exchange.conf,
-                                             WEAVE_LIMITS_BACKOFF));
+            r, exchange.conf,
+            weave_conf_int(exchange.conf, WEAVE_LIMITS_BACKOFF));
     return finish(&exchange, run(engine, &exchange));
 }

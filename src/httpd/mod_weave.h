@@ -26,9 +26,10 @@ APLOG_USE_MODULE(weave);
 
 /* One application: one sync.ini, whatever it is mounted at. */
 typedef struct mod_weave_app_t {
-    const char *ini;          /* resolved path, as WEAVE_INI tells it */
-    const char *ini_now;      /* where its text is read from: see retain.c */
-    const weave_conf_t *conf; /* the file, and what server-level WeaveSet says */
+    const char *ini;     /* resolved path, as WEAVE_INI tells it */
+    const char *ini_now; /* where its text is read from: see retain.c */
+    const weave_conf_t
+        *conf; /* the file, and what server-level WeaveSet says */
     const weave_virtualenv_t *venv; /* NULL: the default engine's Python */
     const char *engine;             /* path of the engine */
 } mod_weave_app_t;
@@ -88,8 +89,7 @@ const char *mod_weave_retained(const char *ini, apr_pool_t *pconf);
 const char *mod_weave_engine_path(const char *version, apr_pool_t *pool);
 /* Loads libpython and the engine, for good. NULL and *engine, or a message. */
 const char *mod_weave_engine_load(const weave_engine_t **engine,
-                                  const mod_weave_app_t *app,
-                                  apr_pool_t *pool);
+                                  const mod_weave_app_t *app, apr_pool_t *pool);
 
 /* embedded.c: Python inside the httpd child */
 void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server);
@@ -105,8 +105,7 @@ int mod_weave_fixups(request_rec *r);
 /* The mount that answers this request, or NULL. */
 const mod_weave_mount_t *mod_weave_mount_of(request_rec *r);
 /* The path below the mount, decoded once, with its slashes as they came. */
-const char *mod_weave_path_info(request_rec *r,
-                                const mod_weave_mount_t *mount);
+const char *mod_weave_path_info(request_rec *r, const mod_weave_mount_t *mount);
 
 /* A request inside the engine; lives on the stack of the handler. */
 typedef struct mod_weave_exchange_t {

@@ -13,8 +13,7 @@ const mod_weave_mount_t *mod_weave_mount_of(request_rec *r)
 
 static const mod_weave_mount_t *find(request_rec *r)
 {
-    const apr_array_header_t *mounts =
-        mod_weave_server_get(r->server)->mounts;
+    const apr_array_header_t *mounts = mod_weave_server_get(r->server)->mounts;
     int i;
 
     for (i = 0; i < mounts->nelts; i++) {

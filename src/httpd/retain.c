@@ -71,8 +71,7 @@ static void say_value(flat_t *flat, const weave_ini_value_t *value)
         say(flat, "\n");
         for (i = 0; i < value->items->nelts; i++) {
             say(flat, "    ");
-            say_value(flat, &APR_ARRAY_IDX(value->items, i,
-                                           weave_ini_value_t));
+            say_value(flat, &APR_ARRAY_IDX(value->items, i, weave_ini_value_t));
         }
         break;
     default:

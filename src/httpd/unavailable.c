@@ -40,8 +40,8 @@ static kind_t kind_of(request_rec *r, const char *path,
 {
     const char *accept = apr_table_get(r->headers_in, "Accept");
     int html = accept && ap_strstr_c(accept, "text/html");
-    int sync = weave_conf_int(conf, WEAVE_MAINTENANCE_STYLE) ==
-               WEAVE_STYLE_SYNC;
+    int sync =
+        weave_conf_int(conf, WEAVE_MAINTENANCE_STYLE) == WEAVE_STYLE_SYNC;
 
     if (sync && ends(path, "/1.0/sync/1.5"))
         return (kind_t){"application/json", token_body};

@@ -78,8 +78,7 @@ static void add(mod_weave_vars_t *vars, unsigned key, const char *name,
 
 /* HTTP_NAME, or NULL for a name that could pass for another one: a `_` that
  * would shadow a `-`. */
-static const char *http_name(apr_pool_t *pool, const char *name,
-                             apr_size_t len)
+static const char *http_name(apr_pool_t *pool, const char *name, apr_size_t len)
 {
     char *to = apr_palloc(pool, len + 6), *start = to;
 
@@ -105,8 +104,7 @@ static int is_hidden(int key, const mod_weave_exchange_t *exchange)
 }
 
 static void add_header(mod_weave_vars_t *vars, const char *name,
-                       const char *value,
-                       const mod_weave_exchange_t *exchange)
+                       const char *value, const mod_weave_exchange_t *exchange)
 {
     apr_size_t len = strlen(name);
     int key;
@@ -153,8 +151,9 @@ static void add_table(mod_weave_vars_t *vars, const apr_table_t *table)
 
 static const char *number(apr_pool_t *pool, unsigned value)
 {
-    return value == 80 ? "80" : value == 443 ? "443"
-                              : apr_itoa(pool, (int)value);
+    return value == 80    ? "80"
+           : value == 443 ? "443"
+                          : apr_itoa(pool, (int)value);
 }
 
 /* As the client sent it, before any redirect inside httpd: signatures are
