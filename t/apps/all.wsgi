@@ -9,6 +9,7 @@ import importlib.machinery
 import importlib.util
 import os
 import re
+import sys
 import threading
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,6 +22,7 @@ def _load(name):
     loader = importlib.machinery.SourceFileLoader("app_" + name, path)
     spec = importlib.util.spec_from_loader(loader.name, loader)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[loader.name] = module
     loader.exec_module(module)
     return module.application
 

@@ -7,6 +7,7 @@ import warnings
 
 from weave_test import case, query
 
+logging.basicConfig(level=logging.DEBUG, format="%(message)s")
 log = logging.getLogger("weave_test.errors")
 
 
@@ -82,8 +83,6 @@ def stream_handler(environ):
 
 
 def levels(environ):
-    for logger in (logging.getLogger(), log):
-        logger.setLevel(logging.DEBUG)
     log.debug("a debug line")
     log.info("an info line")
     log.warning("a warning line")

@@ -6,7 +6,10 @@ Routes of each: /hello/WHO answers "hello WHO"; POST /form answers the field
 raises.
 """
 import importlib
+import logging
 from wsgiref.util import shift_path_info
+
+logging.basicConfig(format="%(message)s")
 
 
 def _chunks():

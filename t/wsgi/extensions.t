@@ -17,6 +17,8 @@ for my $name (qw(ssl decimal json sqlite3 hashlib zlib ctypes threading
     }
 }
 
+expect_log(qr/signal\.signal\(.*ignored/);
+
 subtest 'in many threads at once' => sub {
     my @clients = map { client() } 1 .. 8;
     for my $round (1 .. 5) {

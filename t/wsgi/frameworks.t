@@ -7,11 +7,11 @@ use warnings FATAL => 'all';
 use Test::More;
 use WeaveTest;
 
-my @form = (
-    headers => ['Content-Type' => 'application/x-www-form-urlencoded'],
-    body    => 'a=some+%C3%A9&b=2',
-);
+my @type = (
+    headers => ['Content-Type' => 'application/x-www-form-urlencoded']);
+my @form = (@type, body => 'a=some+%C3%A9&b=2');
 
+expect_log(qr/Not Found: /);
 for my $name (qw(flask django pyramid falcon)) {
     subtest $name => sub {
         my $at  = "/frameworks/$name";
@@ -22,6 +22,8 @@ for my $name (qw(flask django pyramid falcon)) {
         is request('HEAD', "$at/hello/x")->status,
             $name eq 'falcon' ? 405 : 200, 'HEAD';
         is request('POST', "$at/form", @form)->body, "some \xc3\xa9", 'a form';
+        is request('POST', "$at/form", @type, chunked => ['a=', 'b'])->body,
+            'b', 'in chunks' if $name eq 'flask';
         is_deeply [map { /^(\w+=\d)/ } get("$at/cookies")
                 ->header('Set-Cookie')], ['one=1', 'two=2'], 'cookies';
         $res = get("$at/stream");
@@ -49,8 +51,8 @@ subtest httpbin => sub {
             headers => ['Content-Type' => 'application/json'])->body);
     is_deeply $data->{json}, {x => [1, 2]}, 'post';
     $data = JSON::PP->new->decode(
-        request('PUT', "$at/put", chunked => ['chunked ', 'body'])->body);
-    is $data->{data}, 'chunked body', 'put in chunks';
+        request('PUT', "$at/put", body => 'the body')->body);
+    is $data->{data}, 'the body', 'put';
     is get("$at/status/418")->status, 418, 'status';
     is length get("$at/bytes/5000")->body, 5000, 'bytes';
     is length get("$at/stream-bytes/5000?chunk_size=100")->body, 5000,
@@ -65,5 +67,4 @@ subtest httpbin => sub {
         'basic-auth sees the credentials';
 };
 
-expect_log(qr/Not Found: /);
 finish;

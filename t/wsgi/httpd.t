@@ -30,6 +30,7 @@ subtest '<Location>' => sub {
         is get($path, app => 'hello')->status, 403, "$path is refused";
     }
     is get('/denied-not', app => 'hello')->status, 200, 'but not its neighbour';
+    expect_log(qr/AH01630/);
     my $res = get('/status-inside?auto');
     like $res->body, qr/^Total Accesses|^ServerVersion|Scoreboard/m,
         'a handler inside the mount wins';
@@ -44,10 +45,11 @@ subtest 'output filters' => sub {
     my ($in, $out) = ($res->body, '');
     IO::Uncompress::Gunzip::gunzip(\$in, \$out);
     is $out, join('', map { "$_\n" } 0 .. 99999), 'and the same';
-    $res = get('/deflated/raise_later', app => 'iterables',
-        headers => ['Accept-Encoding' => 'gzip']);
+    logged(qr/ValueError: later/, sub {
+        $res = get('/deflated/raise_later', app => 'iterables',
+            headers => ['Accept-Encoding' => 'gzip']);
+    });
     ok !$res->complete, 'an answer that breaks off is cut through the filter';
-    expect_log(qr/ValueError|Traceback|File|raise error|yield|WEAVE\d+|\^\^/);
 };
 
 subtest 'error pages' => sub {

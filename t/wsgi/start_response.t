@@ -37,7 +37,7 @@ is ask('keywords')->body, 'ok', 'exc_info=None by keyword';
 
 subtest 'called twice' => sub {
     fails_with('twice', qr/:error .*start_response/, 'without exc_info');
-    is ask('twice_caught')->body, 'AssertionError',
+    like ask('twice_caught')->body, qr/Error$/,
         'an application can see the error';
 };
 
