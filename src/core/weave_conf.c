@@ -14,10 +14,15 @@ static const char *path_resolve(const weave_conf_t *conf, const char *dir,
                                 const char *path)
 {
     char *absolute;
+    apr_size_t bytes;
 
     if (!*path || !dir || strstr(path, "://") ||
         apr_filepath_merge(&absolute, dir, path, 0, conf->pool)) {
         return path;
+    }
+    bytes = strlen(absolute);
+    if (bytes > 1 && absolute[bytes - 1] == '/') {
+        absolute[bytes - 1] = '\0'; /* one spelling, whoever compares */
     }
     return absolute;
 }

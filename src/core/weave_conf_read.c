@@ -71,13 +71,13 @@ static void complain_unknown(conf_reader_t *reader, const char *section,
         cure = apr_pstrcat(pool, "its keys are ", section_keys(section, pool),
                            NULL);
     }
-    else if (!strcmp(nearest->name, entry->key)) {
-        cure =
-            apr_pstrcat(pool, "it belongs in [", nearest->section, "]", NULL);
-    }
     else if (!strcmp(nearest->section, section)) {
         cure = apr_psprintf(pool, "is it '%s%s'?", nearest->name,
                             nearest->type == WEAVE_TYPE_PREFIX ? "NAME" : "");
+    }
+    else if (weave_key_is_named(nearest, entry->key)) {
+        cure =
+            apr_pstrcat(pool, "it belongs in [", nearest->section, "]", NULL);
     }
     else {
         cure = apr_psprintf(pool, "is it '%s' in [%s]?", nearest->name,

@@ -235,6 +235,9 @@ static void extend(weave_ini_t *ini, weave_ini_entry_t *entry,
     int i;
 
     ini_value_make(ini, entry);
+    if (entry->broken) {
+        return;
+    }
     if (entry->value.type != WEAVE_INI_LIST) {
         extend_one(ini, entry, entry->value.text, reading);
         return;

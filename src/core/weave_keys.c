@@ -41,6 +41,13 @@ const weave_key_t *weave_key_get(weave_key_e key)
     return &keys[key];
 }
 
+int weave_key_is_named(const weave_key_t *key, const char *name)
+{
+    return key->type == WEAVE_TYPE_PREFIX
+               ? !apr_cstr_casecmpn(name, key->name, strlen(key->name))
+               : !apr_cstr_casecmp(name, key->name);
+}
+
 const weave_key_t *weave_key_find(const char *name, const char **member)
 {
     apr_size_t i;
@@ -189,7 +196,7 @@ const weave_key_t *weave_key_nearest(const char *name)
     apr_size_t i;
 
     for (i = 0; i < COUNT(keys); i++) {
-        if (!apr_cstr_casecmp(last, keys[i].name)) {
+        if (weave_key_is_named(&keys[i], last)) {
             return &keys[i];
         }
     }

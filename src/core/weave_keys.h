@@ -91,6 +91,9 @@ const weave_key_t *weave_key_get(weave_key_e key);
  */
 const weave_key_t *weave_key_find(const char *name, const char **member);
 
+/** Is NAME, without a section, the name of KEY or of one of its family? */
+int weave_key_is_named(const weave_key_t *key, const char *name);
+
 /** Is SECTION one of the module's? */
 int weave_key_section_is(const char *section);
 
