@@ -4,9 +4,11 @@
 # other ini files, starts, stops and restarts. Same modules, own folder.
 #
 #   my $httpd = WeaveTest::Httpd->new(
-#       ini  => "[wsgi]\nscript = %(here)s/app.wsgi\n",
-#       app  => $python,                        # app.wsgi
-#       conf => qq(WeaveApp / "DIR/sync.ini"),  # the default; DIR is replaced
+#       script => 'stopping',                 # t/apps/stopping.wsgi; or
+#       app    => $python,                    # the text of DIR/app.wsgi
+#       ini    => "[wsgi]\n...",              # DIR/sync.ini, instead of ours
+#       more   => "key = value\n",            # or more for ours
+#       conf   => 'WeaveApp / "DIR/sync.ini"' # the default; DIR is replaced
 #   );
 #   $httpd->start;
 
@@ -30,18 +32,20 @@ sub new {
     my $dir = root() . "/logs/httpd-$$-" . ++$count;
     make_path($dir);
     my $self = bless {dir => $dir, port => _free_port(), pid => 0}, $class;
-    $self->write('sync.ini', $arg{ini} || $self->default_ini);
+    $self->{script} =
+        $arg{script} ? root() . "/apps/$arg{script}.wsgi" : "$dir/app.wsgi";
+    $self->write('sync.ini', $arg{ini} || $self->default_ini($arg{more}));
     $self->write('app.wsgi', $arg{app}) if defined $arg{app};
-    $self->configure($arg{conf} || 'WeaveApp / "DIR/sync.ini"', $arg{top});
+    $self->configure($arg{conf} || 'WeaveApp / "DIR/sync.ini"');
     $self->{log} = WeaveTest::Log->new($dir, 'error_log');
     return $self;
 }
 
-# app.wsgi beside the ini, in the virtualenv of the suites.
+# The script in the virtualenv of the suites, and MORE lines.
 sub default_ini {
     my ($self, $more) = @_;
     my $venv = conf_var('weave_venv');
-    return "[wsgi]\nscript = %(here)s/app.wsgi\nvirtualenv = $venv\n"
+    return "[wsgi]\nscript = $self->{script}\nvirtualenv = $venv\n"
         . 'python_path = ' . root() . "/apps/lib\n"
         . ($more || '');
 }
@@ -55,9 +59,9 @@ sub write {
     return spew("$self->{dir}/$name", $text);
 }
 
-# CONF goes to the end, TOP before the shared part (MPM sizes come after it).
+# Writes httpd.conf: the shared part, and CONF at its end.
 sub configure {
-    my ($self, $conf, $top) = @_;
+    my ($self, $conf) = @_;
     my $root = root();
     my $text = <<"END";
 ServerRoot "$self->{dir}"

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A child ends while threads are still inside Python: no crash and no hang, at
+# any time; exit handlers run where Python can still be asked.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WeaveTest;
+use WeaveTest::Client ();
+use WeaveTest::Httpd ();
+
+my $CRASH = qr/exit signal|AH00046|SIGKILL|Segmentation|Fatal Python/;
+
+# Starts httpd, gets a request into CASE, and stops it with SIGNAL.
+sub stop_within {
+    my ($case, $signal, %want) = @_;
+    my $note  = new_note();
+    my $httpd = WeaveTest::Httpd->new(
+        script => 'stopping',
+        more   => "[workers]\nenv.STOPPING_NOTE = $note\n",
+        conf   => qq(WeaveApp / "DIR/sync.ini"\nGracefulShutdownTimeout 4\n),
+    );
+    $httpd->start;
+    my $client = $httpd->client;
+    $client->send(WeaveTest::Client::format_request('GET', "/$case",
+        close => 1));
+    is_deeply [notes($note, 1)], ['in'], 'the request is inside Python';
+    $client->response if $want{answered};
+
+    $httpd->{log}->unexpected;
+    my $seconds = $httpd->stop($signal, 25);
+    ok defined $seconds, "$signal: httpd ends" or return;
+    cmp_ok $seconds, '<', $want{within}, 'in time';
+    unlike $httpd->log_text, $CRASH, 'no crash, no KILL';
+    # a child that uses its whole time is reminded once by httpd
+    $httpd->{log}->expect(qr/AH00045/);
+    $httpd->quiet;
+    is scalar(grep { $_ eq 'atexit' } notes($note, 2)) > 0, 1,
+        'exit handlers ran'
+        if $want{atexit};
+    return $client;
+}
+
+# A prefork child is interrupted on the very thread that runs Python: nothing
+# of Python may run there any more.
+my $threaded = mpm() ne 'prefork';
+
+my %cases = (
+    idle            => {answered => 1, within => 4, atexit => 1},
+    sleeping        => {within => 5, atexit => $threaded},
+    in_c            => {within => 6, atexit => $threaded},
+    in_c_for_ever   => {within => 9},
+    locked          => {within => 5, atexit => $threaded},
+    looping         => {within => 6, atexit => $threaded},
+    daemon_thread   => {answered => 1, within => 5, atexit => 1},
+    joined_thread   => {answered => 1, within => 6, atexit => 1},
+    thread_for_ever => {answered => 1, within => 9},
+);
+for my $case (sort keys %cases) {
+    subtest "stop, $case" => sub {
+        stop_within($case, 'TERM', %{ $cases{$case} });
+    };
+}
+
+subtest 'graceful-stop lets a request finish' => sub {
+    my $client = stop_within('short', 'WINCH', within => 8,
+        atexit => 1);
+    is $client->response->body, 'done', 'and it was answered';
+};
+
+subtest 'graceful-stop has an end' => sub {
+    stop_within('sleeping', 'WINCH', within => 15);
+};
+
+finish;
