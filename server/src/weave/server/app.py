@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server import health, http, storage_api, user_api
 from weave.server.accounts import Accounts
-from weave.server.database import Database
+from weave.server.database import Database, reason
 from weave.server.passwords import Passwords
 from weave.server.settings import load
 from weave.server.storage import Storage
@@ -22,6 +22,9 @@ class Databases:
     def __init__(self):
         self._by_url = {}
 
+    def __iter__(self):
+        return iter(self._by_url.values())
+
     def open(self, url, pool):
         if url not in self._by_url:
             self._by_url[url] = Database(url, pool)
@@ -34,11 +37,11 @@ class Databases:
         with each request until then. What an administrator has to mend is an
         error now (ConfigError).
         """
-        for database in self._by_url.values():
+        for database in self:
             try:
                 database.prepare()
             except SQLAlchemyError as error:
-                log.error("the database does not answer yet: %s", error)
+                log.error("the database does not answer yet: %s", reason(error))
             # A process that is forked from this one must not inherit them.
             database.close()
 
@@ -108,10 +111,13 @@ class Hosts:
         return self._by_host.get(host, self._default)(environ, start_response)
 
 
-def create_application(path):
-    """The WSGI application that a sync.ini describes; ConfigError."""
+def create_application(path, databases=None):
+    """The WSGI application that a sync.ini describes; ConfigError.
+
+    databases, when given, is where it opens its databases.
+    """
     settings, hosts = load(path)
-    databases, passwords = Databases(), Passwords()
+    databases, passwords = databases or Databases(), Passwords()
 
     def make(settings):
         return make_app(Site(settings, databases, passwords))

@@ -4,19 +4,21 @@
 import contextlib
 import logging
 import os
+import sqlite3
 import threading
 
 from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from weave.server.config import ConfigError
 
 log = logging.getLogger(__name__)
 
-_WRITES = "weave_writes"
+# The statement that begins a transaction on SQLite; None begins none.
+_BEGIN = "weave_begin"
 _DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
 
 # How long a transaction waits for another one on SQLite, unless the URL says
@@ -29,12 +31,13 @@ class Database:
 
     Transactions are `with database.reading() as connection:` and `.writing()`.
     A reading one sees one state of the database; a writing one is committed
-    at its end, or rolled back when an exception leaves it.
+    at its end, or rolled back when an exception leaves it. `engine` is the
+    SQLAlchemy engine behind it.
     """
 
     def __init__(self, url, pool):
         self._url = make_url(url)
-        self._engine = _create_engine(self._url, pool)
+        self.engine = _create_engine(self._url, pool)
         self._lock = threading.Lock()
         self._schemas = []
         self._prepared = 0
@@ -46,12 +49,12 @@ class Database:
 
     @property
     def dialect(self):
-        return self._engine.dialect.name
+        return self.engine.dialect.name
 
     @property
     def status(self):
         """One line about the connections, for people."""
-        return self._engine.pool.status()
+        return self.engine.pool.status()
 
     def require(self, metadata, create):
         """Demands the tables of metadata; create says whether to make them."""
@@ -66,17 +69,18 @@ class Database:
         with self._lock:
             if self._prepared == len(self._schemas):
                 return
-            if self._file:
-                self._check_file()
-                self._enter_wal()
-            for metadata, create in self._schemas:
-                self._prepare_tables(metadata, create)
+            try:
+                self._prepare()
+            except SQLAlchemyError:
+                # The next attempt shall not meet what this one left behind.
+                self.close()
+                raise
             self._prepared = len(self._schemas)
 
     @contextlib.contextmanager
     def reading(self):
         self.prepare()
-        with self._engine.connect() as connection, connection.begin():
+        with self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -87,7 +91,8 @@ class Database:
 
     def close(self):
         """Closes the connections that nobody uses; new ones open by themselves."""
-        self._engine.dispose()
+        if not _is_in_memory(self._url):
+            self.engine.dispose()
 
     def insert_missing(self, table):
         """An INSERT that leaves a row alone that is there already."""
@@ -99,20 +104,26 @@ class Database:
     def backup(self, target):
         """Writes a consistent copy of a SQLite database to the file target."""
         with self.reading() as connection:
-            source = connection.connection
-            with contextlib.closing(source.dbapi.connect(target)) as copy:
+            source = connection.connection.dbapi_connection
+            with contextlib.closing(sqlite3.connect(target)) as copy:
                 source.backup(copy)
 
     @property
     def _file(self):
-        if self.dialect != "sqlite" or _is_in_memory(self._url):
-            return None
-        return self._url.database
+        is_file = self.dialect == "sqlite" and not _is_in_memory(self._url)
+        return self._url.database if is_file else None
+
+    def _prepare(self):
+        if self._file:
+            self._check_file()
+            self._enter_wal()
+        for metadata, create in self._schemas:
+            self._prepare_tables(metadata, create)
 
     @contextlib.contextmanager
     def _writing(self):
-        with self._engine.connect() as connection:
-            connection = connection.execution_options(**{_WRITES: True})
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
                 yield connection
 
@@ -130,14 +141,12 @@ class Database:
     def _enter_wal(self):
         # With a write-ahead log readers and the one writer do not wait for
         # each other. The file remembers, so once is enough.
-        connection = self._engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA journal_mode = WAL")
-        finally:
-            connection.close()
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(**{_BEGIN: None})
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     def _prepare_tables(self, metadata, create):
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             if _has_tables(connection, metadata):
                 return
         if not create:
@@ -147,7 +156,7 @@ class Database:
                 metadata.create_all(connection)
         except (OperationalError, ProgrammingError):
             # Another process may have been quicker.
-            with self._engine.connect() as connection:
+            with self.engine.connect() as connection:
                 if not _has_tables(connection, metadata):
                     raise
 
@@ -158,13 +167,19 @@ class Database:
         )
 
 
+def reason(error):
+    """What the database itself said, without statement and parameters."""
+    return getattr(error, "orig", None) or error
+
+
 def _has_tables(connection, metadata):
     names = inspect(connection)
     return all(names.has_table(table.name) for table in metadata.sorted_tables)
 
 
 def _is_in_memory(url):
-    return url.database in (None, "", ":memory:")
+    is_sqlite = url.get_backend_name() == "sqlite"
+    return is_sqlite and url.database in (None, "", ":memory:")
 
 
 def _create_engine(url, pool):
@@ -204,5 +219,6 @@ def _sqlite_connect(connection, _record):
 def _sqlite_begin(connection):
     # A transaction that reads first and writes later could fail in the middle
     # for the snapshot it read; one that will write takes the lock at once.
-    writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
+    if statement:
+        connection.exec_driver_sql(statement)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from weave.server import formats
 from weave.server.accounts import canonical_name
 from weave.server.config import ConfigError
+from weave.server.database import reason
 from weave.server.stamps import Stamp
 
 log = logging.getLogger(__name__)
@@ -191,7 +192,7 @@ class Errors:
 
     def on_database(self, _req, resp, error, _params):
         """The database is full, locked, broken or away, or lacks its tables."""
-        log.error("the database does not answer: %s", getattr(error, "orig", None) or error)
+        log.error("the database does not answer: %s", reason(error))
         resp.status = falcon.HTTP_503
         for name in ("Retry-After", "X-Weave-Backoff", "X-Backoff"):
             resp.set_header(name, self._retry_after)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many writers at once, in threads and in processes."""
+
+import json
+import multiprocessing
+import threading
+
+import webtest
+
+from conftest import PASSWORD, User
+from weave.server.app import create_application
+
+WRITERS = 4
+WRITES = 15
+
+
+def write(app, writer):
+    """One device: posts, puts and reads; returns the stamps it was given."""
+    user = User(app, "alice")
+    stamps = []
+    for number in range(WRITES):
+        batch = [
+            {"id": "%d-%d-%d" % (writer, number, n), "payload": "x" * n} for n in range(10)
+        ]
+        response = user.post("storage/col", batch)
+        assert len(response.json["success"]) == 10
+        stamps.append(response.headers["X-Weave-Timestamp"])
+        stamps.append(user.put("storage/shared%d/x" % (number % 3), {"payload": str(writer)}).text)
+        newest = user.get("info/collections").json["col"]
+        assert newest >= float(stamps[-2])
+    return stamps
+
+
+def check(user, stamps):
+    """All writes are there, each with a stamp of its own."""
+    flat = [stamp for some in stamps for stamp in some]
+    assert len(flat) == WRITERS * WRITES * 2
+    assert len(set(flat)) == len(flat), "two writes were given the same stamp"
+    for some in stamps:
+        assert some == sorted(some, key=float)
+    records = user.get("storage/col?full=1").json
+    assert len(records) == WRITERS * WRITES * 10
+    by_batch = {}
+    for record in records:
+        batch = record["id"].rsplit("-", 1)[0]
+        by_batch.setdefault(batch, set()).add(record["modified"])
+    assert all(len(modified) == 1 for modified in by_batch.values()), "a batch was torn"
+    assert user.get("info/collections").json["col"] == max(r["modified"] for r in records)
+    assert user.get("info/collection_counts").json["col"] == len(records)
+
+
+def test_threads(make_site):
+    site = make_site()
+    user = patient(site)
+    results = [None] * WRITERS
+
+    def run(writer):
+        results[writer] = write(user.app, writer)
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(user, results)
+
+
+def test_processes(make_site):
+    site = make_site()
+    user = patient(site)
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(WRITERS) as pool:
+        results = pool.starmap(
+            write_in_process, [(str(site.ini), writer) for writer in range(WRITERS)]
+        )
+    check(user, results)
+
+
+def write_in_process(ini, writer):
+    return write(webtest.TestApp(create_application(ini)), writer)
+
+
+def patient(site):
+    """Alice, on a database that is waited for longer than tests like."""
+    site.ini.write_text(site.ini.read_text().replace("?timeout=0.2", "?timeout=30"))
+    app = webtest.TestApp(create_application(str(site.ini)))
+    return User(app, "alice").sign_up()
+
+
+def test_one_name_is_given_once(site):
+    body = json.dumps({"email": "b@example.org", "password": PASSWORD}).encode()
+    barrier, answers = threading.Barrier(4), []
+    app = patient(site).app
+
+    def sign_up():
+        barrier.wait()
+        answers.append(app.put("/user/1.0/bob", body, status="*").body)
+
+    threads = [threading.Thread(target=sign_up) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [b"4", b"4", b"4", b"bob"]
+
+
+def test_reader_sees_whole_batches_only(site):
+    user = patient(site)
+    done = threading.Event()
+
+    def run():
+        for number in range(30):
+            user.post("storage/col", [{"id": str(n), "payload": str(number)} for n in range(50)])
+        done.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    reads = 0
+    while not done.is_set():
+        payloads = {record["payload"] for record in user.get("storage/col?full=1").json}
+        assert len(payloads) <= 1, "half of a batch was seen"
+        reads += 1
+    thread.join()
+    assert reads > 3

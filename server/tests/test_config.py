@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sync.ini: the dialect, and the keys of the application."""
+
+import pathlib
+import re
+
+import pytest
+
+from weave.server.config import Config, ConfigError
+from weave.server.settings import KEYS, load
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes files, the first of which is returned: write("text", name="text")."""
+
+    def write(text, **others):
+        for name, other in others.items():
+            (tmp_path / (name + ".ini")).write_text(other, encoding="utf-8")
+        path = tmp_path / "sync.ini"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+        return str(path)
+
+    return write
+
+
+def value(path, section="s", key="k"):
+    return Config(path).find(section, key).value()
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("5", 5),
+        ("-12", -12),
+        ("+5", "+5"),
+        ("5.5", "5.5"),
+        ("9223372036854775807", 2**63 - 1),
+        ("9223372036854775808", "9223372036854775808"),
+        ("True", True),
+        ("FALSE", False),
+        ("yes", "yes"),
+        ("", ""),
+        ('"5"', "5"),
+        ('"true"', "true"),
+        ('"${HOME} %(here)s"', "${HOME} %(here)s"),
+        ('"', '"'),
+        ('""', ""),
+        ("100%", "100%"),
+        ("$5 $ ${ ${} ${5}", "$5 $ ${ ${} ${5}"),
+        ("a # no comment ; either", "a # no comment ; either"),
+        ("\n  a\n  5\n\n  true\n  \"5\"", ["a", 5, True, "5"]),
+        ("\n  only", "only"),
+        ("é", "é"),
+    ],
+)
+def test_values(write, text, expected):
+    found = value(write("[s]\nk = %s\n" % text))
+    assert (found, type(found)) == (expected, type(expected))
+
+
+def test_here_and_environment(write, tmp_path, monkeypatch):
+    monkeypatch.setenv("WEAVE_TEST", "%(here)s ${X}")
+    monkeypatch.setenv("WEAVE_NUMBER", "5")
+    here = str(tmp_path)
+    assert value(write("[s]\nk = %(here)s/x:%(here)s")) == here + "/x:" + here
+    assert value(write("[s]\nk = a${WEAVE_TEST}b")) == "a%(here)s ${X}b"
+    assert value(write("[s]\nk = ${WEAVE_NUMBER}")) == 5
+
+
+def test_unset_variable(write, monkeypatch):
+    monkeypatch.delenv("WEAVE_UNSET", raising=False)
+    with pytest.raises(ConfigError, match=r"sync.ini:3: \[s\] k: .*WEAVE_UNSET is not set"):
+        value(write("[s]\n\nk = ${WEAVE_UNSET}"))
+
+
+def test_names_of_keys(write):
+    path = write("[s]\nKey = 1\nenviron.Path = 2\nENV.Path: 3\n")
+    assert set(Config(path).entries("s")) == {"key", "environ.Path", "env.Path"}
+
+
+def test_defaults(write):
+    config = Config(write("[DEFAULT]\na = 1\nb = 2\n[s]\nb = 3\n[DEFAULT]\nc = 4\n"))
+    assert config.sections() == ["s"]
+    assert set(config.entries("s")) == {"b"}
+    assert [config.find("s", key).value() for key in "abc"] == [1, 3, 4]
+    assert config.find("s", "d") is None
+
+
+def test_byte_order_mark(write):
+    assert value(write(b"\xef\xbb\xbf[s]\nk = 1")) == 1
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("k = 1", "no section headers"),
+        ("[s]\nk = 1\nk = 2", r"option 'k' in section 's' already exists"),
+        ("[s]\n[s]", r"section 's' already exists"),
+        ("[s]\nnonsense", "parsing errors"),
+        (b"[s]\n\nk = \xff", r"sync.ini:3: is not UTF-8"),
+        (b"[s]\nk = \0", "is no ini file"),
+        (b"[s]\nk = " + b"x" * 1024 * 1024, "is no ini file"),
+    ],
+)
+def test_bad_files(write, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        Config(write(text))
+    assert "sync.ini" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="nothing.ini: cannot be read: No such file"):
+        Config(str(tmp_path / "nothing.ini"))
+
+
+def test_extends(write, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "deep.ini").write_text("[s]\nd = %(here)s\nz = 1\n[t]\nx = 1")
+    path = write(
+        "[DEFAULT]\nextends =\n  one.ini\n  two.ini\n[s]\na = own\n",
+        one="[DEFAULT]\nextends = sub/deep.ini\n[s]\na = one\nb = one\n",
+        two="[s]\na = two\nb = two\nc = two\nd = two\nu = ${WEAVE_UNSET}\n",
+    )
+    config = Config(path)
+    found = [config.find("s", key).value() for key in "abcd"]
+    assert found == ["own", "one", "two", str(tmp_path / "sub")]
+    assert config.sections() == ["s", "t"]
+
+
+def test_extends_that_fail(write):
+    with pytest.raises(ConfigError, match=r"sync.ini:2: .*there is no file .*/gone.ini"):
+        Config(write("[DEFAULT]\nextends = gone.ini"))
+    with pytest.raises(ConfigError, match="sync.ini: extends itself"):
+        Config(write("[DEFAULT]\nextends = a.ini", a="[DEFAULT]\nextends = sync.ini"))
+    chain = {"a%d" % n: "[DEFAULT]\nextends = a%d.ini" % (n + 1) for n in range(10)}
+    with pytest.raises(ConfigError, match="too many files"):
+        Config(write("[DEFAULT]\nextends = a0.ini", **chain))
+
+
+MINIMAL = "[storage]\nsqluri = sqlite:////tmp/x.db\n"
+
+
+def test_defaults_of_the_keys(write):
+    settings, hosts = load(write(MINIMAL))
+    assert hosts == {}
+    assert settings["global.retry_after"] == 1800
+    assert settings["storage.batch_max_bytes"] == 1048576
+    assert settings["auth.sqluri"] == "sqlite:////tmp/x.db"
+    assert settings["auth.create_tables"] is False
+    assert settings["global.heartbeat_page"] == "__heartbeat__"
+
+
+def test_keys_of_default_count_everywhere(write):
+    settings, _ = load(write("[DEFAULT]\npool_size = 7\nanything = x\n" + MINIMAL))
+    assert settings["storage.pool_size"] == settings["auth.pool_size"] == 7
+
+
+def test_sections_of_others_are_left_alone(write):
+    load(write(MINIMAL + "[wsgi]\nanything = x\n[mine]\nx = 1\n[host:a]\nmine.x = 2\n"))
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        ("[global]\nretry_after = soon", "retry_after: must be a whole number"),
+        ("[global]\nretry_after = 0", "retry_after: must be from 1 to 604800"),
+        ("[global]\nretry_after = true", "retry_after: must be a whole number"),
+        ("[global]\nheartbeat_page = a b", "heartbeat_page: must be a path"),
+        ("[auth]\nallow_new_users = yes", "allow_new_users: must be true or false"),
+        ("[auth]\nallow_new_users =\n  true\n  false", "allow_new_users: must be true or false"),
+        ("[auth]\nallow_new_user = true", "is unknown; did you mean auth.allow_new_users?"),
+        ("[auth]\nsqluri = nonsense", "sqluri: must be a database URL"),
+        ("[auth]\nsqluri = sqlite:///x.db", "sqluri: must name the file by its whole path"),
+        ("[nodes]\nfallback_node = ftp://x", "fallback_node: must be a URL"),
+        ("[captcha]\nuse = true", "use: captchas are not supported"),
+        ("[smtp]\nport = 70000", "port: must be from 1 to 65535"),
+        ("[host:a]\nauth.allow_new_users = 5", r"\[host:a\] auth.allow_new_users: must be true"),
+        ("[host:a]\nwsgi.script = x", r"\[host:a\] wsgi.script: is mod_weave's"),
+        ("[host:a]\nscript = x", r"\[host:a\] script: is unknown"),
+    ],
+)
+def test_bad_settings(write, lines, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(write(MINIMAL + lines))
+    last = (MINIMAL + lines).replace("\n  true\n  false", "").count("\n") + 1
+    assert re.match(r".*/sync\.ini:%d: \[" % last, str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        ("pool_size = 0", "pool_size: must be from 1"),
+        ("quota_size = -1", "quota_size: must be from 0"),
+        ("use_quota = true", "use_quota: needs storage.quota_size"),
+        ("shard = true", "shard: one table holds all records"),
+        ("batch_max_count = 0", "batch_max_count: must be from 1"),
+        ("create_tables = 1", "create_tables: must be true or false"),
+    ],
+)
+def test_bad_storage_settings(write, lines, message):
+    with pytest.raises(ConfigError, match=r"sync.ini:3: \[storage\] " + message):
+        load(write(MINIMAL + lines))
+
+
+def test_database_must_be_named(write):
+    with pytest.raises(ConfigError, match="sync.ini: storage.sqluri is missing: .*sqlite:///"):
+        load(write("[auth]\nallow_new_users = false"))
+
+
+def test_hosts(write):
+    settings, hosts = load(
+        write(MINIMAL + "[host:A.example.org:8443]\nglobal.retry_after = 5\n[global]\nretry_after=6")
+    )
+    assert settings["global.retry_after"] == 6
+    assert hosts["a.example.org:8443"]["global.retry_after"] == 5
+    assert hosts["a.example.org:8443"]["storage.sqluri"] == settings["storage.sqluri"]
+
+
+def test_keys_are_those_of_the_vocabulary():
+    text = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    for key in KEYS:
+        assert "`%s`" % key.name.split(".")[1] in text, key.name
+        assert key.default is None or key.convert(key.default) == key.default

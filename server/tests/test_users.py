@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The user API, and who is let in."""
+
+import base64
+
+import pytest
+import webtest
+from argon2 import PasswordHasher
+
+from conftest import PASSWORD, User, basic
+from weave.server import passwords
+from weave.server.accounts import canonical_name
+from weave.server.app import create_application
+from weave.server.passwords import Passwords
+
+EMAIL = "Zoë@Example.org"
+NAME = canonical_name(EMAIL)
+
+
+@pytest.fixture
+def make_strict(make_site):
+    """Makes a site with the default of auth.strict_usernames."""
+
+    def make():
+        site = make_site()
+        site.ini.write_text(site.ini.read_text().replace("strict_usernames = false", ""))
+        site.app = webtest.TestApp(create_application(str(site.ini)), lint=True)
+        return site
+
+    return make
+
+
+def sign_up(app, name, status=200, **body):
+    return app.put_json("/user/1.0/" + name, body, status=status)
+
+
+def test_names_of_email_addresses():
+    # Computed with: printf %s me@example.org | sha1sum, then base32.
+    assert canonical_name("me@example.org") == "fozjebipsvv3xkfzk5beaw3ftazr64t3"
+    assert canonical_name("ME@Example.ORG") == canonical_name("me@example.org")
+    assert canonical_name("Bob.X_-9") == "bob.x_-9"
+    for bad in ("", "a b", "a/b", "ü", "a\0", "x" * 129, "@", "a@"):
+        with pytest.raises(ValueError):
+            canonical_name(bad)
+
+
+def test_sign_up(site):
+    app = site.app
+    assert app.get("/user/1.0/bob").body == b"0"
+    response = sign_up(app, "Bob", email="b@example.org", password=PASSWORD)
+    assert response.body == b"bob"
+    assert response.content_type == "text/plain"
+    assert app.get("/user/1.0/bob").body == b"1"
+    assert app.get("/user/1.0/BOB").body == b"1"
+    assert sign_up(app, "bob", 400, email="b@example.org", password=PASSWORD).body == b"4"
+    User(app, "bob").get("info/collections")
+
+
+def test_password_is_not_stored(site):
+    site.user()
+    assert PASSWORD not in str(site.sql("select * from weave_accounts"))
+
+
+def test_order_of_the_checks(make_strict):
+    app = make_strict().app
+    put = lambda name, body: app.put("/user/1.0/" + name, body, status="*").body  # noqa: E731
+    assert put(NAME, b"{") == b"6"
+    assert put(NAME, b"[]") == b"6"
+    assert put(NAME, b"{}") == b"12"
+    assert put(NAME, b'{"email": "nonsense"}') == b"12"
+    assert put(NAME, b'{"email": 5}') == b"12"
+    assert put(NAME, b'{"email": "other@example.org"}') == b"15"
+    body = {"email": EMAIL}
+    assert sign_up(app, NAME, 400, **body).body == b"7"
+    assert sign_up(app, NAME, 400, password="", **body).body == b"7"
+    assert sign_up(app, NAME, 400, password=12345678, **body).body == b"7"
+    assert sign_up(app, NAME, 400, password="short67", **body).body == b"9"
+    assert sign_up(app, NAME, 400, password=NAME.upper(), **body).body == b"9"
+    assert app.get("/user/1.0/" + NAME).body == b"0"
+    assert sign_up(app, NAME, password=PASSWORD, **body).body == NAME.encode()
+    assert put(NAME, b"{") == b"4"
+    assert put("a%20b", b"{") == b"3"
+
+
+def test_email_address_instead_of_name(make_strict):
+    app = make_strict().app
+    sign_up(app, NAME, email=EMAIL, password=PASSWORD)
+    headers = {"Authorization": basic(EMAIL, PASSWORD)}
+    app.get("/1.1/%s/info/collections" % NAME, headers=headers)
+
+
+def test_registration_can_be_closed(make_site):
+    app = make_site(auth="allow_new_users = false").app
+    response = sign_up(app, "bob", 400, email="b@example.org", password=PASSWORD)
+    assert response.body == b"11"
+    assert app.get("/user/1.0/bob").body == b"0"
+
+
+@pytest.mark.parametrize(
+    "environ, expected",
+    [
+        ({"HTTP_HOST": "sync.example.org:8443"}, "http://sync.example.org:8443/"),
+        ({"HTTP_HOST": "h", "SCRIPT_NAME": "/sync"}, "http://h/sync/"),
+        ({"HTTP_HOST": "h:443", "wsgi.url_scheme": "https"}, "https://h:443/"),
+    ],
+)
+def test_node_is_where_the_request_came_to(site, environ, expected):
+    site.user("bob")
+    response = site.app.get("/user/1.0/bob/node/weave", extra_environ=environ)
+    assert response.text == expected
+    assert response.content_type == "text/plain"
+
+
+@pytest.mark.parametrize(
+    "fallback, expected",
+    [
+        ("https://s.example.org/x", "https://s.example.org/x/"),
+        ("s.example.org:8080", "https://s.example.org:8080/"),
+        ("http://s.example.org/", "http://s.example.org/"),
+    ],
+)
+def test_fallback_node(make_site, fallback, expected):
+    site = make_site(more="[nodes]\nfallback_node = " + fallback)
+    site.user("bob")
+    assert site.app.get("/user/1.0/bob/node/weave").text == expected
+
+
+def test_node_of_a_stranger(site):
+    site.app.get("/user/1.0/bob/node/weave", status=404)
+
+
+def test_no_credentials_are_asked_for(user):
+    for headers in ({}, {"Authorization": "Bearer x"}):
+        response = user.app.get("/1.1/alice/info/collections", headers=headers, status=401)
+        assert response.headers["WWW-Authenticate"] == 'Basic realm="Sync"'
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "Basic",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"alice").decode(),
+        "Basic " + base64.b64encode(b"alice:\xff\xfe").decode(),
+        basic("alice", "wrong"),
+        basic("alice", ""),
+        basic("bob", PASSWORD),
+        basic("", PASSWORD),
+        basic("al ice", PASSWORD),
+        basic("nobody", PASSWORD),
+    ],
+)
+def test_bad_credentials(site, user, authorization):
+    site.user("bob")
+    response = user.get("info/collections", 401, Authorization=authorization)
+    assert "WWW-Authenticate" not in response.headers
+
+
+def test_name_that_cannot_be_one(user):
+    user.app.get(
+        "/1.1/al%20ice/info/collections",
+        headers={"Authorization": basic("al ice", PASSWORD)},
+        status=401,
+    )
+
+
+def test_names_are_lower_cased_everywhere(user):
+    user.name = "ALICE"
+    assert user.get("info/collections").json == {}
+
+
+@pytest.mark.parametrize("method, path", [
+    ("GET", "info/collections"), ("GET", "info/collection_counts"), ("GET", "info/quota"),
+    ("GET", "info/collection_usage"), ("GET", "storage/c"), ("GET", "storage/c/i"),
+    ("PUT", "storage/c"), ("PUT", "storage/c/i"), ("POST", "storage/c"),
+    ("DELETE", "storage/c"), ("DELETE", "storage/c/i"), ("DELETE", "storage"),
+])  # fmt: skip
+def test_everything_wants_credentials(site, user, method, path):
+    before = site.digest()
+    user.call(method, path, b"[]", 401, Authorization=basic("alice", "wrong password"))
+    assert site.digest() == before
+
+
+def account(user, method, what, body=b"", status=200, **headers):
+    headers.setdefault("Authorization", basic(user.name, user.password))
+    return user.app.request(
+        "/user/1.0/%s%s" % (user.name, what),
+        method=method,
+        body=body,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        status=status,
+    )
+
+
+def test_new_password(site, user):
+    user.get("info/collections")
+    renewed = "neu:ß𝄞 password"
+    assert account(user, "POST", "/password", renewed.encode()).body == b"success"
+    user.get("info/collections", status=401)
+    user.password = renewed
+    user.get("info/collections")
+
+
+@pytest.mark.parametrize("body", [b"short67", b"", b"\xff" * 10])
+def test_bad_new_password(site, user, body):
+    before = site.digest()
+    assert account(user, "POST", "/password", body, 400).body == b"9"
+    assert site.digest() == before
+
+
+def test_changes_want_credentials(site, user):
+    before = site.digest()
+    wrong = {"Authorization": basic("alice", "wrong password")}
+    account(user, "POST", "/password", b"some new password", 401, **wrong)
+    account(user, "POST", "/email", b"new@example.org", 401, **wrong)
+    account(user, "DELETE", "", b"", 401, **wrong)
+    assert site.digest() == before
+
+
+def test_password_reset_is_not_offered(site, user):
+    reset = {"X_Weave_Password_Reset": "some key"}
+    assert account(user, "POST", "/password", b"x" * 10, 400, **reset).body == b"10"
+    assert account(user, "GET", "/password_reset", status=400).body == b"11"
+    stranger = User(site.app, "nobody")
+    account(stranger, "POST", "/password", b"x" * 10, 404, **reset)
+    for page in ("/weave-password-reset", "/weave-delete-account", "/misc/1.0/captcha_html"):
+        site.app.get(page, status=404)
+
+
+def test_new_email(site, user):
+    assert account(user, "POST", "/email", b"new@example.org").body == b"new@example.org"
+    assert site.sql("select email from weave_accounts") == [("new@example.org",)]
+    for bad in (b"nonsense", b"", b"\xff@x", b"a@b@c", b"a b@c", b"x" * 300 + b"@c"):
+        assert account(user, "POST", "/email", bad, 400).body == b"12"
+
+
+def test_delete_account(site, user):
+    other = site.user("bob")
+    for somebody in (user, other):
+        somebody.put("storage/col/a", {"payload": "x"})
+    assert account(user, "DELETE", "").body == b"1"
+    assert site.app.get("/user/1.0/alice").body == b"0"
+    user.get("info/collections", status=401)
+    assert len(site.sql("select * from weave_records")) == 1
+    user.sign_up()
+    assert user.get("info/collections").json == {}
+    assert other.get("storage/col").json == ["a"]
+
+
+class Hasher:
+    """Counts how often Argon2 has to work."""
+
+    def __init__(self, passwords):
+        self.inner, self.count = passwords._hasher, 0
+        passwords._hasher = self
+
+    def verify(self, *arguments):
+        self.count += 1
+        return self.inner.verify(*arguments)
+
+
+def test_verified_passwords_are_remembered_for_a_while():
+    now = [0]
+    subject = Passwords(clock=lambda: now[0])
+    stored, renewed = subject.hash("first"), subject.hash("second")
+    hasher = Hasher(subject)
+    assert subject.verify(stored, "first") and subject.verify(stored, "first")
+    assert hasher.count == 1
+    assert not subject.verify(stored, "second") and not subject.verify(stored, "second")
+    assert hasher.count == 3, "failures are never remembered"
+    assert not subject.verify(renewed, "first"), "a new hash counts at once"
+    now[0] += passwords.CACHE_SECONDS
+    assert subject.verify(stored, "first")
+    assert hasher.count == 5
+    assert not subject.verify("no hash", "first")
+
+
+def test_memory_of_passwords_is_bounded(monkeypatch):
+    monkeypatch.setattr(passwords, "CACHE_ENTRIES", 3)
+    subject = Passwords()
+    for number in range(5):
+        subject._remember(b"%d" % number)
+    assert list(subject._verified) == [b"2", b"3", b"4"]
+
+
+def test_outdated_hashes_are_renewed(site, user):
+    weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    site.sql("update weave_accounts set password_hash = ?", (weak,))
+    user.get("info/collections")
+    assert site.sql("select password_hash from weave_accounts") != [(weak,)]
+    user.get("info/collections")
