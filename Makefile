@@ -70,6 +70,8 @@ $(BUILD)/obj/support_text.c: src/engine/support.py
 
 py_ask = $(shell $(1) -c 'import sys, sysconfig as s; v = s.get_config_var; print($(2))' 2>/dev/null)
 
+ENGINE_VERSIONS :=
+ENGINES :=
 define ENGINE
 V := $$(call py_ask,$(1),"%d.%d" % sys.version_info[:2])
 ifeq ($$(V),)

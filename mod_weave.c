@@ -2,6 +2,8 @@
 /* mod_weave.c: the module record: hooks and the directive table */
 #include "mod_weave.h"
 
+#include <mpm_common.h>
+
 static const command_rec directives[] = {
     AP_INIT_TAKE2("WeaveApp", mod_weave_app_set, NULL, RSRC_CONF,
                   "a mount point and the sync.ini of the application there"),
@@ -21,6 +23,8 @@ static void register_hooks(apr_pool_t *pool)
     /* first to register is last to be cleaned up */
     ap_hook_child_init(mod_weave_embedded_start, NULL, NULL,
                        APR_HOOK_REALLY_FIRST);
+    ap_hook_child_stopping(mod_weave_embedded_stopping, NULL, NULL,
+                           APR_HOOK_MIDDLE);
     ap_hook_translate_name(mod_weave_translate_name, after, NULL,
                            APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(mod_weave_map_to_storage, NULL, NULL,

@@ -50,7 +50,7 @@ static int load(void)
         return -1;
     rc = engine_support_load(&engine_application);
     if (rc < 0)
-        engine_support_report("the application cannot be imported");
+        engine_support_report("WEAVE0047: the application cannot be imported");
     engine_log_flush(thread);
     engine_gil_give(thread);
     return rc;

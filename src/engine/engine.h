@@ -46,6 +46,7 @@ struct engine_request_t {
     int head_out;       /* 1: nothing can be taken back */
     int64_t body_bytes; /* what the host was given */
     int overflow_logged;
+    int file; /* 1: what is left of a file is no mistake */
     /* where `head` points unless it is larger than most */
     char arena[ENGINE_ARENA_BYTES];
     weave_header_t headers[ENGINE_HEADERS];

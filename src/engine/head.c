@@ -64,7 +64,8 @@ static int check_status(PyObject *status, size_t *len, int *code)
     if (!text)
         return -1;
     if (*len < 5 || !is_digit(text[0]) || !is_digit(text[1]) ||
-        !is_digit(text[2]) || text[3] != ' ') {
+        !is_digit(text[2]) || text[3] != ' ' || text[4] == ' ' ||
+        text[*len - 1] == ' ') {
         PyErr_Format(PyExc_ValueError,
                      "the status must look like '200 OK', not %R", status);
         return -1;

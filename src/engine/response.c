@@ -25,11 +25,12 @@ size_t engine_body_admit(engine_request_t *request, size_t len)
     left = (uint64_t)(promised - request->body_bytes);
     if (len <= left)
         return len;
-    if (!request->overflow_logged)
-        engine_log(WEAVE_LOG_ERROR,
-                   "the application gave more than its Content-Length of %lld"
-                   " bytes: the rest was dropped",
-                   (long long)promised);
+    if (!request->overflow_logged && !request->file)
+        engine_log(
+            WEAVE_LOG_ERROR,
+            "WEAVE0043: the application gave more than its Content-Length of %lld"
+            " bytes: the rest was dropped",
+            (long long)promised);
     request->overflow_logged = 1;
     return (size_t)left;
 }

@@ -51,10 +51,11 @@ static int end_raised(engine_request_t *request)
             return WEAVE_RUN_GONE;
         return request->head_out ? WEAVE_RUN_CUT : io_status(request->io);
     }
-    engine_support_report(request->head_out
-                              ? "the application failed after its answer had"
-                                " begun: the connection is cut"
-                              : "the application failed");
+    engine_support_report(
+        request->head_out
+            ? "WEAVE0041: the application failed after its answer had"
+              " begun: the connection is cut"
+            : "WEAVE0040: the application failed");
     return request->head_out ? WEAVE_RUN_CUT : 500;
 }
 
@@ -71,11 +72,19 @@ static int end_given(engine_request_t *request, int64_t bytes)
 
     if (promised < 0 || bytes >= promised || is_bodiless(request))
         return WEAVE_RUN_DONE;
-    engine_log(WEAVE_LOG_ERROR,
-               "the application promised a Content-Length of %lld bytes and"
-               " gave %lld: the connection is cut",
-               (long long)promised, (long long)bytes);
+    engine_log(
+        WEAVE_LOG_ERROR,
+        "WEAVE0042: the application promised a Content-Length of %lld bytes and"
+        " gave %lld: the connection is cut",
+        (long long)promised, (long long)bytes);
     return WEAVE_RUN_CUT;
+}
+
+/* What will be cut must have its head out first, or httpd would make a page
+ * of it. */
+static int end_flags(int outcome)
+{
+    return outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST : WEAVE_SEND_FLUSH;
 }
 
 /* Without the GIL: the end of a stream. */
@@ -229,7 +238,7 @@ static int answer_file(engine_request_t *request, int fd, int64_t offset,
     int64_t admitted;
     PyThreadState *tstate;
     weave_io_e io;
-    int outcome;
+    int outcome, flags;
 
     if (check_started(request) < 0)
         return end_raised(request);
@@ -240,10 +249,11 @@ static int answer_file(engine_request_t *request, int fd, int64_t offset,
     if (request->head.content_length < 0 || admitted > length)
         admitted = length;
     outcome = end_given(request, request->body_bytes + admitted);
+    flags = end_flags(outcome);
     tstate = engine_gil_pause();
     io = engine_body_give(request, NULL, 0, 0);
     if (io == WEAVE_IO_OK)
-        io = engine_host->file_send(host, fd, offset, admitted);
+        io = engine_host->file_send(host, fd, offset, admitted, flags);
     engine_gil_resume(tstate);
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
@@ -268,12 +278,21 @@ static void derive_length(engine_request_t *request, PyObject *result,
         request->head.content_length = PyBytes_GET_SIZE(chunk);
 }
 
+/* A file is read as far as Content-Length goes (PEP 3333, "Optional
+ * Platform-Specific File Handling"). */
+static int is_read_enough(const engine_request_t *request)
+{
+    return request->file && request->head.content_length >= 0 &&
+           request->body_bytes >= request->head.content_length;
+}
+
 static int send_chunks(engine_request_t *request, PyObject *result)
 {
     PyObject *chunks = PyObject_GetIter(result), *chunk;
     int rc = chunks ? 0 : -1;
 
-    while (rc == 0 && (chunk = PyIter_Next(chunks))) {
+    while (rc == 0 && !is_read_enough(request) &&
+           (chunk = PyIter_Next(chunks))) {
         rc = check_chunk(request, chunk);
         if (rc == 0 && PyBytes_GET_SIZE(chunk) > 0) {
             derive_length(request, result, chunk);
@@ -300,6 +319,7 @@ static int answer_iterable(engine_request_t *request, plan_t *plan,
                      Py_TYPE(result)->tp_name);
         return end_raised(request);
     }
+    request->file = Py_IS_TYPE(result, &engine_file_wrapper_type);
     if (send_chunks(request, result) < 0)
         return end_raised(request);
     if (!request->head_out && request->head.content_length < 0 &&
@@ -323,7 +343,8 @@ static void close_result(PyObject *result)
     }
     closed = PyObject_CallNoArgs(close);
     if (!closed)
-        engine_support_report("close() of the application's iterable failed");
+        engine_support_report(
+            "WEAVE0045: close() of the application's iterable failed");
     Py_XDECREF(closed);
     Py_DECREF(close);
 }

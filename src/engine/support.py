@@ -16,7 +16,7 @@ import threading
 import traceback
 import types
 
-ERROR, WARNING, INFO, DEBUG = 3, 4, 6, 7
+CRITICAL, ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 6, 7
 OWN_FILES = ('<mod_weave>', '<frozen importlib._bootstrap>',
              '<frozen importlib._bootstrap_external>')
 
@@ -81,8 +81,8 @@ def keep_levels():
 
 def severity(levelno):
     """httpd's number for a level of the logging module."""
-    for least, number in ((logging.ERROR, ERROR), (logging.WARNING, WARNING),
-                          (logging.INFO, INFO)):
+    for least, number in ((logging.CRITICAL, CRITICAL), (logging.ERROR, ERROR),
+                          (logging.WARNING, WARNING), (logging.INFO, INFO)):
         if levelno >= least:
             return number
     return DEBUG
@@ -93,7 +93,7 @@ def leave_signals():
     `apachectl`."""
 
     def ignored(number, handler):
-        print('signal.signal(%r) ignored: in embedded mode the signals are'
+        print('WEAVE0046: signal.signal(%r) ignored: in embedded mode the signals are'
               " httpd's" % (number,), file=sys.stderr)
         return signal.getsignal(number)
 
@@ -189,7 +189,7 @@ def finish():
         try:
             step()
         except BaseException as error:
-            report('an exit handler failed', error)
+            report('WEAVE0044: an exit handler failed', error)
 
 
 sys_stderr = Stream('<stderr>', 1, ERROR)

@@ -27,6 +27,7 @@
 
 /* Severities, numbered as syslog(3) and httpd number them. */
 typedef enum {
+    WEAVE_LOG_CRITICAL = 2,
     WEAVE_LOG_ERROR = 3,
     WEAVE_LOG_WARNING = 4,
     WEAVE_LOG_NOTICE = 5,
@@ -187,8 +188,9 @@ typedef struct weave_host_t {
     weave_io_e (*body_send)(void *host, const weave_piece_t *pieces,
                             size_t count, int flags);
     /* A regular file's bytes. The descriptor is borrowed: the host duplicates
-     * what it keeps. Ends the answer. */
-    weave_io_e (*file_send)(void *host, int fd, int64_t offset, int64_t length);
+     * what it keeps. */
+    weave_io_e (*file_send)(void *host, int fd, int64_t offset, int64_t length,
+                            int flags);
     /* One line, UTF-8, without its newline, not NUL-terminated. `host` is
      * NULL outside a request. */
     void (*log)(void *host, int level, const char *text, size_t len);

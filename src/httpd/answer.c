@@ -112,6 +112,16 @@ static weave_io_e pass(mod_weave_exchange_t *exchange)
     return WEAVE_IO_GONE;
 }
 
+static void insert_end(apr_bucket_brigade *out, int flags)
+{
+    apr_bucket_alloc_t *list = out->bucket_alloc;
+
+    if (flags & WEAVE_SEND_LAST)
+        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(list));
+    else if (flags & WEAVE_SEND_FLUSH)
+        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_flush_create(list));
+}
+
 weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
                                size_t count, int flags)
 {
@@ -129,10 +139,7 @@ weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
 
         APR_BRIGADE_INSERT_TAIL(out, bucket);
     }
-    if (flags & WEAVE_SEND_LAST)
-        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(list));
-    else if (flags & WEAVE_SEND_FLUSH)
-        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_flush_create(list));
+    insert_end(out, flags);
     return APR_BRIGADE_EMPTY(out) ? WEAVE_IO_OK : pass(exchange);
 }
 
@@ -157,7 +164,7 @@ static apr_status_t file_of(apr_file_t **file, int fd, request_rec *r)
 }
 
 weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
-                               int64_t length)
+                               int64_t length, int flags)
 {
     mod_weave_exchange_t *exchange = host;
     apr_bucket_brigade *out = out_of(exchange);
@@ -175,7 +182,7 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
         /* a file that shrinks must not become a SIGBUS */
         apr_bucket_file_enable_mmap(
             apr_brigade_insert_file(out, file, offset, length, r->pool), 0);
-    APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(out->bucket_alloc));
+    insert_end(out, flags);
     return pass(exchange);
 }
 

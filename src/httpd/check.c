@@ -263,7 +263,8 @@ static mod_weave_app_t *make_app(check_t *check, const char *ini,
     app->ini_now = ini_now;
     if (!file)
         return NULL;
-    check_owner(check, file);
+    if (ini_now == ini) /* what is kept was checked when it was read */
+        check_owner(check, file);
     bind_mounts(check, app, file);
     check_app(check, app);
     return app;
@@ -337,7 +338,9 @@ static void fall_back(check_t *check, const char *ini)
     check->errors = 0;
     if (text)
         the_app = make_app(check, ini, text);
-    if (the_app && !check->errors)
+    if (check->errors)
+        the_app = NULL;
+    if (the_app)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, check->s,
                      "WEAVE0013: the application of %s goes on with the"
                      " configuration it had; mend the file and use"

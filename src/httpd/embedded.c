@@ -162,21 +162,24 @@ static void *APR_THREAD_FUNC main_thread(apr_thread_t *thread, void *unused)
 
 /* ---- the end of the child ---- */
 
-static apr_status_t stop(void *unused)
+/* Has Python's main thread do its last work, for STOP_MS at most. */
+static void stop_python(void)
 {
     struct pollfd fd = {embedded.done_fd[0], POLLIN, 0};
-    int rc;
+    int rc = write(embedded.stop_fd[1], "", 1);
 
+    while (rc >= 0 && (rc = poll(&fd, 1, STOP_MS)) < 0 && errno == EINTR)
+        rc = 0;
+}
+
+static apr_status_t stop(void *unused)
+{
     (void)unused;
     /* A signal has interrupted Python on this very thread: nothing that
      * takes a lock may follow, and other cleanups do. */
     if (mod_weave_engine && mod_weave_engine->is_running())
         _exit(0);
-    if (write(embedded.stop_fd[1], "", 1) < 0)
-        return APR_SUCCESS;
-    do
-        rc = poll(&fd, 1, STOP_MS);
-    while (rc < 0 && errno == EINTR);
+    stop_python();
     return APR_SUCCESS;
 }
 
@@ -186,6 +189,35 @@ static apr_status_t leave(void *unused)
 {
     (void)unused;
     _exit(0);
+}
+
+static void *overdue(void *unused)
+{
+    struct timespec pause = {STOP_MS / 1000, 0};
+
+    (void)unused;
+    while (nanosleep(&pause, &pause) != 0)
+        ;
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
+                 "requests are still inside Python: the child leaves without"
+                 " them");
+    stop_python();
+    _exit(0);
+}
+
+/* `stop` and `restart` cut the connections and then wait for the threads. One
+ * that is stuck in Python would keep the child until httpd kills it, and no
+ * exit handler would run. */
+void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful)
+{
+    pthread_t thread;
+
+    (void)pchild;
+    /* prefork calls this in a signal handler, and waits for nothing */
+    if (graceful || !mod_weave_engine || !embedded.spec.multithread)
+        return;
+    if (pthread_create(&thread, NULL, overdue, NULL) == 0)
+        pthread_detach(thread);
 }
 
 /* ---- the start of the child ---- */

@@ -13,6 +13,11 @@
 #include <http_protocol.h>
 #include <http_request.h>
 
+/* ap_normalize_path() and child_stopping; also CVE-2021-41773 */
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
+#error "mod_weave needs httpd 2.4.49 or later"
+#endif
+
 #include "weave_conf.h"
 #include "weave_engine.h"
 #include "weave_virtualenv.h"
@@ -93,6 +98,7 @@ const char *mod_weave_engine_load(const weave_engine_t **engine,
 
 /* embedded.c: Python inside the httpd child */
 void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server);
+void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful);
 /* The engine once its application is imported; waits while it is being
  * imported. NULL: it cannot be, or not in time. */
 const weave_engine_t *mod_weave_embedded_ready(request_rec *r);
@@ -139,7 +145,7 @@ void mod_weave_head_send(void *host, const weave_head_t *head);
 weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
                                size_t count, int flags);
 weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
-                               int64_t length);
+                               int64_t length, int flags);
 void mod_weave_answer_cut(mod_weave_exchange_t *exchange);
 
 /* unavailable.c: the 503 that Sync clients obey */

@@ -63,18 +63,29 @@ static int keeps_2f(request_rec *r)
     return core->allow_encoded_slashes && !core->decode_encoded_slashes;
 }
 
+/* The path in the request line, or NULL. A path that starts with // is no
+ * host, whatever apr_uri_parse() thinks of it. */
+static char *raw_path(request_rec *r)
+{
+    apr_uri_t uri = {0};
+
+    if (*r->unparsed_uri == '/')
+        return apr_pstrmemdup(r->pool, r->unparsed_uri,
+                              strcspn(r->unparsed_uri, "?#"));
+    if (apr_uri_parse(r->pool, r->unparsed_uri, &uri) != APR_SUCCESS)
+        return NULL;
+    return uri.path;
+}
+
 /* The path the client sent, as httpd decodes it but for its merging of
  * slashes. NULL when it has none, or none that httpd would decode. */
 static char *decoded(request_rec *r)
 {
-    apr_uri_t uri = {0};
-    char *path;
+    char *path = raw_path(r);
     int rc;
 
-    if (apr_uri_parse(r->pool, r->unparsed_uri, &uri) != APR_SUCCESS ||
-        !uri.path)
+    if (!path)
         return NULL;
-    path = apr_pstrdup(r->pool, uri.path);
     if (!ap_normalize_path(path, AP_NORMALIZE_NOT_ABOVE_ROOT |
                                      AP_NORMALIZE_DECODE_UNRESERVED))
         return NULL;
