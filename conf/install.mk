@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# install.mk: what people do with a checkout: get what it needs, run, install
+
+PORT    ?= 8080
+FOR     ?= run test
+VERSION := $(shell sed -n 's/.*MOD_WEAVE_VERSION "\(.*\)"/\1/p' src/httpd/mod_weave.h)
+
+# ---- what is needed ----
+
+deps:  ## install what building, running and testing need and is missing
+	@conf/deps $(FOR)
+
+# What is looked up when make starts, like apxs, may only be there after it:
+# so the work is done by another make.
+deps-run:
+	@conf/deps run
+
+# ---- make run ----
+
+run: deps-run  ## serve a Sync server on 127.0.0.1:8080 (PORT=...) until Ctrl-C
+	@$(MAKE) --no-print-directory all
+	@exec env BUILD='$(BUILD)' APXS='$(or $(APXS),apxs)' \
+	    PYTHON='$(firstword $(PYTHONS))' WHEELS='$(WHEELS)' conf/run '$(PORT)'
+
+clean-run:  ## remove what make run made, its data too
+	rm -rf run/place/ run
+
+# ---- make install ----
+
+LIBEXECDIR ?= $(call ask,LIBEXECDIR)
+CONFDIR    ?= $(call ask,SYSCONFDIR)
+DOCDIR     ?= $(or $(patsubst %/,%,$(dir $(call ask,datadir))),/usr/share)/doc/mod_weave
+INI        ?= /etc/sync.ini
+
+install: all  ## install module, engines, configuration and docs (DESTDIR=...)
+	@DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' LIBEXECDIR='$(LIBEXECDIR)' \
+	    CONFDIR='$(CONFDIR)' DOCDIR='$(DOCDIR)' INI='$(INI)' conf/install
+
+uninstall:  ## remove what make install has installed; a changed sync.ini stays
+	@DESTDIR='$(DESTDIR)' LIBEXECDIR='$(LIBEXECDIR)' CONFDIR='$(CONFDIR)' \
+	    DOCDIR='$(DOCDIR)' INI='$(INI)' conf/install --remove
+
+# ---- archives ----
+
+sdist:  ## build/dist/WeaveServer-VERSION.tar.gz, for pip
+	@PYTHON='$(firstword $(PYTHONS))' conf/sdist $(BUILD)/dist
+
+dist:  ## build/dist/mod_weave-VERSION.tar.gz of the last commit
+	@mkdir -p $(BUILD)/dist
+	git archive --prefix=mod_weave-$(VERSION)/ \
+	    -o $(BUILD)/dist/mod_weave-$(VERSION).tar.gz HEAD
+
+.PHONY: deps deps-run run clean-run install uninstall sdist dist
