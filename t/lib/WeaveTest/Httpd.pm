@@ -21,11 +21,12 @@ use File::Path qw(make_path);
 use IO::Socket::INET ();
 use Time::HiRes qw(sleep time);
 
-use WeaveTest;
+use WeaveTest qw(root conf_var eventually slurp spew);
 use WeaveTest::Client ();
 use WeaveTest::Log ();
 
 my $count = 0;
+my $CRASH = 'exit signal|AH00046|SIGKILL|Segmentation|Fatal Python|core dump';
 
 sub new {
     my ($class, %arg) = @_;
@@ -177,6 +178,14 @@ sub quiet {
     my @bad = $self->{log}->unexpected;
     Test::More::is(scalar @bad, 0,
         'its error log has nothing unexpected' . ($when ? " $when" : ''));
+    Test::More::diag("logged: $_") for @bad;
+}
+
+# Asserts that no child crashed and none had to be killed.
+sub no_crash {
+    my ($self, $name) = @_;
+    my @bad = $self->log_text =~ /^(.*(?:$CRASH).*)$/mg;
+    Test::More::is(scalar @bad, 0, $name || 'no crash, no KILL');
     Test::More::diag("logged: $_") for @bad;
 }
 

@@ -41,6 +41,7 @@ sub write_conf {
     for my $name ("mpm_$arg{mpm}", @NEEDED) {
         my $so = "$dir/mod_$name.so";
         next if $builtin{$name} || !-e $so;
+        next if $name eq 'http2' && $arg{mpm} eq 'prefork'; # warns only
         print $out "LoadModule ${name}_module $so\n";
     }
     print $out "LoadModule weave_module $arg{weave}\n";

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What configtest refuses: each with one clear message that says where it is
+# and what to do, and an exit status other than 0.
+
+use strict;
+use warnings FATAL => 'all';
+use File::Path qw(make_path);
+use Test::More;
+use WeaveTest;
+use WeaveTest::Httpd ();
+
+my $hello = root() . '/apps/hello.wsgi';
+my $venv  = conf_var('weave_venv');
+my $good  = "[wsgi]\nscript = $hello\nvirtualenv = $venv\n";
+
+# Configtest of INI and CONF; returns what httpd printed. %h is the folder.
+sub configtest {
+    my ($ini, $conf, %files) = @_;
+    my $httpd = WeaveTest::Httpd->new(ini => $ini, conf => $conf);
+    for my $name (keys %files) {
+        my $path = $httpd->dir . "/$name";
+        (my $folder = $path) =~ s{/[^/]*$}{};
+        make_path($folder);
+        spew($path, $files{$name});
+    }
+    my ($status, $output) = $httpd->configtest;
+    return ($status, $output . $httpd->log_text, $httpd);
+}
+
+sub refused {
+    my ($name, $want, @arg) = @_;
+    my ($status, $output) = configtest(@arg);
+    isnt $status, 0, "$name: refused";
+    my @wants = ref $want eq 'ARRAY' ? @$want : $want;
+    like $output, $_, "$name: says so" for @wants;
+    my @said = $output =~ /(WEAVE\d+: .*|WeaveSet: .*|WeaveApp: .*)/g;
+    is scalar @said, 1, "$name: once" or diag $output;
+}
+
+my ($status, $output) = configtest($good);
+is $status, 0, 'a good one is accepted' or diag $output;
+like $output, qr/Syntax OK/, 'as httpd says it';
+unlike $output, qr/WEAVE\d+/, 'without a word of ours';
+
+subtest 'keys' => sub {
+    refused('an unknown key',
+        [qr{sync\.ini:4\b}, qr/wsgi\.skript|skript/, qr/script/],
+        "${good}skript = x\n");
+    refused('an unknown key like a known one elsewhere',
+        [qr/sync\.ini:4\b/, qr/queue_length.*limits/],
+        "${good}queue_length = 5\n");
+    refused('a number out of bounds',
+        [qr/sync\.ini:5\b/, qr/queue_length/, qr/65535/],
+        "${good}[limits]\nqueue_length = 100000\n");
+    refused('a word instead of a number',
+        [qr/sync\.ini:5\b/, qr/queue_length/],
+        "${good}[limits]\nqueue_length = many\n");
+    refused('a choice that there is not',
+        [qr/sync\.ini:5\b/, qr/processes.*embedded/],
+        "${good}[workers]\nmode = threads\n");
+    refused('workers.mode = processes, for now',
+        [qr/processes/, qr/embedded/],
+        "${good}[workers]\nmode = processes\n");
+    refused('script and module both', qr/module.*script|script.*module/,
+        "${good}module = a.b\n");
+    refused('neither', qr/wsgi\.(?:script|module)/,
+        "[wsgi]\nvirtualenv = $venv\n");
+};
+
+subtest 'other sections are the application\'s' => sub {
+    my ($status, $output) = configtest("${good}[storage]\nwhat = ever\n");
+    is $status, 0, 'unknown keys there are fine' or diag $output;
+};
+
+subtest 'the file' => sub {
+    refused('no such ini', qr{/nowhere/sync\.ini}, $good,
+        'WeaveApp / /nowhere/sync.ini');
+    refused('a line that is none', qr/sync\.ini:4\b/, "${good}what is this\n");
+    refused('a key outside of a section', qr/sync\.ini:1\b/, "a = b\n$good");
+    refused('a key twice', [qr/sync\.ini:4\b/, qr/script/],
+        "${good}script = $hello\n");
+    refused('a section twice', qr/sync\.ini:4\b/, "${good}[wsgi]\n");
+    refused('not UTF-8', qr/sync\.ini:4\b.*UTF-8/, "$good# caf\xe9\n");
+    refused('an environment variable that is not set', qr/NO_SUCH_NAME/,
+        "${good}callable = \${NO_SUCH_NAME}\n");
+    refused('extends what is not there', qr/missing\.ini/,
+        "[DEFAULT]\nextends = missing.ini\n$good");
+};
+
+subtest 'the virtualenv' => sub {
+    my $with = sub { return "[wsgi]\nscript = $hello\nvirtualenv = $_[0]\n" };
+    refused('missing', [qr{/nowhere/venv}, qr/python3? -m venv/],
+        $with->('/nowhere/venv'));
+    refused('a folder that is none', [qr/pyvenv\.cfg/, qr/python3? -m venv/],
+        $with->(root() . '/apps'));
+    my ($major, $minor) = python_version() =~ /(\d+)\.(\d+)/;
+    refused('its Python is gone', [qr{/nowhere/bin}, qr/venv/],
+        $with->('%(here)s/venv'), undef,
+        'venv/pyvenv.cfg' => "home = /nowhere/bin\n"
+            . "version = $major.$minor.1\n",
+        'venv/bin/python' => '');
+    refused('a Python without an engine', [qr/3\.99/],
+        $with->('%(here)s/venv'), undef,
+        'venv/pyvenv.cfg' => "home = /usr/bin\nversion = 3.99.0\n",
+        'venv/bin/python' => '');
+};
+
+subtest 'the script' => sub {
+    refused('missing', [qr{/nowhere/app\.wsgi}, qr/sync\.ini:2\b/],
+        "[wsgi]\nscript = /nowhere/app.wsgi\nvirtualenv = $venv\n");
+    refused('a folder', qr{sync\.ini:2\b},
+        '[wsgi]' . "\nscript = ${\ root()}\nvirtualenv = $venv\n");
+    my ($status, $output, $httpd) = configtest(
+        "[wsgi]\nscript = %(here)s/app.wsgi\nvirtualenv = $venv\n",
+        undef, 'app.wsgi' => '');
+    chmod 0, $httpd->dir . '/app.wsgi';
+    ($status, $output) = $httpd->configtest;
+    isnt $status, 0, 'unreadable: refused';
+    like $output, qr/app\.wsgi/, 'unreadable: says so';
+};
+
+subtest 'an engine that is broken' => sub {
+    my $build = conf_var('weave_build');
+    my ($engine) = glob "$build/weave-engine-${\ python_version()}.so";
+    my $httpd = WeaveTest::Httpd->new(ini => $good);
+    my $folder = $httpd->dir . '/build';
+    mkdir $folder;
+    system('cp', "$build/mod_weave.so", $folder) == 0 or die 'cp';
+    (my $modules = slurp(root() . '/conf/modules.conf')) =~
+        s{^LoadModule weave_module .*}{LoadModule weave_module $folder/mod_weave.so}m;
+    spew($httpd->dir . '/modules.conf', $modules);
+    my $conf = slurp($httpd->dir . '/httpd.conf');
+    $conf =~ s{^Include ".*?/modules\.conf"}{Include "$folder/../modules.conf"}m;
+    spew($httpd->dir . '/httpd.conf', $conf);
+
+    my ($status, $output) = $httpd->configtest;
+    isnt $status, 0, 'missing: refused';
+    like $output, qr/weave-engine-\S+\.so/, 'with its name';
+    like $output, qr/make install|PYTHONS/, 'and the cure';
+
+    my ($name) = $engine =~ m{([^/]*)$};
+    spew("$folder/$name", substr slurp($engine), 0, 9000);
+    ($status, $output) = $httpd->configtest;
+    isnt $status, 0, 'truncated: refused';
+    like $output, qr/weave-engine-\S+\.so/, 'with its name';
+    like $output, qr/AH00014/, 'and httpd itself survives it';
+};
+
+subtest 'directives' => sub {
+    my $app = 'WeaveApp / "DIR/sync.ini"';
+    refused('two applications in one httpd',
+        [qr/embedded/, qr/other\.ini|sync\.ini/], $good,
+        qq($app\nWeaveApp /other "DIR/other.ini"), 'other.ini' => $good);
+    my ($status, $output) =
+        configtest($good, qq($app\nWeaveApp /again "DIR/.././DIR/sync.ini")
+            =~ s{DIR/../\./DIR}{DIR/.}r);
+    is $status, 0, 'the same ini by another name is one' or diag $output;
+    refused('a mount twice', qr/mounted already/, $good, "$app\n$app");
+    refused('a mount without a slash', qr{must start with /|start.* /}, $good,
+        'WeaveApp sync "DIR/sync.ini"');
+    refused('WeaveSet of an unknown key', qr/wsgi\.skript.*wsgi\.script/s,
+        $good, "$app\nWeaveSet wsgi.skript x");
+    refused('WeaveSet with a bad value', qr/queue_length/, $good,
+        "$app\nWeaveSet limits.queue_length 0");
+    refused('WeaveSet of a process key in a <Location>',
+        qr/wsgi\.callable/, $good,
+        "$app\n<Location /x>\nWeaveSet wsgi.callable x\n</Location>");
+    ($status, $output) = configtest($good,
+        "$app\n<Location /x>\nWeaveSet wsgi.pass_authorization off\n</Location>");
+    is $status, 0, 'but a request key may stand there' or diag $output;
+};
+
+subtest 'start refuses the same' => sub {
+    my $httpd = WeaveTest::Httpd->new(ini => "${good}skript = x\n");
+    my ($status, $output) = $httpd->run('-k', 'start');
+    isnt $status, 0, 'a bad ini';
+    ok !-s $httpd->dir . '/httpd.pid', 'no httpd runs';
+    like $output . $httpd->log_text, qr/skript/, 'and it says why';
+};
+
+subtest 'several errors come at once' => sub {
+    my ($status, $output) =
+        configtest("${good}skript = x\n[limits]\nqueue_length = -1\n");
+    isnt $status, 0, 'refused';
+    like $output, qr/skript/, 'the first';
+    like $output, qr/queue_length/, 'and the second';
+};
+
+finish;

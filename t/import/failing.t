@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A script that cannot be imported: 503 as under maintenance for clients
+# (SYNC.md, section 1), the traceback once per attempt, and a new attempt when
+# the file changes or after a growing pause.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WeaveTest;
+use WeaveTest::Httpd ();
+
+my $fixed = <<'END';
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"mended"]
+END
+
+# One child, so that what is logged can be counted.
+my $one_child = mpm() eq 'prefork'
+    ? "StartServers 1\nMinSpareServers 1\nMaxSpareServers 1\n"
+        . "ServerLimit 1\nMaxRequestWorkers 1\n"
+    : "StartServers 1\nServerLimit 1\nMaxRequestWorkers 8\n"
+        . "MinSpareThreads 1\nMaxSpareThreads 8\n";
+
+sub start {
+    my ($app, %opt) = @_;
+    my $httpd = WeaveTest::Httpd->new(
+        app  => $app,
+        more => $opt{more},
+        conf => qq($one_child\nWeaveApp / "DIR/sync.ini"\n) . ($opt{conf} || ''),
+    );
+    $httpd->start;
+    return $httpd;
+}
+
+sub is_503 {
+    my ($res, $name) = @_;
+    is $res->status, 503, "$name: 503";
+    my $n = $res->header('Retry-After');
+    like $n, qr/^[1-9]\d*$/, 'Retry-After in seconds';
+    is $res->header($_), $n, "$_: the same"
+        for qw(X-Weave-Backoff X-Backoff);
+    like $res->header('X-Weave-Timestamp'), qr/^\d{10,}\.\d\d$/,
+        'X-Weave-Timestamp';
+    like $res->header('Cache-Control'), qr/no-store/, 'Cache-Control';
+    is $res->header($_), undef, "no $_"
+        for qw(WWW-Authenticate Location X-Weave-Alert);
+    ok $res->complete, 'whole';
+}
+
+sub ends {
+    my $httpd = shift;
+    ok defined $httpd->stop(undef, 20), 'httpd stops';
+    $httpd->no_crash;
+}
+
+my %broken = (
+    'raises'          => ["import nothing_like_this\n",
+        qr/ModuleNotFoundError: No module named 'nothing_like_this'/],
+    'syntax error'    => ["def broken(:\n", qr/SyntaxError/],
+    'no callable'     => ["x = 1\n", qr/application/],
+    'not callable'    => ["application = 42\n", qr/application.*callable|callable.*application|cannot be called/],
+    'SystemExit'      => ["import sys\nsys.exit(3)\n", qr/SystemExit/],
+    'os-level text'   => ["raise OSError(13, 'caf\xe9', '/x')\n", qr/SyntaxError|PermissionError/],
+);
+
+for my $name (sort keys %broken) {
+    subtest $name => sub {
+        my ($text, $want) = @{ $broken{$name} };
+        my $httpd = start($text);
+        is_503($httpd->get('/1.1/u/info/collections'), $name);
+        my $log = $httpd->log->take($want);
+        like $log, qr/^weave:error .*$want/m, 'the log says why';
+        is scalar(() = $log =~ /^weave:error WEAVE0020/mg), 1,
+            'and what comes next, once';
+        cmp_ok scalar(() = $log =~ /Traceback/g), '<=', 1,
+            'at most one traceback';
+        $httpd->write('app.wsgi', $fixed);
+        ok eventually(sub { $httpd->get('/')->body eq 'mended' }, 15),
+            'mended without a restart';
+        $httpd->log->expect(qr/./); # attempts meanwhile
+        ends($httpd);
+    };
+}
+
+subtest 'attempts grow rare' => sub {
+    my $httpd = start("raise ValueError('again')\n");
+    my $begin = time;
+    while (time - $begin < 5.5) {
+        is $httpd->get('/')->status, 503, 'asking' or last;
+        sleep 0.3;
+    }
+    my $log      = $httpd->log_text;
+    my $attempts = () = $log =~ /ValueError: again/g;
+    cmp_ok $attempts, '>=', 2, 'tried again';
+    cmp_ok $attempts, '<=', 4, 'after a growing pause, not at each request';
+    is scalar(() = $log =~ /Traceback/g), $attempts, 'one traceback each';
+    ends($httpd);
+};
+
+subtest 'what clients read' => sub {
+    my $httpd = start("raise ValueError('x')\n");
+    my %body = (
+        '/1.1/u/info/collections' => '"server issue: maintenance"',
+        '/1.0/u/storage/x'        => '"server issue: maintenance"',
+        '/user/1.0/u'             => '"server issue: maintenance"',
+        '/misc/1.0/captcha_html'  => '"server issue: maintenance"',
+        '/1.5/123/storage/x'      => '0',
+    );
+    for my $path (sort keys %body) {
+        my $res = $httpd->get($path);
+        is $res->status, 503, $path;
+        is $res->body, $body{$path}, 'its body';
+        like $res->header('Content-Type'), qr{^application/json},
+            'its type';
+    }
+    my $token = $httpd->get('/token/1.0/sync/1.5');
+    my $data  = eval { JSON::PP->new->decode($token->body) } || {};
+    is $data->{status}, 'error', 'token: an object';
+    is $data->{errors}[0]{description}, 'maintenance', 'as it is expected';
+    my $page = $httpd->get('/', headers => [Accept => 'text/html,*/*;q=0.1']);
+    is $page->status, 503, 'for people: still 503';
+    like $page->header('Content-Type'), qr{^text/html}, 'a page';
+    is $httpd->request('POST', '/1.1/u/storage/x', body => '[]')->status, 503,
+        'POST';
+    is $httpd->request('HEAD', '/1.1/u')->status, 503, 'HEAD';
+    ends($httpd);
+};
+
+subtest 'an import that hangs' => sub {
+    my $httpd = start("import time\ntime.sleep(30)\n",
+        more => "[limits]\nstartup_timeout = 1\n");
+    my $begin = time;
+    is_503($httpd->get('/'), 'over startup_timeout');
+    my $took = time - $begin;
+    cmp_ok $took, '>', 0.5, 'after waiting';
+    cmp_ok $took, '<', 4, 'no longer than that';
+    my $seconds = $httpd->stop(undef, 20);
+    ok defined $seconds && $seconds < 6, 'and httpd can be stopped';
+    $httpd->no_crash;
+};
+
+subtest 'a slow import' => sub {
+    my $httpd = start("import time\ntime.sleep(1.5)\n$fixed");
+    my $begin = time;
+    is $httpd->get('/')->body, 'mended', 'first requests wait for it';
+    cmp_ok time - $begin, '<', 5, 'no longer than needed';
+    ends($httpd);
+    $httpd->quiet;
+};
+
+finish;
