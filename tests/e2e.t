@@ -155,7 +155,12 @@ class Session:
 
     def conflict(self):
         expect(
-            412, self.other.put, "bookmarks", "{bookmark-0003}", {"title": "mine"}, self.last_sync
+            412,
+            self.other.put,
+            "bookmarks",
+            "{bookmark-0003}",
+            {"title": "mine"},
+            self.last_sync,
         )
         record = self.client.get("bookmarks", "{bookmark-0003}")
         assert json.loads(record["payload"]) == {"title": "changed"}

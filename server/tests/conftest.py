@@ -86,7 +86,9 @@ class Site:
         self.folder = folder
         self.ini = folder / "sync.ini"
         self.ini.write_text(
-            INI.replace("{storage}", storage).replace("{auth}", auth).replace("{more}", more)
+            INI.replace("{storage}", storage)
+            .replace("{auth}", auth)
+            .replace("{more}", more)
         )
         self.databases = Databases()
         self.application = create_application(str(self.ini), self.databases)

@@ -20,7 +20,9 @@ def test_every_answer_has_a_timestamp(site, user):
     for path in ("/", "/__heartbeat__", "/__lbheartbeat__", "/user/1.0/alice", "/user/1.0/a%20b",
                  "/1.1/alice/info/collections", "/weave-password-reset"):  # fmt: skip
         response = site.app.get(path, status="*")
-        assert re.fullmatch(r"[0-9]{10}\.[0-9]{2}", response.headers["X-Weave-Timestamp"])
+        assert re.fullmatch(
+            r"[0-9]{10}\.[0-9]{2}", response.headers["X-Weave-Timestamp"]
+        )
 
 
 def test_health_pages(site):
@@ -57,9 +59,13 @@ storage.sqluri = sqlite:///%(here)s/own.db
     site.user("alice").put("storage/col/a", {"payload": "x"})
     body = {"email": "b@example.org", "password": PASSWORD}
     closed = {"HTTP_HOST": "Closed.example.org"}
-    response = site.app.put_json("/user/1.0/bob", body, extra_environ=closed, status=400)
+    response = site.app.put_json(
+        "/user/1.0/bob", body, extra_environ=closed, status=400
+    )
     assert response.body == b"11"
-    site.app.put_json("/user/1.0/bob", body, extra_environ={"HTTP_HOST": "closed.example.org:81"})
+    site.app.put_json(
+        "/user/1.0/bob", body, extra_environ={"HTTP_HOST": "closed.example.org:81"}
+    )
     assert site.app.get("/user/1.0/alice", extra_environ=closed).body == b"1"
     own = {"HTTP_HOST": "own.example.org:8080"}
     assert site.app.get("/user/1.0/alice", extra_environ=own).body == b"0"
@@ -81,7 +87,9 @@ def test_database_in_memory(make_site, tmp_path):
     site = make_site()
     text = site.ini.read_text()
     site.ini.write_text(re.sub("sqluri = .*", "sqluri = sqlite://", text))
-    user = User(webtest.TestApp(wsgi.Application().load(str(site.ini))), "alice").sign_up()
+    user = User(
+        webtest.TestApp(wsgi.Application().load(str(site.ini))), "alice"
+    ).sign_up()
     user.put("storage/col/a", {"payload": "x"})
     assert user.get("storage/col").json == ["a"]
 

@@ -20,12 +20,15 @@ def write(app, writer):
     stamps = []
     for number in range(WRITES):
         batch = [
-            {"id": "%d-%d-%d" % (writer, number, n), "payload": "x" * n} for n in range(10)
+            {"id": "%d-%d-%d" % (writer, number, n), "payload": "x" * n}
+            for n in range(10)
         ]
         response = user.post("storage/col", batch)
         assert len(response.json["success"]) == 10
         stamps.append(response.headers["X-Weave-Timestamp"])
-        stamps.append(user.put("storage/shared%d/x" % (number % 3), {"payload": str(writer)}).text)
+        stamps.append(
+            user.put("storage/shared%d/x" % (number % 3), {"payload": str(writer)}).text
+        )
         newest = user.get("info/collections").json["col"]
         assert newest >= float(stamps[-2])
     return stamps
@@ -45,7 +48,9 @@ def check(user, stamps):
         batch = record["id"].rsplit("-", 1)[0]
         by_batch.setdefault(batch, set()).add(record["modified"])
     assert all(len(modified) == 1 for modified in by_batch.values()), "a batch was torn"
-    assert user.get("info/collections").json["col"] == max(r["modified"] for r in records)
+    assert user.get("info/collections").json["col"] == max(
+        r["modified"] for r in records
+    )
     assert user.get("info/collection_counts").json["col"] == len(records)
 
 
@@ -110,7 +115,10 @@ def test_reader_sees_whole_batches_only(site):
 
     def run():
         for number in range(30):
-            user.post("storage/col", [{"id": str(n), "payload": str(number)} for n in range(50)])
+            user.post(
+                "storage/col",
+                [{"id": str(n), "payload": str(number)} for n in range(50)],
+            )
         done.set()
 
     thread = threading.Thread(target=run)

@@ -49,7 +49,7 @@ def value(path, section="s", key="k"):
         ("100%", "100%"),
         ("$5 $ ${ ${} ${5}", "$5 $ ${ ${} ${5}"),
         ("a # no comment ; either", "a # no comment ; either"),
-        ("\n  a\n  5\n\n  true\n  \"5\"", ["a", 5, True, "5"]),
+        ('\n  a\n  5\n\n  true\n  "5"', ["a", 5, True, "5"]),
         ("\n  only", "only"),
         ("é", "é"),
     ],
@@ -70,7 +70,9 @@ def test_here_and_environment(write, tmp_path, monkeypatch):
 
 def test_unset_variable(write, monkeypatch):
     monkeypatch.delenv("WEAVE_UNSET", raising=False)
-    with pytest.raises(ConfigError, match=r"sync.ini:3: \[s\] k: .*WEAVE_UNSET is not set"):
+    with pytest.raises(
+        ConfigError, match=r"sync.ini:3: \[s\] k: .*WEAVE_UNSET is not set"
+    ):
         value(write("[s]\n\nk = ${WEAVE_UNSET}"))
 
 
@@ -129,7 +131,9 @@ def test_extends(write, tmp_path):
 
 
 def test_extends_that_fail(write):
-    with pytest.raises(ConfigError, match=r"sync.ini:2: .*there is no file .*/gone.ini"):
+    with pytest.raises(
+        ConfigError, match=r"sync.ini:2: .*there is no file .*/gone.ini"
+    ):
         Config(write("[DEFAULT]\nextends = gone.ini"))
     with pytest.raises(ConfigError, match="sync.ini: extends itself"):
         Config(write("[DEFAULT]\nextends = a.ini", a="[DEFAULT]\nextends = sync.ini"))
@@ -156,6 +160,14 @@ def test_keys_of_default_count_everywhere(write):
     assert settings["storage.pool_size"] == settings["auth.pool_size"] == 7
 
 
+def test_text_is_taken_as_it_is_written(write):
+    settings, _ = load(
+        write(MINIMAL + '[smtp]\npassword = 007\nuser = TRUE\nhost = "5"')
+    )
+    found = [settings["smtp." + name] for name in ("password", "user", "host")]
+    assert found == ["007", "TRUE", "5"]
+
+
 def test_sections_of_others_are_left_alone(write):
     load(write(MINIMAL + "[wsgi]\nanything = x\n[mine]\nx = 1\n[host:a]\nmine.x = 2\n"))
 
@@ -168,14 +180,26 @@ def test_sections_of_others_are_left_alone(write):
         ("[global]\nretry_after = true", "retry_after: must be a whole number"),
         ("[global]\nheartbeat_page = a b", "heartbeat_page: must be a path"),
         ("[auth]\nallow_new_users = yes", "allow_new_users: must be true or false"),
-        ("[auth]\nallow_new_users =\n  true\n  false", "allow_new_users: must be true or false"),
-        ("[auth]\nallow_new_user = true", "is unknown; did you mean auth.allow_new_users?"),
+        (
+            "[auth]\nallow_new_users =\n  true\n  false",
+            "allow_new_users: must be true or false",
+        ),
+        (
+            "[auth]\nallow_new_user = true",
+            "is unknown; did you mean auth.allow_new_users?",
+        ),
         ("[auth]\nsqluri = nonsense", "sqluri: must be a database URL"),
-        ("[auth]\nsqluri = sqlite:///x.db", "sqluri: must name the file by its whole path"),
+        (
+            "[auth]\nsqluri = sqlite:///x.db",
+            "sqluri: must name the file by its whole path",
+        ),
         ("[nodes]\nfallback_node = ftp://x", "fallback_node: must be a URL"),
         ("[captcha]\nuse = true", "use: captchas are not supported"),
         ("[smtp]\nport = 70000", "port: must be from 1 to 65535"),
-        ("[host:a]\nauth.allow_new_users = 5", r"\[host:a\] auth.allow_new_users: must be true"),
+        (
+            "[host:a]\nauth.allow_new_users = 5",
+            r"\[host:a\] auth.allow_new_users: must be true",
+        ),
         ("[host:a]\nwsgi.script = x", r"\[host:a\] wsgi.script: is mod_weave's"),
         ("[host:a]\nscript = x", r"\[host:a\] script: is unknown"),
     ],
@@ -204,13 +228,18 @@ def test_bad_storage_settings(write, lines, message):
 
 
 def test_database_must_be_named(write):
-    with pytest.raises(ConfigError, match="sync.ini: storage.sqluri is missing: .*sqlite:///"):
+    with pytest.raises(
+        ConfigError, match="sync.ini: storage.sqluri is missing: .*sqlite:///"
+    ):
         load(write("[auth]\nallow_new_users = false"))
 
 
 def test_hosts(write):
     settings, hosts = load(
-        write(MINIMAL + "[host:A.example.org:8443]\nglobal.retry_after = 5\n[global]\nretry_after=6")
+        write(
+            MINIMAL
+            + "[host:A.example.org:8443]\nglobal.retry_after = 5\n[global]\nretry_after=6"
+        )
     )
     assert settings["global.retry_after"] == 6
     assert hosts["a.example.org:8443"]["global.retry_after"] == 5
@@ -218,7 +247,9 @@ def test_hosts(write):
 
 
 def test_keys_are_those_of_the_vocabulary():
-    text = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    text = (pathlib.Path(__file__).parent.parent / "README.md").read_text(
+        encoding="utf-8"
+    )
     for key in KEYS:
         assert "`%s`" % key.name.split(".")[1] in text, key.name
         assert key.default is None or key.convert(key.default) == key.default

@@ -128,15 +128,21 @@ def test_failure_in_the_middle_of_a_write(site, user, monkeypatch, caplog):
 
 
 def test_folder_of_the_database_is_missing(make_site):
-    with pytest.raises(ConfigError, match="the folder .*/nowhere does not exist: create it"):
+    with pytest.raises(
+        ConfigError, match="the folder .*/nowhere does not exist: create it"
+    ):
         make_site(storage="", auth="sqluri = sqlite:///%(here)s/nowhere/auth.db")
 
 
 def test_tables_are_missing(make_site, tmp_path):
     lines = "sqluri = sqlite:///%(here)s/auth.db\ncreate_tables = false"
-    with pytest.raises(ConfigError, match="auth.db.* the file is missing.*create_tables"):
+    with pytest.raises(
+        ConfigError, match="auth.db.* the file is missing.*create_tables"
+    ):
         make_site(auth=lines)
-    sqlite3.connect(tmp_path / "auth.db").execute("create table other (x)").connection.close()
+    sqlite3.connect(tmp_path / "auth.db").execute(
+        "create table other (x)"
+    ).connection.close()
     with pytest.raises(ConfigError, match="a table is missing.*create_tables"):
         make_site(auth=lines)
 

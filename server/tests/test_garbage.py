@@ -133,7 +133,17 @@ def test_unknown_paths_outside(site, path):
     ],
 )
 def test_wrong_verbs(unchanged, path, allowed):
-    verbs = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "LOCK"}
+    verbs = {
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "PATCH",
+        "OPTIONS",
+        "PROPFIND",
+        "LOCK",
+    }
     for verb in verbs - set(allowed.split()):
         response = unchanged.call(verb, path, b"", 405)
         assert "X-Weave-Timestamp" in response.headers
@@ -142,7 +152,13 @@ def test_wrong_verbs(unchanged, path, allowed):
 
 
 @pytest.mark.parametrize(
-    "path", ["/user/1.0/alice", "/user/1.0/alice/node/weave", "/__heartbeat__", "/__lbheartbeat__"]
+    "path",
+    [
+        "/user/1.0/alice",
+        "/user/1.0/alice/node/weave",
+        "/__heartbeat__",
+        "/__lbheartbeat__",
+    ],
 )
 def test_head_is_refused(unchanged, path):
     response = unchanged.app.request(path, method="HEAD", status=405)
@@ -161,7 +177,10 @@ def test_body_without_length(site, user, monkeypatch, size, status):
     monkeypatch.setattr("weave.server.storage_api.MAX_BODY_BYTES", 1000)
     body = b'{"payload": "x"}'.ljust(size)
     request = user.app.RequestClass.blank("/1.1/alice/storage/col/a", method="PUT")
-    request.authorization = ("Basic", user.get("storage/col").request.headers["Authorization"][6:])
+    request.authorization = (
+        "Basic",
+        user.get("storage/col").request.headers["Authorization"][6:],
+    )
     request.body = body
     request.environ.pop("CONTENT_LENGTH")
     request.environ["wsgi.input_terminated"] = True
@@ -170,7 +189,9 @@ def test_body_without_length(site, user, monkeypatch, size, status):
 
 def test_body_that_ends_early(unchanged):
     request = unchanged.app.RequestClass.blank("/1.1/alice/storage/col/a", method="PUT")
-    request.headers["Authorization"] = unchanged.get("storage/col").request.headers["Authorization"]
+    request.headers["Authorization"] = unchanged.get("storage/col").request.headers[
+        "Authorization"
+    ]
     request.body = b'{"payload": "x"}'
     request.environ["CONTENT_LENGTH"] = "17"
     response = request.get_response(unchanged.app.app)
@@ -179,7 +200,9 @@ def test_body_that_ends_early(unchanged):
 
 @pytest.mark.parametrize("length", ["x", "-5", "1.5"])
 def test_nonsense_as_length(unchanged, length):
-    headers = {"Authorization": unchanged.get("storage/col").request.headers["Authorization"]}
+    headers = {
+        "Authorization": unchanged.get("storage/col").request.headers["Authorization"]
+    }
     environ = {"CONTENT_LENGTH": length, "REQUEST_METHOD": "PUT",
                "HTTP_AUTHORIZATION": headers["Authorization"]}  # fmt: skip
     request = unchanged.app.RequestClass.blank("/1.1/alice/storage/col/a", environ)
@@ -188,7 +211,8 @@ def test_nonsense_as_length(unchanged, length):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -207,7 +231,9 @@ BODIES = st.one_of(
     st.lists(RECORD, max_size=5).map(lambda value: json.dumps(value).encode()),
 )
 
-SEGMENT = st.text(string.ascii_letters + string.digits + "%/{}._-?&=;\\\"' ", max_size=20)
+SEGMENT = st.text(
+    string.ascii_letters + string.digits + "%/{}._-?&=;\\\"' ", max_size=20
+)
 
 QUERY = st.dictionaries(
     st.sampled_from(
@@ -232,7 +258,9 @@ def fuzzed(tmp_path_factory):
 
 
 @FUZZ
-@given(body=BODIES, to=st.sampled_from([("PUT", "col/a"), ("PUT", "col"), ("POST", "col")]))
+@given(
+    body=BODIES, to=st.sampled_from([("PUT", "col/a"), ("PUT", "col"), ("POST", "col")])
+)
 def test_any_body(fuzzed, body, to):
     before = fuzzed.site.digest()
     response = fuzzed.call(to[0], "storage/" + to[1], body, "*")

@@ -15,7 +15,11 @@ def filled(user):
     """Records a to e, one write each; their stamps as `user.stamps`."""
     user.stamps = {}
     for index, name in enumerate("abcde"):
-        body = {"payload": name * 10, "sortindex": index, "parentid": "p%d" % (index % 2)}
+        body = {
+            "payload": name * 10,
+            "sortindex": index,
+            "parentid": "p%d" % (index % 2),
+        }
         user.stamps[name] = user.put("storage/col/" + name, body).text
     return user
 
@@ -170,7 +174,9 @@ def test_newlines(filled):
     response = filled.get("storage/col?full=1", Accept="application/newlines")
     assert response.content_type == "application/newlines"
     assert response.body.count(b"\n") == 5 and response.body.endswith(b"\n")
-    assert [json.loads(line)["id"] for line in response.body.splitlines()] == list("abcde")
+    assert [json.loads(line)["id"] for line in response.body.splitlines()] == list(
+        "abcde"
+    )
     response = filled.get("storage/col", Accept="application/newlines")
     assert response.body == b'"a"\n"b"\n"c"\n"d"\n"e"\n'
 

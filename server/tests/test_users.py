@@ -23,7 +23,9 @@ def make_strict(make_site):
 
     def make():
         site = make_site()
-        site.ini.write_text(site.ini.read_text().replace("strict_usernames = false", ""))
+        site.ini.write_text(
+            site.ini.read_text().replace("strict_usernames = false", "")
+        )
         site.app = webtest.TestApp(create_application(str(site.ini)), lint=True)
         return site
 
@@ -52,7 +54,9 @@ def test_sign_up(site):
     assert response.content_type == "text/plain"
     assert app.get("/user/1.0/bob").body == b"1"
     assert app.get("/user/1.0/BOB").body == b"1"
-    assert sign_up(app, "bob", 400, email="b@example.org", password=PASSWORD).body == b"4"
+    assert (
+        sign_up(app, "bob", 400, email="b@example.org", password=PASSWORD).body == b"4"
+    )
     User(app, "bob").get("info/collections")
 
 
@@ -63,7 +67,9 @@ def test_password_is_not_stored(site):
 
 def test_order_of_the_checks(make_strict):
     app = make_strict().app
-    put = lambda name, body: app.put("/user/1.0/" + name, body, status="*").body  # noqa: E731
+    put = lambda name, body: app.put(
+        "/user/1.0/" + name, body, status="*"
+    ).body  # noqa: E731
     assert put(NAME, b"{") == b"6"
     assert put(NAME, b"[]") == b"6"
     assert put(NAME, b"{}") == b"12"
@@ -131,7 +137,9 @@ def test_node_of_a_stranger(site):
 
 def test_no_credentials_are_asked_for(user):
     for headers in ({}, {"Authorization": "Bearer x"}):
-        response = user.app.get("/1.1/alice/info/collections", headers=headers, status=401)
+        response = user.app.get(
+            "/1.1/alice/info/collections", headers=headers, status=401
+        )
         assert response.headers["WWW-Authenticate"] == 'Basic realm="Sync"'
 
 
@@ -223,12 +231,18 @@ def test_password_reset_is_not_offered(site, user):
     assert account(user, "GET", "/password_reset", status=400).body == b"11"
     stranger = User(site.app, "nobody")
     account(stranger, "POST", "/password", b"x" * 10, 404, **reset)
-    for page in ("/weave-password-reset", "/weave-delete-account", "/misc/1.0/captcha_html"):
+    for page in (
+        "/weave-password-reset",
+        "/weave-delete-account",
+        "/misc/1.0/captcha_html",
+    ):
         site.app.get(page, status=404)
 
 
 def test_new_email(site, user):
-    assert account(user, "POST", "/email", b"new@example.org").body == b"new@example.org"
+    assert (
+        account(user, "POST", "/email", b"new@example.org").body == b"new@example.org"
+    )
     assert site.sql("select email from weave_accounts") == [("new@example.org",)]
     for bad in (b"nonsense", b"", b"\xff@x", b"a@b@c", b"a b@c", b"x" * 300 + b"@c"):
         assert account(user, "POST", "/email", bad, 400).body == b"12"

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from conftest import User
 from weave.server.stamps import Stamp
 
 STAMP = re.compile(r"[0-9]+\.[0-9]{2}")
@@ -19,8 +20,12 @@ def test_body_of_put_is_the_timestamp_header(user):
 
 
 def test_stamps_only_grow(user):
-    stamps = [float(user.put("storage/col/a", {"payload": "x"}).text) for _ in range(20)]
-    stamps.append(float(user.post("storage/col", [{"id": "b", "payload": ""}]).json["modified"]))
+    stamps = [
+        float(user.put("storage/col/a", {"payload": "x"}).text) for _ in range(20)
+    ]
+    stamps.append(
+        float(user.post("storage/col", [{"id": "b", "payload": ""}]).json["modified"])
+    )
     stamps.append(float(user.delete("storage/col/a").text))
     stamps.append(float(user.put("storage/other/a", {"payload": "x"}).text))
     assert stamps == sorted(set(stamps))
@@ -68,7 +73,9 @@ def test_single_put_to_a_collection(user):
     assert user.post("storage/col", {"id": 12, "payload": "x"}).status_int == 200
     assert user.get("storage/col/12").json["id"] == "12"
     assert user.post("storage/col", {"payload": "x"}, status=400).body == b"8"
-    assert user.post("storage/col", {"id": "a/b", "payload": "x"}, status=400).body == b"8"
+    assert (
+        user.post("storage/col", {"id": "a/b", "payload": "x"}, status=400).body == b"8"
+    )
 
 
 def test_id_of_the_url_wins(user):
@@ -84,11 +91,16 @@ def test_post(user):
     stamp = response.headers["X-Weave-Timestamp"]
     assert ('"modified":' + stamp) in response.text
     assert ('"col":' + stamp) in user.get("info/collections").text
-    assert {r["modified"] for r in user.get("storage/col?full=1").json} == {float(stamp)}
+    assert {r["modified"] for r in user.get("storage/col?full=1").json} == {
+        float(stamp)
+    }
 
 
 def test_post_updates_and_creates(user):
-    user.post("storage/col", [{"id": "a", "payload": "1", "sortindex": 1}, {"id": "b", "payload": "1"}])
+    user.post(
+        "storage/col",
+        [{"id": "a", "payload": "1", "sortindex": 1}, {"id": "b", "payload": "1"}],
+    )
     batch = [
         {"id": "a", "payload": "2"},
         {"id": "b", "sortindex": 5},
@@ -104,7 +116,10 @@ def test_post_updates_and_creates(user):
 
 
 def test_post_of_the_same_id_twice_keeps_the_last(user):
-    batch = [{"id": "a", "payload": "1", "sortindex": 1, "ttl": 0}, {"id": "a", "payload": "2"}]
+    batch = [
+        {"id": "a", "payload": "1", "sortindex": 1, "ttl": 0},
+        {"id": "a", "payload": "2"},
+    ]
     assert user.post("storage/col", batch).json["success"] == ["a"]
     record = user.get("storage/col/a").json
     assert (record["payload"], record["sortindex"]) == ("2", 1)
@@ -151,7 +166,9 @@ def test_post_fails_per_record(user):
 
 def test_post_over_batch_max_count(make_site):
     user = make_site(storage="batch_max_count = 3").user()
-    answer = user.post("storage/col", [{"id": str(n), "payload": ""} for n in range(5)]).json
+    answer = user.post(
+        "storage/col", [{"id": str(n), "payload": ""} for n in range(5)]
+    ).json
     assert answer["success"] == ["0", "1", "2"]
     assert answer["failed"] == {"3": ["retry wbo"], "4": ["retry wbo"]}
 
@@ -174,7 +191,9 @@ def test_post_of_26_megabytes_is_taken(make_site):
 
 def test_ids_that_clients_use(user):
     guid = "{0cf2a9c5-7e35-4b0b-8f5a-2d4a1fd0a000}"
-    user.put("storage/passwords/%7B0cf2a9c5-7e35-4b0b-8f5a-2d4a1fd0a000%7D", {"payload": "x"})
+    user.put(
+        "storage/passwords/%7B0cf2a9c5-7e35-4b0b-8f5a-2d4a1fd0a000%7D", {"payload": "x"}
+    )
     assert user.get("storage/passwords/" + guid).json["id"] == guid
     assert user.get("storage/passwords?ids=" + guid).json == [guid]
     user.put("storage/col/" + "i" * 64, {"payload": "x"})
@@ -197,7 +216,13 @@ def test_numbers_become_strings(user):
 
 @pytest.mark.parametrize(
     "sent, kept",
-    [("5.5", 5), (5.9, 5), ("-3", -3), (999999999, 999999999), ("-999999999", -999999999)],
+    [
+        ("5.5", 5),
+        (5.9, 5),
+        ("-3", -3),
+        (999999999, 999999999),
+        ("-999999999", -999999999),
+    ],
 )
 def test_sortindex(user, sent, kept):
     user.put("storage/col/a", {"payload": "x", "sortindex": sent})
@@ -208,12 +233,20 @@ def test_payload_of_256_kib(user):
     for text in ("x" * 262144, "é" * 131072):
         user.put("storage/col/a", {"payload": text})
         assert user.get("storage/col/a").json["payload"] == text
-        assert user.put("storage/col/a", {"payload": text + "x"}, status=400).body == b"8"
+        assert (
+            user.put("storage/col/a", {"payload": text + "x"}, status=400).body == b"8"
+        )
 
 
 def test_modified_and_unknown_fields_are_dropped(user):
-    stamp = user.put("storage/col/a", {"payload": "x", "modified": 5, "extra": [1]}).text
-    assert user.get("storage/col/a").json == {"id": "a", "payload": "x", "modified": float(stamp)}
+    stamp = user.put(
+        "storage/col/a", {"payload": "x", "modified": 5, "extra": [1]}
+    ).text
+    assert user.get("storage/col/a").json == {
+        "id": "a",
+        "payload": "x",
+        "modified": float(stamp),
+    }
 
 
 def test_ttl_of_zero_expires_at_once(site, user):
@@ -354,19 +387,25 @@ def test_unmodified_since(site, user):
 
 
 def test_unmodified_since_sees_deletions(user):
-    old = user.post("storage/col", [{"id": "a", "payload": ""}, {"id": "b", "payload": ""}])
+    old = user.post(
+        "storage/col", [{"id": "a", "payload": ""}, {"id": "b", "payload": ""}]
+    )
     user.delete("storage/col/b")
     stamp = old.headers["X-Weave-Timestamp"]
     user.put("storage/col/a", {"payload": "2"}, 412, X_If_Unmodified_Since=stamp)
 
 
-@pytest.mark.parametrize("standard, numbers", [("true", {7, 100}), ("false", {100, 101})])
+@pytest.mark.parametrize(
+    "standard, numbers", [("true", {7, 100}), ("false", {100, 101})]
+)
 def test_standard_collections(make_site, standard, numbers):
     site = make_site(storage="standard_collections = " + standard)
     user = site.user()
     user.put("storage/bookmarks/a", {"payload": "b"})
     user.put("storage/mine/a", {"payload": "m"})
-    assert {row[0] for row in site.sql("select number from weave_collections")} == numbers
+    assert {
+        row[0] for row in site.sql("select number from weave_collections")
+    } == numbers
     assert user.get("storage/bookmarks/a").json["payload"] == "b"
     assert sorted(user.get("info/collections").json) == ["bookmarks", "mine"]
 
@@ -396,10 +435,8 @@ def test_over_a_quota_that_was_lowered_one_may_still_shrink(make_site):
     user = make_site(storage="use_quota = true\nquota_size = 100").user()
     user.put("storage/col/a", {"payload": "x" * 50 * 1024})
     user.put("storage/col/b", {"payload": "x" * 40 * 1024})
-    user = make_site(storage="use_quota = true\nquota_size = 60").app
-    from conftest import User
-
-    user = User(user, "alice")
+    lowered = make_site(storage="use_quota = true\nquota_size = 60")
+    user = User(lowered.app, "alice")
     assert user.put("storage/col/c", {"payload": "x"}, 400).body == b"14"
     user.put("storage/col/a", {"payload": "x" * 49 * 1024})
     user.delete("storage/col/b")

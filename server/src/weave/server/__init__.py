@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Weave (Firefox Sync 1.1) server: WSGI application, storage and accounts."""
 
-from weave.server.version import VERSION as __version__  # noqa: F401
+from weave.server.version import VERSION
+
+__version__ = VERSION

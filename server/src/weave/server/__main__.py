@@ -82,7 +82,11 @@ def _parser():
     add(create_tables, "create the tables that are missing")
     add(purge, "remove expired records of all users")
     add(backup, "copy SQLite databases while they are in use", "target")
-    add(set_password, "set the password of an account (from the terminal or stdin)", "name")
+    add(
+        set_password,
+        "set the password of an account (from the terminal or stdin)",
+        "name",
+    )
     return parser
 
 

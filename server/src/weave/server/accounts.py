@@ -7,7 +7,17 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from weave.server.records import is_text
@@ -77,7 +87,11 @@ class Accounts:
         query = select(_accounts).where(_accounts.c.name == name)
         with self._database.reading() as connection:
             row = connection.execute(query).first()
-        return Account(row.name, row.user_id, row.email, row.password_hash) if row else None
+        return (
+            Account(row.name, row.user_id, row.email, row.password_hash)
+            if row
+            else None
+        )
 
     def create(self, name, email, password_hash):
         """Raises NameTaken."""

@@ -63,7 +63,9 @@ class Site:
         self.storage_database = databases.open(
             settings["storage.sqluri"], settings.pool("storage")
         )
-        self.auth_database = databases.open(settings["auth.sqluri"], settings.pool("auth"))
+        self.auth_database = databases.open(
+            settings["auth.sqluri"], settings.pool("auth")
+        )
         self.storage = Storage(
             self.storage_database,
             creates("storage"),

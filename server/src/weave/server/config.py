@@ -72,17 +72,23 @@ class Entry:
             % (self.path, self.line, self.section, self.key, message)
         )
 
-    def value(self):
-        """The value with its type; ConfigError where it cannot be expanded."""
+    def value(self, typed=True):
+        """The value; ConfigError where it cannot be expanded.
+
+        A key that is known to hold text asks for it as it is written: with
+        typed=False there are no integers and booleans.
+        """
         lines = [line.strip() for line in self.raw.split("\n") if line.strip()]
         if len(lines) > 1:
-            return [self._typed(line) for line in lines]
-        return self._typed(lines[0] if lines else "")
+            return [self._scalar(line, typed) for line in lines]
+        return self._scalar(lines[0] if lines else "", typed)
 
-    def _typed(self, text):
+    def _scalar(self, text, typed):
         if len(text) >= 2 and text[0] == text[-1] == '"':
             return text[1:-1]
         text = _EXPANSION.sub(self._expand, text)
+        if not typed:
+            return text
         if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
             return int(text)
         return {"true": True, "false": False}.get(text.lower(), text)
@@ -137,9 +143,9 @@ class Config:
                 merged.setdefault(key, Entry(path, section, key, raw))
         if "extends" in own[DEFAULT]:
             entry = Entry(path, DEFAULT, "extends", own[DEFAULT]["extends"])
-            names = entry.value()
+            names = entry.value(typed=False)
             for name in names if isinstance(names, list) else [names]:
-                other = os.path.join(os.path.dirname(path), str(name))
+                other = os.path.join(os.path.dirname(path), name)
                 if not os.path.isfile(other):
                     raise entry.error("there is no file %s" % other)
                 self._read(os.path.abspath(other), parents + (path,))

@@ -41,6 +41,10 @@ class Database:
         self._lock = threading.Lock()
         self._schemas = []
         self._prepared = 0
+        self._reading_options = {}
+        if self.dialect == "postgresql":
+            # What the others do anyway: one state for all statements.
+            self._reading_options["isolation_level"] = "REPEATABLE READ"
         if self.dialect not in _DIALECTS:
             raise ConfigError(
                 "%r: databases of this kind are not supported; use one of %s"
@@ -80,8 +84,10 @@ class Database:
     @contextlib.contextmanager
     def reading(self):
         self.prepare()
-        with self.engine.connect() as connection, connection.begin():
-            yield connection
+        with self.engine.connect() as connection:
+            connection = connection.execution_options(**self._reading_options)
+            with connection.begin():
+                yield connection
 
     @contextlib.contextmanager
     def writing(self):

@@ -145,9 +145,16 @@ class Authenticator:
         if not self._passwords.verify(account.password_hash, password):
             return False
         if self._passwords.is_outdated(account.password_hash):
+            self._renew(account, password)
+        return True
+
+    def _renew(self, account, password):
+        try:
             renewed = self._passwords.hash(password)
             self._accounts.set_password_hash(account.name, renewed)
-        return True
+        except SQLAlchemyError as error:
+            # The next request can try again; this one need not fail for it.
+            log.warning("a password hash could not be renewed: %s", reason(error))
 
 
 class Stamps:
@@ -164,7 +171,9 @@ class Stamps:
 
     def process_resource(self, req, _resp, resource, _params):
         if req.method == "OPTIONS" and resource is not None:
-            methods = [m for m in falcon.HTTP_METHODS if hasattr(resource, "on_" + m.lower())]
+            methods = [
+                m for m in falcon.HTTP_METHODS if hasattr(resource, "on_" + m.lower())
+            ]
             raise falcon.HTTPMethodNotAllowed(methods)
 
     def process_response(self, req, resp, _resource, _succeeded):

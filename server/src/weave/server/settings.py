@@ -29,8 +29,6 @@ class Key:
 
     def convert(self, value):
         """The checked value; ValueError with what is allowed."""
-        if self.kind is str and isinstance(value, (int, bool)):
-            value = str(value)
         if type(value) is not self.kind:
             raise ValueError("must be " + _KIND_NAMES[self.kind])
         if self.kind is int and not self.least <= value <= self.most:
@@ -87,35 +85,99 @@ _RECYCLE = "Age at which a connection is replaced, in seconds; -1 is never"
 _CREATE = "Create missing tables at the first use"
 
 KEYS = (
-    Key("global.retry_after", int, 1800, "Told to clients with each 503, in seconds", 1, 604800),
-    Key("global.heartbeat_page", str, "__heartbeat__", "Path of the health page", check=_page),
-    Key("global.debug_page", str, None, "Path of a page with versions and connections", check=_page),
+    Key(
+        "global.retry_after",
+        int,
+        1800,
+        "Told to clients with each 503, in seconds",
+        1,
+        604800,
+    ),
+    Key(
+        "global.heartbeat_page",
+        str,
+        "__heartbeat__",
+        "Path of the health page",
+        check=_page,
+    ),
+    Key(
+        "global.debug_page",
+        str,
+        None,
+        "Path of a page with versions and connections",
+        check=_page,
+    ),
     Key("global.shared_secret", str, None, "X-Weave-Secret that skips the captcha"),
     Key("storage.sqluri", str, None, "Database of the records", check=_database),
-    Key("storage.standard_collections", bool, True, "Fixed numbers for well-known collections"),
+    Key(
+        "storage.standard_collections",
+        bool,
+        True,
+        "Fixed numbers for well-known collections",
+    ),
     Key("storage.use_quota", bool, False, "Limit what each user may store"),
     Key("storage.quota_size", int, 0, "The limit, in KB of payload", 0, 2**31),
     Key("storage.pool_size", int, 100, _POOL, 1, 10000),
     Key("storage.pool_recycle", int, 60, _RECYCLE, -1, 604800),
-    Key("storage.pool_timeout", int, 30, "Wait for a free connection, in seconds", 0, 600),
+    Key(
+        "storage.pool_timeout",
+        int,
+        30,
+        "Wait for a free connection, in seconds",
+        0,
+        600,
+    ),
     Key("storage.pool_max_overflow", int, 10, _OVERFLOW, 0, 10000),
     Key("storage.reset_on_return", bool, True, "Roll back what a connection had open"),
     Key("storage.create_tables", bool, False, _CREATE),
-    Key("storage.shard", bool, False, "Spread records over tables",
-        check=_never("one table holds all records here: remove this key")),
+    Key(
+        "storage.shard",
+        bool,
+        False,
+        "Spread records over tables",
+        check=_never("one table holds all records here: remove this key"),
+    ),
     Key("storage.shardsize", int, 100, "Number of tables of storage.shard", 1, 10000),
     Key("storage.batch_max_count", int, 100, "Records kept of one POST", 1, 100000),
-    Key("storage.batch_max_bytes", int, 1024 * 1024, "Payload kept of one POST, in bytes",
-        1024, 2**31),
-    Key("auth.sqluri", str, None, "Database of the accounts (storage.sqluri)", check=_database),
+    Key(
+        "storage.batch_max_bytes",
+        int,
+        1024 * 1024,
+        "Payload kept of one POST, in bytes",
+        1024,
+        2**31,
+    ),
+    Key(
+        "auth.sqluri",
+        str,
+        None,
+        "Database of the accounts (storage.sqluri)",
+        check=_database,
+    ),
     Key("auth.pool_size", int, 20, _POOL, 1, 10000),
     Key("auth.pool_recycle", int, 60, _RECYCLE, -1, 604800),
     Key("auth.create_tables", bool, None, _CREATE + " (storage.create_tables)"),
     Key("auth.allow_new_users", bool, True, "Let people sign up"),
-    Key("auth.strict_usernames", bool, True, "The name must be the one made from the e-mail address"),
-    Key("nodes.fallback_node", str, None, "URL of this server, as clients reach it", check=_node),
-    Key("captcha.use", bool, False, "Ask for a captcha at sign-up",
-        check=_never("captchas are not supported: remove this key")),
+    Key(
+        "auth.strict_usernames",
+        bool,
+        True,
+        "The name must be the one made from the e-mail address",
+    ),
+    Key(
+        "nodes.fallback_node",
+        str,
+        None,
+        "URL of this server, as clients reach it",
+        check=_node,
+    ),
+    Key(
+        "captcha.use",
+        bool,
+        False,
+        "Ask for a captcha at sign-up",
+        check=_never("captchas are not supported: remove this key"),
+    ),
     Key("captcha.public_key", str, None, "For captcha.use"),
     Key("captcha.private_key", str, None, "For captcha.use"),
     Key("smtp.host", str, None, "Server for mail to users"),
@@ -192,7 +254,7 @@ class Settings:
             close = difflib.get_close_matches(name, _BY_NAME, 1, 0)
             raise entry.error("is unknown; did you mean %s?" % close[0])
         try:
-            self._values[name] = key.convert(entry.value())
+            self._values[name] = key.convert(entry.value(typed=key.kind is not str))
         except ValueError as error:
             raise entry.error("%s (%s)" % (error, key.help)) from None
 

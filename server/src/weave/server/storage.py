@@ -45,7 +45,9 @@ def _live_groups(user_id, *columns):
 class Storage:
     """Records in a Database. `quota_kb` of None sets no limit."""
 
-    def __init__(self, database, create_tables, standard_collections=True, quota_kb=None):
+    def __init__(
+        self, database, create_tables, standard_collections=True, quota_kb=None
+    ):
         self._database = database
         self._standard_collections = standard_collections
         self.quota_kb = quota_kb

@@ -149,7 +149,11 @@ class Collection(Resource):
         _check_collection(collection)
         selection = _selection(req) if req.query_string else None
         self.change(
-            req, resp, user_id, collection, lambda writer: writer.delete(collection, selection)
+            req,
+            resp,
+            user_id,
+            collection,
+            lambda writer: writer.delete(collection, selection),
         )
         http.send_json(resp, http.stamp_of(req))
 
@@ -165,7 +169,11 @@ class Collection(Resource):
     def _store_batch(self, req, resp, user_id, collection, batch):
         changes, failed = self._sort_out(batch)
         self.change(
-            req, resp, user_id, collection, lambda writer: writer.put(collection, changes)
+            req,
+            resp,
+            user_id,
+            collection,
+            lambda writer: writer.put(collection, changes),
         )
         answer = {
             "modified": http.stamp_of(req),
@@ -223,7 +231,11 @@ class Item(Resource):
         _check_collection(collection)
         selection = query.Selection(ids=[_record_id(item)])
         self.change(
-            req, resp, user_id, collection, lambda writer: writer.delete(collection, selection)
+            req,
+            resp,
+            user_id,
+            collection,
+            lambda writer: writer.delete(collection, selection),
         )
         http.send_json(resp, http.stamp_of(req))
 

@@ -168,13 +168,16 @@ class Writer:
     def _live(self, number, ids):
         """{id: Stamp} of those that are there; expired ones are removed."""
         mine = self._records_of(number)
+        now = Stamp.now()
         live = {}
         for some in chunks(ids):
             named = mine + (records.c.id.in_(some),)
-            purge_expired(self._connection, named, len(some))
-            query = select(records.c.id, records.c.modified).where(*named)
-            for row in self._connection.execute(query):
-                live[row.id] = Stamp(row.modified)
+            query = select(records.c.id, records.c.modified, records.c.expires)
+            rows = self._connection.execute(query.where(*named)).all()
+            live.update((r.id, Stamp(r.modified)) for r in rows if r.expires > now)
+            if any(row.expires <= now for row in rows):
+                expired = records.c.expires <= now
+                self._connection.execute(delete(records).where(*named, expired))
         purge_expired(self._connection, mine, PURGE_PER_WRITE)
         return live
 
