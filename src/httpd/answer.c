@@ -108,7 +108,6 @@ static weave_io_e pass(mod_weave_exchange_t *exchange)
     apr_brigade_cleanup(exchange->out);
     if (rv == APR_SUCCESS && !r->connection->aborted)
         return WEAVE_IO_OK;
-    exchange->gone = 1;
     return WEAVE_IO_GONE;
 }
 

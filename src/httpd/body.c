@@ -25,10 +25,8 @@ static weave_io_e problem(mod_weave_exchange_t *exchange, apr_status_t rv)
     /* httpd calls a connection that ends early an incomplete body */
     if (r->connection->aborted || APR_STATUS_IS_EOF(rv) ||
         APR_STATUS_IS_INCOMPLETE(rv) || APR_STATUS_IS_ECONNRESET(rv) ||
-        APR_STATUS_IS_ECONNABORTED(rv) || APR_STATUS_IS_EPIPE(rv)) {
-        exchange->gone = 1;
+        APR_STATUS_IS_ECONNABORTED(rv) || APR_STATUS_IS_EPIPE(rv))
         return WEAVE_IO_GONE;
-    }
     return WEAVE_IO_BAD;
 }
 

@@ -109,6 +109,9 @@ static int load_application(void)
         stat_script(&tried);
         if (mod_weave_engine->load() == 0) {
             set_state(READY);
+            ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
+                         "the application of %s is ready, in Python %s",
+                         embedded.app->ini, mod_weave_engine->python);
             return 0;
         }
         set_state(FAILED);

@@ -122,7 +122,6 @@ typedef struct mod_weave_exchange_t {
     apr_bucket_brigade *out;
     int in_ended;
     int filter_answered; /* an input filter has sent the answer itself */
-    int gone;
 } mod_weave_exchange_t;
 
 /* vars.c */

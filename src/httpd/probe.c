@@ -27,6 +27,25 @@ static int drop_privileges(void)
     return 0;
 }
 
+/* The home folder of a user is often closed to the children of httpd. */
+static const char *check_readable(const mod_weave_app_t *app, apr_pool_t *pool)
+{
+    const char *paths[] = {app->ini,
+                           weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT),
+                           app->venv ? app->venv->python : "", app->engine};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+        if (*paths[i] && access(paths[i], R_OK) != 0)
+            return apr_psprintf(pool,
+                                "%s cannot be read by httpd's children (user"
+                                " %s): %s. Let that user read the file and"
+                                " enter the folders above it",
+                                paths[i], ap_unixd_config.user_name,
+                                strerror(errno));
+    return NULL;
+}
+
 static void probe(const mod_weave_app_t *app, int fd, apr_pool_t *pool)
 {
     const weave_engine_t *engine;
@@ -34,8 +53,11 @@ static void probe(const mod_weave_app_t *app, int fd, apr_pool_t *pool)
     apr_size_t len;
 
     alarm(PROBE_SECONDS);
-    if (drop_privileges() == 0)
-        problem = mod_weave_engine_load(&engine, app, pool);
+    if (drop_privileges() == 0) {
+        problem = check_readable(app, pool);
+        if (!problem)
+            problem = mod_weave_engine_load(&engine, app, pool);
+    }
     len = problem ? strlen(problem) : 0;
     _exit(len && write(fd, problem, len) < 0);
 }

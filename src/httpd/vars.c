@@ -169,8 +169,7 @@ static void add_connection(mod_weave_vars_t *vars, request_rec *r)
 {
     core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
-    add(vars, WEAVE_VAR_SERVER_NAME, NULL,
-        ap_escape_html(r->pool, ap_get_server_name_for_url(r)));
+    add(vars, WEAVE_VAR_SERVER_NAME, NULL, ap_get_server_name_for_url(r));
     add(vars, WEAVE_VAR_SERVER_PORT, NULL,
         number(r->pool, ap_get_server_port(r)));
     add(vars, WEAVE_VAR_SERVER_ADDR, NULL, r->connection->local_ip);
