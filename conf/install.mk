@@ -23,7 +23,8 @@ run: deps-run  ## serve a Sync server on 127.0.0.1:8080 (PORT=...) until Ctrl-C
 	    PYTHON='$(firstword $(PYTHONS))' WHEELS='$(WHEELS)' conf/run '$(PORT)'
 
 clean-run:  ## remove what make run made, its data too
-	rm -rf run/place/ run
+	@[ ! -L run/place ] || rm -rf "$$(readlink run/place)"
+	rm -rf run
 
 # ---- make install ----
 
