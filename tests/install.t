@@ -1,0 +1,224 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# Serves from where `make install` puts things, through the system's own httpd
+# configuration, and takes it all out again. Everything happens in a copy of
+# that configuration: the system stays as it is.
+
+use strict;
+use warnings FATAL => 'all';
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Find qw(find);
+use File::Temp qw(tempdir);
+use IO::Socket::INET ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use constant WAIT_S => 30;
+
+my $top = abs_path(dirname(__FILE__) . '/..');
+chdir $top or die "$top: $!";
+
+sub asked {
+    my $answer = qx(apxs -q $_[0] 2>/dev/null);
+    chomp $answer;
+    return $answer;
+}
+
+plan skip_all => 'needs root: httpd changes to its own user' if $> != 0;
+my $confdir   = asked('SYSCONFDIR');
+my $libexec   = asked('LIBEXECDIR');
+my $is_debian = -d "$confdir/mods-available";
+plan skip_all => "needs Debian's layout of httpd's configuration"
+    if !$is_debian || !-e "$confdir/apache2.conf";
+
+my $root = tempdir('weave-install-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $root;
+my $port = free_port();
+my $pid_file = "$root/run/apache2.pid";
+
+sub free_port {
+    my $socket =
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "no free port: $@";
+    return $socket->sockport;
+}
+
+sub slurp {
+    my $file = shift;
+    open my $in, '<', $file or return '';
+    local $/;
+    return scalar <$in>;
+}
+
+sub spew {
+    my ($file, $text) = @_;
+    open my $out, '>', $file or die "$file: $!";
+    print $out $text;
+    close $out or die "$file: $!";
+}
+
+sub edit {
+    my ($file, $change) = @_;
+    local $_ = slurp($file);
+    $change->();
+    spew($file, $_);
+}
+
+# Runs a command; true when it succeeds. What it says is only shown otherwise.
+sub run_ok {
+    my ($name, @command) = @_;
+    my $log = "$root/log";
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDOUT, '>', $log or die "$log: $!";
+        open STDERR, '>&', \*STDOUT;
+        exec @command or die "$command[0]: $!";
+    }
+    waitpid $pid, 0;
+    ok($? == 0, $name) or diag(slurp($log));
+    return $? == 0;
+}
+
+sub files {
+    my %found;
+    find(sub { $found{$File::Find::name} = 1 if !-d || -l }, $root);
+    delete $found{"$root/log"};
+    return \%found;
+}
+
+sub make {
+    my ($name, $target) = @_;
+    return run_ok($name, 'make', '--no-print-directory', $target,
+        "DESTDIR=$root");
+}
+
+# ---- a copy of the system's configuration, on a port of its own ----
+
+sub copy_system {
+    my $copy = "$root$confdir";
+    system('mkdir', '-p', "$root/run", "$root/lock", "$root/log.d",
+        dirname($copy)) == 0
+        or die 'mkdir failed';
+    system('cp', '-a', $confdir, $copy) == 0 or die 'cp failed';
+    spew("$copy/ports.conf", "Listen 127.0.0.1:$port\n");
+    for my $site (glob "$copy/sites-enabled/*") {
+        edit(abs_path($site), sub { s/<VirtualHost [^>]*>/<VirtualHost *:$port>/ });
+    }
+    # a second Python in one httpd is refused, and says so
+    unlink glob "$copy/mods-enabled/wsgi.*";
+    return $copy;
+}
+
+my $httpd = asked('SBINDIR') . '/' . asked('PROGNAME');
+my $copy  = copy_system();
+local %ENV = (
+    %ENV,
+    APACHE_CONFDIR    => $copy,
+    APACHE_RUN_USER   => 'www-data',
+    APACHE_RUN_GROUP  => 'www-data',
+    APACHE_RUN_DIR    => "$root/run",
+    APACHE_LOCK_DIR   => "$root/lock",
+    APACHE_LOG_DIR    => "$root/log.d",
+    APACHE_PID_FILE   => $pid_file,
+);
+
+sub httpd_ok {
+    my ($name, @arguments) = @_;
+    return run_ok($name, $httpd, '-d', $copy, '-f', "$copy/apache2.conf",
+        @arguments);
+}
+
+# (status, body) of a GET, or () when nobody answers.
+sub get {
+    my $path = shift;
+    my $socket = IO::Socket::INET->new(
+        PeerAddr => '127.0.0.1',
+        PeerPort => $port,
+        Timeout  => 5
+    ) or return;
+    print $socket "GET $path HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    local $/;
+    my $answer = <$socket> // '';
+    return $answer =~ m{^HTTP/\S+ (\d+).*?\r\n\r\n(.*)}s ? ($1, $2) : ();
+}
+
+sub wait_until {
+    my $condition = shift;
+    my $end = time + WAIT_S;
+    while (time < $end) {
+        return 1 if $condition->();
+        sleep 0.1;
+    }
+    return 0;
+}
+
+sub stop_httpd {
+    my ($pid) = slurp($pid_file) =~ /(\d+)/ or return;
+    kill TERM => $pid;
+    return wait_until(sub { !kill 0 => $pid });
+}
+
+END {
+    local $?;
+    stop_httpd() if $pid_file && $> == 0;
+}
+
+# ---- the application ----
+
+spew("$root/app.wsgi", <<'END');
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["SCRIPT_NAME"].encode() + b" is served"]
+END
+
+# ---- install ----
+
+my $before = files();
+make('make install', 'install') or BAIL_OUT('make install failed');
+ok(-s "$root$libexec/$_", "$_ is installed")
+    for 'mod_weave.so', 'weave-engine.so';
+ok(-s "$root/etc/sync.ini", 'an example of sync.ini is installed');
+is((stat "$root/etc/sync.ini")[2] & 07777, 0644, '... that only root can write');
+my ($manual) = grep { m{/doc/mod_weave/README$} } keys %{files()};
+ok($manual && -s $manual, 'the manual is installed');
+
+spew("$root/etc/sync.ini", "[wsgi]\nscript = $root/app.wsgi\n");
+make('make install over an installation', 'install');
+like(slurp("$root/etc/sync.ini"), qr/app\.wsgi/, 'a sync.ini that is there stays');
+ok(-s "$root/etc/sync.ini.example", '... and the example lies beside it');
+
+# The module is under DESTDIR, which the installed file must not know.
+my $load = "$copy/mods-available/weave.load";
+is(slurp($load), "LoadModule weave_module $libexec/mod_weave.so\n",
+    'weave.load names the module');
+edit($load, sub { s{$libexec}{$root$libexec} });
+
+# ---- serve ----
+
+run_ok('a2enmod weave', 'a2enmod', '-q', 'weave');
+httpd_ok('httpd accepts the module without an application', '-t');
+edit("$copy/mods-available/weave.conf",
+    sub { $_ .= "WeaveApp /sync $root/etc/sync.ini\n" });
+httpd_ok('httpd accepts the application', '-t');
+httpd_ok('httpd starts', '-k', 'start')
+    or diag(slurp("$root/log.d/error.log"));
+ok(wait_until(sub { ((get('/sync'))[0] // 0) == 200 }), 'it answers')
+    or diag(slurp("$root/log.d/error.log"));
+is((get('/sync'))[1], '/sync is served', 'the application is served');
+isnt((get('/'))[1] // '', '/sync is served', 'the rest of the site is not ours');
+ok(stop_httpd(), 'httpd stops');
+
+# ---- uninstall ----
+
+# What the test has written is not the installation's.
+make('make uninstall', 'uninstall');
+ok(-e "$root/etc/sync.ini", 'a changed sync.ini stays');
+ok(-e "$copy/mods-available/weave.conf", 'a changed weave.conf stays');
+unlink "$root/etc/sync.ini", "$copy/mods-available/weave.conf";
+system('rm', '-rf', "$root/run", "$root/lock", "$root/log.d");
+is_deeply([grep { !$before->{$_} } sort keys %{files()}],
+    [], 'nothing else is left');
+
+done_testing();
