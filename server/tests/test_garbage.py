@@ -25,7 +25,7 @@ NO_OBJECT = [b"null", b"true", b"5", b'"text"', b"1.5"]
 
 NO_RECORD = [
     {"payload": 5}, {"payload": ["x"]}, {"payload": {"a": 1}}, {"payload": True},
-    {"payload": "\ud800"}, {"payload": "x" * 262145},
+    {"payload": "\ud800"}, {"payload": "a\0b"}, {"payload": "x" * 262145},
     {"payload": "x", "sortindex": "x"}, {"payload": "x", "sortindex": [1]},
     {"payload": "x", "sortindex": True}, {"payload": "x", "sortindex": 1000000000},
     {"payload": "x", "sortindex": -1000000000}, {"payload": "x", "sortindex": 10**300},

@@ -146,7 +146,8 @@ def test_limit_and_offset(filled, arguments, expected):
 @pytest.mark.parametrize(
     "arguments",
     ["limit=x", "limit=", "limit=1.5", "limit=1_0", "limit=2&offset=x", "newer=x",
-     "newer=nan", "older=inf", "index_above=x", "index_below=nan", "ids=%ff", "newer="],
+     "newer=nan", "older=inf", "index_above=x", "index_below=nan", "ids=%ff", "newer=",
+     "ids=a,%00", "parentid=%00"],
 )  # fmt: skip
 def test_bad_arguments_are_400(filled, arguments):
     assert filled.get("storage/col?" + arguments, status=400).body == b"1"

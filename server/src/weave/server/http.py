@@ -10,7 +10,7 @@ import binascii
 import logging
 
 import falcon
-from sqlalchemy.exc import DataError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server import formats
 from weave.server.accounts import canonical_name
@@ -191,7 +191,6 @@ class Errors:
         app.add_error_handler(Exception, self.on_unexpected)
         app.add_error_handler(SQLAlchemyError, self.on_database)
         app.add_error_handler(ConfigError, self.on_database)
-        app.add_error_handler(DataError, self.on_data)
 
     def serialize(self, _req, resp, error):
         if error.status == falcon.HTTP_400:
@@ -207,10 +206,6 @@ class Errors:
             resp.set_header(name, self._retry_after)
         resp.set_header("Cache-Control", "no-store")
         send_json(resp, "server issue: database")
-
-    def on_data(self, _req, _resp, _error, _params):
-        """A value that this kind of database cannot hold, such as U+0000."""
-        raise bad_request(BAD_OBJECT)
 
     def on_unexpected(self, req, resp, error, _params):
         log.error(

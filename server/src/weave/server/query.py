@@ -78,7 +78,10 @@ def parse(query_string):
     values = {}
     for name, convert in _ARGUMENTS.items():
         if name in given:
-            values[name] = convert(given[name][-1])
+            text = given[name][-1]
+            if "\0" in text:
+                raise ValueError("no text that a record can have")
+            values[name] = convert(text)
     if values.get("sort") not in SORTS:
         values.pop("sort", None)
     if values.get("limit", 0) <= 0:

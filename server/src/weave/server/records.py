@@ -16,8 +16,12 @@ class InvalidRecord(ValueError):
 
 
 def is_text(value):
-    """Whether value can be stored as UTF-8: a string without lone surrogates."""
-    if not isinstance(value, str):
+    """Whether value is a string that every database can hold.
+
+    That is one without lone surrogates, which UTF-8 cannot express, and
+    without U+0000, which PostgreSQL refuses.
+    """
+    if not isinstance(value, str) or "\0" in value:
         return False
     try:
         value.encode("utf-8")
@@ -29,7 +33,7 @@ def is_text(value):
 def _reference(value):
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
-    if not is_text(value) or len(value) > MAX_ID_CHARS or "\0" in value:
+    if not is_text(value) or len(value) > MAX_ID_CHARS:
         raise ValueError
     return value
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
-from weave.server.records import MAX_ID_CHARS, MAX_PAYLOAD_BYTES
+from weave.server.records import MAX_ID_CHARS
 
 MAX_COLLECTION_CHARS = 64
 
@@ -45,6 +45,12 @@ def _exact(chars):
     """Text that is compared byte by byte, on MySQL too."""
     binary = mysql.VARCHAR(chars, charset="utf8mb4", collation="utf8mb4_bin")
     return String(chars).with_variant(binary, "mysql").with_variant(binary, "mariadb")
+
+
+def _payload():
+    """Text of any length; MySQL's TEXT ends at 64 KiB."""
+    medium = mysql.MEDIUMTEXT(charset="utf8mb4")
+    return Text().with_variant(medium, "mysql").with_variant(medium, "mariadb")
 
 
 # Locking a user's row makes the writers of one user take turns; `modified` is
@@ -81,8 +87,7 @@ records = Table(
     Column("parentid", _exact(MAX_ID_CHARS)),
     Column("predecessorid", _exact(MAX_ID_CHARS)),
     Column("payload_size", Integer, nullable=False),
-    # The length has MySQL choose a type that is large enough.
-    Column("payload", Text(MAX_PAYLOAD_BYTES), nullable=False),
+    Column("payload", _payload(), nullable=False),
     ForeignKeyConstraint(
         ["user_id", "collection"], [collections.c.user_id, collections.c.number]
     ),
