@@ -4,13 +4,14 @@
 
 #include <string.h>
 
-/* Browsers and clients of one site say the same thing again and again: the
- * last value of each key is kept, when it is short and no secret. */
+/* Clients of one site say the same thing again and again: the last value of
+ * each key is kept, when it is short and no secret. */
 #define KEPT_BYTES 256
 
 typedef struct {
     PyObject *name;
     int keep;
+    int fixed;       /* part of the prototype, with its last value */
     PyObject *value; /* the last one, or NULL */
     uint32_t value_len;
     char bytes[KEPT_BYTES]; /* what `value` was made of */
@@ -23,6 +24,23 @@ static const struct {
 #define X(id, name, header, keep) {name, keep},
     WEAVE_VARS(X)
 #undef X
+};
+
+/* Always there, and mostly as in the request before: these cost a comparison
+ * instead of an entry. That they are in the prototype also makes the copy
+ * large enough for the rest. */
+static const weave_var_e fixed_keys[] = {
+    WEAVE_VAR_REQUEST_METHOD, WEAVE_VAR_SCRIPT_NAME,     WEAVE_VAR_QUERY_STRING,
+    WEAVE_VAR_REQUEST_SCHEME, WEAVE_VAR_SERVER_NAME,     WEAVE_VAR_SERVER_PORT,
+    WEAVE_VAR_SERVER_ADDR,    WEAVE_VAR_SERVER_PROTOCOL, WEAVE_VAR_REMOTE_ADDR,
+    WEAVE_VAR_DOCUMENT_ROOT,  WEAVE_VAR_URL_SCHEME,
+};
+
+/* As always there, and different each time. */
+static const weave_var_e expected_keys[] = {
+    WEAVE_VAR_PATH_INFO,
+    WEAVE_VAR_REQUEST_URI,
+    WEAVE_VAR_REMOTE_PORT,
 };
 
 static known_t known[WEAVE_VAR_COUNT];
@@ -71,8 +89,24 @@ static int prototype_fill(void)
     if (engine_app->ini &&
         put("weave.ini", PyUnicode_DecodeFSDefault(engine_app->ini)) < 0)
         return -1;
+    if (put("wsgi.input", Py_NewRef(Py_None)) < 0)
+        return -1;
     return put_configured();
 }
+
+static int prototype_expect(const weave_var_e *keys, size_t count, int fixed)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        known[keys[i]].fixed = fixed;
+        if (put(known_names[keys[i]].name, latin1("")) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 int engine_environ_start(void)
 {
@@ -85,7 +119,16 @@ int engine_environ_start(void)
             return -1;
     }
     prototype = PyDict_New();
-    return prototype ? prototype_fill() : -1;
+    if (!prototype || prototype_expect(fixed_keys, COUNT(fixed_keys), 1) < 0 ||
+        prototype_expect(expected_keys, COUNT(expected_keys), 0) < 0)
+        return -1;
+    return prototype_fill();
+}
+
+static int is_kept(const known_t *key, const weave_var_t *var)
+{
+    return key->value && key->value_len == var->value_len &&
+           memcmp(key->bytes, var->value, var->value_len) == 0;
 }
 
 /* A new reference to the value of a known key. */
@@ -95,8 +138,7 @@ static PyObject *known_value(known_t *key, const weave_var_t *var)
 
     if (!key->keep || var->value_len > KEPT_BYTES)
         return PyUnicode_DecodeLatin1(var->value, var->value_len, NULL);
-    if (key->value && key->value_len == var->value_len &&
-        memcmp(key->bytes, var->value, var->value_len) == 0)
+    if (is_kept(key, var))
         return Py_NewRef(key->value);
     value = PyUnicode_DecodeLatin1(var->value, var->value_len, NULL);
     if (value) {
@@ -128,15 +170,42 @@ static int environ_add(PyObject *environ, const weave_var_t *var)
     return rc;
 }
 
+/* Brings the prototype up to date with what a request says of a fixed key. */
+static int prototype_update(const weave_var_t *var)
+{
+    known_t *key = &known[var->key];
+    PyObject *value;
+    int rc;
+
+    if (is_kept(key, var))
+        return 0;
+    value = known_value(key, var);
+    rc = value ? PyDict_SetItem(prototype, key->name, value) : -1;
+    /* too long to be kept: nothing may look like it */
+    if (rc == 0 && key->value != value)
+        Py_CLEAR(key->value);
+    Py_XDECREF(value);
+    return rc;
+}
+
+static int is_fixed(const weave_var_t *var)
+{
+    return var->key < WEAVE_VAR_COUNT && known[var->key].fixed;
+}
+
 PyObject *engine_environ_make(const weave_request_t *in)
 {
-    PyObject *environ = PyDict_Copy(prototype);
+    PyObject *environ;
     size_t i;
 
+    for (i = 0; i < in->vars_count; i++)
+        if (is_fixed(&in->vars[i]) && prototype_update(&in->vars[i]) < 0)
+            return NULL;
+    environ = PyDict_Copy(prototype);
     if (!environ)
         return NULL;
     for (i = 0; i < in->vars_count; i++)
-        if (environ_add(environ, &in->vars[i]) < 0) {
+        if (!is_fixed(&in->vars[i]) && environ_add(environ, &in->vars[i]) < 0) {
             Py_DECREF(environ);
             return NULL;
         }

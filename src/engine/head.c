@@ -10,10 +10,24 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const hop_by_hop[] = {
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-    "te",         "trailer",    "trailers",           "transfer-encoding",
-    "upgrade",
+static const struct {
+    size_t len;
+    const char *name;
+} hop_by_hop[] = {
+#define HOP(name)                                                              \
+    {                                                                          \
+        sizeof(name) - 1, name                                                 \
+    }
+    HOP("connection"),
+    HOP("keep-alive"),
+    HOP("proxy-authenticate"),
+    HOP("proxy-authorization"),
+    HOP("te"),
+    HOP("trailer"),
+    HOP("trailers"),
+    HOP("transfer-encoding"),
+    HOP("upgrade"),
+#undef HOP
 };
 
 /* A native string of ISO-8859-1 characters: its bytes, or NULL. */
@@ -80,18 +94,21 @@ static int check_status(PyObject *status, size_t *len, int *code)
 }
 
 /* RFC 9110 section 5.6.2, "tchar". */
+static const char is_tchar[256] = {
+    ['!'] = 1,         ['#'] = 1,         ['$'] = 1, ['%'] = 1,
+    ['&'] = 1,         ['\''] = 1,        ['*'] = 1, ['+'] = 1,
+    ['-'] = 1,         ['.'] = 1,         ['^'] = 1, ['_'] = 1,
+    ['`'] = 1,         ['|'] = 1,         ['~'] = 1, ['0' ... '9'] = 1,
+    ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+};
+
 static int is_token(const char *text, size_t len)
 {
     size_t i;
 
-    for (i = 0; i < len; i++) {
-        char c = text[i];
-
-        if (!is_digit(c) && !(c >= 'a' && c <= 'z') &&
-            !(c >= 'A' && c <= 'Z') &&
-            (c == '\0' || !strchr("!#$%&'*+-.^_`|~", c)))
+    for (i = 0; i < len; i++)
+        if (!is_tchar[(unsigned char)text[i]])
             return 0;
-    }
     return len > 0;
 }
 
@@ -104,8 +121,8 @@ static int check_name(PyObject *name, const char *text, size_t len)
         return -1;
     }
     for (i = 0; i < sizeof(hop_by_hop) / sizeof(*hop_by_hop); i++)
-        if (strlen(hop_by_hop[i]) == len &&
-            strncasecmp(hop_by_hop[i], text, len) == 0) {
+        if (hop_by_hop[i].len == len &&
+            strncasecmp(hop_by_hop[i].name, text, len) == 0) {
             PyErr_Format(PyExc_ValueError,
                          "the header %R is the server's, not an"
                          " application's",

@@ -136,7 +136,10 @@ typedef struct weave_app_t {
 } weave_app_t;
 
 /* One request. Everything belongs to the host and lives until run()
- * returns. */
+ * returns. The host gives every one of REQUEST_METHOD, SCRIPT_NAME,
+ * PATH_INFO, QUERY_STRING, REQUEST_URI, REQUEST_SCHEME, SERVER_NAME,
+ * SERVER_PORT, SERVER_ADDR, SERVER_PROTOCOL, REMOTE_ADDR, REMOTE_PORT,
+ * DOCUMENT_ROOT and wsgi.url_scheme, even when it is empty. */
 typedef struct weave_request_t {
     void *host; /* first argument of the host's functions */
     const weave_var_t *vars;

@@ -97,7 +97,9 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
     if (len)
         return apr_pstrmemdup(pool, answer, len);
     if (WIFSIGNALED(status))
-        return apr_psprintf(pool, "loading %s ended with signal %d (%s)",
+        return apr_psprintf(pool,
+                            "loading %s ended with signal %d (%s): the file is"
+                            " damaged. Install it again with `make install`",
                             app->engine, WTERMSIG(status),
                             strsignal(WTERMSIG(status)));
     return NULL;
