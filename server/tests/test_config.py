@@ -89,6 +89,10 @@ def test_defaults(write):
     assert config.find("s", "d") is None
 
 
+def test_line_endings(write):
+    assert value(write(b"[s]\r\nk = 1\r\n  2\rl = 3\n")) == [1, 2]
+
+
 def test_byte_order_mark(write):
     assert value(write(b"\xef\xbb\xbf[s]\nk = 1")) == 1
 

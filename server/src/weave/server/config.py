@@ -14,6 +14,7 @@ in: what is read first wins, key by key. Only values that win are expanded.
 """
 
 import configparser
+import io
 import os
 import re
 import string
@@ -131,7 +132,7 @@ class Config:
         self._count += 1
         if path in parents:
             raise ConfigError("%s: extends itself: remove one `extends`" % path)
-        if len(parents) >= MAX_DEPTH or self._count > MAX_FILES:
+        if len(parents) > MAX_DEPTH or self._count > MAX_FILES:
             raise ConfigError(
                 "%s: too many files extend each other (at most %d, %d deep)"
                 % (path, MAX_FILES, MAX_DEPTH)
@@ -145,10 +146,10 @@ class Config:
             entry = Entry(path, DEFAULT, "extends", own[DEFAULT]["extends"])
             names = entry.value(typed=False)
             for name in names if isinstance(names, list) else [names]:
-                other = os.path.join(os.path.dirname(path), name)
+                other = os.path.abspath(os.path.join(os.path.dirname(path), name))
                 if not os.path.isfile(other):
                     raise entry.error("there is no file %s" % other)
-                self._read(os.path.abspath(other), parents + (path,))
+                self._read(other, parents + (path,))
 
 
 def _parse(path):
@@ -163,7 +164,8 @@ def _parse(path):
     parser = configparser.RawConfigParser()
     parser.optionxform = fold
     try:
-        parser.read_string(data.decode("utf-8-sig"), path)
+        text = io.StringIO(data.decode("utf-8-sig"), newline=None)
+        parser.read_file(text, path)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError("%s:%d: is not UTF-8" % (path, line)) from None
