@@ -146,7 +146,7 @@ static const char *unknown_key(const char *name, apr_pool_t *pool)
                         nearest->type == WEAVE_TYPE_PREFIX ? "NAME" : "");
 }
 
-const char *weave_conf_set(weave_conf_t *conf, const char *name,
+const char *weave_conf_set(weave_conf_t *conf, const char *key,
                            const char *value, int location, const char *file,
                            int line, apr_pool_t *pool)
 {
@@ -154,16 +154,16 @@ const char *weave_conf_set(weave_conf_t *conf, const char *name,
     apr_array_header_t *items = apr_array_make(pool, 1, sizeof(char *));
     const char *member, *wrong;
     char *state, *rest = apr_pstrdup(pool, value), *item;
-    const weave_key_t *key = weave_key_find(name, &member);
+    const weave_key_t *row = weave_key_find(key, &member);
 
-    if (!key) {
-        return unknown_key(name, pool);
+    if (!row) {
+        return unknown_key(key, pool);
     }
-    if (location && key->level != WEAVE_LEVEL_REQUEST) {
+    if (location && row->level != WEAVE_LEVEL_REQUEST) {
         return apr_psprintf(
             pool,
             "%s cannot stand in a <Location>: one value of it holds for the whole application",
-            name);
+            key);
     }
     for (item = apr_strtok(rest, "\r\n", &state); item;
          item = apr_strtok(NULL, "\r\n", &state)) {
@@ -172,9 +172,9 @@ const char *weave_conf_set(weave_conf_t *conf, const char *name,
     if (items->nelts == 0) {
         APR_ARRAY_PUSH(items, const char *) = "";
     }
-    wrong = conf_assign(conf, key, member, items, &place);
+    wrong = conf_assign(conf, row, member, items, &place);
     if (wrong) {
-        return apr_psprintf(pool, "%s %s", name, wrong);
+        return apr_psprintf(pool, "%s %s", key, wrong);
     }
     conf_settle(conf);
     return NULL;

@@ -31,10 +31,7 @@ static const weave_key_t keys[] = {
 #include "weave_keys.def"
 };
 
-static const char *const sections[] = {"wsgi", "workers", "limits",
-                                       "maintenance", "release"};
-
-#define COUNT(array) (sizeof(array) / sizeof(array[0]))
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 const weave_key_t *weave_key_get(weave_key_e key)
 {
@@ -116,8 +113,8 @@ int weave_key_section_is(const char *section)
 {
     apr_size_t i;
 
-    for (i = 0; i < COUNT(sections); i++) {
-        if (!strcmp(section, sections[i])) {
+    for (i = 0; i < COUNT(keys); i++) {
+        if (!strcmp(section, keys[i].section)) {
             return 1;
         }
     }
@@ -177,12 +174,13 @@ const char *weave_key_section_nearest(const char *section)
     if (weave_key_section_is(section)) {
         return NULL;
     }
-    for (i = 0; i < COUNT(sections); i++) {
-        int far = distance(section, sections[i]);
+    for (i = 0; i < COUNT(keys); i++) {
+        const char *one = keys[i].section;
+        int far = distance(section, one);
 
-        if (far < least && far <= least_of(2, tolerance(sections[i]))) {
+        if (far < least && far <= least_of(2, tolerance(one))) {
             least = far;
-            nearest = sections[i];
+            nearest = one;
         }
     }
     return nearest;

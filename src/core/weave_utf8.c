@@ -8,40 +8,40 @@ static int is_tail(unsigned char c)
     return (c & 0xc0) == 0x80;
 }
 
-int weave_utf8_next(const char *text, const char *end, apr_uint32_t *code)
+int weave_utf8_next(const char *p, const char *end, apr_uint32_t *code)
 {
     static const apr_uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *p = (const unsigned char *)text;
+    const unsigned char *u = (const unsigned char *)p;
     apr_uint32_t value;
     int bytes, i;
 
-    if (p[0] < 0x80) {
+    if (u[0] < 0x80) {
         bytes = 1;
-        value = p[0];
+        value = u[0];
     }
-    else if (p[0] >= 0xc2 && p[0] < 0xe0) {
+    else if (u[0] >= 0xc2 && u[0] < 0xe0) {
         bytes = 2;
-        value = p[0] & 0x1f;
+        value = u[0] & 0x1f;
     }
-    else if (p[0] >= 0xe0 && p[0] < 0xf0) {
+    else if (u[0] >= 0xe0 && u[0] < 0xf0) {
         bytes = 3;
-        value = p[0] & 0x0f;
+        value = u[0] & 0x0f;
     }
-    else if (p[0] >= 0xf0 && p[0] < 0xf5) {
+    else if (u[0] >= 0xf0 && u[0] < 0xf5) {
         bytes = 4;
-        value = p[0] & 0x07;
+        value = u[0] & 0x07;
     }
     else {
         return 0;
     }
-    if (end - text < bytes) {
+    if (end - p < bytes) {
         return 0;
     }
     for (i = 1; i < bytes; i++) {
-        if (!is_tail(p[i])) {
+        if (!is_tail(u[i])) {
             return 0;
         }
-        value = value << 6 | (p[i] & 0x3f);
+        value = value << 6 | (u[i] & 0x3f);
     }
     if (value < least[bytes] || value > 0x10ffff ||
         (value >= 0xd800 && value < 0xe000)) {
