@@ -50,6 +50,8 @@ def decode(data, note):
 def new_parser():
     parser = configparser.RawConfigParser()
     parser.optionxform = fold
+    # its own since Python 3.10; before, a name ended at the first bracket
+    parser.SECTCRE = re.compile(r"\[(?P<header>.+)\]")
     return parser
 
 

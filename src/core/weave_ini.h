@@ -9,7 +9,8 @@
  * defaults (library reference, "Supported INI File Structure"): `=` and `:`
  * divide, `#` and `;` start a comment at the start of a line only, a line
  * indented deeper than its key goes on with the value, empty lines may stand
- * in a value, a section or a key that is there twice is an error. With three
+ * in a value, a section or a key that is there twice is an error; the name of a
+ * section goes to the last bracket, as since Python 3.10. With three
  * differences:
  *  - Key names are folded in ASCII, not in Unicode, and what follows
  *    `environ.` or `env.` keeps its case: those are names of variables.
