@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from conftest import is_unavailable
+from weave.server.app import create_application
 from weave.server.config import ConfigError
 from weave.server.writer import Writer
 
@@ -132,6 +133,30 @@ def test_folder_of_the_database_is_missing(make_site):
         ConfigError, match="the folder .*/nowhere does not exist: create it"
     ):
         make_site(storage="", auth="sqluri = sqlite:///%(here)s/nowhere/auth.db")
+
+
+@pytest.mark.parametrize(
+    "url, message",
+    [
+        ("oracle://u:secret@h/x", "not supported; use one of sqlite"),
+        ("nonsense://u:secret@h/x", "not supported; use one of sqlite"),
+        ("mysql+nonsense://u:secret@h/x", "its driver is missing"),
+        ("mysql://u:secret@h:port/x", "."),
+    ],
+)
+def test_kind_of_database(make_site, url, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        make_site(auth="sqluri = " + url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("which", ["{0}", "{0}/weave.db"])
+def test_database_that_cannot_be_written(site, tmp_path, monkeypatch, which):
+    path = which.format(tmp_path)
+    # root may write everywhere, so that permissions alone would show nothing.
+    monkeypatch.setattr("os.access", lambda asked, mode: asked != path)
+    with pytest.raises(ConfigError, match="%s cannot be written by the user" % path):
+        create_application(str(site.ini))
 
 
 def test_tables_are_missing(make_site, tmp_path):

@@ -10,7 +10,12 @@ import threading
 from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.pool import QueuePool
 
 from weave.server.config import ConfigError
@@ -37,6 +42,11 @@ class Database:
 
     def __init__(self, url, pool):
         self._url = make_url(url)
+        if self._url.get_backend_name() not in _DIALECTS:
+            raise ConfigError(
+                "%r: databases of this kind are not supported; use one of %s"
+                % (self._url, ", ".join(_DIALECTS))
+            )
         self.engine = _create_engine(self._url, pool)
         self._lock = threading.Lock()
         self._schemas = []
@@ -45,11 +55,6 @@ class Database:
         if self.dialect == "postgresql":
             # What the others do anyway: one state for all statements.
             self._reading_options["isolation_level"] = "REPEATABLE READ"
-        if self.dialect not in _DIALECTS:
-            raise ConfigError(
-                "%r: databases of this kind are not supported; use one of %s"
-                % (self._url, ", ".join(_DIALECTS))
-            )
 
     @property
     def dialect(self):
@@ -140,6 +145,12 @@ class Database:
                 "%s: the folder %s does not exist: create it, writable for the "
                 "user that the server runs as" % (self._url, folder)
             )
+        for path in (folder, self._file):
+            if os.path.exists(path) and not os.access(path, os.W_OK):
+                raise ConfigError(
+                    "%s: %s cannot be written by the user that the server runs "
+                    "as (number %d): change its owner" % (self._url, path, os.geteuid())
+                )
         creates = all(create for _, create in self._schemas)
         if not creates and not os.path.exists(self._file):
             raise ConfigError(self._missing("the file"))
@@ -208,7 +219,7 @@ def _create_engine(url, pool):
         engine = create_engine(
             url, poolclass=QueuePool, hide_parameters=True, future=True, **options
         )
-    except ImportError as error:
+    except (ImportError, ArgumentError) as error:
         raise ConfigError("%r: its driver is missing: %s" % (url, error)) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_connect)

@@ -10,7 +10,7 @@ from weave.server.schema import MAX_COLLECTION_CHARS
 from weave.server.stamps import Stamp
 from weave.server.writer import Modified, OverQuota
 
-# 100 records of 256 KiB whose every character is escaped still fit.
+# Clients post 100 records of up to 256 KiB: 26 MB, and escapes add to that.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 QUOTA_WARNING_KB = 1024
@@ -26,6 +26,13 @@ def _check_collection(name):
 def _record_id(text):
     try:
         return records.parse_id(text)
+    except records.InvalidRecord:
+        raise http.bad_request(http.BAD_OBJECT) from None
+
+
+def _record(raw):
+    try:
+        return records.parse(raw)
     except records.InvalidRecord:
         raise http.bad_request(http.BAD_OBJECT) from None
 
@@ -78,6 +85,25 @@ class Resource:
         if left is not None and left < QUOTA_WARNING_KB:
             resp.set_header("X-Weave-Quota-Remaining", "%.2f" % left)
         return result
+
+    def put_one(self, req, resp, user_id, collection, record):
+        """The single put: answers with the time of the record's last change."""
+        changes = {record["id"]: record}
+
+        def act(writer):
+            return writer.put(collection, changes)
+
+        modified = self.change(req, resp, user_id, collection, act)
+        http.send_json(resp, modified[record["id"]])
+
+    def delete(self, req, resp, user_id, collection, selection):
+        """Deletes what is selected (None: all); answers with the time."""
+
+        def act(writer):
+            writer.delete(collection, selection)
+
+        self.change(req, resp, user_id, collection, act)
+        http.send_json(resp, http.stamp_of(req))
 
 
 class Info(Resource):
@@ -148,33 +174,21 @@ class Collection(Resource):
         user_id = self.user_id(req, name)
         _check_collection(collection)
         selection = _selection(req) if req.query_string else None
-        self.change(
-            req,
-            resp,
-            user_id,
-            collection,
-            lambda writer: writer.delete(collection, selection),
-        )
-        http.send_json(resp, http.stamp_of(req))
+        self.delete(req, resp, user_id, collection, selection)
 
     def _store_one(self, req, resp, user_id, collection, raw):
-        try:
-            record = records.parse(raw)
-        except records.InvalidRecord:
-            raise http.bad_request(http.BAD_OBJECT) from None
+        record = _record(raw)
         if "id" not in record:
             raise http.bad_request(http.BAD_OBJECT)
-        store_one(self, req, resp, user_id, collection, record)
+        self.put_one(req, resp, user_id, collection, record)
 
     def _store_batch(self, req, resp, user_id, collection, batch):
         changes, failed = self._sort_out(batch)
-        self.change(
-            req,
-            resp,
-            user_id,
-            collection,
-            lambda writer: writer.put(collection, changes),
-        )
+
+        def act(writer):
+            writer.put(collection, changes)
+
+        self.change(req, resp, user_id, collection, act)
         answer = {
             "modified": http.stamp_of(req),
             "success": list(changes),
@@ -220,33 +234,14 @@ class Item(Resource):
         user_id = self.user_id(req, name)
         _check_collection(collection)
         raw = http.read_json(req, MAX_BODY_BYTES)
-        try:
-            record = dict(records.parse(raw), id=_record_id(item))
-        except records.InvalidRecord:
-            raise http.bad_request(http.BAD_OBJECT) from None
-        store_one(self, req, resp, user_id, collection, record)
+        record = dict(_record(raw), id=_record_id(item))
+        self.put_one(req, resp, user_id, collection, record)
 
     def on_delete(self, req, resp, name, collection, item):
         user_id = self.user_id(req, name)
         _check_collection(collection)
         selection = query.Selection(ids=[_record_id(item)])
-        self.change(
-            req,
-            resp,
-            user_id,
-            collection,
-            lambda writer: writer.delete(collection, selection),
-        )
-        http.send_json(resp, http.stamp_of(req))
-
-
-def store_one(resource, req, resp, user_id, collection, record):
-    """The single put: answers with the time of the record's last change."""
-    changes = {record["id"]: record}
-    modified = resource.change(
-        req, resp, user_id, collection, lambda writer: writer.put(collection, changes)
-    )
-    http.send_json(resp, modified[record["id"]])
+        self.delete(req, resp, user_id, collection, selection)
 
 
 def _id_as_sent(raw):
