@@ -8,23 +8,42 @@ FUZZ_SECONDS ?= 60
 
 TESTS     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*.c))
 UNIT      := $(filter $(BUILD)/tests/test_%,$(TESTS))
+TEST_CC    = $(CC) $(filter-out -fvisibility=hidden,$(BASE)) $(APR_INC) -Isrc/core
 CHECK_LIB  = $(BUILD)/libweave.a -lcmocka $(APR_LIB) -ljansson
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libweave.a
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fvisibility=hidden,$(BASE)) $(APR_INC) -Isrc/core -MMD -MP -o $@ $< $(LDFLAGS) $(CHECK_LIB)
+	$(TEST_CC) -MMD -MP -o $@ $< $(LDFLAGS) $(CHECK_LIB)
+
+# A fuzzer in tests/fuzz/fuzz_NAME.c has its corpus in tests/fuzz/corpus/NAME.
+# Everywhere it is built as a program that replays inputs; clang makes it fuzz.
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS := $(FUZZERS:%=$(BUILD)/tests/replay_%)
+
+$(BUILD)/tests/replay_%: tests/fuzz/fuzz_%.c $(BUILD)/libweave.a
+	@mkdir -p $(@D)
+	$(TEST_CC) -DFUZZ_REPLAY -MMD -MP -o $@ $< $(LDFLAGS) $(CHECK_LIB)
 
 # ---- running them ----
 
-# cmocka says TAP when it is asked to; the differential tests look in BUILD
-RUN_TESTS = CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) -m "$(MPMS)" -p "$(PYTHONS)"
-# what takes too long for `make check`
-SLOW     := tests/e2e_httpd.t tests/install.t
+# What is looked up when make starts may only be there after conf/deps: so
+# another make does the work.
+test: deps-test  ## all tests: units, server, the suites on each MPM and Python
+	@$(MAKE) --no-print-directory test-all
 
-test: all $(TESTS)  ## all tests: units, server, suites on each MPM and Python
+deps-test:
+	@conf/deps run test
+
+# cmocka speaks TAP when it is asked to; tests/*.t look for programs in BUILD
+RUN_TESTS = env CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) \
+	-m "$(MPMS)" -p "$(PYTHONS)"
+# what takes too long for `make check`
+SLOW     := tests/e2e_httpd.t tests/install.t tests/run.t tests/server.t
+
+test-all: all $(TESTS) $(REPLAYS)
 	$(RUN_TESTS) $(UNIT) $(wildcard tests/*.t)
 
-check: all $(TESTS)  ## the tests that take seconds
+check: all $(TESTS) $(REPLAYS)  ## the tests that take seconds
 	$(RUN_TESTS) -t none $(UNIT) $(filter-out $(SLOW),$(wildcard tests/*.t))
 
 soak: all  ## the long tests: restarts and requests by the thousand
@@ -33,4 +52,86 @@ soak: all  ## the long tests: restarts and requests by the thousand
 bench: all  ## compare with mod_wsgi and a C handler
 	tests/bench/bench --build $(BUILD)
 
-.PHONY: test check soak bench
+# ---- lint ----
+
+C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+# files by their #! line
+scripts  = $(shell grep -lE '^\#!.*$(1)' -r conf t tests server .ci 2>/dev/null)
+PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py t/apps/*.wsgi t/apps/lib/*.py \
+	server/*.wsgi tests/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py) \
+	$(shell find server -name '*.py'))
+PL_FILES = $(sort $(call scripts,perl) $(wildcard t/lib/*.pm t/lib/*/*.pm) $(wildcard t/*/*.t))
+LINTS   := lint-rules lint-format lint-c lint-tidy lint-python lint-shell lint-perl
+
+lint: $(LINTS)  ## formatting, static analysis, the rules of the house
+	@echo "lint: clean"
+
+lint-rules:
+	tests/lint/rules
+
+lint-format:
+	clang-format --dry-run -Werror $(C_FILES)
+
+lint-c:
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+	    --inline-suppr --suppress=missingInclude --error-exitcode=1 \
+	    -Isrc/core -Isrc/httpd -Isrc/engine mod_weave.c src tests
+
+# TIDY files, flags: each folder with the includes that it is built with
+TIDY = printf '%s\n' $(1) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
+	-std=gnu11 $(2) 2>/dev/null || exit 1' sh
+
+lint-tidy: $(BUILD)/include/weave_engine.h
+	$(call TIDY,src/core/*.c,$(APR_INC))
+	$(call TIDY,mod_weave.c src/httpd/*.c,$(HTTPD_INC))
+	$(call TIDY,src/engine/*.c,-I$(call py_ask,$(firstword $(PYTHONS)),v("INCLUDEPY")) -DENGINE_PYTHON=\"3\" -DENGINE_PYTHON_EXECUTABLE=\"python3\")
+	$(call TIDY,tests/*.c tests/fuzz/*.c,-DFUZZ_REPLAY $(APR_INC) -Isrc/core)
+
+lint-python:
+	/usr/bin/python3 -m flake8 --config tests/lint/flake8 $(PY_FILES)
+
+lint-shell:
+	shellcheck $(call scripts,/(ba)?sh)
+
+lint-perl:
+	@for file in $(PL_FILES); do \
+	    perl -It/lib -c $$file >/dev/null 2>$(BUILD)/lint-perl.log || \
+	        { cat $(BUILD)/lint-perl.log; exit 1; }; \
+	done
+
+format:  ## format the C files
+	clang-format -i $(C_FILES)
+
+# ---- sanitizers, fuzzers, coverage ----
+
+ASAN_AREAS ?= smoke wsgi import conf-errors graceful
+
+# httpd and Python are not built with it: tests/supp/asan preloads it
+asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(MAKE) BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	    SANITIZE='-fsanitize=address,undefined' MPMS=event asan-tests
+
+asan-tests: all $(TESTS) $(REPLAYS)
+	tests/supp/asan $(CC) $(RUN_TESTS) -t "$(ASAN_AREAS)" $(UNIT) \
+	    tests/fuzz.t tests/ini_differential.t tests/e2e_httpd.t
+
+fuzz: $(FUZZERS:%=fuzz-%)  ## each fuzzer for FUZZ_SECONDS (60)
+
+fuzz-%: tests/fuzz/fuzz_%.c
+	@mkdir -p $(BUILD)/fuzz/$*
+	clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=undefined $(APR_INC) -Isrc/core \
+	    -o $(BUILD)/fuzz/fuzz_$* $< $(CORE_SRC) $(APR_LIB) -ljansson
+	$(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	    -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/$* tests/fuzz/corpus/$*
+
+COVERAGE = $(BUILD)/coverage
+
+coverage:  ## which lines of src/ the tests reach
+	find . -path './$(COVERAGE)/*.gcda' -delete
+	$(MAKE) BUILD=$(COVERAGE) CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage \
+	    MPMS=event coverage-tests
+	gcovr --root . --object-directory $(COVERAGE) --filter 'src/|mod_weave' \
+	    --exclude-throw-branches
+
+.PHONY: test test-all deps-test check soak bench lint $(LINTS) format asan asan-tests fuzz coverage coverage-tests
