@@ -40,6 +40,7 @@ struct engine_request_t {
     const weave_request_t *in;
     engine_thread_t *thread;
     size_t taken; /* bytes of in->body that wsgi.input has given away */
+    int64_t read; /* bytes of the body that Python has */
     int io;       /* the first weave_io_e that was not OK */
     /* the head, as start_response() was given it; status 0: not called yet */
     weave_head_t head;

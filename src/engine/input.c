@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define INPUT_BLOCK 65536 /* bytes asked of the host at once */
+#define INPUT_BLOCK 65536       /* bytes asked of the host at once */
+#define INPUT_TRUSTED (1 << 20) /* bytes allocated for a promise */
 
 typedef struct {
     PyObject_HEAD engine_request_t *request; /* NULL once it is answered */
@@ -47,6 +48,7 @@ static Py_ssize_t input_fetch(input_t *self, char *buffer, size_t size)
         size = size < left ? size : left;
         memcpy(buffer, in->body + request->taken, size);
         request->taken += size;
+        request->read += (int64_t)size;
         return (Py_ssize_t)size;
     }
     if (self->at_end || in->body_complete)
@@ -63,6 +65,7 @@ static Py_ssize_t input_fetch(input_t *self, char *buffer, size_t size)
         return -1;
     }
     self->at_end = got == 0;
+    request->read += got;
     return got;
 }
 
@@ -104,29 +107,65 @@ static Py_ssize_t input_take(input_t *self, char *buffer, Py_ssize_t size)
 
 /* ---- read ---- */
 
+/* How much to allocate for a read of up to `size` bytes: what was announced,
+ * up to a bound, for a client may announce anything. */
+static Py_ssize_t input_room(const input_t *self, Py_ssize_t size)
+{
+    const engine_request_t *request = self->request;
+    int64_t announced = request->in->content_length - request->read;
+    Py_ssize_t room = INPUT_BLOCK;
+
+    if (announced > INPUT_BLOCK)
+        room =
+            announced < INPUT_TRUSTED ? (Py_ssize_t)announced : INPUT_TRUSTED;
+    else if (announced > 0)
+        room = (Py_ssize_t)announced;
+    return size < room ? size : room;
+}
+
+static Py_ssize_t input_some(input_t *self, char *buffer, Py_ssize_t size)
+{
+    return self->block ? input_take(self, buffer, size)
+                       : input_fetch(self, buffer, (size_t)size);
+}
+
+/* `bytes` is full. Makes it larger, unless this is the end: 0. */
+static Py_ssize_t input_grow(input_t *self, PyObject **bytes, Py_ssize_t size)
+{
+    char more[4096];
+    Py_ssize_t len = PyBytes_GET_SIZE(*bytes), room, got;
+
+    room = size - len < (Py_ssize_t)sizeof(more) ? size - len
+                                                 : (Py_ssize_t)sizeof(more);
+    got = input_some(self, more, room);
+    if (got <= 0)
+        return got;
+    room = len > size / 2 ? size : len * 2;
+    if (room < len + got)
+        room = len + got;
+    if (_PyBytes_Resize(bytes, room) < 0)
+        return -1;
+    memcpy(PyBytes_AS_STRING(*bytes) + len, more, (size_t)got);
+    return got;
+}
+
 static PyObject *input_read_some(input_t *self, Py_ssize_t size)
 {
-    Py_ssize_t room = size < INPUT_BLOCK ? size : INPUT_BLOCK, len = 0, got;
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, room);
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, input_room(self, size));
+    Py_ssize_t len = 0, room, got = 1;
 
-    while (bytes && len < size) {
-        /* grow with what comes, not with what was asked for */
-        if (len == room) {
-            room = room > size / 2 ? size : room * 2;
-            if (_PyBytes_Resize(&bytes, room) < 0)
-                return NULL;
-        }
-        if (self->block)
-            got = input_take(self, PyBytes_AS_STRING(bytes) + len, room - len);
+    while (bytes && len < size && got > 0) {
+        room = PyBytes_GET_SIZE(bytes);
+        if (len == room)
+            got = input_grow(self, &bytes, size);
         else
-            got = input_fetch(self, PyBytes_AS_STRING(bytes) + len, room - len);
-        if (got < 0)
-            Py_CLEAR(bytes);
-        if (got <= 0)
-            break;
-        len += got;
+            got = input_some(self, PyBytes_AS_STRING(bytes) + len, room - len);
+        if (got > 0)
+            len += got;
     }
-    if (bytes && len < room)
+    if (got < 0)
+        Py_CLEAR(bytes);
+    if (bytes && len < PyBytes_GET_SIZE(bytes))
         _PyBytes_Resize(&bytes, len);
     return bytes;
 }

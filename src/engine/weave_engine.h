@@ -146,8 +146,10 @@ typedef struct weave_request_t {
     size_t vars_count;
     const char *body; /* what of the body is here already */
     size_t body_len;
-    int body_complete; /* 1: body is all there is */
-    int head_only;     /* 1: HEAD */
+    int body_complete;      /* 1: body is all there is */
+    int64_t content_length; /* as announced, -1: not. Only a hint: filters may
+                               change it */
+    int head_only;          /* 1: HEAD */
 } weave_request_t;
 
 typedef struct weave_header_t {

@@ -121,6 +121,7 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
         in->body_complete = 1;
         return;
     }
+    in->content_length = length;
     if (length < 0 || length > PEEK_BYTES || exchange->r->expecting_100)
         return;
     room = (apr_size_t)length;

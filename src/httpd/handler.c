@@ -36,6 +36,7 @@ static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
     weave_request_t in = {0};
 
     in.host = exchange;
+    in.content_length = -1;
     in.head_only = exchange->r->header_only;
     mod_weave_body_peek(exchange, &in);
     mod_weave_vars_fill(&vars, exchange);
