@@ -154,6 +154,8 @@ static void test_keys_of_default(void **state)
     assert_int_equal(weave_conf_int(conf, WEAVE_WORKERS_THREADS), 5);
     assert_int_equal(weave_conf_int(conf, WEAVE_WORKERS_PROCESSES), 2);
     assert_false(weave_conf_is_set(conf, WEAVE_RELEASE_KEEP));
+    read_text("[DEFAULT]\nkeep = 0\n[release]\nkeep = 5\n");
+    assert_no_problem();
     read_text("[DEFAULT]\nkeep = 0\n[release]\n");
     assert_error(0, "a.ini", 2,
                  "release.keep '0' is not allowed here: "

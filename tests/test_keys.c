@@ -296,6 +296,7 @@ static void test_nearest(void **state)
         const char *name, *full;
     } rows[] = {{"workers.thread", "workers.threads"},
                 {"workers.Thraeds", "workers.threads"},
+                {"workers.mdoe", "workers.mode"},
                 {"wsgi.threads", "workers.threads"},
                 {"wsgi.virtual_env", "wsgi.virtualenv"},
                 {"limits.request_timout", "limits.request_timeout"},
