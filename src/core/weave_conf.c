@@ -162,7 +162,8 @@ const char *weave_conf_set(weave_conf_t *conf, const char *key,
     if (location && row->level != WEAVE_LEVEL_REQUEST) {
         return apr_psprintf(
             pool,
-            "%s cannot stand in a <Location>: one value of it holds for the whole application",
+            "%s cannot stand in a <Location>: one value of it holds for the"
+            " whole application",
             key);
     }
     for (item = apr_strtok(rest, "\r\n", &state); item;

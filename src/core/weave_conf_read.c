@@ -152,7 +152,8 @@ static void host_check(conf_reader_t *reader, const char *section)
                 reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY, entry,
                 apr_psprintf(
                     reader->pool,
-                    "[%s] cannot set %s, which is ignored here: it is not looked at per host",
+                    "[%s] cannot set %s, which is ignored here: it is not"
+                    " looked at per host",
                     section, entry->key));
         }
     }

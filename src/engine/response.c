@@ -28,8 +28,8 @@ size_t engine_body_admit(engine_request_t *request, size_t len)
     if (!request->overflow_logged && !request->file)
         engine_log(
             WEAVE_LOG_ERROR,
-            "WEAVE0043: the application gave more than its Content-Length of %lld"
-            " bytes: the rest was dropped",
+            "WEAVE0043: the application gave more than its Content-Length"
+            " of %lld bytes: the rest was dropped",
             (long long)promised);
     request->overflow_logged = 1;
     return (size_t)left;

@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 import traceback
-import types
 
 CRITICAL, ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 6, 7
 OWN_FILES = ('<mod_weave>', '<frozen importlib._bootstrap>',

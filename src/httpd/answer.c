@@ -168,7 +168,7 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
     mod_weave_exchange_t *exchange = host;
     apr_bucket_brigade *out = out_of(exchange);
     request_rec *r = exchange->r;
-    apr_file_t *file;
+    apr_file_t *file = NULL;
     apr_status_t rv = file_of(&file, fd, r);
 
     if (rv != APR_SUCCESS) {

@@ -169,10 +169,11 @@ static void *APR_THREAD_FUNC main_thread(apr_thread_t *thread, void *unused)
 static void stop_python(void)
 {
     struct pollfd fd = {embedded.done_fd[0], POLLIN, 0};
-    int rc = write(embedded.stop_fd[1], "", 1);
 
-    while (rc >= 0 && (rc = poll(&fd, 1, STOP_MS)) < 0 && errno == EINTR)
-        rc = 0;
+    if (write(embedded.stop_fd[1], "", 1) < 0)
+        return;
+    while (poll(&fd, 1, STOP_MS) < 0 && errno == EINTR)
+        ;
 }
 
 static apr_status_t stop(void *unused)

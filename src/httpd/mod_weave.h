@@ -85,7 +85,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: the last configuration that was good, kept across restarts */
-void mod_weave_retain(const mod_weave_app_t *app, apr_pool_t *pconf);
+void mod_weave_retain(const mod_weave_app_t *app, apr_pool_t *ptemp);
 int mod_weave_is_running(void); /* a restart rather than a first start */
 /* Where the last good text of INI can be read, or NULL. */
 const char *mod_weave_retained(const char *ini, apr_pool_t *pconf);
