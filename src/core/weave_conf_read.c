@@ -148,13 +148,12 @@ static void host_check(conf_reader_t *reader, const char *section)
             APR_ARRAY_IDX(own, i, weave_ini_entry_t *);
 
         if (weave_key_find(entry->key, NULL)) {
-            complain(
-                reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY, entry,
-                apr_psprintf(
-                    reader->pool,
-                    "[%s] cannot set %s, which is ignored here: it is not"
-                    " looked at per host",
-                    section, entry->key));
+            complain(reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY, entry,
+                     apr_psprintf(
+                         reader->pool,
+                         "[%s] cannot set %s, which is ignored here: it is not"
+                         " looked at per host",
+                         section, entry->key));
         }
     }
 }
