@@ -4,6 +4,7 @@
 import json
 import multiprocessing
 import threading
+import time
 
 import webtest
 
@@ -83,6 +84,25 @@ def test_processes(make_site):
 
 def write_in_process(ini, writer):
     return write(webtest.TestApp(create_application(ini)), writer)
+
+
+def start(ini):
+    """A process of a server that starts for the first time."""
+    app = webtest.TestApp(create_application(ini))
+    return app.get("/__heartbeat__", status="*").status_int
+
+
+def test_first_start_of_many_processes(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(WRITERS) as pool:
+        pool.map(time.sleep, [0.1] * WRITERS)  # all of them have started
+        for number in range(5):
+            ini = tmp_path / ("sync%d.ini" % number)
+            ini.write_text(
+                "[storage]\nsqluri = sqlite:///%%(here)s/%d.db\ncreate_tables = true"
+                % number
+            )
+            assert pool.map(start, [str(ini)] * WRITERS, 1) == [200] * WRITERS
 
 
 def patient(site):

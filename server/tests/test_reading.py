@@ -6,6 +6,7 @@ import re
 import struct
 
 import pytest
+from sqlalchemy import event
 
 STAMP = re.compile(rb"[0-9]+\.[0-9]{2}")
 
@@ -228,3 +229,41 @@ def test_users_see_only_their_own(site, filled):
     other.get("storage/col/a", status=404)
     other.put("storage/col/a", {"payload": "bob's"})
     assert filled.get("storage/col/a").json["payload"] == "a" * 10
+
+
+def plans(site, call):
+    """How SQLite finds the records that call() makes it look for."""
+    (database,) = site.databases
+    seen = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        if "weave_records" in statement:
+            seen.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        call()
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
+    lines = []
+    for statement in seen:
+        rows = site.sql("EXPLAIN QUERY PLAN " + statement[0], statement[1])
+        lines += [row[3] for row in rows if "weave_records" in row[3]]
+    return lines
+
+
+@pytest.mark.parametrize(
+    "path, index",
+    [
+        ("storage/col?newer=1.5&sort=oldest&full=1", "modified>"),
+        ("storage/col?newer=1.5&full=1", "modified>"),
+        ("storage/col?ids=a,b&full=1", "id=?"),
+        ("storage/col/a", "id=?"),
+        ("info/collections", "expires>"),
+        ("info/collection_counts", "USING COVERING INDEX weave_records_usage"),
+    ],
+)
+def test_records_are_found_by_the_right_index(site, filled, path, index):
+    # Once an index on the expiry was chosen, and whole collections were read.
+    (plan,) = plans(site, lambda: filled.get(path))
+    assert index in plan

@@ -205,6 +205,8 @@ def _create_engine(url, pool):
         "max_overflow": pool["pool_max_overflow"],
         "pool_timeout": pool["pool_timeout"],
         "pool_recycle": pool["pool_recycle"],
+        # A server that was restarted must not cost a client a 503.
+        "pool_pre_ping": url.get_backend_name() != "sqlite",
         "pool_reset_on_return": "rollback" if pool["reset_on_return"] else None,
     }
     if url.get_backend_name() == "sqlite":

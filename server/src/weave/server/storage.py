@@ -11,7 +11,7 @@ import contextlib
 
 from sqlalchemy import and_, exists, func, select
 
-from weave.server.rows import KB, collection_number, fetch
+from weave.server.rows import KB, collection_number, fetch, is_live
 from weave.server.schema import METADATA, collections, records, users
 from weave.server.stamps import Stamp
 from weave.server.writer import Writer, lock_user, purge_expired
@@ -95,7 +95,7 @@ class Storage:
             .where(
                 records.c.user_id == user_id,
                 records.c.id == record_id,
-                records.c.expires > Stamp.now(),
+                is_live(),
                 collections.c.name == collection,
             )
         )
