@@ -279,11 +279,44 @@ static void test_check(void **state)
     assert_int_equal(weave_conf_check(conf, problems), APR_SUCCESS);
     assert_int_equal(problems->nelts, 3);
     assert_notice(2, "a.ini", 7, "does nothing without wsgi.script");
+}
 
-    read_text("[wsgi]\nscript = y\n[workers]\nenv.X = 1\nthreads = 2\n");
-    assert_int_equal(weave_conf_check(conf, problems), APR_SUCCESS);
-    assert_int_equal(problems->nelts, 4);
-    assert_notice(3, "a.ini", 5, "workers.threads has no meaning in embedded");
+static void assert_same(const weave_conf_t *one, int from, int to)
+{
+    int i;
+
+    for (i = from; i < to; i++) {
+        if (!weave_conf_same(one, conf, i)) {
+            fail_msg("%s differs", weave_key_get(i)->full);
+        }
+    }
+}
+
+static void test_same(void **state)
+{
+    static const struct {
+        weave_key_e key;
+        const char *line;
+    } rows[] = {{WEAVE_WORKERS_THREADS, "[workers]\nthreads = 3\n"},
+                {WEAVE_WORKERS_USER, "[workers]\nuser = other\n"},
+                {WEAVE_WSGI_PYTHON_PATH, "[wsgi]\npython_path = a\n  c\n"},
+                {WEAVE_WORKERS_ENV, "[workers]\nenv.X = 2\n"},
+                {WEAVE_WSGI_ENVIRON, "[wsgi]\nenviron.X = 1\n"}};
+    const weave_conf_t *one;
+    apr_size_t i;
+
+    (void)state;
+    read_text("[wsgi]\npython_path = a\n  b\n[workers]\nenv.X = 1\n");
+    one = conf;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        file_write("b.ini", rows[i].line);
+        file_write("c.ini", "[wsgi]\npython_path = a\n  b\n"
+                            "[workers]\nenv.X = 1\n");
+        read_text("[DEFAULT]\nextends = b.ini\n  c.ini\n");
+        assert_false(weave_conf_same(one, conf, rows[i].key));
+        assert_same(one, 0, rows[i].key);
+        assert_same(one, rows[i].key + 1, WEAVE_KEY_COUNT);
+    }
 }
 
 /* --- directives --------------------------------------------------------- */
@@ -415,6 +448,7 @@ int main(void)
         each(test_file_that_is_missing),
         each(test_sections_that_are_not_ours),
         each(test_check),
+        each(test_same),
         each(test_set),
         each(test_set_refused),
         each(test_set_in_a_location),

@@ -254,6 +254,54 @@ const apr_table_t *weave_conf_env(const weave_conf_t *conf)
     return conf->env;
 }
 
+static int lists_same(const apr_array_header_t *one,
+                      const apr_array_header_t *other)
+{
+    int i, same = one->nelts == other->nelts;
+
+    for (i = 0; same && i < one->nelts; i++) {
+        same = !strcmp(APR_ARRAY_IDX(one, i, const char *),
+                       APR_ARRAY_IDX(other, i, const char *));
+    }
+    return same;
+}
+
+/* Names come once in a table: equal numbers of them and all found is enough. */
+static int members_same(const apr_table_t *one, const apr_table_t *other)
+{
+    const apr_array_header_t *a = apr_table_elts(one);
+    const apr_array_header_t *b = apr_table_elts(other);
+    int i, j, found = 0;
+
+    for (i = 0; i < a->nelts; i++) {
+        const apr_table_entry_t *row = &APR_ARRAY_IDX(a, i, apr_table_entry_t);
+
+        for (j = 0; j < b->nelts; j++) {
+            const apr_table_entry_t *its =
+                &APR_ARRAY_IDX(b, j, apr_table_entry_t);
+
+            found += !strcmp(row->key, its->key) && !strcmp(row->val, its->val);
+        }
+    }
+    return found == a->nelts && found == b->nelts;
+}
+
+int weave_conf_same(const weave_conf_t *one, const weave_conf_t *other,
+                    weave_key_e key)
+{
+    const weave_key_value_t *a = &one->settings[key].value;
+    const weave_key_value_t *b = &other->settings[key].value;
+
+    if (key == WEAVE_WSGI_ENVIRON) {
+        return members_same(one->environ, other->environ);
+    }
+    if (key == WEAVE_WORKERS_ENV) {
+        return members_same(one->env, other->env);
+    }
+    return a->num == b->num && !strcmp(a->str, b->str) &&
+           (!a->list || lists_same(a->list, b->list));
+}
+
 const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,
                              apr_pool_t *pool)
 {

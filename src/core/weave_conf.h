@@ -34,7 +34,8 @@ apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
 /**
  * What must hold between keys once everything is merged: a script or a
  * module, not both, and so on. Appends to PROBLEMS; APR_EGENERAL when there
- * was an error.
+ * was an error. What the mode of the workers makes of a key is left to who
+ * runs them: see weave_key_t.embedded.
  */
 apr_status_t weave_conf_check(const weave_conf_t *conf,
                               apr_array_header_t *problems);
@@ -75,6 +76,10 @@ const apr_array_header_t *weave_conf_list(const weave_conf_t *conf,
  *  written; beware, apr_table_get() does not look at their case. */
 const apr_table_t *weave_conf_environ(const weave_conf_t *conf);
 const apr_table_t *weave_conf_env(const weave_conf_t *conf);
+
+/** Has KEY the same value in both? A family: the same names and values. */
+int weave_conf_same(const weave_conf_t *one, const weave_conf_t *other,
+                    weave_key_e key);
 
 /** Where KEY was set: "sync.ini:12", "httpd.conf:30", "default". */
 const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,

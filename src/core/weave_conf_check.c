@@ -37,27 +37,11 @@ static void application_check(const weave_conf_t *conf,
     }
 }
 
-static void embedded_check(const weave_conf_t *conf,
-                           apr_array_header_t *problems)
-{
-    int i;
-
-    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
-        if (weave_conf_is_set(conf, i) && !weave_key_get(i)->embedded) {
-            complain(conf, problems, WEAVE_PROBLEM_NOTICE, i,
-                     "has no meaning in embedded mode and is ignored");
-        }
-    }
-}
-
 apr_status_t weave_conf_check(const weave_conf_t *conf,
                               apr_array_header_t *problems)
 {
     int reported = problems->nelts;
 
     application_check(conf, problems);
-    if (weave_conf_int(conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED) {
-        embedded_check(conf, problems);
-    }
     return weave_problems_finish(problems, reported);
 }
