@@ -17,7 +17,8 @@ my $good  = "[wsgi]\nscript = $hello\nvirtualenv = $venv\n";
 # Configtest of INI and CONF; returns what httpd printed. %h is the folder.
 sub configtest {
     my ($ini, $conf, %files) = @_;
-    my $httpd = WeaveTest::Httpd->new(ini => $ini, conf => $conf);
+    my $httpd = WeaveTest::Httpd->new(
+        ini => $ini, conf => $conf, expect => qr/WEAVE\d+|AH00014/);
     for my $name (keys %files) {
         my $path = $httpd->dir . "/$name";
         (my $folder = $path) =~ s{/[^/]*$}{};
@@ -123,7 +124,8 @@ subtest 'the script' => sub {
 subtest 'an engine that is broken' => sub {
     my $build = conf_var('weave_build');
     my ($engine) = glob "$build/weave-engine-${\ python_version()}.so";
-    my $httpd = WeaveTest::Httpd->new(ini => $good);
+    my $httpd = WeaveTest::Httpd->new(ini => $good,
+        expect => qr/WEAVE000[67]|AH00014/);
     my $folder = $httpd->dir . '/build';
     mkdir $folder;
     system('cp', "$build/mod_weave.so", $folder) == 0 or die 'cp';
@@ -172,7 +174,8 @@ subtest 'directives' => sub {
 };
 
 subtest 'start refuses the same' => sub {
-    my $httpd = WeaveTest::Httpd->new(ini => "${good}skript = x\n");
+    my $httpd = WeaveTest::Httpd->new(ini => "${good}skript = x\n",
+        expect => qr/WEAVE0001|AH00014/);
     my ($status, $output) = $httpd->run('-k', 'start');
     isnt $status, 0, 'a bad ini';
     ok !-s $httpd->dir . '/httpd.pid', 'no httpd runs';

@@ -53,7 +53,7 @@ subtest 'restart' => sub {
     is $client->drain, '', 'requests in progress are cut';
     ok defined $httpd->stop, 'stops';
     $httpd->no_crash;
-    $httpd->{log}->expect(qr/AH00045/);
+    $httpd->log->expect(qr/AH00045/);
     $httpd->quiet;
 };
 
@@ -74,7 +74,7 @@ subtest '20 gracefuls in a row under load' => sub {
     ok defined $httpd->stop, 'stops';
     $httpd->no_crash;
     # the configuration has no room for all the old generations at once
-    $httpd->{log}->expect(qr/AH00484|AH03490|AH00045|AH10159/);
+    $httpd->log->expect(qr/AH00484|AH03490|AH00045|AH10159/);
     $httpd->quiet;
 };
 
@@ -93,7 +93,7 @@ subtest 'MaxConnectionsPerChild under load' => sub {
         'from many children';
     ok defined $httpd->stop, 'stops';
     $httpd->no_crash;
-    $httpd->{log}->expect(qr/AH00045/);
+    $httpd->log->expect(qr/AH00045/);
     $httpd->quiet;
 };
 
@@ -108,7 +108,7 @@ subtest 'a TERM at any moment' => sub {
         ok defined $seconds && $seconds < 8, "round $i: ends"
             . (defined $seconds ? sprintf ' in %.1f s', $seconds : '');
         $httpd->no_crash;
-        $httpd->{log}->expect(qr/AH00045/);
+        $httpd->log->expect(qr/AH00045/);
         $httpd->quiet;
     }
 };

@@ -126,6 +126,17 @@ sub notes {
 
 my $log = WeaveTest::Log->new("$root/logs", qw(error_log other_log));
 
+# The logs that finish() looks at. A test that starts servers of its own has
+# nothing to do with the one of the suites, and runs beside those that have.
+my @watched = ($log);
+my $own     = 0;
+
+sub watch {
+    my $other = shift;
+    @watched = () unless $own++;
+    push @watched, $other;
+}
+
 # Runs CODE, waits for a line that matches WANT, and returns all lines that
 # came meanwhile, as one text of "module:level message" lines. They count as
 # expected. Without WANT just what is there.
@@ -151,7 +162,7 @@ sub quiet_log {
 # The end of every .t.
 sub finish {
     sleep 0.1;
-    my @bad = $log->unexpected;
+    my @bad = map { $_->unexpected } @watched;
     Test::More::is(scalar @bad, 0, 'nothing unexpected in the error log');
     Test::More::diag("logged: $_") for @bad;
     Test::More::done_testing();

@@ -61,6 +61,34 @@ subtest 'error pages' => sub {
     is $res->body, "httpd's own words for 500", 'one of ours is httpd\'s';
 };
 
+subtest 'other modules' => sub {
+    my $res = get('/environ/told');
+    my $env = JSON::PP->new->decode($res->body);
+    is $env->{TOLD_BY_HTTPD}, 'yes', 'SetEnv';
+    is $env->{HTTP_X_TOLD}, 'in a header', 'RequestHeader';
+    is $res->header('X-Answer-Told'), 'yes', 'Header';
+    ok !exists json('/environ')->{TOLD_BY_HTTPD}, 'only where they stand';
+
+    is get('/alias/page.shtml')->body, "(Hello, world!)\n",
+        'a page of httpd includes an answer';
+    $res = get('/refused');
+    is $res->status, 403, 'an ErrorDocument of ours keeps the status';
+    $env = JSON::PP->new->decode($res->body);
+    is $env->{PATH_INFO}, '/environ/error-page', 'and has its own path';
+    is $env->{REQUEST_URI}, '/refused', 'with the REQUEST_URI of the client';
+    is $env->{REDIRECT_STATUS}, '403', 'and says why it is asked';
+};
+
+subtest 'LimitRequestBody' => sub {
+    for my $body ([body => 'x' x 101], [chunked => ['x' x 60, 'x' x 60]]) {
+        my $res = request('POST', '/limited/read_all', app => 'input', @$body);
+        is $res->status, 413, "$body->[0]: too large is a 413";
+    }
+    is request('POST', '/limited/read_all', app => 'input', body => 'x' x 100)
+        ->status, 200, 'as large as allowed is not';
+    expect_log(qr/AH01587|AH01588|larger than the configured limit/);
+};
+
 subtest 'ranges' => sub {
     my $res = get('/hello', headers => [Range => 'bytes=0-4']);
     if ($res->status == 206) {

@@ -9,6 +9,7 @@
 #       ini    => "[wsgi]\n...",              # DIR/sync.ini, instead of ours
 #       more   => "key = value\n",            # or more for ours
 #       conf   => 'WeaveApp / "DIR/sync.ini"' # the default; DIR is replaced
+#       expect => qr/.../,                    # lines that its log may have
 #   );
 #   $httpd->start;
 
@@ -39,6 +40,8 @@ sub new {
     $self->write('app.wsgi', $arg{app}) if defined $arg{app};
     $self->configure($arg{conf} || 'WeaveApp / "DIR/sync.ini"');
     $self->{log} = WeaveTest::Log->new($dir, 'error_log');
+    $self->{log}->expect($arg{expect}) if $arg{expect};
+    WeaveTest::watch($self->{log});
     return $self;
 }
 
@@ -81,10 +84,15 @@ END
     $self->write('httpd.conf', $text);
 }
 
+# Below the ports that the kernel gives to clients, and above t/run's.
 sub _free_port {
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-        or die "no free port: $!";
-    return $socket->sockport;
+    for (1 .. 200) {
+        my $port   = 20_000 + int rand 12_000;
+        my $socket = IO::Socket::INET->new(
+            LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1);
+        return $port if $socket;
+    }
+    die 'no free port';
 }
 
 # Runs httpd with ARGS; returns its exit status and what it printed.
