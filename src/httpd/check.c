@@ -194,10 +194,8 @@ static void check_same(check_t *check, const weave_conf_t *one,
     for (key = 0; key < WEAVE_KEY_COUNT; key++) {
         const weave_key_t *row = weave_key_get(key);
 
-        if (row->level == WEAVE_LEVEL_REQUEST || row->type == WEAVE_TYPE_PREFIX)
-            continue;
-        if (weave_conf_int(one, key) == weave_conf_int(other, key) &&
-            !strcmp(weave_conf_str(one, key), weave_conf_str(other, key)))
+        if (row->level == WEAVE_LEVEL_REQUEST ||
+            weave_conf_same(one, other, key))
             continue;
         fail(check,
              "WEAVE0010: %s has two values for one application, at %s and"
