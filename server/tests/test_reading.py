@@ -148,7 +148,7 @@ def test_limit_and_offset(filled, arguments, expected):
     "arguments",
     ["limit=x", "limit=", "limit=1.5", "limit=1_0", "limit=2&offset=x", "newer=x",
      "newer=nan", "older=inf", "index_above=x", "index_below=nan", "ids=%ff", "newer=",
-     "ids=a,%00", "parentid=%00"],
+     "ids=a,%00", "parentid=%00", "newer=1_0", "index_above=1_0"],
 )  # fmt: skip
 def test_bad_arguments_are_400(filled, arguments):
     assert filled.get("storage/col?" + arguments, status=400).body == b"1"

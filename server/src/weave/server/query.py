@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arguments that select records of a collection (storage 1.1)."""
 
-import math
 import re
 from dataclasses import dataclass
 from typing import List, Optional
 from urllib.parse import parse_qs
 
-from weave.server.stamps import LIMIT, Stamp
+from weave.server.stamps import LIMIT, Stamp, parse_number
 
 SORTS = ("oldest", "newest", "index")
 
@@ -38,13 +37,6 @@ def _integer(text):
     return max(-1, min(int(text[:40]), LIMIT))
 
 
-def _number(text):
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("not a finite number")
-    return value
-
-
 def _ids(text):
     return list(dict.fromkeys(text.split(","))) if text else []
 
@@ -59,8 +51,8 @@ _ARGUMENTS = {
     "predecessorid": str,
     "newer": Stamp.parse,
     "older": Stamp.parse,
-    "index_above": _number,
-    "index_below": _number,
+    "index_above": parse_number,
+    "index_below": parse_number,
     "sort": str,
     "limit": _integer,
     "offset": _integer,

@@ -7,6 +7,14 @@ import time
 LIMIT = 2**53
 
 
+def parse_number(text):
+    """A finite number as clients write it; ValueError for anything else."""
+    value = float(text)
+    if not math.isfinite(value) or "_" in text:
+        raise ValueError("not a finite number")
+    return value
+
+
 class Stamp(int):
     """Hundredths of a second since 1970.
 
@@ -26,7 +34,5 @@ class Stamp(int):
     @classmethod
     def parse(cls, text):
         """Reads what a client sent; ValueError unless it is a finite number."""
-        value = float(text)
-        if not math.isfinite(value):
-            raise ValueError("not a finite number")
+        value = parse_number(text)
         return cls(round(max(-LIMIT, min(value * 100, LIMIT))))
