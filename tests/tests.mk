@@ -33,6 +33,8 @@ test: deps-test  ## all tests: units, server, the suites on each MPM and Python
 
 deps-test:
 	@conf/deps run test
+deps-lint:
+	@conf/deps lint
 
 # cmocka speaks TAP when it is asked to; tests/*.t look for programs in BUILD
 RUN_TESTS = env CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) \
@@ -63,17 +65,17 @@ PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py t/apps/*.wsg
 PL_FILES = $(sort $(call scripts,perl) $(wildcard t/lib/*.pm t/lib/*/*.pm) $(wildcard t/*/*.t))
 LINTS   := lint-rules lint-format lint-c lint-tidy lint-python lint-shell lint-perl
 
-lint: $(LINTS)  ## formatting, static analysis, the rules of the house
-	@echo "lint: clean"
+lint: deps-lint $(LINTS)  ## formatting, static analysis, the rules of the house
+	@echo 'lint: $(LINTS:lint-%=%): clean'
 
 lint-rules:
-	tests/lint/rules
+	@tests/lint/rules
 
 lint-format:
-	clang-format --dry-run -Werror $(C_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
 
 lint-c:
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --suppress=missingInclude --error-exitcode=1 \
 	    -Isrc/core -Isrc/httpd -Isrc/engine mod_weave.c src tests
 
@@ -82,16 +84,16 @@ TIDY = printf '%s\n' $(1) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
 	-std=gnu11 $(2) 2>/dev/null || exit 1' sh
 
 lint-tidy: $(BUILD)/include/weave_engine.h
-	$(call TIDY,src/core/*.c,$(APR_INC))
-	$(call TIDY,mod_weave.c src/httpd/*.c,$(HTTPD_INC))
-	$(call TIDY,src/engine/*.c,-I$(call py_ask,$(firstword $(PYTHONS)),v("INCLUDEPY")) -DENGINE_PYTHON=\"3\" -DENGINE_PYTHON_EXECUTABLE=\"python3\")
-	$(call TIDY,tests/*.c tests/fuzz/*.c,-DFUZZ_REPLAY $(APR_INC) -Isrc/core)
+	@$(call TIDY,src/core/*.c,$(APR_INC))
+	@$(call TIDY,mod_weave.c src/httpd/*.c,$(HTTPD_INC))
+	@$(call TIDY,src/engine/*.c,-I$(call py_ask,$(firstword $(PYTHONS)),v("INCLUDEPY")) -DENGINE_PYTHON=\"3\" -DENGINE_PYTHON_EXECUTABLE=\"python3\")
+	@$(call TIDY,tests/*.c tests/fuzz/*.c,-DFUZZ_REPLAY $(APR_INC) -Isrc/core)
 
 lint-python:
-	/usr/bin/python3 -m flake8 --config tests/lint/flake8 $(PY_FILES)
+	@/usr/bin/python3 -m flake8 --config tests/lint/flake8 $(PY_FILES)
 
 lint-shell:
-	shellcheck $(call scripts,/(ba)?sh)
+	@shellcheck $(call scripts,/(ba)?sh)
 
 lint-perl:
 	@for file in $(PL_FILES); do \
@@ -125,13 +127,17 @@ fuzz-%: tests/fuzz/fuzz_%.c
 	$(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
 	    -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/$* tests/fuzz/corpus/$*
 
-COVERAGE = $(BUILD)/coverage
+COVERAGE_AREAS ?= smoke wsgi import conf-errors
 
 coverage:  ## which lines of src/ the tests reach
-	find . -path './$(COVERAGE)/*.gcda' -delete
-	$(MAKE) BUILD=$(COVERAGE) CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage \
+	$(MAKE) BUILD=$(BUILD)/coverage CFLAGS='-O0 -g' SANITIZE=--coverage \
 	    MPMS=event coverage-tests
-	gcovr --root . --object-directory $(COVERAGE) --filter 'src/|mod_weave' \
-	    --exclude-throw-branches
 
-.PHONY: test test-all deps-test check soak bench lint $(LINTS) format asan asan-tests fuzz coverage coverage-tests
+coverage-tests: all $(TESTS) $(REPLAYS)
+	find $(BUILD) -name '*.gcda' -delete
+	tests/supp/coverage $(BUILD) $(RUN_TESTS) -t "$(COVERAGE_AREAS)" $(UNIT) \
+	    tests/fuzz.t tests/ini_differential.t tests/keys_docs.t
+	gcovr --root . --object-directory $(BUILD) --filter src/ --filter mod_weave \
+	    $(BUILD)
+
+.PHONY: test test-all deps-test deps-lint check soak bench lint $(LINTS) format asan asan-tests fuzz coverage coverage-tests
