@@ -163,6 +163,7 @@ def _parse(path):
         raise ConfigError("%s: is no ini file (too large, or binary)" % path)
     parser = configparser.RawConfigParser()
     parser.optionxform = fold
+    # As of Python 3.10; before, a name ended at the first bracket.
     parser.SECTCRE = re.compile(r"\[(?P<header>.+)\]")
     try:
         text = io.StringIO(data.decode("utf-8-sig"), newline=None)
