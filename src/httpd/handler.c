@@ -2,21 +2,7 @@
 /* handler.c: one request, from httpd to the engine and back */
 #include "mod_weave.h"
 
-#include <http_main.h>
-
 #define VARS_ROOM 96 /* environ entries without another allocation */
-
-void mod_weave_log(void *host, int level, const char *text, size_t len)
-{
-    mod_weave_exchange_t *exchange = host;
-
-    if (exchange)
-        ap_log_rerror(APLOG_MARK, level, 0, exchange->r, "%.*s", (int)len,
-                      text);
-    else
-        ap_log_error(APLOG_MARK, level, 0, ap_server_conf, "%.*s", (int)len,
-                     text);
-}
 
 static const weave_conf_t *conf_of(request_rec *r,
                                    const mod_weave_mount_t *mount)

@@ -153,6 +153,8 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
 
 /* handler.c */
 int mod_weave_handler(request_rec *r);
+
+/* log.c */
 void mod_weave_log(void *host, int level, const char *text, size_t len);
 
 #endif
