@@ -2,6 +2,7 @@
 # tests.mk: tests, lint, sanitizers, fuzzers, coverage, bench
 
 MPMS         ?= event worker prefork
+JOBS         ?= $(or $(shell nproc 2>/dev/null),2)
 FUZZ_SECONDS ?= 60
 
 # ---- what is built for the tests ----
@@ -38,7 +39,7 @@ deps-lint:
 
 # cmocka speaks TAP when it is asked to; tests/*.t look for programs in BUILD
 RUN_TESTS = env CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) \
-	-m "$(MPMS)" -p "$(PYTHONS)"
+	-j $(JOBS) -m "$(MPMS)" -p "$(PYTHONS)"
 # what takes too long for `make check`
 SLOW     := tests/e2e_httpd.t tests/install.t tests/run.t tests/server.t
 
