@@ -23,7 +23,10 @@ run: deps-run  ## serve a Sync server on 127.0.0.1:8080 (PORT=...) until Ctrl-C
 	    PYTHON='$(firstword $(PYTHONS))' WHEELS='$(WHEELS)' conf/run '$(PORT)'
 
 clean-run:  ## remove what make run made, its data too
-	@[ ! -L run/place ] || rm -rf "$$(readlink run/place)"
+	@if [ -L run/place ]; then \
+	    place=$$(readlink run/place); rm -rf "$$place"; \
+	    rmdir --ignore-fail-on-non-empty "$${place%/*}"; \
+	fi
 	rm -rf run
 
 # ---- make install ----
