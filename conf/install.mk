@@ -35,14 +35,16 @@ LIBEXECDIR ?= $(call ask,LIBEXECDIR)
 CONFDIR    ?= $(call ask,SYSCONFDIR)
 DOCDIR     ?= $(or $(patsubst %/,%,$(dir $(call ask,datadir))),/usr/share)/doc/mod_weave
 INI        ?= /etc/sync.ini
+# debian (mods-available) or conf.d; default: what is there
+LAYOUT     ?=
 
 install: all  ## install module, engines, configuration and docs (DESTDIR=...)
 	@DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' LIBEXECDIR='$(LIBEXECDIR)' \
-	    CONFDIR='$(CONFDIR)' DOCDIR='$(DOCDIR)' INI='$(INI)' conf/install
+	    CONFDIR='$(CONFDIR)' DOCDIR='$(DOCDIR)' INI='$(INI)' LAYOUT='$(LAYOUT)' conf/install
 
 uninstall:  ## remove what make install has installed; a changed sync.ini stays
 	@DESTDIR='$(DESTDIR)' LIBEXECDIR='$(LIBEXECDIR)' CONFDIR='$(CONFDIR)' \
-	    DOCDIR='$(DOCDIR)' INI='$(INI)' conf/install --remove
+	    DOCDIR='$(DOCDIR)' INI='$(INI)' LAYOUT='$(LAYOUT)' conf/install --remove
 
 # ---- archives ----
 

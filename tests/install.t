@@ -21,7 +21,8 @@ my $top = abs_path(dirname(__FILE__) . '/..');
 chdir $top or die "$top: $!";
 
 sub asked {
-    my $answer = qx(apxs -q $_[0] 2>/dev/null);
+    my $apxs = $ENV{APXS} || 'apxs';
+    my $answer = qx($apxs -q $_[0] 2>/dev/null);
     chomp $answer;
     return $answer;
 }
@@ -89,9 +90,9 @@ sub files {
 }
 
 sub make {
-    my ($name, $target) = @_;
+    my ($name, $target, @more) = @_;
     return run_ok($name, 'make', '--no-print-directory', $target,
-        "DESTDIR=$root");
+        "DESTDIR=$root", @more);
 }
 
 # ---- a copy of the system's configuration, on a port of its own ----
@@ -220,5 +221,16 @@ unlink "$root/etc/sync.ini", "$copy/mods-available/weave.conf";
 system('rm', '-rf', "$root/run", "$root/lock", "$root/log.d");
 is_deeply([grep { !$before->{$_} } sort keys %{files()}],
     [], 'nothing else is left');
+
+# ---- where there is no mods-available ----
+
+my @elsewhere = ('LAYOUT=conf.d', 'CONFDIR=/etc/httpd/conf');
+make('make install, as for RPM systems', 'install', @elsewhere);
+is(slurp("$root/etc/httpd/conf.modules.d/10-weave.conf"),
+    "LoadModule weave_module $libexec/mod_weave.so\n",
+    'conf.modules.d loads the module');
+ok(-s "$root/etc/httpd/conf.d/weave.conf", 'conf.d has an example');
+make('make uninstall', 'uninstall', @elsewhere);
+is_deeply([grep { !$before->{$_} } sort keys %{files()}], [], 'nothing is left');
 
 done_testing();
