@@ -107,8 +107,10 @@ sub copy_system {
     for my $site (glob "$copy/sites-enabled/*") {
         edit(abs_path($site), sub { s/<VirtualHost [^>]*>/<VirtualHost *:$port>/ });
     }
-    # a second Python in one httpd is refused, and says so
-    unlink glob "$copy/mods-enabled/wsgi.*";
+    # a second Python, and a second application, in one httpd are refused
+    unlink glob "$copy/mods-{enabled,available}/{weave,wsgi}.*";
+    edit(abs_path($_), sub { s/^(\s*Weave)/# $1/mg })
+        for glob "$copy/{sites,conf}-enabled/*";
     return $copy;
 }
 
