@@ -27,6 +27,8 @@ my $httpd = WeaveTest::Httpd->new(
         . (mpm() eq 'prefork' ? '' : "Protocols h2c http/1.1\n")
         . 'WeaveApp / "DIR/sync.ini"',
 );
+# one client leaves as the next one comes
+$httpd->log->expect(qr/AH00161/);
 $httpd->start;
 
 # {pid, rss in KB, fds, threads, blocks} of the one child.

@@ -13,6 +13,9 @@ my $LINE = qr/^\[[^\]]*\] \[(\w*):(\w+)\] \[pid (\d+)\] \[id ([^\]]*)\] (.*)$/;
 # Warnings about the machine, not about us: a libssl older than mod_ssl's.
 my $MACHINE = qr/AH01882:/;
 
+# What httpd says at notice when a child crashes is no notice to us.
+my $CRASH = qr/exit signal|Fatal Python error/;
+
 my %HARMLESS = map { $_ => 1 }
     qw(notice info debug trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8);
 
@@ -55,6 +58,7 @@ sub expect {
 
 sub _is_bad {
     my ($self, $line) = @_;
+    return 1 if $line->{text} =~ $CRASH;
     return 0 if $HARMLESS{ $line->{level} } || $line->{text} =~ $MACHINE;
     return !grep { $line->{text} =~ $_ } @{ $self->{expected} };
 }
