@@ -159,6 +159,25 @@ def no_read(environ, wrapper):
     return wrapper(object())
 
 
+def beyond(environ, wrapper):
+    stream = open(BIG, "rb")
+    stream.seek(2 ** 40)
+    return wrapper(stream)
+
+
+def odd_arguments(environ, wrapper):
+    """Each is an error or works; none may crash."""
+    result = []
+    for arguments in ((), (1, 2, 3), (io.BytesIO(b"x"), 0),
+                      (io.BytesIO(b"x"), -1), (io.BytesIO(b"x"), "x"),
+                      (io.BytesIO(b"x"), 2 ** 62), (None,)):
+        try:
+            result.append(b"".join(wrapper(*arguments)))
+        except Exception as error:
+            result.append(type(error).__name__.encode())
+    return result
+
+
 def two(environ, wrapper):
     """Only what is returned is sent."""
     wrapper(open(BIG, "rb"))

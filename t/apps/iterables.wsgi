@@ -32,10 +32,28 @@ class Bytes(bytes):
     pass
 
 
+class Backwards(list):
+    """A list that is not what its items say."""
+
+    def __iter__(self):
+        return iter(self[::-1])
+
+
+class Lying(list):
+    def __len__(self):
+        return 1
+
+
 class BadClose(Noted):
     def close(self):
         super().close()
         raise RuntimeError("close() fails")
+
+
+class ExitingClose(Noted):
+    def close(self):
+        super().close()
+        raise SystemExit(3)
 
 
 class BadIter:
@@ -107,6 +125,8 @@ MAKE = {
     "bytes": lambda e: b"abc",
     "bytes_subclass": lambda e: [Bytes(b"abc")],
     "map": lambda e: map(bytes, ([97], [98], [99])),
+    "list_subclass": lambda e: Backwards([b"c", b"b", b"a"]),
+    "lying_len": lambda e: Lying([b"a", b"b", b"c"]),
     "empty_list": lambda e: [],
     "empty_tuple": lambda e: (),
     "empty_generator": lambda e: (c for c in ()),
@@ -125,13 +145,12 @@ MAKE = {
     "list_of_str": lambda e: ["abc"],
     "list_of_int": lambda e: [1, 2],
     "list_of_none": lambda e: [None],
-    "list_of_bytearray": lambda e: [bytearray(b"abc")],
-    "list_of_memoryview": lambda e: [memoryview(b"abc")],
     "int": lambda e: 42,
     "none": lambda e: None,
     "not_iterable": NotIterable,
     "bad_iter": BadIter,
     "close_attribute": lambda e: CloseAttribute([b"abc"]),
+    "exiting_close": lambda e: ExitingClose(e, [b"abc"]),
     "bad_close": lambda e: BadClose(e, [b"abc"]),
     "str_in_the_middle": lambda e: Noted(e, [b"a" * 50, "b", b"c"]),
     "raise_at_once": lambda e: _raises_after(e, 0, ValueError("at once")),

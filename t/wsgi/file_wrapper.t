@@ -60,6 +60,8 @@ subtest 'what is no file' => sub {
     body_is ask('lying_fileno'), 'not descriptor 0',
         'one whose fileno() is not its own';
     body_is ask('two'), 'the second', 'only what is returned';
+    body_is ask('beyond'), '', 'beyond the end of a file';
+    like ask('odd_arguments')->body, qr/TypeError/, 'odd arguments';
 };
 
 subtest 'it is an iterable like any other' => sub {

@@ -99,6 +99,10 @@ subtest 'ranges' => sub {
         is $res->status, 200, 'or left alone';
         is $res->body, 'Hello, world!', 'whole';
     }
+    spew(root() . '/htdocs/big.bin', join '', map { "$_\n" } 1 .. 50000);
+    $res = get('/file_wrapper/offset?at=0', headers => [Range => 'bytes=2-5']);
+    is substr($res->body, 0, 4), $res->status == 206 ? "2\n3\n" : "1\n2\n",
+        'a file';
     $res = get('/iterables/generator', headers => [Range => 'bytes=0-0']);
     like $res->body, $res->status == 206 ? qr/^a$/ : qr/^abc$/, 'a stream too';
 };

@@ -15,7 +15,7 @@ sub ask { return get("/iterables/$_[0]", @_[1 .. $#_]) }
 subtest 'of every kind' => sub {
     my %body = (file => "a\nb\nc");
     for my $kind (qw(list list_of_one tuple generator custom getitem file set
-        dict bytes_subclass map empty_chunks)) {
+        dict bytes_subclass map empty_chunks list_subclass lying_len)) {
         my $res = ask($kind);
         is $res->body, $body{$kind} || 'abc', $kind;
         ok $res->complete, "$kind is whole";
@@ -75,6 +75,8 @@ subtest 'close() is called once' => sub {
         sub { $res = ask('bad_close', note => $note) });
     is $res->body, 'abc', 'an error in it comes too late for the client';
     like $log, qr/:error .*RuntimeError: close\(\) fails/, 'but is logged';
+    logged(qr/SystemExit/, sub { $res = ask('exiting_close') });
+    is $res->body, 'abc', 'SystemExit as well';
     logged(qr/TypeError/, sub { $res = ask('close_attribute') });
     is $res->body, 'abc', 'the same where close is no method';
 };
