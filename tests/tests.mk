@@ -57,7 +57,8 @@ bench: all  ## compare with mod_wsgi and a C handler
 
 # ---- lint ----
 
-C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
+	tests/supp/*.c)
 # files by their #! line
 scripts  = $(shell grep -lE '^\#!.*$(1)' -r conf t tests server .ci 2>/dev/null)
 PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py t/apps/*.wsgi t/apps/lib/*.py \
@@ -134,7 +135,10 @@ coverage:  ## which lines of src/ the tests reach
 	$(MAKE) BUILD=$(BUILD)/coverage CFLAGS='-O0 -g' SANITIZE=--coverage \
 	    MPMS=event coverage-tests
 
-coverage-tests: all $(TESTS) $(REPLAYS)
+$(BUILD)/exit.so: tests/supp/exit.c
+	$(CC) -std=gnu11 -fPIC -shared $(WARN) -O2 -o $@ $<
+
+coverage-tests: all $(TESTS) $(REPLAYS) $(BUILD)/exit.so
 	find $(BUILD) -name '*.gcda' -delete
 	tests/supp/coverage $(BUILD) $(RUN_TESTS) -t "$(COVERAGE_AREAS)" $(UNIT) \
 	    tests/fuzz.t tests/ini_differential.t tests/keys_docs.t
