@@ -19,28 +19,32 @@ is ask('read_in_many', body => $bytes)->body, join('', sort split //, $bytes),
 is ask('write_in_thread', body => '')->body,
     'from a thread,from the request', 'write() in a thread';
 
+# The thread waits for the body when the application returns; the rest of the
+# body comes afterwards.
+sub left_behind {
+    my $case   = shift;
+    my $client = client(undef, timeout => 8);
+    $client->send("POST /threads/$case HTTP/1.1\r\nHost: x\r\n"
+            . "Content-Length: 10\r\n\r\nabc\n");
+    $client->readable(0.3);
+    $client->send('defghi');
+    my $res = eval { $client->response };
+    is $res && $res->body, 'left', "$case: the answer comes" or return 0;
+    my $next = eval { $client->request('GET', '/hello') };
+    return 1 unless $next && $next->head ne '';
+    return is $next->body, 'Hello, world!', "$case: the connection goes on";
+}
+
 subtest 'a thread that is left behind' => sub {
-    for my $round (1 .. 10) {
-        for my $case (qw(read_and_leave lines_and_leave)) {
-            my $client = client();
-            $client->send("POST /threads/$case HTTP/1.1\r\nHost: x\r\n"
-                    . "Content-Length: 10\r\n\r\nabc\n");
-            my $ready = $client->readable(0.3);
-            $client->send("defghi");
-            my $res = $client->response;
-            is $res->body, 'left', "$case: the answer comes";
-            # whatever of the body was not read does not become a request
-            my $next = eval { $client->request('GET', '/hello') };
-            is $next->body, 'Hello, world!', 'the connection goes on'
-                if $next && $next->head ne '';
-        }
-        my $res = ask('write_and_leave', body => '');
-        like $res->body, qr/^x*leftx*$/, 'write_and_leave';
-        is ask('log_and_leave', body => '')->body, 'left', 'log_and_leave';
+    for my $round (1 .. 5) {
+        left_behind($_) or return for qw(read_and_leave lines_and_leave);
+        like ask('write_and_leave', body => '')->body, qr/^x*leftx*$/,
+            'write_and_leave: a whole answer' or return;
+        is ask('log_and_leave', body => '')->body, 'left', 'log_and_leave'
+            or return;
         for (1 .. 20) {
-            my $body = get('/hello')->body;
-            is $body, 'Hello, world!', 'no other answer has bytes of it'
-                or last;
+            is get('/hello')->body, 'Hello, world!',
+                'no other answer has bytes of it' or return;
         }
     }
     sleep 0.3;
