@@ -111,6 +111,20 @@ subtest 'the environ belongs to one request' => sub {
         'nor does a header stay for the next one of the connection';
 };
 
+subtest 'WeaveSet' => sub {
+    my $env = json('/environ/set');
+    is $env->{GREETING}, 'hello from the Location', 'wins over the ini';
+    is $env->{Added}, 'only here', 'adds a name';
+    $env = json('/environ/set/deeper');
+    is $env->{GREETING}, 'hello from deeper', 'the deeper Location wins';
+    is $env->{Added}, 'only here', 'and inherits';
+    $env = json('/environ');
+    is $env->{GREETING}, 'hello from the ini', 'elsewhere nothing changes';
+    ok !exists $env->{Added}, 'and nothing is added';
+    is json('/environ', site => 'other')->{GREETING}, 'hello from the host',
+        'in a virtual host';
+};
+
 subtest 'the interpreter' => sub {
     my $env  = json('/environ');
     my $venv = conf_var('weave_venv');
