@@ -58,6 +58,10 @@ def surrogate(environ):
     environ["wsgi.errors"].write("half \ud800 done\n")
 
 
+def control(environ):
+    environ["wsgi.errors"].write("nul \0 then \x1b[31m red \r end\n")
+
+
 def long(environ):
     environ["wsgi.errors"].write("BEGIN" + "\u20ac" * 7000 + "END\n")
 

@@ -80,6 +80,9 @@ subtest 'text' => sub {
     has_line('utf8', "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 'UTF-8');
     my @lines = lines_of('surrogate', qr/half/);
     like join("\n", @lines), qr/half .* done/, 'half a character: no error';
+    my $log = logged(qr/red/, sub { get('/errors/control') });
+    like $log, qr/nul .* then .* red .* end/, 'NUL and others lose nothing';
+    unlike $log, qr/[\0\x1b\r]/, 'and do nothing to a terminal';
     @lines = lines_of('long', qr/END/);
     my $all = join '', map { s/^weave:\w+ (?:WEAVE\d+: )?//r } @lines;
     is scalar(() = $all =~ /\xe2\x82\xac/g), 7000,
