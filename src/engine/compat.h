@@ -17,8 +17,6 @@
 #if PY_VERSION_HEX < 0x03090000
 #define PyObject_Vectorcall _PyObject_Vectorcall
 #define PyObject_CallNoArgs(callable) PyObject_CallObject(callable, NULL)
-#define PyObject_CallOneArg(callable, arg)                                     \
-    PyObject_CallFunctionObjArgs(callable, arg, NULL)
 #define Py_IS_TYPE(object, type) (Py_TYPE(object) == (type))
 /* Vectorcall of a static type is spelled differently in 3.8. */
 #define Py_TPFLAGS_HAVE_VECTORCALL _Py_TPFLAGS_HAVE_VECTORCALL

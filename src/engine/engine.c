@@ -37,7 +37,7 @@ static const char *start(const weave_app_t *app, const weave_host_t *host)
         PyErr_Print(); /* the descriptor 2 of httpd is its error log */
         problem = "Python starts, but not the engine's part in it";
     }
-    engine_gil_give(thread);
+    engine_gil_give();
     return problem;
 }
 
@@ -52,7 +52,7 @@ static int load(void)
     if (rc < 0)
         engine_support_report("WEAVE0047: the application cannot be imported");
     engine_log_flush(thread);
-    engine_gil_give(thread);
+    engine_gil_give();
     return rc;
 }
 

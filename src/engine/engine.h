@@ -7,6 +7,8 @@
 #include "compat.h"
 #include "weave_engine.h"
 
+#include <pthread.h>
+
 typedef struct engine_thread_t engine_thread_t;
 typedef struct engine_request_t engine_request_t;
 typedef struct engine_line_t engine_line_t;
@@ -46,8 +48,14 @@ struct engine_request_t {
     weave_head_t head;
     int head_out;       /* 1: nothing can be taken back */
     int64_t body_bytes; /* what the host was given */
-    int overflow_logged;
-    int file; /* 1: what is left of a file is no mistake */
+    int overflow;       /* 1: more was given than promised, 2: and said */
+    int ended;          /* 1: the answer is complete */
+    int file;           /* 1: what is left of a file is no mistake */
+    /* The host serves one thread at a time, and only while the request
+     * lasts. Threads of the application that read or write for it are counted
+     * (with the GIL) and take turns (without it). */
+    pthread_mutex_t turn;
+    int users;
     /* where `head` points unless it is larger than most */
     char arena[ENGINE_ARENA_BYTES];
     weave_header_t headers[ENGINE_HEADERS];
@@ -61,7 +69,7 @@ const char *engine_interpreter_start(void);
 /* thread.c: the GIL is taken and given back here and nowhere else. */
 engine_thread_t *engine_thread_self(void); /* no GIL needed */
 engine_thread_t *engine_gil_take(void);    /* NULL: out of memory */
-void engine_gil_give(engine_thread_t *thread);
+void engine_gil_give(void);
 PyThreadState *engine_gil_pause(void);
 void engine_gil_resume(PyThreadState *tstate);
 void engine_gil_keep(void);         /* no thread enters Python any more */
@@ -79,7 +87,16 @@ void engine_support_finish(void);
 /* Logs the exception in flight, with its traceback, and clears it. */
 void engine_support_report(const char *what);
 
+/* turn.c: one thread at a time with the host
+ * A turn on *HOLDER, the place where an object keeps its request: the request,
+ * or NULL, with an exception, when it has ended. */
+engine_request_t *engine_turn_take(engine_request_t **holder, const char *what);
+void engine_turn_give(engine_request_t *request);
+/* Waits until nobody else uses the request. */
+void engine_turn_end(engine_request_t *request);
+
 /* log.c */
+void engine_log_end(engine_thread_t *thread); /* no GIL needed */
 PyObject *engine_log_level(PyObject *module, PyObject *level);
 PyObject *engine_log_write(PyObject *module, PyObject *args);
 void engine_log_flush(engine_thread_t *thread);
@@ -107,7 +124,11 @@ void engine_head_clear(engine_request_t *request); /* no GIL needed */
 int engine_response_start(void);
 PyObject *engine_start_response_acquire(engine_request_t *request);
 void engine_start_response_release(engine_request_t *request, PyObject *self);
-extern PyObject *engine_client_gone; /* raised by write() and read() */
+/* What read() and write() raise: the client's doing. */
+extern PyObject *engine_client_gone;
+extern PyObject *engine_body_error;
+/* Says so, once, when an answer was longer than its Content-Length. */
+void engine_overflow_report(engine_request_t *request);
 /* How much of `len` bytes may follow: an answer never exceeds the
  * Content-Length it has promised. */
 size_t engine_body_admit(engine_request_t *request, size_t len);

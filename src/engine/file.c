@@ -13,8 +13,9 @@ typedef struct {
 } file_wrapper_t;
 
 /* The types whose bytes are the descriptor's bytes. Others may have a
- * fileno() and still read something else: gzip.GzipFile does. */
-static PyObject *file_io, *buffered_reader, *buffered_random;
+ * fileno() and still read something else: gzip.GzipFile does, and so does a
+ * file open for writing, from its buffer. */
+static PyObject *file_io, *buffered_reader;
 
 static PyObject *wrapper_new(PyTypeObject *type, PyObject *args,
                              PyObject *keywords)
@@ -71,7 +72,7 @@ static PyObject *wrapper_next(PyObject *object)
 
     self->iterated = 1;
     /* text that is empty ends it too; other text the caller refuses */
-    if (block && PyObject_Length(block) == 0)
+    if (block && PyObject_Length(block) <= 0)
         Py_CLEAR(block);
     return block;
 }
@@ -127,9 +128,8 @@ int engine_file_start(void)
         return -1;
     file_io = PyObject_GetAttrString(io, "FileIO");
     buffered_reader = PyObject_GetAttrString(io, "BufferedReader");
-    buffered_random = PyObject_GetAttrString(io, "BufferedRandom");
     Py_DECREF(io);
-    if (!file_io || !buffered_reader || !buffered_random)
+    if (!file_io || !buffered_reader)
         return -1;
     return PyType_Ready(&engine_file_wrapper_type);
 }
@@ -142,7 +142,7 @@ static int is_plain(PyObject *filelike)
 
     if (type == file_io)
         return 1;
-    if (type != buffered_reader && type != buffered_random)
+    if (type != buffered_reader)
         return 0;
     raw = PyObject_GetAttrString(filelike, "raw");
     plain = raw && (PyObject *)Py_TYPE(raw) == file_io;
@@ -172,7 +172,10 @@ int engine_file_plain(PyObject *wrapper, int *fd, int64_t *offset,
     *offset = *fd < 0 ? -1 : number_from(self->filelike, "tell");
     if (*offset < 0 || fstat(*fd, &status) < 0 || !S_ISREG(status.st_mode))
         goto no;
-    *length = status.st_size > *offset ? status.st_size - *offset : 0;
+    /* files of /proc say that they are empty, and are not */
+    if (status.st_size <= *offset)
+        goto no;
+    *length = status.st_size - *offset;
     return 1;
 no:
     PyErr_Clear(); /* reading it will tell what is wrong */

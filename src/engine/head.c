@@ -2,8 +2,9 @@
 /* head.c: the status and headers of an answer, checked before they are kept
  *
  * The rules are those of PEP 3333, "The start_response() callable" and "Other
- * HTTP Features", and RFC 9110 section 5. Nothing here runs Python code, so
- * the lists cannot change under our hands. */
+ * HTTP Features", and RFC 9110 section 5. No Python code runs before all
+ * is copied, but for the repr() in a refusal: the lists cannot change under our
+ * hands. */
 #include "engine.h"
 
 #include <stdlib.h>

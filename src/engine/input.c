@@ -30,7 +30,8 @@ static void input_fail(engine_request_t *request, int io)
 {
     if (!request->io)
         request->io = io;
-    PyErr_SetString(io == WEAVE_IO_GONE ? engine_client_gone : PyExc_OSError,
+    PyErr_SetString(io == WEAVE_IO_GONE ? engine_client_gone
+                                        : engine_body_error,
                     io_words[-io]);
 }
 
@@ -115,7 +116,9 @@ static Py_ssize_t input_room(const input_t *self, Py_ssize_t size)
     int64_t announced = request->in->content_length - request->read;
     Py_ssize_t room = INPUT_BLOCK;
 
-    if (announced > INPUT_BLOCK)
+    if (announced <= 0 && request->in->content_length >= 0)
+        room = 512; /* to see the end */
+    else if (announced > INPUT_BLOCK)
         room =
             announced < INPUT_TRUSTED ? (Py_ssize_t)announced : INPUT_TRUSTED;
     else if (announced > 0)
@@ -170,14 +173,6 @@ static PyObject *input_read_some(input_t *self, Py_ssize_t size)
     return bytes;
 }
 
-static int input_is_open(input_t *self)
-{
-    if (!self->request)
-        PyErr_SetString(PyExc_ValueError,
-                        "wsgi.input was used after its request had ended");
-    return self->request != NULL;
-}
-
 /* The optional size of read(), readline() and readlines(): None and negative
  * numbers mean all. */
 static int size_of(const char *format, PyObject *args, Py_ssize_t *size)
@@ -198,9 +193,8 @@ static int size_of(const char *format, PyObject *args, Py_ssize_t *size)
 }
 
 /* The common case: all of the body is here and asked for. */
-static PyObject *input_read_whole(input_t *self)
+static PyObject *input_read_whole(engine_request_t *request)
 {
-    engine_request_t *request = self->request;
     const weave_request_t *in = request->in;
     size_t at = request->taken;
 
@@ -208,19 +202,38 @@ static PyObject *input_read_whole(input_t *self)
     return PyBytes_FromStringAndSize(in->body + at, in->body_len - at);
 }
 
-static PyObject *input_read(PyObject *object, PyObject *args)
+static PyObject *read_turn(input_t *self, Py_ssize_t size)
 {
-    input_t *self = (input_t *)object;
-    const weave_request_t *in;
-    Py_ssize_t size;
+    const weave_request_t *in = self->request->in;
 
-    if (!input_is_open(self) || size_of("|O:read", args, &size) < 0)
-        return NULL;
-    in = self->request->in;
     if (in->body_complete && !self->block &&
         (size_t)size >= in->body_len - self->request->taken)
-        return input_read_whole(self);
+        return input_read_whole(self->request);
     return input_read_some(self, size);
+}
+
+/* Every method reads with a turn on the request. */
+static PyObject *input_turn(PyObject *object, Py_ssize_t size,
+                            PyObject *(*method)(input_t *, Py_ssize_t))
+{
+    input_t *self = (input_t *)object;
+    engine_request_t *request = engine_turn_take(&self->request, "wsgi.input");
+    PyObject *result;
+
+    if (!request)
+        return NULL;
+    result = method(self, size);
+    engine_turn_give(request);
+    return result;
+}
+
+static PyObject *input_read(PyObject *object, PyObject *args)
+{
+    Py_ssize_t size;
+
+    if (size_of("|O:read", args, &size) < 0)
+        return NULL;
+    return input_turn(object, size, read_turn);
 }
 
 /* ---- lines ---- */
@@ -260,25 +273,17 @@ static PyObject *input_readline(PyObject *object, PyObject *args)
 {
     Py_ssize_t size;
 
-    if (!input_is_open((input_t *)object) ||
-        size_of("|O:readline", args, &size) < 0)
+    if (size_of("|O:readline", args, &size) < 0)
         return NULL;
-    return input_line((input_t *)object, size);
+    return input_turn(object, size, input_line);
 }
 
-static PyObject *input_readlines(PyObject *object, PyObject *args)
+static PyObject *input_lines(input_t *self, Py_ssize_t hint)
 {
-    input_t *self = (input_t *)object;
-    PyObject *lines, *line;
-    Py_ssize_t hint, total = 0, len;
+    PyObject *lines = PyList_New(0), *line;
+    Py_ssize_t total = 0, len;
     int rc = 0;
 
-    if (!input_is_open(self) || size_of("|O:readlines", args, &hint) < 0)
-        return NULL;
-    /* as io.IOBase has it: no hint, or 0, means all */
-    if (hint == 0)
-        hint = PY_SSIZE_T_MAX;
-    lines = PyList_New(0);
     while (lines && rc == 0 && total < hint) {
         line = input_line(self, PY_SSIZE_T_MAX);
         len = line ? PyBytes_GET_SIZE(line) : 0;
@@ -291,13 +296,20 @@ static PyObject *input_readlines(PyObject *object, PyObject *args)
     return lines;
 }
 
+static PyObject *input_readlines(PyObject *object, PyObject *args)
+{
+    Py_ssize_t hint;
+
+    if (size_of("|O:readlines", args, &hint) < 0)
+        return NULL;
+    /* as io.IOBase has it: no hint, or 0, means all */
+    return input_turn(object, hint ? hint : PY_SSIZE_T_MAX, input_lines);
+}
+
 static PyObject *input_next(PyObject *object)
 {
-    PyObject *line;
+    PyObject *line = input_turn(object, PY_SSIZE_T_MAX, input_line);
 
-    if (!input_is_open((input_t *)object))
-        return NULL;
-    line = input_line((input_t *)object, PY_SSIZE_T_MAX);
     if (line && PyBytes_GET_SIZE(line) == 0)
         Py_CLEAR(line);
     return line;

@@ -83,6 +83,23 @@ static void line_flush(engine_line_t *line)
     free(text);
 }
 
+/* A line without an end does not grow for ever. */
+static void line_shorten(engine_line_t *line)
+{
+    char *text = line->text;
+    size_t len = line->len, piece = piece_len(text, len);
+
+    if (piece == len)
+        return;
+    line->text = NULL;
+    line->len = line->room = 0;
+    engine_log_line(line->level, text, piece);
+    memmove(text, text + piece, len - piece);
+    line->text = text;
+    line->len = len - piece;
+    line->room = len;
+}
+
 static int line_append(engine_line_t *line, int level, const char *text,
                        size_t len)
 {
@@ -103,6 +120,13 @@ static int line_append(engine_line_t *line, int level, const char *text,
         line->level = level;
     memcpy(line->text + line->len, text, len);
     line->len += len;
+    while (line->len > PIECE_COLUMNS) {
+        size_t before = line->len;
+
+        line_shorten(line);
+        if (line->len == before)
+            break;
+    }
     return 0;
 }
 
@@ -164,4 +188,17 @@ void engine_log_flush(engine_thread_t *thread)
 
     for (i = 0; i < ENGINE_STREAM_COUNT; i++)
         line_flush(&thread->lines[i]);
+}
+
+void engine_log_end(engine_thread_t *thread)
+{
+    int i;
+
+    for (i = 0; i < ENGINE_STREAM_COUNT; i++) {
+        engine_line_t *line = &thread->lines[i];
+
+        if (line->len)
+            engine_host->log(NULL, line->level, line->text, line->len);
+        free(line->text);
+    }
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 PyObject *engine_client_gone;
+PyObject *engine_body_error;
 
 typedef struct {
     PyObject_HEAD vectorcallfunc vectorcall;
@@ -14,6 +15,17 @@ typedef struct {
 static PyTypeObject start_response_type;
 
 /* ---- the body ---- */
+
+void engine_overflow_report(engine_request_t *request)
+{
+    if (request->overflow != 1)
+        return;
+    request->overflow = 2;
+    engine_log(WEAVE_LOG_ERROR,
+               "WEAVE0043: the application gave more than its Content-Length"
+               " of %lld bytes: the rest was dropped",
+               (long long)request->head.content_length);
+}
 
 size_t engine_body_admit(engine_request_t *request, size_t len)
 {
@@ -25,13 +37,8 @@ size_t engine_body_admit(engine_request_t *request, size_t len)
     left = (uint64_t)(promised - request->body_bytes);
     if (len <= left)
         return len;
-    if (!request->overflow_logged && !request->file)
-        engine_log(
-            WEAVE_LOG_ERROR,
-            "WEAVE0043: the application gave more than its Content-Length"
-            " of %lld bytes: the rest was dropped",
-            (long long)promised);
-    request->overflow_logged = 1;
+    if (!request->overflow && !request->file)
+        request->overflow = 1;
     return (size_t)left;
 }
 
@@ -52,18 +59,12 @@ weave_io_e engine_body_give(engine_request_t *request,
 /* From here on data is kept alive instead of copied. */
 #define OWNED_BYTES 16384
 
-int engine_chunk_send(engine_request_t *request, PyObject *chunk)
+static int chunk_give(engine_request_t *request, PyObject *chunk)
 {
     weave_piece_t piece = {PyBytes_AS_STRING(chunk), 0, NULL};
     PyThreadState *tstate;
     weave_io_e io;
 
-    if (!request->head.status) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the application gave a body before it called"
-                        " start_response()");
-        return -1;
-    }
     piece.len = engine_body_admit(request, (size_t)PyBytes_GET_SIZE(chunk));
     if (piece.len == 0)
         return 0;
@@ -81,22 +82,45 @@ int engine_chunk_send(engine_request_t *request, PyObject *chunk)
     return -1;
 }
 
+/* With a turn on the request. */
+int engine_chunk_send(engine_request_t *request, PyObject *chunk)
+{
+    int rc;
+
+    if (!request->head.status) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the application gave a body before it called"
+                        " start_response()");
+        return -1;
+    }
+    if (request->ended) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "write() was called after the answer had ended");
+        return -1;
+    }
+    rc = chunk_give(request, chunk);
+    if (rc == 0)
+        engine_overflow_report(request);
+    return rc;
+}
+
 static PyObject *write_call(PyObject *self, PyObject *chunk)
 {
-    engine_request_t *request = ((start_response_t *)self)->request;
+    engine_request_t *request;
+    int rc;
 
-    if (!request) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "write() was called after its request had ended");
-        return NULL;
-    }
     if (!PyBytes_Check(chunk)) {
         PyErr_Format(PyExc_TypeError,
                      "write() argument must be bytes, not %.100s",
                      Py_TYPE(chunk)->tp_name);
         return NULL;
     }
-    if (engine_chunk_send(request, chunk) < 0)
+    request = engine_turn_take(&((start_response_t *)self)->request, "write()");
+    if (!request)
+        return NULL;
+    rc = engine_chunk_send(request, chunk);
+    engine_turn_give(request);
+    if (rc < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -122,36 +146,41 @@ static void reraise(PyObject *exc_info)
         PyErr_SetString(PyExc_TypeError, "exc_info holds no exception");
 }
 
-static PyObject *start(PyObject *self, PyObject *status, PyObject *headers,
-                       PyObject *exc_info)
+/* With a turn on the request: 0, or -1 with an exception. */
+static int head_take(engine_request_t *request, PyObject *status,
+                     PyObject *headers, PyObject *exc_info)
 {
-    engine_request_t *request = ((start_response_t *)self)->request;
-
-    if (!request) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "start_response() was called after its request had"
-                        " ended");
-        return NULL;
-    }
     if (is_given(exc_info)) {
         if (!PyTuple_Check(exc_info) || PyTuple_GET_SIZE(exc_info) != 3) {
             PyErr_SetString(PyExc_TypeError,
                             "exc_info must be what sys.exc_info() returns");
-            return NULL;
+            return -1;
         }
         if (request->head_out) {
             reraise(exc_info);
-            return NULL;
+            return -1;
         }
     }
     else if (request->head.status) {
         PyErr_SetString(PyExc_RuntimeError,
                         "start_response() was called twice without exc_info");
-        return NULL;
+        return -1;
     }
-    if (engine_head_set(request, status, headers) < 0)
+    return engine_head_set(request, status, headers);
+}
+
+static PyObject *start(PyObject *self, PyObject *status, PyObject *headers,
+                       PyObject *exc_info)
+{
+    engine_request_t *request = engine_turn_take(
+        &((start_response_t *)self)->request, "start_response()");
+    int rc;
+
+    if (!request)
         return NULL;
-    return PyCFunction_New(&write_method, self);
+    rc = head_take(request, status, headers, exc_info);
+    engine_turn_give(request);
+    return rc < 0 ? NULL : PyCFunction_New(&write_method, self);
 }
 
 static PyObject *start_keywords(PyObject *self, PyObject *const *args,
@@ -209,7 +238,12 @@ int engine_response_start(void)
     engine_client_gone = PyErr_NewExceptionWithDoc(
         "weave.ClientGone", "The client went away before its answer.",
         PyExc_OSError, NULL);
-    return engine_client_gone ? PyType_Ready(&start_response_type) : -1;
+    engine_body_error = PyErr_NewExceptionWithDoc(
+        "weave.BodyError", "The client sent no proper request body.",
+        PyExc_OSError, NULL);
+    if (!engine_client_gone || !engine_body_error)
+        return -1;
+    return PyType_Ready(&start_response_type);
 }
 
 PyObject *engine_start_response_acquire(engine_request_t *request)

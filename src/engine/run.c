@@ -34,12 +34,37 @@ static int io_status(int io)
     }
 }
 
-/* The application let an exception out. Is it only what the client did? */
+#define CHAIN_MOST 16 /* exceptions that wrap each other */
+
+/* Is it ours, or did a framework wrap ours in its own? New reference. */
+static PyObject *cause_of(PyObject *error)
+{
+    PyObject *cause = PyException_GetCause(error);
+
+    return cause ? cause : PyException_GetContext(error);
+}
+
+/* The application let an exception out, which is set. Is it only what the
+ * client did? */
 static int is_clients_fault(const engine_request_t *request)
 {
+    PyObject *raised, *error, *cause;
+    int depth, found = 0;
+
     if (request->io == WEAVE_IO_OK)
         return 0;
-    return PyErr_ExceptionMatches(PyExc_OSError);
+    raised = PyErr_GetRaisedException();
+    error = Py_NewRef(raised);
+    for (depth = 0; error && !found && depth < CHAIN_MOST; depth++) {
+        found = PyErr_GivenExceptionMatches(error, engine_client_gone) ||
+                PyErr_GivenExceptionMatches(error, engine_body_error);
+        cause = cause_of(error);
+        Py_DECREF(error);
+        error = cause;
+    }
+    Py_XDECREF(error);
+    PyErr_SetRaisedException(raised);
+    return found;
 }
 
 static int end_raised(engine_request_t *request)
@@ -87,11 +112,11 @@ static int end_flags(int outcome)
     return outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST : WEAVE_SEND_FLUSH;
 }
 
-/* Without the GIL: the end of a stream. */
+/* Without the GIL: what is left of an answer, and its end. */
 static int end_send(engine_request_t *request, const plan_t *plan, int outcome)
 {
-    int flags = outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST : 0;
-    weave_io_e io = engine_body_give(request, plan->pieces, plan->count, flags);
+    weave_io_e io = engine_body_give(request, plan->pieces, plan->count,
+                                     end_flags(outcome));
 
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
@@ -124,8 +149,8 @@ static int check_started(const engine_request_t *request)
     return -1;
 }
 
-static int plan_copy(plan_t *plan, PyObject *const *chunks, Py_ssize_t count,
-                     size_t admitted)
+static void plan_copy(plan_t *plan, PyObject *const *chunks, Py_ssize_t count,
+                      size_t admitted)
 {
     size_t len = 0;
     Py_ssize_t i;
@@ -139,7 +164,6 @@ static int plan_copy(plan_t *plan, PyObject *const *chunks, Py_ssize_t count,
     }
     plan->pieces[0] = (weave_piece_t){plan->small, len, NULL};
     plan->count = len > 0;
-    return 0;
 }
 
 static int plan_own(plan_t *plan, PyObject *chunk, size_t *admitted)
@@ -190,8 +214,10 @@ static int plan_make(engine_request_t *request, plan_t *plan, PyObject *result,
         !(is_bodiless(request) && total == 0))
         request->head.content_length = (int64_t)total;
     total = engine_body_admit(request, total);
-    if (total <= SMALL_BYTES)
-        return plan_copy(plan, chunks, count, total);
+    if (total <= SMALL_BYTES) {
+        plan_copy(plan, chunks, count, total);
+        return 0;
+    }
     if (count > PLAN_PIECES)
         return plan_join(plan, result, total);
     for (i = 0; i < count; i++)
@@ -224,6 +250,8 @@ static int answer_sequence(engine_request_t *request, plan_t *plan,
         return end_raised(request);
     }
     plan->ready = 1;
+    /* only now: it gives the GIL away, and the list is the application's */
+    engine_overflow_report(request);
     for (i = 0; i < plan->count; i++)
         bytes += (int64_t)plan->pieces[i].len;
     return end_given(request, bytes);
@@ -235,10 +263,11 @@ static int answer_file(engine_request_t *request, int fd, int64_t offset,
                        int64_t length)
 {
     void *host = request->in->host;
+    engine_request_t *holder = request;
     int64_t admitted;
     PyThreadState *tstate;
     weave_io_e io;
-    int outcome, flags;
+    int outcome;
 
     if (check_started(request) < 0)
         return end_raised(request);
@@ -249,12 +278,15 @@ static int answer_file(engine_request_t *request, int fd, int64_t offset,
     if (request->head.content_length < 0 || admitted > length)
         admitted = length;
     outcome = end_given(request, request->body_bytes + admitted);
-    flags = end_flags(outcome);
+    engine_turn_take(&holder, "");
+    request->ended = 1;
     tstate = engine_gil_pause();
     io = engine_body_give(request, NULL, 0, 0);
     if (io == WEAVE_IO_OK)
-        io = engine_host->file_send(host, fd, offset, admitted, flags);
+        io = engine_host->file_send(host, fd, offset, admitted,
+                                    end_flags(outcome));
     engine_gil_resume(tstate);
+    engine_turn_give(request);
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
 
@@ -286,6 +318,23 @@ static int is_read_enough(const engine_request_t *request)
            request->body_bytes >= request->head.content_length;
 }
 
+static int send_chunk(engine_request_t *request, PyObject *result,
+                      PyObject *chunk)
+{
+    engine_request_t *holder = request;
+    int rc;
+
+    if (check_chunk(request, chunk) < 0)
+        return -1;
+    if (PyBytes_GET_SIZE(chunk) == 0)
+        return 0;
+    derive_length(request, result, chunk);
+    engine_turn_take(&holder, "");
+    rc = engine_chunk_send(request, chunk);
+    engine_turn_give(request);
+    return rc;
+}
+
 static int send_chunks(engine_request_t *request, PyObject *result)
 {
     PyObject *chunks = PyObject_GetIter(result), *chunk;
@@ -293,11 +342,7 @@ static int send_chunks(engine_request_t *request, PyObject *result)
 
     while (rc == 0 && !is_read_enough(request) &&
            (chunk = PyIter_Next(chunks))) {
-        rc = check_chunk(request, chunk);
-        if (rc == 0 && PyBytes_GET_SIZE(chunk) > 0) {
-            derive_length(request, result, chunk);
-            rc = engine_chunk_send(request, chunk);
-        }
+        rc = send_chunk(request, result, chunk);
         Py_DECREF(chunk);
     }
     Py_XDECREF(chunks);
@@ -309,6 +354,7 @@ static int send_chunks(engine_request_t *request, PyObject *result)
 static int answer_iterable(engine_request_t *request, plan_t *plan,
                            PyObject *result)
 {
+    engine_request_t *holder = request;
     PyThreadState *tstate;
     int outcome;
 
@@ -326,9 +372,12 @@ static int answer_iterable(engine_request_t *request, plan_t *plan,
         !is_bodiless(request))
         request->head.content_length = 0;
     outcome = end_given(request, request->body_bytes);
+    engine_turn_take(&holder, "");
+    request->ended = 1;
     tstate = engine_gil_pause();
     outcome = end_send(request, plan, outcome);
     engine_gil_resume(tstate);
+    engine_turn_give(request);
     return outcome;
 }
 
@@ -337,16 +386,16 @@ static void close_result(PyObject *result)
 {
     PyObject *close = PyObject_GetAttrString(result, "close"), *closed;
 
-    if (!close) {
+    if (!close && PyErr_ExceptionMatches(PyExc_AttributeError)) {
         PyErr_Clear();
         return;
     }
-    closed = PyObject_CallNoArgs(close);
+    closed = close ? PyObject_CallNoArgs(close) : NULL;
     if (!closed)
         engine_support_report(
             "WEAVE0045: close() of the application's iterable failed");
     Py_XDECREF(closed);
-    Py_DECREF(close);
+    Py_XDECREF(close);
 }
 
 static int answer(engine_request_t *request, plan_t *plan, PyObject *result)
@@ -391,28 +440,35 @@ static int call_application(engine_request_t *request, plan_t *plan)
     return outcome;
 }
 
+/* A request that includes another one (mod_include) runs it on its own
+ * thread, in the middle of itself. */
 int engine_run(const weave_request_t *in)
 {
-    engine_thread_t *thread = engine_gil_take();
-    engine_request_t request;
+    engine_thread_t *thread = engine_thread_self();
+    engine_request_t request, *outer;
     plan_t plan;
-    int outcome;
+    int outcome = 500;
 
     if (!thread)
-        return 500;
+        return outcome;
     memset(&request, 0, offsetof(engine_request_t, arena));
     request.in = in;
     request.thread = thread;
     request.head.content_length = -1;
+    request.turn = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
     plan.ready = 0;
     plan.count = 0;
+    outer = thread->request;
     thread->request = &request;
-    outcome = call_application(&request, &plan);
-    engine_log_flush(thread);
-    engine_gil_give(thread);
-    if (plan.ready)
-        outcome = end_send(&request, &plan, outcome);
+    if (engine_gil_take()) {
+        outcome = call_application(&request, &plan);
+        engine_turn_end(&request);
+        engine_log_flush(thread);
+        engine_gil_give();
+        if (plan.ready)
+            outcome = end_send(&request, &plan, outcome);
+    }
     engine_head_clear(&request);
-    thread->request = NULL;
+    thread->request = outer;
     return outcome;
 }

@@ -66,17 +66,20 @@ static PyObject *module_make(void)
 int engine_support_start(void)
 {
     PyObject *module = module_make(), *code = NULL, *result = NULL;
+    PyObject *name = PyUnicode_InternFromString("_weave");
 
-    names = module ? PyDict_New() : NULL;
+    names = module && name ? PyDict_New() : NULL;
     if (names &&
         PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) ==
             0 &&
-        PyDict_SetItemString(names, "_weave", module) == 0)
+        PyDict_SetItemString(names, "_weave", module) == 0 &&
+        PyDict_SetItemString(names, "__name__", name) == 0)
         code =
             Py_CompileString(engine_support_py, "<mod_weave>", Py_file_input);
     if (code)
         result = PyEval_EvalCode(code, names, names);
     Py_XDECREF(code);
+    Py_XDECREF(name);
     Py_XDECREF(module);
     Py_XDECREF(result);
     return result ? 0 : -1;
@@ -120,6 +123,7 @@ void engine_support_report(const char *what)
 
     if (!error)
         return;
+    engine_log_flush(engine_thread_self()); /* no line of ours continues it */
     args = Py_BuildValue("(sO)", what, error);
     if (args)
         result = call("report", args);

@@ -10,11 +10,13 @@ import importlib.machinery
 import importlib.util
 import io
 import logging
+import os
 import signal
 import sys
 import threading
 import traceback
 
+THREADS_S = 2  # of the host's 3: what non-daemon threads get at the end
 CRITICAL, ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 6, 7
 OWN_FILES = ('<mod_weave>', '<frozen importlib._bootstrap>',
              '<frozen importlib._bootstrap_external>')
@@ -25,6 +27,9 @@ class Stream(io.TextIOBase):
 
     encoding = 'utf-8'
     errors = 'backslashreplace'
+    mode = 'w'
+    line_buffering = True
+    write_through = False
 
     def __init__(self, name, number, level):
         self.name, self._number, self._level = name, number, level
@@ -37,9 +42,19 @@ class Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError('write() argument must be str, not '
                             + type(text).__name__)
-        _weave.write(self._number, self._level,
-                     text.encode('utf-8', 'backslashreplace'))
+        self._put(text.encode('utf-8', 'backslashreplace'))
         return len(text)
+
+    def _put(self, data):
+        _weave.write(self._number, self._level,
+                     data.replace(b'\0', b'\\x00'))
+
+    def fileno(self):
+        """For subprocesses and faulthandler: httpd's own error log."""
+        return 2
+
+    def reconfigure(self, **options):
+        """Nothing of this can be changed."""
 
     def close(self):
         """Somebody else may still have something to say."""
@@ -56,9 +71,11 @@ class _Bytes(io.RawIOBase):
 
     def write(self, data):
         data = bytes(data)
-        _weave.write(self._stream._number, self._stream._level,
-                     data.decode('utf-8', 'backslashreplace').encode())
+        self._stream._put(data)
         return len(data)
+
+    def fileno(self):
+        return self._stream.fileno()
 
     def close(self):
         """As Stream.close()."""
@@ -90,13 +107,28 @@ def severity(levelno):
 def leave_signals():
     """The process and its signals are httpd's: say so instead of breaking
     `apachectl`."""
+    original = signal.signal
 
-    def ignored(number, handler):
-        print('WEAVE0046: signal.signal(%r) ignored: in embedded mode the signals are'
-              " httpd's" % (number,), file=sys.stderr)
-        return signal.getsignal(number)
+    def ignored(name, result):
+        print('WEAVE0046: signal.%s() ignored: in embedded mode the signals'
+              " are httpd's" % name, file=sys.stderr)
+        return result
 
-    signal.signal = ignored
+    signal.signal = lambda signalnum, handler: ignored(
+        'signal', signal.getsignal(signalnum))
+    signal.alarm = lambda seconds: ignored('alarm', 0)
+    signal.setitimer = lambda which, seconds, interval=0.0: ignored(
+        'setitimer', (0.0, 0.0))
+
+    def in_child():
+        """A process forked here must not act on httpd's behalf."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT,
+                       signal.SIGUSR1, signal.SIGWINCH):
+            original(number, signal.SIG_DFL)
+        signal.signal = original
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    os.register_at_fork(after_in_child=in_child)
 
 
 def report(what, error):
@@ -164,31 +196,53 @@ def load():
 
 def forget(before):
     """Drop what a failed import left half done, so that the next attempt
-    starts from nothing. Packages with extension modules stay: those cannot
-    be loaded twice."""
+    starts from nothing. The standard library stays, and packages with
+    extension modules: those cannot be loaded twice."""
     new = {name: module for name, module in list(sys.modules.items())
            if name not in before}
-    stay = {name.partition('.')[0] for name, module in new.items()
-            if not is_source(module)}
+    stay = standard_library()
+    stay.update(name.partition('.')[0] for name, module in new.items()
+                if is_extension(module))
     for name in new:
         if name.partition('.')[0] not in stay:
             sys.modules.pop(name, None)
 
 
-def is_source(module):
-    loader = getattr(getattr(module, '__spec__', None), 'loader', None)
-    # a namespace package has no loader before 3.11, and nothing to keep
-    return loader is None or not isinstance(
-        loader, importlib.machinery.ExtensionFileLoader)
+def standard_library():
+    """Names of its top-level modules."""
+    try:
+        return set(sys.stdlib_module_names)
+    except AttributeError:  # before 3.10
+        import pkgutil
+        folder = os.path.dirname(os.__file__)
+        places = [folder, os.path.join(folder, 'lib-dynload')]
+        return set(sys.builtin_module_names).union(
+            module.name for module in pkgutil.iter_modules(places))
+
+
+def is_extension(module):
+    try:
+        loader = module.__spec__.loader
+    except Exception:  # a module may be any object
+        return False
+    return isinstance(loader, importlib.machinery.ExtensionFileLoader)
 
 
 def finish():
-    """What Python does at its end, short of destroying anything."""
-    for step in (threading._shutdown, atexit._run_exitfuncs):
-        try:
-            step()
-        except BaseException as error:
-            report('WEAVE0044: an exit handler failed', error)
+    """What Python does at its end, short of destroying anything. A thread
+    that does not end must not keep the exit handlers from running."""
+    last = threading.Thread(target=attempt, args=(threading._shutdown,),
+                            name='weave-finish', daemon=True)
+    last.start()
+    last.join(THREADS_S)
+    attempt(atexit._run_exitfuncs)
+
+
+def attempt(step):
+    try:
+        step()
+    except BaseException as error:
+        report('WEAVE0044: an exit handler failed', error)
 
 
 sys_stderr = Stream('<stderr>', 1, ERROR)

@@ -8,7 +8,9 @@
 
 static pthread_key_t thread_key;
 static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
-static __thread engine_thread_t *self;
+/* initial-exec: is_running() must not allocate inside a signal handler */
+static __thread engine_thread_t *self
+    __attribute__((tls_model("initial-exec")));
 
 /* 1 from the moment the GIL is never given back. */
 static atomic_int finished;
@@ -25,7 +27,6 @@ static _Atomic(late_t *) late;
 static void thread_end(void *data)
 {
     engine_thread_t *thread = data;
-    int i;
 
     if (thread->tstate && !atomic_load(&finished)) {
         PyEval_RestoreThread(thread->tstate);
@@ -34,8 +35,8 @@ static void thread_end(void *data)
         PyThreadState_Clear(thread->tstate);
         PyThreadState_DeleteCurrent();
     }
-    for (i = 0; i < ENGINE_STREAM_COUNT; i++)
-        free(thread->lines[i].text);
+    engine_log_end(thread);
+    self = NULL;
     free(thread);
 }
 
@@ -83,9 +84,8 @@ engine_thread_t *engine_gil_take(void)
     return thread;
 }
 
-void engine_gil_give(engine_thread_t *thread)
+void engine_gil_give(void)
 {
-    (void)thread;
     PyEval_SaveThread();
 }
 

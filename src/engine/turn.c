@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* turn.c: one thread at a time with the host
+ *
+ * An application may read its input or call write() in another thread, as
+ * adapters for asynchronous code do, and may leave such a thread behind.
+ * httpd's filters are for one thread, and the request is gone when run()
+ * returns. */
+#include "engine.h"
+
+#include <time.h>
+
+engine_request_t *engine_turn_take(engine_request_t **holder, const char *what)
+{
+    engine_request_t *request = *holder;
+    PyThreadState *tstate;
+
+    if (request) {
+        request->users++;
+        if (pthread_mutex_trylock(&request->turn) != 0) {
+            tstate = engine_gil_pause();
+            pthread_mutex_lock(&request->turn);
+            engine_gil_resume(tstate);
+        }
+        if (*holder)
+            return request;
+        engine_turn_give(request);
+    }
+    PyErr_Format(PyExc_ValueError, "%s was used after its request had ended",
+                 what);
+    return NULL;
+}
+
+void engine_turn_give(engine_request_t *request)
+{
+    pthread_mutex_unlock(&request->turn);
+    request->users--;
+}
+
+void engine_turn_end(engine_request_t *request)
+{
+    static const struct timespec pause = {0, 1000000};
+    PyThreadState *tstate;
+
+    while (request->users > 0) {
+        tstate = engine_gil_pause();
+        nanosleep(&pause, NULL);
+        engine_gil_resume(tstate);
+    }
+}
