@@ -2,6 +2,8 @@
 /* answer.c: the engine's answer on its way out through httpd's filters */
 #include "mod_weave.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <apr_buckets.h>
@@ -69,10 +71,12 @@ static apr_bucket *owned_create(const weave_piece_t *piece,
 
 void mod_weave_head_send(void *host, const weave_head_t *head)
 {
-    request_rec *r = ((mod_weave_exchange_t *)host)->r;
+    mod_weave_exchange_t *exchange = host;
+    request_rec *r = exchange->r;
     const char *arena = apr_pmemdup(r->pool, head->arena, head->arena_len);
     apr_size_t i;
 
+    exchange->head_sent = 1;
     r->status = head->status;
     r->status_line = arena + (head->reason - head->arena);
     for (i = 0; i < head->headers_count; i++) {
@@ -103,22 +107,32 @@ static apr_bucket_brigade *out_of(mod_weave_exchange_t *exchange)
 static weave_io_e pass(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
-    apr_status_t rv = ap_pass_brigade(r->output_filters, exchange->out);
+    apr_status_t rv = APR_EGENERAL;
 
+    /* nothing follows what a filter has answered */
+    if (!exchange->taken_over)
+        rv = ap_pass_brigade(r->output_filters, exchange->out);
     apr_brigade_cleanup(exchange->out);
-    if (rv == APR_SUCCESS && !r->connection->aborted)
+    if (r->connection->aborted)
+        return WEAVE_IO_GONE;
+    if (rv == APR_SUCCESS)
         return WEAVE_IO_OK;
+    exchange->taken_over = 1;
     return WEAVE_IO_GONE;
 }
 
-static void insert_end(apr_bucket_brigade *out, int flags)
+static void insert_end(mod_weave_exchange_t *exchange, int flags)
 {
-    apr_bucket_alloc_t *list = out->bucket_alloc;
+    apr_bucket_brigade *out = exchange->out;
 
+    /* httpd reads the rest of a body before it sends a small answer */
+    if ((flags & WEAVE_SEND_LAST) && exchange->has_body && !exchange->in_ended)
+        flags |= WEAVE_SEND_FLUSH;
+    if (flags & WEAVE_SEND_FLUSH)
+        APR_BRIGADE_INSERT_TAIL(out,
+                                apr_bucket_flush_create(out->bucket_alloc));
     if (flags & WEAVE_SEND_LAST)
-        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(list));
-    else if (flags & WEAVE_SEND_FLUSH)
-        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_flush_create(list));
+        APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(out->bucket_alloc));
 }
 
 weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
@@ -138,7 +152,7 @@ weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
 
         APR_BRIGADE_INSERT_TAIL(out, bucket);
     }
-    insert_end(out, flags);
+    insert_end(exchange, flags);
     return APR_BRIGADE_EMPTY(out) ? WEAVE_IO_OK : pass(exchange);
 }
 
@@ -151,7 +165,7 @@ static apr_status_t close_fd(void *fd)
 static apr_status_t file_of(apr_file_t **file, int fd, request_rec *r)
 {
     core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    int flags = APR_FOPEN_READ, own = dup(fd);
+    int flags = APR_FOPEN_READ, own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
     if (own < 0)
         return errno;
@@ -181,7 +195,7 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
         /* a file that shrinks must not become a SIGBUS */
         apr_bucket_file_enable_mmap(
             apr_brigade_insert_file(out, file, offset, length, r->pool), 0);
-    insert_end(out, flags);
+    insert_end(exchange, flags);
     return pass(exchange);
 }
 

@@ -7,13 +7,11 @@
 
 #define PEEK_BYTES 65536 /* a body up to this size is read ahead */
 
-static weave_io_e problem(mod_weave_exchange_t *exchange, apr_status_t rv)
+static weave_io_e kind_of(mod_weave_exchange_t *exchange, apr_status_t rv)
 {
-    request_rec *r = exchange->r;
-
     switch (ap_map_http_request_error(rv, HTTP_BAD_REQUEST)) {
     case AP_FILTER_ERROR:
-        exchange->filter_answered = 1;
+        exchange->taken_over = 1;
         return WEAVE_IO_GONE;
     case HTTP_REQUEST_ENTITY_TOO_LARGE:
         return WEAVE_IO_TOO_LARGE;
@@ -23,11 +21,18 @@ static weave_io_e problem(mod_weave_exchange_t *exchange, apr_status_t rv)
         break;
     }
     /* httpd calls a connection that ends early an incomplete body */
-    if (r->connection->aborted || APR_STATUS_IS_EOF(rv) ||
+    if (exchange->r->connection->aborted || APR_STATUS_IS_EOF(rv) ||
         APR_STATUS_IS_INCOMPLETE(rv) || APR_STATUS_IS_ECONNRESET(rv) ||
         APR_STATUS_IS_ECONNABORTED(rv) || APR_STATUS_IS_EPIPE(rv))
         return WEAVE_IO_GONE;
     return WEAVE_IO_BAD;
+}
+
+static weave_io_e problem(mod_weave_exchange_t *exchange, apr_status_t rv)
+{
+    if (!exchange->in_problem)
+        exchange->in_problem = kind_of(exchange, rv);
+    return exchange->in_problem;
 }
 
 /* Moves bytes out of the brigade. How many, 0 when it is empty. */
@@ -40,10 +45,14 @@ static apr_status_t take(mod_weave_exchange_t *exchange, char *buffer,
     apr_status_t rv;
 
     *size = 0;
-    while (room && !exchange->in_ended && !APR_BRIGADE_EMPTY(exchange->in)) {
+    while (!exchange->in_ended && !APR_BRIGADE_EMPTY(exchange->in)) {
         bucket = APR_BRIGADE_FIRST(exchange->in);
+        /* the end is seen with the last byte, not one call later */
         if (APR_BUCKET_IS_EOS(bucket)) {
             exchange->in_ended = 1;
+        }
+        else if (!room) {
+            break;
         }
         else if (!APR_BUCKET_IS_METADATA(bucket)) {
             rv = apr_bucket_read(bucket, &data, &len, APR_BLOCK_READ);
@@ -79,6 +88,8 @@ ssize_t mod_weave_body_read(void *host, char *buffer, size_t size)
     apr_size_t got = size;
     apr_status_t rv = APR_SUCCESS;
 
+    if (exchange->in_problem)
+        return exchange->in_problem;
     for (;;) {
         if (exchange->in) {
             got = size;
@@ -109,33 +120,47 @@ static int has_body(const request_rec *r, apr_off_t *length)
     return *length != 0;
 }
 
+/* Reads what has arrived, up to `room` bytes. */
+static void peek(mod_weave_exchange_t *exchange, char *buffer, apr_size_t room,
+                 weave_request_t *in)
+{
+    apr_size_t got;
+    apr_status_t rv;
+
+    while (room && !exchange->in_ended) {
+        rv = fetch(exchange, APR_NONBLOCK_READ, room);
+        if (APR_STATUS_IS_EAGAIN(rv) ||
+            (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(exchange->in)))
+            return;
+        got = room;
+        if (rv == APR_SUCCESS)
+            rv = take(exchange, buffer + in->body_len, &got);
+        if (rv != APR_SUCCESS) {
+            problem(exchange, rv);
+            return;
+        }
+        in->body_len += got;
+        room -= got;
+    }
+}
+
 /* Nothing waits here: an application that answers without reading must not
  * wait for a slow client, nor tell it to continue. */
 void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
 {
-    apr_size_t room, got;
     apr_off_t length;
     char *buffer;
 
-    if (!has_body(exchange->r, &length)) {
+    exchange->has_body = has_body(exchange->r, &length);
+    if (!exchange->has_body) {
         in->body_complete = 1;
         return;
     }
     in->content_length = length;
     if (length < 0 || length > PEEK_BYTES || exchange->r->expecting_100)
         return;
-    room = (apr_size_t)length;
-    buffer = apr_palloc(exchange->r->pool, room);
+    buffer = apr_palloc(exchange->r->pool, (apr_size_t)length);
     in->body = buffer;
-    while (room && !exchange->in_ended) {
-        if (fetch(exchange, APR_NONBLOCK_READ, room) != APR_SUCCESS ||
-            APR_BRIGADE_EMPTY(exchange->in))
-            break;
-        got = room;
-        if (take(exchange, buffer + in->body_len, &got) != APR_SUCCESS || !got)
-            break;
-        in->body_len += got;
-        room -= got;
-    }
+    peek(exchange, buffer, (apr_size_t)length, in);
     in->body_complete = exchange->in_ended;
 }

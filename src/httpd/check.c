@@ -23,6 +23,7 @@ typedef struct {
     apr_array_header_t *mounts; /* of mod_weave_mount_t *, all servers */
     apr_array_header_t *sets; /* of weave_conf_t *: the WeaveSet around each */
     int errors;
+    int foreign_python; /* 1: another module has loaded one */
 } check_t;
 
 mod_weave_app_t *mod_weave_app_get(void)
@@ -118,6 +119,8 @@ static void check_script(check_t *check, const weave_conf_t *conf)
          rv == APR_SUCCESS ? "this is no file"
                            : apr_strerror(rv, why, sizeof(why)),
          weave_conf_str(conf, WEAVE_WSGI_CALLABLE));
+    if (mod_weave_is_running())
+        check->errors--; /* the children import it as soon as it is there */
 }
 
 static void check_virtualenv(check_t *check, mod_weave_app_t *app)
@@ -257,14 +260,25 @@ static mod_weave_app_t *make_app(check_t *check, const char *ini,
     mod_weave_app_t *app = apr_pcalloc(check->pconf, sizeof(*app));
     const weave_conf_t *file = read_conf(check, ini_now);
 
+    if (!file) {
+        const mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *);
+
+        fail(check,
+             "WEAVE0015: %s:%d: WeaveApp names %s, which cannot be read: give"
+             " the path of a sync.ini",
+             mount->file, mount->line, ini);
+        return NULL;
+    }
     app->ini = ini;
     app->ini_now = ini_now;
-    if (!file)
-        return NULL;
+    app->environ = weave_conf_environ(file);
+    bind_mounts(check, app, file);
     if (ini_now == ini) /* what is kept was checked when it was read */
         check_owner(check, file);
-    bind_mounts(check, app, file);
     check_app(check, app);
+    if (ini_now == ini && !check->errors)
+        app->flat = mod_weave_flatten(ini, file, check->pconf);
     return app;
 }
 
@@ -286,36 +300,72 @@ static void collect(check_t *check, server_rec *main_server)
     }
 }
 
-/* The one ini that all mounts name, or NULL. */
-static const char *only_ini(check_t *check)
+static const char *resolved(check_t *check, const char *path)
 {
-    const mod_weave_mount_t *first =
-        APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *);
-    char a[PATH_MAX], b[PATH_MAX];
+    char real[PATH_MAX];
+
+    return realpath(path, real) ? apr_pstrdup(check->pconf, real) : path;
+}
+
+static int is_earlier(const mod_weave_mount_t *one,
+                      const mod_weave_mount_t *other)
+{
+    return !strcmp(one->file, other->file) && one->line < other->line;
+}
+
+/* The application that runs already, or else the first in httpd.conf. */
+static const mod_weave_mount_t *choose(check_t *check)
+{
+    const char *running = mod_weave_retained_ini();
+    const mod_weave_mount_t *chosen = NULL;
     int i;
 
-    if (!realpath(first->ini, a))
-        return first->ini;
-    for (i = 1; i < check->mounts->nelts; i++) {
+    for (i = 0; i < check->mounts->nelts; i++) {
         const mod_weave_mount_t *mount =
             APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *);
 
-        if (realpath(mount->ini, b) && !strcmp(a, b))
+        if (running && !strcmp(resolved(check, mount->ini), running))
+            return mount;
+        if (!chosen || is_earlier(mount, chosen))
+            chosen = mount;
+    }
+    return chosen;
+}
+
+/* The ini that all mounts name. Mounts of another one leave the list. */
+static const char *only_ini(check_t *check)
+{
+    const apr_array_header_t *mounts = check->mounts, *sets = check->sets;
+    const mod_weave_mount_t *chosen = choose(check);
+    const char *ini = resolved(check, chosen->ini);
+    int i;
+
+    check->mounts = apr_array_make(check->pconf, 4, sizeof(void *));
+    check->sets = apr_array_make(check->pconf, 4, sizeof(void *));
+    for (i = 0; i < mounts->nelts; i++) {
+        mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *);
+
+        if (!strcmp(resolved(check, mount->ini), ini)) {
+            APR_ARRAY_PUSH(check->mounts, mod_weave_mount_t *) = mount;
+            APR_ARRAY_PUSH(check->sets, weave_conf_t *) =
+                APR_ARRAY_IDX(sets, i, weave_conf_t *);
             continue;
+        }
         fail(check,
              "WEAVE0011: %s:%d: embedded mode has room for one application in"
              " an httpd, and %s:%d has mounted %s already. Mount the same"
              " sync.ini, or run a second httpd",
-             mount->file, mount->line, first->file, first->line, first->ini);
-        return NULL;
+             mount->file, mount->line, chosen->file, chosen->line, chosen->ini);
     }
-    return apr_pstrdup(check->pconf, a);
+    return ini;
 }
 
 static void check_process(check_t *check)
 {
     const char *loaded = mod_weave_libpython_loaded(check->ptemp);
 
+    check->foreign_python = loaded != NULL;
     if (loaded)
         fail(check,
              "WEAVE0012: another module has loaded %s into httpd; two Pythons"
@@ -324,37 +374,46 @@ static void check_process(check_t *check)
              loaded);
 }
 
-/* The running server's last word: what was good before. */
-static void fall_back(check_t *check, const char *ini)
+/* Nobody answers for these but the 503. */
+static void unbind_mounts(check_t *check)
 {
-    const char *text = mod_weave_retained(ini, check->pconf);
     int i;
 
     for (i = 0; i < check->mounts->nelts; i++)
         APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *)->app = NULL;
     the_app = NULL;
+}
+
+/* The running server's last word: what was good before. */
+static void fall_back(check_t *check, const char *ini)
+{
+    const char *kept = mod_weave_retained_ini(), *text = NULL;
+
+    unbind_mounts(check);
     check->errors = 0;
+    if (kept && !check->foreign_python)
+        text = mod_weave_retained_text(check->pconf);
     if (text)
-        the_app = make_app(check, ini, text);
-    if (check->errors)
-        the_app = NULL;
-    if (the_app)
+        the_app = make_app(check, kept, text);
+    if (the_app && !check->errors) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, check->s,
                      "WEAVE0013: the application of %s goes on with the"
-                     " configuration it had; mend the file and use"
+                     " configuration it had; mend what is wrong and use"
                      " `apachectl graceful` again",
-                     ini);
-    else
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, check->s,
-                     "WEAVE0014: the application of %s answers 503 until its"
-                     " configuration is mended",
-                     ini);
+                     kept);
+        return;
+    }
+    unbind_mounts(check);
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, check->s,
+                 "WEAVE0014: the application of %s answers 503 until its"
+                 " configuration is mended",
+                 ini);
 }
 
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
                            apr_pool_t *ptemp, server_rec *main_server)
 {
-    check_t check = {main_server, pconf, ptemp, NULL, NULL, 0};
+    check_t check = {main_server, pconf, ptemp, NULL, NULL, 0, 0};
     const char *ini;
 
     (void)plog;
@@ -366,14 +425,12 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
         return OK;
     check_process(&check);
     ini = only_ini(&check);
-    if (ini)
-        the_app = make_app(&check, ini, ini);
+    the_app = make_app(&check, ini, ini);
     if (!check.errors)
         return OK;
     if (!mod_weave_is_running())
         return HTTP_INTERNAL_SERVER_ERROR;
-    if (ini)
-        fall_back(&check, ini);
+    fall_back(&check, ini);
     return OK;
 }
 
@@ -381,9 +438,10 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *main_server)
 {
     (void)plog;
+    (void)ptemp;
     (void)main_server;
     ap_add_version_component(pconf, MOD_WEAVE_NAME "/" MOD_WEAVE_VERSION);
     if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG)
-        mod_weave_retain(the_app, ptemp);
+        mod_weave_retain(the_app);
     return OK;
 }

@@ -95,6 +95,16 @@ void *mod_weave_dir_merge(apr_pool_t *pool, void *base_, void *over_)
     return conf;
 }
 
+static int is_normal(apr_pool_t *pool, const char *prefix)
+{
+    char *path = apr_pstrdup(pool, prefix);
+
+    return !strchr(prefix, '%') &&
+           ap_normalize_path(path, AP_NORMALIZE_NOT_ABOVE_ROOT |
+                                       AP_NORMALIZE_MERGE_SLASHES) &&
+           !strcmp(path, prefix);
+}
+
 /* WeaveApp PREFIX INI */
 const char *mod_weave_app_set(cmd_parms *cmd, void *dir, const char *prefix,
                               const char *ini)
@@ -109,6 +119,12 @@ const char *mod_weave_app_set(cmd_parms *cmd, void *dir, const char *prefix,
         return apr_psprintf(cmd->pool,
                             "WeaveApp: the mount point must start with /,"
                             " not be %s",
+                            prefix);
+    if (!is_normal(cmd->pool, prefix))
+        return apr_psprintf(cmd->pool,
+                            "WeaveApp: no URL has the path %s once httpd has"
+                            " decoded it: write it without %%xx, // and"
+                            " dot segments",
                             prefix);
     while (len && prefix[len - 1] == '/')
         len--;
@@ -148,9 +164,15 @@ static weave_conf_t *set_of(cmd_parms *cmd, void *dir)
 const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
                               const char *value)
 {
-    const char *problem = weave_conf_set(
-        set_of(cmd, dir), key, value, cmd->path != NULL,
-        cmd->directive->filename, cmd->directive->line_num, cmd->pool);
+    const char *problem = ap_check_cmd_context(
+        cmd, NOT_IN_LIMIT | NOT_IN_DIRECTORY | NOT_IN_FILES);
+
+    /* of an application there are no files: httpd looks at <Location> */
+    if (problem)
+        return problem;
+    problem = weave_conf_set(set_of(cmd, dir), key, value, cmd->path != NULL,
+                             cmd->directive->filename, cmd->directive->line_num,
+                             cmd->pool);
 
     return problem ? apr_pstrcat(cmd->pool, "WeaveSet: ", problem, NULL) : NULL;
 }

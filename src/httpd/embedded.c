@@ -41,6 +41,7 @@ static struct {
     atomic_int state; /* state_e */
     apr_thread_mutex_t *lock;
     apr_thread_cond_t *changed;
+    pid_t pid;      /* of the child */
     int stop_fd[2]; /* anything to read: stop */
     int done_fd[2]; /* end of file: stopped */
 } embedded;
@@ -179,6 +180,9 @@ static void stop_python(void)
 static apr_status_t stop(void *unused)
 {
     (void)unused;
+    /* a process that C code of the application has forked */
+    if (getpid() != embedded.pid)
+        _exit(0);
     /* A signal has interrupted Python on this very thread: nothing that
      * takes a lock may follow, and other cleanups do. */
     if (mod_weave_engine && mod_weave_engine->is_running())
@@ -187,12 +191,20 @@ static apr_status_t stop(void *unused)
     return APR_SUCCESS;
 }
 
-/* The last cleanup of pchild. Threads of the application may still be inside
- * C code: exit() would run destructors under their feet. */
+static void leave_now(int status, void *unused)
+{
+    (void)unused;
+    _exit(status);
+}
+
+/* The last cleanup of pchild; exit() is next. Threads of the application may
+ * still be inside C code, so nothing else of what exit() does may run: not the
+ * destructors of libraries. Its status tells the parent whether it is sick. */
 static apr_status_t leave(void *unused)
 {
     (void)unused;
-    _exit(0);
+    on_exit(leave_now, NULL);
+    return APR_SUCCESS;
 }
 
 static void *overdue(void *unused)
@@ -203,8 +215,8 @@ static void *overdue(void *unused)
     while (nanosleep(&pause, &pause) != 0)
         ;
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
-                 "requests are still inside Python: the child leaves without"
-                 " them");
+                 "Python has not come to its end: the child leaves without"
+                 " waiting any longer");
     stop_python();
     _exit(0);
 }
@@ -271,7 +283,7 @@ static void fill_spec(apr_pool_t *pool)
     spec->software = ap_get_server_banner();
     spec->python_path =
         strings(weave_conf_list(app->conf, WEAVE_WSGI_PYTHON_PATH), pool);
-    spec->environ = pairs(weave_conf_environ(app->conf), pool);
+    spec->environ = pairs(app->environ, pool);
     spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
     spec->multiprocess = forked > 1;
     embedded.host = (weave_host_t){WEAVE_ENGINE_ABI,    sizeof(weave_host_t),
@@ -316,18 +328,24 @@ static apr_status_t prepare(apr_pool_t *pchild)
 
 void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
 {
+    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                                 SIGABRT, SIGTRAP, SIGSYS};
     apr_thread_t *thread;
     sigset_t all, before;
     apr_status_t rv;
+    apr_size_t i;
 
     embedded.app = mod_weave_app_get();
     embedded.server = main_server;
+    embedded.pid = getpid();
     if (!embedded.app)
         return;
     rv = prepare(pchild);
     if (rv == APR_SUCCESS) {
-        /* httpd's signals are for httpd's threads */
+        /* httpd's signals are for httpd's threads; a fault is one's own */
         sigfillset(&all);
+        for (i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+            sigdelset(&all, faults[i]);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         rv = apr_thread_create(&thread, NULL, main_thread, NULL, embedded.pool);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -343,6 +361,8 @@ const weave_engine_t *mod_weave_embedded_ready(request_rec *r)
 {
     apr_time_t until;
 
+    if (!embedded.app)
+        return NULL;
     if (atomic_load(&embedded.state) == READY)
         return mod_weave_engine;
     if (atomic_load(&embedded.state) == FAILED)

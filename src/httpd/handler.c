@@ -25,6 +25,8 @@ static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
     in.content_length = -1;
     in.head_only = exchange->r->header_only;
     mod_weave_body_peek(exchange, &in);
+    if (exchange->taken_over)
+        return WEAVE_RUN_GONE;
     mod_weave_vars_fill(&vars, exchange);
     in.vars = vars.items;
     in.vars_count = vars.count;
@@ -33,17 +35,19 @@ static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
 
 static int finish(mod_weave_exchange_t *exchange, int outcome)
 {
-    request_rec *r = exchange->r;
+    conn_rec *c = exchange->r->connection;
 
-    if (exchange->filter_answered)
+    if (exchange->taken_over)
         return AP_FILTER_ERROR;
-    if (outcome == WEAVE_RUN_CUT) {
+    if (outcome == WEAVE_RUN_GONE) {
+        c->keepalive = AP_CONN_CLOSE;
+        if (c->aborted)
+            return OK;
+        /* the end of its body is missing, but it may still listen */
+        outcome = exchange->head_sent ? WEAVE_RUN_CUT : HTTP_BAD_REQUEST;
+    }
+    if (outcome == WEAVE_RUN_CUT)
         mod_weave_answer_cut(exchange);
-    }
-    else if (outcome == WEAVE_RUN_GONE) {
-        r->connection->keepalive = AP_CONN_CLOSE;
-        r->connection->aborted = 1;
-    }
     return outcome > 0 ? outcome : OK;
 }
 
@@ -58,13 +62,11 @@ int mod_weave_handler(request_rec *r)
     exchange.mount = mod_weave_mount_of(r);
     if (!exchange.mount)
         return DECLINED;
-    if (!exchange.mount->app)
-        return mod_weave_unavailable(r, weave_conf_make(r->pool), -1);
+    if (!exchange.mount->conf)
+        return mod_weave_unavailable(r, weave_conf_make(r->pool));
     exchange.conf = conf_of(r, exchange.mount);
-    engine = mod_weave_embedded_ready(r);
+    engine = exchange.mount->app ? mod_weave_embedded_ready(r) : NULL;
     if (!engine)
-        return mod_weave_unavailable(
-            r, exchange.conf,
-            weave_conf_int(exchange.conf, WEAVE_LIMITS_BACKOFF));
+        return mod_weave_unavailable(r, exchange.conf);
     return finish(&exchange, run(engine, &exchange));
 }

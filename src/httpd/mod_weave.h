@@ -31,10 +31,12 @@ APLOG_USE_MODULE(weave);
 
 /* One application: one sync.ini, whatever it is mounted at. */
 typedef struct mod_weave_app_t {
-    const char *ini;     /* resolved path, as WEAVE_INI tells it */
+    const char *ini;     /* resolved path */
     const char *ini_now; /* where its text is read from: see retain.c */
     const weave_conf_t
         *conf; /* the file, and what server-level WeaveSet says */
+    const apr_table_t *environ;     /* wsgi.environ.NAME of the file alone */
+    const char *flat;               /* the file as retain.c keeps it, or NULL */
     const weave_virtualenv_t *venv; /* NULL: the default engine's Python */
     const char *engine;             /* path of the engine */
 } mod_weave_app_t;
@@ -85,10 +87,13 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: the last configuration that was good, kept across restarts */
-void mod_weave_retain(const mod_weave_app_t *app, apr_pool_t *ptemp);
+const char *mod_weave_flatten(const char *ini, const weave_conf_t *file,
+                              apr_pool_t *pool);
+void mod_weave_retain(const mod_weave_app_t *app);
 int mod_weave_is_running(void); /* a restart rather than a first start */
-/* Where the last good text of INI can be read, or NULL. */
-const char *mod_weave_retained(const char *ini, apr_pool_t *pconf);
+/* The sync.ini that was good last, or NULL, and where its text can be read. */
+const char *mod_weave_retained_ini(void);
+const char *mod_weave_retained_text(apr_pool_t *pconf);
 
 /* engine.c: the shared object of an engine */
 const char *mod_weave_engine_path(const char *version, apr_pool_t *pool);
@@ -120,8 +125,11 @@ typedef struct mod_weave_exchange_t {
     const mod_weave_mount_t *mount;
     apr_bucket_brigade *in; /* read, not yet given away */
     apr_bucket_brigade *out;
-    int in_ended;
-    int filter_answered; /* an input filter has sent the answer itself */
+    int has_body;          /* 1: the client announces one */
+    int in_ended;          /* 1: all of it was read */
+    weave_io_e in_problem; /* the first one; there is no reading on */
+    int head_sent;
+    int taken_over; /* 1: a filter has failed, or answered in our place */
 } mod_weave_exchange_t;
 
 /* vars.c */
@@ -148,8 +156,7 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
 void mod_weave_answer_cut(mod_weave_exchange_t *exchange);
 
 /* unavailable.c: the 503 that Sync clients obey */
-int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
-                          apr_interval_time_t retry_after);
+int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf);
 
 /* handler.c */
 int mod_weave_handler(request_rec *r);

@@ -28,12 +28,14 @@ static const mod_weave_mount_t *find(request_rec *r)
     return NULL;
 }
 
-/* TRACE is answered by httpd, and `OPTIONS *` matches no mount. */
+/* TRACE is answered by httpd, CONNECT asks for a proxy, and `OPTIONS *` matches
+ * no mount. */
 int mod_weave_translate_name(request_rec *r)
 {
     const mod_weave_mount_t *mount = find(r);
 
-    if (!mount || r->method_number == M_TRACE || r->proxyreq)
+    if (!mount || r->method_number == M_TRACE ||
+        r->method_number == M_CONNECT || r->proxyreq)
         return DECLINED;
     ap_set_module_config(r->request_config, &weave_module, (void *)mount);
     r->filename = (char *)marker;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <signal.h>
 #include <link.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -21,7 +22,8 @@ static int drop_privileges(void)
 {
     if (geteuid() != 0)
         return 0;
-    if (setgroups(0, NULL) != 0 || setgid(ap_unixd_config.group_id) != 0 ||
+    if (initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id) != 0 ||
+        setgid(ap_unixd_config.group_id) != 0 ||
         setuid(ap_unixd_config.user_id) != 0)
         return -1;
     return 0;
@@ -67,10 +69,35 @@ static apr_size_t read_all(int fd, char *text, apr_size_t size)
     apr_size_t len = 0;
     ssize_t got;
 
-    while (len < size &&
-           ((got = read(fd, text + len, size - len)) > 0 || errno == EINTR))
-        len += got > 0 ? (apr_size_t)got : 0;
+    while (len < size) {
+        got = read(fd, text + len, size - len);
+        if (got > 0)
+            len += (apr_size_t)got;
+        else if (got == 0 || errno != EINTR)
+            break;
+    }
     return len;
+}
+
+/* NULL, or how the probe ended before it could answer. */
+static const char *end_of(const mod_weave_app_t *app, int status,
+                          apr_pool_t *pool)
+{
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        return apr_psprintf(pool,
+                            "loading %s took more than %d s: try again"
+                            " when the machine is less busy",
+                            app->engine, PROBE_SECONDS);
+    if (WIFSIGNALED(status))
+        return apr_psprintf(pool,
+                            "loading %s ended with signal %d (%s): the file is"
+                            " damaged. Install it again with `make install`",
+                            app->engine, WTERMSIG(status),
+                            strsignal(WTERMSIG(status)));
+    if (WEXITSTATUS(status) != 0)
+        return apr_psprintf(pool, "loading %s ended with exit status %d",
+                            app->engine, WEXITSTATUS(status));
+    return NULL;
 }
 
 const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
@@ -96,13 +123,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
         ;
     if (len)
         return apr_pstrmemdup(pool, answer, len);
-    if (WIFSIGNALED(status))
-        return apr_psprintf(pool,
-                            "loading %s ended with signal %d (%s): the file is"
-                            " damaged. Install it again with `make install`",
-                            app->engine, WTERMSIG(status),
-                            strsignal(WTERMSIG(status)));
-    return NULL;
+    return end_of(app, status, pool);
 }
 
 static int is_libpython(struct dl_phdr_info *info, size_t size, void *found)

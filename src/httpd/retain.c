@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <ap_mpm.h>
 #include <apr_strings.h>
 
 #define RETAINED_KEY "mod_weave_retained"
@@ -34,7 +35,10 @@ static retained_t *retained_get(void)
 
 int mod_weave_is_running(void)
 {
-    return ap_retained_data_get(RETAINED_KEY) != NULL;
+    int generation = 0;
+
+    return ap_mpm_query(AP_MPMQ_GENERATION, &generation) == APR_SUCCESS &&
+           generation > 0;
 }
 
 /* ---- flat text ---- */
@@ -122,43 +126,47 @@ static void say_section(flat_t *flat, const weave_ini_t *ini,
     }
 }
 
-static char *flatten(const mod_weave_app_t *app, apr_pool_t *pool)
+const char *mod_weave_flatten(const char *path, const weave_conf_t *file,
+                              apr_pool_t *pool)
 {
-    flat_t flat = {pool, apr_array_make(pool, 64, sizeof(char *)), app->conf};
+    flat_t flat = {pool, apr_array_make(pool, 64, sizeof(char *)), file};
     apr_array_header_t *problems = weave_problems_make(pool);
     const apr_array_header_t *sections;
     weave_ini_t *ini;
     int i;
 
-    if (weave_ini_read(&ini, app->ini_now, problems, pool) != APR_SUCCESS)
+    if (weave_ini_read(&ini, path, problems, pool) != APR_SUCCESS)
         return NULL;
     say_section(&flat, ini, WEAVE_INI_DEFAULT);
     sections = weave_ini_sections(ini);
     for (i = 0; i < sections->nelts; i++)
         say_section(&flat, ini, APR_ARRAY_IDX(sections, i, const char *));
-    return strdup(apr_array_pstrcat(pool, flat.parts, 0));
+    return apr_array_pstrcat(pool, flat.parts, 0);
 }
 
 /* ---- keeping and giving back ---- */
 
-void mod_weave_retain(const mod_weave_app_t *app, apr_pool_t *ptemp)
+void mod_weave_retain(const mod_weave_app_t *app)
 {
     retained_t *data = retained_get();
-    char *text;
 
+    if (!app || !app->flat)
+        return; /* nothing newer than what is kept */
     if (!data) {
         data = ap_retained_data_create(RETAINED_KEY, sizeof(*data));
         data->version = RETAINED_VERSION;
     }
-    if (!app || app->ini_now != app->ini)
-        return; /* nothing newer than what is kept */
-    text = flatten(app, ptemp);
-    if (!text)
-        return;
     free(data->ini);
     free(data->text);
     data->ini = strdup(app->ini);
-    data->text = text;
+    data->text = strdup(app->flat);
+}
+
+const char *mod_weave_retained_ini(void)
+{
+    retained_t *data = retained_get();
+
+    return data && data->text ? data->ini : NULL;
 }
 
 static apr_status_t close_text(void *fd)
@@ -167,21 +175,18 @@ static apr_status_t close_text(void *fd)
     return APR_SUCCESS;
 }
 
-const char *mod_weave_retained(const char *ini, apr_pool_t *pconf)
+const char *mod_weave_retained_text(apr_pool_t *pconf)
 {
-    retained_t *data = retained_get();
-    apr_size_t len;
-    int fd;
+    const char *text = retained_get()->text;
+    apr_size_t len = strlen(text);
+    int fd = memfd_create("sync.ini", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    if (!data || !data->ini || strcmp(data->ini, ini) != 0)
-        return NULL;
-    fd = memfd_create("sync.ini", MFD_CLOEXEC);
     if (fd < 0)
         return NULL;
-    len = strlen(data->text);
     apr_pool_cleanup_register(pconf, (void *)(intptr_t)fd, close_text,
                               apr_pool_cleanup_null);
-    if (write(fd, data->text, len) != (ssize_t)len)
+    if (write(fd, text, len) != (ssize_t)len ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         return NULL;
     return apr_psprintf(pconf, "/proc/self/fd/%d", fd);
 }

@@ -88,18 +88,18 @@ static void add_headers(request_rec *r, const weave_conf_t *conf,
                                 (int)(apr_time_usec(now) / 10000)));
 }
 
-int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
-                          apr_interval_time_t retry_after)
+int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf)
 {
     const mod_weave_mount_t *mount = mod_weave_mount_of(r);
     kind_t kind = kind_of(r, r->uri + mount->prefix_len, conf);
 
-    if (retry_after < 0)
-        retry_after = weave_conf_int(conf, WEAVE_LIMITS_BACKOFF);
-    /* a client in the middle of an upload sees the answer, not a reset */
-    if (ap_discard_request_body(r) != OK)
+    apr_interval_time_t pause = weave_conf_int(conf, WEAVE_LIMITS_BACKOFF);
+
+    /* a client in the middle of an upload sees the answer, not a reset; one
+     * that asks first need not begin */
+    if (r->expecting_100 || ap_discard_request_body(r) != OK)
         r->connection->keepalive = AP_CONN_CLOSE;
-    add_headers(r, conf, spread(apr_time_sec(retry_after), conf));
+    add_headers(r, conf, spread(apr_time_sec(pause), conf));
     r->status = HTTP_SERVICE_UNAVAILABLE;
     ap_set_content_type(r, kind.type);
     ap_set_content_length(r, (apr_off_t)strlen(kind.body));

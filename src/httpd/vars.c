@@ -138,6 +138,24 @@ static void add_headers(mod_weave_vars_t *vars,
             add_header(vars, row[i].key, row[i].val, exchange);
 }
 
+/* Facts of the request at hand. mod_include leaves those of the page around
+ * it in the environment of what it includes. */
+static int is_fact(const char *name)
+{
+    static const char *const facts[] = {
+        "REQUEST_METHOD", "SCRIPT_NAME",     "PATH_INFO",    "QUERY_STRING",
+        "REQUEST_URI",    "REQUEST_SCHEME",  "SERVER_NAME",  "SERVER_PORT",
+        "SERVER_ADDR",    "SERVER_PROTOCOL", "REMOTE_ADDR",  "REMOTE_PORT",
+        "DOCUMENT_ROOT",  "wsgi.url_scheme", "CONTENT_TYPE", "CONTENT_LENGTH",
+    };
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(facts) / sizeof(*facts); i++)
+        if (!strcmp(facts[i], name))
+            return 1;
+    return 0;
+}
+
 static void add_table(mod_weave_vars_t *vars, const apr_table_t *table)
 {
     const apr_array_header_t *rows = apr_table_elts(table);
@@ -145,7 +163,7 @@ static void add_table(mod_weave_vars_t *vars, const apr_table_t *table)
     int i;
 
     for (i = 0; i < rows->nelts; i++)
-        if (row[i].key)
+        if (row[i].key && !is_fact(row[i].key))
             add(vars, WEAVE_VAR_OTHER, row[i].key, row[i].val);
 }
 
@@ -217,6 +235,6 @@ void mod_weave_vars_fill(mod_weave_vars_t *vars,
     add_headers(vars, exchange);
     add_table(vars, r->subprocess_env);
     add_scheme(vars, r);
-    if (environ != weave_conf_environ(mount->app->conf))
+    if (environ != mount->app->environ)
         add_table(vars, environ);
 }
