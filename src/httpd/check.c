@@ -211,11 +211,21 @@ static void check_same(check_t *check, const weave_conf_t *one,
 
 static weave_conf_t *read_conf(check_t *check, const char *path)
 {
+    const mod_weave_mount_t *mount =
+        APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *);
     apr_array_header_t *problems = weave_problems_make(check->ptemp);
     weave_conf_t *conf = NULL;
 
     weave_conf_read(&conf, path, problems, check->pconf);
-    report(check, problems);
+    if (conf)
+        report(check, problems);
+    else
+        fail(check,
+             "WEAVE0015: %s:%d: WeaveApp: %s. Give the path of a"
+             " sync.ini",
+             mount->file, mount->line,
+             weave_problem_text(APR_ARRAY_IDX(problems, 0, weave_problem_t *),
+                                check->ptemp));
     return conf;
 }
 
@@ -260,16 +270,8 @@ static mod_weave_app_t *make_app(check_t *check, const char *ini,
     mod_weave_app_t *app = apr_pcalloc(check->pconf, sizeof(*app));
     const weave_conf_t *file = read_conf(check, ini_now);
 
-    if (!file) {
-        const mod_weave_mount_t *mount =
-            APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *);
-
-        fail(check,
-             "WEAVE0015: %s:%d: WeaveApp names %s, which cannot be read: give"
-             " the path of a sync.ini",
-             mount->file, mount->line, ini);
+    if (!file)
         return NULL;
-    }
     app->ini = ini;
     app->ini_now = ini_now;
     app->environ = weave_conf_environ(file);
