@@ -36,6 +36,7 @@ subtest 'graceful' => sub {
     ok $res->complete, 'to the end';
     ok defined $httpd->stop, 'stops';
     $httpd->no_crash;
+    $httpd->log->expect(qr/AH00045/);
     $httpd->quiet;
 };
 

@@ -31,7 +31,8 @@ sub stop_within {
     $httpd->{log}->unexpected;
     my $seconds = $httpd->stop($signal, 25);
     ok defined $seconds, "$signal: httpd ends" or return;
-    cmp_ok $seconds, '<', $want{within}, 'in time';
+    cmp_ok $seconds, '<', $want{within},
+        sprintf 'in time: %.1f s', $seconds;
     $httpd->no_crash unless $want{killed};
     # a child that uses its whole time is reminded once by httpd
     $httpd->log->expect(qr/AH00045/);
@@ -46,16 +47,16 @@ sub stop_within {
 # of Python may run there any more.
 my $threaded = mpm() ne 'prefork';
 
+# httpd kills what is still there 9 s after it asked. Requests get a part of
+# that time, and Python's own end gets another.
+my %stuck = (within => 9, atexit => $threaded);
 my %cases = (
-    idle            => {answered => 1, within => 4, atexit => 1},
-    sleeping        => {within => 5, atexit => $threaded},
-    in_c            => {within => 6, atexit => $threaded},
-    in_c_for_ever   => {within => 9},
-    locked          => {within => 5, atexit => $threaded},
-    looping         => {within => 6, atexit => $threaded},
-    daemon_thread   => {answered => 1, within => 5, atexit => 1},
-    joined_thread   => {answered => 1, within => 6, atexit => 1},
+    idle            => {answered => 1, within => 6, atexit => 1},
+    daemon_thread   => {answered => 1, within => 6, atexit => 1},
+    joined_thread   => {answered => 1, within => 8, atexit => 1},
     thread_for_ever => {answered => 1, within => 9},
+    in_c_for_ever   => {within => 9.5},
+    map { $_ => \%stuck } qw(sleeping in_c locked looping),
 );
 for my $case (sort keys %cases) {
     subtest "stop, $case" => sub {
