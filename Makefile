@@ -75,9 +75,9 @@ ENGINES :=
 define ENGINE
 V := $$(call py_ask,$(1),"%d.%d" % sys.version_info[:2])
 ifeq ($$(V),)
-$$(error $(1) does not run: name Pythons that do with PYTHONS="/usr/bin/python3 ...")
-endif
-ifeq ($$(filter $$(V),$$(ENGINE_VERSIONS)),)
+# said by a recipe: `make deps` may be what brings this Python
+ENGINES += no-python
+else ifeq ($$(filter $$(V),$$(ENGINE_VERSIONS)),)
 ENGINE_VERSIONS += $$(V)
 ENGINES += $$(BUILD)/weave-engine-$$(V).so
 $$(BUILD)/obj/engine-$$(V)/%.o: PY_FLAGS := -I$$(call py_ask,$(1),v("INCLUDEPY")) \
@@ -95,6 +95,11 @@ endif
 endef
 $(foreach py,$(PYTHONS),$(eval $(call ENGINE,$(py))))
 
+no-python:
+	@echo 'one of $(PYTHONS) does not run: see `make deps`, or name Pythons that do' >&2
+	@echo 'with PYTHONS="/usr/bin/python3 ..."' >&2
+	@exit 1
+
 engines: $(ENGINES) $(BUILD)/weave-engine.so
 # a sync.ini without a virtualenv gets the first of PYTHONS
 $(BUILD)/weave-engine.so: $(firstword $(ENGINES))
@@ -110,4 +115,4 @@ help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all engines clean help
+.PHONY: all engines no-python clean help

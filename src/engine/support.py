@@ -231,11 +231,21 @@ def is_extension(module):
 def finish():
     """What Python does at its end, short of destroying anything. A thread
     that does not end must not keep the exit handlers from running."""
-    last = threading.Thread(target=attempt, args=(threading._shutdown,),
-                            name='weave-finish', daemon=True)
+    last = threading.Thread(target=end_threads, name='weave-finish',
+                            daemon=True)
     last.start()
     last.join(THREADS_S)
     attempt(atexit._run_exitfuncs)
+
+
+def end_threads():
+    """As threading._shutdown(), which only the main thread can call, and
+    which knows no deadline."""
+    for call in reversed(getattr(threading, '_threading_atexits', ())):
+        attempt(call)
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join()
 
 
 def attempt(step):
