@@ -26,7 +26,10 @@ sub stop_within {
     $client->send(WeaveTest::Client::format_request('GET', "/$case",
         close => 1));
     is_deeply [notes($note, 1)], ['in'], 'the request is inside Python';
-    $client->response if $want{answered};
+    if ($want{answered}) {
+        $client->response;
+        $client->close; # or httpd lingers
+    }
 
     $httpd->{log}->unexpected;
     my $seconds = $httpd->stop($signal, 25);
