@@ -54,7 +54,8 @@ subtest 'restart' => sub {
     is $client->drain, '', 'requests in progress are cut';
     ok defined $httpd->stop, 'stops';
     $httpd->no_crash;
-    $httpd->log->expect(qr/AH00045/);
+    # event closes all sockets at once, and may still want to linger on one
+    $httpd->log->expect(qr/AH00045|AH03092/);
     $httpd->quiet;
 };
 
