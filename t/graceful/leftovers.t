@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Processes, timers and threads that an application starts and leaves behind.
+# Each subtest names what went wrong before.
+
+use strict;
+use warnings FATAL => 'all';
+use IO::Socket::INET ();
+use Test::More;
+use WeaveTest;
+use WeaveTest::Httpd ();
+
+# Whether PID is there, and not only its exit status.
+sub alive {
+    my $pid = shift;
+    open my $in, '<', "/proc/$pid/stat" or return 0;
+    my ($state) = (<$in> || '') =~ /\) (\S)/;
+    return $state && $state !~ /[ZX]/;
+}
+
+my $httpd = WeaveTest::Httpd->new(script => 'leftovers');
+$httpd->start;
+
+# It had httpd's signal mask and handlers: terminate() did nothing to it.
+is $httpd->get('/terminated')->body, '-15',
+    'a process of multiprocessing can be terminated';
+
+# The signal killed the child of httpd, and the others' requests with it.
+subtest 'alarm() and setitimer()' => sub {
+    my $pid;
+    my $log = $httpd->logged(qr/signal\.setitimer/,
+        sub { $pid = $httpd->get('/timers')->body });
+    like $pid, qr/^\d+$/, 'the request goes on';
+    ok alive($pid), 'so does the child';
+    like $log, qr/WEAVE0046: signal\.$_\(/, "$_() is said to be ignored"
+        for qw(alarm setitimer);
+};
+
+# It was a TypeError.
+subtest 'signal() with keywords' => sub {
+    my $log = $httpd->logged(qr/WEAVE0046/,
+        sub { is $httpd->get('/keywords')->body, 'True', 'is ignored' });
+    like $log, qr/WEAVE0046: signal\.signal\(/, 'which the log says';
+};
+
+# It lived on, with the socket that httpd listens on.
+subtest 'a process when httpd stops' => sub {
+    my $pid  = $httpd->get('/started')->body;
+    my $port = $httpd->port;
+    ok alive($pid), 'runs';
+    ok defined $httpd->stop, 'httpd stops';
+    ok eventually(sub { !alive($pid) }, 5), 'so does the process'
+        or kill 'KILL', $pid;
+    ok +IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
+        Listen => 1, ReuseAddr => 1), 'the port is free';
+    $httpd->no_crash;
+    $httpd->log->expect(qr/AH00045/);
+};
+
+# Nothing else happened while Python waited for it, until time was up.
+subtest 'exit handlers beside a thread that does not end' => sub {
+    my $note  = new_note();
+    my $httpd = WeaveTest::Httpd->new(
+        script => 'stopping',
+        more   => "[workers]\nenv.STOPPING_NOTE = $note\n",
+        expect => qr/AH00045/,
+    );
+    $httpd->start;
+    is $httpd->get('/thread_for_ever')->body, 'done', 'a thread for a minute';
+    ok defined $httpd->stop(undef, 12), 'httpd stops all the same';
+    # every child has handlers: the one with the thread must be among them
+    my $children = grep { $_ eq 'atexit' } notes($note, 2);
+    my $pids = () = $httpd->log_text =~ /the application of \S+ is ready/g;
+    is $children, $pids, 'the exit handlers of every child ran';
+    $httpd->no_crash;
+};
+
+finish;
