@@ -11,7 +11,8 @@
 
 static void make_dir(const char *name)
 {
-    assert_int_equal(apr_dir_make_recursive(in_folder(name), 0755, pool), 0);
+    assert_int_equal(
+        apr_dir_make_recursive(in_folder(name), APR_FPROT_OS_DEFAULT, pool), 0);
 }
 
 static void make_file(const char *name, const char *text, int mode)
