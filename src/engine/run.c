@@ -422,6 +422,7 @@ static int call_application(engine_request_t *request, plan_t *plan)
     PyObject *input = environ ? engine_input_acquire(request) : NULL;
     PyObject *start = input ? engine_start_response_acquire(request) : NULL;
     PyObject *result = NULL;
+    engine_request_t *holder = request;
     int outcome;
 
     if (start && PyDict_SetItem(environ, engine_input_key, input) == 0) {
@@ -433,10 +434,13 @@ static int call_application(engine_request_t *request, plan_t *plan)
     outcome = result ? answer(request, plan, result) : end_raised(request);
     Py_XDECREF(result);
     Py_XDECREF(environ);
+    /* not under the hands of a thread that reads or writes just now */
+    engine_turn_take(&holder, "");
     if (start)
         engine_start_response_release(request, start);
     if (input)
         engine_input_release(request, input);
+    engine_turn_give(request);
     return outcome;
 }
 

@@ -420,6 +420,10 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
 
     (void)plog;
     the_app = NULL;
+    /* `httpd -k stop` makes the first pass too, and must work */
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG &&
+        !is_configtest())
+        return OK;
     check.mounts = apr_array_make(pconf, 4, sizeof(mod_weave_mount_t *));
     check.sets = apr_array_make(pconf, 4, sizeof(weave_conf_t *));
     collect(&check, main_server);

@@ -177,12 +177,25 @@ static void stop_python(void)
         ;
 }
 
+/* A process that the application has forked was sent TERM before it could let
+ * go of httpd's handler for it, in which we are. */
+static void die_as_fork(void)
+{
+    sigset_t term;
+
+    signal(SIGTERM, SIG_DFL);
+    raise(SIGTERM);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &term, NULL);
+    _exit(0);
+}
+
 static apr_status_t stop(void *unused)
 {
     (void)unused;
-    /* a process that C code of the application has forked */
     if (getpid() != embedded.pid)
-        _exit(0);
+        die_as_fork();
     /* A signal has interrupted Python on this very thread: nothing that
      * takes a lock may follow, and other cleanups do. */
     if (mod_weave_engine && mod_weave_engine->is_running())

@@ -87,7 +87,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: the last configuration that was good, kept across restarts */
-const char *mod_weave_flatten(const char *ini, const weave_conf_t *file,
+const char *mod_weave_flatten(const char *path, const weave_conf_t *file,
                               apr_pool_t *pool);
 void mod_weave_retain(const mod_weave_app_t *app);
 int mod_weave_is_running(void); /* a restart rather than a first start */

@@ -51,16 +51,22 @@ subtest 'writing together' => sub {
         'every chunk comes once, and whole';
 };
 
-# A thread that used its request after the end went to memory that was not
-# there any more.
+# A thread that waited for the body when its request ended read from memory
+# that was not there any more.
 subtest 'beyond the end of the request' => sub {
-    my $note = new_note();
-    is ask('use_after', body => 'abcdefghij', note => $note)->body, 'left',
-        'the answer comes';
+    my $note   = new_note();
+    my $client = client();
+    $client->send("POST /turns/use_after HTTP/1.1\r\nHost: x\r\n"
+            . "X-Note: $note\r\nContent-Length: 10\r\n\r\nabcd");
+    sleep 0.3;
+    $client->send('efghij');
+    is $client->response->body, 'left', 'the answer comes';
     my $ended = 'was used after its request had ended';
     is_deeply [notes($note, 5)], ['read 10',
         (map { "$_: wsgi.input $ended" } qw(read readline next)),
-        "write: write() $ended"], 'the thread is told each time';
+        "write: write() $ended"], 'the thread got its bytes, and no more';
+    is $client->request('GET', '/hello')->body, 'Hello, world!',
+        'the connection goes on';
 };
 
 is get('/hello')->body, 'Hello, world!', 'the server is none the worse';
