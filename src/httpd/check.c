@@ -7,11 +7,13 @@
 #include "mod_weave.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <ap_mpm.h>
+#include <mpm_common.h>
 #include <apr_strings.h>
 
 /* Embedded mode has room for one application. */
@@ -412,6 +414,18 @@ static void fall_back(check_t *check, const char *ini)
                  ini);
 }
 
+/* `httpd -k stop` checks the configuration before it sends a signal to the
+ * httpd that runs, and must not fail because of ours. */
+static int is_command(apr_pool_t *pool)
+{
+    pid_t pid;
+
+    return !is_configtest() &&
+           ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG &&
+           ap_read_pid(pool, ap_pid_fname, &pid) == APR_SUCCESS &&
+           kill(pid, 0) == 0;
+}
+
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
                            apr_pool_t *ptemp, server_rec *main_server)
 {
@@ -420,10 +434,6 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
 
     (void)plog;
     the_app = NULL;
-    /* `httpd -k stop` makes the first pass too, and must work */
-    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG &&
-        !is_configtest())
-        return OK;
     check.mounts = apr_array_make(pconf, 4, sizeof(mod_weave_mount_t *));
     check.sets = apr_array_make(pconf, 4, sizeof(weave_conf_t *));
     collect(&check, main_server);
@@ -433,6 +443,8 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     ini = only_ini(&check);
     the_app = make_app(&check, ini, ini);
     if (!check.errors)
+        return OK;
+    if (is_command(ptemp))
         return OK;
     if (!mod_weave_is_running())
         return HTTP_INTERNAL_SERVER_ERROR;
