@@ -7,9 +7,9 @@ use strict;
 use warnings FATAL => 'all';
 use Test::More;
 use WeaveTest;
+use WeaveTest::Graceful;
 use WeaveTest::Httpd ();
 
-my $plain  = "a plain file of httpd\n";
 my $beside = 'WeaveApp /app "DIR/sync.ini"';
 
 # Children say what they see again and again: tests look for what they want.
@@ -27,41 +27,17 @@ sub turn_to {
     symlink $target, $ini or die "$ini: $!";
 }
 
-sub graceful {
-    my $count = sub {
-        return scalar(() = $httpd->log_text =~ /resuming normal operations/g);
-    };
-    my $before = $count->();
-    $httpd->graceful;
-    ok eventually(sub { $count->() > $before || !$httpd->running })
-        && $httpd->running, 'httpd goes on';
-    is $httpd->get('/plain.txt')->body, $plain, 'and serves its files';
-}
-
-# A child of before may still answer in the first moment.
-sub is_503 {
-    my $path = shift;
-    ok eventually(sub { $httpd->get($path)->status == 503 }), "$path: 503";
-    is $httpd->get($path)->status, 503, 'and so it stays';
-}
-
-sub is_hello {
-    my ($path, $name) = @_;
-    ok eventually(sub { $httpd->get($path)->status == 200 }), $name;
-    is $httpd->get($path)->body, 'Hello, world!', 'from the application';
-}
-
 rename $ini, "$ini.first" or die "$ini: $!";
 turn_to("$ini.first");
 $httpd->start;
-is_hello('/app', 'it serves');
+is_hello($httpd, '/app', 'it serves');
 
 # httpd ended at the signal.
 subtest 'a script that is gone' => sub {
     my $script = $httpd->dir . '/app.wsgi';
     rename $script, "$script.away" or die "$script: $!";
-    graceful();
-    is_503('/app');
+    restarts($httpd);
+    is_503($httpd, '/app');
 
     my $client = $httpd->client;
     $client->send("POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
@@ -79,24 +55,24 @@ subtest 'a script that is gone' => sub {
 subtest 'an ini that is a symbolic link' => sub {
     my $good = slurp("$ini.first");
     unlink "$ini.first";
-    graceful();
-    is_hello('/app', 'its target is deleted: it has what it had');
+    restarts($httpd);
+    is_hello($httpd, '/app', 'its target is deleted: it has what it had');
     turn_to($httpd->write('broken.ini', "[wsgi]\nskript = x\n"));
-    graceful();
-    is_hello('/app', 'it leads to a broken file: the same');
+    restarts($httpd);
+    is_hello($httpd, '/app', 'it leads to a broken file: the same');
     is scalar(() = $httpd->log_text =~ /WEAVE0013/g), 2, 'said each time';
     turn_to($httpd->write('good.ini', $good));
-    graceful();
-    is_hello('/app', 'to a good one: that');
+    restarts($httpd);
+    is_hello($httpd, '/app', 'to a good one: that');
     is scalar(() = $httpd->log_text =~ /WEAVE0013/g), 2, 'with nothing to say';
 };
 
 subtest 'a second application' => sub {
     $httpd->write('other.ini', slurp($ini));
     $httpd->configure("WeaveApp /another \"DIR/other.ini\"\n$beside");
-    graceful();
-    is_hello('/app', 'the first one goes on');
-    is_503('/another');
+    restarts($httpd);
+    is_hello($httpd, '/app', 'the first one goes on');
+    is_503($httpd, '/another');
     like $httpd->log_text, qr/WEAVE0011: /, 'the log says why';
     is scalar(() = $httpd->log_text =~ /WEAVE0013/g), 3,
         'and what that means';
