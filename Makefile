@@ -21,7 +21,7 @@ APR_LIB := $(if $(APR),$(shell $(APU) --link-ld --libs) $(shell $(APR) --link-ld
 AP_INC  := -I$(call ask,INCLUDEDIR) $(APR_INC)
 LDFLAGS += $(SANITIZE)
 
-all: $(BUILD)/mod_weave.so engines  ## build the module and an engine for each of PYTHONS
+all: $(BUILD)/mod_weave.so programs engines  ## build the module, its programs and an engine for each of PYTHONS
 
 # ---- src/core: APR and jansson, no httpd, no Python ----
 
@@ -56,7 +56,24 @@ $(BUILD)/obj/src/httpd/%.o: src/httpd/%.c
 	$(CC) $(BASE) $(HTTPD_INC) -MMD -MP -c -o $@ $<
 
 $(BUILD)/mod_weave.so: $(HTTPD_OBJ) $(BUILD)/libweave.a
-	$(CC) -shared $(LDFLAGS) -o $@ $^ -ldl
+	$(CC) -shared $(LDFLAGS) -o $@ $^ -ljansson -ldl
+
+# ---- the programs: weaved, weave-worker, weavectl ----
+
+PROGRAMS := $(BUILD)/weaved $(BUILD)/weave-worker $(BUILD)/weavectl
+programs: $(PROGRAMS)
+
+# PROGRAM name, folder: a program is a folder over the core
+define PROGRAM
+$(BUILD)/$(1): $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard $(2)/*.c)) $(BUILD)/libweave.a
+	$$(CC) -rdynamic $$(LDFLAGS) -pthread -o $$@ $$^ $$(APR_LIB) -ljansson -ldl
+$(BUILD)/obj/$(2)/%.o: $(2)/%.c $(3)
+	@mkdir -p $$(@D)
+	$$(CC) $$(BASE) $$(APR_INC) -I$(2) -Isrc/core -I$(BUILD)/include -MMD -MP -c -o $$@ $$<
+endef
+$(eval $(call PROGRAM,weaved,src/super))
+$(eval $(call PROGRAM,weave-worker,src/worker,$(BUILD)/include/weave_engine.h))
+$(eval $(call PROGRAM,weavectl,src/ctl))
 
 # ---- src/engine: one object for each Python ----
 
@@ -115,4 +132,4 @@ help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all engines no-python clean help
+.PHONY: all programs engines no-python clean help

@@ -79,7 +79,8 @@ lint-format:
 lint-c:
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --suppress=missingInclude --error-exitcode=1 \
-	    -Isrc/core -Isrc/httpd -Isrc/engine mod_weave.c src tests
+	    -Isrc/core -Isrc/httpd -Isrc/worker -Isrc/super -Isrc/ctl -Isrc/engine \
+	    mod_weave.c src tests
 
 # TIDY files, flags: each folder with the includes that it is built with
 TIDY = printf '%s\n' $(1) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
@@ -88,6 +89,8 @@ TIDY = printf '%s\n' $(1) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
 lint-tidy: $(BUILD)/include/weave_engine.h
 	@$(call TIDY,src/core/*.c,$(APR_INC))
 	@$(call TIDY,mod_weave.c src/httpd/*.c,$(HTTPD_INC))
+	@$(call TIDY,src/worker/*.c,$(APR_INC) -Isrc/worker -Isrc/core -I$(BUILD)/include)
+	@$(call TIDY,src/super/*.c src/ctl/*.c,$(APR_INC) -Isrc/super -Isrc/ctl -Isrc/core)
 	@$(call TIDY,src/engine/*.c,-I$(call py_ask,$(firstword $(PYTHONS)),v("INCLUDEPY")) -DENGINE_PYTHON=\"3\" -DENGINE_PYTHON_EXECUTABLE=\"python3\")
 	@$(call TIDY,tests/*.c tests/fuzz/*.c,-DFUZZ_REPLAY $(APR_INC) -Isrc/core)
 

@@ -92,4 +92,9 @@ const apr_array_header_t *weave_conf_files(const weave_conf_t *conf);
 /** The absolute path of the ini; "" for one of directives only. */
 const char *weave_conf_path(const weave_conf_t *conf);
 
+/** What the file at PATH says, as one text that means the same wherever it is
+ *  read; FILE is what it was read as. NULL: it cannot be read. */
+const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
+                               apr_pool_t *pool);
+
 #endif

@@ -4,7 +4,7 @@
  *
  * An engine is one shared object per Python version (weave-engine-3.11.so).
  * It knows WSGI and nothing of httpd, APR or sockets; a host (an httpd child
- * in embedded mode, later weave-worker) knows nothing of Python. Each side
+ * in embedded mode, or weave-worker) knows nothing of Python. Each side
  * hands the other one versioned record. No errno, apr_status_t or PyObject
  * crosses this line.
  *
@@ -18,10 +18,12 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/types.h>
 
 /* Raised whenever a struct below changes in any way. */
-#define WEAVE_ENGINE_ABI 1
+#define WEAVE_ENGINE_ABI 2
 #define WEAVE_ENGINE_MAGIC 0x57454156u /* "WEAV" */
 #define WEAVE_ENGINE_SYMBOL "weave_engine"
 
@@ -234,6 +236,42 @@ typedef struct weave_engine_t {
     void (*finish)(void);
     /* 1 while the calling thread is inside run(). Async-signal-safe. */
     int (*is_running)(void);
+    /* Python's main thread waits here until FD can be read or is at its end;
+     * meanwhile it runs the signal handlers that the application installs. */
+    void (*wait)(int fd);
+    /* From now on `signum` writes the stacks of all Python threads to
+     * descriptor 2, whatever thread it hits, also while C code keeps the GIL.
+     * 0, or -1 after logging why not. */
+    int (*stacks_on)(int signum);
 } weave_engine_t;
+
+/* NULL, or why ENGINE, which was found in PATH, must not be used for the
+ * Python WANTED ("3.11"; NULL: whichever). Static storage. */
+static inline const char *weave_engine_mismatch(const weave_engine_t *engine,
+                                                const char *path,
+                                                const char *wanted)
+{
+    static char text[512];
+
+    if (engine->magic != WEAVE_ENGINE_MAGIC ||
+        engine->abi != WEAVE_ENGINE_ABI || engine->size != sizeof(*engine))
+        snprintf(text, sizeof(text),
+                 "%s belongs to another version of mod_weave: install"
+                 " everything of it together (`make install`) and restart"
+                 " httpd",
+                 path);
+    else if (wanted && strcmp(wanted, engine->python) != 0)
+        snprintf(text, sizeof(text), "%s is an engine for Python %s, not %s",
+                 path, engine->python, wanted);
+    else if (strncmp(engine->runtime_version(), engine->python,
+                     strlen(engine->python)) != 0)
+        snprintf(text, sizeof(text),
+                 "%s was built for Python %s, but the libpython that was"
+                 " loaded is %s",
+                 path, engine->python, engine->runtime_version());
+    else
+        return NULL;
+    return text;
+}
 
 #endif

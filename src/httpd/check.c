@@ -16,6 +16,8 @@
 #include <mpm_common.h>
 #include <apr_strings.h>
 
+#include "weave_spec.h"
+
 /* Embedded mode has room for one application. */
 static mod_weave_app_t *the_app;
 
@@ -148,7 +150,8 @@ static void check_engine(check_t *check, mod_weave_app_t *app)
 {
     const char *version = app->venv ? app->venv->version : NULL, *problem;
 
-    app->engine = mod_weave_engine_path(version, check->pconf);
+    app->engine = weave_spec_engine(mod_weave_libdir(check->ptemp), version,
+                                    check->pconf);
     if (access(app->engine, R_OK) != 0) {
         fail(check,
              "WEAVE0006: there is no engine for Python %s: %s is missing."
@@ -282,7 +285,7 @@ static mod_weave_app_t *make_app(check_t *check, const char *ini,
         check_owner(check, file);
     check_app(check, app);
     if (ini_now == ini && !check->errors)
-        app->flat = mod_weave_flatten(ini, file, check->pconf);
+        app->flat = weave_conf_flatten(ini, file, check->pconf);
     return app;
 }
 

@@ -7,18 +7,10 @@
  * or a pipe; everything else goes through ap_log_rerror(). */
 #include "mod_weave.h"
 
-#include <unistd.h>
-
 #include <apr_strings.h>
 #include <http_main.h>
-#include <util_time.h>
 
-#include "weave_utf8.h"
-
-#define LINE_BYTES 8192 /* as httpd's */
-
-static const char *const level_names[] = {"emerg", "alert",  "crit", "error",
-                                          "warn",  "notice", "info", "debug"};
+#include "weave_line.h"
 
 static int is_ascii(const char *text, apr_size_t len)
 {
@@ -38,60 +30,16 @@ static apr_file_t *file_of(const server_rec *s)
     return core->error_log_format ? NULL : s->error_log;
 }
 
-/* The default of ErrorLogFormat, up to the message. */
-static apr_size_t put_prefix(char *line, int level, const request_rec *r)
-{
-    char now[64];
-    int len = sizeof(now);
-
-    if (ap_recent_ctime_ex(now, apr_time_now(), AP_CTIME_OPTION_USEC, &len) !=
-        APR_SUCCESS)
-        now[0] = '\0';
-    len = apr_snprintf(line, LINE_BYTES,
-                       "[%s] [weave:%s] [pid %" APR_PID_T_FMT ":tid %d] ", now,
-                       level_names[level], getpid(), (int)gettid());
-    if (r)
-        len += apr_snprintf(line + len, LINE_BYTES - len, "[client %s:%d] ",
-                            r->useragent_ip, r->useragent_addr->port);
-    return (apr_size_t)len;
-}
-
-/* UTF-8 as it is; control characters, those of U+0080 to U+009F too, and what
- * is no UTF-8, as httpd writes them: a terminal may read this. */
-static apr_size_t put_text(char *line, apr_size_t at, const char *text,
-                           apr_size_t len)
-{
-    const char *end = text + len;
-
-    while (text < end && at < LINE_BYTES - 8) {
-        apr_uint32_t code = 0;
-        int bytes = weave_utf8_next(text, end, &code);
-
-        if (*text == '\\') {
-            at += apr_snprintf(line + at, LINE_BYTES - at, "\\\\");
-        }
-        else if (!bytes || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-            at += apr_snprintf(line + at, LINE_BYTES - at, "\\x%02x",
-                               (unsigned char)*text);
-            bytes = 1;
-        }
-        else {
-            memcpy(line + at, text, bytes);
-            at += bytes;
-        }
-        text += bytes;
-    }
-    return at;
-}
-
 static void write_line(apr_file_t *file, int level, const request_rec *r,
                        const char *text, apr_size_t len)
 {
-    char line[LINE_BYTES];
-    apr_size_t at = put_prefix(line, level, r);
+    char line[WEAVE_LINE_BYTES], client[64];
+    apr_size_t at;
 
-    at = put_text(line, at, text, len);
-    line[at++] = '\n';
+    if (r)
+        apr_snprintf(client, sizeof(client), "%s:%d", r->useragent_ip,
+                     r->useragent_addr->port);
+    at = weave_line_format(line, level, r ? client : NULL, text, len);
     apr_file_write_full(file, line, at, NULL);
 }
 

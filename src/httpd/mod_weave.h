@@ -87,8 +87,6 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: the last configuration that was good, kept across restarts */
-const char *mod_weave_flatten(const char *path, const weave_conf_t *file,
-                              apr_pool_t *pool);
 void mod_weave_retain(const mod_weave_app_t *app);
 int mod_weave_is_running(void); /* a restart rather than a first start */
 /* The sync.ini that was good last, or NULL, and where its text can be read. */
@@ -96,7 +94,8 @@ const char *mod_weave_retained_ini(void);
 const char *mod_weave_retained_text(apr_pool_t *pconf);
 
 /* engine.c: the shared object of an engine */
-const char *mod_weave_engine_path(const char *version, apr_pool_t *pool);
+/* The folder of this module, where engines and programs are too. */
+const char *mod_weave_libdir(apr_pool_t *pool);
 /* Loads libpython and the engine, for good. NULL and *engine, or a message. */
 const char *mod_weave_engine_load(const weave_engine_t **engine,
                                   const mod_weave_app_t *app, apr_pool_t *pool);

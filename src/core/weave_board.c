@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_board.c: shared memory with one writer */
+#include "weave_board.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_TRIES 100000
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+
+static apr_status_t map(void **memory, int fd, size_t bytes, int writable)
+{
+    int prot = PROT_READ | (writable ? PROT_WRITE : 0);
+    void *mapped = mmap(NULL, bytes, prot, MAP_SHARED, fd, 0);
+
+    if (mapped == MAP_FAILED)
+        return errno;
+    *memory = mapped;
+    return APR_SUCCESS;
+}
+
+static apr_status_t create(int *fd, void **memory, const char *name,
+                           size_t bytes)
+{
+    int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (made < 0)
+        return errno;
+    if (fchmod(made, 0600) < 0 || ftruncate(made, (off_t)bytes) < 0 ||
+        fcntl(made, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)
+        rv = errno;
+    if (rv == APR_SUCCESS)
+        rv = map(memory, made, bytes, 1);
+    if (rv == APR_SUCCESS)
+        *fd = made;
+    else
+        close(made);
+    return rv;
+}
+
+/* Could a mapping of BYTES shrink under its reader? */
+static apr_status_t check(int fd, size_t bytes)
+{
+    struct stat status;
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    if (seals < 0 || (seals & SEALS) != SEALS)
+        return APR_EMISMATCH;
+    if (fstat(fd, &status) < 0)
+        return errno;
+    return (size_t)status.st_size == bytes ? APR_SUCCESS : APR_EMISMATCH;
+}
+
+apr_status_t weave_roster_create(int *fd, weave_roster_t **roster)
+{
+    void *memory = NULL;
+    apr_status_t rv = create(fd, &memory, "weave-roster", sizeof(**roster));
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    *roster = memory;
+    (*roster)->version = WEAVE_BOARD_VERSION;
+    (*roster)->bytes = sizeof(**roster);
+    (*roster)->magic = WEAVE_ROSTER_MAGIC;
+    return APR_SUCCESS;
+}
+
+apr_status_t weave_board_create(int *fd, weave_board_t **board,
+                                uint32_t threads)
+{
+    void *memory = NULL;
+    apr_status_t rv = create(fd, &memory, "weave-board", sizeof(**board));
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    *board = memory;
+    (*board)->version = WEAVE_BOARD_VERSION;
+    (*board)->bytes = sizeof(**board);
+    (*board)->threads = threads;
+    (*board)->magic = WEAVE_BOARD_MAGIC;
+    return APR_SUCCESS;
+}
+
+apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable)
+{
+    void *memory = NULL;
+    apr_status_t rv = check(fd, sizeof(**roster));
+
+    if (rv == APR_SUCCESS)
+        rv = map(&memory, fd, sizeof(**roster), writable);
+    if (rv != APR_SUCCESS)
+        return rv;
+    *roster = memory;
+    if ((*roster)->magic == WEAVE_ROSTER_MAGIC &&
+        (*roster)->version == WEAVE_BOARD_VERSION &&
+        (*roster)->bytes == sizeof(**roster))
+        return APR_SUCCESS;
+    weave_roster_unmap(*roster);
+    return APR_EMISMATCH;
+}
+
+apr_status_t weave_board_map(weave_board_t **board, int fd, int writable)
+{
+    void *memory = NULL;
+    apr_status_t rv = check(fd, sizeof(**board));
+
+    if (rv == APR_SUCCESS)
+        rv = map(&memory, fd, sizeof(**board), writable);
+    if (rv != APR_SUCCESS)
+        return rv;
+    *board = memory;
+    if ((*board)->magic == WEAVE_BOARD_MAGIC &&
+        (*board)->version == WEAVE_BOARD_VERSION &&
+        (*board)->bytes == sizeof(**board))
+        return APR_SUCCESS;
+    weave_board_unmap(*board);
+    return APR_EMISMATCH;
+}
+
+void weave_roster_unmap(weave_roster_t *roster)
+{
+    munmap(roster, sizeof(*roster));
+}
+
+void weave_board_unmap(weave_board_t *board)
+{
+    munmap(board, sizeof(*board));
+}
+
+apr_status_t weave_board_readonly(int *readonly, int fd)
+{
+    char path[64];
+    int opened;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    opened = open(path, O_RDONLY | O_CLOEXEC);
+    if (opened < 0)
+        return errno;
+    *readonly = opened;
+    return APR_SUCCESS;
+}
+
+/* ---- the roster ---- */
+
+static long futex(const _Atomic uint32_t *word, int operation, uint32_t value,
+                  const struct timespec *timeout)
+{
+    return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
+}
+
+void weave_roster_worker_get(weave_roster_worker_t *copy,
+                             const weave_roster_t *roster, uint32_t worker)
+{
+    const weave_roster_worker_t *entry = &roster->workers[worker];
+    uint32_t serial;
+    int tries = 0;
+
+    do {
+        serial = atomic_load(&entry->serial);
+        memcpy(copy, entry, sizeof(*copy));
+        atomic_thread_fence(memory_order_acquire);
+    } while (((serial & 1) || serial != atomic_load(&entry->serial)) &&
+             ++tries < READ_TRIES);
+    if (tries == READ_TRIES) /* weaved died in the middle */
+        atomic_store(&copy->state, WEAVE_WORKER_FREE);
+    copy->socket[sizeof(copy->socket) - 1] = '\0';
+}
+
+void weave_roster_wait(const weave_roster_t *roster, uint32_t app,
+                       uint32_t seen, int64_t timeout_us)
+{
+    struct timespec timeout = {timeout_us / 1000000,
+                               timeout_us % 1000000 * 1000};
+
+    if (timeout_us > 0)
+        futex(&roster->apps[app].event, FUTEX_WAIT, seen, &timeout);
+}
+
+void weave_roster_worker_set(weave_roster_t *roster, uint32_t worker,
+                             const weave_roster_worker_t *entry)
+{
+    weave_roster_worker_t *to = &roster->workers[worker];
+    uint32_t serial = atomic_load(&to->serial) | 1;
+
+    /* one that died in the middle has left it odd: it goes on from there */
+    atomic_store(&to->serial, serial);
+    atomic_thread_fence(memory_order_release);
+    memcpy((char *)to + sizeof(to->serial),
+           (const char *)entry + sizeof(entry->serial),
+           sizeof(*to) - sizeof(to->serial));
+    atomic_store(&to->serial, serial + 1);
+}
+
+void weave_roster_app_set(weave_roster_t *roster, uint32_t app, uint32_t state,
+                          uint32_t generation)
+{
+    atomic_store(&roster->apps[app].generation, generation);
+    atomic_store(&roster->apps[app].state, state);
+    weave_roster_wake(roster, app);
+}
+
+void weave_roster_wake(weave_roster_t *roster, uint32_t app)
+{
+    atomic_fetch_add(&roster->apps[app].event, 1);
+    futex(&roster->apps[app].event, FUTEX_WAKE, INT_MAX, NULL);
+}

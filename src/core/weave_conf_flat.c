@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A sync.ini as one text that means the same wherever it is read: `extends`,
+ * `%(here)s` and `${NAME}` resolved, the module's paths absolute, values in
+ * quotes where they would be read differently. */
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "weave_conf.h"
+
+typedef struct {
+    apr_pool_t *pool;
+    apr_array_header_t *parts; /* of const char * */
+    const weave_conf_t *conf;
+} flat_t;
+
+static void say(flat_t *flat, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(flat_t *flat, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    APR_ARRAY_PUSH(flat->parts, const char *) =
+        apr_pvsprintf(flat->pool, format, args);
+    va_end(args);
+}
+
+/* In quotes it is taken literally, whatever it holds. */
+static void say_value(flat_t *flat, const weave_ini_value_t *value)
+{
+    int i;
+
+    switch (value->type) {
+    case WEAVE_INI_STRING:
+        say(flat, "\"%s\"\n", value->text);
+        break;
+    case WEAVE_INI_LIST:
+        say(flat, "\n");
+        for (i = 0; i < value->items->nelts; i++) {
+            say(flat, "    ");
+            say_value(flat, &APR_ARRAY_IDX(value->items, i, weave_ini_value_t));
+        }
+        break;
+    default:
+        say(flat, "%s\n", value->text);
+        break;
+    }
+}
+
+/* A path means what it meant in the folder of the file. */
+static int say_path(flat_t *flat, const weave_ini_entry_t *entry)
+{
+    const char *name =
+        apr_pstrcat(flat->pool, entry->section, ".", entry->key, NULL);
+    const weave_key_t *key = weave_key_find(name, NULL);
+    const apr_array_header_t *list;
+    int i;
+
+    if (!key || (key->type != WEAVE_TYPE_PATH && key->type != WEAVE_TYPE_PATHS))
+        return 0;
+    if (key->type == WEAVE_TYPE_PATH) {
+        say(flat, "\"%s\"\n", weave_conf_str(flat->conf, key->key));
+        return 1;
+    }
+    list = weave_conf_list(flat->conf, key->key);
+    say(flat, "\n");
+    for (i = 0; i < list->nelts; i++)
+        say(flat, "    \"%s\"\n", APR_ARRAY_IDX(list, i, const char *));
+    return 1;
+}
+
+static void say_section(flat_t *flat, const weave_ini_t *ini,
+                        const char *section)
+{
+    const apr_array_header_t *entries = weave_ini_entries(ini, section);
+    int i;
+
+    say(flat, "[%s]\n", section);
+    for (i = 0; entries && i < entries->nelts; i++) {
+        const weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
+
+        if (!strcmp(entry->section, WEAVE_INI_DEFAULT) &&
+            !strcmp(entry->key, "extends"))
+            continue;
+        say(flat, "%s = ", entry->key);
+        if (!say_path(flat, entry))
+            say_value(flat, &entry->value);
+    }
+}
+
+const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
+                              apr_pool_t *pool)
+{
+    flat_t flat = {pool, apr_array_make(pool, 64, sizeof(char *)), file};
+    apr_array_header_t *problems = weave_problems_make(pool);
+    const apr_array_header_t *sections;
+    weave_ini_t *ini;
+    int i;
+
+    if (weave_ini_read(&ini, path, problems, pool) != APR_SUCCESS)
+        return NULL;
+    say_section(&flat, ini, WEAVE_INI_DEFAULT);
+    sections = weave_ini_sections(ini);
+    for (i = 0; i < sections->nelts; i++)
+        say_section(&flat, ini, APR_ARRAY_IDX(sections, i, const char *));
+    return apr_array_pstrcat(pool, flat.parts, 0);
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_control.c: JSON lines and descriptors over UNIX sockets */
+#include "weave_control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
+
+/* ---- descriptors ---- */
+
+typedef union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+} rights_t;
+
+long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags)
+{
+    struct iovec part = {(void *)data, bytes};
+    rights_t rights;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+    if (pass >= 0) {
+        struct cmsghdr *head;
+
+        memset(&rights, 0, sizeof(rights));
+        message.msg_control = rights.bytes;
+        message.msg_controllen = sizeof(rights.bytes);
+        head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(head), &pass, sizeof(int));
+    }
+    return sendmsg(fd, &message, flags | MSG_NOSIGNAL);
+}
+
+/* The kernel closes nothing of what it has passed: a peer that sends more
+ * descriptors than one must not fill our table (only one has room here). */
+long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
+{
+    struct iovec part = {data, bytes};
+    rights_t rights;
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = rights.bytes,
+                             .msg_controllen = sizeof(rights.bytes)};
+    long got = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *head;
+
+    *pass = -1;
+    if (got < 0)
+        return got;
+    head = CMSG_FIRSTHDR(&message);
+    if (head && head->cmsg_level == SOL_SOCKET &&
+        head->cmsg_type == SCM_RIGHTS &&
+        head->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(pass, CMSG_DATA(head), sizeof(int));
+    return got;
+}
+
+/* ---- connections ---- */
+
+apr_status_t weave_control_connect(int *fd, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int made;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return APR_ENAMETOOLONG;
+    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (made < 0)
+        return errno;
+    if (connect(made, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        apr_status_t rv = errno;
+
+        close(made);
+        return rv;
+    }
+    *fd = made;
+    return APR_SUCCESS;
+}
+
+apr_status_t weave_control_peer(int fd, long *uid, long *pid)
+{
+    struct ucred peer;
+    socklen_t bytes = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0)
+        return errno;
+    *uid = peer.uid;
+    *pid = peer.pid;
+    return APR_SUCCESS;
+}
+
+/* 1: ready, 0: the time is over, -1: errno. */
+static int wait_for(int fd, short events, apr_time_t until)
+{
+    struct pollfd wait = {fd, events, 0};
+    apr_interval_time_t left = until - apr_time_now();
+    int rc = poll(&wait, 1, left > 0 ? (int)((left + 999) / 1000) : 0);
+
+    return rc < 0 && errno == EINTR ? 1 : rc;
+}
+
+static apr_status_t send_all(int fd, const char *data, size_t bytes, int pass,
+                             int timeout_ms)
+{
+    apr_time_t until = apr_time_now() + timeout_ms * 1000L;
+
+    while (bytes) {
+        long sent = weave_fd_send(fd, data, bytes, pass, MSG_DONTWAIT);
+        int rc;
+
+        if (sent > 0) {
+            data += sent;
+            bytes -= (size_t)sent;
+            pass = -1;
+            continue;
+        }
+        if (errno != EAGAIN && errno != EINTR)
+            return errno;
+        rc = wait_for(fd, POLLOUT, until);
+        if (rc <= 0)
+            return rc < 0 ? errno : APR_EAGAIN;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t weave_control_send(int fd, const json_t *message, int pass,
+                                int timeout_ms)
+{
+    char *text = json_dumps(message, JSON_COMPACT);
+    size_t len = text ? strlen(text) : 0;
+    char *line = text ? realloc(text, len + 1) : NULL;
+    apr_status_t rv;
+
+    if (!line) {
+        free(text);
+        return APR_ENOMEM;
+    }
+    line[len] = '\n'; /* instead of its NUL */
+    rv = send_all(fd, line, len + 1, pass, timeout_ms);
+    free(line);
+    return rv;
+}
+
+/* ---- lines ---- */
+
+static apr_status_t line_take(weave_control_t *control, json_t **message,
+                              int *pass)
+{
+    char *newline =
+        control->len ? memchr(control->data, '\n', control->len) : NULL;
+    size_t len;
+
+    if (!newline)
+        return control->len < WEAVE_CONTROL_LINE_MAX ? APR_EAGAIN : APR_EINVAL;
+    len = (size_t)(newline - control->data);
+    *message = json_loadb(control->data, len, JSON_REJECT_DUPLICATES, NULL);
+    control->len -= len + 1;
+    memmove(control->data, newline + 1, control->len);
+    if (!json_is_object(*message)) {
+        json_decref(*message);
+        *message = NULL;
+        return APR_EINVAL;
+    }
+    *pass = control->passed - 1;
+    control->passed = 0;
+    return APR_SUCCESS;
+}
+
+static apr_status_t more(weave_control_t *control)
+{
+    long got;
+    int pass;
+
+    if (control->room - control->len < 4096) {
+        size_t room = control->room * 2 + 8192;
+        char *grown = realloc(control->data, room);
+
+        if (!grown)
+            return APR_ENOMEM;
+        control->data = grown;
+        control->room = room;
+    }
+    got = weave_fd_receive(control->fd, control->data + control->len,
+                           control->room - control->len, &pass, MSG_DONTWAIT);
+    if (got < 0)
+        return errno == EINTR ? APR_SUCCESS : errno;
+    if (pass >= 0) {
+        if (control->passed)
+            close(control->passed - 1);
+        control->passed = pass + 1;
+    }
+    control->len += (size_t)got;
+    return got ? APR_SUCCESS : APR_EOF;
+}
+
+apr_status_t weave_control_receive(weave_control_t *control, json_t **message,
+                                   int *pass, int timeout_ms)
+{
+    apr_time_t until = apr_time_now() + timeout_ms * 1000L;
+
+    for (;;) {
+        apr_status_t rv = line_take(control, message, pass);
+        int rc;
+
+        if (rv != APR_EAGAIN)
+            return rv;
+        rv = more(control);
+        if (rv == APR_SUCCESS)
+            continue;
+        if (!APR_STATUS_IS_EAGAIN(rv))
+            return APR_STATUS_IS_ECONNRESET(rv) ? APR_EOF : rv;
+        rc = wait_for(control->fd, POLLIN, until);
+        if (rc <= 0)
+            return rc < 0 ? errno : APR_EAGAIN;
+    }
+}
+
+void weave_control_close(weave_control_t *control)
+{
+    if (control->fd >= 0)
+        close(control->fd);
+    if (control->passed)
+        close(control->passed - 1);
+    free(control->data);
+    *control = (weave_control_t){.fd = -1};
+}
+
+/* ---- asking weaved ---- */
+
+static char *explain(const char *path, apr_status_t rv)
+{
+    char why[120], text[512];
+
+    if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ECONNREFUSED(rv))
+        snprintf(text, sizeof(text),
+                 "no weaved listens at %s: httpd does not run with an"
+                 " application in worker processes, or with another"
+                 " WeaveRuntimeDir",
+                 path);
+    else if (APR_STATUS_IS_EACCES(rv))
+        snprintf(text, sizeof(text),
+                 "%s: only root and the user httpd was started by may ask"
+                 " weaved",
+                 path);
+    else if (rv == APR_EAGAIN)
+        snprintf(text, sizeof(text), "the weaved at %s does not answer", path);
+    else if (rv == APR_EOF)
+        snprintf(text, sizeof(text), "the weaved at %s closed the connection",
+                 path);
+    else
+        snprintf(text, sizeof(text), "%s: %s", path,
+                 apr_strerror(rv, why, sizeof(why)));
+    return strdup(text);
+}
+
+apr_status_t weave_control_ask(json_t **answer, char **problem,
+                               const char *path, json_t *request, int pass,
+                               int timeout_ms)
+{
+    weave_control_t control = {.fd = -1};
+    json_t *got = NULL;
+    int passed = -1;
+    apr_status_t rv = weave_control_connect(&control.fd, path);
+
+    json_object_set_new(request, "version",
+                        json_integer(WEAVE_CONTROL_VERSION));
+    if (rv == APR_SUCCESS)
+        rv = weave_control_send(control.fd, request, pass, timeout_ms);
+    if (rv == APR_SUCCESS)
+        rv = weave_control_receive(&control, &got, &passed, timeout_ms);
+    if (passed >= 0)
+        close(passed);
+    if (rv != APR_SUCCESS) {
+        *problem = explain(path, rv);
+    }
+    else if (!json_is_true(json_object_get(got, "ok"))) {
+        const char *error = json_string_value(json_object_get(got, "error"));
+
+        *problem = strdup(error ? error : "weaved gave no reason");
+        json_decref(got);
+        rv = APR_EGENERAL;
+    }
+    else {
+        *answer = got;
+    }
+    weave_control_close(&control);
+    return rv;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEAVE_CONTROL_H
+#define WEAVE_CONTROL_H
+
+/**
+ * Control channels: one JSON object a line over a UNIX stream socket, with
+ * descriptors beside it where the line needs them. Between httpd and weaved,
+ * weavectl and weaved, weaved and each worker.
+ *
+ * Requests to weaved (RUNTIME/weaved.sock; only root and weaved's own user may
+ * ask) and what they answer. Every request carries "version":
+ * WEAVE_CONTROL_VERSION; another one is answered with an error that says so.
+ *
+ *   {"op":"want","apps":[SPEC...]}   all applications that httpd wants; what is
+ *                                    not among them is drained. {"ok":true}
+ *   {"op":"log"} + descriptor        the error log from now on. {"ok":true}
+ *   {"op":"reload","app":INI|null}   a new generation. {"ok":true}; what
+ *                                    becomes of it, status tells
+ *   {"op":"status"}                  {"ok":true,"status":{...}}
+ *   {"op":"stop"}                    {"ok":true}; weaved ends when all workers
+ *                                    have
+ *   anything else, or a mistake      {"ok":false,"error":TEXT}
+ *
+ * weaved to a worker, on the worker's descriptor WEAVE_WORKER_CONTROL_FD or on
+ * a connection that said WEAVE_ROLE_SUPERVISOR:
+ *
+ *   {"op":"start","spec":SPEC,"generation":N}   first, and only once
+ *   {"op":"log"} + descriptor        dup2 it to 1 and 2
+ *   {"op":"drain"}                   take nothing new, finish, exit 0
+ *   {"op":"quit"}                    atexit functions with a deadline, exit 0
+ *   {"op":"stacks"}                  all thread stacks into the log
+ *
+ * and back:
+ *
+ *   {"op":"ready","python":VERSION}
+ *   {"op":"failed","error":TEXT}     the application cannot be imported, or
+ *                                    Python does not start; it exits next
+ *   {"op":"recycle","why":TEXT}      replace me: successor first
+ *   {"op":"stuck","why":TEXT}        the same; and a request is over its time
+ */
+
+#include <stddef.h>
+
+#include <apr_errno.h>
+#include <jansson.h>
+
+#define WEAVE_CONTROL_VERSION 1
+#define WEAVE_CONTROL_SOCKET "weaved.sock"
+#define WEAVE_CONTROL_LOCK "weaved.lock"
+
+/** No line is longer: a spec holds the text of a sync.ini (1 MiB at most). */
+#define WEAVE_CONTROL_LINE_MAX (16u << 20)
+
+/** The descriptors that weave-worker is started with, beside 0, 1 and 2. */
+enum {
+    WEAVE_WORKER_LISTEN_FD = 3,
+    WEAVE_WORKER_CONTROL_FD,
+    WEAVE_WORKER_LIFELINE_FD,
+    WEAVE_WORKER_BOARD_FD,
+    WEAVE_WORKER_FDS
+};
+/** Those that weaved is started with, beside 0, 1 and 2. READY gets a line
+ *  for the operator, or none and its end when weaved takes requests. */
+enum {
+    WEAVE_SUPER_LIFELINE_FD = 3,
+    WEAVE_SUPER_ROSTER_FD,
+    WEAVE_SUPER_READY_FD,
+    WEAVE_SUPER_FDS
+};
+
+/** A channel: what has arrived of the next line. Zero it, set `fd`. */
+typedef struct weave_control_t {
+    int fd;
+    char *data; /* malloc */
+    size_t len, room;
+    int passed; /* a descriptor that came, plus 1; 0: none */
+} weave_control_t;
+
+/** Connects to the socket at PATH (close-on-exec). */
+apr_status_t weave_control_connect(int *fd, const char *path);
+
+/** Who is at the other end (SO_PEERCRED). */
+apr_status_t weave_control_peer(int fd, long *uid, long *pid);
+
+/**
+ * Sends MESSAGE as one line, with PASS beside it (-1: none), waiting for room
+ * TIMEOUT_MS at most (0: not at all).
+ */
+apr_status_t weave_control_send(int fd, const json_t *message, int pass,
+                                int timeout_ms);
+
+/**
+ * The next message, or APR_EAGAIN when TIMEOUT_MS passed without a whole one
+ * (0: only what is here), APR_EOF, or APR_EINVAL for what is no JSON object or
+ * too long. The caller owns *message, and *pass (-1: none came with it).
+ */
+apr_status_t weave_control_receive(weave_control_t *control, json_t **message,
+                                   int *pass, int timeout_ms);
+
+/** Closes the socket and frees what is left. */
+void weave_control_close(weave_control_t *control);
+
+/**
+ * One request to the weaved at PATH and its answer: APR_SUCCESS and *answer
+ * (the caller's) only for {"ok":true}. Otherwise *problem, malloc'ed, says what
+ * happened, for people. REQUEST gets its "version" here.
+ */
+apr_status_t weave_control_ask(json_t **answer, char **problem,
+                               const char *path, json_t *request, int pass,
+                               int timeout_ms);
+
+/** sendmsg/recvmsg with one descriptor: as send()/recv(), flags included.
+ *  PASS -1: none. *pass gets the descriptor (close-on-exec), or -1. */
+long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags);
+long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEAVE_FRAME_H
+#define WEAVE_FRAME_H
+
+/**
+ * The wire between an httpd child (the client) and a worker: frames over a
+ * UNIX stream socket. This is the codec alone: no sockets, no memory of its
+ * own, any thread.
+ *
+ * Both ends are on one machine, so numbers are in its byte order; all have a
+ * fixed width, and every frame starts with the magic number and the version.
+ * Whatever has arrived is checked here before anything else looks at it.
+ *
+ * A connection carries one request at a time:
+ *
+ *   client                             worker
+ *   HELLO                         ->
+ *                                 <-   WELCOME (with the worker's board)
+ *   REQUEST (head, small body)    ->
+ *                                 <-   LOG, READ, HEAD, DATA, FILE ...
+ *   BODY (the answer to a READ)   ->
+ *                                 <-   END, or LAST on HEAD, DATA, FILE
+ *   REQUEST ...
+ *
+ * CANCEL asks for a request back: CANCELLED, when it had not started; when it
+ * had, nothing, and the answer goes on. REFUSED: the queue is full; it has not
+ * started. A client that wants nothing of a request any more just closes.
+ * Every frame of a request carries its number; the client counts from 1.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WEAVE_FRAME_MAGIC 0x464d5657u /* "WVMF" */
+#define WEAVE_FRAME_VERSION 1
+
+/** No frame's payload is larger; nor are DATA and BODY than DATA_MAX. */
+#define WEAVE_FRAME_MAX (16u << 20)
+#define WEAVE_FRAME_DATA_MAX (1u << 20)
+
+typedef enum weave_frame_type_e {
+    WEAVE_FRAME_HELLO = 1,
+    WEAVE_FRAME_WELCOME,
+    WEAVE_FRAME_REQUEST,
+    WEAVE_FRAME_BODY,
+    WEAVE_FRAME_CANCEL,
+    WEAVE_FRAME_CANCELLED,
+    WEAVE_FRAME_REFUSED,
+    WEAVE_FRAME_READ,
+    WEAVE_FRAME_HEAD,
+    WEAVE_FRAME_DATA,
+    WEAVE_FRAME_FILE,
+    WEAVE_FRAME_END,
+    WEAVE_FRAME_LOG,
+    WEAVE_FRAME_TYPES /* how many there are, and one */
+} weave_frame_type_e;
+
+/** Flags. LAST, on HEAD, DATA and FILE: the answer is complete. FLUSH, there
+ *  too: more may take a while. FD: a descriptor came with the first byte. */
+#define WEAVE_FRAME_LAST 0x1
+#define WEAVE_FRAME_FLUSH 0x2
+#define WEAVE_FRAME_FD 0x4
+/** On REQUEST: a HEAD request; its body is complete (inline, or in the FD);
+ *  otherwise the body is asked for with READ. */
+#define WEAVE_FRAME_HEAD_ONLY 0x8
+#define WEAVE_FRAME_BODY_HERE 0x10
+
+typedef struct weave_frame_t {
+    uint32_t magic;
+    uint16_t version;
+    uint8_t type;
+    uint8_t flags;
+    uint32_t bytes; /* of the payload that follows */
+    uint32_t number;
+} weave_frame_t;
+_Static_assert(sizeof(weave_frame_t) == 16, "part of the wire");
+
+typedef enum weave_frame_status_e {
+    WEAVE_FRAME_OK,
+    WEAVE_FRAME_MORE,        /* not all of it is here yet */
+    WEAVE_FRAME_BAD,         /* no frame, or one that breaks the rules */
+    WEAVE_FRAME_OTHER_VERSION /* of mod_weave */
+} weave_frame_status_e;
+
+/** Fills *frame from the LEN bytes at DATA. OK also means that type and length
+ *  are allowed; the payload need not have arrived. */
+weave_frame_status_e weave_frame_decode(weave_frame_t *frame, const char *data,
+                                        size_t len);
+
+weave_frame_t weave_frame_make(weave_frame_type_e type, int flags,
+                               size_t bytes, uint32_t number);
+
+/* --- payloads ----------------------------------------------------------- */
+
+/** HELLO: who connects. Only weaved (by peer credentials) may say SUPERVISOR;
+ *  then the connection becomes the worker's control channel (JSON lines,
+ *  weave_control.h) after the WELCOME. */
+enum { WEAVE_ROLE_CLIENT = 1, WEAVE_ROLE_SUPERVISOR = 2 };
+typedef struct weave_hello_t {
+    uint32_t pid;
+    uint32_t role;
+} weave_hello_t;
+
+/** WELCOME: with the FD of the worker's board. SLOT is the connection's place
+ *  in board->started; WEAVE_SLOT_NONE: there are too many connections. */
+typedef struct weave_welcome_t {
+    uint32_t pid;
+    uint32_t generation;
+    uint32_t slot;
+    uint32_t reserved;
+} weave_welcome_t;
+
+/** REQUEST: this, then VARS times a weave_frame_var_t with its strings, then
+ *  INLINE_BYTES of body. */
+typedef struct weave_frame_request_t {
+    int64_t content_length; /* as announced, -1: not */
+    int64_t file_bytes;     /* with FD: the size of the body in it */
+    uint32_t vars;
+    uint32_t inline_bytes;
+} weave_frame_request_t;
+
+/** One environ entry: NAME (for WEAVE_VAR_OTHER, with its NUL) and VALUE (with
+ *  a NUL that value_bytes does not count) follow. */
+typedef struct weave_frame_var_t {
+    uint32_t key;
+    uint32_t name_bytes; /* with the NUL; 0: no name */
+    uint32_t value_bytes;
+} weave_frame_var_t;
+
+/** READ: up to BYTES, please. BODY is the answer: ERROR 0 and that much of the
+ *  body (none: its end), or a weave_io_e. */
+typedef struct weave_frame_read_t {
+    uint32_t bytes;
+    uint32_t reserved;
+} weave_frame_read_t;
+typedef struct weave_frame_body_t {
+    int32_t error;
+    uint32_t reserved;
+} weave_frame_body_t;
+
+/** HEAD: this, then the reason and HEADERS names and values, each with its
+ *  NUL, STRINGS bytes in all, then what there is of the body. */
+typedef struct weave_frame_head_t {
+    int64_t content_length; /* -1: unknown */
+    int32_t status;
+    uint32_t headers;
+    uint32_t strings;
+    uint32_t reserved;
+} weave_frame_head_t;
+
+/** FILE: with the FD of a regular file. */
+typedef struct weave_frame_file_t {
+    int64_t offset;
+    int64_t length;
+} weave_frame_file_t;
+
+/** END: how it ended, as weave_engine_t.run() says. */
+typedef struct weave_frame_end_t {
+    int32_t outcome;
+    uint32_t reserved;
+} weave_frame_end_t;
+
+/** LOG: this, then one line. */
+typedef struct weave_frame_log_t {
+    uint32_t level;
+    uint32_t reserved;
+} weave_frame_log_t;
+
+/* --- writing ------------------------------------------------------------ */
+
+/** Bytes that an entry takes in a REQUEST. NAME_LEN 0: no name. */
+size_t weave_frame_var_size(size_t name_len, size_t value_len);
+/** Writes one there; returns the place behind it. */
+char *weave_frame_var_put(char *to, uint32_t key, const char *name,
+                          size_t name_len, const char *value,
+                          size_t value_len);
+
+/* --- reading ------------------------------------------------------------ */
+
+/** A place in a payload. */
+typedef struct weave_frame_cursor_t {
+    const char *at;
+    const char *end;
+} weave_frame_cursor_t;
+
+/** The fixed part of a payload, or NULL when it is shorter than that; the
+ *  cursor is set behind it. */
+const void *weave_frame_open(weave_frame_cursor_t *cursor, const char *payload,
+                             size_t bytes, size_t fixed);
+
+/** The next entry of a REQUEST; NAME is NULL where there is none. BAD: the
+ *  payload ends before it, or a string is not what its length says. */
+weave_frame_status_e weave_frame_var_next(weave_frame_cursor_t *cursor,
+                                          weave_frame_var_t *var,
+                                          const char **name,
+                                          const char **value);
+
+/** The next string with its NUL, or NULL when there is none before END. */
+const char *weave_frame_string_next(weave_frame_cursor_t *cursor);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_spec.c: an application for weaved and weave-worker, as JSON
+ *
+ * A table says for each field its name and kind; both directions come from
+ * it. */
+#include "weave_spec.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+#include <jansson.h>
+
+#include "weave_virtualenv.h"
+
+typedef enum { TEXT, OPTIONAL, INT, LONG, INT64, LIST, TABLE } kind_e;
+
+static const struct field_t {
+    const char *name;
+    kind_e kind;
+    size_t offset;
+} fields[] = {
+#define FIELD(name, kind) {#name, kind, offsetof(weave_spec_t, name)}
+    FIELD(app, INT),
+    FIELD(name, TEXT),
+    FIELD(ini, TEXT),
+    FIELD(ini_text, TEXT),
+    FIELD(libdir, TEXT),
+    FIELD(software, TEXT),
+    FIELD(virtualenv, TEXT),
+    FIELD(script, TEXT),
+    FIELD(module, TEXT),
+    FIELD(callable, TEXT),
+    FIELD(python_path, LIST),
+    FIELD(environ, TABLE),
+    FIELD(processes, INT),
+    FIELD(threads, INT),
+    FIELD(user, TEXT),
+    FIELD(uid, LONG),
+    FIELD(gid, LONG),
+    FIELD(umask, INT),
+    FIELD(home, TEXT),
+    FIELD(env, TABLE),
+    FIELD(max_requests, INT64),
+    FIELD(max_rss, INT64),
+    FIELD(request_timeout_us, INT64),
+    FIELD(startup_timeout_us, INT64),
+    FIELD(queue_length, INT),
+    FIELD(spool_dir, TEXT),
+    FIELD(warmup, TEXT),
+    FIELD(reload_touch, INT),
+    FIELD(socket_gid, LONG),
+    FIELD(log_level, INT),
+    FIELD(python, OPTIONAL),
+    FIELD(version, OPTIONAL),
+    FIELD(libpython, OPTIONAL),
+    FIELD(soname, OPTIONAL),
+    FIELD(engine, OPTIONAL),
+    FIELD(stamp, OPTIONAL),
+#undef FIELD
+};
+#define FIELDS (sizeof(fields) / sizeof(*fields))
+
+#define AT(type, spec, field) (*(type *)((char *)(spec) + (field)->offset))
+
+/* ---- writing ---- */
+
+static json_t *list_format(const apr_array_header_t *list)
+{
+    json_t *array = json_array();
+    int i;
+
+    for (i = 0; list && i < list->nelts; i++)
+        json_array_append_new(array,
+                              json_string(APR_ARRAY_IDX(list, i, char *)));
+    return array;
+}
+
+/* An array of pairs: names may differ in their case only. */
+static json_t *table_format(const apr_table_t *table)
+{
+    json_t *array = json_array();
+    int i;
+
+    for (i = 0; table && i < apr_table_elts(table)->nelts; i++) {
+        const apr_table_entry_t *row =
+            &APR_ARRAY_IDX(apr_table_elts(table), i, apr_table_entry_t);
+
+        json_array_append_new(array, json_string(row->key));
+        json_array_append_new(array, json_string(row->val));
+    }
+    return array;
+}
+
+static json_t *field_format(const weave_spec_t *spec,
+                            const struct field_t *field)
+{
+    switch (field->kind) {
+    case TEXT:
+        return json_string(AT(const char *, spec, field));
+    case OPTIONAL:
+        return AT(const char *, spec, field)
+                   ? json_string(AT(const char *, spec, field))
+                   : json_null();
+    case INT:
+        return json_integer(AT(int, spec, field));
+    case LONG:
+        return json_integer(AT(long, spec, field));
+    case INT64:
+        return json_integer(AT(apr_int64_t, spec, field));
+    case LIST:
+        return list_format(AT(apr_array_header_t *, spec, field));
+    case TABLE:
+        return table_format(AT(apr_table_t *, spec, field));
+    }
+    return NULL;
+}
+
+/* Appending text that is no UTF-8 fails silently: a list that came out too
+ * short tells. */
+static size_t elements(const weave_spec_t *spec, const struct field_t *field)
+{
+    if (field->kind == LIST && AT(apr_array_header_t *, spec, field))
+        return (size_t)AT(apr_array_header_t *, spec, field)->nelts;
+    if (field->kind == TABLE && AT(apr_table_t *, spec, field))
+        return 2 *
+               (size_t)apr_table_elts(AT(apr_table_t *, spec, field))->nelts;
+    return 0;
+}
+
+const char *weave_spec_format(const weave_spec_t *spec, apr_pool_t *pool)
+{
+    json_t *object = json_object();
+    const char *copy = NULL;
+    char *text;
+    size_t i;
+
+    for (i = 0; i < FIELDS; i++) {
+        json_t *value = field_format(spec, &fields[i]);
+
+        if (!value || json_array_size(value) != elements(spec, &fields[i]) ||
+            json_object_set_new(object, fields[i].name, value) < 0)
+            break;
+    }
+    text = i == FIELDS ? json_dumps(object, JSON_COMPACT) : NULL;
+    if (text)
+        copy = apr_pstrdup(pool, text);
+    free(text);
+    json_decref(object);
+    return copy;
+}
+
+/* ---- reading ---- */
+
+static int strings_parse(const json_t *array, apr_pool_t *pool,
+                         apr_array_header_t **list)
+{
+    size_t i;
+
+    *list =
+        apr_array_make(pool, (int)json_array_size(array) + 1, sizeof(char *));
+    for (i = 0; i < json_array_size(array); i++) {
+        const char *text = json_string_value(json_array_get(array, i));
+
+        if (!text)
+            return -1;
+        APR_ARRAY_PUSH(*list, const char *) = apr_pstrdup(pool, text);
+    }
+    return json_is_array(array) ? 0 : -1;
+}
+
+static int table_parse(const json_t *array, apr_pool_t *pool,
+                       apr_table_t **table)
+{
+    apr_array_header_t *list;
+    int i;
+
+    if (strings_parse(array, pool, &list) < 0 || list->nelts % 2)
+        return -1;
+    *table = apr_table_make(pool, list->nelts / 2 + 1);
+    for (i = 0; i < list->nelts; i += 2)
+        apr_table_addn(*table, APR_ARRAY_IDX(list, i, char *),
+                       APR_ARRAY_IDX(list, i + 1, char *));
+    return 0;
+}
+
+static int field_parse(weave_spec_t *spec, const struct field_t *field,
+                       const json_t *value, apr_pool_t *pool)
+{
+    json_int_t number = json_integer_value(value);
+
+    switch (field->kind) {
+    case OPTIONAL:
+        if (json_is_null(value))
+            return 0;
+        /* fall through */
+    case TEXT:
+        AT(const char *, spec, field) =
+            apr_pstrdup(pool, json_string_value(value));
+        return json_is_string(value) ? 0 : -1;
+    case INT:
+        AT(int, spec, field) = (int)number;
+        return json_is_integer(value) && number == (int)number ? 0 : -1;
+    case LONG:
+        AT(long, spec, field) = (long)number;
+        return json_is_integer(value) ? 0 : -1;
+    case INT64:
+        AT(apr_int64_t, spec, field) = number;
+        return json_is_integer(value) ? 0 : -1;
+    case LIST:
+        return strings_parse(value, pool,
+                             &AT(apr_array_header_t *, spec, field));
+    case TABLE:
+        return table_parse(value, pool, &AT(apr_table_t *, spec, field));
+    }
+    return -1;
+}
+
+const char *weave_spec_parse(weave_spec_t **spec, const char *text,
+                             apr_pool_t *pool)
+{
+    weave_spec_t *parsed = apr_pcalloc(pool, sizeof(*parsed));
+    json_error_t error;
+    json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    const char *problem = NULL;
+    size_t i;
+
+    if (!object)
+        return apr_psprintf(pool, "no JSON: %s", error.text);
+    for (i = 0; i < FIELDS && !problem; i++)
+        if (field_parse(parsed, &fields[i],
+                        json_object_get(object, fields[i].name), pool) < 0)
+            problem = apr_psprintf(pool, "%s is missing or of the wrong type",
+                                   fields[i].name);
+    json_decref(object);
+    if (!problem)
+        *spec = parsed;
+    return problem;
+}
+
+/* ---- resolving ---- */
+
+const char *weave_spec_engine(const char *libdir, const char *version,
+                              apr_pool_t *pool)
+{
+    return version
+               ? apr_pstrcat(pool, libdir, "/weave-engine-", version, ".so",
+                             NULL)
+               : apr_pstrcat(pool, libdir, "/weave-engine.so", NULL);
+}
+
+static const char *real(const char *path, apr_pool_t *pool)
+{
+    char resolved[PATH_MAX];
+
+    return *path && realpath(path, resolved) ? apr_pstrdup(pool, resolved)
+                                             : path;
+}
+
+static const char *stamp(const char *path, apr_pool_t *pool)
+{
+    struct stat status;
+
+    if (!*path || stat(path, &status) < 0)
+        return "";
+    return apr_psprintf(pool, "%lld.%09ld-%llu-%lld",
+                        (long long)status.st_mtim.tv_sec,
+                        status.st_mtim.tv_nsec,
+                        (unsigned long long)status.st_ino,
+                        (long long)status.st_size);
+}
+
+const char *weave_spec_resolve(weave_spec_t **resolved,
+                               const weave_spec_t *spec, apr_pool_t *pool)
+{
+    weave_spec_t *copy = apr_pmemdup(pool, spec, sizeof(*spec));
+    const char *problem;
+    weave_virtualenv_t *venv;
+
+    copy->virtualenv = real(spec->virtualenv, pool);
+    copy->script = real(spec->script, pool);
+    copy->stamp = spec->reload_touch ? stamp(copy->script, pool) : "";
+    copy->python = copy->version = copy->libpython = copy->soname = NULL;
+    if (*copy->virtualenv) {
+        problem = weave_virtualenv_open(&venv, copy->virtualenv, pool);
+        if (problem)
+            return problem;
+        copy->python = venv->python;
+        copy->version = venv->version;
+        copy->libpython = venv->libpython;
+        copy->soname = venv->soname;
+    }
+    copy->engine = weave_spec_engine(spec->libdir, copy->version, pool);
+    if (access(copy->engine, R_OK) != 0)
+        return apr_psprintf(pool,
+                            "there is no engine for Python %s: %s is missing."
+                            " Build and install it with `make install"
+                            " PYTHONS=/path/to/python%s`",
+                            copy->version ? copy->version : "(default)",
+                            copy->engine, copy->version ? copy->version : "3");
+    *resolved = copy;
+    return NULL;
+}
