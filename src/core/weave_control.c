@@ -265,25 +265,24 @@ static char *explain(const char *path, apr_status_t rv)
     return strdup(text);
 }
 
-apr_status_t weave_control_ask(json_t **answer, char **problem,
-                               const char *path, json_t *request, int pass,
-                               int timeout_ms)
+/* What NAME calls the weaved at the other end. */
+static apr_status_t ask(json_t **answer, char **problem, const char *name,
+                        weave_control_t *control, json_t *request, int pass,
+                        int timeout_ms)
 {
-    weave_control_t control = {.fd = -1};
     json_t *got = NULL;
     int passed = -1;
-    apr_status_t rv = weave_control_connect(&control.fd, path);
+    apr_status_t rv;
 
     json_object_set_new(request, "version",
                         json_integer(WEAVE_CONTROL_VERSION));
+    rv = weave_control_send(control->fd, request, pass, timeout_ms);
     if (rv == APR_SUCCESS)
-        rv = weave_control_send(control.fd, request, pass, timeout_ms);
-    if (rv == APR_SUCCESS)
-        rv = weave_control_receive(&control, &got, &passed, timeout_ms);
+        rv = weave_control_receive(control, &got, &passed, timeout_ms);
     if (passed >= 0)
         close(passed);
     if (rv != APR_SUCCESS) {
-        *problem = explain(path, rv);
+        *problem = explain(name, rv);
     }
     else if (!json_is_true(json_object_get(got, "ok"))) {
         const char *error = json_string_value(json_object_get(got, "error"));
@@ -295,6 +294,28 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
     else {
         *answer = got;
     }
+    return rv;
+}
+
+apr_status_t weave_control_ask(json_t **answer, char **problem,
+                               const char *path, json_t *request, int pass,
+                               int timeout_ms)
+{
+    weave_control_t control = {.fd = -1};
+    apr_status_t rv = weave_control_connect(&control.fd, path);
+
+    if (rv == APR_SUCCESS)
+        rv = ask(answer, problem, path, &control, request, pass, timeout_ms);
+    else
+        *problem = explain(path, rv);
     weave_control_close(&control);
     return rv;
+}
+
+apr_status_t weave_control_ask_over(json_t **answer, char **problem,
+                                    weave_control_t *control, json_t *request,
+                                    int pass, int timeout_ms)
+{
+    return ask(answer, problem, "of this httpd", control, request, pass,
+               timeout_ms);
 }

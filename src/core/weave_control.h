@@ -7,8 +7,9 @@
  * descriptors beside it where the line needs them. Between httpd and weaved,
  * weavectl and weaved, weaved and each worker.
  *
- * Requests to weaved (RUNTIME/weaved.sock; only root and weaved's own user may
- * ask) and what they answer. Every request carries "version":
+ * Requests to weaved (from its httpd over a socket pair, from weavectl over
+ * RUNTIME/weaved.sock; only root and weaved's own user may ask) and what they
+ * answer. Every request carries "version":
  * WEAVE_CONTROL_VERSION; another one is answered with an error that says so.
  *
  *   {"op":"want","apps":[SPEC...]}   all applications that httpd wants; what is
@@ -60,11 +61,13 @@ enum {
     WEAVE_WORKER_FDS
 };
 /** Those that weaved is started with, beside 0, 1 and 2. READY gets a line
- *  for the operator, or none and its end when weaved takes requests. */
+ *  for the operator, or none and its end when weaved takes requests. CONTROL is
+ *  httpd's own channel (as over the socket): it works without the folder. */
 enum {
     WEAVE_SUPER_LIFELINE_FD = 3,
     WEAVE_SUPER_ROSTER_FD,
     WEAVE_SUPER_READY_FD,
+    WEAVE_SUPER_CONTROL_FD,
     WEAVE_SUPER_FDS
 };
 
@@ -101,13 +104,17 @@ apr_status_t weave_control_receive(weave_control_t *control, json_t **message,
 void weave_control_close(weave_control_t *control);
 
 /**
- * One request to the weaved at PATH and its answer: APR_SUCCESS and *answer
- * (the caller's) only for {"ok":true}. Otherwise *problem, malloc'ed, says what
- * happened, for people. REQUEST gets its "version" here.
+ * One request to weaved and its answer: APR_SUCCESS and *answer (the caller's)
+ * only for {"ok":true}. Otherwise *problem, malloc'ed, says what happened, for
+ * people. REQUEST gets its "version" here. weave_control_ask connects to PATH;
+ * weave_control_ask_over uses a channel that is there, and stays.
  */
 apr_status_t weave_control_ask(json_t **answer, char **problem,
                                const char *path, json_t *request, int pass,
                                int timeout_ms);
+apr_status_t weave_control_ask_over(json_t **answer, char **problem,
+                                    weave_control_t *control,
+                                    json_t *request, int pass, int timeout_ms);
 
 /** sendmsg/recvmsg with one descriptor: as send()/recv(), flags included.
  *  PASS -1: none. *pass gets the descriptor (close-on-exec), or -1. */
