@@ -50,7 +50,8 @@ typedef struct weave_roster_app_t {
     _Atomic uint32_t event; /* raised after every change: a futex */
     _Atomic uint32_t state;
     _Atomic uint32_t generation; /* that new requests go to; 0: none yet */
-    uint32_t reserved[13];
+    uint32_t identity[2]; /* weaved's own: a hash of what that one is made of */
+    uint32_t reserved[11];
 } weave_roster_app_t;
 _Static_assert(sizeof(weave_roster_app_t) == 64, "shared memory");
 
@@ -70,7 +71,7 @@ typedef struct weave_roster_worker_t {
     uint32_t app; /* index */
     uint32_t generation;
     uint32_t pid;
-    uint32_t reserved[2];
+    uint32_t birth[2]; /* weaved's own: its start time, low and high */
     char socket[WEAVE_SOCKET_PATH];
 } weave_roster_worker_t;
 _Static_assert(sizeof(weave_roster_worker_t) == 136, "shared memory");

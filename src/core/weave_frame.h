@@ -120,7 +120,9 @@ typedef struct weave_frame_request_t {
 } weave_frame_request_t;
 
 /** One environ entry: NAME (for WEAVE_VAR_OTHER, with its NUL) and VALUE (with
- *  a NUL that value_bytes does not count) follow. */
+ *  a NUL that value_bytes does not count) follow. A key of VAR_NAMED is
+ *  WEAVE_VAR_OTHER from who does not know weave_engine.h. */
+#define WEAVE_FRAME_VAR_NAMED UINT32_MAX
 typedef struct weave_frame_var_t {
     uint32_t key;
     uint32_t name_bytes; /* with the NUL; 0: no name */
