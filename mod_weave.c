@@ -9,6 +9,10 @@ static const command_rec directives[] = {
                   "a mount point and the sync.ini of the application there"),
     AP_INIT_TAKE2("WeaveSet", mod_weave_set_set, NULL, RSRC_CONF | ACCESS_CONF,
                   "a key of sync.ini and the value it has here"),
+    AP_INIT_TAKE1("WeaveRuntimeDir", mod_weave_runtime_dir_set, NULL, RSRC_CONF,
+                  "the folder for the sockets of worker processes"),
+    AP_INIT_FLAG("WeaveSmoothGraceful", mod_weave_smooth_set, NULL, RSRC_CONF,
+                 "whether `graceful` starts new children without a pause"),
     {NULL}};
 
 static void register_hooks(apr_pool_t *pool)
@@ -19,7 +23,11 @@ static void register_hooks(apr_pool_t *pool)
     (void)pool;
     mod_weave_vars_init();
     ap_hook_check_config(mod_weave_check_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_post_config(mod_weave_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    /* the last: by then SERVER_SOFTWARE has all its parts */
+    ap_hook_post_config(mod_weave_post_config, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_monitor(mod_weave_supervise_monitor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(mod_weave_smooth_status, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(mod_weave_supervise_child, NULL, NULL, APR_HOOK_MIDDLE);
     /* first to register is last to be cleaned up */
     ap_hook_child_init(mod_weave_embedded_start, NULL, NULL,
                        APR_HOOK_REALLY_FIRST);

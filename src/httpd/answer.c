@@ -156,6 +156,18 @@ weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
     return APR_BRIGADE_EMPTY(out) ? WEAVE_IO_OK : pass(exchange);
 }
 
+weave_io_e mod_weave_block_send(mod_weave_exchange_t *exchange, char *block,
+                                apr_size_t len, int flags)
+{
+    apr_bucket_brigade *out = out_of(exchange);
+
+    APR_BRIGADE_INSERT_TAIL(
+        out,
+        apr_bucket_heap_create(block, len, apr_bucket_free, out->bucket_alloc));
+    insert_end(exchange, flags);
+    return pass(exchange);
+}
+
 static apr_status_t close_fd(void *fd)
 {
     close((int)(intptr_t)fd);

@@ -120,6 +120,14 @@ static int has_body(const request_rec *r, apr_off_t *length)
     return *length != 0;
 }
 
+apr_off_t mod_weave_body_length(mod_weave_exchange_t *exchange)
+{
+    apr_off_t length;
+
+    exchange->has_body = has_body(exchange->r, &length);
+    return exchange->has_body ? length : 0;
+}
+
 /* Reads what has arrived, up to `room` bytes. */
 static void peek(mod_weave_exchange_t *exchange, char *buffer, apr_size_t room,
                  weave_request_t *in)
@@ -148,10 +156,9 @@ static void peek(mod_weave_exchange_t *exchange, char *buffer, apr_size_t room,
  * wait for a slow client, nor tell it to continue. */
 void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
 {
-    apr_off_t length;
+    apr_off_t length = mod_weave_body_length(exchange);
     char *buffer;
 
-    exchange->has_body = has_body(exchange->r, &length);
     if (!exchange->has_body) {
         in->body_complete = 1;
         return;

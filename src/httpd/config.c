@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <apr_strings.h>
+#include <http_main.h>
 
 mod_weave_server_t *mod_weave_server_get(server_rec *s)
 {
@@ -17,6 +18,7 @@ void *mod_weave_server_create(apr_pool_t *pool, server_rec *s)
 
     (void)s;
     conf->mounts = apr_array_make(pool, 2, sizeof(mod_weave_mount_t *));
+    conf->smooth = -1;
     return conf;
 }
 
@@ -175,4 +177,40 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
                              cmd->pool);
 
     return problem ? apr_pstrcat(cmd->pool, "WeaveSet: ", problem, NULL) : NULL;
+}
+
+/* ---- what an httpd has once ---- */
+
+static const char *only_global(cmd_parms *cmd)
+{
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+const char *mod_weave_runtime_dir_set(cmd_parms *cmd, void *dir,
+                                      const char *path)
+{
+    const char *problem = only_global(cmd);
+
+    (void)dir;
+    if (problem)
+        return problem;
+    path = ap_runtime_dir_relative(cmd->pool, path);
+    if (!path)
+        return "WeaveRuntimeDir: this is no path";
+    mod_weave_server_get(cmd->server)->runtime_dir = path;
+    return NULL;
+}
+
+const char *mod_weave_smooth_set(cmd_parms *cmd, void *dir, int on)
+{
+    (void)dir;
+    mod_weave_server_get(cmd->server)->smooth = on;
+    return only_global(cmd);
+}
+
+const char *mod_weave_runtime_dir(void)
+{
+    const char *path = mod_weave_server_get(ap_server_conf)->runtime_dir;
+
+    return path ? path : MOD_WEAVE_RUNTIME_DIR;
 }

@@ -26,9 +26,9 @@ const char *mod_weave_engine_load(const weave_engine_t **engine,
 {
     const weave_virtualenv_t *venv = app->venv;
     const void *found;
-    const char *problem = weave_dso_load(&found, venv ? venv->libpython : NULL,
-                                         venv ? venv->soname : NULL,
-                                         app->engine, WEAVE_ENGINE_SYMBOL, pool);
+    const char *problem = weave_dso_load(
+        &found, venv ? venv->libpython : NULL, venv ? venv->soname : NULL,
+        app->engine, WEAVE_ENGINE_SYMBOL, pool);
 
     if (problem)
         return problem;

@@ -33,7 +33,7 @@ static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
     return engine->run(&in);
 }
 
-static int finish(mod_weave_exchange_t *exchange, int outcome)
+int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
 {
     conn_rec *c = exchange->r->connection;
 
@@ -65,8 +65,10 @@ int mod_weave_handler(request_rec *r)
     if (!exchange.mount->conf)
         return mod_weave_unavailable(r, weave_conf_make(r->pool));
     exchange.conf = conf_of(r, exchange.mount);
+    if (exchange.mount->app && !exchange.mount->app->embedded)
+        return mod_weave_client_run(&exchange);
     engine = exchange.mount->app ? mod_weave_embedded_ready(r) : NULL;
     if (!engine)
         return mod_weave_unavailable(r, exchange.conf);
-    return finish(&exchange, run(engine, &exchange));
+    return mod_weave_finish(&exchange, run(engine, &exchange));
 }

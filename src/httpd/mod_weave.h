@@ -12,12 +12,14 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mpm_common.h>
 
 /* ap_normalize_path() and child_stopping; also CVE-2021-41773 */
 #if !AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
 #error "mod_weave needs httpd 2.4.49 or later"
 #endif
 
+#include "weave_board.h"
 #include "weave_conf.h"
 #include "weave_engine.h"
 #include "weave_virtualenv.h"
@@ -29,9 +31,16 @@
 extern __attribute__((visibility("default"))) module weave_module;
 APLOG_USE_MODULE(weave);
 
+#define MOD_WEAVE_RUNTIME_DIR "/run/weave"
+/* The longest WeaveRuntimeDir: room for the names of the sockets in it. */
+#define MOD_WEAVE_RUNTIME_DIR_MAX 80
+
 /* One application: one sync.ini, whatever it is mounted at. */
 typedef struct mod_weave_app_t {
     const char *ini;     /* resolved path */
+    int embedded;        /* 1: Python inside httpd's children */
+    int place;           /* in the roster, for worker processes */
+    const char *spec;    /* what weaved is told, or NULL: see weave_spec.h */
     const char *ini_now; /* where its text is read from: see retain.c */
     const weave_conf_t
         *conf; /* the file, and what server-level WeaveSet says */
@@ -39,7 +48,19 @@ typedef struct mod_weave_app_t {
     const char *flat;               /* the file as retain.c keeps it, or NULL */
     const weave_virtualenv_t *venv; /* NULL: the default engine's Python */
     const char *engine;             /* path of the engine */
+    const char *user;               /* that it runs as; "": whom httpd has */
+    apr_uid_t uid;
+    apr_gid_t gid;
 } mod_weave_app_t;
+
+/* One application while it is checked. */
+typedef struct mod_weave_check_t {
+    server_rec *s; /* the main server */
+    apr_pool_t *pconf, *ptemp;
+    apr_array_header_t *mounts; /* of mod_weave_mount_t *, all servers */
+    apr_array_header_t *sets; /* of weave_conf_t *: the WeaveSet around each */
+    int errors;
+} mod_weave_check_t;
 
 /* WeaveApp: a path of a server and what answers below it. */
 typedef struct mod_weave_mount_t {
@@ -55,6 +76,8 @@ typedef struct mod_weave_mount_t {
 typedef struct mod_weave_server_t {
     apr_array_header_t *mounts; /* of mod_weave_mount_t *, longest first */
     weave_conf_t *set;          /* WeaveSet of this server, or NULL */
+    const char *runtime_dir;    /* of the main server only; NULL: default */
+    int smooth; /* there too: WeaveSmoothGraceful; -1: default */
 } mod_weave_server_t;
 
 typedef struct mod_weave_dir_t {
@@ -72,13 +95,35 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
                               const char *value);
 mod_weave_server_t *mod_weave_server_get(server_rec *s);
 
+/* WeaveRuntimeDir PATH; WeaveSmoothGraceful On|Off */
+const char *mod_weave_runtime_dir_set(cmd_parms *cmd, void *dir,
+                                      const char *path);
+const char *mod_weave_smooth_set(cmd_parms *cmd, void *dir, int on);
+/* The folder of the sockets, absolute. */
+const char *mod_weave_runtime_dir(void);
+
 /* check.c: what configtest and every (re)start look at */
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
                            apr_pool_t *ptemp, server_rec *main_server);
 int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *main_server);
-/* The application of this httpd, or NULL. Embedded mode has room for one. */
+int mod_weave_is_configtest(void);
+/* All applications of this httpd that may run, of mod_weave_app_t *. */
+const apr_array_header_t *mod_weave_apps(void);
+/* The one that is embedded, or NULL. */
 mod_weave_app_t *mod_weave_app_get(void);
+
+/* application.c: one application, checked. NULL: its file cannot be read; what
+ * else is wrong is counted in `errors`. INI_NOW: where its text is, itself or
+ * what was kept of it. */
+mod_weave_app_t *mod_weave_app_make(mod_weave_check_t *check, const char *ini,
+                                    const char *ini_now);
+void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* spec.c: APP for weaved, as JSON; sets its place. NULL: not UTF-8. */
+const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
+                                apr_pool_t *pool);
 
 /* probe.c: loads an engine in a process that is thrown away. NULL, or what
  * is wrong with it. */
@@ -86,12 +131,58 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 /* Is any libpython in this process already? Its path, or NULL. */
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
-/* retain.c: the last configuration that was good, kept across restarts */
-void mod_weave_retain(const mod_weave_app_t *app);
+/* retain.c: what is kept across restarts, plain data */
+#define MOD_WEAVE_RETAINED_VERSION 2
+
+typedef struct mod_weave_retained_app_t {
+    char *ini;  /* malloc: resolved path; its place is that in the roster */
+    char *text; /* malloc: what was good last, flat; NULL: nothing yet */
+    char *spec; /* malloc: the same for weaved; NULL: embedded */
+    int embedded;
+    int wanted; /* weaved is to run `spec` */
+} mod_weave_retained_app_t;
+
+typedef struct mod_weave_retained_t {
+    apr_uint32_t version;
+    /* weaved, and what it shares with httpd; only the parent has these */
+    pid_t owner;      /* the parent */
+    pid_t supervisor; /* pid of weaved; 0: none */
+    apr_time_t started;
+    apr_time_t next_try; /* of one that keeps dying; 0: now */
+    int failures;
+    int lifeline[2];
+    int roster_fd;          /* may be written: closed in the children */
+    int control_fd;         /* to weaved */
+    weave_roster_t *roster; /* read-only mapping, inherited */
+    char *runtime_dir;      /* malloc: that weaved runs with */
+    mod_weave_retained_app_t apps[WEAVE_ROSTER_APPS];
+} mod_weave_retained_t;
+
+/* NULL: it is another version of mod_weave that keeps it. */
+mod_weave_retained_t *mod_weave_retained_get(void);
+/* The place of INI, from now on; -1: there are too many. */
+int mod_weave_retained_place(const char *ini);
+void mod_weave_retain(const apr_array_header_t *apps);
 int mod_weave_is_running(void); /* a restart rather than a first start */
-/* The sync.ini that was good last, or NULL, and where its text can be read. */
-const char *mod_weave_retained_ini(void);
-const char *mod_weave_retained_text(apr_pool_t *pconf);
+int mod_weave_retained_is_embedded(const char *ini);
+/* What was good last for the application of INI, or NULL: its spec, and where
+ * the text of its file can be read. */
+const char *mod_weave_retained_spec(const char *ini);
+const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf);
+
+/* supervise.c: weaved, from the parent. NULL, or why APPS cannot run. */
+const char *mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
+                                const apr_array_header_t *apps);
+/* In a child: lets go of what only the parent may have. */
+void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s);
+int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s);
+/* Read-only, in parent and children; NULL: there are no worker processes. */
+const weave_roster_t *mod_weave_roster(void);
+
+/* smooth.c: a graceful restart without a pause */
+void mod_weave_smooth_start(apr_pool_t *pconf, server_rec *s);
+void mod_weave_smooth_status(server_rec *s, pid_t pid, ap_generation_t gen,
+                             int slot, mpm_child_status status);
 
 /* engine.c: the shared object of an engine */
 /* The folder of this module, where engines and programs are too. */
@@ -128,6 +219,7 @@ typedef struct mod_weave_exchange_t {
     int in_ended;          /* 1: all of it was read */
     weave_io_e in_problem; /* the first one; there is no reading on */
     int head_sent;
+    int cut;        /* 1: the answer lacks its end */
     int taken_over; /* 1: a filter has failed, or answered in our place */
 } mod_weave_exchange_t;
 
@@ -143,6 +235,8 @@ void mod_weave_vars_fill(mod_weave_vars_t *vars,
 
 /* body.c */
 ssize_t mod_weave_body_read(void *host, char *buffer, size_t size);
+/* Sets has_body. What the client has announced, -1: nothing. */
+apr_off_t mod_weave_body_length(mod_weave_exchange_t *exchange);
 /* Fills `in` with what of a short body is here already. */
 void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in);
 
@@ -154,10 +248,55 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
                                int64_t length, int flags);
 void mod_weave_answer_cut(mod_weave_exchange_t *exchange);
 
+/* A block of LEN bytes, from apr_bucket_alloc() of the connection: it is given
+ * away. */
+weave_io_e mod_weave_block_send(mod_weave_exchange_t *exchange, char *block,
+                                apr_size_t len, int flags);
+
+/* pool.c: the workers of each application, as a child sees them, and its
+ * connections to them */
+typedef struct mod_weave_worker_t mod_weave_worker_t;
+typedef struct mod_weave_link_t {
+    int fd;
+    apr_uint32_t slot;   /* in the worker's board */
+    apr_uint32_t number; /* of the last request */
+    mod_weave_worker_t *worker;
+    struct mod_weave_link_t *next;
+} mod_weave_link_t;
+void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s);
+/* Waits until the application answers or cannot: WEAVE_APP_SERVING, or what it
+ * is at UNTIL. */
+apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until);
+/* A connection to the ready worker with the fewest requests, other than *AVOID
+ * (a pid, 0: none) where there is another one. NULL: none takes it just now;
+ * *AVOID is one that should have. */
+mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
+                                         apr_uint32_t *avoid);
+/* Gives it back; BROKEN: it is of no use any more. */
+void mod_weave_link_release(mod_weave_link_t *link, int broken);
+/* Has the worker begun with the last request of the link? */
+int mod_weave_link_has_started(const mod_weave_link_t *link);
+apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link);
+
+/* spool.c: a request body on its way to a worker */
+typedef struct mod_weave_spool_t {
+    const char *data; /* what is in memory */
+    apr_size_t len;
+    int fd; /* what is in a file, all of it; -1: none */
+    apr_off_t file_bytes;
+} mod_weave_spool_t;
+/* Reads all of it: OK, or the HTTP status that says what is wrong. */
+int mod_weave_spool(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool);
+
+/* client.c: one request in a worker. Returns as the handler does. */
+int mod_weave_client_run(mod_weave_exchange_t *exchange);
+
 /* unavailable.c: the 503 that Sync clients obey */
 int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf);
 
-/* handler.c */
+/* handler.c: how OUTCOME (weave_run_e) of a request becomes what a handler
+ * returns */
+int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);
 int mod_weave_handler(request_rec *r);
 
 /* log.c */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* retain.c: what is kept across restarts: the text of the last good sync.ini
+/* retain.c: what is kept across restarts
  *
- * A file that went bad must not take down a running server, nor the
- * application, which reads the same file in the next generation of children.
- * So the parent keeps the text, flat (`extends`, `%(here)s` and `${NAME}`
- * resolved), and gives it to the children as a file of its own. It is plain
- * data: this module is unloaded at every restart. */
+ * The text of the last good sync.ini of each application: a file that went bad
+ * must not take down a running server, nor the application, which reads the
+ * same file in the next generation of children. So the parent keeps the text,
+ * flat (weave_conf_flatten), and gives it to the children as a file of its own.
+ * And all there is to know about weaved.
+ *
+ * It is plain data: this module is unloaded at every restart. */
 #include "mod_weave.h"
 
 #include <fcntl.h>
@@ -18,19 +20,18 @@
 #include <apr_strings.h>
 
 #define RETAINED_KEY "mod_weave_retained"
-#define RETAINED_VERSION 1
 
-typedef struct {
-    apr_uint32_t version;
-    char *ini;  /* malloc: path */
-    char *text; /* malloc */
-} retained_t;
-
-static retained_t *retained_get(void)
+mod_weave_retained_t *mod_weave_retained_get(void)
 {
-    retained_t *data = ap_retained_data_get(RETAINED_KEY);
+    mod_weave_retained_t *data = ap_retained_data_get(RETAINED_KEY);
 
-    return data && data->version == RETAINED_VERSION ? data : NULL;
+    if (data)
+        return data->version == MOD_WEAVE_RETAINED_VERSION ? data : NULL;
+    data = ap_retained_data_create(RETAINED_KEY, sizeof(*data));
+    data->version = MOD_WEAVE_RETAINED_VERSION;
+    data->lifeline[0] = data->lifeline[1] = -1;
+    data->roster_fd = data->control_fd = -1;
+    return data;
 }
 
 int mod_weave_is_running(void)
@@ -41,29 +42,66 @@ int mod_weave_is_running(void)
            generation > 0;
 }
 
-/* ---- keeping and giving back ---- */
-
-void mod_weave_retain(const mod_weave_app_t *app)
+static mod_weave_retained_app_t *find(const char *ini)
 {
-    retained_t *data = retained_get();
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    int i;
 
-    if (!app || !app->flat)
-        return; /* nothing newer than what is kept */
-    if (!data) {
-        data = ap_retained_data_create(RETAINED_KEY, sizeof(*data));
-        data->version = RETAINED_VERSION;
-    }
-    free(data->ini);
-    free(data->text);
-    data->ini = strdup(app->ini);
-    data->text = strdup(app->flat);
+    for (i = 0; data && i < WEAVE_ROSTER_APPS; i++)
+        if (data->apps[i].ini && !strcmp(data->apps[i].ini, ini))
+            return &data->apps[i];
+    return NULL;
 }
 
-const char *mod_weave_retained_ini(void)
+int mod_weave_retained_place(const char *ini)
 {
-    retained_t *data = retained_get();
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    mod_weave_retained_app_t *app = find(ini);
+    int i;
 
-    return data && data->text ? data->ini : NULL;
+    for (i = 0; data && !app && i < WEAVE_ROSTER_APPS; i++)
+        if (!data->apps[i].ini) {
+            app = &data->apps[i];
+            app->ini = strdup(ini);
+        }
+    return app ? (int)(app - data->apps) : -1;
+}
+
+static void keep(char **kept, const char *text)
+{
+    free(*kept);
+    *kept = text ? strdup(text) : NULL;
+}
+
+void mod_weave_retain(const apr_array_header_t *apps)
+{
+    int i;
+
+    for (i = 0; i < apps->nelts; i++) {
+        const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
+        mod_weave_retained_app_t *kept;
+
+        if (!app->flat || mod_weave_retained_place(app->ini) < 0)
+            continue; /* nothing newer than what is kept */
+        kept = find(app->ini);
+        keep(&kept->text, app->flat);
+        keep(&kept->spec, app->spec);
+        kept->embedded = app->embedded;
+    }
+}
+
+int mod_weave_retained_is_embedded(const char *ini)
+{
+    const mod_weave_retained_app_t *app = find(ini);
+
+    return app && app->text && app->embedded;
+}
+
+const char *mod_weave_retained_spec(const char *ini)
+{
+    const mod_weave_retained_app_t *app = find(ini);
+
+    return app ? app->spec : NULL;
 }
 
 static apr_status_t close_text(void *fd)
@@ -72,11 +110,13 @@ static apr_status_t close_text(void *fd)
     return APR_SUCCESS;
 }
 
-const char *mod_weave_retained_text(apr_pool_t *pconf)
+const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf)
 {
-    const char *text = retained_get()->text;
-    apr_size_t len = strlen(text);
-    int fd = memfd_create("sync.ini", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const mod_weave_retained_app_t *app = find(ini);
+    const char *text = app ? app->text : NULL;
+    apr_size_t len = text ? strlen(text) : 0;
+    int fd =
+        text ? memfd_create("sync.ini", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
 
     if (fd < 0)
         return NULL;

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* application.c: everything that is looked at before an application may run */
+#include "mod_weave.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+#include <apr_user.h>
+#include <mpm_common.h>
+#include <unixd.h>
+
+#include "weave_spec.h"
+
+#define fail mod_weave_check_fail
+
+void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
+{
+    va_list args;
+    const char *text;
+
+    va_start(args, format);
+    text = apr_pvsprintf(check->ptemp, format, args);
+    va_end(args);
+    check->errors++;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, check->s, "%s", text);
+}
+
+static const char *where(mod_weave_check_t *check, const weave_conf_t *conf,
+                         weave_key_e key)
+{
+    return weave_conf_where(conf, key, check->ptemp);
+}
+
+static void report(mod_weave_check_t *check, const apr_array_header_t *problems)
+{
+    int i;
+
+    for (i = 0; i < problems->nelts; i++) {
+        const weave_problem_t *problem =
+            APR_ARRAY_IDX(problems, i, weave_problem_t *);
+        const char *text = weave_problem_text(problem, check->ptemp);
+
+        if (problem->level == WEAVE_PROBLEM_ERROR)
+            fail(check, "WEAVE0001: %s", text);
+        else
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s, "WEAVE0002: %s",
+                         text);
+    }
+}
+
+/* ---- the file ---- */
+
+/* As root: who may write a file that chooses code and users? */
+static void check_owner(mod_weave_check_t *check, const weave_conf_t *conf)
+{
+    const apr_array_header_t *files = weave_conf_files(conf);
+    int i;
+
+    if (geteuid() != 0)
+        return;
+    for (i = 0; i < files->nelts; i++) {
+        const weave_ini_file_t *file =
+            &APR_ARRAY_IDX(files, i, weave_ini_file_t);
+
+        if (file->finfo.user != 0 ||
+            (file->finfo.protection & (APR_FPROT_GWRITE | APR_FPROT_WWRITE)))
+            fail(check,
+                 "WEAVE0003: %s can be written by somebody who is not root,"
+                 " and decides what runs here: `chown root %s && chmod"
+                 " go-w %s`",
+                 file->path, file->path, file->path);
+    }
+}
+
+/* ---- keys that need the file system ---- */
+
+static void check_script(mod_weave_check_t *check, const weave_conf_t *conf)
+{
+    const char *script = weave_conf_str(conf, WEAVE_WSGI_SCRIPT);
+    apr_finfo_t finfo;
+    apr_status_t rv;
+    char why[120];
+
+    if (!*script)
+        return;
+    rv = apr_stat(&finfo, script, APR_FINFO_TYPE, check->ptemp);
+    if (rv == APR_SUCCESS && finfo.filetype == APR_REG)
+        return;
+    fail(check,
+         "WEAVE0004: %s: wsgi.script names %s: %s. Give the path of the file"
+         " that defines `%s`",
+         where(check, conf, WEAVE_WSGI_SCRIPT), script,
+         rv == APR_SUCCESS ? "this is no file"
+                           : apr_strerror(rv, why, sizeof(why)),
+         weave_conf_str(conf, WEAVE_WSGI_CALLABLE));
+    if (mod_weave_is_running() &&
+        weave_conf_int(conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED)
+        check->errors--; /* the children import it as soon as it is there */
+}
+
+static void check_virtualenv(mod_weave_check_t *check, mod_weave_app_t *app)
+{
+    const char *path = weave_conf_str(app->conf, WEAVE_WSGI_VIRTUALENV);
+    const char *problem;
+    char resolved[PATH_MAX];
+    weave_virtualenv_t *venv;
+
+    if (!*path)
+        return;
+    /* a link that moves on must not change a running application */
+    problem = weave_virtualenv_open(
+        &venv, realpath(path, resolved) ? resolved : path, check->pconf);
+    if (problem)
+        fail(check, "WEAVE0005: %s: wsgi.virtualenv: %s",
+             where(check, app->conf, WEAVE_WSGI_VIRTUALENV), problem);
+    else
+        app->venv = venv;
+}
+
+static void check_engine(mod_weave_check_t *check, mod_weave_app_t *app)
+{
+    const char *version = app->venv ? app->venv->version : NULL, *problem;
+
+    app->engine = weave_spec_engine(mod_weave_libdir(check->ptemp), version,
+                                    check->pconf);
+    if (access(app->engine, R_OK) != 0) {
+        fail(check,
+             "WEAVE0006: there is no engine for Python %s: %s is missing."
+             " Build and install it with `make install"
+             " PYTHONS=/path/to/python%s`",
+             version ? version : "(default)", app->engine,
+             version ? version : "3");
+        return;
+    }
+    if (!mod_weave_is_configtest())
+        return;
+    problem = mod_weave_probe(app, check->ptemp);
+    if (problem)
+        fail(check, "WEAVE0007: %s", problem);
+}
+
+/* ---- who it runs as ---- */
+
+static const char *why(apr_status_t rv, apr_pool_t *pool)
+{
+    char *text = apr_palloc(pool, 120);
+
+    return apr_strerror(rv, text, 120);
+}
+
+/* httpd's own, unless the keys say otherwise. Only root has a choice. */
+static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
+{
+    const char *user = weave_conf_str(app->conf, WEAVE_WORKERS_USER);
+    const char *group = weave_conf_str(app->conf, WEAVE_WORKERS_GROUP);
+    apr_status_t rv = APR_SUCCESS;
+
+    app->user = geteuid() == 0 ? ap_unixd_config.user_name : "";
+    app->uid = geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
+    app->gid = geteuid() == 0 ? ap_unixd_config.group_id : getegid();
+    if (app->embedded)
+        return;
+    if (*user) {
+        app->user = apr_pstrdup(check->pconf, user);
+        rv = apr_uid_get(&app->uid, &app->gid, user, check->ptemp);
+    }
+    if (rv != APR_SUCCESS) {
+        fail(check,
+             "WEAVE0121: %s: workers.user: there is no user %s on this system"
+             " (%s). Name one that `getent passwd` knows, or make it with"
+             " `useradd --system %s`",
+             where(check, app->conf, WEAVE_WORKERS_USER), user,
+             why(rv, check->ptemp), user);
+        return;
+    }
+    if (*group)
+        rv = apr_gid_get(&app->gid, group, check->ptemp);
+    if (rv != APR_SUCCESS)
+        fail(check,
+             "WEAVE0122: %s: workers.group: there is no group %s on this"
+             " system. Name one that `getent group` knows",
+             where(check, app->conf, WEAVE_WORKERS_GROUP), group);
+    else if (app->uid == 0)
+        fail(check,
+             "WEAVE0123: the workers of %s would run as root, which they never"
+             " do. Set `User` in httpd.conf, or [workers] user",
+             app->ini);
+    else if (geteuid() != 0 && (app->uid != geteuid() || app->gid != getegid()))
+        fail(check,
+             "WEAVE0124: %s: only an httpd that root starts can run workers as"
+             " another user. Remove workers.user and workers.group, or start"
+             " httpd as root",
+             where(check, app->conf,
+                   *user ? WEAVE_WORKERS_USER : WEAVE_WORKERS_GROUP));
+}
+
+/* ---- what worker processes need ---- */
+
+static void check_folder(mod_weave_check_t *check, const weave_conf_t *conf,
+                         weave_key_e key)
+{
+    const char *path = weave_conf_str(conf, key);
+    apr_finfo_t finfo;
+
+    if (!*path ||
+        (apr_stat(&finfo, path, APR_FINFO_TYPE, check->ptemp) == APR_SUCCESS &&
+         finfo.filetype == APR_DIR))
+        return;
+    fail(check, "WEAVE0125: %s: %s names %s, which is no folder: make it",
+         where(check, conf, key), weave_key_get(key)->full, path);
+}
+
+static void check_program(mod_weave_check_t *check, const char *name)
+{
+    const char *path = apr_pstrcat(check->ptemp, mod_weave_libdir(check->ptemp),
+                                   "/", name, NULL);
+
+    if (access(path, X_OK) != 0)
+        fail(check,
+             "WEAVE0126: %s is missing or cannot be executed: install"
+             " everything of mod_weave together, with `make install`",
+             path);
+}
+
+static void check_processes(mod_weave_check_t *check,
+                            const mod_weave_app_t *app)
+{
+    const char *dir = mod_weave_runtime_dir();
+
+    check_folder(check, app->conf, WEAVE_WORKERS_HOME);
+    check_folder(check, app->conf, WEAVE_LIMITS_SPOOL_DIR);
+    check_program(check, "weaved");
+    check_program(check, "weave-worker");
+    if (strlen(dir) > MOD_WEAVE_RUNTIME_DIR_MAX)
+        fail(check,
+             "WEAVE0127: WeaveRuntimeDir %s is too long: the path of a UNIX"
+             " socket ends at %d bytes, so the folder may have %d. Choose a"
+             " shorter one, such as /run/weave",
+             dir, WEAVE_SOCKET_PATH - 1, MOD_WEAVE_RUNTIME_DIR_MAX);
+}
+
+/* ---- what embedded mode cannot do ---- */
+
+static void note_ignored(mod_weave_check_t *check, const weave_conf_t *conf)
+{
+    int key;
+
+    if (!mod_weave_is_configtest())
+        return;
+    for (key = 0; key < WEAVE_KEY_COUNT; key++)
+        if (weave_conf_is_set(conf, key) && !weave_key_get(key)->embedded)
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s,
+                         "WEAVE0009: %s: %s has no meaning in embedded mode"
+                         " and is ignored",
+                         where(check, conf, key), weave_key_get(key)->full);
+}
+
+/* Two mounts share one Python: what makes it cannot differ. */
+static void check_same(mod_weave_check_t *check, const weave_conf_t *one,
+                       const weave_conf_t *other)
+{
+    int key;
+
+    for (key = 0; key < WEAVE_KEY_COUNT; key++) {
+        const weave_key_t *row = weave_key_get(key);
+
+        if (row->level == WEAVE_LEVEL_REQUEST ||
+            weave_conf_same(one, other, key))
+            continue;
+        fail(check,
+             "WEAVE0010: %s has two values for one application, at %s and"
+             " %s: it can only have one",
+             row->full, where(check, one, key), where(check, other, key));
+    }
+}
+
+/* ---- an application ---- */
+
+static weave_conf_t *read_conf(mod_weave_check_t *check, const char *path)
+{
+    const mod_weave_mount_t *mount =
+        APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *);
+    apr_array_header_t *problems = weave_problems_make(check->ptemp);
+    weave_conf_t *conf = NULL;
+
+    weave_conf_read(&conf, path, problems, check->pconf);
+    if (conf)
+        report(check, problems);
+    else
+        fail(check,
+             "WEAVE0015: %s:%d: WeaveApp: %s. Give the path of a"
+             " sync.ini",
+             mount->file, mount->line,
+             weave_problem_text(APR_ARRAY_IDX(problems, 0, weave_problem_t *),
+                                check->ptemp));
+    return conf;
+}
+
+/* Everything about APP but its file. */
+static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
+{
+    apr_array_header_t *problems = weave_problems_make(check->ptemp);
+
+    weave_conf_check(app->conf, problems);
+    report(check, problems);
+    check_user(check, app);
+    if (app->embedded)
+        note_ignored(check, app->conf);
+    else
+        check_processes(check, app);
+    check_script(check, app->conf);
+    check_virtualenv(check, app);
+    if (!check->errors)
+        check_engine(check, app);
+}
+
+/* Gives each mount its configuration; the first one's makes the process. */
+static void bind_mounts(mod_weave_check_t *check, mod_weave_app_t *app,
+                        const weave_conf_t *file)
+{
+    int i;
+
+    for (i = 0; i < check->mounts->nelts; i++) {
+        mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *);
+        const weave_conf_t *set = APR_ARRAY_IDX(check->sets, i, weave_conf_t *);
+
+        mount->conf = set ? weave_conf_merge(check->pconf, file, set) : file;
+        mount->app = app;
+        if (i == 0)
+            app->conf = mount->conf;
+        else
+            check_same(check, app->conf, mount->conf);
+    }
+}
+
+mod_weave_app_t *mod_weave_app_make(mod_weave_check_t *check, const char *ini,
+                                    const char *ini_now)
+{
+    mod_weave_app_t *app = apr_pcalloc(check->pconf, sizeof(*app));
+    const weave_conf_t *file = read_conf(check, ini_now);
+
+    if (!file)
+        return NULL;
+    app->ini = ini;
+    app->ini_now = ini_now;
+    app->environ = weave_conf_environ(file);
+    bind_mounts(check, app, file);
+    app->embedded =
+        weave_conf_int(app->conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED;
+    if (ini_now == ini) /* what is kept was checked when it was read */
+        check_owner(check, file);
+    check_app(check, app);
+    if (ini_now == ini && !check->errors)
+        app->flat = weave_conf_flatten(ini, file, check->pconf);
+    if (app->flat && !app->embedded)
+        app->spec = mod_weave_spec_make(app, check->s, check->pconf);
+    if (app->flat && !app->embedded && !app->spec)
+        fail(check,
+             "WEAVE0128: %s: a path or a name in its configuration is no UTF-8",
+             ini);
+    return app;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.c: one request in a worker process
+ *
+ * What was not begun with is sent once more, whatever its method. What was is
+ * sent once more only where that can do no harm: GET, HEAD and OPTIONS without
+ * conditions, of whose answer nothing has left. */
+#include "client.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <apr_portable.h>
+#include <apr_strings.h>
+
+#define TRIES_MOST 16   /* of a request that nobody has begun with */
+#define REFUSALS_MOST 2 /* full queues, until it is 503 */
+#define PAUSE_US 10000  /* while no worker is there */
+
+static int client_fd(const request_rec *r)
+{
+    apr_os_sock_t fd = -1;
+    apr_socket_t *socket;
+
+    /* a stream of HTTP/2 has no socket of its own */
+    if (r->connection->master)
+        return -1;
+    socket = ap_get_conn_socket(r->connection);
+    return socket && apr_os_sock_get(&fd, socket) == APR_SUCCESS ? fd : -1;
+}
+
+static int may_repeat(const client_t *client)
+{
+    const request_rec *r = client->exchange->r;
+
+    return (r->method_number == M_GET || r->method_number == M_OPTIONS) &&
+           !client->exchange->head_sent && !client->streamed &&
+           !apr_table_get(r->headers_in, "If-Match") &&
+           !apr_table_get(r->headers_in, "If-Unmodified-Since") &&
+           !apr_table_get(r->headers_in, "X-If-Unmodified-Since");
+}
+
+/* ---- ends ---- */
+
+static int gone(client_t *client)
+{
+    request_rec *r = client->exchange->r;
+
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  "the client ended the request early");
+    if (!client->exchange->taken_over)
+        r->connection->aborted = 1;
+    return mod_weave_finish(client->exchange, WEAVE_RUN_GONE);
+}
+
+static int lost(client_t *client, apr_uint32_t pid)
+{
+    mod_weave_exchange_t *exchange = client->exchange;
+    request_rec *r = exchange->r;
+
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "WEAVE0137: the worker (pid %u) was lost while it had this"
+                  " request: %s %s",
+                  pid, r->method, r->uri);
+    if (exchange->head_sent)
+        return mod_weave_finish(exchange, WEAVE_RUN_CUT);
+    apr_table_setn(r->err_headers_out, "Retry-After",
+                   apr_psprintf(r->pool, "%" APR_TIME_T_FMT,
+                                apr_time_sec(weave_conf_int(
+                                    exchange->conf, WEAVE_LIMITS_BACKOFF))));
+    return HTTP_BAD_GATEWAY;
+}
+
+static int unavailable(client_t *client, const char *why)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, client->exchange->r,
+                  "answered 503: %s", why);
+    return mod_weave_unavailable(client->exchange->r, client->exchange->conf);
+}
+
+/* ---- attempts ---- */
+
+/* What an attempt leaves to be done: 1 to try again, or 0 and *rc. */
+static int again(client_t *client, apr_uint32_t pid, int *tries, int *refusals,
+                 int *rc)
+{
+    switch (client->end) {
+    case CLIENT_DONE:
+        *rc = mod_weave_finish(client->exchange, client->outcome);
+        return 0;
+    case CLIENT_GONE:
+        *rc = gone(client);
+        return 0;
+    case CLIENT_UNSTARTED:
+        if (++*tries < TRIES_MOST && !client->streamed)
+            return 1;
+        *rc = unavailable(client, "no worker begins with the request");
+        return 0;
+    case CLIENT_REFUSED:
+        if (++*refusals < REFUSALS_MOST)
+            return 1;
+        *rc = unavailable(client, "the queue is full");
+        return 0;
+    case CLIENT_LATE:
+        *rc = unavailable(client, "the time in the queue is over");
+        return 0;
+    case CLIENT_LOST:
+        if (may_repeat(client) && *tries < TRIES_MOST) {
+            *tries = TRIES_MOST; /* once */
+            return 1;
+        }
+        *rc = lost(client, pid);
+        return 0;
+    }
+    return 0;
+}
+
+static void attempt(client_t *client)
+{
+    client->cancel_until = 0;
+    client->silent_until = 0;
+    client->reusable = 0;
+    client->flush_due = 0;
+    if (client_send(client) == 0)
+        client_receive(client);
+    mod_weave_link_release(client->link, !client->reusable);
+}
+
+static int run(client_t *client)
+{
+    apr_uint32_t avoid = 0;
+    int tries = 0, refusals = 0, misses = 0, rc = OK;
+
+    for (;;) {
+        client->link = mod_weave_link_acquire(client->app, &avoid);
+        if (client->link) {
+            avoid = mod_weave_link_pid(client->link);
+            attempt(client);
+            if (!again(client, avoid, &tries, &refusals, &rc))
+                return rc;
+        }
+        else if (apr_time_now() >= client->queue_until) {
+            return unavailable(client, "no worker is there");
+        }
+        else if (misses++) { /* another one may be there at once */
+            apr_sleep(PAUSE_US);
+        }
+    }
+}
+
+/* The request that the worker will see: OK, or an HTTP status. */
+static int prepare(client_t *client)
+{
+    mod_weave_exchange_t *exchange = client->exchange;
+    int rc = OK;
+
+    client->spool.fd = -1;
+    if (weave_conf_int(exchange->conf, WEAVE_WSGI_STREAM_INPUT))
+        mod_weave_body_length(exchange);
+    else
+        rc = mod_weave_spool(exchange, &client->spool);
+    return rc == OK ? client_encode(client) : rc;
+}
+
+int mod_weave_client_run(mod_weave_exchange_t *exchange)
+{
+    request_rec *r = exchange->r;
+    client_t client;
+    int rc;
+
+    memset(&client, 0, offsetof(client_t, buffer));
+    client.exchange = exchange;
+    client.app = exchange->mount->app;
+    client.client_fd = client_fd(r);
+    client.passed = -1;
+    if (mod_weave_pool_wait(client.app,
+                            r->request_time +
+                                weave_conf_int(client.app->conf,
+                                               WEAVE_LIMITS_STARTUP_TIMEOUT)) !=
+        WEAVE_APP_SERVING)
+        return unavailable(&client, "the application does not run");
+    rc = prepare(&client);
+    if (rc == HTTP_SERVICE_UNAVAILABLE)
+        return unavailable(&client, "its body cannot be spooled");
+    if (exchange->in_problem == WEAVE_IO_GONE)
+        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
+    if (rc != OK) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+        return exchange->taken_over ? AP_FILTER_ERROR : rc;
+    }
+    client.queue_until =
+        apr_time_now() +
+        weave_conf_int(exchange->conf, WEAVE_LIMITS_QUEUE_TIMEOUT);
+    return run(&client);
+}

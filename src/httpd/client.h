@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOD_WEAVE_CLIENT_H
+#define MOD_WEAVE_CLIENT_H
+
+/* One request on its way through a worker: client.c decides which worker and
+ * how often, client_send.c and client_receive.c do one attempt. Everything is
+ * of the thread that handles the request. */
+
+#include "mod_weave.h"
+#include "weave_frame.h"
+
+#define CLIENT_BUFFER 16384
+
+/* How an attempt ended. */
+typedef enum {
+    CLIENT_DONE,      /* `outcome` says how */
+    CLIENT_UNSTARTED, /* nobody has begun with it: any worker may have it */
+    CLIENT_REFUSED,   /* the same, and this worker's queue is full */
+    CLIENT_LATE,      /* the same, and its time in the queue is over */
+    CLIENT_LOST,      /* it had begun, and the worker is no more */
+    CLIENT_GONE       /* the client has left */
+} client_end_e;
+
+typedef struct client_t {
+    mod_weave_exchange_t *exchange;
+    const mod_weave_app_t *app;
+    mod_weave_spool_t spool;
+    char *frame; /* the REQUEST but for a body */
+    apr_size_t frame_len;
+    mod_weave_link_t *link;
+    int client_fd; /* to see whether the client is still there, or -1 */
+    int streamed;  /* 1: some of the body has gone to a worker for good */
+    apr_time_t queue_until;
+    apr_time_t silent_until; /* a worker that says nothing until then hangs */
+    apr_time_t cancel_until; /* CANCEL was sent and is waited for; 0: not */
+    client_end_e end;
+    int outcome;   /* weave_run_e */
+    int reusable;  /* the connection may carry another request */
+    int flush_due; /* the application had it flushed */
+    int passed;    /* a descriptor that has come, or -1 */
+    char *data;    /* what has arrived: `buffer`, or something larger */
+    apr_size_t at, len, room;
+    char buffer[CLIENT_BUFFER];
+} client_t;
+
+/* client_send.c: OK, or the HTTP status of a request that is too large. */
+int client_encode(client_t *client);
+/* Sends the REQUEST over client->link. 0, or -1 and client->end. */
+int client_send(client_t *client);
+/* Sends bytes of a frame that is not large. 0, or -1 and client->end. */
+int client_send_small(client_t *client, const void *data, apr_size_t len);
+/* Waits for the worker, EVENTS of poll(), looking at the client and the clock
+ * meanwhile. 1: it can go on; 0: it cannot, and client->end says why. */
+int client_wait(client_t *client, short events);
+
+/* client_receive.c: takes the answer and hands it on; sets client->end. */
+void client_receive(client_t *client);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client_receive.c: the answer of a worker, into httpd's filters
+ *
+ * A small answer is one frame, and one read. Larger ones go on as they come,
+ * without being collected. */
+#include "client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_buckets.h>
+#include <apr_strings.h>
+
+#include "weave_control.h"
+
+#define BLOCK 65536        /* of an answer on its way through */
+#define HEADERS_MOST 65536 /* in one answer */
+#define TEXT_MOST (2u << 20)
+
+/* ---- receiving ---- */
+
+static int ended(client_t *client, client_end_e end)
+{
+    client->end = end;
+    return -1;
+}
+
+/* A worker that breaks the rules is as good as dead. */
+static int broken(client_t *client, const char *what)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, client->exchange->r,
+                  "WEAVE0136: the worker (pid %u) has sent what it must not"
+                  " (%s): the connection to it is closed",
+                  mod_weave_link_pid(client->link), what);
+    return ended(client, CLIENT_LOST);
+}
+
+static int at_end(client_t *client)
+{
+    return ended(client, mod_weave_link_has_started(client->link)
+                             ? CLIENT_LOST
+                             : CLIENT_UNSTARTED);
+}
+
+static void keep_passed(client_t *client, int passed)
+{
+    if (passed < 0)
+        return;
+    if (client->passed >= 0)
+        close(client->passed);
+    client->passed = passed;
+}
+
+/* Up to ROOM bytes: how many, or -1 and client->end. What the application
+ * wants flushed leaves only when nothing else is here already. */
+static ssize_t receive(client_t *client, char *to, apr_size_t room)
+{
+    for (;;) {
+        int passed;
+        long got = weave_fd_receive(client->link->fd, to, room, &passed,
+                                    client->flush_due ? MSG_DONTWAIT : 0);
+
+        keep_passed(client, passed);
+        if (got > 0) {
+            client->silent_until = 0;
+            return got;
+        }
+        if (got == 0 || (errno != EAGAIN && errno != EINTR))
+            return at_end(client);
+        if (errno == EINTR)
+            continue;
+        if (client->flush_due) {
+            client->flush_due = 0;
+            if (mod_weave_body_send(client->exchange, NULL, 0,
+                                    WEAVE_SEND_FLUSH) != WEAVE_IO_OK)
+                return ended(client, CLIENT_GONE);
+            continue;
+        }
+        if (!client_wait(client, POLLIN))
+            return -1;
+    }
+}
+
+/* Makes sure that WANT bytes are there. 0, or -1 and client->end. */
+static int need(client_t *client, apr_size_t want)
+{
+    while (client->len - client->at < want) {
+        ssize_t got;
+
+        if (client->at) {
+            client->len -= client->at;
+            memmove(client->data, client->data + client->at, client->len);
+            client->at = 0;
+        }
+        if (want > client->room) {
+            char *larger = apr_palloc(client->exchange->r->pool, want);
+
+            memcpy(larger, client->data, client->len);
+            client->data = larger;
+            client->room = want;
+        }
+        got = receive(client, client->data + client->len,
+                      client->room - client->len);
+        if (got < 0)
+            return -1;
+        client->len += (apr_size_t)got;
+    }
+    return 0;
+}
+
+/* ---- the body ---- */
+
+static int given(client_t *client, weave_io_e io)
+{
+    return io == WEAVE_IO_OK ? 0 : ended(client, CLIENT_GONE);
+}
+
+/* LEFT bytes, the first of which may have arrived, block by block. */
+static int body_through(client_t *client, apr_size_t left, int flags)
+{
+    apr_bucket_alloc_t *list = client->exchange->r->connection->bucket_alloc;
+
+    while (left) {
+        apr_size_t size = left < BLOCK ? left : BLOCK, len;
+        char *block = apr_bucket_alloc(size, list);
+
+        len = client->len - client->at < size ? client->len - client->at : size;
+        memcpy(block, client->data + client->at, len);
+        client->at += len;
+        while (len < size) {
+            ssize_t got = receive(client, block + len, size - len);
+
+            if (got < 0) {
+                apr_bucket_free(block);
+                return -1;
+            }
+            len += (apr_size_t)got;
+        }
+        left -= size;
+        if (given(client, mod_weave_block_send(client->exchange, block, size,
+                                               left ? 0 : flags)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The rest of a HEAD, or a DATA. 1: that was the last of it. */
+static int body(client_t *client, apr_size_t bytes, int flags)
+{
+    int send_flags = flags & WEAVE_FRAME_LAST ? WEAVE_SEND_LAST : 0, rc;
+
+    if (client->len - client->at >= bytes) {
+        weave_piece_t piece = {client->data + client->at, bytes, NULL};
+
+        client->at += bytes;
+        rc = given(client, mod_weave_body_send(client->exchange, &piece,
+                                               bytes ? 1 : 0, send_flags));
+    }
+    else {
+        rc = body_through(client, bytes, send_flags);
+    }
+    if (flags & WEAVE_FRAME_FLUSH)
+        client->flush_due = 1;
+    return rc < 0 ? -1 : (flags & WEAVE_FRAME_LAST) != 0;
+}
+
+/* ---- frames ---- */
+
+/* Fills HEADERS from the strings of a head. */
+static int headers_read(weave_header_t *headers, apr_size_t count,
+                        weave_frame_cursor_t *cursor)
+{
+    apr_size_t i;
+
+    for (i = 0; i < count; i++) {
+        headers[i].name = weave_frame_string_next(cursor);
+        headers[i].value = weave_frame_string_next(cursor);
+        if (!headers[i].name || !headers[i].value)
+            return -1;
+    }
+    return 0;
+}
+
+/* The engine has checked it; a worker that is not itself any more may not
+ * answer what httpd would choke on. */
+static int is_sane(const weave_head_t *head)
+{
+    apr_size_t i;
+
+    if (head->status < 200 || head->status > 999 ||
+        strpbrk(head->reason, "\r\n"))
+        return 0;
+    for (i = 0; i < head->headers_count; i++) {
+        const char *name = head->headers[i].name;
+
+        if (!*name || *ap_scan_http_token(name) ||
+            *ap_scan_http_field_content(head->headers[i].value) ||
+            !ap_cstr_casecmp(name, "Transfer-Encoding") ||
+            !ap_cstr_casecmp(name, "Connection"))
+            return 0;
+    }
+    return 1;
+}
+
+static int on_head(client_t *client, const weave_frame_t *frame)
+{
+    apr_pool_t *pool = client->exchange->r->pool;
+    weave_frame_head_t fixed;
+    weave_frame_cursor_t cursor;
+    weave_head_t head = {0};
+    weave_header_t *headers;
+
+    if (client->exchange->head_sent)
+        return broken(client, "a second head");
+    if (need(client, sizeof(fixed)) < 0)
+        return -1;
+    memcpy(&fixed, client->data + client->at, sizeof(fixed));
+    if (fixed.strings > frame->bytes - sizeof(fixed) ||
+        fixed.strings > TEXT_MOST || fixed.headers > HEADERS_MOST)
+        return broken(client, "a head whose lengths are wrong");
+    if (need(client, sizeof(fixed) + fixed.strings) < 0)
+        return -1;
+    cursor.at = client->data + client->at + sizeof(fixed);
+    cursor.end = cursor.at + fixed.strings;
+    head.arena = cursor.at;
+    head.arena_len = fixed.strings;
+    head.status = fixed.status;
+    head.content_length = fixed.content_length;
+    head.headers_count = fixed.headers;
+    head.headers = headers =
+        apr_palloc(pool, (fixed.headers + 1) * sizeof(*headers));
+    head.reason = weave_frame_string_next(&cursor);
+    if (!head.reason || headers_read(headers, fixed.headers, &cursor) < 0 ||
+        !is_sane(&head))
+        return broken(client, "a head that is no head");
+    mod_weave_head_send(client->exchange, &head);
+    client->at += sizeof(fixed) + fixed.strings;
+    return body(client, frame->bytes - sizeof(fixed) - fixed.strings,
+                frame->flags);
+}
+
+static int on_data(client_t *client, const weave_frame_t *frame)
+{
+    if (!client->exchange->head_sent)
+        return broken(client, "a body before its head");
+    return body(client, frame->bytes, frame->flags);
+}
+
+static int on_file(client_t *client, const weave_frame_t *frame)
+{
+    weave_frame_file_t file;
+    struct stat status;
+    int fd = client->passed, rc;
+
+    if (need(client, sizeof(file)) < 0)
+        return -1;
+    fd = client->passed;
+    memcpy(&file, client->data + client->at, sizeof(file));
+    client->at += sizeof(file);
+    if (!client->exchange->head_sent || fd < 0 || fstat(fd, &status) < 0 ||
+        !S_ISREG(status.st_mode) || file.offset < 0 || file.length < 0)
+        return broken(client, "a file that is none");
+    client->passed = -1;
+    rc = given(client,
+               mod_weave_file_send(
+                   client->exchange, fd, file.offset, file.length,
+                   frame->flags & WEAVE_FRAME_LAST ? WEAVE_SEND_LAST : 0));
+    close(fd);
+    if (frame->flags & WEAVE_FRAME_FLUSH)
+        client->flush_due = 1;
+    return rc < 0 ? -1 : (frame->flags & WEAVE_FRAME_LAST) != 0;
+}
+
+static int on_end(client_t *client, const weave_frame_t *frame)
+{
+    weave_frame_end_t end;
+
+    (void)frame;
+    if (need(client, sizeof(end)) < 0)
+        return -1;
+    memcpy(&end, client->data + client->at, sizeof(end));
+    client->at += sizeof(end);
+    client->outcome = end.outcome;
+    if (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599))
+        return broken(client, "an end that is none");
+    if (client->exchange->head_sent && end.outcome == WEAVE_RUN_DONE)
+        return given(client, mod_weave_body_send(client->exchange, NULL, 0,
+                                                 WEAVE_SEND_LAST)) < 0
+                   ? -1
+                   : 1;
+    if (client->exchange->head_sent)
+        client->outcome = WEAVE_RUN_CUT;
+    else if (end.outcome == WEAVE_RUN_DONE)
+        return broken(client, "an end without an answer");
+    return 1;
+}
+
+static int on_log(client_t *client, const weave_frame_t *frame)
+{
+    weave_frame_log_t log;
+    const char *text;
+
+    if (need(client, frame->bytes) < 0)
+        return -1;
+    memcpy(&log, client->data + client->at, sizeof(log));
+    text = client->data + client->at + sizeof(log);
+    mod_weave_log(client->exchange, (int)(log.level & 7), text,
+                  frame->bytes - sizeof(log));
+    client->at += frame->bytes;
+    return 0;
+}
+
+/* The application reads its input as it comes (wsgi.stream_input). */
+static int on_read(client_t *client, const weave_frame_t *frame)
+{
+    struct {
+        weave_frame_t frame;
+        weave_frame_body_t body;
+        char data[BLOCK];
+    } *answer = apr_palloc(client->exchange->r->pool, sizeof(*answer));
+    weave_frame_read_t wanted;
+    ssize_t got;
+
+    (void)frame;
+    if (need(client, sizeof(wanted)) < 0)
+        return -1;
+    memcpy(&wanted, client->data + client->at, sizeof(wanted));
+    client->at += sizeof(wanted);
+    client->streamed = 1;
+    got = mod_weave_body_read(
+        client->exchange, answer->data,
+        wanted.bytes && wanted.bytes < BLOCK ? wanted.bytes : BLOCK);
+    answer->body = (weave_frame_body_t){got < 0 ? (int32_t)got : 0, 0};
+    if (got < 0)
+        got = 0;
+    answer->frame = weave_frame_make(WEAVE_FRAME_BODY, 0,
+                                     sizeof(answer->body) + (size_t)got,
+                                     client->link->number);
+    return client_send_small(client, answer,
+                             sizeof(answer->frame) + sizeof(answer->body) +
+                                 (size_t)got);
+}
+
+static int on_unstarted(client_t *client, const weave_frame_t *frame)
+{
+    client->reusable = client->at == client->len;
+    return ended(client, frame->type == WEAVE_FRAME_REFUSED ? CLIENT_REFUSED
+                                                            : CLIENT_LATE);
+}
+
+static int (*const handlers[WEAVE_FRAME_TYPES])(client_t *,
+                                                const weave_frame_t *) = {
+    [WEAVE_FRAME_CANCELLED] = on_unstarted,
+    [WEAVE_FRAME_REFUSED] = on_unstarted,
+    [WEAVE_FRAME_READ] = on_read,
+    [WEAVE_FRAME_HEAD] = on_head,
+    [WEAVE_FRAME_DATA] = on_data,
+    [WEAVE_FRAME_FILE] = on_file,
+    [WEAVE_FRAME_END] = on_end,
+    [WEAVE_FRAME_LOG] = on_log,
+};
+
+/* 0: more will come, 1: that was the answer, or -1 and client->end. */
+static int frame_take(client_t *client)
+{
+    weave_frame_t frame;
+
+    if (need(client, sizeof(frame)) < 0)
+        return -1;
+    if (weave_frame_decode(&frame, client->data + client->at,
+                           client->len - client->at) != WEAVE_FRAME_OK ||
+        !handlers[frame.type] || frame.number != client->link->number)
+        return broken(client, "no frame that could come now");
+    client->at += sizeof(frame);
+    return handlers[frame.type](client, &frame);
+}
+
+void client_receive(client_t *client)
+{
+    int rc;
+
+    client->data = client->buffer;
+    client->room = sizeof(client->buffer);
+    client->at = client->len = 0;
+    client->outcome = WEAVE_RUN_DONE;
+    do
+        rc = frame_take(client);
+    while (rc == 0);
+    if (rc == 1) {
+        client->end = CLIENT_DONE;
+        client->reusable = client->at == client->len;
+    }
+    keep_passed(client, -1);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* launch.c: the process of weaved, as the parent starts it
+ *
+ * It lives longer than a restart, so it gets nothing of this httpd but what
+ * is named here: a session of its own, because MPMs signal the process group,
+ * default signals, an empty mask and exactly the descriptors it needs. */
+#include "mod_weave.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <apr_portable.h>
+#include <apr_strings.h>
+
+#include "launch.h"
+#include "weave_control.h"
+
+#define READY_MS 10000 /* it may wait for an owner that is just stopping */
+#define DESCRIPTORS_MOST 65536
+
+typedef struct {
+    int from[WEAVE_SUPER_FDS]; /* what becomes descriptor 0, 1, 2, ... */
+    char *const *argv;
+    int report; /* errno goes here when it cannot be executed */
+} plan_t;
+
+static void close_from(int first)
+{
+    int fd;
+
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
+        return;
+#endif
+    for (fd = first; fd < DESCRIPTORS_MOST; fd++)
+        close(fd);
+}
+
+/* In the forked process. Only async-signal-safe calls: httpd may have
+ * threads. */
+static void become(const plan_t *plan)
+{
+    int i, parked[WEAVE_SUPER_FDS + 1], signum, error;
+    sigset_t none;
+
+    for (signum = 1; signum < NSIG; signum++)
+        signal(signum, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid();
+    /* out of the way first: the numbers overlap */
+    for (i = 0; i < WEAVE_SUPER_FDS; i++)
+        parked[i] = fcntl(plan->from[i], F_DUPFD, 64);
+    parked[i] = fcntl(plan->report, F_DUPFD_CLOEXEC, 64);
+    for (i = 0; i < WEAVE_SUPER_FDS; i++)
+        dup2(parked[i], i);
+    dup2(parked[i], WEAVE_SUPER_FDS);
+    fcntl(WEAVE_SUPER_FDS, F_SETFD, FD_CLOEXEC);
+    close_from(WEAVE_SUPER_FDS + 1);
+    execv(plan->argv[0], plan->argv);
+    error = errno;
+    if (write(WEAVE_SUPER_FDS, &error, sizeof(error)) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+/* Reads up to SIZE bytes, until the other end is closed. 0 in time, or -1. */
+static int read_until_closed(int fd, char *text, apr_size_t size,
+                             apr_size_t *len, int timeout_ms)
+{
+    apr_time_t until = apr_time_now() + timeout_ms * APR_TIME_C(1000);
+
+    *len = 0;
+    for (;;) {
+        struct pollfd wait = {fd, POLLIN, 0};
+        apr_interval_time_t left = until - apr_time_now();
+        ssize_t got;
+
+        if (left <= 0 || *len == size)
+            return *len == size ? 0 : -1;
+        if (poll(&wait, 1, (int)(left / 1000) + 1) <= 0)
+            continue;
+        got = read(fd, text + *len, size - *len);
+        if (got == 0)
+            return 0;
+        if (got < 0 && errno != EINTR)
+            return -1;
+        if (got > 0)
+            *len += (apr_size_t)got;
+    }
+}
+
+/* What the new process says, or NULL: it takes requests. */
+static const char *answer(int ready, int report, apr_pool_t *pool)
+{
+    char text[1024];
+    apr_size_t len;
+    int error;
+
+    if (read_until_closed(report, (char *)&error, sizeof(error), &len,
+                          READY_MS) == 0 &&
+        len == sizeof(error))
+        return apr_psprintf(pool, "cannot be executed: %s", strerror(error));
+    if (read_until_closed(ready, text, sizeof(text) - 1, &len, READY_MS) != 0)
+        return apr_psprintf(pool, "does not get ready within %d s",
+                            READY_MS / 1000);
+    while (len && text[len - 1] == '\n')
+        len--;
+    return len ? apr_pstrmemdup(pool, text, len) : NULL;
+}
+
+static int log_fd(const server_rec *s)
+{
+    apr_os_file_t fd = 2;
+
+    if (s->error_log)
+        apr_os_file_get(&fd, s->error_log);
+    return fd;
+}
+
+const char *mod_weave_launch(pid_t *pid, int *control, const server_rec *s,
+                             const mod_weave_retained_t *data, apr_pool_t *pool)
+{
+    const char *program =
+        apr_pstrcat(pool, mod_weave_libdir(pool), "/weaved", NULL);
+    char *argv[] = {(char *)program, data->runtime_dir, NULL};
+    int ready[2] = {-1, -1}, report[2] = {-1, -1}, pair[2] = {-1, -1};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), log = log_fd(s);
+    const char *problem = NULL;
+    pid_t child = -1;
+
+    if (null >= 0 && pipe2(ready, O_CLOEXEC) == 0 &&
+        pipe2(report, O_CLOEXEC) == 0 &&
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
+        plan_t plan = {{null, log, log, data->lifeline[0], data->roster_fd,
+                        ready[1], pair[1]},
+                       argv,
+                       report[1]};
+
+        child = fork();
+        if (child == 0)
+            become(&plan);
+    }
+    if (child < 0)
+        problem = apr_psprintf(pool, "cannot be started: %s", strerror(errno));
+    close(null);
+    close(ready[1]);
+    close(report[1]);
+    close(pair[1]);
+    if (!problem)
+        problem = answer(ready[0], report[0], pool);
+    close(ready[0]);
+    close(report[0]);
+    if (problem) {
+        close(pair[0]);
+        if (child > 0) {
+            kill(child, SIGKILL);
+            apr_proc_wait(&(apr_proc_t){.pid = child}, NULL, NULL, APR_WAIT);
+        }
+        return apr_psprintf(pool, "%s %s", program, problem);
+    }
+    *pid = child;
+    *control = pair[0];
+    return NULL;
+}

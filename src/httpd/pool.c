@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pool.c: the workers of each application, as one child sees them
+ *
+ * The list follows the roster: it is made anew whenever the application's
+ * event has moved. What is in it lives in malloc'ed memory, because threads
+ * come and go with it: one lock for each application guards it all, and is
+ * never held over a system call that can block. */
+#include "mod_weave.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "weave_control.h"
+#include "weave_frame.h"
+
+#define WELCOME_MS 5000
+#define WAKE_MS 100 /* how often a waiting thread looks up from its socket */
+
+typedef struct pool_t pool_t;
+
+struct mod_weave_worker_t {
+    pool_t *pool;
+    mod_weave_worker_t *next;
+    weave_roster_worker_t entry; /* as the roster had it */
+    apr_uint32_t place;
+    apr_uint32_t serial;
+    weave_board_t *board; /* read-only; NULL until the first connection */
+    mod_weave_link_t *idle;
+    unsigned busy; /* links in use */
+    int listed;    /* 0: not in the list any more; goes with its last link */
+};
+
+struct pool_t {
+    pthread_mutex_t lock;
+    mod_weave_worker_t *workers;
+    apr_uint32_t event; /* that the list was made for */
+    int filled;
+};
+
+static pool_t pools[WEAVE_ROSTER_APPS];
+static server_rec *server;
+
+void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s)
+{
+    int i;
+
+    (void)pchild;
+    server = s;
+    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
+        pthread_mutex_init(&pools[i].lock, NULL);
+}
+
+/* ---- the list ---- */
+
+static void worker_free(mod_weave_worker_t *worker)
+{
+    if (worker->board)
+        weave_board_unmap(worker->board);
+    free(worker);
+}
+
+static void links_close(mod_weave_worker_t *worker)
+{
+    mod_weave_link_t *link, *next;
+
+    for (link = worker->idle; link; link = next) {
+        next = link->next;
+        close(link->fd);
+        free(link);
+    }
+    worker->idle = NULL;
+}
+
+static void worker_unlist(mod_weave_worker_t *worker)
+{
+    worker->listed = 0;
+    links_close(worker);
+    if (!worker->busy)
+        worker_free(worker);
+}
+
+/* The one at PLACE as it was before, taken out of LIST; or a new one. */
+static mod_weave_worker_t *worker_keep(mod_weave_worker_t **list, pool_t *pool,
+                                       apr_uint32_t place,
+                                       const weave_roster_worker_t *entry)
+{
+    mod_weave_worker_t *worker;
+
+    for (; *list; list = &(*list)->next) {
+        worker = *list;
+        if (worker->place == place && worker->entry.pid == entry->pid &&
+            !strcmp(worker->entry.socket, entry->socket)) {
+            *list = worker->next;
+            return worker;
+        }
+    }
+    worker = calloc(1, sizeof(*worker));
+    if (worker) {
+        worker->pool = pool;
+        worker->place = place;
+        worker->entry = *entry;
+        worker->listed = 1;
+    }
+    return worker;
+}
+
+static void pool_fill(pool_t *pool, const weave_roster_t *roster,
+                      apr_uint32_t app)
+{
+    apr_uint32_t generation = atomic_load(&roster->apps[app].generation), i;
+    mod_weave_worker_t *old = pool->workers, *next;
+
+    pool->workers = NULL;
+    for (i = 0; i < WEAVE_ROSTER_WORKERS; i++) {
+        weave_roster_worker_t entry;
+        mod_weave_worker_t *worker;
+
+        if (atomic_load_explicit(&roster->workers[i].state,
+                                 memory_order_relaxed) != WEAVE_WORKER_READY)
+            continue;
+        weave_roster_worker_get(&entry, roster, i);
+        if (atomic_load(&entry.state) != WEAVE_WORKER_READY ||
+            entry.app != app || entry.generation != generation)
+            continue;
+        worker = worker_keep(&old, pool, i, &entry);
+        if (!worker)
+            continue;
+        worker->next = pool->workers;
+        pool->workers = worker;
+    }
+    for (; old; old = next) {
+        next = old->next;
+        worker_unlist(old);
+    }
+}
+
+static void pool_refresh(pool_t *pool, apr_uint32_t app)
+{
+    const weave_roster_t *roster = mod_weave_roster();
+    apr_uint32_t event = atomic_load(&roster->apps[app].event);
+
+    if (pool->filled && pool->event == event)
+        return;
+    /* what comes after this look raises the event again */
+    pool->event = event;
+    pool->filled = 1;
+    pool_fill(pool, roster, app);
+}
+
+/* ---- choosing ---- */
+
+/* What it says of itself covers all children, but only what it has seen. */
+static unsigned load_of(const mod_weave_worker_t *worker)
+{
+    unsigned told = worker->board ? atomic_load(&worker->board->running) +
+                                        atomic_load(&worker->board->queued)
+                                  : 0;
+
+    return told > worker->busy ? told : worker->busy;
+}
+
+static mod_weave_worker_t *choose(pool_t *pool, apr_uint32_t avoid)
+{
+    mod_weave_worker_t *worker, *best = NULL;
+    unsigned least = 0;
+
+    for (worker = pool->workers; worker; worker = worker->next) {
+        unsigned load = load_of(worker);
+
+        if (worker->entry.pid == avoid && pool->workers->next)
+            continue;
+        if (!best || load < least) {
+            best = worker;
+            least = load;
+        }
+    }
+    return best;
+}
+
+/* ---- connecting ---- */
+
+static int link_connect(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval wake = {0, WAKE_MS * 1000};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    /* a full backlog is EAGAIN here, not a wait */
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        fcntl(fd, F_SETFL, 0) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wake, sizeof(wake)) < 0) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+/* The frame and payload of a WELCOME, whole, or -1. */
+static int welcome_read(int fd, weave_welcome_t *welcome, int *board)
+{
+    char data[sizeof(weave_frame_t) + sizeof(*welcome)];
+    apr_time_t until = apr_time_now() + WELCOME_MS * APR_TIME_C(1000);
+    weave_frame_t frame;
+    size_t len = 0;
+    int passed;
+
+    *board = -1;
+    while (len < sizeof(data) && apr_time_now() < until) {
+        long got =
+            weave_fd_receive(fd, data + len, sizeof(data) - len, &passed, 0);
+
+        if (passed >= 0)
+            *board = passed;
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+            return -1;
+        len += got > 0 ? (size_t)got : 0;
+        if (len >= sizeof(frame) && weave_frame_decode(&frame, data, len) ==
+                                        WEAVE_FRAME_OTHER_VERSION) {
+            errno = EPROTO;
+            return -1;
+        }
+    }
+    if (len < sizeof(data) ||
+        weave_frame_decode(&frame, data, len) != WEAVE_FRAME_OK ||
+        frame.type != WEAVE_FRAME_WELCOME)
+        return -1;
+    memcpy(welcome, data + sizeof(frame), sizeof(*welcome));
+    return 0;
+}
+
+/* Both sides say who they are. 0, or -1. */
+static int shake_hands(mod_weave_link_t *link, weave_board_t **board)
+{
+    struct {
+        weave_frame_t frame;
+        weave_hello_t hello;
+    } say = {weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(say.hello), 0),
+             {(uint32_t)getpid(), WEAVE_ROLE_CLIENT}};
+    weave_welcome_t welcome;
+    int fd, rc = -1;
+
+    if (send(link->fd, &say, sizeof(say), MSG_NOSIGNAL) != (ssize_t)sizeof(say))
+        return -1;
+    if (welcome_read(link->fd, &welcome, &fd) == 0 && fd >= 0 &&
+        welcome.slot < WEAVE_BOARD_SLOTS &&
+        weave_board_map(board, fd, 0) == APR_SUCCESS) {
+        link->slot = welcome.slot;
+        rc = 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+static mod_weave_link_t *link_make(const char *path, weave_board_t **board)
+{
+    mod_weave_link_t *link = calloc(1, sizeof(*link));
+
+    if (!link)
+        return NULL;
+    link->fd = link_connect(path);
+    if (link->fd >= 0 && shake_hands(link, board) == 0)
+        return link;
+    if (errno == EPROTO)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
+                     "WEAVE0134: the workers at %s are of another version of"
+                     " mod_weave: stop httpd and start it again",
+                     path);
+    else
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, errno, server,
+                     "no connection to the worker at %s", path);
+    if (link->fd >= 0)
+        close(link->fd);
+    free(link);
+    return NULL;
+}
+
+/* ---- what a request sees of it ---- */
+
+static void worker_leave(mod_weave_worker_t *worker)
+{
+    if (--worker->busy == 0 && !worker->listed)
+        worker_free(worker);
+}
+
+mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
+                                         apr_uint32_t *avoid)
+{
+    pool_t *pool = &pools[app->place];
+    weave_board_t *board = NULL;
+    mod_weave_worker_t *worker;
+    mod_weave_link_t *link = NULL;
+
+    pthread_mutex_lock(&pool->lock);
+    pool_refresh(pool, (apr_uint32_t)app->place);
+    worker = choose(pool, *avoid);
+    if (worker) {
+        worker->busy++;
+        link = worker->idle;
+        if (link)
+            worker->idle = link->next;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (!worker || link)
+        return link;
+    link = link_make(worker->entry.socket, &board);
+    pthread_mutex_lock(&pool->lock);
+    if (board && !worker->board) {
+        worker->board = board;
+        board = NULL;
+    }
+    if (link) {
+        link->worker = worker;
+    }
+    else {
+        *avoid = worker->entry.pid;
+        worker_leave(worker);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (board)
+        weave_board_unmap(board);
+    return link;
+}
+
+void mod_weave_link_release(mod_weave_link_t *link, int broken)
+{
+    mod_weave_worker_t *worker = link->worker;
+    pool_t *pool = worker->pool;
+
+    pthread_mutex_lock(&pool->lock);
+    broken = broken || !worker->listed;
+    if (!broken) {
+        link->next = worker->idle;
+        worker->idle = link;
+    }
+    worker_leave(worker);
+    pthread_mutex_unlock(&pool->lock);
+    if (broken) {
+        close(link->fd);
+        free(link);
+    }
+}
+
+int mod_weave_link_has_started(const mod_weave_link_t *link)
+{
+    return atomic_load(&link->worker->board->started[link->slot]) ==
+           link->number;
+}
+
+apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link)
+{
+    return link->worker->entry.pid;
+}
+
+apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until)
+{
+    const weave_roster_t *roster = mod_weave_roster();
+    const weave_roster_app_t *row;
+    apr_uint32_t event, state;
+
+    if (!roster || app->place < 0)
+        return WEAVE_APP_FAILED;
+    row = &roster->apps[app->place];
+    for (;;) {
+        apr_time_t now;
+
+        event = atomic_load(&row->event);
+        state = atomic_load(&row->state);
+        if (state == WEAVE_APP_SERVING || state == WEAVE_APP_FAILED)
+            return state;
+        now = apr_time_now();
+        if (now >= until)
+            return state;
+        weave_roster_wait(roster, (apr_uint32_t)app->place, event, until - now);
+    }
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* supervise.c: weaved, seen from the httpd parent
+ *
+ * The parent starts it, tells it at every restart what is wanted, starts
+ * another when it dies, and tells it when httpd ends. Nothing here waits for
+ * Python. */
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <apr_portable.h>
+#include <apr_strings.h>
+
+#include "weave_control.h"
+
+#define ASK_MS 5000
+#define STOP_MS 5000
+#define STEADY_S 10 /* one that lived so long does not keep dying */
+#define PAUSE_MOST_S 60
+
+/* ---- asking it ---- */
+
+/* REQUEST is given away. NULL, or what weaved has against it. */
+static const char *ask(json_t *request, int pass, apr_pool_t *pool)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    weave_control_t control = {.fd = data->control_fd};
+    json_t *answer = NULL;
+    char *problem = NULL;
+    const char *text = NULL;
+
+    if (weave_control_ask_over(&answer, &problem, &control, request, pass,
+                               ASK_MS) != APR_SUCCESS)
+        text = apr_pstrdup(pool, problem);
+    free(problem);
+    json_decref(answer);
+    json_decref(request);
+    control.fd = -1; /* it stays */
+    weave_control_close(&control);
+    return text;
+}
+
+static json_t *wanted(const mod_weave_retained_t *data)
+{
+    json_t *specs = json_array();
+    int i;
+
+    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
+        if (data->apps[i].wanted && data->apps[i].spec)
+            json_array_append_new(specs,
+                                  json_loads(data->apps[i].spec, 0, NULL));
+    return json_pack("{s:s, s:o}", "op", "want", "apps", specs);
+}
+
+static const char *pass_log(const server_rec *s, apr_pool_t *pool)
+{
+    apr_os_file_t fd;
+
+    if (!s->error_log || apr_os_file_get(&fd, s->error_log) != APR_SUCCESS)
+        return NULL;
+    return ask(json_pack("{s:s}", "op", "log"), fd, pool);
+}
+
+/* ---- its life ---- */
+
+static const char *share(mod_weave_retained_t *data, apr_pool_t *pool)
+{
+    apr_status_t rv;
+    weave_roster_t *writable, *roster = NULL;
+    int fd = -1;
+
+    if (data->roster)
+        return NULL;
+    if (data->lifeline[0] < 0 && pipe2(data->lifeline, O_CLOEXEC) != 0)
+        return apr_psprintf(pool, "pipe: %s", strerror(errno));
+    rv = weave_roster_create(&data->roster_fd, &writable);
+    if (rv == APR_SUCCESS) {
+        weave_roster_unmap(writable);
+        rv = weave_board_readonly(&fd, data->roster_fd);
+    }
+    if (rv == APR_SUCCESS)
+        rv = weave_roster_map(&roster, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    data->roster = roster;
+    data->owner = getpid();
+    return rv == APR_SUCCESS
+               ? NULL
+               : apr_psprintf(pool,
+                              "no memory can be shared with worker processes:"
+                              " error %d",
+                              rv);
+}
+
+static void died(int reason, void *s, int status);
+
+/* As long as this pconf lives: restarts make another. */
+static void watch(mod_weave_retained_t *data, server_rec *s)
+{
+    apr_proc_t *proc = apr_pcalloc(s->process->pconf, sizeof(*proc));
+
+    proc->pid = data->supervisor;
+    apr_proc_other_child_register(proc, died, s, NULL, s->process->pconf);
+}
+
+static const char *start(server_rec *s, apr_pool_t *pool)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    const char *problem;
+
+    if (data->control_fd >= 0)
+        close(data->control_fd);
+    data->control_fd = -1;
+    problem =
+        mod_weave_launch(&data->supervisor, &data->control_fd, s, data, pool);
+    if (problem)
+        return problem;
+    data->started = apr_time_now();
+    watch(data, s);
+    return NULL;
+}
+
+/* How long it waits before another one is tried. */
+static apr_interval_time_t pause_after(mod_weave_retained_t *data)
+{
+    int i, seconds = 1;
+
+    if (apr_time_now() - data->started > apr_time_from_sec(STEADY_S))
+        data->failures = 0;
+    for (i = 1; i < data->failures && seconds < PAUSE_MOST_S; i++)
+        seconds *= 2;
+    return data->failures++ ? apr_time_from_sec(seconds) : 0;
+}
+
+static void start_again(server_rec *s)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    const char *problem;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, s->process->pconf);
+    apr_pool_tag(pool, "weave_supervise");
+    problem = start(s, pool);
+    if (!problem)
+        problem = ask(wanted(data), -1, pool);
+    if (problem)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "WEAVE0130: %s", problem);
+    else
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "WEAVE0132: a new weaved (pid %d) has taken over",
+                     (int)data->supervisor);
+    apr_pool_destroy(pool);
+}
+
+static const char *end_of(int status, apr_pool_t *pool)
+{
+    if (WIFSIGNALED(status))
+        return apr_psprintf(pool, "was killed by signal %d (%s)",
+                            WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return apr_psprintf(pool, "ended with exit status %d", WEXITSTATUS(status));
+}
+
+/* Only death is death: this is also called when we stop watching. */
+static void died(int reason, void *s_, int status)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    server_rec *s = s_;
+    apr_interval_time_t pause;
+
+    if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
+        return;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                 "WEAVE0131: weaved (pid %d) %s; the workers go on, and another"
+                 " one is started",
+                 (int)data->supervisor, end_of(status, s->process->pconf));
+    data->supervisor = 0;
+    pause = pause_after(data);
+    data->next_try = apr_time_now() + pause;
+    if (!pause)
+        start_again(s);
+}
+
+static int is_needed(const mod_weave_retained_t *data)
+{
+    int i;
+
+    for (i = 0; data && i < WEAVE_ROSTER_APPS; i++)
+        if (data->apps[i].wanted)
+            return 1;
+    return 0;
+}
+
+/* The MPM calls this every few seconds: for one that keeps dying. */
+int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+
+    (void)pool;
+    if (is_needed(data) && !data->supervisor &&
+        apr_time_now() >= data->next_try) {
+        data->next_try = apr_time_now() + pause_after(data);
+        start_again(s);
+    }
+    return DECLINED;
+}
+
+/* ---- httpd's end ---- */
+
+static int is_gone(mod_weave_retained_t *data)
+{
+    return waitpid(data->supervisor, NULL, WNOHANG) != 0;
+}
+
+/* Also called when pconf is cleared for a restart. */
+static apr_status_t stop(void *unused)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    apr_time_t until = apr_time_now() + STOP_MS * APR_TIME_C(1000);
+    json_t *request;
+
+    (void)unused;
+    if (!data || !data->supervisor || data->owner != getpid() ||
+        ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_EXITING)
+        return APR_SUCCESS;
+    request =
+        json_pack("{s:s, s:i}", "op", "stop", "version", WEAVE_CONTROL_VERSION);
+    weave_control_send(data->control_fd, request, -1, ASK_MS);
+    json_decref(request);
+    while (!is_gone(data) && apr_time_now() < until)
+        apr_sleep(5000);
+    data->supervisor = 0;
+    return APR_SUCCESS;
+}
+
+/* ---- every start and restart ---- */
+
+static void note_wanted(mod_weave_retained_t *data,
+                        const apr_array_header_t *apps)
+{
+    int i;
+
+    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
+        data->apps[i].wanted = 0;
+    for (i = 0; i < apps->nelts; i++) {
+        mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
+
+        if (app->embedded)
+            continue;
+        app->place = mod_weave_retained_place(app->ini);
+        if (app->place >= 0)
+            data->apps[app->place].wanted = 1;
+    }
+}
+
+/* A weaved that runs stays in its folder. */
+static void choose_folder(mod_weave_retained_t *data, server_rec *s)
+{
+    const char *dir = mod_weave_runtime_dir();
+
+    if (!data->supervisor) {
+        free(data->runtime_dir);
+        data->runtime_dir = strdup(dir);
+    }
+    else if (strcmp(dir, data->runtime_dir) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0133: WeaveRuntimeDir %s holds from the next start"
+                     " of httpd on; until then it is %s",
+                     dir, data->runtime_dir);
+    }
+}
+
+const char *mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
+                                const apr_array_header_t *apps)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    const char *problem;
+
+    if (!data)
+        return "httpd runs with another version of mod_weave: stop it and"
+               " start it again";
+    note_wanted(data, apps);
+    if (!is_needed(data) && !data->supervisor)
+        return NULL;
+    problem = share(data, pconf);
+    if (problem)
+        return problem;
+    choose_folder(data, s);
+    apr_pool_cleanup_register(pconf, NULL, stop, apr_pool_cleanup_null);
+    if (data->supervisor && is_gone(data))
+        data->supervisor = 0;
+    if (data->supervisor)
+        watch(data, s);
+    else
+        problem = start(s, pconf);
+    if (!problem)
+        problem = pass_log(s, pconf);
+    return problem ? problem : ask(wanted(data), -1, pconf);
+}
+
+void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+
+    if (!data || !data->roster)
+        return;
+    close(data->lifeline[0]);
+    close(data->roster_fd);
+    if (data->control_fd >= 0)
+        close(data->control_fd);
+    mod_weave_pool_start(pchild, s);
+}
+
+const weave_roster_t *mod_weave_roster(void)
+{
+    const mod_weave_retained_t *data = mod_weave_retained_get();
+
+    return data ? data->roster : NULL;
+}
