@@ -32,6 +32,7 @@ clean-run:  ## remove what make run made, its data too
 # ---- make install ----
 
 LIBEXECDIR ?= $(call ask,LIBEXECDIR)
+SBINDIR    ?= $(or $(call ask,SBINDIR),/usr/sbin)
 CONFDIR    ?= $(call ask,SYSCONFDIR)
 DOCDIR     ?= $(or $(patsubst %/,%,$(dir $(call ask,datadir))),/usr/share)/doc/mod_weave
 INI        ?= /etc/sync.ini
@@ -40,10 +41,10 @@ LAYOUT     ?=
 
 install: all  ## install module, engines, configuration and docs (DESTDIR=...)
 	@DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' LIBEXECDIR='$(LIBEXECDIR)' \
-	    CONFDIR='$(CONFDIR)' DOCDIR='$(DOCDIR)' INI='$(INI)' LAYOUT='$(LAYOUT)' conf/install
+	    SBINDIR='$(SBINDIR)' CONFDIR='$(CONFDIR)' DOCDIR='$(DOCDIR)' INI='$(INI)' LAYOUT='$(LAYOUT)' conf/install
 
 uninstall:  ## remove what make install has installed; a changed sync.ini stays
-	@DESTDIR='$(DESTDIR)' LIBEXECDIR='$(LIBEXECDIR)' CONFDIR='$(CONFDIR)' \
+	@DESTDIR='$(DESTDIR)' LIBEXECDIR='$(LIBEXECDIR)' SBINDIR='$(SBINDIR)' CONFDIR='$(CONFDIR)' \
 	    DOCDIR='$(DOCDIR)' INI='$(INI)' LAYOUT='$(LAYOUT)' conf/install --remove
 
 # ---- archives ----

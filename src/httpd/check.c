@@ -258,7 +258,6 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
 int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *main_server)
 {
-    const char *problem;
     int running = mod_weave_is_running();
 
     (void)plog;
@@ -267,11 +266,7 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     mod_weave_retain(the_apps);
-    problem = mod_weave_supervise(pconf, main_server, the_apps);
-    if (problem)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, main_server, "WEAVE0130: %s",
-                     problem);
-    if (problem && !running)
+    if (mod_weave_supervise(pconf, main_server, the_apps) < 0 && !running)
         return HTTP_INTERNAL_SERVER_ERROR;
     if (running)
         mod_weave_smooth_start(pconf, main_server);

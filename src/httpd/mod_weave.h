@@ -170,9 +170,10 @@ int mod_weave_retained_is_embedded(const char *ini);
 const char *mod_weave_retained_spec(const char *ini);
 const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf);
 
-/* supervise.c: weaved, from the parent. NULL, or why APPS cannot run. */
-const char *mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
-                                const apr_array_header_t *apps);
+/* supervise.c: weaved, from the parent. 0, or -1 after logging why APPS cannot
+ * run. */
+int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
+                        const apr_array_header_t *apps);
 /* In a child: lets go of what only the parent may have. */
 void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s);
 int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s);

@@ -67,6 +67,11 @@ static const char *pass_log(const server_rec *s, apr_pool_t *pool)
     return ask(json_pack("{s:s}", "op", "log"), fd, pool);
 }
 
+static void report(server_rec *s, const char *problem)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "WEAVE0130: %s", problem);
+}
+
 /* ---- its life ---- */
 
 static const char *share(mod_weave_retained_t *data, apr_pool_t *pool)
@@ -150,7 +155,7 @@ static void start_again(server_rec *s)
     if (!problem)
         problem = ask(wanted(data), -1, pool);
     if (problem)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "WEAVE0130: %s", problem);
+        report(s, problem);
     else
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                      "WEAVE0132: a new weaved (pid %d) has taken over",
@@ -275,8 +280,9 @@ static void choose_folder(mod_weave_retained_t *data, server_rec *s)
     }
 }
 
-const char *mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
-                                const apr_array_header_t *apps)
+/* NULL, or why APPS cannot run. */
+static const char *supervise(apr_pool_t *pconf, server_rec *s,
+                             const apr_array_header_t *apps)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     const char *problem;
@@ -301,6 +307,16 @@ const char *mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
     if (!problem)
         problem = pass_log(s, pconf);
     return problem ? problem : ask(wanted(data), -1, pconf);
+}
+
+int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
+                        const apr_array_header_t *apps)
+{
+    const char *problem = supervise(pconf, s, apps);
+
+    if (problem)
+        report(s, problem);
+    return problem ? -1 : 0;
 }
 
 void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
