@@ -5,13 +5,12 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import BenchError, process
+from .program import Program, free_port
 
 CHILDREN = 2
 THREADS = 32
@@ -104,20 +103,15 @@ def unprivileged_user():
     raise BenchError("no www-data, apache, http or daemon user to run as")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Httpd:
+class Httpd(Program):
     """One httpd: configured by the constructor, run by start() and stop()."""
 
+    name = "httpd"
+
     def __init__(self, installation, root, directives, modules=""):
+        super().__init__(root, [installation.program, "-f",
+                                f"{root}/httpd.conf"], free_port())
         self.installation = installation
-        self.root = Path(root)
-        self.port = free_port()
-        self.running = None
         user = unprivileged_user()
         (self.root / "htdocs").mkdir(parents=True)
         loads = installation.load_lines("mpm_event", "unixd", "authz_core")
@@ -127,54 +121,13 @@ class Httpd:
             children=CHILDREN, threads=THREADS, workers=CHILDREN * THREADS,
             user=f"User {user.pw_name}\nGroup #{user.pw_gid}" if user else ""))
 
-    @property
-    def command(self):
-        return [self.installation.program, "-f", f"{self.root}/httpd.conf"]
+    def children(self):
+        """The MPM's own processes, the application's not among them."""
+        return [pid for pid in process.children(self.pid)
+                if process.command(pid) == process.command(self.pid)]
 
-    @property
-    def pid(self):
-        return self.running.pid
+    def start(self, mode="-DFOREGROUND", **options):
+        super().start(after=[mode], **options)
 
-    def pids(self):
-        """Every process whose CPU is this server's."""
-        return process.tree(self.pid)
-
-    def log(self):
-        path = self.root / "error.log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def start(self, before=(), mode="-DFOREGROUND", timeout=30, **popen):
-        """Runs it (`before` is put in front of the command) till it accepts.
-
-        A session of its own keeps the terminal's Ctrl-C away from it: stop()
-        ends it in order.
-        """
-        with open(self.root / "start.log", "wb") as output:
-            self.running = subprocess.Popen(
-                [*before, *self.command, mode], stdout=output, stderr=output,
-                stdin=subprocess.DEVNULL, start_new_session=True, **popen)
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if self.running.poll() is not None:
-                break
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        self.stop()
-        raise BenchError(f"httpd in {self.root} did not start:\n"
-                         + (self.root / "start.log").read_text(
-                             errors="replace") + self.log()[-4000:])
-
-    def stop(self):
-        """TERM, and KILL for all of its session after 15 s."""
-        if not self.running:
-            return
-        try:
-            self.running.terminate()
-            self.running.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.running.pid, signal.SIGKILL)
-            self.running.wait()
-        self.running = None
+    def graceful(self):
+        self.running.send_signal(signal.SIGUSR1)

@@ -49,6 +49,44 @@ def status(pid, *fields):
             for field in fields]
 
 
+def children(root):
+    """The pids whose parent is `root`."""
+    return sorted(pid for pid, parent in parents().items() if parent == root)
+
+
+def command(pid):
+    """Its command line or title; "" when it is gone or a zombie."""
+    return (read(f"/proc/{pid}/cmdline") or "").replace("\0", " ").strip()
+
+
+def alive(pid):
+    """Whether it runs: a zombie does not."""
+    stat = read(f"/proc/{pid}/stat")
+    return bool(stat) and stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def titled(*words):
+    """The pids whose command line has all of `words` in it."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            text = command(name)
+            if all(word in text for word in words):
+                found.append(int(name))
+    return sorted(found)
+
+
+def memory(pid):
+    """{'rss_kb', 'pss_kb', 'private_kb'} of a process, or None."""
+    text = read(f"/proc/{pid}/smaps_rollup")
+    if not text:
+        return None
+    rows = {line.split(":")[0]: int(line.split()[1])
+            for line in text.splitlines()[1:]}
+    return {"rss_kb": rows["Rss"], "pss_kb": rows["Pss"],
+            "private_kb": rows["Private_Clean"] + rows["Private_Dirty"]}
+
+
 @dataclass(frozen=True)
 class Usage:
     """Spent so far by the threads of some processes: {(pid, tid): number}."""
@@ -97,15 +135,28 @@ def machine_busy_us():
     return (user + nice + system + irq + softirq) * 1e6 / CLOCK_TICKS
 
 
-def footprint(pid):
-    """{'rss_kb', 'fds', 'mappings', 'threads'} of a process, or None."""
-    rows = status(pid, "VmRSS", "Threads")
-    maps = read(f"/proc/{pid}/maps")
+def descriptors(pid):
+    """What the descriptors of a process are open for, or None."""
+    folder, found = f"/proc/{pid}/fd", []
     try:
-        fds = len(os.listdir(f"/proc/{pid}/fd"))
+        names = os.listdir(folder)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    if not rows or maps is None:
+    for name in names:
+        try:
+            found.append(os.readlink(f"{folder}/{name}"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def footprint(pid):
+    """{'rss_kb', 'fds', 'memfds', 'mappings', 'threads'}, or None."""
+    rows = status(pid, "VmRSS", "Threads")
+    maps = read(f"/proc/{pid}/maps")
+    fds = descriptors(pid)
+    if not rows or maps is None or fds is None:
         return None
-    return {"rss_kb": rows[0], "fds": fds,
+    return {"rss_kb": rows[0], "fds": len(fds),
+            "memfds": sum(name.startswith("/memfd:") for name in fds),
             "mappings": maps.count("\n"), "threads": rows[1]}

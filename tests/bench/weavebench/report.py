@@ -4,10 +4,13 @@
 import json
 
 from . import rounds
+from .memory import PYTHON, over_python
 
 # of the requests; at c=48 httpd now and then closes a kept-alive connection
 # when more than 32 of them have met in one child
 ERRORS_MAX = 0.01
+# a load that goes out later than this was short of CPU itself
+LATE_MS = 50
 
 
 def table(head, rows):
@@ -25,6 +28,8 @@ def number(value):
     """Three significant figures and no exponent."""
     if value is None:
         return ""
+    if isinstance(value, int):
+        return f"{value:,}"
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -54,7 +59,7 @@ def set_rows(found):
 def sets(report):
     return table(
         ("workload", "c", "server", "requests/s", "÷ floor", "p50 ms",
-         "p99 ms", "CPU µs", "vol. sw.", "invol.", "errors", ""),
+         "p99 ms", "CPU ms/1,000", "vol. sw.", "invol.", "errors", ""),
         [row for found in report["sets"] for row in set_rows(found)])
 
 
@@ -80,7 +85,35 @@ def functions(report):
                             for one in rows]))
 
 
-def verdicts(report):
+def memory(report):
+    """MB per process that runs the application, idle."""
+    found = report["memory"]
+    def over(name, field):
+        return "" if name == PYTHON else \
+            f"{over_python(found, name, field):.1f}"
+    return table(
+        ("idle process", "RSS MB", "PSS MB", "private MB", "RSS over Python",
+         "PSS over Python"),
+        [(name, *(f"{row[field] / 1024:.1f}" for field in
+                  ("rss_kb", "pss_kb", "private_kb")),
+          over(name, "rss_kb"), over(name, "pss_kb"))
+         for name, row in found.items()])
+
+
+def steady(report):
+    return table(
+        ("200 requests/s around", "server", "times", "requests", "failed",
+         "re-sent", "p50 ms", "slowest ms", "settled in s", "what failed"),
+        [(row["event"], row["server"], row["times"], row["requests"],
+          row["failed"], row["resent"], number(row["p50_ms"]),
+          number(row["slowest_ms"]),
+          "not always" if row["undone"] else number(row["settled_s"]),
+          "; ".join(f"{count} x {why}" for why, count in
+                    row["failures"].items()))
+         for row in report["steady"]])
+
+
+def verdict_rows(rows):
     def cell(row):
         if row["reached"] is None:
             return ""
@@ -88,11 +121,20 @@ def verdicts(report):
             return number(row["reached"])
         return (f"{number(row['reached'])} "
                 f"({number(row['min'])}..{number(row['max'])})")
-    return table(
-        ("mod_weave embedded", "reached", "must", "aim", ""),
-        [(row["title"], cell(row), f"{row['bound']} {number(row['must'])}",
-          f"{row['bound']} {number(row['aim'])}", row["verdict"])
-         for row in report["targets"]])
+    return [(row["title"], cell(row),
+             f"{row['bound']} {number(row['must'])}",
+             f"{row['bound']} {number(row['aim'])}", row["verdict"])
+            for row in rows]
+
+
+def verdicts(report):
+    """A table for each of our servers of which something was measured."""
+    for server, what in (("weave", "mod_weave embedded"),
+                         ("workers", "mod_weave workers")):
+        rows = [row for row in report["targets"] if row["server"] == server]
+        if any(row["reached"] is not None for row in rows):
+            yield table((what, "reached", "must", "aim", ""),
+                        verdict_rows(rows))
 
 
 def noise(report):
@@ -116,6 +158,10 @@ def noise(report):
                     ERRORS_MAX * row["rps"]["min"] * options["seconds"]:
                 yield (f"{found['workload']} c={found['connections']}: {name} "
                        f"had {row['errors']['max']:.0f} errors in a round")
+    for row in report.get("steady", ()):
+        if row["late_ms"] > LATE_MS:
+            yield (f"{row['server']}, {row['event']}: the load itself was up "
+                   f"to {row['late_ms']:.0f} ms late")
 
 
 def text(report):
@@ -127,7 +173,11 @@ def text(report):
     if report["instructions"]:
         parts.append(instructions(report))
         parts.extend(functions(report))
-    parts.append(verdicts(report))
+    if report.get("memory"):
+        parts.append(memory(report))
+    if report.get("steady"):
+        parts.append(steady(report))
+    parts.extend(verdicts(report))
     parts.extend(f"note: {sentence}" for sentence in noise(report))
     return "\n\n".join(parts)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of servers: how each is configured and what it needs.
 
-A row's `make(bench)` gives an object with `start()`, `stop()`, `port`,
-`pids()`, `log()` and `root`; Httpd is one, a server with a back end beside
-httpd is another.
+A row's `make(bench)`, or `make(bench, threads)` where workers have threads,
+gives an object with `start()`, `stop()`, `port`, `pids()`, `python_pids()`,
+`log()` and `root`: an Httpd, or a Chain of a front and a back end.
 """
 
 import os
@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from . import BenchError
-from .httpd import Httpd, Installation, run_text, unprivileged_user
+from . import BenchError, peers, process
+from .httpd import CHILDREN, Httpd, Installation, run_text, unprivileged_user
+from .program import Chain
+from .weave import RUNTIME_DIR, WeaveHttpd
 
 HERE = Path(__file__).resolve().parent.parent
 TOP = HERE.parent.parent
@@ -26,8 +28,13 @@ script = {application}
 virtualenv = {virtualenv}
 
 [workers]
-mode = embedded
+mode = {mode}
 """
+
+PROGRAMS = ("weaved", "weave-worker", "weavectl")
+
+# what they have but in `sleep`, where the threads must not be what is short
+WORKER_THREADS = 15
 
 
 class Bench:
@@ -60,10 +67,10 @@ class Bench:
         """A fresh ServerRoot."""
         return tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder)
 
-    def httpd(self, name, directives, modules):
+    def httpd(self, name, directives, modules, kind=Httpd):
         root = Path(self.root(name))
         root.chmod(0o755)
-        return Httpd(self.installation, root, directives, modules)
+        return kind(self.installation, root, directives, modules)
 
 
 def build_floor(bench):
@@ -96,17 +103,36 @@ def weave_module(bench):
     return bench.build / "mod_weave.so"
 
 
-def make_weave(bench):
-    server = bench.httpd("weave", 'WeaveApp "/" bench.ini',
-                         "LoadModule weave_module lib/mod_weave.so")
+def weave_worker(bench):
+    return bench.build / "weave-worker"
+
+
+def weave(bench, name, kind, directives, mode, virtualenv=None):
+    """An httpd with a copy of what was built, and its sync.ini."""
+    server = bench.httpd(name, f'{directives}\nWeaveApp "/" bench.ini',
+                         "LoadModule weave_module lib/mod_weave.so", kind)
     lib = server.root / "lib"
     lib.mkdir()
     for path in (weave_module(bench),
-                 *bench.build.glob("weave-engine-*.so")):
-        shutil.copy(path, lib)
+                 *bench.build.glob("weave-engine*.so"),
+                 *(bench.build / name for name in PROGRAMS)):
+        if path.exists():
+            shutil.copy(path, lib, follow_symlinks=False)
     (server.root / "bench.ini").write_text(WEAVE_INI.format(
-        application=bench.application, virtualenv=bench.virtualenv))
+        application=bench.application, mode=mode,
+        virtualenv=virtualenv or bench.virtualenv))
     return server
+
+
+def make_weave(bench):
+    return weave(bench, "weave", Httpd, "", "embedded")
+
+
+def make_workers(bench, threads=WORKER_THREADS, virtualenv=None):
+    return weave(bench, "workers", WeaveHttpd,
+                 f'WeaveRuntimeDir "{RUNTIME_DIR}"',
+                 f"processes\nprocesses = {CHILDREN}\nthreads = {threads}",
+                 virtualenv)
 
 
 def mod_wsgi_module(bench):
@@ -122,12 +148,55 @@ def make_mod_wsgi(bench):
         f'LoadModule wsgi_module "{mod_wsgi_module(bench)}"')
 
 
+def make_wsgi_daemon(bench, threads=WORKER_THREADS):
+    return bench.httpd(
+        "wsgi_daemon",
+        f'WSGISocketPrefix "{bench.folder}/wsgi"\n'
+        f'WSGIRestrictEmbedded On\n'
+        f'WSGIDaemonProcess bench processes={CHILDREN} threads={threads} '
+        f'python-home="{bench.virtualenv}" display-name=wsgi-bench\n'
+        f'WSGIScriptAlias / "{bench.application}" process-group=bench '
+        f'application-group=%{{GLOBAL}}',
+        f'LoadModule wsgi_module "{mod_wsgi_module(bench)}"', WsgiDaemonHttpd)
+
+
+class WsgiDaemonHttpd(Httpd):
+    """mod_wsgi's daemons are children of the parent, like the MPM's."""
+
+    def python_pids(self):
+        return [pid for pid in self.pids()
+                if process.command(pid).startswith("wsgi-bench")]
+
+
+def proxy(bench, name, module, back, scheme):
+    front = bench.httpd(
+        name, f'ProxyPass "/" "unix:{back.address}|{scheme}://localhost/"',
+        bench.installation.load_lines("proxy", module))
+    return Chain(front, back)
+
+
+def make_proxy_uwsgi(bench, threads=WORKER_THREADS):
+    return proxy(bench, "proxy_uwsgi", "proxy_uwsgi",
+                 peers.uwsgi(bench, threads), "uwsgi")
+
+
+def make_gunicorn(bench, threads=WORKER_THREADS):
+    return proxy(bench, "proxy_http", "proxy_http",
+                 peers.gunicorn(bench, threads), "http")
+
+
+def make_nginx(bench, threads=WORKER_THREADS):
+    back = peers.uwsgi(bench, threads)
+    return Chain(peers.nginx(bench, back.address), back)
+
+
 @dataclass(frozen=True)
 class Server:
     """A row of the table.
 
-    `needs` is a file (or a function of the Bench that names one) without
-    which the server cannot run, `cure` what to do about it.
+    `modes` are the comparisons it takes part in. `needs` is a function of
+    the Bench that names a file without which the server cannot run, `cure`
+    what to do about it.
     """
 
     name: str
@@ -136,6 +205,12 @@ class Server:
     needs: Callable = None
     cure: str = ""
     floor: bool = False
+    modes: tuple = ("workers",)
+
+    def build(self, bench, threads=WORKER_THREADS):
+        """What make() gives; embedded servers have httpd's threads."""
+        return self.make(bench, threads) if self.modes == ("workers",) \
+            else self.make(bench)
 
     def check(self, bench):
         path = self.needs(bench) if self.needs else None
@@ -144,14 +219,31 @@ class Server:
                              f"  or leave it out with --servers")
 
 
+MOD_WSGI = ("Debian: apt-get install libapache2-mod-wsgi-py3; "
+            "RPM systems: dnf install python3-mod_wsgi")
+UWSGI = "apt-get install uwsgi-core uwsgi-plugin-python3"
+
 SERVERS = {server.name: server for server in (
-    Server("floor", "C handler (floor)", make_floor, floor=True),
+    Server("floor", "C handler (floor)", make_floor, floor=True,
+           modes=("embedded", "workers")),
     Server("weave", "mod_weave embedded", make_weave,
-           weave_module, "build it: make"),
+           weave_module, "build it: make", modes=("embedded",)),
     Server("mod_wsgi", "mod_wsgi embedded", make_mod_wsgi, mod_wsgi_module,
-           "Debian: apt-get install libapache2-mod-wsgi-py3; "
-           "RPM systems: dnf install python3-mod_wsgi"),
+           MOD_WSGI, modes=("embedded",)),
+    Server("workers", "mod_weave workers", make_workers,
+           weave_worker, "build it: make"),
+    Server("wsgi_daemon", "mod_wsgi daemon mode", make_wsgi_daemon,
+           mod_wsgi_module, MOD_WSGI),
+    Server("proxy_uwsgi", "mod_proxy_uwsgi, uWSGI", make_proxy_uwsgi,
+           lambda bench: peers.program("uwsgi"), UWSGI),
+    Server("gunicorn", "mod_proxy_http, gunicorn", make_gunicorn,
+           lambda bench: peers.program("gunicorn"),
+           "apt-get install gunicorn"),
+    Server("nginx", "nginx, uWSGI", make_nginx,
+           lambda bench: peers.program("nginx"),
+           f"{UWSGI} nginx"),
 )}
+MODES = ("embedded", "workers")
 
 
 def choose(names, bench):

@@ -3,10 +3,19 @@
 
 from dataclasses import dataclass
 
+from . import events, memory
+
+# clients may not notice what happens to the server: milliseconds
+SLOWEST_MS = 150
+
 
 @dataclass(frozen=True)
 class Target:
-    """One figure: `metric` of `one` ÷ `other`, or an instruction count."""
+    """One figure: `metric` of `one` ÷ `other`, or an instruction count.
+
+    reached() of every kind of target gives (median, min, max), or None when
+    that was not measured.
+    """
 
     workload: str
     metric: str
@@ -28,6 +37,71 @@ class Target:
         return (f"{self.workload} c={self.connections}: {what} "
                 f"÷ {self.other}")
 
+    def instructions(self, report):
+        row = report["instructions"].get(self.workload, {})
+        value = row.get(self.one, {}).get("over_floor")
+        return None if value is None else (value, value, value)
+
+    def reached(self, report):
+        if self.metric == "instructions":
+            return self.instructions(report)
+        for found in report["sets"]:
+            ratio = found["ratios"].get(f"{self.one}/{self.other}", {})
+            if (found["workload"], found["connections"]) == \
+                    (self.workload, self.connections) and \
+                    self.metric in ratio and not found["thrown_away"]:
+                row = ratio[self.metric]
+                return row["median"], row["min"], row["max"]
+        return None
+
+
+@dataclass(frozen=True)
+class MemoryTarget:
+    """MB that an idle worker has more than Python with the application."""
+
+    one: str
+    field: str
+    must: float
+    aim: float
+
+    at_most = True
+
+    @property
+    def title(self):
+        return (f"idle worker over plain Python: MB of "
+                f"{self.field.partition('_')[0].upper()}")
+
+    def reached(self, report):
+        value = memory.over_python(report.get("memory", {}), self.one,
+                                   self.field)
+        return None if value is None else (value, value, value)
+
+
+@dataclass(frozen=True)
+class SteadyTarget:
+    """What clients noticed of an event: `field` of its row."""
+
+    one: str
+    event: str
+    field: str
+    must: float
+    aim: float
+
+    at_most = True
+
+    @property
+    def title(self):
+        what = {"failed": "failed requests", "undone": "times without effect",
+                "slowest_ms": "slowest answer, ms"}[self.field]
+        return f"{self.event}: {what}"
+
+    def reached(self, report):
+        for row in report.get("steady", ()):
+            if (row["server"], row["event"]) == (self.one, self.event) and \
+                    row[self.field] is not None:
+                return (row[self.field],) * 3
+        return None
+
 
 EMBEDDED = (
     Target("hello", "rps", "weave", "mod_wsgi", 1.4, 1.8),
@@ -43,35 +117,42 @@ EMBEDDED = (
 )
 
 
-def reached(target, report):
-    """(median, min, max) or None when it was not measured."""
-    if target.metric == "instructions":
-        row = report["instructions"].get(target.workload, {})
-        value = row.get(target.one, {}).get("over_floor")
-        return None if value is None else (value, value, value)
-    for found in report["sets"]:
-        if (found["workload"], found["connections"]) == \
-                (target.workload, target.connections):
-            ratio = found["ratios"].get(f"{target.one}/{target.other}", {})
-            if found["thrown_away"] or target.metric not in ratio:
-                return None
-            row = ratio[target.metric]
-            return row["median"], row["min"], row["max"]
-    return None
+WORKERS = (
+    Target("hello", "rps", "workers", "wsgi_daemon", 2, 3),
+    Target("hello", "cpu_us", "workers", "wsgi_daemon", 0.5, 0.4),
+    Target("hello", "rps", "workers", "proxy_uwsgi", 1.6, 2),
+    Target("hello", "rps", "workers", "nginx", 1, 1.2),
+    Target("hello", "rps", "workers", "floor", 0.55, 0.75),
+    Target("post", "rps", "workers", "wsgi_daemon", 2, 3),
+    Target("big", "rps", "workers", "wsgi_daemon", 2, 3),
+    Target("cpu", "rps", "workers", "wsgi_daemon", 1.2, 1.4),
+    Target("sleep", "cpu_us", "workers", "wsgi_daemon", 0.5, 0.35),
+    MemoryTarget("workers", "rss_kb", 3, 1),
+    MemoryTarget("workers", "pss_kb", 3, 1),
+)
+
+STEADY = tuple(
+    SteadyTarget(event.server, event.name, field, must, must)
+    for event in events.EVENTS if event.must
+    for field, must in (("failed", 0), ("slowest_ms", SLOWEST_MS),
+                        ("undone", 0)))
+
+TARGETS = EMBEDDED + WORKERS + STEADY
 
 
-def judge(report, targets=EMBEDDED):
+def judge(report, targets=TARGETS):
     """A row per target, with the verdict PASS, below or not measured."""
     rows = []
     for target in targets:
-        value = reached(target, report)
+        value = target.reached(report)
         verdict = "not measured"
         if value:
             good = value[0] <= target.must if target.at_most \
                 else value[0] >= target.must
             verdict = "PASS" if good else "below"
         rows.append({
-            "title": target.title, "bound": "≤" if target.at_most else "≥",
+            "title": target.title, "server": target.one,
+            "bound": "≤" if target.at_most else "≥",
             "must": target.must, "aim": target.aim,
             "reached": value[0] if value else None,
             "min": value[1] if value else None,

@@ -15,6 +15,8 @@ class Workload:
 
     Where C has no counterpart (Python's own work) the floor says hello: it
     tells then how steady the machine was, and no ratio is made of it.
+    `threads` is what a worker process has: with fewer than clients, `sleep`
+    would only measure how many there are.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Workload:
     body: bytes = None
     body_bytes: int = 0
     floor: str = ""
+    threads: int = 15
 
     @property
     def path(self):
@@ -45,7 +48,7 @@ WORKLOADS = {workload.name: workload for workload in (
     Workload("env", 4096),
     Workload("post", 5, b"65536", body_bytes=64 * 1024),
     Workload("big", 1024 * 1024, b"x" * (1024 * 1024)),
-    Workload("sleep", len(HELLO), HELLO),
+    Workload("sleep", len(HELLO), HELLO, threads=32),
     Workload("cpu", len(HELLO), HELLO, floor="hello"),
     Workload("mix", len(HELLO), HELLO, floor="hello"),
 )}
