@@ -356,9 +356,14 @@ mod_weave_app_t *mod_weave_app_make(mod_weave_check_t *check, const char *ini,
     check_app(check, app);
     if (ini_now == ini && !check->errors)
         app->flat = weave_conf_flatten(ini, file, check->pconf);
-    if (app->flat && !app->embedded)
+    if (!app->embedded && mod_weave_retained_place(ini) < 0)
+        fail(check,
+             "WEAVE0129: there is room for %d applications in an httpd, and %s"
+             " is one more: run it in another httpd",
+             WEAVE_ROSTER_APPS, ini);
+    else if (app->flat && !app->embedded)
         app->spec = mod_weave_spec_make(app, check->s, check->pconf);
-    if (app->flat && !app->embedded && !app->spec)
+    if (app->flat && !app->embedded && !app->spec && !check->errors)
         fail(check,
              "WEAVE0128: %s: a path or a name in its configuration is no UTF-8",
              ini);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* probe.c: would this engine load? Asked in a child that has the rights of
- * httpd's children, because as root nothing of a virtualenv may be loaded,
- * and no Python may ever be in the parent. */
+ * whom the application runs as, because as root nothing of a virtualenv may be
+ * loaded, and no Python may ever be in the parent. */
 #include "mod_weave.h"
 
 #include <errno.h>
@@ -13,51 +13,56 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
-#include <unixd.h>
 
 #define ANSWER_BYTES 2048
 #define PROBE_SECONDS 20
 
-static int drop_privileges(void)
+static int drop_privileges(const mod_weave_app_t *app)
 {
     if (geteuid() != 0)
         return 0;
-    if (initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id) != 0 ||
-        setgid(ap_unixd_config.group_id) != 0 ||
-        setuid(ap_unixd_config.user_id) != 0)
+    if (initgroups(app->user, app->gid) != 0 || setgid(app->gid) != 0 ||
+        setuid(app->uid) != 0)
         return -1;
     return 0;
 }
 
-/* The home folder of a user is often closed to the children of httpd. */
+/* The home folder of a user is often closed to others. Workers are told what
+ * the ini says; children read it. */
 static const char *check_readable(const mod_weave_app_t *app, apr_pool_t *pool)
 {
-    const char *paths[] = {app->ini,
+    const char *worker =
+        app->embedded
+            ? ""
+            : apr_pstrcat(pool, mod_weave_libdir(pool), "/weave-worker", NULL);
+    const char *paths[] = {app->embedded ? app->ini : "",
                            weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT),
-                           app->venv ? app->venv->python : "", app->engine};
+                           app->venv ? app->venv->python : "", app->engine,
+                           worker};
     apr_size_t i;
 
     for (i = 0; i < sizeof(paths) / sizeof(*paths); i++)
         if (*paths[i] && access(paths[i], R_OK) != 0)
             return apr_psprintf(pool,
-                                "%s cannot be read by httpd's children (user"
-                                " %s): %s. Let that user read the file and"
-                                " enter the folders above it",
-                                paths[i], ap_unixd_config.user_name,
-                                strerror(errno));
+                                "%s cannot be read by the user %s, whom the"
+                                " application of %s runs as: %s. Let that user"
+                                " read the file and enter the folders above it",
+                                paths[i], app->user, app->ini, strerror(errno));
     return NULL;
 }
 
 static void probe(const mod_weave_app_t *app, int fd, apr_pool_t *pool)
 {
     const weave_engine_t *engine;
-    const char *problem = "cannot take on the user of httpd's children";
+    const char *problem =
+        apr_pstrcat(pool, "cannot become the user ", app->user, NULL);
     apr_size_t len;
 
     alarm(PROBE_SECONDS);
-    if (drop_privileges() == 0) {
+    if (drop_privileges(app) == 0) {
         problem = check_readable(app, pool);
-        if (!problem)
+        /* beside the Python of another module ours would not load */
+        if (!problem && !mod_weave_libpython_loaded(pool))
             problem = mod_weave_engine_load(&engine, app, pool);
     }
     len = problem ? strlen(problem) : 0;

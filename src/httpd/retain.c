@@ -53,24 +53,42 @@ static mod_weave_retained_app_t *find(const char *ini)
     return NULL;
 }
 
-int mod_weave_retained_place(const char *ini)
-{
-    mod_weave_retained_t *data = mod_weave_retained_get();
-    mod_weave_retained_app_t *app = find(ini);
-    int i;
-
-    for (i = 0; data && !app && i < WEAVE_ROSTER_APPS; i++)
-        if (!data->apps[i].ini) {
-            app = &data->apps[i];
-            app->ini = strdup(ini);
-        }
-    return app ? (int)(app - data->apps) : -1;
-}
-
 static void keep(char **kept, const char *text)
 {
     free(*kept);
     *kept = text ? strdup(text) : NULL;
+}
+
+/* One that nobody has, or one that was had in an earlier configuration. */
+static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
+                                           const char *ini)
+{
+    int i;
+
+    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
+        if (!data->apps[i].ini)
+            break;
+    for (i = i < WEAVE_ROSTER_APPS ? i : 0; i < WEAVE_ROSTER_APPS; i++) {
+        mod_weave_retained_app_t *app = &data->apps[i];
+
+        if (app->ini && (app->wanted || !app->text))
+            continue;
+        keep(&app->ini, ini);
+        keep(&app->text, NULL);
+        keep(&app->spec, NULL);
+        return app;
+    }
+    return NULL;
+}
+
+int mod_weave_retained_place(const char *ini)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    mod_weave_retained_app_t *app = find(ini);
+
+    if (data && !app)
+        app = place_for(data, ini);
+    return app ? (int)(app - data->apps) : -1;
 }
 
 void mod_weave_retain(const apr_array_header_t *apps)
