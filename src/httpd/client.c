@@ -122,7 +122,11 @@ static void attempt(client_t *client)
     client->flush_due = 0;
     if (client_send(client) == 0)
         client_receive(client);
-    mod_weave_link_release(client->link, !client->reusable);
+    mod_weave_link_release(client->link, client->reusable ? MOD_WEAVE_LINK_IDLE
+                                         : client->end == CLIENT_UNSTARTED ||
+                                                 client->end == CLIENT_LOST
+                                             ? MOD_WEAVE_LINK_DEAD
+                                             : MOD_WEAVE_LINK_BROKEN);
 }
 
 static int run(client_t *client)

@@ -273,8 +273,13 @@ apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until);
  * *AVOID is one that should have. */
 mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
                                          apr_uint32_t *avoid);
-/* Gives it back; BROKEN: it is of no use any more. */
-void mod_weave_link_release(mod_weave_link_t *link, int broken);
+/* Gives it back. */
+enum {
+    MOD_WEAVE_LINK_IDLE,   /* for the next request */
+    MOD_WEAVE_LINK_BROKEN, /* it is of no use any more */
+    MOD_WEAVE_LINK_DEAD    /* nor are others to the same worker */
+};
+void mod_weave_link_release(mod_weave_link_t *link, int state);
 /* Has the worker begun with the last request of the link? */
 int mod_weave_link_has_started(const mod_weave_link_t *link);
 apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link);

@@ -337,20 +337,23 @@ mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
     return link;
 }
 
-void mod_weave_link_release(mod_weave_link_t *link, int broken)
+void mod_weave_link_release(mod_weave_link_t *link, int state)
 {
     mod_weave_worker_t *worker = link->worker;
     pool_t *pool = worker->pool;
 
     pthread_mutex_lock(&pool->lock);
-    broken = broken || !worker->listed;
-    if (!broken) {
+    if (!worker->listed && state == MOD_WEAVE_LINK_IDLE)
+        state = MOD_WEAVE_LINK_BROKEN;
+    if (state == MOD_WEAVE_LINK_DEAD)
+        links_close(worker);
+    if (state == MOD_WEAVE_LINK_IDLE) {
         link->next = worker->idle;
         worker->idle = link;
     }
     worker_leave(worker);
     pthread_mutex_unlock(&pool->lock);
-    if (broken) {
+    if (state != MOD_WEAVE_LINK_IDLE) {
         close(link->fd);
         free(link);
     }
