@@ -49,10 +49,10 @@ test-all: all $(TESTS) $(REPLAYS)
 check: all $(TESTS) $(REPLAYS)  ## the tests that take seconds
 	$(RUN_TESTS) -t none $(UNIT) $(filter-out $(SLOW),$(wildcard tests/*.t))
 
-soak: all  ## the long tests: restarts and requests by the thousand
+soak: all  ## the long tests: restarts, generations, requests by the thousand
 	prove --verbose tests/bench/soak :: --build $(BUILD)
 
-bench: all  ## compare with mod_wsgi and a C handler
+bench: all  ## compare with what others serve WSGI with, and with a C handler
 	tests/bench/bench --build $(BUILD)
 
 # ---- lint ----

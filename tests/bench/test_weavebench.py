@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arithmetic of the bench, on numbers worked out by hand."""
 
+import asyncio
 import io
 import os
 import subprocess
@@ -11,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from weavebench import (callgrind, process, report, rounds,  # noqa: E402
-                        servers, targets)
+from weavebench import (callgrind, events, memory, paced,  # noqa: E402
+                        peers, process, report, rounds, servers, targets)
 from weavebench.tap import Tap  # noqa: E402
 from weavebench.workloads import WORKLOADS  # noqa: E402
 
@@ -30,11 +31,12 @@ ROWS = {
     "weave": [sample(32000, 30), sample(16000, 60), sample(36000, 25)],
     "mod_wsgi": [sample(16000, 60), sample(8000, 120), sample(16000, 50)],
 }
-CHOSEN = [servers.SERVERS[name] for name in ROWS]
 
 
 def described(rows=None, workload="hello"):
-    return rounds.describe(rows or ROWS, WORKLOADS[workload], 16, CHOSEN)
+    rows = rows or ROWS
+    return rounds.describe(rows, WORKLOADS[workload], 16,
+                           [servers.SERVERS[name] for name in rows])
 
 
 class Rounds(unittest.TestCase):
@@ -92,6 +94,168 @@ class Targets(unittest.TestCase):
             self.verdicts(self.report([found]))
             ["hello c=16: throughput ÷ mod_wsgi"], "not measured")
 
+    def test_workers_are_judged_by_their_own_rows(self):
+        rows = {"floor": ROWS["floor"], "workers": ROWS["weave"],
+                "wsgi_daemon": ROWS["mod_wsgi"], "nginx": ROWS["floor"]}
+        found = {row["title"]: row["verdict"] for row in targets.judge(
+            self.report([described(rows)])) if row["server"] == "workers"}
+        self.assertEqual(found["hello c=16: throughput ÷ wsgi_daemon"],
+                         "PASS")
+        self.assertEqual(found["hello c=16: throughput ÷ nginx"], "below")
+        self.assertEqual(found["hello c=16: throughput ÷ proxy_uwsgi"],
+                         "not measured")
+
+    def test_a_floor_in_both_modes_is_no_confusion(self):
+        rows = {name: ROWS[name] for name in ("floor", "mod_wsgi")}
+        found = self.verdicts(self.report([described(rows), described()]))
+        self.assertEqual(found["hello c=16: throughput ÷ mod_wsgi"], "PASS")
+
+    def test_steady(self):
+        row = {"server": "workers", "event": "graceful", "failed": 0,
+               "slowest_ms": 151.0, "undone": 0}
+        other = dict(row, server="floor", failed=5)
+        found = self.verdicts(dict(self.report(), steady=[other, row]))
+        self.assertEqual(found["graceful: failed requests"], "PASS")
+        self.assertEqual(found["graceful: slowest answer, ms"], "below")
+        self.assertEqual(found["weavectl reload: failed requests"],
+                         "not measured")
+
+    def test_memory(self):
+        sizes = {"python": {"rss_kb": 10240, "pss_kb": 7168},
+                 "workers": {"rss_kb": 13312, "pss_kb": 11264}}
+        self.assertEqual(memory.over_python(sizes, "workers", "rss_kb"), 3)
+        self.assertIsNone(memory.over_python({}, "workers", "rss_kb"))
+        found = self.verdicts(dict(self.report(), memory=sizes))
+        self.assertEqual(found["idle worker over plain Python: MB of RSS"],
+                         "PASS")
+        self.assertEqual(found["idle worker over plain Python: MB of PSS"],
+                         "below")
+
+
+class Paced(unittest.TestCase):
+    PLAN = paced.Plan(8080, "/", b"ok")
+
+    def test_kept_and_fresh_in_turn_and_some_posts(self):
+        requests = [self.PLAN.request(number) for number in range(16)]
+        closing = [b"Connection: close" in one for one in requests]
+        self.assertEqual(closing, [True, False] * 8)
+        posts = [number for number, one in enumerate(requests)
+                 if one.startswith(b"POST")]
+        self.assertEqual(posts, [0, 1, 8, 9])
+        gets = paced.Plan(8080, "/", b"ok", posts=False)
+        self.assertTrue(all(gets.request(number).startswith(b"GET / ")
+                            for number in range(16)))
+
+    def test_answers(self):
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+        parse = paced.Answer.parse
+        self.assertEqual(parse(head + b"\r\nok", False),
+                         paced.Answer(200, b"ok", True))
+        self.assertFalse(
+            parse(head + b"Connection: close\r\n\r\nok", False).keep)
+        self.assertIsNone(parse(head + b"\r\no", False))
+        self.assertIsNone(parse(head, False))
+        self.assertEqual(parse(b"HTTP/1.0 503 No\r\n\r\nx", True),
+                         paced.Answer(503, b"x", False))
+
+    def test_what_is_cut_is_broken(self):
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+        for data in (b"", b"HTTP/1.1", head + b"\r\no"):
+            with self.assertRaises(paced.Broken):
+                paced.Answer.parse(data, True)
+
+    def test_summary(self):
+        found = paced.summary([(0, 0.02, None), (1, 0.1, "x"), (2, 0.03,
+                                                                None)])
+        self.assertEqual((found["requests"], found["failed"]), (3, 1))
+        self.assertEqual(found["failures"], {"x": 1})
+        self.assertAlmostEqual(found["slowest_ms"], 100)
+        self.assertAlmostEqual(found["p50_ms"], 30)
+
+    def serve(self, behave, count=2 * paced.KEPT + 8):
+        """A Load of `count` requests to a server that behaves so."""
+        async def run():
+            server = await asyncio.start_server(behave, "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            load = paced.Load(paced.Plan(port, "/", b"ok", rate=1000,
+                                         seconds=count / 1000, posts=False))
+            await load.run()
+            for connection in list(load.idle):
+                connection.close()
+            server.close()
+            await asyncio.sleep(0.02)  # what was closed is gone
+            return load
+        return asyncio.run(run())
+
+    async def answer(self, reader, writer):
+        """Whether another request may follow."""
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        return b"close" not in request
+
+    def test_kept_connections_are_used_again(self):
+        made = []
+
+        async def behave(reader, writer):
+            made.append(writer)
+            try:
+                while await self.answer(reader, writer):
+                    pass
+            except asyncio.IncompleteReadError:
+                pass
+            writer.close()
+        load = self.serve(behave, 200)
+        self.assertFalse(paced.summary(load.rows)["failed"])
+        self.assertEqual(load.resent, 0)
+        self.assertLess(len(made), 100 + paced.KEPT + 84)
+
+    def test_a_connection_closed_when_reused_is_sent_again(self):
+        async def behave(reader, writer):
+            if await self.answer(reader, writer):
+                try:
+                    await reader.readuntil(b"\r\n\r\n")
+                except asyncio.IncompleteReadError:
+                    pass
+            writer.close()
+        load = self.serve(behave)
+        self.assertFalse(paced.summary(load.rows)["failed"])
+        self.assertGreater(load.resent, 0)
+
+    def test_a_fresh_connection_closed_is_a_failure(self):
+        async def behave(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+        load = self.serve(behave, 10)
+        self.assertEqual(paced.summary(load.rows)["failed"], 10)
+        self.assertEqual(load.resent, 0)
+
+
+class Events(unittest.TestCase):
+    def test_replaced(self):
+        self.assertTrue(events.replaced(lambda: [3, 4], [1, 2], 2)())
+        self.assertFalse(events.replaced(lambda: [2, 3], [1, 2], 2)())
+        self.assertFalse(events.replaced(lambda: [3], [1, 2], 2)())
+        self.assertFalse(events.replaced(lambda: [3, 4, 5], [1, 2], 2)())
+
+    def test_every_server_is_one(self):
+        for event in events.EVENTS:
+            self.assertIn(event.server, servers.SERVERS)
+
+
+class Servers(unittest.TestCase):
+    def test_modes(self):
+        self.assertEqual(
+            [name for name, server in servers.SERVERS.items()
+             if "embedded" in server.modes], ["floor", "weave", "mod_wsgi"])
+
+    def test_configurations_fill_in(self):
+        values = dict(root="/r", socket="/s", port=1, processes=2, threads=3,
+                      backlog=4, keep_alive=5, virtualenv="/v",
+                      application="/a", identity="", parameters="p;")
+        for template in (peers.UWSGI, peers.GUNICORN, peers.NGINX):
+            self.assertNotIn("{root}", template.format(**values))
+        compile(peers.GUNICORN.format(**values), "conf.py", "exec")
+
 
 class Report(unittest.TestCase):
     def test_text_has_every_server_and_verdict(self):
@@ -105,6 +269,27 @@ class Report(unittest.TestCase):
         self.assertIn("below", text)
         self.assertIn("weave had 7 errors", text)
         self.assertIn("not to publish", text)
+
+    def test_steady_and_memory_have_tables(self):
+        row = {"event": "graceful", "server": "workers", "times": 1,
+               "requests": 1600, "failed": 2, "failures": {"cut": 2},
+               "resent": 3, "p50_ms": 21.0, "slowest_ms": 88.0,
+               "settled_s": None, "undone": 1, "late_ms": 80.0}
+        found = {"machine": {}, "sets": [], "instructions": {},
+                 "servers": {}, "options": {"rounds": 3, "seconds": 1},
+                 "steady": [row],
+                 "memory": {name: {"rss_kb": size, "pss_kb": size,
+                                   "private_kb": size}
+                            for name, size in (("python", 10240),
+                                               ("workers", 12288))}}
+        found["targets"] = targets.judge(found)
+        text = report.text(found)
+        self.assertIn("2 x cut", text)
+        self.assertIn("not always", text)
+        self.assertIn("80 ms late", text)
+        self.assertIn("| workers      | 12.0 ", text)
+        self.assertIn("| mod_weave workers ", text)
+        self.assertNotIn("| mod_weave embedded ", text)
 
 
 class Callgrind(unittest.TestCase):
@@ -143,9 +328,27 @@ class Process(unittest.TestCase):
                 found = process.footprint(child.pid)
                 self.assertEqual(found["threads"], 1)
                 self.assertGreaterEqual(found["fds"], 3)
+                self.assertEqual(found["memfds"], 0)
+                self.assertIn(child.pid, process.children(os.getpid()))
+                self.assertEqual(process.command(child.pid), "sleep 30")
+                self.assertIn(child.pid, process.titled("sleep", "30"))
+                self.assertTrue(process.alive(child.pid))
+                sizes = process.memory(child.pid)
+                self.assertLessEqual(sizes["pss_kb"], sizes["rss_kb"])
             finally:
                 child.kill()
         self.assertIsNone(process.footprint(child.pid))
+        self.assertIsNone(process.memory(child.pid))
+        self.assertFalse(process.alive(child.pid))
+
+    def test_memfds_are_counted(self):
+        before = process.footprint(os.getpid())["memfds"]
+        memory_file = os.memfd_create("weave-test")
+        try:
+            self.assertEqual(process.footprint(os.getpid())["memfds"],
+                             before + 1)
+        finally:
+            os.close(memory_file)
 
 
 class TapOutput(unittest.TestCase):

@@ -48,7 +48,8 @@ class Bench:
         self.build = Path(build).resolve()
         self.python = python
         self.installation = Installation.find()
-        self.folder = Path(tempfile.mkdtemp(prefix="weave-bench-"))
+        # resolved: processes are found by paths in their titles
+        self.folder = Path(tempfile.mkdtemp(prefix="weave-bench-")).resolve()
         self.folder.chmod(0o755)
         self.application = self.folder / "app.wsgi"
         shutil.copyfile(HERE / "app.wsgi", self.application)
