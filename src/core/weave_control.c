@@ -14,6 +14,8 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#define NAME_BYTES 256
+
 /* ---- descriptors ---- */
 
 typedef union {
@@ -43,7 +45,8 @@ long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags)
 }
 
 /* The kernel closes nothing of what it has passed: a peer that sends more
- * descriptors than one must not fill our table (only one has room here). */
+ * descriptors than one must not fill our table. CMSG_SPACE would have room for
+ * two. */
 long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
 {
     struct iovec part = {data, bytes};
@@ -51,7 +54,7 @@ long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
     struct msghdr message = {.msg_iov = &part,
                              .msg_iovlen = 1,
                              .msg_control = rights.bytes,
-                             .msg_controllen = sizeof(rights.bytes)};
+                             .msg_controllen = CMSG_LEN(sizeof(int))};
     long got = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
     struct cmsghdr *head;
 
@@ -155,26 +158,62 @@ apr_status_t weave_control_send(int fd, const json_t *message, int pass,
 
 /* ---- lines ---- */
 
+/* A read ends behind the bytes that a descriptor came with (unix(7)), but may
+ * begin before them: it belongs to the line of the last byte. */
+static void passed_keep(weave_control_t *control, int fd)
+{
+    int i = control->passed[0].fd ? 1 : 0;
+
+    if (control->passed[i].fd) {
+        close(fd);
+        return;
+    }
+    control->passed[i].fd = fd + 1;
+    control->passed[i].end = control->len;
+}
+
+/* The descriptor of the line whose BYTES are taken, or -1. */
+static int passed_take(weave_control_t *control, size_t bytes)
+{
+    int fd = -1, i;
+
+    while (control->passed[0].fd && control->passed[0].end <= bytes) {
+        if (fd >= 0) /* one for a line */
+            close(control->passed[0].fd - 1);
+        else
+            fd = control->passed[0].fd - 1;
+        control->passed[0] = control->passed[1];
+        control->passed[1].fd = 0;
+    }
+    for (i = 0; i < 2; i++)
+        if (control->passed[i].fd)
+            control->passed[i].end -= bytes;
+    return fd;
+}
+
 static apr_status_t line_take(weave_control_t *control, json_t **message,
                               int *pass)
 {
     char *newline =
         control->len ? memchr(control->data, '\n', control->len) : NULL;
     size_t len;
+    int passed;
 
     if (!newline)
         return control->len < WEAVE_CONTROL_LINE_MAX ? APR_EAGAIN : APR_EINVAL;
     len = (size_t)(newline - control->data);
+    passed = passed_take(control, len + 1);
     *message = json_loadb(control->data, len, JSON_REJECT_DUPLICATES, NULL);
     control->len -= len + 1;
     memmove(control->data, newline + 1, control->len);
     if (!json_is_object(*message)) {
         json_decref(*message);
         *message = NULL;
+        if (passed >= 0)
+            close(passed);
         return APR_EINVAL;
     }
-    *pass = control->passed - 1;
-    control->passed = 0;
+    *pass = passed;
     return APR_SUCCESS;
 }
 
@@ -196,12 +235,9 @@ static apr_status_t more(weave_control_t *control)
                            control->room - control->len, &pass, MSG_DONTWAIT);
     if (got < 0)
         return errno == EINTR ? APR_SUCCESS : errno;
-    if (pass >= 0) {
-        if (control->passed)
-            close(control->passed - 1);
-        control->passed = pass + 1;
-    }
     control->len += (size_t)got;
+    if (pass >= 0)
+        passed_keep(control, pass);
     return got ? APR_SUCCESS : APR_EOF;
 }
 
@@ -229,17 +265,21 @@ apr_status_t weave_control_receive(weave_control_t *control, json_t **message,
 
 void weave_control_close(weave_control_t *control)
 {
+    int i;
+
     if (control->fd >= 0)
         close(control->fd);
-    if (control->passed)
-        close(control->passed - 1);
+    for (i = 0; i < 2; i++)
+        if (control->passed[i].fd)
+            close(control->passed[i].fd - 1);
     free(control->data);
     *control = (weave_control_t){.fd = -1};
 }
 
 /* ---- asking weaved ---- */
 
-static char *explain(const char *path, apr_status_t rv)
+/* Why nobody at PATH could be asked. */
+static char *explain_connect(const char *path, apr_status_t rv)
 {
     char why[120], text[512];
 
@@ -254,18 +294,31 @@ static char *explain(const char *path, apr_status_t rv)
                  "%s: only root and the user httpd was started by may ask"
                  " weaved",
                  path);
-    else if (rv == APR_EAGAIN)
-        snprintf(text, sizeof(text), "the weaved at %s does not answer", path);
-    else if (rv == APR_EOF)
-        snprintf(text, sizeof(text), "the weaved at %s closed the connection",
-                 path);
     else
         snprintf(text, sizeof(text), "%s: %s", path,
                  apr_strerror(rv, why, sizeof(why)));
     return strdup(text);
 }
 
-/* What NAME calls the weaved at the other end. */
+/* What went wrong with NAME, who was asked. */
+static char *explain(const char *name, apr_status_t rv)
+{
+    char why[120], text[512];
+
+    if (APR_STATUS_IS_EAGAIN(rv))
+        snprintf(text, sizeof(text), "%s does not answer", name);
+    else if (rv == APR_EOF || APR_STATUS_IS_EPIPE(rv) ||
+             APR_STATUS_IS_ECONNRESET(rv))
+        snprintf(text, sizeof(text), "%s closed the connection", name);
+    else if (APR_STATUS_IS_EINVAL(rv))
+        snprintf(text, sizeof(text), "%s answers what is no JSON", name);
+    else
+        snprintf(text, sizeof(text), "%s: %s", name,
+                 apr_strerror(rv, why, sizeof(why)));
+    return strdup(text);
+}
+
+/* NAME is what people call the weaved at the other end. */
 static apr_status_t ask(json_t **answer, char **problem, const char *name,
                         weave_control_t *control, json_t *request, int pass,
                         int timeout_ms)
@@ -303,11 +356,13 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
 {
     weave_control_t control = {.fd = -1};
     apr_status_t rv = weave_control_connect(&control.fd, path);
+    char name[NAME_BYTES];
 
+    snprintf(name, sizeof(name), "the weaved at %s", path);
     if (rv == APR_SUCCESS)
-        rv = ask(answer, problem, path, &control, request, pass, timeout_ms);
+        rv = ask(answer, problem, name, &control, request, pass, timeout_ms);
     else
-        *problem = explain(path, rv);
+        *problem = explain_connect(path, rv);
     weave_control_close(&control);
     return rv;
 }
@@ -316,6 +371,6 @@ apr_status_t weave_control_ask_over(json_t **answer, char **problem,
                                     weave_control_t *control, json_t *request,
                                     int pass, int timeout_ms)
 {
-    return ask(answer, problem, "of this httpd", control, request, pass,
+    return ask(answer, problem, "httpd's own weaved", control, request, pass,
                timeout_ms);
 }

@@ -76,7 +76,12 @@ typedef struct weave_control_t {
     int fd;
     char *data; /* malloc */
     size_t len, room;
-    int passed; /* a descriptor that came, plus 1; 0: none */
+    /* descriptors that came, plus 1; 0: none. With the line of the byte before
+     * `end`: that of this line, perhaps, and that of a later one. */
+    struct {
+        int fd;
+        size_t end;
+    } passed[2];
 } weave_control_t;
 
 /** Connects to the socket at PATH (close-on-exec). */
@@ -113,8 +118,8 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
                                const char *path, json_t *request, int pass,
                                int timeout_ms);
 apr_status_t weave_control_ask_over(json_t **answer, char **problem,
-                                    weave_control_t *control,
-                                    json_t *request, int pass, int timeout_ms);
+                                    weave_control_t *control, json_t *request,
+                                    int pass, int timeout_ms);
 
 /** sendmsg/recvmsg with one descriptor: as send()/recv(), flags included.
  *  PASS -1: none. *pass gets the descriptor (close-on-exec), or -1. */

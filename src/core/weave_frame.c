@@ -57,8 +57,8 @@ weave_frame_status_e weave_frame_decode(weave_frame_t *frame, const char *data,
     return WEAVE_FRAME_OK;
 }
 
-weave_frame_t weave_frame_make(weave_frame_type_e type, int flags,
-                               size_t bytes, uint32_t number)
+weave_frame_t weave_frame_make(weave_frame_type_e type, int flags, size_t bytes,
+                               uint32_t number)
 {
     return (weave_frame_t){WEAVE_FRAME_MAGIC, WEAVE_FRAME_VERSION,
                            (uint8_t)type,     (uint8_t)flags,
@@ -72,8 +72,7 @@ size_t weave_frame_var_size(size_t name_len, size_t value_len)
 }
 
 char *weave_frame_var_put(char *to, uint32_t key, const char *name,
-                          size_t name_len, const char *value,
-                          size_t value_len)
+                          size_t name_len, const char *value, size_t value_len)
 {
     weave_frame_var_t var = {key, name_len ? (uint32_t)name_len + 1 : 0,
                              (uint32_t)value_len};
@@ -101,12 +100,13 @@ const void *weave_frame_open(weave_frame_cursor_t *cursor, const char *payload,
     return payload;
 }
 
-/* LEN bytes of text and the NUL behind them, or NULL. */
+/* LEN bytes of text and the first NUL behind them, or NULL. */
 static const char *text_next(weave_frame_cursor_t *cursor, size_t len)
 {
     const char *text = cursor->at;
 
-    if (len >= (size_t)(cursor->end - text) || text[len] != '\0')
+    if (len >= (size_t)(cursor->end - text) || text[len] != '\0' ||
+        memchr(text, '\0', len))
         return NULL;
     cursor->at = text + len + 1;
     return text;
@@ -114,8 +114,7 @@ static const char *text_next(weave_frame_cursor_t *cursor, size_t len)
 
 weave_frame_status_e weave_frame_var_next(weave_frame_cursor_t *cursor,
                                           weave_frame_var_t *var,
-                                          const char **name,
-                                          const char **value)
+                                          const char **name, const char **value)
 {
     if ((size_t)(cursor->end - cursor->at) < sizeof(*var))
         return WEAVE_FRAME_BAD;
@@ -124,7 +123,7 @@ weave_frame_status_e weave_frame_var_next(weave_frame_cursor_t *cursor,
     *name = NULL;
     if (var->name_bytes) {
         *name = text_next(cursor, var->name_bytes - 1);
-        if (!*name || strlen(*name) + 1 != var->name_bytes)
+        if (!*name)
             return WEAVE_FRAME_BAD;
     }
     *value = text_next(cursor, var->value_bytes);

@@ -11,8 +11,16 @@
 
 #include "weave_utf8.h"
 
-static const char *const level_names[] = {"emerg", "alert",  "crit", "error",
-                                          "warn",  "notice", "info", "debug"};
+static const char *const level_names[] = {
+    "emerg",  "alert",  "crit",   "error",  "warn",   "notice",
+    "info",   "debug",  "trace1", "trace2", "trace3", "trace4",
+    "trace5", "trace6", "trace7", "trace8"};
+#define LEVEL_MAX 15
+
+static const char *level_name(int level)
+{
+    return level_names[level < 0 ? 0 : level > LEVEL_MAX ? LEVEL_MAX : level];
+}
 
 static size_t put_prefix(char *line, int level, const char *client)
 {
@@ -29,7 +37,7 @@ static size_t put_prefix(char *line, int level, const char *client)
                    " [pid %d:tid %d] ",
                    days + 3 * tm.tm_wday, months + 3 * tm.tm_mon, tm.tm_mday,
                    tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000,
-                   tm.tm_year + 1900, level_names[level & 7], (int)getpid(),
+                   tm.tm_year + 1900, level_name(level), (int)getpid(),
                    (int)gettid());
     if (client)
         len += snprintf(line + len, WEAVE_LINE_BYTES - (size_t)len,
@@ -49,8 +57,8 @@ static size_t put_text(char *line, size_t at, const char *text, size_t len)
             at += (size_t)snprintf(line + at, 3, "\\\\");
         }
         else if (!bytes || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-            at += (size_t)snprintf(line + at, 5, "\\x%02x",
-                                   (unsigned char)*text);
+            at +=
+                (size_t)snprintf(line + at, 5, "\\x%02x", (unsigned char)*text);
             bytes = 1;
         }
         else {

@@ -24,7 +24,10 @@ static const struct field_t {
     kind_e kind;
     size_t offset;
 } fields[] = {
-#define FIELD(name, kind) {#name, kind, offsetof(weave_spec_t, name)}
+#define FIELD(name, kind)                                                      \
+    {                                                                          \
+#name, kind, offsetof(weave_spec_t, name)                              \
+    }
     FIELD(app, INT),
     FIELD(name, TEXT),
     FIELD(ini, TEXT),
@@ -142,8 +145,11 @@ const char *weave_spec_format(const weave_spec_t *spec, apr_pool_t *pool)
     for (i = 0; i < FIELDS; i++) {
         json_t *value = field_format(spec, &fields[i]);
 
-        if (!value || json_array_size(value) != elements(spec, &fields[i]) ||
-            json_object_set_new(object, fields[i].name, value) < 0)
+        if (json_array_size(value) != elements(spec, &fields[i])) {
+            json_decref(value);
+            break;
+        }
+        if (json_object_set_new(object, fields[i].name, value) < 0)
             break;
     }
     text = i == FIELDS ? json_dumps(object, JSON_COMPACT) : NULL;
@@ -247,10 +253,9 @@ const char *weave_spec_parse(weave_spec_t **spec, const char *text,
 const char *weave_spec_engine(const char *libdir, const char *version,
                               apr_pool_t *pool)
 {
-    return version
-               ? apr_pstrcat(pool, libdir, "/weave-engine-", version, ".so",
-                             NULL)
-               : apr_pstrcat(pool, libdir, "/weave-engine.so", NULL);
+    return version ? apr_pstrcat(pool, libdir, "/weave-engine-", version, ".so",
+                                 NULL)
+                   : apr_pstrcat(pool, libdir, "/weave-engine.so", NULL);
 }
 
 static const char *real(const char *path, apr_pool_t *pool)
@@ -267,11 +272,10 @@ static const char *stamp(const char *path, apr_pool_t *pool)
 
     if (!*path || stat(path, &status) < 0)
         return "";
-    return apr_psprintf(pool, "%lld.%09ld-%llu-%lld",
-                        (long long)status.st_mtim.tv_sec,
-                        status.st_mtim.tv_nsec,
-                        (unsigned long long)status.st_ino,
-                        (long long)status.st_size);
+    return apr_psprintf(
+        pool, "%lld.%09ld-%llu-%lld", (long long)status.st_mtim.tv_sec,
+        status.st_mtim.tv_nsec, (unsigned long long)status.st_ino,
+        (long long)status.st_size);
 }
 
 const char *weave_spec_resolve(weave_spec_t **resolved,

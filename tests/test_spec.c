@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_spec.c: an application as JSON, there and back, and what it becomes */
+
+#include "conf_support.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "weave_spec.h"
+
+static weave_spec_t *spec_make(void)
+{
+    weave_spec_t *spec = apr_pcalloc(pool, sizeof(*spec));
+
+    spec->app = 3;
+    spec->name = spec->ini = "/etc/sync.ini";
+    spec->ini_text = "[wsgi]\nmodule = m\xc3\xbc\n";
+    spec->libdir = folder;
+    spec->software = "Apache/2.4";
+    spec->virtualenv = "";
+    spec->script = "";
+    spec->module = "m";
+    spec->callable = "application";
+    spec->python_path = apr_array_make(pool, 2, sizeof(char *));
+    APR_ARRAY_PUSH(spec->python_path, const char *) = "/one";
+    APR_ARRAY_PUSH(spec->python_path, const char *) = "/two words";
+    spec->environ = apr_table_make(pool, 2);
+    apr_table_addn(spec->environ, "Name", "one");
+    apr_table_addn(spec->environ, "NAME", "two");
+    spec->processes = 4;
+    spec->threads = 8;
+    spec->user = "www-data";
+    spec->uid = 33;
+    spec->gid = 4000000000L;
+    spec->umask = -1;
+    spec->home = "/";
+    spec->env = apr_table_make(pool, 2);
+    apr_table_addn(spec->env, "TZ", "");
+    spec->max_requests = 1000;
+    spec->max_rss = APR_INT64_C(5) << 40;
+    spec->request_timeout_us = 60000000;
+    spec->startup_timeout_us = APR_INT64_C(86400000000);
+    spec->queue_length = 100;
+    spec->spool_dir = "";
+    spec->warmup = "/\"quoted\"\n";
+    spec->reload_touch = 1;
+    spec->socket_gid = -1;
+    spec->log_level = 6;
+    return spec;
+}
+
+static const char *formatted(const weave_spec_t *spec)
+{
+    const char *text = weave_spec_format(spec, pool);
+
+    assert_non_null(text);
+    return text;
+}
+
+static weave_spec_t *parsed(const char *text)
+{
+    weave_spec_t *spec = NULL;
+    const char *problem = weave_spec_parse(&spec, text, pool);
+
+    if (problem)
+        fail_msg("%s", problem);
+    return spec;
+}
+
+static void goes_there_and_back(void **state)
+{
+    const char *text = formatted(spec_make());
+    weave_spec_t *spec = parsed(text);
+
+    (void)state;
+    assert_null(strchr(text, '\n')); /* it travels in lines */
+    assert_string_equal(formatted(spec), text);
+    assert_int_equal(spec->app, 3);
+    assert_string_equal(spec->ini_text, "[wsgi]\nmodule = m\xc3\xbc\n");
+    assert_int_equal(spec->python_path->nelts, 2);
+    assert_string_equal(APR_ARRAY_IDX(spec->python_path, 1, char *),
+                        "/two words");
+    assert_int_equal(apr_table_elts(spec->environ)->nelts, 2);
+    assert_string_equal(
+        APR_ARRAY_IDX(apr_table_elts(spec->environ), 1, apr_table_entry_t).key,
+        "NAME");
+    assert_string_equal(apr_table_get(spec->env, "TZ"), "");
+    assert_int_equal(spec->gid, 4000000000L);
+    assert_int_equal(spec->umask, -1);
+    assert_true(spec->max_rss == APR_INT64_C(5) << 40);
+    assert_string_equal(spec->warmup, "/\"quoted\"\n");
+    assert_null(spec->python);
+    assert_null(spec->stamp);
+}
+
+static void keeps_what_was_resolved(void **state)
+{
+    weave_spec_t *spec = spec_make();
+
+    (void)state;
+    spec->python = "/venv/bin/python";
+    spec->version = "3.11";
+    spec->libpython = "/lib/libpython3.11.so";
+    spec->soname = "libpython3.11.so.1.0";
+    spec->engine = "/lib/weave-engine-3.11.so";
+    spec->stamp = "1";
+    spec = parsed(formatted(spec));
+    assert_string_equal(spec->python, "/venv/bin/python");
+    assert_string_equal(spec->version, "3.11");
+    assert_string_equal(spec->libpython, "/lib/libpython3.11.so");
+    assert_string_equal(spec->soname, "libpython3.11.so.1.0");
+    assert_string_equal(spec->engine, "/lib/weave-engine-3.11.so");
+    assert_string_equal(spec->stamp, "1");
+}
+
+/* Lists that are not there are empty ones. */
+static void needs_no_lists(void **state)
+{
+    weave_spec_t *spec = spec_make();
+
+    (void)state;
+    spec->python_path = NULL;
+    spec->environ = spec->env = NULL;
+    spec = parsed(formatted(spec));
+    assert_int_equal(spec->python_path->nelts, 0);
+    assert_true(apr_is_empty_table(spec->environ));
+}
+
+/* Same application, same text: that is what makes it the same generation. */
+static void says_the_same_twice(void **state)
+{
+    weave_spec_t *spec = spec_make();
+    const char *text = formatted(spec);
+
+    (void)state;
+    assert_string_equal(formatted(spec_make()), text);
+    spec->threads++;
+    assert_string_not_equal(formatted(spec), text);
+}
+
+static void wants_utf8(void **state)
+{
+    weave_spec_t *spec = spec_make();
+
+    (void)state;
+    spec->script = "/srv/caf\xe9.wsgi";
+    assert_null(weave_spec_format(spec, pool));
+    spec = spec_make();
+    APR_ARRAY_PUSH(spec->python_path, const char *) = "/caf\xe9";
+    assert_null(weave_spec_format(spec, pool));
+    spec = spec_make();
+    apr_table_addn(spec->environ, "NAME", "caf\xe9");
+    assert_null(weave_spec_format(spec, pool));
+    spec = spec_make();
+    apr_table_addn(spec->env, "caf\xe9", "");
+    assert_null(weave_spec_format(spec, pool));
+    spec = spec_make();
+    spec->name = NULL;
+    assert_null(weave_spec_format(spec, pool));
+}
+
+static void refuses(json_t *object, const char *key)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+    weave_spec_t *spec = NULL;
+    const char *problem = weave_spec_parse(&spec, text, pool);
+
+    assert_null(spec);
+    assert_non_null(problem);
+    if (!strstr(problem, key))
+        fail_msg("%s is not in: %s", key, problem);
+    free(text);
+    json_decref(object);
+}
+
+static void refuses_missing_and_wrong(void **state)
+{
+    json_t *whole = json_loads(formatted(spec_make()), 0, NULL), *value;
+    const char *key;
+    int count = 0;
+
+    (void)state;
+    json_object_foreach(whole, key, value)
+    {
+        json_t *broken = json_copy(whole);
+
+        json_object_del(broken, key);
+        refuses(broken, key);
+        broken = json_copy(whole);
+        json_object_set_new(broken, key, json_object());
+        refuses(broken, key);
+        broken = json_copy(whole);
+        json_object_set_new(broken, key, json_real(1.5));
+        refuses(broken, key);
+        if (json_is_integer(value)) {
+            broken = json_copy(whole);
+            json_object_set_new(broken, key, json_string("1"));
+            refuses(broken, key);
+        }
+        if (!json_is_null(value)) {
+            broken = json_copy(whole);
+            json_object_set_new(broken, key, json_null());
+            refuses(broken, key);
+        }
+        if (json_is_array(value)) {
+            broken = json_copy(whole);
+            json_object_set_new(broken, key, json_pack("[s,i]", "one", 2));
+            refuses(broken, key);
+        }
+        count++;
+    }
+    assert_true(count >= 36);
+    value = json_copy(whole);
+    json_object_set_new(value, "env", json_pack("[s]", "half a pair"));
+    refuses(value, "env");
+    value = json_copy(whole);
+    json_object_set_new(value, "threads", json_integer(1LL << 32));
+    refuses(value, "threads");
+    json_decref(whole);
+}
+
+static void refuses_no_object(void **state)
+{
+    static const char *const texts[] = {
+        "", "{", "[]", "1", "null", "{\"app\":1,\"app\":1}", "\xff"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        weave_spec_t *spec = NULL;
+
+        assert_non_null(weave_spec_parse(&spec, texts[i], pool));
+        assert_null(spec);
+    }
+}
+
+/* ---- resolving ---- */
+
+static void link_make(const char *to, const char *name)
+{
+    unlink(in_folder(name));
+    assert_int_equal(symlink(to, in_folder(name)), 0);
+    APR_ARRAY_PUSH(written, const char *) = in_folder(name);
+}
+
+static void dir_make(const char *name)
+{
+    assert_int_equal(
+        apr_dir_make_recursive(in_folder(name), APR_FPROT_OS_DEFAULT, pool), 0);
+}
+
+static int tree_teardown(void **state)
+{
+    static const char *const dirs[] = {
+        "new/bin",  "new/lib/python3.99", "new/lib", "new",
+        "base/bin", "base/lib",           "base"};
+    size_t i;
+    int each_file;
+
+    for (each_file = 0; each_file < written->nelts; each_file++)
+        unlink(APR_ARRAY_IDX(written, each_file, const char *));
+    for (i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
+        rmdir(in_folder(dirs[i]));
+    return each_teardown(state);
+}
+
+/* A virtualenv in new/, a Python in base/, engines for it and by default. */
+static int tree_setup(void **state)
+{
+    if (each_setup(state) != 0)
+        return -1;
+    dir_make("base/bin");
+    dir_make("base/lib");
+    dir_make("new/bin");
+    dir_make("new/lib/python3.99");
+    chmod(file_write("base/bin/python3.99", ""), 0755);
+    file_write("base/lib/libpython3.99.so.1.0", "");
+    chmod(file_write("new/bin/python", ""), 0755);
+    file_write(
+        "new/pyvenv.cfg",
+        apr_psprintf(pool, "home = %s/base/bin\nversion = 3.99.1\n", folder));
+    file_write("new/app.wsgi", "one");
+    file_write("weave-engine.so", "");
+    file_write("weave-engine-3.99.so", "");
+    return 0;
+}
+
+static weave_spec_t *resolved(const weave_spec_t *spec)
+{
+    weave_spec_t *got = NULL;
+    const char *problem = weave_spec_resolve(&got, spec, pool);
+
+    if (problem)
+        fail_msg("%s", problem);
+    return got;
+}
+
+static void follows_links(void **state)
+{
+    weave_spec_t *spec = spec_make(), *got;
+
+    (void)state;
+    link_make("new", "current");
+    spec->virtualenv = in_folder("current");
+    spec->script = in_folder("current/app.wsgi");
+    got = resolved(spec);
+    assert_string_equal(got->virtualenv, in_folder("new"));
+    assert_string_equal(got->script, in_folder("new/app.wsgi"));
+    assert_string_equal(got->python, in_folder("new/bin/python"));
+    assert_string_equal(got->version, "3.99");
+    assert_string_equal(got->libpython,
+                        in_folder("base/lib/libpython3.99.so.1.0"));
+    assert_string_equal(got->engine, in_folder("weave-engine-3.99.so"));
+    /* what it was made from stays as it was */
+    assert_string_equal(spec->virtualenv, in_folder("current"));
+    assert_null(spec->engine);
+    assert_string_equal(formatted(parsed(formatted(got))), formatted(got));
+}
+
+static void takes_the_default_engine(void **state)
+{
+    weave_spec_t *got = resolved(spec_make());
+
+    (void)state;
+    assert_string_equal(got->engine, in_folder("weave-engine.so"));
+    assert_null(got->python);
+    assert_null(got->version);
+    assert_string_equal(weave_spec_engine("/lib", NULL, pool),
+                        "/lib/weave-engine.so");
+    assert_string_equal(weave_spec_engine("/lib", "3.8", pool),
+                        "/lib/weave-engine-3.8.so");
+}
+
+static void stamps_scripts(void **state)
+{
+    weave_spec_t *spec = spec_make();
+    const char *before;
+
+    (void)state;
+    spec->script = in_folder("new/app.wsgi");
+    before = resolved(spec)->stamp;
+    assert_string_equal(resolved(spec)->stamp, before);
+    file_write("new/app.wsgi", "another");
+    assert_string_not_equal(resolved(spec)->stamp, before);
+    spec->reload_touch = 0;
+    assert_string_equal(resolved(spec)->stamp, "");
+    spec->reload_touch = 1;
+    spec->script = in_folder("gone.wsgi");
+    assert_string_equal(resolved(spec)->stamp, "");
+    assert_string_equal(resolved(spec)->script, in_folder("gone.wsgi"));
+}
+
+static void refused(const weave_spec_t *spec, const char *why)
+{
+    weave_spec_t *got = NULL;
+    const char *problem = weave_spec_resolve(&got, spec, pool);
+
+    assert_null(got);
+    assert_non_null(problem);
+    if (!strstr(problem, why))
+        fail_msg("expected \"%s\" in: %s", why, problem);
+}
+
+static void misses_engines(void **state)
+{
+    weave_spec_t *spec = spec_make();
+
+    (void)state;
+    spec->virtualenv = in_folder("new");
+    unlink(in_folder("weave-engine-3.99.so"));
+    refused(spec, "there is no engine for Python 3.99");
+    refused(spec, "PYTHONS=/path/to/python3.99");
+    spec->virtualenv = "";
+    unlink(in_folder("weave-engine.so"));
+    refused(spec, in_folder("weave-engine.so is missing"));
+    spec->virtualenv = in_folder("gone");
+    refused(spec, "No such file or directory");
+}
+
+#define TREE(test)                                                             \
+    cmocka_unit_test_setup_teardown(test, tree_setup, tree_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        each(goes_there_and_back),
+        each(keeps_what_was_resolved),
+        each(needs_no_lists),
+        each(says_the_same_twice),
+        each(wants_utf8),
+        each(refuses_missing_and_wrong),
+        each(refuses_no_object),
+        TREE(follows_links),
+        TREE(takes_the_default_engine),
+        TREE(stamps_scripts),
+        TREE(misses_engines),
+    };
+
+    return run_each(tests);
+}
