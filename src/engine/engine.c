@@ -81,4 +81,6 @@ __attribute__((visibility("default"))) const weave_engine_t weave_engine = {
     .release = engine_release_later,
     .finish = finish,
     .is_running = engine_thread_is_running,
+    .wait = engine_wait,
+    .stacks_on = engine_stacks_on,
 };

@@ -84,6 +84,8 @@ int engine_support_start(void);
 PyObject *engine_support_errors(void); /* borrowed: wsgi.errors */
 int engine_support_load(PyObject **application);
 void engine_support_finish(void);
+/* Calls a function of support.py. 0, or -1 with an exception set. */
+int engine_support_call(const char *name, int number);
 /* Logs the exception in flight, with its traceback, and clears it. */
 void engine_support_report(const char *what);
 
@@ -94,6 +96,10 @@ engine_request_t *engine_turn_take(engine_request_t **holder, const char *what);
 void engine_turn_give(engine_request_t *request);
 /* Waits until nobody else uses the request. */
 void engine_turn_end(engine_request_t *request);
+
+/* signals.c: no GIL needed, for Python's main thread */
+void engine_wait(int fd);
+int engine_stacks_on(int signum);
 
 /* log.c */
 void engine_log_end(engine_thread_t *thread); /* no GIL needed */

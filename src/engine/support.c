@@ -116,6 +116,16 @@ void engine_support_finish(void)
     Py_XDECREF(result);
 }
 
+int engine_support_call(const char *name, int number)
+{
+    PyObject *args = Py_BuildValue("(i)", number);
+    PyObject *result = args ? call(name, args) : NULL;
+
+    Py_XDECREF(args);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
 void engine_support_report(const char *what)
 {
     PyObject *error = PyErr_GetRaisedException();

@@ -131,6 +131,22 @@ def leave_signals():
     os.register_at_fork(after_in_child=in_child)
 
 
+def wake_on_signal(fd):
+    """Every signal that has a handler in Python writes to fd, unless the
+    application wants that for itself."""
+    theirs = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+    if theirs != -1:
+        signal.set_wakeup_fd(theirs)
+
+
+def stacks(signum):
+    """The stacks of all threads go to the error log when the process crashes,
+    and whenever it gets that signal: C code writes them, without the GIL."""
+    import faulthandler
+    faulthandler.enable(file=2, all_threads=True)
+    faulthandler.register(signum, file=2, all_threads=True, chain=False)
+
+
 def report(what, error):
     """One exception, with its traceback, at error level."""
     lines = [what]

@@ -236,8 +236,9 @@ typedef struct weave_engine_t {
     void (*finish)(void);
     /* 1 while the calling thread is inside run(). Async-signal-safe. */
     int (*is_running)(void);
-    /* Python's main thread waits here until FD can be read or is at its end;
-     * meanwhile it runs the signal handlers that the application installs. */
+    /* Python's main thread waits here until FD can be read or is at its end,
+     * or a signal handler raises SystemExit; meanwhile it runs the signal
+     * handlers that the application installs. */
     void (*wait)(int fd);
     /* From now on `signum` writes the stacks of all Python threads to
      * descriptor 2, whatever thread it hits, also while C code keeps the GIL.

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* signals.c: Python's signal handlers, and stacks on a signal */
+#include "engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+/* Anything here: Python has noted a signal whose handler is to be run. */
+static int tripped[2] = {-1, -1};
+
+/* With the GIL. Without the pipe EINTR is all that tells of a signal. */
+static void pipe_make(void)
+{
+    if (tripped[0] < 0 && pipe2(tripped, O_CLOEXEC | O_NONBLOCK) == 0 &&
+        engine_support_call("wake_on_signal", tripped[1]) < 0)
+        PyErr_Clear();
+}
+
+/* Python has no flag to ask: this may find nothing to do. 1: a handler wants
+ * the process to end. */
+static int handlers_run(void)
+{
+    engine_thread_t *thread = engine_gil_take();
+    int leave = 0;
+
+    if (!thread)
+        return 0;
+    pipe_make();
+    if (PyErr_CheckSignals() < 0) {
+        leave = PyErr_ExceptionMatches(PyExc_SystemExit);
+        if (leave)
+            PyErr_Clear();
+        else
+            engine_support_report("WEAVE0090: a signal handler of the"
+                                  " application failed");
+    }
+    engine_log_flush(thread);
+    engine_gil_give();
+    return leave;
+}
+
+void engine_wait(int fd)
+{
+    struct pollfd fds[2] = {{fd, POLLIN, 0}, {-1, POLLIN, 0}};
+    char buffer[64];
+    int rc;
+
+    /* those that came before there was a pipe */
+    if (handlers_run())
+        return;
+    fds[1].fd = tripped[0];
+    for (;;) {
+        rc = poll(fds, 2, -1);
+        if (rc < 0 && errno != EINTR)
+            return;
+        if (rc > 0 && fds[0].revents)
+            return;
+        while (rc > 0 && read(tripped[0], buffer, sizeof(buffer)) > 0)
+            ;
+        if (handlers_run())
+            return;
+    }
+}
+
+int engine_stacks_on(int signum)
+{
+    engine_thread_t *thread = engine_gil_take();
+    int rc = -1;
+
+    if (!thread)
+        return rc;
+    rc = engine_support_call("stacks", signum);
+    if (rc < 0)
+        engine_support_report("WEAVE0091: the stacks of Python's threads"
+                              " cannot be shown");
+    engine_log_flush(thread);
+    engine_gil_give();
+    return rc;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* connection.c: connections by slot, and who owns them
+ *
+ * The places are never freed: an event may be on its way to an executor when
+ * its connection closes. The epoch tells it from the next one there. */
+#include "worker.h"
+
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A client looks at started[slot] after its connection has closed: the place
+ * is not given away at once. */
+#define REST_US 1000000
+
+static struct {
+    pthread_mutex_t lock;
+    connection_t *slots[WEAVE_BOARD_SLOTS];
+    _Atomic uint32_t used; /* places that were ever taken */
+    /* the free ones among them, the one longest free first */
+    uint32_t free[WEAVE_BOARD_SLOTS];
+    uint32_t free_first, free_count;
+    int64_t freed_us[WEAVE_BOARD_SLOTS];
+} table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+connection_t *connection_at(uint32_t slot)
+{
+    return table.slots[slot];
+}
+
+uint32_t connection_slots(void)
+{
+    return atomic_load(&table.used);
+}
+
+static connection_t *place_make(void)
+{
+    uint32_t slot = atomic_load(&table.used);
+    connection_t *made = calloc(1, sizeof(*made));
+
+    if (!made)
+        return NULL;
+    made->slot = slot;
+    made->fd = made->spool_fd = made->in.passed = -1;
+    pthread_mutex_init(&made->lock, NULL);
+    table.slots[slot] = made;
+    atomic_store(&table.used, slot + 1);
+    return made;
+}
+
+static connection_t *place_take(void)
+{
+    connection_t *found = NULL;
+    uint32_t slot;
+
+    pthread_mutex_lock(&table.lock);
+    slot = table.free[table.free_first];
+    if (table.used < WEAVE_BOARD_SLOTS &&
+        (!table.free_count || table.freed_us[slot] + REST_US > worker_now())) {
+        found = place_make();
+    }
+    else if (table.free_count) {
+        found = table.slots[slot];
+        table.free_first = (table.free_first + 1) % WEAVE_BOARD_SLOTS;
+        table.free_count--;
+    }
+    pthread_mutex_unlock(&table.lock);
+    return found;
+}
+
+static void place_give(connection_t *connection)
+{
+    uint32_t at;
+
+    pthread_mutex_lock(&table.lock);
+    at = (table.free_first + table.free_count++) % WEAVE_BOARD_SLOTS;
+    table.free[at] = connection->slot;
+    table.freed_us[connection->slot] = worker_now();
+    pthread_mutex_unlock(&table.lock);
+}
+
+connection_t *connection_open(int fd)
+{
+    connection_t *connection = place_take();
+
+    if (!connection)
+        return NULL;
+    atomic_store(&worker.board->started[connection->slot], 0);
+    atomic_fetch_add(&worker.board->connections, 1);
+    connection->fd = fd;
+    connection->shut = connection->hung_up = 0;
+    connection->broken = connection->pumped = connection->armed = 0;
+    connection->current = 0;
+    connection->in = (input_t){.passed = -1};
+    atomic_store(&connection->abandon, 0);
+    atomic_fetch_add(&connection->epoch, 1);
+    atomic_store(&connection->state, CONNECTION_BUSY);
+    return connection;
+}
+
+void connection_close(connection_t *connection)
+{
+    int fd = connection->fd;
+
+    pthread_mutex_lock(&connection->lock);
+    output_drop(connection);
+    connection->broken = 1;
+    connection->current = 0;
+    if (connection->armed)
+        control_disarm(connection);
+    /* a process that the application has forked may hold it, too */
+    epoll_ctl(worker.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    connection->fd = -1;
+    pthread_mutex_unlock(&connection->lock);
+    close(fd);
+    input_drop(connection);
+    atomic_store(&connection->state, CONNECTION_FREE);
+    place_give(connection);
+    if (atomic_fetch_sub(&worker.board->connections, 1) == 1 &&
+        atomic_load(&worker.draining))
+        control_wake();
+}
+
+int connection_claim(connection_t *connection)
+{
+    int state = atomic_load(&connection->state);
+
+    for (;;)
+        switch (state) {
+        case CONNECTION_IDLE:
+            if (atomic_compare_exchange_weak(&connection->state, &state,
+                                             CONNECTION_BUSY))
+                return 1;
+            break;
+        case CONNECTION_BUSY:
+            if (atomic_compare_exchange_weak(&connection->state, &state,
+                                             CONNECTION_AGAIN))
+                return 0;
+            break;
+        case CONNECTION_QUEUED:
+            if (queue_take(connection))
+                return 1;
+            state = atomic_load(&connection->state);
+            break;
+        default:
+            return 0;
+        }
+}
+
+int connection_release(connection_t *connection)
+{
+    int state = CONNECTION_BUSY;
+
+    if (atomic_compare_exchange_strong(&connection->state, &state,
+                                       CONNECTION_IDLE))
+        return 1;
+    atomic_store(&connection->state, CONNECTION_BUSY);
+    return 0;
+}
+
+/* What its client has sent before is still served, and the next it sends finds
+ * a closed door: neither side can be in doubt. */
+void connection_shut(connection_t *connection)
+{
+    if (connection->shut)
+        return;
+    connection->shut = 1;
+    connection->in.drained = 0;
+    shutdown(connection->fd, SHUT_RD);
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* control.c: the thread that never enters Python
+ *
+ * It accepts, talks with weaved, watches over time, and does for the executors
+ * what would hold them. It works however stuck Python is. */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "weave_control.h"
+#include "weave_line.h"
+
+#define EVENTS 64
+#define LOOK_US 20000
+#define DRAIN_US 50000
+#define SEND_MS 1000
+#define STACK_BYTES (256 * 1024)
+#define KIND_SHIFT 56
+
+static struct {
+    int epoll_fd, wake_fd;
+    pthread_mutex_t lock; /* of sending */
+    weave_control_t channel;
+    /* what a new weaved must hear again; under `lock` */
+    const char *replace_op, *replace_why;
+    atomic_int drain_wanted;
+    int64_t look_us;  /* when to look around; 0: executors are idle */
+    int64_t drain_us; /* when to look for idle connections; 0: no drain */
+    int64_t exit_us;  /* when to leave, whatever Python does; 0: not yet */
+} control = {.epoll_fd = -1,
+             .wake_fd = -1,
+             .lock = PTHREAD_MUTEX_INITIALIZER,
+             .channel.fd = -1};
+
+/* ---- for everybody ---- */
+
+void control_wake(void)
+{
+    static const uint64_t one = 1;
+    int error = errno;
+
+    if (write(control.wake_fd, &one, sizeof(one)) < 0)
+        errno = error; /* full: it is awake */
+}
+
+void control_drain_soon(void)
+{
+    atomic_store(&control.drain_wanted, 1);
+    control_wake();
+}
+
+void control_send(json_t *message)
+{
+    pthread_mutex_lock(&control.lock);
+    if (control.channel.fd >= 0)
+        weave_control_send(control.channel.fd, message, -1, SEND_MS);
+    pthread_mutex_unlock(&control.lock);
+    json_decref(message);
+}
+
+void control_say_ready(void)
+{
+    control_send(
+        json_pack("{s:s,s:s}", "op", "ready", "python", worker.engine->python));
+}
+
+void control_recycle(const char *op, const char *why)
+{
+    int first;
+
+    pthread_mutex_lock(&control.lock);
+    first = !control.replace_op || strcmp(control.replace_op, op) != 0;
+    control.replace_op = op;
+    control.replace_why = why;
+    pthread_mutex_unlock(&control.lock);
+    if (first)
+        control_send(json_pack("{s:s,s:s}", "op", op, "why", why));
+}
+
+uint64_t control_event(int kind, const void *pointer)
+{
+    return (uint64_t)kind << KIND_SHIFT | (uintptr_t)pointer;
+}
+
+/* ---- the pump ---- */
+
+void control_arm(connection_t *connection)
+{
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT,
+                                .data.u64 =
+                                    control_event(EVENT_PUMP, connection)};
+
+    if (epoll_ctl(control.epoll_fd,
+                  connection->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
+                  connection->fd, &event) == 0)
+        connection->armed = 1;
+}
+
+void control_disarm(connection_t *connection)
+{
+    epoll_ctl(control.epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+    connection->armed = 0;
+}
+
+static void pump(connection_t *connection)
+{
+    int mine = 0, broken;
+
+    /* whoever has the lock sends, and arms it again */
+    if (pthread_mutex_trylock(&connection->lock) != 0)
+        return;
+    if (connection->first)
+        output_pump(connection);
+    broken = connection->broken;
+    if (!connection->first && connection->pumped) {
+        connection->pumped = 0;
+        mine = 1;
+    }
+    else if (connection->first) {
+        control_arm(connection);
+    }
+    pthread_mutex_unlock(&connection->lock);
+    if (!mine)
+        return;
+    if (broken) {
+        connection_close(connection);
+        return;
+    }
+    if (atomic_load(&worker.draining))
+        connection_shut(connection);
+    look_at(connection);
+}
+
+/* ---- the end ---- */
+
+static void quit(void)
+{
+    static const uint64_t one = 1;
+
+    if (control.exit_us)
+        return;
+    control.exit_us = worker_now() + STOP_US;
+    if (write(worker.stop_fd, &one, sizeof(one)) < 0)
+        _exit(0);
+}
+
+static void drain(void)
+{
+    if (atomic_exchange(&worker.draining, 1))
+        return;
+    handshake_stop();
+    control.drain_us = worker_now();
+}
+
+static int64_t drain_tick(int64_t now_us)
+{
+    if (!control.drain_us || control.exit_us)
+        return INT64_MAX;
+    if (control.drain_us <= now_us) {
+        look_drain();
+        control.drain_us = now_us + DRAIN_US;
+    }
+    if (handshake_is_done() && !atomic_load(&worker.board->connections))
+        quit();
+    return control.drain_us;
+}
+
+/* ---- weaved ---- */
+
+void control_stacks(void)
+{
+    sigset_t stacks;
+
+    if (worker.stack_signal) {
+        sigemptyset(&stacks);
+        sigaddset(&stacks, worker.stack_signal);
+        pthread_sigmask(SIG_UNBLOCK, &stacks, NULL);
+        pthread_kill(pthread_self(), worker.stack_signal);
+    }
+    else {
+        weave_line_say(WEAVE_LOG_INFO, "Python is not up: no stacks to show");
+    }
+}
+
+static void take_log(int fd)
+{
+    if (fd < 0)
+        return;
+    dup2(fd, 1);
+    dup2(fd, 2);
+}
+
+static void obey(const json_t *message, int passed)
+{
+    const char *op = json_string_value(json_object_get(message, "op"));
+
+    if (!op)
+        return;
+    if (!strcmp(op, "log"))
+        take_log(passed);
+    else if (!strcmp(op, "drain"))
+        drain();
+    else if (!strcmp(op, "quit"))
+        quit();
+    else if (!strcmp(op, "stacks"))
+        control_stacks();
+}
+
+static void channel_read(void)
+{
+    json_t *message;
+    apr_status_t rv;
+    int passed;
+
+    while (control.channel.fd >= 0) {
+        rv = weave_control_receive(&control.channel, &message, &passed, 0);
+        if (rv == APR_SUCCESS) {
+            obey(message, passed);
+            json_decref(message);
+            if (passed >= 0)
+                close(passed);
+            continue;
+        }
+        if (APR_STATUS_IS_EAGAIN(rv))
+            return;
+        /* weaved has died, or lost its mind: another one will come */
+        control_replace(-1);
+    }
+}
+
+static void watch(int fd, int kind)
+{
+    struct epoll_event event = {.events = EPOLLIN,
+                                .data.u64 = control_event(kind, NULL)};
+
+    epoll_ctl(control.epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+void control_replace(int fd)
+{
+    const char *op, *why;
+
+    pthread_mutex_lock(&control.lock);
+    if (control.channel.fd >= 0)
+        epoll_ctl(control.epoll_fd, EPOLL_CTL_DEL, control.channel.fd, NULL);
+    weave_control_close(&control.channel);
+    control.channel.fd = fd;
+    op = control.replace_op;
+    why = control.replace_why;
+    pthread_mutex_unlock(&control.lock);
+    if (fd < 0)
+        return;
+    watch(fd, EVENT_CONTROL);
+    if (atomic_load(&worker.ready))
+        control_say_ready();
+    if (op)
+        control_send(json_pack("{s:s,s:s}", "op", op, "why", why));
+}
+
+/* ---- the loop ---- */
+
+static int64_t look_tick(int64_t now_us)
+{
+    if (!control.look_us) {
+        if (!atomic_load(&worker.saturated))
+            return INT64_MAX;
+        control.look_us = now_us + LOOK_US;
+    }
+    if (control.look_us > now_us)
+        return control.look_us;
+    control.look_us = now_us + LOOK_US;
+    if (atomic_load(&worker.idle) > 0) {
+        atomic_store(&worker.saturated, 0);
+        /* one that became busy just before has seen the flag still up */
+        if (atomic_load(&worker.idle) > 0) {
+            control.look_us = 0;
+            return INT64_MAX;
+        }
+        atomic_store(&worker.saturated, 1);
+    }
+    look_around();
+    return control.look_us;
+}
+
+static void clear_wake(void)
+{
+    uint64_t count;
+
+    if (read(control.wake_fd, &count, sizeof(count)) < 0)
+        return; /* somebody was faster than the event */
+    if (atomic_exchange(&control.drain_wanted, 0))
+        drain();
+}
+
+static void handle(const struct epoll_event *event)
+{
+    uint64_t data = event->data.u64;
+    void *pointer = (void *)(uintptr_t)(data & ((1ULL << KIND_SHIFT) - 1));
+
+    switch (data >> KIND_SHIFT) {
+    case EVENT_LISTEN:
+        handshake_accept();
+        break;
+    case EVENT_CONTROL:
+        channel_read();
+        break;
+    case EVENT_LIFELINE: /* httpd is gone, every process of it */
+        epoll_ctl(control.epoll_fd, EPOLL_CTL_DEL, worker.lifeline_fd, NULL);
+        quit();
+        break;
+    case EVENT_WAKE:
+        clear_wake();
+        break;
+    case EVENT_PENDING:
+        handshake_event(pointer);
+        break;
+    default:
+        pump(pointer);
+    }
+}
+
+static int64_t least(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+/* What is due, and how long nothing will be. */
+static int tick(void)
+{
+    int64_t now = worker_now(), next, left;
+
+    if (control.exit_us && control.exit_us <= now)
+        _exit(0);
+    next = control.exit_us ? control.exit_us : INT64_MAX;
+    next = least(next, handshake_tick(now));
+    next = least(next, look_tick(now));
+    next = least(next, drain_tick(now));
+    if (control.exit_us)
+        next = least(next, control.exit_us);
+    next = least(next, rss_tick(now));
+    if (worker.executors)
+        next = least(next, timeout_tick(now));
+    if (next == INT64_MAX)
+        return -1;
+    left = (next - worker_now() + 999) / 1000;
+    return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
+}
+
+static void *loop(void *unused)
+{
+    struct epoll_event events[EVENTS];
+    int got, i;
+
+    (void)unused;
+    channel_read(); /* what came behind the first line */
+    for (;;) {
+        got = epoll_wait(control.epoll_fd, events, EVENTS, tick());
+        for (i = 0; i < got; i++)
+            handle(&events[i]);
+    }
+    return NULL;
+}
+
+int control_start(weave_control_t *channel)
+{
+    control.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    control.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (control.epoll_fd < 0 || control.wake_fd < 0)
+        return errno;
+    watch(control.wake_fd, EVENT_WAKE);
+    watch(worker.lifeline_fd, EVENT_LIFELINE);
+    control.channel = *channel;
+    watch(channel->fd, EVENT_CONTROL);
+    handshake_start(control.epoll_fd);
+    return worker_thread_start(loop, NULL, STACK_BYTES, "weave-control");
+}
+
+void control_fork_child(void)
+{
+    close(control.epoll_fd);
+    close(control.wake_fd);
+    close(control.channel.fd);
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* executor.c: the threads that run requests
+ *
+ * An ordinary request is epoll_wait, recvmsg, sendmsg. Whatever else could
+ * wait is somebody else's: half a frame its connection's, a slow reader the
+ * control thread's. */
+#include "worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <apr_time.h>
+
+#include "weave_line.h"
+
+#define KICK UINT64_MAX
+
+/* What became of a connection. */
+typedef enum {
+    KEEP,   /* still ours */
+    GONE,   /* closed */
+    HANDED, /* the pump's */
+} fate_e;
+
+void executors_kick(void)
+{
+    static const uint64_t one = 1;
+
+    if (write(worker.kick_fd, &one, sizeof(one)) < 0)
+        return; /* it was kicked 2^64 times, and wakes */
+}
+
+/* ---- decoding ---- */
+
+static int vars_room(executor_t *executor, uint32_t count)
+{
+    size_t room = count < 128 ? 128 : count;
+    weave_var_t *grown;
+
+    if (count <= executor->vars_room)
+        return 0;
+    grown = realloc(executor->vars, room * sizeof(*grown));
+    if (!grown)
+        return -1;
+    executor->vars = grown;
+    executor->vars_room = room;
+    return 0;
+}
+
+static int decode_vars(executor_t *executor, weave_frame_cursor_t *cursor,
+                       uint32_t count)
+{
+    uint32_t i;
+
+    /* before memory is taken: each needs so much of the frame */
+    if (count > (size_t)(cursor->end - cursor->at) /
+                    (sizeof(weave_frame_var_t) + 1) ||
+        vars_room(executor, count) < 0)
+        return -1;
+    for (i = 0; i < count; i++) {
+        weave_var_t *var = &executor->vars[i];
+        weave_frame_var_t wire;
+
+        if (weave_frame_var_next(cursor, &wire, &var->name, &var->value) !=
+                WEAVE_FRAME_OK ||
+            wire.key > WEAVE_VAR_OTHER ||
+            (wire.key == WEAVE_VAR_OTHER) != (var->name != NULL))
+            return -1;
+        var->key = wire.key;
+        var->value_len = wire.value_bytes;
+    }
+    return 0;
+}
+
+static int decode_body(executor_t *executor, const weave_frame_t *frame,
+                       const weave_frame_request_t *fixed,
+                       const weave_frame_cursor_t *cursor)
+{
+    weave_request_t *request = &executor->request;
+    exchange_t *exchange = &executor->exchange;
+    int with_file = frame->flags & WEAVE_FRAME_FD;
+
+    if (fixed->inline_bytes != (size_t)(cursor->end - cursor->at) ||
+        (with_file && (executor->exchange.connection->in.passed < 0 ||
+                       fixed->file_bytes < 0 || fixed->inline_bytes)))
+        return -1;
+    request->body = cursor->at;
+    request->body_len = fixed->inline_bytes;
+    exchange->file_at = 0;
+    exchange->file_bytes = with_file ? fixed->file_bytes : 0;
+    request->body_complete =
+        (frame->flags & WEAVE_FRAME_BODY_HERE) && !exchange->file_bytes;
+    return 0;
+}
+
+static int decode(executor_t *executor, connection_t *connection,
+                  const weave_frame_t *frame, const char *payload)
+{
+    weave_request_t *request = &executor->request;
+    exchange_t *exchange = &executor->exchange;
+    weave_frame_cursor_t cursor;
+    weave_frame_request_t fixed;
+
+    if (!weave_frame_open(&cursor, payload, frame->bytes, sizeof(fixed)))
+        return -1;
+    memcpy(&fixed, payload, sizeof(fixed));
+    if (decode_vars(executor, &cursor, fixed.vars) < 0)
+        return -1;
+    exchange->connection = connection;
+    exchange->number = frame->number;
+    exchange->body_ended = exchange->body_problem = 0;
+    exchange->head_len = 0;
+    request->host = exchange;
+    request->vars = executor->vars;
+    request->vars_count = fixed.vars;
+    request->content_length = fixed.content_length;
+    request->head_only = frame->flags & WEAVE_FRAME_HEAD_ONLY ? 1 : 0;
+    return decode_body(executor, frame, &fixed, &cursor);
+}
+
+/* ---- running ---- */
+
+static void begin(executor_t *executor, connection_t *connection)
+{
+    weave_board_t *board = worker.board;
+    weave_board_thread_t *shown = &board->thread[executor->index];
+    uint32_t number = executor->exchange.number;
+
+    pthread_mutex_lock(&connection->lock);
+    connection->current = number;
+    connection->head_left = connection->ended = 0;
+    pthread_mutex_unlock(&connection->lock);
+    executor->number = number;
+    atomic_store_explicit(&executor->connection, connection,
+                          memory_order_relaxed);
+    atomic_store_explicit(&shown->slot, connection->slot, memory_order_relaxed);
+    atomic_store_explicit(&shown->number, number, memory_order_relaxed);
+    atomic_store_explicit(&shown->since_us, apr_time_now(),
+                          memory_order_release);
+    atomic_fetch_add_explicit(&board->running, 1, memory_order_relaxed);
+    atomic_store_explicit(&executor->since_us, worker_now(),
+                          memory_order_release);
+    /* whoever sees a connection close must know what it had */
+    atomic_store(&board->started[connection->slot], number);
+}
+
+static void count(int64_t took_us)
+{
+    weave_board_t *board = worker.board;
+    uint64_t done =
+        atomic_fetch_add_explicit(&board->requests, 1, memory_order_relaxed);
+
+    atomic_fetch_sub_explicit(&board->running, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&board->busy_us, (uint64_t)took_us,
+                              memory_order_relaxed);
+    if (worker.spec->max_requests > 0 &&
+        done + 1 == (uint64_t)worker.spec->max_requests)
+        control_recycle("recycle", "workers.max_requests is reached");
+}
+
+/* 1: what is left of the answer is the pump's. */
+static int end(executor_t *executor, connection_t *connection, int *broken)
+{
+    int64_t since =
+        atomic_load_explicit(&executor->since_us, memory_order_relaxed);
+
+    atomic_store_explicit(&executor->since_us, 0, memory_order_release);
+    atomic_store_explicit(&worker.board->thread[executor->index].since_us, 0,
+                          memory_order_release);
+    count(worker_now() - since);
+    pthread_mutex_lock(&connection->lock);
+    connection->current = 0;
+    *broken = connection->broken;
+    connection->pumped = !connection->broken && connection->first;
+    since = connection->pumped;
+    if (connection->pumped) {
+        input_keep(connection); /* the scratch buffer is not the pump's */
+        control_arm(connection);
+    }
+    pthread_mutex_unlock(&connection->lock);
+    return since != 0;
+}
+
+/* The process that the application has forked is back where its parent goes
+ * on. */
+static void leave_fork(void)
+{
+    if (worker.forked)
+        _exit(0);
+}
+
+static fate_e run(executor_t *executor, connection_t *connection)
+{
+    int outcome, broken;
+
+    begin(executor, connection);
+    outcome = worker.engine->run(&executor->request);
+    leave_fork();
+    if (!connection->ended && outcome != WEAVE_RUN_GONE)
+        exchange_end(&executor->exchange, outcome);
+    if (connection->in.passed >= 0) {
+        close(connection->in.passed);
+        connection->in.passed = -1;
+    }
+    if (end(executor, connection, &broken))
+        return HANDED;
+    if (!broken && outcome != WEAVE_RUN_GONE)
+        return KEEP;
+    connection_close(connection);
+    return GONE;
+}
+
+/* ---- connections ---- */
+
+static fate_e refuse(connection_t *connection)
+{
+    weave_line_say(WEAVE_LOG_ERROR,
+                   "WEAVE0095: a client broke the rules of the wire: its"
+                   " connection is closed");
+    connection_close(connection);
+    return GONE;
+}
+
+static fate_e take_request(executor_t *executor, connection_t *connection,
+                           const weave_frame_t *frame, const char *payload)
+{
+    fate_e fate;
+
+    if (connection->hung_up) {
+        connection_close(connection);
+        return GONE;
+    }
+    if (input_is_cancelled(connection, frame)) {
+        input_skip(connection, frame); /* the CANCEL is ignored next */
+        return output_frame(connection, WEAVE_FRAME_CANCELLED, frame->number,
+                            NULL, 0) == WEAVE_IO_OK
+                   ? KEEP
+                   : (connection_close(connection), GONE);
+    }
+    if (decode(executor, connection, frame, payload) < 0)
+        return refuse(connection);
+    input_skip(connection, frame);
+    fate = run(executor, connection);
+    if (fate == KEEP && atomic_load(&worker.draining))
+        connection_shut(connection);
+    return fate;
+}
+
+/* All that is there. */
+static fate_e work(executor_t *executor, connection_t *connection)
+{
+    fate_e fate = KEEP;
+    const char *payload;
+    weave_frame_t frame;
+
+    while (fate == KEEP) {
+        switch (input_next(connection, &frame, &payload)) {
+        case INPUT_FRAME:
+            if (frame.type == WEAVE_FRAME_REQUEST)
+                fate = take_request(executor, connection, &frame, payload);
+            else if (frame.type == WEAVE_FRAME_CANCEL)
+                input_skip(connection, &frame); /* too late */
+            else
+                fate = refuse(connection);
+            break;
+        case INPUT_NOTHING:
+            input_keep(connection);
+            return KEEP;
+        default:
+            connection_close(connection);
+            fate = GONE;
+        }
+    }
+    return fate;
+}
+
+static void serve(executor_t *executor, connection_t *connection)
+{
+    do {
+        input_begin(connection, executor->buffer);
+        if (work(executor, connection) != KEEP)
+            return;
+    } while (!connection_release(connection));
+}
+
+/* ---- the loop ---- */
+
+static connection_t *take_event(void)
+{
+    struct epoll_event event;
+    connection_t *connection;
+    int got, idle;
+
+    atomic_fetch_add(&worker.idle, 1);
+    /* what was queued before is ours; what comes later kicks */
+    got = queue_count() ? 0 : epoll_wait(worker.epoll_fd, &event, 1, -1);
+    idle = atomic_fetch_sub(&worker.idle, 1);
+    if (idle == 1 &&
+        !atomic_load_explicit(&worker.saturated, memory_order_relaxed) &&
+        !atomic_exchange(&worker.saturated, 1))
+        control_wake();
+    if (got <= 0 || event.data.u64 == KICK)
+        return NULL;
+    connection = connection_at((uint32_t)event.data.u64);
+    if (!connection_claim(connection))
+        return NULL;
+    /* an event of the one before it in this place says nothing */
+    if ((event.events & EPOLLHUP) &&
+        atomic_load(&connection->epoch) == event.data.u64 >> 32)
+        connection->hung_up = 1;
+    return connection;
+}
+
+static void *loop(void *data)
+{
+    executor_t *executor = data;
+    connection_t *connection;
+
+    for (;;) {
+        connection = queue_pop();
+        if (connection) {
+            /* has it been called back meanwhile? */
+            input_begin(connection, executor->buffer);
+            input_fill(connection);
+            if (queue_count())
+                executors_kick();
+        }
+        else {
+            connection = take_event();
+        }
+        if (connection)
+            serve(executor, connection);
+    }
+    return NULL;
+}
+
+int executors_start(void)
+{
+    struct epoll_event kick = {.events = EPOLLIN | EPOLLET, .data.u64 = KICK};
+    int threads = worker.spec->threads, i, rv = 0;
+
+    worker.executors = calloc((size_t)threads, sizeof(*worker.executors));
+    if (!worker.executors)
+        return APR_ENOMEM;
+    epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, worker.kick_fd, &kick);
+    for (i = 0; i < threads && rv == 0; i++) {
+        executor_t *executor = &worker.executors[i];
+
+        executor->index = (unsigned)i;
+        executor->buffer = malloc(INPUT_BYTES);
+        rv = executor->buffer
+                 ? worker_thread_start(loop, executor, 0, "weave-executor")
+                 : APR_ENOMEM;
+    }
+    return rv;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* handshake.c: accept() and HELLO, in the control thread */
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "weave_control.h"
+#include "weave_line.h"
+
+#define PATIENCE_US 10000000
+#define DRAIN_PATIENCE_US 1000000
+#define RETRY_US 200000
+
+typedef struct pending_t {
+    struct pending_t *next;
+    int fd;
+    int64_t since_us;
+    size_t len;
+    char data[sizeof(weave_frame_t) + sizeof(weave_hello_t)];
+} pending_t;
+
+static struct {
+    int epoll_fd;
+    pending_t *first;
+    int64_t retry_us; /* accept() pauses until then; 0: it does not */
+    int said_none, said_many;
+} handshake = {.epoll_fd = -1};
+
+static void listen_watch(int on)
+{
+    struct epoll_event event = {.events = EPOLLIN,
+                                .data.u64 = control_event(EVENT_LISTEN, NULL)};
+
+    epoll_ctl(handshake.epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
+              worker.listen_fd, &event);
+}
+
+void handshake_start(int epoll_fd)
+{
+    handshake.epoll_fd = epoll_fd;
+    listen_watch(1);
+}
+
+/* ---- the end of one ---- */
+
+static void pending_forget(pending_t *pending)
+{
+    pending_t **at = &handshake.first;
+
+    while (*at != pending)
+        at = &(*at)->next;
+    *at = pending->next;
+    epoll_ctl(handshake.epoll_fd, EPOLL_CTL_DEL, pending->fd, NULL);
+    free(pending);
+}
+
+static void pending_close(pending_t *pending)
+{
+    int fd = pending->fd;
+
+    pending_forget(pending);
+    close(fd);
+}
+
+static int welcome(int fd, uint32_t slot)
+{
+    weave_welcome_t payload = {(uint32_t)getpid(), worker.generation, slot, 0};
+    weave_frame_t frame = weave_frame_make(WEAVE_FRAME_WELCOME, WEAVE_FRAME_FD,
+                                           sizeof(payload), 0);
+    char data[sizeof(frame) + sizeof(payload)];
+
+    memcpy(data, &frame, sizeof(frame));
+    memcpy(data + sizeof(frame), &payload, sizeof(payload));
+    return weave_fd_send(fd, data, sizeof(data), worker.readonly_fd,
+                         MSG_DONTWAIT) == (long)sizeof(data)
+               ? 0
+               : -1;
+}
+
+static void admit_client(int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
+    connection_t *connection = connection_open(fd);
+
+    if (!connection) {
+        if (!handshake.said_many++)
+            weave_line_say(WEAVE_LOG_WARNING,
+                           "WEAVE0096: there are more than %d connections:"
+                           " further ones are refused",
+                           WEAVE_BOARD_SLOTS);
+        welcome(fd, WEAVE_SLOT_NONE);
+        close(fd);
+        return;
+    }
+    event.data.u64 =
+        (uint64_t)atomic_load(&connection->epoch) << 32 | connection->slot;
+    if (welcome(fd, connection->slot) < 0) {
+        connection_close(connection);
+        return;
+    }
+    /* from here on it is an executor's */
+    atomic_store(&connection->state, CONNECTION_IDLE);
+    if (epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 &&
+        connection_claim(connection))
+        connection_close(connection);
+}
+
+static void admit_supervisor(int fd)
+{
+    long uid = -1, pid = -1;
+
+    if (weave_control_peer(fd, &uid, &pid) != APR_SUCCESS ||
+        (uid != 0 && uid != worker.starter_uid)) {
+        weave_line_say(WEAVE_LOG_WARNING,
+                       "WEAVE0097: process %ld of user %ld wanted to"
+                       " supervise this worker: only weaved may",
+                       pid, uid);
+        close(fd);
+    }
+    else if (welcome(fd, WEAVE_SLOT_NONE) < 0) {
+        close(fd);
+    }
+    else {
+        control_replace(fd);
+    }
+}
+
+static void admit(pending_t *pending)
+{
+    int fd = pending->fd;
+    weave_frame_t frame;
+    weave_hello_t hello;
+
+    memcpy(&hello, pending->data + sizeof(frame), sizeof(hello));
+    pending_forget(pending);
+    if (hello.role == WEAVE_ROLE_CLIENT)
+        admit_client(fd);
+    else if (hello.role == WEAVE_ROLE_SUPERVISOR)
+        admit_supervisor(fd);
+    else
+        close(fd);
+}
+
+/* ---- its course ---- */
+
+void handshake_event(void *data)
+{
+    pending_t *pending = data;
+    weave_frame_status_e status;
+    weave_frame_t frame;
+    ssize_t got = recv(pending->fd, pending->data + pending->len,
+                       sizeof(pending->data) - pending->len, MSG_DONTWAIT);
+
+    if (got <= 0) {
+        if (got == 0 || (errno != EAGAIN && errno != EINTR))
+            pending_close(pending);
+        return;
+    }
+    pending->len += (size_t)got;
+    status = weave_frame_decode(&frame, pending->data, pending->len);
+    if (status == WEAVE_FRAME_OTHER_VERSION)
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0092: a client speaks another version of"
+                       " mod_weave: its connection is closed; restart httpd");
+    else if (status == WEAVE_FRAME_BAD ||
+             (status == WEAVE_FRAME_OK && frame.type != WEAVE_FRAME_HELLO))
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0093: what a client sent is no frame of"
+                       " mod_weave: its connection is closed");
+    else if (pending->len < sizeof(pending->data))
+        return;
+    else {
+        admit(pending);
+        return;
+    }
+    pending_close(pending);
+}
+
+static void pending_make(int fd)
+{
+    pending_t *pending = calloc(1, sizeof(*pending));
+    struct epoll_event event = {
+        .events = EPOLLIN, .data.u64 = control_event(EVENT_PENDING, pending)};
+
+    if (!pending || epoll_ctl(handshake.epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
+        close(fd);
+        free(pending);
+        return;
+    }
+    pending->fd = fd;
+    pending->since_us = worker_now();
+    pending->next = handshake.first;
+    handshake.first = pending;
+    handshake_event(pending); /* HELLO is mostly there */
+}
+
+/* accept() fails for want of descriptors: asking again at once would spin. */
+static void pause_accept(void)
+{
+    if (!handshake.said_none++)
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0098: no connection can be accepted: %s",
+                       strerror(errno));
+    listen_watch(0);
+    handshake.retry_us = worker_now() + RETRY_US;
+}
+
+void handshake_accept(void)
+{
+    while (worker.listen_fd >= 0) {
+        int fd =
+            accept4(worker.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd >= 0) {
+            pending_make(fd);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+            errno == ENOMEM)
+            pause_accept();
+        else if (errno == EINTR || errno == ECONNABORTED)
+            continue;
+        return;
+    }
+}
+
+int64_t handshake_tick(int64_t now_us)
+{
+    int64_t patience =
+        atomic_load(&worker.draining) ? DRAIN_PATIENCE_US : PATIENCE_US;
+    int64_t next = INT64_MAX;
+    pending_t *pending = handshake.first, *after;
+
+    for (; pending; pending = after) {
+        after = pending->next;
+        if (pending->since_us + patience <= now_us)
+            pending_close(pending);
+        else if (pending->since_us + patience < next)
+            next = pending->since_us + patience;
+    }
+    if (handshake.retry_us && handshake.retry_us <= now_us) {
+        handshake.retry_us = 0;
+        if (worker.listen_fd >= 0) {
+            listen_watch(1);
+            handshake_accept();
+        }
+    }
+    if (handshake.retry_us && handshake.retry_us < next)
+        next = handshake.retry_us;
+    return next;
+}
+
+void handshake_stop(void)
+{
+    int fd = worker.listen_fd;
+
+    handshake_accept();
+    worker.listen_fd = -1;
+    if (fd < 0)
+        return;
+    epoll_ctl(handshake.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    close(fd);
+}
+
+int handshake_is_done(void)
+{
+    return !handshake.first;
+}
+
+void handshake_fork_child(void)
+{
+    const pending_t *pending;
+
+    for (pending = handshake.first; pending; pending = pending->next)
+        close(pending->fd);
+}

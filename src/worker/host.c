@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host.c: what the engine gets from a worker: frames for its answers
+ *
+ * The engine serves one thread at a time here, but for log(). A process that
+ * the application has forked must not touch a connection: its parent goes on
+ * with it. */
+#include "worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "weave_line.h"
+
+/* ---- the request body ---- */
+
+static ssize_t file_read(exchange_t *exchange, char *buffer, size_t size)
+{
+    int64_t left = exchange->file_bytes - exchange->file_at;
+    ssize_t got;
+
+    if (left <= 0)
+        return 0;
+    got = pread(exchange->connection->in.passed, buffer,
+                (int64_t)size < left ? size : (size_t)left, exchange->file_at);
+    if (got <= 0)
+        return WEAVE_IO_GONE;
+    exchange->file_at += got;
+    return got;
+}
+
+/* A CANCEL comes too late here, and is no answer. */
+static int answer_head(exchange_t *exchange, weave_frame_t *frame)
+{
+    connection_t *connection = exchange->connection;
+
+    do {
+        if (input_exactly(connection, (char *)frame, sizeof(*frame)) < 0 ||
+            weave_frame_decode(frame, (char *)frame, sizeof(*frame)) !=
+                WEAVE_FRAME_OK)
+            return -1;
+    } while (frame->type == WEAVE_FRAME_CANCEL);
+    return frame->type == WEAVE_FRAME_BODY && frame->number == exchange->number
+               ? 0
+               : -1;
+}
+
+static ssize_t answer_read(exchange_t *exchange, char *buffer, size_t size)
+{
+    weave_frame_body_t body;
+    weave_frame_t frame;
+    size_t len;
+
+    if (answer_head(exchange, &frame) < 0)
+        return WEAVE_IO_GONE;
+    len = frame.bytes - sizeof(body);
+    if (len > size ||
+        input_exactly(exchange->connection, (char *)&body, sizeof(body)) < 0 ||
+        input_exactly(exchange->connection, buffer, len) < 0)
+        return WEAVE_IO_GONE;
+    if (body.error)
+        return body.error >= WEAVE_IO_BAD && body.error < 0 ? body.error
+                                                            : WEAVE_IO_GONE;
+    return (ssize_t)len;
+}
+
+static ssize_t body_read(void *host, char *buffer, size_t size)
+{
+    exchange_t *exchange = host;
+    weave_frame_read_t want = {0};
+    ssize_t got;
+
+    if (worker.forked)
+        return WEAVE_IO_GONE;
+    if (exchange->file_bytes)
+        return file_read(exchange, buffer, size);
+    if (exchange->body_problem || exchange->body_ended || !size)
+        return exchange->body_problem;
+    if (size > WEAVE_FRAME_DATA_MAX)
+        size = WEAVE_FRAME_DATA_MAX;
+    want.bytes = (uint32_t)size;
+    if (output_frame(exchange->connection, WEAVE_FRAME_READ, exchange->number,
+                     &want, sizeof(want)) != WEAVE_IO_OK)
+        got = WEAVE_IO_GONE;
+    else
+        got = answer_read(exchange, buffer, size);
+    if (got < 0)
+        exchange->body_problem = (int)got;
+    exchange->body_ended = got == 0;
+    return got;
+}
+
+/* ---- the head ---- */
+
+static size_t head_size(const weave_head_t *head)
+{
+    size_t size = strlen(head->reason) + 1, i;
+
+    for (i = 0; i < head->headers_count; i++)
+        size +=
+            strlen(head->headers[i].name) + strlen(head->headers[i].value) + 2;
+    return size;
+}
+
+static int head_room(exchange_t *exchange, size_t size)
+{
+    char *grown;
+
+    if (size <= exchange->head_room)
+        return 0;
+    grown = realloc(exchange->head, size);
+    if (!grown)
+        return -1;
+    exchange->head = grown;
+    exchange->head_room = size;
+    return 0;
+}
+
+/* Its frame gets its length when it leaves. */
+static void head_send(void *host, const weave_head_t *head)
+{
+    exchange_t *exchange = host;
+    size_t strings = head_size(head), i;
+    weave_frame_head_t fixed = {head->content_length, head->status,
+                                (uint32_t)head->headers_count,
+                                (uint32_t)strings, 0};
+    char *to;
+
+    if (head_room(exchange, sizeof(weave_frame_t) + sizeof(fixed) + strings) <
+        0) {
+        pthread_mutex_lock(&exchange->connection->lock);
+        exchange->connection->broken = 1;
+        pthread_mutex_unlock(&exchange->connection->lock);
+        return;
+    }
+    to = exchange->head + sizeof(weave_frame_t);
+    memcpy(to, &fixed, sizeof(fixed));
+    to = stpcpy(to + sizeof(fixed), head->reason) + 1;
+    for (i = 0; i < head->headers_count; i++) {
+        to = stpcpy(to, head->headers[i].name) + 1;
+        to = stpcpy(to, head->headers[i].value) + 1;
+    }
+    exchange->head_len = (size_t)(to - exchange->head);
+}
+
+/* ---- the answer ---- */
+
+/* What is being put together. A frame head needs a place until it has left. */
+typedef struct {
+    exchange_t *exchange;
+    batch_t batch;
+    weave_frame_t frames[BATCH_PARTS];
+    int last; /* the batch ends the answer */
+    weave_io_e io;
+} writer_t;
+
+static void writer_flush(writer_t *writer)
+{
+    connection_t *connection = writer->exchange->connection;
+    batch_t *batch = &writer->batch;
+
+    if (batch->count) {
+        pthread_mutex_lock(&connection->lock);
+        writer->io = output_send_locked(connection, batch, 1);
+        connection->head_left = 1;
+        /* from here on it is not overdue, whatever the executor does */
+        connection->ended |= writer->last;
+        pthread_mutex_unlock(&connection->lock);
+    }
+    batch->count = 0;
+}
+
+static void writer_part(writer_t *writer, const void *data, size_t len,
+                        void *owner)
+{
+    batch_t *batch = &writer->batch;
+
+    batch->parts[batch->count] = (struct iovec){(void *)data, len};
+    batch->owners[batch->count++] = owner;
+}
+
+static void writer_start(writer_t *writer, exchange_t *exchange)
+{
+    writer->exchange = exchange;
+    writer->batch.count = 0;
+    writer->batch.pass = -1;
+    writer->last = 0;
+    writer->io = WEAVE_IO_OK;
+}
+
+static void writer_frame(writer_t *writer, weave_frame_type_e type, int flags,
+                         size_t bytes)
+{
+    weave_frame_t *frame = &writer->frames[writer->batch.count];
+
+    *frame = weave_frame_make(type, flags, bytes, writer->exchange->number);
+    writer_part(writer, frame, sizeof(*frame), NULL);
+}
+
+/* The head, and as much of a body behind it. */
+static void writer_head(writer_t *writer, int flags, size_t inline_bytes)
+{
+    exchange_t *exchange = writer->exchange;
+    size_t bytes = exchange->head_len - sizeof(weave_frame_t) + inline_bytes;
+    weave_frame_t frame =
+        weave_frame_make(WEAVE_FRAME_HEAD, flags, bytes, exchange->number);
+
+    memcpy(exchange->head, &frame, sizeof(frame));
+    writer_part(writer, exchange->head, exchange->head_len, NULL);
+    exchange->head_len = 0;
+}
+
+static int frame_flags(int flags)
+{
+    return (flags & WEAVE_SEND_LAST ? WEAVE_FRAME_LAST : 0) |
+           (flags & WEAVE_SEND_FLUSH ? WEAVE_FRAME_FLUSH : 0);
+}
+
+static void release_all(const weave_piece_t *pieces, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (pieces[i].owner)
+            worker.engine->release(pieces[i].owner);
+}
+
+/* TOTAL bytes of PIECES as frames that are not too large. */
+static void writer_data(writer_t *writer, const weave_piece_t *pieces,
+                        size_t count, size_t total, int flags)
+{
+    size_t frame_left = 0, at = 0, i = 0;
+
+    while (i < count) {
+        size_t len = pieces[i].len - at;
+
+        if (!frame_left && total) {
+            /* a frame with its parts is one write where it can be */
+            if (writer->batch.count > BATCH_PARTS - 20)
+                writer_flush(writer);
+            frame_left =
+                total < WEAVE_FRAME_DATA_MAX ? total : WEAVE_FRAME_DATA_MAX;
+            total -= frame_left;
+            writer_frame(writer, WEAVE_FRAME_DATA, total ? 0 : flags,
+                         frame_left);
+        }
+        len = len < frame_left ? len : frame_left;
+        if (writer->batch.count == BATCH_PARTS)
+            writer_flush(writer);
+        frame_left -= len;
+        at += len;
+        if (at == pieces[i].len) {
+            writer_part(writer, pieces[i].data + at - len, len,
+                        pieces[i].owner);
+            i++;
+            at = 0;
+        }
+        else {
+            writer_part(writer, pieces[i].data + at - len, len, NULL);
+        }
+    }
+}
+
+static weave_io_e body_send(void *host, const weave_piece_t *pieces,
+                            size_t count, int flags)
+{
+    exchange_t *exchange = host;
+    size_t total = 0, i;
+    writer_t writer;
+
+    if (worker.forked) {
+        release_all(pieces, count);
+        return WEAVE_IO_GONE;
+    }
+    for (i = 0; i < count; i++)
+        total += pieces[i].len;
+    if (!total && !flags) {
+        release_all(pieces, count);
+        return WEAVE_IO_OK; /* the head waits for more */
+    }
+    writer_start(&writer, exchange);
+    if (exchange->head_len && total <= INLINE_BYTES && count < BATCH_PARTS) {
+        writer_head(&writer, frame_flags(flags), total);
+        for (i = 0; i < count; i++)
+            writer_part(&writer, pieces[i].data, pieces[i].len,
+                        pieces[i].owner);
+    }
+    else {
+        if (exchange->head_len)
+            writer_head(&writer, 0, 0);
+        if (!total && (flags & WEAVE_SEND_LAST))
+            writer_frame(&writer, WEAVE_FRAME_DATA, frame_flags(flags), 0);
+        writer_data(&writer, pieces, count, total, frame_flags(flags));
+    }
+    writer.last = flags & WEAVE_SEND_LAST;
+    writer_flush(&writer);
+    return writer.io;
+}
+
+static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
+                            int flags)
+{
+    exchange_t *exchange = host;
+    weave_frame_file_t file = {offset, length};
+    char data[sizeof(weave_frame_t) + sizeof(file)];
+    weave_frame_t frame =
+        weave_frame_make(WEAVE_FRAME_FILE, frame_flags(flags) | WEAVE_FRAME_FD,
+                         sizeof(file), exchange->number);
+    writer_t writer;
+
+    if (worker.forked)
+        return WEAVE_IO_GONE;
+    writer_start(&writer, exchange);
+    if (exchange->head_len) {
+        writer_head(&writer, 0, 0);
+        writer_flush(&writer);
+        if (writer.io != WEAVE_IO_OK)
+            return writer.io;
+    }
+    memcpy(data, &frame, sizeof(frame));
+    memcpy(data + sizeof(frame), &file, sizeof(file));
+    writer_part(&writer, data, sizeof(data), NULL);
+    writer.batch.pass = fd;
+    writer.last = flags & WEAVE_SEND_LAST;
+    writer_flush(&writer);
+    return writer.io;
+}
+
+weave_io_e exchange_end(exchange_t *exchange, int outcome)
+{
+    weave_frame_end_t end = {outcome, 0};
+    writer_t writer;
+
+    writer_start(&writer, exchange);
+    if (exchange->head_len && outcome == WEAVE_RUN_DONE) {
+        writer_head(&writer, WEAVE_FRAME_LAST, 0);
+    }
+    else {
+        if (exchange->head_len && outcome == WEAVE_RUN_CUT)
+            writer_head(&writer, 0, 0);
+        writer_frame(&writer, WEAVE_FRAME_END, 0, sizeof(end));
+        writer_part(&writer, &end, sizeof(end), NULL);
+    }
+    writer.last = 1;
+    writer_flush(&writer);
+    return writer.io;
+}
+
+/* ---- the log ---- */
+
+static int log_send(exchange_t *exchange, int level, const char *text,
+                    size_t len)
+{
+    weave_frame_log_t fixed = {(uint32_t)level, 0};
+    weave_frame_t frame = weave_frame_make(
+        WEAVE_FRAME_LOG, 0, sizeof(fixed) + len, exchange->number);
+    connection_t *connection = exchange->connection;
+    batch_t batch;
+    int rc = -1;
+
+    batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
+    batch.parts[1] = (struct iovec){&fixed, sizeof(fixed)};
+    batch.parts[2] = (struct iovec){(void *)text, len};
+    batch.owners[0] = batch.owners[1] = batch.owners[2] = NULL;
+    batch.count = 3;
+    batch.pass = -1;
+    pthread_mutex_lock(&connection->lock);
+    /* what has begun to leave must leave whole */
+    if (!connection->broken && !connection->ended &&
+        connection->memory < INLINE_BYTES)
+        rc = output_send_locked(connection, &batch, 0) == WEAVE_IO_OK ? 0 : -1;
+    pthread_mutex_unlock(&connection->lock);
+    return rc;
+}
+
+static void log_line(void *host, int level, const char *text, size_t len)
+{
+    if (len > WEAVE_LINE_BYTES)
+        len = WEAVE_LINE_BYTES;
+    if (host && !worker.forked && log_send(host, level, text, len) == 0)
+        return;
+    if (level <= worker.spec->log_level)
+        weave_line_write(2, level, text, len);
+}
+
+const weave_host_t worker_host = {WEAVE_ENGINE_ABI, sizeof(weave_host_t),
+                                  body_read,        head_send,
+                                  body_send,        file_send,
+                                  log_line};

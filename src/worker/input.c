@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* input.c: from bytes of a socket to whole frames
+ *
+ * An ordinary request is read into the scratch buffer of its executor and
+ * never copied. Half a frame waits with its connection. */
+#include "worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "weave_control.h"
+#include "weave_line.h"
+
+#define KEPT_BYTES 4096 /* the least that is asked of a socket */
+
+void input_begin(connection_t *connection, char *scratch)
+{
+    input_t *in = &connection->in;
+
+    in->drained = 0;
+    if (in->data)
+        return;
+    in->at = in->len = 0;
+    in->data = scratch;
+    in->room = scratch ? INPUT_BYTES : 0;
+    in->lent = scratch != NULL;
+}
+
+void input_drop(connection_t *connection)
+{
+    input_t *in = &connection->in;
+
+    if (!in->lent)
+        free(in->data);
+    if (in->passed >= 0)
+        close(in->passed);
+    *in = (input_t){.passed = -1};
+}
+
+/* Makes room for SIZE bytes from `at` on. */
+static int make_room(input_t *in, size_t size)
+{
+    size_t left = in->len - in->at;
+    char *grown;
+
+    if (!in->lent && in->at) {
+        memmove(in->data, in->data + in->at, left);
+        in->at = 0;
+        in->len = left;
+    }
+    if (in->room - in->at >= size)
+        return 0;
+    if (in->lent) {
+        grown = malloc(size);
+        if (grown)
+            memcpy(grown, in->data + in->at, left);
+    }
+    else {
+        grown = realloc(in->data, size);
+    }
+    if (!grown)
+        return -1;
+    in->data = grown;
+    in->room = size;
+    in->at = 0;
+    in->len = left;
+    in->lent = 0;
+    return 0;
+}
+
+void input_keep(connection_t *connection)
+{
+    input_t *in = &connection->in;
+    size_t left = in->len - in->at;
+
+    if (!left) {
+        if (!in->lent)
+            free(in->data);
+        in->data = NULL;
+        in->at = in->len = in->room = 0;
+        in->lent = 0;
+    }
+    else if (in->lent) {
+        char *copy = malloc(left + KEPT_BYTES);
+
+        if (copy)
+            memcpy(copy, in->data + in->at, left);
+        else
+            in->eof = 1; /* what is left is lost: the peer will see an end */
+        in->data = copy;
+        in->at = 0;
+        in->len = copy ? left : 0;
+        in->room = copy ? left + KEPT_BYTES : 0;
+        in->lent = 0;
+    }
+}
+
+int input_fill(connection_t *connection)
+{
+    input_t *in = &connection->in;
+    size_t room;
+    int pass;
+    long got;
+
+    if (in->eof || (in->len == in->room &&
+                    make_room(in, in->len - in->at + KEPT_BYTES) < 0))
+        return 0;
+    room = in->room - in->len;
+    do
+        got = weave_fd_receive(connection->fd, in->data + in->len, room, &pass,
+                               MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    if (pass >= 0) {
+        if (in->passed >= 0)
+            close(in->passed);
+        in->passed = pass;
+    }
+    in->drained = got < 0 || ((size_t)got < room && pass < 0);
+    if (got > 0) {
+        in->len += (size_t)got;
+        return 1;
+    }
+    in->eof = got == 0 || errno != EAGAIN;
+    if (in->eof && !connection->shut)
+        connection->hung_up = 1;
+    return 0;
+}
+
+static input_e decode(connection_t *connection, weave_frame_t *frame,
+                      const char **payload)
+{
+    input_t *in = &connection->in;
+    size_t left = in->len - in->at;
+
+    switch (weave_frame_decode(frame, in->data + in->at, left)) {
+    case WEAVE_FRAME_MORE:
+        return INPUT_NOTHING;
+    case WEAVE_FRAME_OK:
+        break;
+    case WEAVE_FRAME_OTHER_VERSION:
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0092: a client speaks another version of"
+                       " mod_weave: its connection is closed; restart httpd");
+        return INPUT_BAD;
+    default:
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0093: what a client sent is no frame of"
+                       " mod_weave: its connection is closed");
+        return INPUT_BAD;
+    }
+    if (left - sizeof(*frame) < frame->bytes) {
+        /* all of it in one piece, and a CANCEL behind it */
+        size_t whole = 2 * sizeof(*frame) + frame->bytes;
+
+        return make_room(in, whole) < 0 ? INPUT_BAD : INPUT_NOTHING;
+    }
+    *payload = in->data + in->at + sizeof(*frame);
+    return INPUT_FRAME;
+}
+
+input_e input_next(connection_t *connection, weave_frame_t *frame,
+                   const char **payload)
+{
+    input_t *in = &connection->in;
+    input_e got;
+
+    for (;;) {
+        got = in->len > in->at ? decode(connection, frame, payload)
+                               : INPUT_NOTHING;
+        if (got != INPUT_NOTHING)
+            return got;
+        if (in->eof)
+            return INPUT_END;
+        if (in->drained)
+            return INPUT_NOTHING;
+        if (!input_fill(connection) && !in->eof && !in->drained)
+            return INPUT_BAD; /* no memory */
+    }
+}
+
+void input_skip(connection_t *connection, const weave_frame_t *frame)
+{
+    connection->in.at += sizeof(*frame) + frame->bytes;
+    if (connection->in.at == connection->in.len)
+        connection->in.at = connection->in.len = 0;
+}
+
+int input_is_cancelled(connection_t *connection, const weave_frame_t *frame)
+{
+    const input_t *in = &connection->in;
+    size_t at = in->at + sizeof(*frame) + frame->bytes;
+    weave_frame_t next;
+
+    return at < in->len &&
+           weave_frame_decode(&next, in->data + at, in->len - at) ==
+               WEAVE_FRAME_OK &&
+           next.type == WEAVE_FRAME_CANCEL && next.number == frame->number;
+}
+
+int input_exactly(connection_t *connection, char *to, size_t len)
+{
+    input_t *in = &connection->in;
+    size_t here = in->len - in->at;
+    struct pollfd wait = {connection->fd, POLLIN, 0};
+
+    here = here < len ? here : len;
+    memcpy(to, in->data + in->at, here);
+    in->at += here;
+    while (here < len) {
+        ssize_t got = recv(connection->fd, to + here, len - here, MSG_DONTWAIT);
+
+        if (got > 0)
+            here += (size_t)got;
+        else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+            return -1;
+        else
+            poll(&wait, 1, -1);
+    }
+    return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* look.c: the control thread reads for executors that are all busy
+ *
+ * It finds what waits in the shared epoll set, so that a request that is
+ * called back, or is one too many, is answered in time. */
+#include "worker.h"
+
+#include <sys/epoll.h>
+
+#include "weave_line.h"
+
+#define EVENTS 64
+
+/* 0: the client has what it needs to know. */
+static int answer(connection_t *connection, const weave_frame_t *frame,
+                  weave_frame_type_e type)
+{
+    uint32_t number = frame->number;
+
+    input_skip(connection, frame);
+    if (type == WEAVE_FRAME_REFUSED)
+        atomic_fetch_add(&worker.board->refused, 1);
+    return output_frame(connection, type, number, NULL, 0) == WEAVE_IO_OK ? 0
+                                                                          : -1;
+}
+
+/* 1: the queue has it, 0: go on, -1: close it. */
+static int take_request(connection_t *connection, const weave_frame_t *frame)
+{
+    if (connection->hung_up)
+        return -1;
+    if (input_is_cancelled(connection, frame))
+        return answer(connection, frame, WEAVE_FRAME_CANCELLED);
+    switch (queue_push(connection)) {
+    case 0:
+        return 1;
+    case 1: /* perhaps it is not wanted any more */
+        input_fill(connection);
+        return 0;
+    default:
+        return answer(connection, frame, WEAVE_FRAME_REFUSED);
+    }
+}
+
+/* 1: somebody else has it now. */
+static int look_once(connection_t *connection)
+{
+    const char *payload;
+    weave_frame_t frame;
+    int rc = 0;
+
+    while (rc == 0) {
+        switch (input_next(connection, &frame, &payload)) {
+        case INPUT_FRAME:
+            if (frame.type == WEAVE_FRAME_REQUEST)
+                rc = take_request(connection, &frame);
+            else if (frame.type == WEAVE_FRAME_CANCEL)
+                input_skip(connection, &frame);
+            else
+                rc = -1;
+            break;
+        case INPUT_NOTHING:
+            input_keep(connection);
+            return 0;
+        default:
+            rc = -1;
+        }
+    }
+    if (rc < 0)
+        connection_close(connection);
+    return 1;
+}
+
+void look_at(connection_t *connection)
+{
+    do {
+        input_begin(connection, NULL);
+        if (look_once(connection))
+            return;
+    } while (!connection_release(connection));
+}
+
+static void look_event(const struct epoll_event *event)
+{
+    connection_t *connection = connection_at((uint32_t)event->data.u64);
+
+    if (atomic_load(&connection->state) == CONNECTION_QUEUED) {
+        if (!queue_look(connection))
+            return;
+    }
+    else if (!connection_claim(connection)) {
+        return;
+    }
+    if ((event->events & EPOLLHUP) &&
+        atomic_load(&connection->epoch) == event->data.u64 >> 32)
+        connection->hung_up = 1;
+    look_at(connection);
+}
+
+void look_around(void)
+{
+    struct epoll_event events[EVENTS];
+    int got, i;
+
+    do {
+        got = epoll_wait(worker.epoll_fd, events, EVENTS, 0);
+        for (i = 0; i < got; i++)
+            if (events[i].data.u64 != UINT64_MAX)
+                look_event(&events[i]);
+    } while (got == EVENTS);
+}
+
+void look_drain(void)
+{
+    uint32_t slots = connection_slots(), i;
+    int idle;
+
+    for (i = 0; i < slots; i++) {
+        connection_t *connection = connection_at(i);
+
+        idle = CONNECTION_IDLE;
+        if (!atomic_compare_exchange_strong(&connection->state, &idle,
+                                            CONNECTION_BUSY))
+            continue;
+        connection_shut(connection);
+        look_at(connection);
+    }
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* output.c: frames on their way to a client
+ *
+ * Whoever sends waits for a reader who makes progress. What a slower one
+ * leaves is kept: some in memory, then in a file, and the control thread sends
+ * it. Only when that is full, too, does the sender wait. */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "weave_control.h"
+
+#define STALL_MS 20
+#define MEMORY_BYTES (1 << 20) /* of one connection */
+#define FILE_BLOCK 65536
+
+/* ---- what waits ---- */
+
+static void chunk_free(connection_t *connection, chunk_t *chunk)
+{
+    if (chunk->data)
+        connection->memory -= chunk->len;
+    if (chunk->owner)
+        worker.engine->release(chunk->owner);
+    if (chunk->pass >= 0)
+        close(chunk->pass);
+    free(chunk);
+}
+
+void output_drop(connection_t *connection)
+{
+    chunk_t *chunk = connection->first, *next;
+
+    for (; chunk; chunk = next) {
+        next = chunk->next;
+        chunk_free(connection, chunk);
+    }
+    connection->first = connection->last = NULL;
+    connection->memory = 0;
+    spool_close(connection);
+}
+
+static void link_chunk(connection_t *connection, chunk_t *chunk)
+{
+    if (connection->last)
+        connection->last->next = chunk;
+    else
+        connection->first = chunk;
+    connection->last = chunk;
+}
+
+/* Copies what nobody keeps alive. */
+static int keep_memory(connection_t *connection, const struct iovec *part,
+                       void *owner, int pass)
+{
+    chunk_t *chunk = malloc(sizeof(*chunk) + (owner ? 0 : part->iov_len));
+
+    if (!chunk)
+        return -1;
+    *chunk = (chunk_t){.data = part->iov_base,
+                       .len = part->iov_len,
+                       .owner = owner,
+                       .pass = -1};
+    if (!owner)
+        chunk->data = memcpy(chunk + 1, part->iov_base, part->iov_len);
+    if (pass >= 0) {
+        chunk->pass = fcntl(pass, F_DUPFD_CLOEXEC, 0);
+        if (chunk->pass < 0) {
+            free(chunk);
+            return -1;
+        }
+    }
+    connection->memory += part->iov_len;
+    link_chunk(connection, chunk);
+    return 0;
+}
+
+static int keep_file(connection_t *connection, const struct iovec *part)
+{
+    chunk_t *last = connection->last, *chunk;
+    int64_t at = connection->spool_end;
+
+    if (spool_write(connection, part->iov_base, part->iov_len) < 0)
+        return -1;
+    if (last && !last->data && last->at + (int64_t)last->len == at) {
+        last->len += part->iov_len;
+        return 0;
+    }
+    chunk = calloc(1, sizeof(*chunk));
+    if (!chunk)
+        return -1;
+    chunk->len = part->iov_len;
+    chunk->at = at;
+    chunk->pass = -1;
+    link_chunk(connection, chunk);
+    return 0;
+}
+
+/* 0: it is kept (and its owner with it, or released). */
+static int keep(connection_t *connection, const struct iovec *part, void *owner,
+                int pass)
+{
+    if (!part->iov_len) {
+        if (owner)
+            worker.engine->release(owner);
+        return 0;
+    }
+    if (connection->memory + part->iov_len <= MEMORY_BYTES || pass >= 0)
+        return keep_memory(connection, part, owner, pass);
+    if (spool_is_full(connection, part->iov_len) ||
+        keep_file(connection, part) < 0)
+        return -1;
+    if (owner)
+        worker.engine->release(owner);
+    return 0;
+}
+
+/* ---- sending ---- */
+
+static void break_off(connection_t *connection)
+{
+    connection->broken = 1;
+    output_drop(connection);
+}
+
+/* Bytes that left, 0: there is no room, -1: the peer is gone. */
+static ssize_t send_chunk(const connection_t *connection, chunk_t *chunk)
+{
+    char block[FILE_BLOCK / 4];
+    const char *data = chunk->data;
+    size_t len = chunk->len;
+    ssize_t sent;
+
+    if (!data) {
+        len = len < sizeof(block) ? len : sizeof(block);
+        sent = pread(connection->spool_fd, block, len, chunk->at);
+        if (sent <= 0)
+            return -1;
+        data = block;
+        len = (size_t)sent;
+    }
+    do
+        sent =
+            weave_fd_send(connection->fd, data, len, chunk->pass, MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0)
+        return errno == EAGAIN ? 0 : -1;
+    return sent;
+}
+
+void output_pump(connection_t *connection)
+{
+    chunk_t *chunk;
+    ssize_t sent;
+
+    while (!connection->broken && (chunk = connection->first)) {
+        sent = send_chunk(connection, chunk);
+        if (sent == 0)
+            return;
+        if (sent < 0) {
+            break_off(connection);
+            return;
+        }
+        if (chunk->pass >= 0)
+            close(chunk->pass);
+        chunk->pass = -1;
+        chunk->len -= (size_t)sent;
+        if (chunk->data) {
+            chunk->data += sent;
+            connection->memory -= (size_t)sent;
+        }
+        else {
+            chunk->at += sent;
+        }
+        if (!chunk->len) {
+            connection->first = chunk->next;
+            if (!connection->first)
+                connection->last = NULL;
+            chunk_free(connection, chunk);
+        }
+    }
+    if (!connection->first && connection->spool_fd >= 0)
+        spool_close(connection);
+}
+
+static ssize_t send_parts(const connection_t *connection, batch_t *batch,
+                          int at)
+{
+    struct msghdr message = {.msg_iov = batch->parts + at,
+                             .msg_iovlen = (size_t)(batch->count - at)};
+    ssize_t sent;
+
+    do
+        sent = batch->pass >= 0
+                   ? weave_fd_send(connection->fd, batch->parts[at].iov_base,
+                                   batch->parts[at].iov_len, batch->pass,
+                                   MSG_DONTWAIT)
+                   : sendmsg(connection->fd, &message,
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+/* Takes SENT bytes off the batch; the first part that has any left. */
+static int advance(batch_t *batch, int at, size_t sent)
+{
+    if (sent)
+        batch->pass = -1;
+    while (at < batch->count && sent >= batch->parts[at].iov_len) {
+        sent -= batch->parts[at].iov_len;
+        if (batch->owners[at])
+            worker.engine->release(batch->owners[at]);
+        batch->owners[at] = NULL;
+        at++;
+    }
+    if (at < batch->count) {
+        batch->parts[at].iov_base = (char *)batch->parts[at].iov_base + sent;
+        batch->parts[at].iov_len -= sent;
+    }
+    return at;
+}
+
+/* 1: there is room. */
+static int wait_room(const connection_t *connection)
+{
+    struct pollfd wait = {connection->fd, POLLOUT, 0};
+
+    return poll(&wait, 1, STALL_MS) > 0;
+}
+
+/* Sends while the reader keeps up; the first part that is left. */
+static int send_now(connection_t *connection, batch_t *batch, int at,
+                    int patient)
+{
+    while (at < batch->count && !connection->broken) {
+        ssize_t sent = send_parts(connection, batch, at);
+
+        if (sent >= 0)
+            at = advance(batch, at, (size_t)sent);
+        else if (errno != EAGAIN)
+            break_off(connection);
+        else if (atomic_load(&connection->abandon) || !patient ||
+                 !wait_room(connection))
+            break;
+    }
+    return at;
+}
+
+/* Nothing more can be kept: the sender is as slow as the reader now. */
+static void wait_pumped(connection_t *connection)
+{
+    if (atomic_load(&connection->abandon))
+        break_off(connection);
+    else if (wait_room(connection) || !connection->first)
+        output_pump(connection);
+}
+
+static void keep_rest(connection_t *connection, batch_t *batch, int at,
+                      int patient)
+{
+    while (at < batch->count && !connection->broken) {
+        if (keep(connection, &batch->parts[at], batch->owners[at],
+                 batch->pass) == 0) {
+            batch->owners[at] = NULL;
+            batch->pass = -1;
+            at++;
+        }
+        else if (!patient) {
+            break_off(connection); /* half a frame may be out */
+        }
+        else {
+            wait_pumped(connection);
+            if (!connection->first)
+                at = send_now(connection, batch, at, 1);
+        }
+    }
+}
+
+weave_io_e output_send_locked(connection_t *connection, batch_t *batch,
+                              int patient)
+{
+    int at = 0, i;
+
+    if (connection->first)
+        output_pump(connection);
+    if (!connection->first)
+        at = send_now(connection, batch, 0, patient);
+    if (at < batch->count && !connection->broken)
+        keep_rest(connection, batch, at, patient);
+    for (i = at; i < batch->count; i++)
+        if (batch->owners[i])
+            worker.engine->release(batch->owners[i]);
+    if (connection->first && !connection->broken)
+        control_arm(connection);
+    return connection->broken ? WEAVE_IO_GONE : WEAVE_IO_OK;
+}
+
+weave_io_e output_send(connection_t *connection, batch_t *batch, int patient)
+{
+    weave_io_e io;
+
+    pthread_mutex_lock(&connection->lock);
+    io = output_send_locked(connection, batch, patient);
+    pthread_mutex_unlock(&connection->lock);
+    return io;
+}
+
+weave_io_e output_frame(connection_t *connection, weave_frame_type_e type,
+                        uint32_t number, const void *payload, size_t bytes)
+{
+    weave_frame_t frame = weave_frame_make(type, 0, bytes, number);
+    batch_t batch;
+
+    batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
+    batch.parts[1] = (struct iovec){(void *)payload, bytes};
+    batch.owners[0] = batch.owners[1] = NULL;
+    batch.count = bytes ? 2 : 1;
+    batch.pass = -1;
+    return output_send(connection, &batch, 1);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* timeout.c: requests that take too long, and memory that grows */
+#include "worker.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "weave_line.h"
+
+#define RSS_US 5000000
+
+static const char *var(const weave_request_t *request, uint32_t key)
+{
+    const char *value = "";
+    size_t i;
+
+    for (i = 0; i < request->vars_count; i++)
+        if (request->vars[i].key == key)
+            value = request->vars[i].value;
+    return value;
+}
+
+/* With the lock of the connection: the request is still the executor's. */
+static void complain(const executor_t *executor, int64_t took_us)
+{
+    const weave_request_t *request = &executor->request;
+
+    weave_line_say(WEAVE_LOG_ERROR,
+                   "WEAVE0099: %.32s %.512s%.1024s has taken more than %.1f s"
+                   " (limits.request_timeout): the client is answered without"
+                   " it; the stacks of all threads follow",
+                   var(request, WEAVE_VAR_REQUEST_METHOD),
+                   var(request, WEAVE_VAR_SCRIPT_NAME),
+                   var(request, WEAVE_VAR_PATH_INFO),
+                   (double)took_us / 1000000);
+}
+
+/* With the lock. A client that has half a frame can only be cut. */
+static void answer(connection_t *connection, uint32_t number)
+{
+    weave_frame_end_t end = {connection->head_left ? WEAVE_RUN_CUT : 504, 0};
+    weave_frame_t frame =
+        weave_frame_make(WEAVE_FRAME_END, 0, sizeof(end), number);
+    batch_t batch = {.count = 2, .pass = -1};
+
+    batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
+    batch.parts[1] = (struct iovec){&end, sizeof(end)};
+    if (!connection->broken && !connection->first)
+        output_send_locked(connection, &batch, 0);
+    output_drop(connection);
+    connection->broken = 1;
+    shutdown(connection->fd, SHUT_RDWR);
+}
+
+/* 1: it was this one, and it is not over. */
+static int abandon(executor_t *executor, connection_t *connection,
+                   uint32_t number, int64_t took_us)
+{
+    int still;
+
+    /* whoever waits for the reader with the lock lets go of it */
+    atomic_store(&connection->abandon, 1);
+    pthread_mutex_lock(&connection->lock);
+    still = atomic_load(&executor->connection) == connection &&
+            executor->number == number && connection->current == number &&
+            !connection->ended && connection->fd >= 0;
+    if (still) {
+        complain(executor, took_us);
+        answer(connection, number);
+        connection->current = 0; /* once */
+    }
+    else {
+        atomic_store(&connection->abandon, 0);
+    }
+    pthread_mutex_unlock(&connection->lock);
+    return still;
+}
+
+static int64_t check(executor_t *executor, int64_t now_us)
+{
+    int64_t since =
+        atomic_load_explicit(&executor->since_us, memory_order_acquire);
+    connection_t *connection = atomic_load(&executor->connection);
+    int64_t due = since + worker.spec->request_timeout_us;
+    uint32_t number = executor->number;
+
+    if (!since || !connection)
+        return INT64_MAX;
+    if (due > now_us)
+        return due;
+    if (atomic_load(&executor->since_us) == since &&
+        abandon(executor, connection, number, now_us - since)) {
+        atomic_fetch_add(&worker.board->timeouts, 1);
+        control_stacks();
+        control_recycle("stuck", "a request is over its time");
+    }
+    return INT64_MAX;
+}
+
+int64_t timeout_tick(int64_t now_us)
+{
+    /* those that begin after this cannot be due before */
+    int64_t next = now_us + worker.spec->request_timeout_us, due;
+    int i;
+
+    if (worker.spec->request_timeout_us <= 0)
+        return INT64_MAX;
+    for (i = 0; i < worker.spec->threads; i++) {
+        due = check(&worker.executors[i], now_us);
+        if (due < next)
+            next = due;
+    }
+    return next;
+}
+
+/* ---- memory ---- */
+
+static int64_t rss_bytes(void)
+{
+    static int fd = -1;
+    char text[128];
+    long long pages;
+    ssize_t got;
+    char *end;
+
+    if (fd < 0)
+        fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    got = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+    if (got <= 0)
+        return 0;
+    text[got] = '\0';
+    strtoll(text, &end, 10); /* the first is the size */
+    pages = strtoll(end, NULL, 10);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+int64_t rss_tick(int64_t now_us)
+{
+    static int64_t next_us;
+    int64_t bytes;
+
+    if (now_us >= next_us) {
+        next_us = now_us + RSS_US;
+        bytes = rss_bytes();
+        atomic_store(&worker.board->rss_bytes, (uint64_t)bytes);
+        if (worker.spec->max_rss > 0 && bytes > worker.spec->max_rss)
+            control_recycle("recycle", "workers.max_rss is reached");
+    }
+    return worker.spec->max_rss > 0 ? next_us : INT64_MAX;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* title.c: what ps shows */
+#include "worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* Where argv and the environment lie, as the kernel laid them out. */
+static char *area_end(int argc, char **argv)
+{
+    char *end = argv[0] + strlen(argv[0]) + 1;
+    int i;
+
+    for (i = 1; i < argc && argv[i] == end; i++)
+        end += strlen(end) + 1;
+    if (i < argc)
+        return end;
+    for (i = 0; environ[i] && environ[i] == end; i++)
+        end += strlen(end) + 1;
+    return end;
+}
+
+/* The environment moves, or it would be overwritten. */
+static int environ_move(void)
+{
+    size_t count = 0, i;
+    char **copy;
+
+    while (environ[count])
+        count++;
+    copy = calloc(count + 1, sizeof(*copy));
+    for (i = 0; copy && i < count; i++) {
+        copy[i] = strdup(environ[i]);
+        if (!copy[i])
+            return -1;
+    }
+    if (!copy)
+        return -1;
+    environ = copy;
+    return 0;
+}
+
+void title_set(int argc, char **argv, const char *name)
+{
+    char *end;
+    size_t room;
+
+    prctl(PR_SET_NAME, "weave-worker");
+    if (argc < 1)
+        return;
+    end = area_end(argc, argv);
+    if (environ_move() < 0)
+        return;
+    room = (size_t)(end - argv[0]);
+    memset(argv[0], 0, room);
+    snprintf(argv[0], room, "weave-worker %s", name);
+}
