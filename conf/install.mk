@@ -3,7 +3,7 @@
 
 PORT    ?= 8080
 FOR     ?= run test
-VERSION := $(shell sed -n 's/.*MOD_WEAVE_VERSION "\(.*\)"/\1/p' src/httpd/mod_weave.h)
+VERSION := $(shell sed -n 's/.*WEAVE_VERSION "\(.*\)"/\1/p' src/core/weave_version.h)
 
 # ---- what is needed ----
 

@@ -22,10 +22,11 @@
 #include "weave_board.h"
 #include "weave_conf.h"
 #include "weave_engine.h"
+#include "weave_version.h"
 #include "weave_virtualenv.h"
 
 #define MOD_WEAVE_NAME "mod_weave"
-#define MOD_WEAVE_VERSION "0.1.0"
+#define MOD_WEAVE_VERSION WEAVE_VERSION
 #define MOD_WEAVE_HANDLER "weave-application"
 
 extern __attribute__((visibility("default"))) module weave_module;

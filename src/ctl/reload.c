@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reload.c: weavectl reload
+ *
+ * weaved answers at once; what becomes of the new generation shows in its
+ * status. */
+#include "ctl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
+
+#define LOOK_US 100000
+#define WAIT_MOST APR_TIME_C(3600000000) /* startup_timeout ends it before */
+
+static int is_meant(const ctl_t *ctl, const json_t *app)
+{
+    return !ctl->ini_given || !strcmp(ctl_text(app, "ini"), ctl->ini);
+}
+
+static json_t *applications(const ctl_t *ctl)
+{
+    json_t *answer = ctl_ask(ctl, json_pack("{s:s}", "op", "status"));
+    json_t *apps = json_incref(
+        json_object_get(json_object_get(answer, "status"), "applications"));
+
+    json_decref(answer);
+    return apps;
+}
+
+/* The newest generation there is of APP, whatever its state. */
+static json_int_t newest(const json_t *app)
+{
+    const json_t *generation;
+    json_int_t number = 0;
+    size_t i;
+
+    json_array_foreach(ctl_list(app, "generations"), i, generation)
+    {
+        if (ctl_int(generation, "number") > number)
+            number = ctl_int(generation, "number");
+    }
+    return number;
+}
+
+static const json_t *same_app(const json_t *apps, const json_t *app)
+{
+    const json_t *other;
+    size_t i;
+
+    json_array_foreach(apps, i, other)
+    {
+        if (!strcmp(ctl_text(other, "ini"), ctl_text(app, "ini")))
+            return other;
+    }
+    return NULL;
+}
+
+/* 0: not yet; 1: BEFORE's successor serves; -1: it has failed. */
+static int outcome(const json_t *before, const json_t *now)
+{
+    if (ctl_int(now, "generation") > newest(before))
+        return 1;
+    /* the attempt is over, and nothing newer has come of it */
+    if (newest(now) <= newest(before) && *ctl_text(now, "last_error"))
+        return -1;
+    return 0;
+}
+
+static int report(const json_t *now, int rc)
+{
+    if (rc > 0)
+        printf("%s: generation %" JSON_INTEGER_FORMAT " serves\n",
+               ctl_text(now, "ini"), ctl_int(now, "generation"));
+    else
+        ctl_say("%s: the new generation has failed%s: %s", ctl_text(now, "ini"),
+                ctl_int(now, "generation") ? ", the one before goes on" : "",
+                ctl_text(now, "last_error"));
+    return rc > 0 ? CTL_DONE : CTL_FAILED;
+}
+
+static int wait_for(const ctl_t *ctl, const json_t *before)
+{
+    apr_time_t until = apr_time_now() + WAIT_MOST;
+
+    while (apr_time_now() < until) {
+        json_t *apps = applications(ctl);
+        const json_t *now = same_app(apps, before);
+        int rc = now ? outcome(before, now) : -1;
+
+        if (!apps)
+            return CTL_FAILED;
+        if (!now)
+            rc = ctl_say("%s: httpd does not run it any more",
+                         ctl_text(before, "ini"));
+        else if (rc)
+            rc = report(now, rc);
+        else
+            rc = -1;
+        json_decref(apps);
+        if (rc >= 0)
+            return rc;
+        apr_sleep(LOOK_US);
+    }
+    return ctl_say("%s: no answer in an hour", ctl_text(before, "ini"));
+}
+
+static int wait_all(const ctl_t *ctl, const json_t *before)
+{
+    const json_t *app;
+    int rc = CTL_DONE;
+    size_t i;
+
+    json_array_foreach(before, i, app)
+    {
+        if (is_meant(ctl, app) && wait_for(ctl, app) != CTL_DONE)
+            rc = CTL_FAILED;
+    }
+    return rc;
+}
+
+int ctl_reload(const ctl_t *ctl)
+{
+    json_t *before = applications(ctl), *answer;
+    int rc = CTL_FAILED;
+
+    if (!before)
+        return rc;
+    answer = ctl_ask(
+        ctl, ctl->ini_given
+                 ? json_pack("{s:s, s:s}", "op", "reload", "app", ctl->ini)
+                 : json_pack("{s:s, s:n}", "op", "reload", "app"));
+    if (answer)
+        rc = ctl->no_wait ? CTL_DONE : wait_all(ctl, before);
+    json_decref(answer);
+    json_decref(before);
+    return rc;
+}
