@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* adopt.c: takes over the workers of a weaved that is no more
+ *
+ * They serve on meanwhile. A worker is found in the roster, is known again by
+ * the time its process was born, and gets a new control channel by a HELLO on
+ * its socket. */
+#include "super.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "weave_frame.h"
+
+#define JOIN_US (2 * SUPER_SECOND)
+
+struct super_join_t {
+    int fd;
+    int board_fd;
+    super_watch_t watch;
+    super_timer_t limit;
+    size_t len;
+    char data[sizeof(weave_frame_t) + sizeof(weave_welcome_t)];
+};
+
+void super_join_end(super_worker_t *worker)
+{
+    super_join_t *join = worker->join;
+
+    if (!join)
+        return;
+    worker->join = NULL;
+    super_unwatch(&join->watch);
+    super_timer_cancel(&join->limit);
+    if (join->fd >= 0)
+        close(join->fd);
+    if (join->board_fd >= 0)
+        close(join->board_fd);
+    free(join);
+}
+
+static void give_up(super_worker_t *worker, const char *why)
+{
+    super_join_end(worker);
+    super_say(worker->generation->app, 3,
+              "WEAVE0085: %s, of a weaved that has died, cannot be taken"
+              " over, so it is killed: %s",
+              super_worker_name(worker, worker->pool), why);
+    super_generation_failed(worker, why);
+}
+
+static void too_slow(void *data)
+{
+    give_up(data, "it does not answer");
+}
+
+/* ---- the WELCOME ---- */
+
+static const char *welcome_check(const super_worker_t *worker)
+{
+    const super_join_t *join = worker->join;
+    weave_frame_t frame;
+    weave_welcome_t welcome;
+
+    if (weave_frame_decode(&frame, join->data, join->len) != WEAVE_FRAME_OK ||
+        frame.type != WEAVE_FRAME_WELCOME)
+        return "it answers with rubbish, or is of another version of mod_weave";
+    memcpy(&welcome, join->data + sizeof(frame), sizeof(welcome));
+    if (welcome.pid != (uint32_t)worker->pid ||
+        welcome.generation != worker->generation->number)
+        return "it is not the one that the roster names";
+    return NULL;
+}
+
+static void joined(super_worker_t *worker)
+{
+    super_join_t *join = worker->join;
+    const char *problem = welcome_check(worker);
+    int fd = join->fd;
+
+    if (problem) {
+        give_up(worker, problem);
+        return;
+    }
+    if (join->board_fd >= 0 &&
+        weave_board_map(&worker->board, join->board_fd, 0) != APR_SUCCESS)
+        worker->board = NULL;
+    super_unwatch(&join->watch);
+    join->fd = -1;
+    super_join_end(worker);
+    if (super_worker_connect(worker, fd) != APR_SUCCESS) {
+        give_up(worker, "there are no descriptors left");
+        return;
+    }
+    super_channel_op(&worker->channel, "log", 2);
+    if (worker->state == SUPER_LEAVING)
+        super_channel_op(&worker->channel, "drain", -1);
+    else if (worker->state == SUPER_ENDING)
+        super_channel_op(&worker->channel, "quit", -1);
+}
+
+/* Not a byte more than the WELCOME: control messages follow. */
+static void join_event(void *data, uint32_t events)
+{
+    super_worker_t *worker = data;
+    super_join_t *join = worker->join;
+    int pass;
+    long got =
+        weave_fd_receive(join->fd, join->data + join->len,
+                         sizeof(join->data) - join->len, &pass, MSG_DONTWAIT);
+
+    (void)events;
+    if (pass >= 0 && join->board_fd < 0)
+        join->board_fd = pass;
+    else if (pass >= 0)
+        close(pass);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        give_up(worker, "it has closed the connection");
+        return;
+    }
+    join->len += (size_t)got;
+    if (join->len == sizeof(join->data))
+        joined(worker);
+}
+
+/* ---- the HELLO ---- */
+
+static apr_status_t hello(super_worker_t *worker, int fd)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct {
+        weave_frame_t frame;
+        weave_hello_t hello;
+    } out = {weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(weave_hello_t), 0),
+             {(uint32_t)getpid(), WEAVE_ROLE_SUPERVISOR}};
+
+    apr_cpystrn(address.sun_path, worker->socket, sizeof(address.sun_path));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return errno;
+    if (weave_fd_send(fd, &out, sizeof(out), -1, MSG_DONTWAIT) != sizeof(out))
+        return errno;
+    return super_watch(&worker->join->watch, fd, EPOLLIN, join_event, worker);
+}
+
+static void join(super_worker_t *worker)
+{
+    apr_status_t rv = APR_ENOMEM;
+    char why[120];
+
+    worker->join = calloc(1, sizeof(*worker->join));
+    if (worker->join) {
+        worker->join->board_fd = -1;
+        worker->join->fd =
+            socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        rv = worker->join->fd < 0 ? errno : hello(worker, worker->join->fd);
+    }
+    if (rv == APR_SUCCESS)
+        super_timer_set(&worker->join->limit, JOIN_US, too_slow, worker);
+    else
+        give_up(worker, apr_strerror(rv, why, sizeof(why)));
+}
+
+/* ---- the roster ---- */
+
+static super_app_t *app_of(uint32_t index)
+{
+    super_app_t *app = super_app_at(index);
+
+    /* httpd will tell its name */
+    return app ? app
+               : super_app_make(
+                     index, apr_psprintf(super.pool, "application %u", index));
+}
+
+static super_generation_t *generation_of(super_app_t *app, uint32_t number)
+{
+    const weave_roster_app_t *shown = &super.roster->apps[app->index];
+    super_generation_t *generation = app->generations;
+    int serves = atomic_load(&shown->generation) == number &&
+                 atomic_load(&shown->state) != WEAVE_APP_NONE;
+
+    while (generation && generation->number != number)
+        generation = generation->next;
+    if (generation)
+        return generation;
+    generation = super_generation_make(app, number,
+                                       serves ? SUPER_SERVING : SUPER_DRAINING);
+    if (serves) {
+        app->serving = generation;
+        generation->identity = shown->identity[0] | (uint64_t)shown->identity[1]
+                                                        << 32;
+    }
+    return generation;
+}
+
+/* The process in ENTRY, if it is still that one; -1: it is not. */
+static int process_find(const weave_roster_worker_t *entry)
+{
+    uint64_t birth = entry->birth[0] | (uint64_t)entry->birth[1] << 32;
+    int pidfd = (int)entry->pid > 0 ? super_pidfd_open((pid_t)entry->pid) : -1;
+
+    if (pidfd >= 0 && super_proc_birth((pid_t)entry->pid) == birth)
+        return pidfd;
+    if (pidfd >= 0)
+        close(pidfd);
+    return -1;
+}
+
+static int entry_adopt(uint32_t place, const weave_roster_worker_t *entry)
+{
+    static const weave_roster_worker_t nobody;
+    uint32_t state = atomic_load(&entry->state);
+    int pidfd = process_find(entry);
+    super_worker_t *worker;
+    super_generation_t *generation;
+
+    if (entry->app >= WEAVE_ROSTER_APPS || pidfd < 0 ||
+        (state != WEAVE_WORKER_READY && state != WEAVE_WORKER_DRAINING)) {
+        if (pidfd >= 0) {
+            super_pidfd_kill(pidfd, SIGKILL);
+            close(pidfd);
+        }
+        unlink(entry->socket);
+        weave_roster_worker_set(super.roster, place, &nobody);
+        return 0;
+    }
+    generation = generation_of(app_of(entry->app), entry->generation);
+    worker = super_worker_adopt(generation, (int)place, entry, pidfd);
+    if (state != WEAVE_WORKER_READY || generation->state != SUPER_SERVING) {
+        worker->state = SUPER_LEAVING;
+        super_worker_show(worker, WEAVE_WORKER_DRAINING);
+    }
+    join(worker);
+    return 1;
+}
+
+/* A slot that a dying weaved has left in the middle of a change reads as free;
+ * its process ends with httpd. */
+void super_adopt(void)
+{
+    uint32_t i, taken = 0;
+
+    for (i = 0; i < WEAVE_ROSTER_WORKERS; i++) {
+        weave_roster_worker_t entry;
+
+        weave_roster_worker_get(&entry, super.roster, i);
+        if (atomic_load(&entry.state) != WEAVE_WORKER_FREE)
+            taken += (uint32_t)entry_adopt(i, &entry);
+    }
+    super.adopted = taken > 0;
+    if (taken)
+        super_say(NULL, 5,
+                  "WEAVE0086: weaved %ld goes on in the place of one that has"
+                  " died, with its %u workers",
+                  (long)getpid(), taken);
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app.c: an application: which generation it gets, and when */
+#include "super.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <apr_strings.h>
+
+#define RETRY_MOST_US (60 * SUPER_SECOND)
+
+static void look(void *data);
+static void retry(void *data);
+
+/* ---- which ---- */
+
+super_app_t *super_app_make(uint32_t index, const char *name)
+{
+    apr_pool_t *pool;
+    super_app_t *app;
+
+    apr_pool_create(&pool, super.pool);
+    apr_pool_tag(pool, "weaved application");
+    app = apr_pcalloc(pool, sizeof(*app));
+    app->pool = pool;
+    app->index = index;
+    app->name = apr_pstrdup(pool, name);
+    app->wanted = 1;
+    app->next = super.apps;
+    super.apps = app;
+    return app;
+}
+
+super_app_t *super_app_at(uint32_t index)
+{
+    super_app_t *app = super.apps;
+
+    while (app && (!app->wanted || app->index != index))
+        app = app->next;
+    return app;
+}
+
+super_app_t *super_app_named(const char *ini)
+{
+    super_app_t *app = super.apps;
+
+    while (app && (!app->wanted || strcmp(app->name, ini) != 0))
+        app = app->next;
+    return app;
+}
+
+void super_app_settle(super_app_t *app)
+{
+    super_app_t **at = &super.apps;
+
+    if (app->wanted || app->generations)
+        return;
+    while (*at != app)
+        at = &(*at)->next;
+    *at = app->next;
+    super_timer_cancel(&app->retry);
+    super_timer_cancel(&app->look);
+    free(app->last_error);
+    free(app->failed_stamp);
+    apr_pool_destroy(app->pool);
+}
+
+void super_app_remove(super_app_t *app)
+{
+    super_generation_t *coming = app->coming, *serving = app->serving;
+
+    super_timer_cancel(&app->retry);
+    super_timer_cancel(&app->look);
+    app->coming = app->serving = NULL;
+    weave_roster_app_set(super.roster, app->index, WEAVE_APP_NONE, 0);
+    if (coming)
+        super_generation_abandon(coming);
+    if (serving)
+        super_generation_drain(serving);
+    app->wanted = 0;
+    super_app_settle(app);
+}
+
+/* ---- its identity ---- */
+
+/* FNV-1a */
+static uint64_t hash(const char *text)
+{
+    uint64_t value = UINT64_C(14695981039346656037);
+
+    for (; *text; text++)
+        value = (value ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return value ? value : 1;
+}
+
+uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool)
+{
+    weave_spec_t copy = *resolved;
+    const char *text;
+
+    /* these change nothing of a process that runs */
+    copy.software = "";
+    copy.log_level = 0;
+    text = weave_spec_format(&copy, pool);
+    return hash(text ? text : "");
+}
+
+static super_generation_t *newest(const super_app_t *app)
+{
+    return app->coming ? app->coming : app->serving;
+}
+
+/* ---- failures ---- */
+
+static void error_set(super_app_t *app, const char *text)
+{
+    free(app->last_error);
+    app->last_error = text ? strdup(text) : NULL;
+}
+
+/* The time of the script, as it is now (malloc). */
+static char *stamp(const super_app_t *app)
+{
+    struct stat status = {0};
+    char text[100];
+
+    if (*app->spec->script && stat(app->spec->script, &status) < 0)
+        return strdup("none");
+    snprintf(text, sizeof(text), "%lld.%ld %lld %llu",
+             (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+             (long long)status.st_size, (unsigned long long)status.st_ino);
+    return strdup(text);
+}
+
+static void look_begin(super_app_t *app)
+{
+    if (app->spec && (app->spec->reload_touch || app->retry.link) &&
+        !super.ending)
+        super_timer_set(&app->look, SUPER_SECOND, look, app);
+}
+
+/* Nothing serves: tries again, after 1, 2, 4 ... 60 s. */
+static void failed(super_app_t *app)
+{
+    int64_t pause = SUPER_SECOND;
+    int i;
+
+    if (app->serving) {
+        super_say(app, 5, "WEAVE0081: generation %u of %s goes on",
+                  app->serving->number, app->name);
+        return;
+    }
+    weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED, 0);
+    for (i = 0; i < app->failures && pause < RETRY_MOST_US; i++)
+        pause *= 2;
+    if (pause > RETRY_MOST_US)
+        pause = RETRY_MOST_US;
+    app->failures++;
+    free(app->failed_stamp);
+    app->failed_stamp = stamp(app);
+    super_say(app, 6, "%s: the next try is in %.0f s", app->name,
+              (double)pause / 1e6);
+    super_timer_set(&app->retry, pause, retry, app);
+    look_begin(app);
+}
+
+void super_app_came_not(super_app_t *app, super_generation_t *generation,
+                        const char *why)
+{
+    app->coming = NULL;
+    app->failed_identity = generation->identity;
+    app->failed_number = generation->number;
+    error_set(app, why);
+    super_say(app, 3, "WEAVE0080: generation %u of %s does not come up: %s",
+              generation->number, app->name, why);
+    super_generation_abandon(generation);
+    failed(app);
+}
+
+/* ---- success ---- */
+
+static void say_serves(const super_app_t *app,
+                       const super_generation_t *generation)
+{
+    const super_worker_t *worker;
+    char pids[400] = "";
+    size_t len = 0;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (len < sizeof(pids) - 16)
+            len += (size_t)snprintf(pids + len, sizeof(pids) - len, " %ld",
+                                    (long)worker->pid);
+    super_say(app, 5,
+              "WEAVE0082: generation %u of %s serves: Python %s, after %.1f s,"
+              " pid%s",
+              generation->number, app->name, generation->workers->python,
+              (double)(super_now() - generation->started_us) / 1e6, pids);
+}
+
+/* The switch. A weaved that dies in the middle must not leave the identity of
+ * one generation with the number of another. */
+static void serve(const super_app_t *app, super_generation_t *generation)
+{
+    weave_roster_app_t *shown = &super.roster->apps[app->index];
+    super_worker_t *worker;
+
+    generation->state = SUPER_SERVING;
+    for (worker = generation->workers; worker; worker = worker->next) {
+        worker->state = SUPER_READY;
+        worker->ready_us = super_now();
+        super_worker_show(worker, WEAVE_WORKER_READY);
+    }
+    shown->identity[0] = shown->identity[1] = 0;
+    atomic_thread_fence(memory_order_seq_cst);
+    weave_roster_app_set(super.roster, app->index, WEAVE_APP_SERVING,
+                         generation->number);
+    atomic_thread_fence(memory_order_seq_cst);
+    shown->identity[0] = (uint32_t)generation->identity;
+    shown->identity[1] = (uint32_t)(generation->identity >> 32);
+}
+
+void super_app_came_up(super_app_t *app, super_generation_t *generation)
+{
+    super_generation_t *old = app->serving;
+
+    super_timer_cancel(&app->retry);
+    app->coming = NULL;
+    app->serving = generation;
+    app->failures = 0;
+    app->failed_identity = 0;
+    error_set(app, NULL);
+    serve(app, generation);
+    say_serves(app, generation);
+    if (old)
+        super_generation_drain(old);
+    look_begin(app);
+}
+
+/* ---- what is wanted ---- */
+
+static void spec_keep(super_app_t *app, const weave_spec_t *spec,
+                      const char *text)
+{
+    if (app->text && !strcmp(app->text, text))
+        return;
+    if (app->spec_pool)
+        apr_pool_destroy(app->spec_pool);
+    apr_pool_create(&app->spec_pool, app->pool);
+    apr_pool_tag(app->spec_pool, "weaved spec");
+    app->text = apr_pstrdup(app->spec_pool, text);
+    /* it was read a moment ago */
+    if (weave_spec_parse(&app->spec, text, app->spec_pool))
+        app->spec = NULL;
+    if (strcmp(app->name, spec->name) != 0)
+        app->name = apr_pstrdup(app->pool, spec->name);
+}
+
+/* What later workers are told, of a generation that is there. */
+static void refresh(super_generation_t *generation,
+                    const weave_spec_t *resolved, apr_pool_t *pool)
+{
+    weave_spec_t *spec = generation->spec;
+
+    if (!spec) {
+        super_generation_spec_set(generation,
+                                  weave_spec_format(resolved, pool));
+        super_generation_fill(generation);
+        return;
+    }
+    spec->log_level = resolved->log_level;
+    if (strcmp(spec->software, resolved->software) != 0)
+        spec->software = apr_pstrdup(generation->pool, resolved->software);
+}
+
+static const char *resolve_failed(super_app_t *app, const char *problem,
+                                  apr_pool_t *pool)
+{
+    error_set(app, problem);
+    app->failed_number = 0;
+    super_say(app, 3, "WEAVE0083: %s: %s", app->name, problem);
+    if (!app->coming)
+        failed(app);
+    return apr_psprintf(pool, "%s: %s", app->name, problem);
+}
+
+/* Adopted workers that drain are waiting for their application's times. */
+static void limits_set(const super_app_t *app)
+{
+    super_generation_t *generation;
+    super_worker_t *worker;
+
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        for (worker = generation->workers; worker; worker = worker->next)
+            if (worker->state == SUPER_LEAVING && !worker->limit.link)
+                super_worker_drain_limit(worker);
+}
+
+static const char *go(super_app_t *app, int force, apr_pool_t *pool)
+{
+    super_generation_t *now = newest(app), *coming = app->coming;
+    weave_spec_t *resolved;
+    const char *problem = weave_spec_resolve(&resolved, app->spec, pool);
+    uint64_t identity;
+
+    super_timer_cancel(&app->retry);
+    if (problem)
+        return resolve_failed(app, problem, pool);
+    identity = super_identity(resolved, pool);
+    if (!force && now && now->identity == identity) {
+        refresh(now, resolved, pool);
+    }
+    else if (!force && coming && app->serving &&
+             app->serving->identity == identity) {
+        super_say(app, 5,
+                  "WEAVE0084: generation %u of %s is given up: what is wanted"
+                  " now serves already",
+                  coming->number, app->name);
+        app->coming = NULL;
+        super_generation_abandon(coming);
+        refresh(app->serving, resolved, pool);
+    }
+    else {
+        super_generation_start(app, weave_spec_format(resolved, pool),
+                               identity);
+    }
+    look_begin(app);
+    return NULL;
+}
+
+const char *super_app_want(super_app_t *app, const weave_spec_t *spec,
+                           const char *text, int force, apr_pool_t *pool)
+{
+    spec_keep(app, spec, text);
+    limits_set(app);
+    return go(app, force, pool);
+}
+
+const char *super_app_reload(super_app_t *app, apr_pool_t *pool)
+{
+    return go(app, 1, pool);
+}
+
+/* ---- on its own ---- */
+
+static void retry(void *data)
+{
+    super_app_t *app = data;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, app->pool);
+    go(app, 1, pool);
+    apr_pool_destroy(pool);
+}
+
+/* release.reload = touch: is what is on disk another generation by now? One
+ * that did not come up is not tried again as it was. */
+static int has_changed(super_app_t *app, apr_pool_t *pool)
+{
+    const super_generation_t *now = newest(app);
+    weave_spec_t *resolved;
+    uint64_t identity;
+
+    if (!app->spec->reload_touch ||
+        weave_spec_resolve(&resolved, app->spec, pool) != NULL)
+        return 0;
+    identity = super_identity(resolved, pool);
+    if (now && now->identity == identity)
+        app->failed_identity = 0;
+    return !(now && now->identity == identity) &&
+           app->failed_identity != identity;
+}
+
+static int is_mended(const super_app_t *app)
+{
+    char *now;
+    int mended;
+
+    if (!app->retry.link)
+        return 0;
+    now = stamp(app);
+    mended = !now || !app->failed_stamp || strcmp(now, app->failed_stamp) != 0;
+    free(now);
+    return mended;
+}
+
+static void look(void *data)
+{
+    super_app_t *app = data;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, app->pool);
+    if (has_changed(app, pool) || is_mended(app)) {
+        super_say(app, 6, "%s has changed on disk", app->name);
+        app->failures = 0;
+        go(app, 1, pool);
+    }
+    apr_pool_destroy(pool);
+    look_begin(app);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* channel.c: JSON lines that are waited for by the event loop */
+#include "channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define KEPT_MAX (2 * (size_t)WEAVE_CONTROL_LINE_MAX)
+#define MESSAGES_AT_ONCE 1000
+
+struct super_line_t {
+    super_line_t *next;
+    char *text; /* with its newline, without a NUL */
+    size_t len, sent;
+    int pass; /* goes with the first byte; -1: none, or gone */
+};
+
+static void line_free(super_line_t *line)
+{
+    if (line->pass >= 0)
+        close(line->pass);
+    free(line->text);
+    free(line);
+}
+
+static void lines_drop(super_channel_t *channel)
+{
+    while (channel->lines) {
+        super_line_t *line = channel->lines;
+
+        channel->lines = line->next;
+        line_free(line);
+    }
+    channel->kept = 0;
+}
+
+static void channel_events(void *data, uint32_t events);
+
+static apr_status_t listen_to(super_channel_t *channel)
+{
+    return super_watch(&channel->watch, channel->control.fd,
+                       EPOLLIN | (channel->lines ? EPOLLOUT : 0),
+                       channel_events, channel);
+}
+
+apr_status_t super_channel_open(super_channel_t *channel, int fd,
+                                super_message_fn *on_message,
+                                super_closed_fn *on_closed, void *data)
+{
+    apr_status_t rv;
+
+    *channel = (super_channel_t){.control = {.fd = fd},
+                                 .on_message = on_message,
+                                 .on_closed = on_closed,
+                                 .data = data};
+    rv = listen_to(channel);
+    if (rv != APR_SUCCESS)
+        super_channel_close(channel);
+    return rv;
+}
+
+void super_channel_close(super_channel_t *channel)
+{
+    if (channel->closed)
+        return;
+    channel->closed = 1;
+    if (channel->alive)
+        *channel->alive = 0;
+    super_unwatch(&channel->watch);
+    lines_drop(channel);
+    weave_control_close(&channel->control);
+}
+
+static void give_up(super_channel_t *channel, const char *why)
+{
+    super_channel_close(channel);
+    channel->on_closed(channel->data, why);
+}
+
+/* ---- writing ---- */
+
+/* APR_EAGAIN: the rest must wait. */
+static apr_status_t line_send(super_channel_t *channel, super_line_t *line)
+{
+    while (line->sent < line->len) {
+        long put =
+            weave_fd_send(channel->control.fd, line->text + line->sent,
+                          line->len - line->sent, line->pass, MSG_DONTWAIT);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return errno;
+        if (line->pass >= 0)
+            close(line->pass);
+        line->pass = -1;
+        line->sent += (size_t)put;
+        channel->kept -= (size_t)put;
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t lines_send(super_channel_t *channel)
+{
+    while (channel->lines) {
+        super_line_t *line = channel->lines;
+        apr_status_t rv = line_send(channel, line);
+
+        if (rv != APR_SUCCESS)
+            return rv;
+        channel->lines = line->next;
+        line_free(line);
+    }
+    return APR_SUCCESS;
+}
+
+static super_line_t *line_make(const json_t *message, int pass)
+{
+    super_line_t *line = calloc(1, sizeof(*line));
+
+    if (!line)
+        return NULL;
+    line->pass = -1;
+    line->text = json_dumps(message, JSON_COMPACT);
+    if (line->text && pass >= 0)
+        line->pass = fcntl(pass, F_DUPFD_CLOEXEC, 0);
+    if (!line->text || (pass >= 0 && line->pass < 0)) {
+        line_free(line);
+        return NULL;
+    }
+    line->len = strlen(line->text);
+    line->text[line->len++] = '\n'; /* instead of its NUL */
+    return line;
+}
+
+apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
+                                int pass)
+{
+    super_line_t *line, **last = &channel->lines;
+    apr_status_t rv;
+
+    if (channel->closed)
+        return APR_SUCCESS;
+    line = line_make(message, pass);
+    if (!line)
+        return APR_ENOMEM;
+    if (channel->kept + line->len > KEPT_MAX) {
+        line_free(line);
+        return APR_ENOSPC;
+    }
+    while (*last)
+        last = &(*last)->next;
+    *last = line;
+    channel->kept += line->len;
+    rv = lines_send(channel);
+    if (APR_STATUS_IS_EAGAIN(rv))
+        return listen_to(channel);
+    lines_drop(channel); /* none, or its end is met by who reads */
+    return APR_SUCCESS;
+}
+
+apr_status_t super_channel_op(super_channel_t *channel, const char *op,
+                              int pass)
+{
+    json_t *message = json_pack("{s:s}", "op", op);
+    apr_status_t rv = super_channel_send(channel, message, pass);
+
+    json_decref(message);
+    return rv;
+}
+
+int super_channel_busy(const super_channel_t *channel)
+{
+    return channel->lines != NULL;
+}
+
+/* ---- reading ---- */
+
+/* Everything that has arrived: nobody would tell of what stays in memory. */
+static void messages_read(super_channel_t *channel)
+{
+    int count, alive = 1;
+
+    channel->alive = &alive;
+    for (count = 0; alive && count < MESSAGES_AT_ONCE; count++) {
+        json_t *message = NULL;
+        int pass = -1;
+        apr_status_t rv =
+            weave_control_receive(&channel->control, &message, &pass, 0);
+
+        if (rv == APR_SUCCESS) {
+            channel->on_message(channel->data, message, &pass);
+            json_decref(message);
+            if (pass >= 0)
+                close(pass);
+            continue;
+        }
+        channel->alive = NULL;
+        if (rv == APR_EOF)
+            give_up(channel, NULL);
+        else if (!APR_STATUS_IS_EAGAIN(rv))
+            give_up(channel, "has sent what is no control message");
+        return;
+    }
+    if (!alive)
+        return;
+    channel->alive = NULL;
+    give_up(channel, "sends control messages without end");
+}
+
+void super_channel_read(super_channel_t *channel)
+{
+    if (!channel->closed)
+        messages_read(channel);
+}
+
+static void channel_events(void *data, uint32_t events)
+{
+    super_channel_t *channel = data;
+
+    if (events & EPOLLOUT) {
+        apr_status_t rv = lines_send(channel);
+
+        if (!APR_STATUS_IS_EAGAIN(rv)) {
+            lines_drop(channel); /* none, or nobody takes them */
+            listen_to(channel);
+        }
+    }
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        messages_read(channel);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* channel.h: a control channel in the event loop
+ *
+ * weave_control.h without waiting: what the other end does not take now is
+ * kept for it, up to a bound. */
+#ifndef SUPER_CHANNEL_H
+#define SUPER_CHANNEL_H
+
+#include <jansson.h>
+
+#include "loop.h"
+#include "weave_control.h"
+
+/* A message, borrowed, with the descriptor that came with it (-1: none), which
+ * is closed afterwards unless the function takes it (sets *pass to -1). */
+typedef void super_message_fn(void *data, json_t *message, int *pass);
+/* The channel is of no use any more; WHY is NULL at its end, otherwise what the
+ * other side has done. Called once; the channel is closed already. */
+typedef void super_closed_fn(void *data, const char *why);
+
+typedef struct super_line_t super_line_t;
+
+typedef struct super_channel_t {
+    weave_control_t control;
+    super_watch_t watch;
+    super_line_t *lines; /* not yet sent */
+    size_t kept;         /* bytes in them */
+    int closed;          /* 1: nothing is called any more */
+    int *alive;          /* set to 0 by super_channel_close() */
+    super_message_fn *on_message;
+    super_closed_fn *on_closed;
+    void *data;
+} super_channel_t;
+
+/* FD becomes the channel's, in any case. */
+apr_status_t super_channel_open(super_channel_t *channel, int fd,
+                                super_message_fn *on_message,
+                                super_closed_fn *on_closed, void *data);
+
+/* Sends MESSAGE, and a copy of PASS (-1: none) with it. A channel that is
+ * closed loses it. APR_ENOSPC: the other end takes nothing. */
+apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
+                                int pass);
+/* {"op":OP} */
+apr_status_t super_channel_op(super_channel_t *channel, const char *op,
+                              int pass);
+
+/* Is there anything left to be sent? */
+int super_channel_busy(const super_channel_t *channel);
+
+/* Everything that has arrived, now: before the other end's death is judged. */
+void super_channel_read(super_channel_t *channel);
+
+/* Calls nothing. May be called twice. */
+void super_channel_close(super_channel_t *channel);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec.c: from weaved to weave-worker
+ *
+ * What fails between fork and exec is told through a pipe that exec closes:
+ * where, and why. Nobody waits for it. */
+#include "super.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "weave_control.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+#define PATH_DEFAULT                                                           \
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* where nothing that is copied is in the way of the fixed numbers */
+#define FD_SAFE 16
+
+static int report_to;
+
+static void fail(const char *step, int error) __attribute__((noreturn));
+
+static void fail(const char *step, int error)
+{
+    char text[1024];
+    int len = snprintf(text, sizeof(text), "%s%s%s", step, error ? ": " : "",
+                       error ? strerror(error) : "");
+
+    if (len > 0 && write(report_to, text, strnlen(text, sizeof(text))) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+/* ---- descriptors ---- */
+
+static void close_from_to(unsigned first, unsigned last)
+{
+    long top = sysconf(_SC_OPEN_MAX);
+    unsigned fd;
+
+    if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+        return;
+    if (top < 0 || top > 65536)
+        top = 65536;
+    for (fd = first; fd <= last && fd < (unsigned)top; fd++)
+        close((int)fd);
+}
+
+static void descriptors_set(const super_exec_t *exec)
+{
+    int from[] = {exec->listen_fd, exec->control_fd, WEAVE_SUPER_LIFELINE_FD,
+                  exec->board_fd};
+    int to[] = {WEAVE_WORKER_LISTEN_FD, WEAVE_WORKER_CONTROL_FD,
+                WEAVE_WORKER_LIFELINE_FD, WEAVE_WORKER_BOARD_FD};
+    int i;
+
+    report_to = fcntl(report_to, F_DUPFD_CLOEXEC, FD_SAFE);
+    for (i = 0; i < 4; i++) {
+        from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, FD_SAFE);
+        if (from[i] < 0)
+            fail("there are no descriptors left", errno);
+    }
+    for (i = 0; i < 4; i++)
+        if (dup2(from[i], to[i]) < 0)
+            fail("its descriptors cannot be set", errno);
+    dup2(2, 1);
+    close_from_to(WEAVE_WORKER_FDS, (unsigned)report_to - 1);
+    close_from_to((unsigned)report_to + 1, ~0U);
+}
+
+static void signals_reset(void)
+{
+    sigset_t none;
+    int number;
+
+    for (number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* ---- the user ---- */
+
+static void user_set(const weave_spec_t *spec)
+{
+    gid_t gid = (gid_t)spec->gid;
+
+    if (geteuid() != 0)
+        return;
+    if (spec->uid <= 0)
+        fail("workers never run as root: name an ordinary user with"
+             " workers.user",
+             0);
+    if (spec->gid < 0) {
+        const struct passwd *entry = getpwuid((uid_t)spec->uid);
+
+        if (!entry)
+            fail("its user has no group: set workers.group", 0);
+        gid = entry->pw_gid;
+    }
+    if (*spec->user ? initgroups(spec->user, gid) : setgroups(0, NULL))
+        fail("the groups of its user cannot be set", errno);
+    if (setgid(gid) < 0)
+        fail("its group cannot be set", errno);
+    if (setuid((uid_t)spec->uid) < 0)
+        fail("its user cannot be set", errno);
+    if (setuid(0) == 0)
+        fail("it keeps the rights of root", 0);
+}
+
+/* ---- the environment ---- */
+
+static void put(apr_array_header_t *list, const char *name, const char *value)
+{
+    if (value)
+        APR_ARRAY_PUSH(list, const char *) =
+            apr_pstrcat(list->pool, name, "=", value, NULL);
+}
+
+static char **environment(const weave_spec_t *spec, apr_pool_t *pool)
+{
+    apr_array_header_t *list = apr_array_make(pool, 32, sizeof(char *));
+    const struct passwd *entry = getpwuid(getuid());
+    const apr_array_header_t *own = apr_table_elts(spec->env);
+    int i;
+
+    /* what the ini sets comes in place of ours */
+    static const char *const passed[] = {
+        "TMPDIR",
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+        "ASAN_OPTIONS",
+        "LSAN_OPTIONS",
+        "TSAN_OPTIONS",
+        "UBSAN_OPTIONS",
+#endif
+    };
+    const char *const base[][2] = {
+        {"PATH", PATH_DEFAULT},
+        {"LANG", "C.UTF-8"},
+        {"HOME", entry ? entry->pw_dir : spec->home},
+        {"USER", entry ? entry->pw_name : NULL},
+        {"LOGNAME", entry ? entry->pw_name : NULL},
+        {"WEAVE_INI", spec->ini},
+    };
+
+    for (i = 0; i < own->nelts; i++) {
+        const apr_table_entry_t *row =
+            &APR_ARRAY_IDX(own, i, apr_table_entry_t);
+
+        put(list, row->key, row->val);
+    }
+    /* the first of a name counts: getenv() takes it, Python too */
+    for (i = 0; i < (int)(sizeof(base) / sizeof(*base)); i++)
+        put(list, base[i][0], base[i][1]);
+    for (i = 0; i < (int)(sizeof(passed) / sizeof(*passed)); i++)
+        put(list, passed[i], getenv(passed[i]));
+    APR_ARRAY_PUSH(list, char *) = NULL;
+    return (char **)list->elts;
+}
+
+/* ---- the process ---- */
+
+static void become(const super_exec_t *exec) __attribute__((noreturn));
+
+static void become(const super_exec_t *exec)
+{
+    const weave_spec_t *spec = exec->spec;
+    apr_pool_t *pool = super.pool; /* this is its last use */
+    char *program = apr_pstrcat(pool, spec->libdir, "/weave-worker", NULL);
+    char *arguments[] = {"weave-worker", (char *)spec->name,
+                         apr_psprintf(pool, "%u", exec->generation), NULL};
+    char **variables;
+
+    descriptors_set(exec);
+    signals_reset();
+    user_set(spec);
+    if (spec->umask >= 0)
+        umask((mode_t)spec->umask);
+    variables = environment(spec, pool);
+    if (chdir(*spec->home ? spec->home : "/") < 0)
+        fail(apr_psprintf(pool,
+                          "workers.home, %s, cannot be entered by its user",
+                          spec->home),
+             errno);
+    execve(program, arguments, variables);
+    fail(apr_psprintf(pool, "%s cannot be run by its user", program), errno);
+}
+
+apr_status_t super_exec(pid_t *pid, int *report_fd, const super_exec_t *exec)
+{
+    int report[2];
+    pid_t child;
+
+    if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
+        return errno;
+    child = fork();
+    if (child == 0) {
+        report_to = report[1];
+        become(exec);
+    }
+    close(report[1]);
+    if (child < 0) {
+        apr_status_t rv = errno;
+
+        close(report[0]);
+        return rv;
+    }
+    *pid = child;
+    *report_fd = report[0];
+    return APR_SUCCESS;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* generation.c: the workers of one make, from their start to their drain */
+#include "super.h"
+
+#include <apr_strings.h>
+
+#define DRAINS_MAX 2
+#define PAUSE_LEAST_US (SUPER_SECOND / 10)
+#define PAUSE_MOST_US (60 * SUPER_SECOND)
+/* without a crash for so long (beyond the pause), the next is the first */
+#define CALM_US (10 * SUPER_SECOND)
+
+super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
+                                          super_generation_e state)
+{
+    apr_pool_t *pool;
+    super_generation_t *generation;
+
+    apr_pool_create(&pool, app->pool);
+    apr_pool_tag(pool, "weaved generation");
+    generation = apr_pcalloc(pool, sizeof(*generation));
+    generation->pool = pool;
+    generation->app = app;
+    generation->number = number;
+    generation->state = state;
+    generation->started_us = super_now();
+    generation->next = app->generations;
+    app->generations = generation;
+    return generation;
+}
+
+void super_generation_spec_set(super_generation_t *generation,
+                               const char *resolved_text)
+{
+    super_worker_t *worker;
+
+    /* its own text, a moment ago: it can be read again */
+    if (weave_spec_parse(&generation->spec, resolved_text, generation->pool))
+        generation->spec = NULL;
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (!worker->python && generation->spec)
+            worker->python = generation->spec->version;
+}
+
+void super_generation_start(super_app_t *app, const char *resolved_text,
+                            uint64_t identity)
+{
+    uint32_t number = atomic_fetch_add(&super.roster->generations, 1) + 1;
+    super_generation_t *generation;
+    const char *problem = NULL;
+    int i;
+
+    if (app->coming) {
+        super_say(app, 6, "generation %u of %s is given up for a newer one",
+                  app->coming->number, app->name);
+        generation = app->coming;
+        app->coming = NULL;
+        super_generation_abandon(generation);
+    }
+    generation = super_generation_make(app, number, SUPER_COMING);
+    generation->identity = identity;
+    super_generation_spec_set(generation, resolved_text);
+    app->coming = generation;
+    super_say(app, 6, "generation %u of %s starts", number, app->name);
+    for (i = 0; i < generation->spec->processes && !problem; i++)
+        problem = super_worker_start(generation);
+    if (problem)
+        super_app_came_not(app, generation, problem);
+}
+
+/* ---- its end ---- */
+
+void super_generation_settle(super_generation_t *generation)
+{
+    super_app_t *app = generation->app;
+    super_generation_t **at = &app->generations;
+
+    if (generation->workers ||
+        (generation->state != SUPER_DRAINING && !super.ending))
+        return;
+    while (*at != generation)
+        at = &(*at)->next;
+    *at = generation->next;
+    super_timer_cancel(&generation->fill);
+    apr_pool_destroy(generation->pool);
+    super_app_settle(app);
+}
+
+void super_generation_abandon(super_generation_t *generation)
+{
+    super_worker_t *worker;
+
+    generation->state = SUPER_DRAINING;
+    super_timer_cancel(&generation->fill);
+    for (worker = generation->workers; worker; worker = worker->next)
+        super_worker_kill(worker);
+    super_generation_settle(generation);
+}
+
+static void drain_cut(super_generation_t *generation)
+{
+    super_worker_t *worker;
+    unsigned running, queued, all = 0;
+
+    for (worker = generation->workers; worker; worker = worker->next) {
+        super_worker_load(worker, &running, &queued);
+        all += running + queued;
+        if (worker->state == SUPER_LEAVING)
+            super_worker_kill(worker);
+    }
+    super_say(generation->app, 3,
+              "WEAVE0077: generation %u of %s is killed, with %u requests: two"
+              " newer ones drain already",
+              generation->number, generation->app->name, all);
+}
+
+static int is_leaving(const super_generation_t *generation)
+{
+    const super_worker_t *worker = generation->workers;
+
+    while (worker && worker->state != SUPER_LEAVING)
+        worker = worker->next;
+    return generation->state == SUPER_DRAINING && worker != NULL;
+}
+
+static void drains_limit(const super_app_t *app)
+{
+    super_generation_t *generation;
+    int drains = 0;
+
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        if (is_leaving(generation) && ++drains > DRAINS_MAX)
+            drain_cut(generation);
+}
+
+void super_generation_drain(super_generation_t *generation)
+{
+    super_worker_t *worker;
+
+    generation->state = SUPER_DRAINING;
+    super_timer_cancel(&generation->fill);
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (worker->state == SUPER_READY)
+            super_worker_drain(worker);
+        else if (worker->state < SUPER_READY)
+            super_worker_kill(worker);
+    drains_limit(generation->app);
+    super_generation_settle(generation);
+}
+
+/* ---- its strength ---- */
+
+static void pause_is_over(void *data)
+{
+    super_generation_fill(data);
+}
+
+int64_t super_generation_pause(super_generation_t *generation)
+{
+    int64_t now = super_now(), pause = PAUSE_LEAST_US;
+    int i;
+
+    for (i = 1; i < generation->crashes && pause < PAUSE_MOST_US; i++)
+        pause *= 2;
+    if (now - generation->crashed_us > pause + CALM_US)
+        generation->crashes = 0;
+    generation->crashed_us = now;
+    generation->crashes++;
+    pause = PAUSE_LEAST_US;
+    for (i = 1; i < generation->crashes && pause < PAUSE_MOST_US; i++)
+        pause *= 2;
+    if (pause > PAUSE_MOST_US)
+        pause = PAUSE_MOST_US;
+    super_timer_set(&generation->fill, pause, pause_is_over, generation);
+    return pause;
+}
+
+static int missing(const super_generation_t *generation)
+{
+    const super_worker_t *worker;
+    int count = generation->spec->processes;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        count -= worker->state <= SUPER_READY && !worker->recycle;
+    return count;
+}
+
+void super_generation_fill(super_generation_t *generation)
+{
+    const char *problem = NULL;
+    int count;
+
+    if (super.ending || generation->state != SUPER_SERVING ||
+        !generation->spec || generation->fill.link)
+        return;
+    for (count = missing(generation); count > 0 && !problem; count--)
+        problem = super_worker_start(generation);
+    if (problem)
+        super_say(generation->app, 3,
+                  "WEAVE0078: no worker can be started for %s: %s; the next"
+                  " try is in %.1f s",
+                  generation->app->name, problem,
+                  (double)super_generation_pause(generation) / 1e6);
+}

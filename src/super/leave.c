@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* leave.c: the ways in which a worker ends */
+#include "super.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
+
+void super_worker_kill(super_worker_t *worker)
+{
+    worker->state = SUPER_ENDING;
+    super_timer_cancel(&worker->limit);
+    super_timer_cancel(&worker->grace);
+    super_warmup_end(worker);
+    super_join_end(worker);
+    super_worker_show(worker, WEAVE_WORKER_FREE);
+    super_pidfd_kill(worker->pidfd, SIGKILL);
+}
+
+void super_worker_quit(super_worker_t *worker)
+{
+    worker->state = SUPER_ENDING;
+    super_timer_cancel(&worker->limit);
+    super_timer_cancel(&worker->grace);
+    super_warmup_end(worker);
+    super_worker_show(worker, WEAVE_WORKER_DRAINING);
+    super_channel_op(&worker->channel, "quit", -1);
+}
+
+/* ---- draining ---- */
+
+static const weave_spec_t *spec_of(const super_worker_t *worker)
+{
+    return worker->generation->spec ? worker->generation->spec
+                                    : worker->generation->app->spec;
+}
+
+static void drained_too_long(void *data)
+{
+    super_worker_t *worker = data;
+    unsigned running, queued;
+
+    super_worker_load(worker, &running, &queued);
+    super_say(worker->generation->app, 3,
+              "WEAVE0072: %s has not finished in the time that a request may"
+              " take; it is killed, and with it %u requests that run and %u"
+              " that wait",
+              super_worker_name(worker, worker->pool), running, queued);
+    super_worker_kill(worker);
+}
+
+/* How many of its threads have a request, and with how many it is hopeless.
+ * Times that a worker writes there decide nothing but its own end. */
+static void busy_count(const super_worker_t *worker, unsigned *busy,
+                       unsigned *hopeless)
+{
+    const weave_spec_t *spec = spec_of(worker);
+    apr_time_t now = apr_time_now();
+    int i, threads = spec->threads;
+
+    *busy = *hopeless = 0;
+    for (i = 0; i < threads && i < WEAVE_BOARD_THREADS; i++) {
+        int64_t since = atomic_load(&worker->board->thread[i].since_us);
+
+        *busy += since != 0;
+        *hopeless += since && since < now - spec->request_timeout_us;
+    }
+}
+
+/* A stuck one waits for its other requests only. */
+static void stuck_look(void *data)
+{
+    super_worker_t *worker = data;
+    unsigned busy, hopeless, running, queued;
+
+    busy_count(worker, &busy, &hopeless);
+    super_worker_load(worker, &running, &queued);
+    if (busy > hopeless || queued) {
+        super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_look, worker);
+        return;
+    }
+    super_say(worker->generation->app, 3,
+              "WEAVE0073: %s is killed: all that it has left are %u requests"
+              " over limits.request_timeout",
+              super_worker_name(worker, worker->pool), hopeless);
+    super_worker_kill(worker);
+}
+
+void super_worker_drain_limit(super_worker_t *worker)
+{
+    const weave_spec_t *spec = spec_of(worker);
+
+    if (!spec) /* an adopted one: httpd will tell */
+        return;
+    super_timer_set(&worker->limit, spec->request_timeout_us + SUPER_GRACE_US,
+                    drained_too_long, worker);
+    if (worker->stuck && worker->board)
+        super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_look, worker);
+}
+
+void super_worker_drain(super_worker_t *worker)
+{
+    worker->state = SUPER_LEAVING;
+    super_timer_cancel(&worker->grace);
+    super_worker_show(worker, WEAVE_WORKER_DRAINING);
+    super_channel_op(&worker->channel, "drain", -1);
+    super_worker_drain_limit(worker);
+}
+
+/* ---- the end ---- */
+
+void super_worker_exited(void *data, uint32_t events)
+{
+    super_worker_t *worker = data;
+    int status = -1;
+
+    (void)events;
+    if (!worker->adopted && waitpid(worker->pid, &status, WNOHANG) == 0)
+        return;
+    super_unwatch(&worker->exit);
+    super_worker_report_read(worker);
+    if (worker->state == SUPER_LEAVING && status == 0)
+        worker->reported = 1;
+    super_generation_lost(worker, super_status_text(status, worker->pool));
+}

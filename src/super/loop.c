@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loop.c: descriptors and timers
+ *
+ * One event is taken at a time: what its function closes or frees cannot be
+ * in the rest of a batch, as there is none. epoll itself goes round among
+ * those that are ready. */
+#include "loop.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <time.h>
+
+static int epoll = -1;
+static int leaving;
+static super_timer_t *timers;
+
+int64_t super_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+apr_status_t super_loop_init(void)
+{
+    epoll = epoll_create1(EPOLL_CLOEXEC);
+    return epoll < 0 ? errno : APR_SUCCESS;
+}
+
+/* ---- descriptors ---- */
+
+apr_status_t super_watch(super_watch_t *watch, int fd, uint32_t events,
+                         super_watch_fn *fn, void *data)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+    int operation = watch->set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    *watch = (super_watch_t){1, fd, fn, data};
+    if (epoll_ctl(epoll, operation, fd, &event) == 0)
+        return APR_SUCCESS;
+    watch->set = 0;
+    return errno;
+}
+
+void super_unwatch(super_watch_t *watch)
+{
+    if (watch->set)
+        epoll_ctl(epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    watch->set = 0;
+}
+
+/* ---- timers ---- */
+
+void super_timer_cancel(super_timer_t *timer)
+{
+    if (!timer->link)
+        return;
+    *timer->link = timer->next;
+    if (timer->next)
+        timer->next->link = timer->link;
+    timer->link = NULL;
+}
+
+/* The list is in the order of their time. */
+void super_timer_set(super_timer_t *timer, int64_t delay_us, super_timer_fn *fn,
+                     void *data)
+{
+    super_timer_t **at = &timers;
+
+    super_timer_cancel(timer);
+    timer->due_us = super_now() + delay_us;
+    timer->fn = fn;
+    timer->data = data;
+    while (*at && (*at)->due_us <= timer->due_us)
+        at = &(*at)->next;
+    timer->next = *at;
+    timer->link = at;
+    if (timer->next)
+        timer->next->link = &timer->next;
+    *at = timer;
+}
+
+static void timers_run(void)
+{
+    int64_t now = super_now();
+
+    while (timers && timers->due_us <= now) {
+        super_timer_t *timer = timers;
+
+        super_timer_cancel(timer);
+        timer->fn(timer->data);
+    }
+}
+
+static int timers_wait_ms(void)
+{
+    int64_t left;
+
+    if (!timers)
+        return -1;
+    left = timers->due_us - super_now();
+    if (left <= 0)
+        return 0;
+    return left < 60000000 ? (int)((left + 999) / 1000) : 60000;
+}
+
+/* ---- the loop ---- */
+
+void super_loop_leave(void)
+{
+    leaving = 1;
+}
+
+void super_loop_run(void)
+{
+    while (!leaving) {
+        struct epoll_event event;
+        int got = epoll_wait(epoll, &event, 1, timers_wait_ms());
+
+        if (got > 0) {
+            super_watch_t *watch = event.data.ptr;
+
+            watch->fn(watch->data, event.events);
+        }
+        if (!leaving)
+            timers_run();
+    }
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loop.h: the one event loop of weaved
+ *
+ * Everything runs on one thread, from here. A watch and a timer are parts of
+ * what they belong to; a zeroed one is idle, and an idle one may be freed. Any
+ * function that is called from here may cancel, free or start any other. */
+#ifndef SUPER_LOOP_H
+#define SUPER_LOOP_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include <apr_errno.h>
+
+/* EVENTS are EPOLLIN, EPOLLOUT and what epoll adds. */
+typedef void super_watch_fn(void *data, uint32_t events);
+
+typedef struct super_watch_t {
+    int set; /* 1: `fd` is watched; it stays its owner's */
+    int fd;
+    super_watch_fn *fn;
+    void *data;
+} super_watch_t;
+
+typedef void super_timer_fn(void *data);
+
+typedef struct super_timer_t {
+    struct super_timer_t *next, **link; /* link NULL: idle */
+    int64_t due_us;
+    super_timer_fn *fn;
+    void *data;
+} super_timer_t;
+
+/* Microseconds of a clock that nobody sets. */
+int64_t super_now(void);
+
+apr_status_t super_loop_init(void);
+/* Returns when super_loop_leave() was called. */
+void super_loop_run(void);
+void super_loop_leave(void);
+
+/* Watches FD, or asks for other EVENTS of the one it watches. */
+apr_status_t super_watch(super_watch_t *watch, int fd, uint32_t events,
+                         super_watch_fn *fn, void *data);
+/* Before the descriptor is closed. */
+void super_unwatch(super_watch_t *watch);
+
+/* Calls FN once, in DELAY_US; a timer that is set already is set anew. */
+void super_timer_set(super_timer_t *timer, int64_t delay_us, super_timer_fn *fn,
+                     void *data);
+void super_timer_cancel(super_timer_t *timer);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main.c: weaved, from its start to its end
+ *
+ *     weaved RUNTIME_DIR
+ *
+ * Started by httpd's parent, in its own session (weave_control.h has the
+ * descriptors). It lives as long as httpd and its children do: longer than any
+ * restart, and not a moment longer. */
+#include "super.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <apr_general.h>
+
+/* How long workers get to leave when httpd is gone. */
+#define QUIT_US (3 * SUPER_SECOND)
+
+super_t super = {.socket_gid = -1};
+
+static super_watch_t lifeline, hangup;
+static super_timer_t quit;
+
+void super_say(const super_app_t *app, int level, const char *format, ...)
+{
+    char text[WEAVE_LINE_BYTES];
+    va_list args;
+    int len;
+
+    /* as httpd: a notice is shown always */
+    if (level > 5 && !(app && app->spec && level <= app->spec->log_level))
+        return;
+    va_start(args, format);
+    len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (len > 0)
+        weave_line_write(2, level, text, strnlen(text, sizeof(text)));
+}
+
+/* ---- the end ---- */
+
+void super_end_check(void)
+{
+    const super_app_t *app;
+    const super_generation_t *generation;
+
+    if (!super.ending)
+        return;
+    for (app = super.apps; app; app = app->next)
+        for (generation = app->generations; generation;
+             generation = generation->next)
+            if (generation->workers)
+                return;
+    super_loop_leave();
+}
+
+static void kill_all(void *data)
+{
+    super_app_t *app;
+    super_generation_t *generation;
+    super_worker_t *worker;
+
+    (void)data;
+    for (app = super.apps; app; app = app->next)
+        for (generation = app->generations; generation;
+             generation = generation->next)
+            for (worker = generation->workers; worker; worker = worker->next)
+                super_worker_kill(worker);
+    /* one that cannot be killed is in the kernel's hands */
+    super_timer_set(&quit, SUPER_SECOND, (super_timer_fn *)super_loop_leave,
+                    NULL);
+}
+
+void super_end(void)
+{
+    super_app_t *app;
+    super_generation_t *generation;
+    super_worker_t *worker;
+
+    if (super.ending)
+        return;
+    super.ending = 1;
+    for (app = super.apps; app; app = app->next) {
+        super_timer_cancel(&app->retry);
+        super_timer_cancel(&app->look);
+        for (generation = app->generations; generation;
+             generation = generation->next) {
+            super_timer_cancel(&generation->fill);
+            for (worker = generation->workers; worker; worker = worker->next)
+                super_worker_quit(worker);
+        }
+    }
+    super_timer_set(&quit, QUIT_US, kill_all, NULL);
+    super_end_check();
+}
+
+/* ---- what wakes us ---- */
+
+/* Nobody writes: it is the end, httpd and its children are gone. */
+static void lifeline_event(void *data, uint32_t events)
+{
+    char byte;
+
+    (void)data;
+    (void)events;
+    if (read(WEAVE_SUPER_LIFELINE_FD, &byte, 1) != 0)
+        return;
+    super_unwatch(&lifeline);
+    super_end();
+}
+
+static void hangup_event(void *data, uint32_t events)
+{
+    struct signalfd_siginfo info;
+    super_app_t *app;
+    apr_pool_t *pool;
+
+    (void)data;
+    (void)events;
+    if (read(hangup.fd, &info, sizeof(info)) != sizeof(info))
+        return;
+    apr_pool_create(&pool, super.pool);
+    for (app = super.apps; app; app = app->next)
+        if (app->wanted && app->spec)
+            super_app_reload(app, pool); /* logs what is wrong */
+    apr_pool_destroy(pool);
+}
+
+static apr_status_t hangup_init(void)
+{
+    sigset_t set;
+    int fd;
+
+    /* a log that is a pipe to a program that has died must not end us */
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? errno
+                  : super_watch(&hangup, fd, EPOLLIN, hangup_event, NULL);
+}
+
+/* ---- the start ---- */
+
+static void refuse(const char *text) __attribute__((noreturn));
+
+static void refuse(const char *text)
+{
+    if (write(WEAVE_SUPER_READY_FD, text, strlen(text)) < 0 ||
+        write(WEAVE_SUPER_READY_FD, "\n", 1) < 0)
+        weave_line_say(3, "%s", text);
+    _exit(1);
+}
+
+static void refuse_status(apr_status_t rv)
+{
+    char text[200], why[120];
+
+    snprintf(text, sizeof(text), "WEAVE0069: weaved cannot start: %s",
+             apr_strerror(rv, why, sizeof(why)));
+    refuse(text);
+}
+
+static void descriptors_keep(void)
+{
+    int fd;
+
+    for (fd = WEAVE_SUPER_LIFELINE_FD; fd < WEAVE_SUPER_FDS; fd++)
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+            fprintf(stderr, "weaved is started by httpd alone\n");
+            _exit(2);
+        }
+    fcntl(WEAVE_SUPER_LIFELINE_FD, F_SETFL, O_NONBLOCK);
+}
+
+static void start(const char *dir)
+{
+    const char *problem;
+    apr_pool_t *pool;
+    apr_status_t rv;
+
+    super.dir = dir;
+    rv = weave_roster_map(&super.roster, WEAVE_SUPER_ROSTER_FD, 1);
+    if (rv == APR_SUCCESS)
+        rv = super_loop_init();
+    if (rv == APR_SUCCESS)
+        rv = hangup_init();
+    if (rv != APR_SUCCESS)
+        refuse_status(rv);
+    apr_pool_create(&pool, super.pool);
+    problem = super_dir_open(pool);
+    if (problem)
+        refuse(problem);
+    apr_pool_destroy(pool);
+    rv = super_watch(&lifeline, WEAVE_SUPER_LIFELINE_FD, EPOLLIN,
+                     lifeline_event, NULL);
+    if (rv == APR_SUCCESS)
+        rv = super_ask_httpd(WEAVE_SUPER_CONTROL_FD);
+    if (rv != APR_SUCCESS)
+        refuse_status(rv);
+    atomic_store(&super.roster->supervisor, (uint32_t)getpid());
+    super_adopt();
+    close(WEAVE_SUPER_READY_FD);
+}
+
+int main(int argc, const char *const *argv)
+{
+    if (argc != 2 || *argv[1] != '/') {
+        fprintf(stderr, "usage: weaved RUNTIME_DIR (started by httpd)\n");
+        return 2;
+    }
+    descriptors_keep();
+    prctl(PR_SET_NAME, "weaved");
+    apr_initialize();
+    apr_pool_create(&super.pool, NULL);
+    apr_pool_tag(super.pool, "weaved");
+    start(argv[1]);
+    super_loop_run();
+    super_dir_remove();
+    return 0;
+}

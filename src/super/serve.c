@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* serve.c: what becomes of a generation when one of its workers is ready, has
+ * failed or has died */
+#include "super.h"
+
+#include <apr_strings.h>
+
+/* One that dies sooner would soon die again. */
+#define YOUNG_US (10 * SUPER_SECOND)
+/* In a longer pause without a worker, nobody should wait for one. */
+#define FAILED_US SUPER_SECOND
+
+/* ---- ready ---- */
+
+static int all_wait(const super_generation_t *generation)
+{
+    const super_worker_t *worker = generation->workers;
+
+    while (worker && worker->state == SUPER_WAITING)
+        worker = worker->next;
+    return worker == NULL;
+}
+
+/* Of SUPER_READY workers: those that are to be replaced, and the others. */
+static int ready_count(const super_generation_t *generation, int recycle)
+{
+    const super_worker_t *worker;
+    int count = 0;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        count += worker->state == SUPER_READY && worker->recycle == recycle;
+    return count;
+}
+
+/* Successor first: one goes for each that came. */
+static void relieve(const super_generation_t *generation)
+{
+    int spare = ready_count(generation, 0) + ready_count(generation, 1) -
+                generation->spec->processes;
+    super_worker_t *worker;
+    int stuck;
+
+    for (stuck = 1; stuck >= 0; stuck--)
+        for (worker = generation->workers; worker && spare > 0;
+             worker = worker->next)
+            if (worker->state == SUPER_READY && worker->recycle &&
+                worker->stuck == stuck) {
+                super_worker_drain(worker);
+                spare--;
+            }
+}
+
+static void join_in(super_worker_t *worker)
+{
+    super_generation_t *generation = worker->generation;
+    super_app_t *app = generation->app;
+
+    worker->state = SUPER_READY;
+    worker->ready_us = super_now();
+    super_worker_show(worker, WEAVE_WORKER_READY);
+    if (atomic_load(&super.roster->apps[app->index].state) != WEAVE_APP_SERVING)
+        weave_roster_app_set(super.roster, app->index, WEAVE_APP_SERVING,
+                             generation->number);
+    super_say(app, 6, "%s serves, after %.1f s",
+              super_worker_name(worker, worker->pool),
+              (double)(worker->ready_us - worker->started_us) / 1e6);
+    relieve(generation);
+}
+
+void super_generation_ready(super_worker_t *worker)
+{
+    super_generation_t *generation = worker->generation;
+
+    if (worker->state == SUPER_ENDING)
+        return;
+    if (worker->state == SUPER_STARTING && generation->state == SUPER_COMING &&
+        *generation->spec->warmup) {
+        worker->state = SUPER_WARMING;
+        super_warmup_start(worker);
+        return;
+    }
+    super_timer_cancel(&worker->limit);
+    worker->state = SUPER_WAITING;
+    if (generation->state == SUPER_SERVING)
+        join_in(worker);
+    else if (generation->state != SUPER_COMING)
+        super_worker_kill(worker);
+    else if (all_wait(generation))
+        super_app_came_up(generation->app, generation);
+}
+
+/* ---- failed ---- */
+
+/* With nobody there for a while, requests are answered at once. */
+static int64_t pause_begin(super_generation_t *generation)
+{
+    const super_app_t *app = generation->app;
+    int64_t pause = super_generation_pause(generation);
+
+    if (pause >= FAILED_US && !ready_count(generation, 0) &&
+        !ready_count(generation, 1))
+        weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED,
+                             generation->number);
+    return pause;
+}
+
+/* A young one that has gone costs a pause; *pause is 0 for any other. */
+static void replace(super_generation_t *generation, int64_t lived_us,
+                    int64_t *pause)
+{
+    *pause = 0;
+    if (super.ending || generation->state != SUPER_SERVING)
+        return;
+    if (lived_us < YOUNG_US)
+        *pause = pause_begin(generation);
+    else
+        super_timer_cancel(&generation->fill);
+}
+
+static int64_t lived(const super_worker_t *worker)
+{
+    return worker->ready_us ? super_now() - worker->ready_us : 0;
+}
+
+void super_generation_failed(super_worker_t *worker, const char *why)
+{
+    super_generation_t *generation = worker->generation;
+    super_worker_e state = worker->state;
+    int64_t pause;
+
+    if (state == SUPER_ENDING)
+        return;
+    if (generation->state == SUPER_COMING) {
+        super_app_came_not(generation->app, generation,
+                           apr_psprintf(worker->pool, "worker %ld: %s",
+                                        (long)worker->pid, why));
+        return;
+    }
+    super_worker_kill(worker);
+    if (generation->state != SUPER_SERVING || state == SUPER_LEAVING)
+        return;
+    replace(generation, lived(worker), &pause);
+    if (state != SUPER_READY)
+        super_say(generation->app, 3,
+                  "WEAVE0074: %s, a replacement, did not come up: %s; the"
+                  " next try is in %.1f s",
+                  super_worker_name(worker, worker->pool), why,
+                  (double)pause / 1e6);
+    super_generation_fill(generation);
+}
+
+/* ---- dead ---- */
+
+/* Its requests, or that they are not known: what the pool can say of them. */
+static const char *load_text(const super_worker_t *worker)
+{
+    unsigned running, queued;
+
+    if (!worker->board)
+        return "an unknown number of requests";
+    super_worker_load(worker, &running, &queued);
+    return apr_psprintf(worker->pool, "%u requests that ran and %u that waited",
+                        running, queued);
+}
+
+static void died(super_worker_t *worker, const char *why)
+{
+    super_generation_t *generation = worker->generation;
+    int64_t pause;
+
+    worker->state = SUPER_ENDING;
+    replace(generation, lived(worker), &pause);
+    super_say(generation->app, 3,
+              "WEAVE0075: %s has died, with %s, after %.0f s: %s; %s",
+              super_worker_name(worker, worker->pool), load_text(worker),
+              (double)lived(worker) / 1e6, why,
+              pause ? apr_psprintf(worker->pool,
+                                   "it was young, so its successor starts in"
+                                   " %.1f s",
+                                   (double)pause / 1e6)
+                    : "its successor starts at once");
+}
+
+static void died_leaving(const super_worker_t *worker, const char *why)
+{
+    if (worker->reported || worker->adopted)
+        super_say(worker->generation->app, 6, "%s has left%s",
+                  super_worker_name(worker, worker->pool),
+                  worker->adopted ? " (adopted; its exit status is not known)"
+                                  : "");
+    else
+        super_say(worker->generation->app, 3,
+                  "WEAVE0076: %s has died while it finished its requests,"
+                  " with %s: %s",
+                  super_worker_name(worker, worker->pool), load_text(worker),
+                  why);
+}
+
+void super_generation_lost(super_worker_t *worker, const char *why)
+{
+    super_generation_t *generation = worker->generation;
+
+    if (worker->state == SUPER_READY)
+        died(worker, why);
+    else if (worker->state == SUPER_LEAVING)
+        died_leaving(worker, why);
+    else
+        super_generation_failed(
+            worker, apr_psprintf(worker->pool,
+                                 "it has ended before it was ready: %s", why));
+    super_worker_free(worker);
+    super_generation_fill(generation);
+    super_generation_settle(generation);
+    super_end_check();
+}

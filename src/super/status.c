@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status.c: what weavectl status shows */
+#include "super.h"
+
+#include <unistd.h>
+
+static const char *const worker_states[] = {
+    [SUPER_STARTING] = "starting", [SUPER_WARMING] = "warming up",
+    [SUPER_WAITING] = "waiting",   [SUPER_READY] = "ready",
+    [SUPER_LEAVING] = "draining",  [SUPER_ENDING] = "ending",
+};
+static const char *const generation_states[] = {
+    [SUPER_COMING] = "starting",
+    [SUPER_SERVING] = "serving",
+    [SUPER_DRAINING] = "draining",
+};
+static const char *const app_states[] = {
+    [WEAVE_APP_NONE] = "draining",
+    [WEAVE_APP_STARTING] = "starting",
+    [WEAVE_APP_SERVING] = "serving",
+    [WEAVE_APP_FAILED] = "failed",
+};
+
+static void put(json_t *object, const char *name, uint64_t number)
+{
+    json_object_set_new(object, name, json_integer((json_int_t)number));
+}
+
+static void put_board(json_t *object, const super_worker_t *worker)
+{
+    const weave_board_t *board = worker->board;
+    unsigned running, queued;
+
+    super_worker_load(worker, &running, &queued);
+    put(object, "running", running);
+    put(object, "queued", queued);
+    put(object, "connections", board ? atomic_load(&board->connections) : 0);
+    put(object, "requests", board ? atomic_load(&board->requests) : 0);
+    put(object, "refused", board ? atomic_load(&board->refused) : 0);
+    put(object, "timeouts", board ? atomic_load(&board->timeouts) : 0);
+    put(object, "busy_us", board ? atomic_load(&board->busy_us) : 0);
+}
+
+static json_t *worker_status(const super_worker_t *worker)
+{
+    json_t *object = json_object();
+
+    put(object, "pid", (uint64_t)worker->pid);
+    json_object_set_new(object, "state",
+                        json_string(worker_states[worker->state]));
+    json_object_set_new(object, "python",
+                        worker->python ? json_string(worker->python)
+                                       : json_null());
+    json_object_set_new(object, "socket", json_string(worker->socket));
+    put(object, "uptime_s",
+        (uint64_t)((super_now() - worker->started_us) / SUPER_SECOND));
+    put_board(object, worker);
+    put(object, "rss_bytes", super_proc_rss(worker->pid));
+    put(object, "generation", worker->generation->number);
+    return object;
+}
+
+static json_t *generation_status(const super_generation_t *generation)
+{
+    json_t *workers = json_array();
+    const super_worker_t *worker;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        json_array_insert_new(workers, 0, worker_status(worker));
+    return json_pack("{s:I, s:s, s:o}", "number",
+                     (json_int_t)generation->number, "state",
+                     generation_states[generation->state], "workers", workers);
+}
+
+static json_t *app_status(const super_app_t *app)
+{
+    uint32_t state = app->wanted
+                         ? atomic_load(&super.roster->apps[app->index].state)
+                         : WEAVE_APP_NONE;
+    json_t *generations = json_array();
+    const super_generation_t *generation;
+
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        json_array_insert_new(generations, 0, generation_status(generation));
+    return json_pack(
+        "{s:I, s:s, s:s, s:I, s:o, s:I, s:s?}", "app", (json_int_t)app->index,
+        "ini", app->name, "state",
+        app_states[state <= WEAVE_APP_FAILED ? state : WEAVE_APP_FAILED],
+        "generation", (json_int_t)(app->serving ? app->serving->number : 0),
+        "generations", generations, "failed_generation",
+        (json_int_t)app->failed_number, "last_error", app->last_error);
+}
+
+json_t *super_status(void)
+{
+    json_t *apps = json_array();
+    const super_app_t *app;
+
+    for (app = super.apps; app; app = app->next)
+        json_array_insert_new(apps, 0, app_status(app));
+    return json_pack("{s:i, s:I, s:s, s:o}", "version", WEAVE_CONTROL_VERSION,
+                     "pid", (json_int_t)getpid(), "runtime_dir", super.dir,
+                     "applications", apps);
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* super.h: what the files of weaved share
+ *
+ * weaved starts the workers of each application, one generation after the
+ * other, replaces those that die, and tells httpd's children through the
+ * roster whom to ask. One thread, one event loop (loop.h); nothing here waits.
+ *
+ *   application  one sync.ini, in its place (index) of the roster
+ *   generation   its workers of one make: comes up, serves, drains
+ *   worker       one process
+ *
+ * Nothing that a worker says or writes is used as an index, a length or a pid.
+ */
+#ifndef SUPER_H
+#define SUPER_H
+
+#include <sys/types.h>
+
+#include <apr_pools.h>
+
+#include "channel.h"
+#include "loop.h"
+#include "weave_board.h"
+#include "weave_line.h"
+#include "weave_spec.h"
+
+#define SUPER_SECOND INT64_C(1000000)
+/* what a request gets beyond its own time before its worker is killed */
+#define SUPER_GRACE_US (5 * SUPER_SECOND)
+
+typedef struct super_app_t super_app_t;
+typedef struct super_generation_t super_generation_t;
+typedef struct super_worker_t super_worker_t;
+typedef struct super_warmup_t super_warmup_t;
+typedef struct super_join_t super_join_t;
+
+typedef struct super_t {
+    apr_pool_t *pool;
+    weave_roster_t *roster;
+    const char *dir;   /* the runtime directory */
+    super_app_t *apps; /* all, also those that only drain */
+    long socket_gid;   /* of httpd's children; -1: as weaved */
+    int adopted;       /* 1: a weaved before this one has left workers */
+    int ending;        /* 1: all leave, and so do we */
+    int dir_lost;      /* 1: the runtime directory is not ours any more */
+} super_t;
+extern super_t super;
+
+/* --- applications (app.c, want.c) ---------------------------------------- */
+
+struct super_app_t {
+    super_app_t *next;
+    apr_pool_t *pool;
+    uint32_t index;   /* in the roster */
+    const char *name; /* its ini's resolved path; what logs call it */
+    int wanted;       /* 0: it is drained, and goes with its last worker */
+    /* as httpd wants it, links not followed; NULL: not told yet (adopted) */
+    weave_spec_t *spec;
+    const char *text; /* of `spec` */
+    apr_pool_t *spec_pool;
+    super_generation_t *generations; /* all; the newest is the first */
+    super_generation_t *coming;      /* or NULL */
+    super_generation_t *serving;     /* or NULL */
+    uint64_t failed_identity;        /* what did not come up last; 0: nothing */
+    uint32_t failed_number; /* of that generation, 0 where it had none */
+    char *last_error;       /* malloc; NULL: none since one has served */
+    int failures;           /* in a row, with none serving */
+    char *failed_stamp;     /* malloc; of the script, at that time */
+    super_timer_t retry;    /* while FAILED */
+    super_timer_t look;     /* every second, where there is something */
+};
+
+/* Logs at LEVEL. What is below a notice needs an application whose LogLevel
+ * shows it. */
+void super_say(const super_app_t *app, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+super_app_t *super_app_make(uint32_t index, const char *name);
+/* The one that is wanted at INDEX, or NULL. */
+super_app_t *super_app_at(uint32_t index);
+/* The same by the path of its ini. */
+super_app_t *super_app_named(const char *ini);
+/* Looks whether anything is left of it, and frees it if not. */
+void super_app_settle(super_app_t *app);
+/* Drains it. */
+void super_app_remove(super_app_t *app);
+
+/* httpd wants SPEC, whose text is TEXT. FORCE: a new generation in any case.
+ * NULL, or a message (in POOL). */
+const char *super_app_want(super_app_t *app, const weave_spec_t *spec,
+                           const char *text, int force, apr_pool_t *pool);
+/* A new generation of what is wanted; the same. */
+const char *super_app_reload(super_app_t *app, apr_pool_t *pool);
+
+/* What came of the generation that came up. */
+void super_app_came_up(super_app_t *app, super_generation_t *generation);
+void super_app_came_not(super_app_t *app, super_generation_t *generation,
+                        const char *why);
+
+/* A hash of what a resolved spec makes of a process; never 0. */
+uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool);
+
+/* --- generations (generation.c, serve.c) --------------------------------- */
+
+typedef enum super_generation_e {
+    SUPER_COMING,  /* its workers start */
+    SUPER_SERVING, /* it has the requests */
+    SUPER_DRAINING /* it had them, or it has failed: it goes with its workers */
+} super_generation_e;
+
+struct super_generation_t {
+    super_generation_t *next; /* older */
+    super_app_t *app;
+    apr_pool_t *pool;
+    uint32_t number;
+    super_generation_e state;
+    weave_spec_t *spec; /* resolved; NULL: not told yet (adopted) */
+    uint64_t identity;
+    super_worker_t *workers;
+    uint32_t sockets;   /* the number of the last socket */
+    int64_t started_us; /* super_now() */
+    int crashes;        /* of young workers, in a row */
+    int64_t crashed_us; /* when the last one did */
+    super_timer_t fill; /* running: the pause before they are replaced */
+};
+
+/* Starts one; what becomes of it, super_app_came_*() is told. */
+void super_generation_start(super_app_t *app, const char *resolved_text,
+                            uint64_t identity);
+/* An empty one, of workers that are there. */
+super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
+                                          super_generation_e state);
+/* An adopted one is told what it is made of. */
+void super_generation_spec_set(super_generation_t *generation,
+                               const char *resolved_text);
+/* Kills its workers: one that comes up and is not wanted any more. It may be
+ * freed, as by the next. */
+void super_generation_abandon(super_generation_t *generation);
+/* Drains it; at most two drain at once, the older ones are killed. */
+void super_generation_drain(super_generation_t *generation);
+/* Frees it when it has no workers, nor a reason to be. */
+void super_generation_settle(super_generation_t *generation);
+/* Starts what is missing of the workers of one that serves, unless it is in a
+ * pause. */
+void super_generation_fill(super_generation_t *generation);
+/* A young worker has failed: a pause, longer each time, in microseconds. */
+int64_t super_generation_pause(super_generation_t *generation);
+
+/* Told by the workers (serve.c). A worker is free after lost(). */
+void super_generation_ready(super_worker_t *worker);
+void super_generation_failed(super_worker_t *worker, const char *why);
+void super_generation_lost(super_worker_t *worker, const char *why);
+
+/* --- workers (worker.c, leave.c, reap.c) --------------------------------- */
+
+typedef enum super_worker_e {
+    SUPER_STARTING, /* until it says that it is ready */
+    SUPER_WARMING,  /* answers its first request */
+    SUPER_WAITING,  /* could serve once its generation does */
+    SUPER_READY,    /* serves */
+    SUPER_LEAVING,  /* drains */
+    SUPER_ENDING    /* killed, or told to leave at once */
+} super_worker_e;
+
+struct super_worker_t {
+    super_worker_t *next;
+    super_generation_t *generation;
+    apr_pool_t *pool;
+    super_worker_e state;
+    pid_t pid;
+    int adopted;
+    int place;            /* in the roster; -1: none */
+    uint64_t birth;       /* start time, as /proc tells it */
+    const char *socket;   /* path */
+    const char *python;   /* version; NULL: not told */
+    weave_board_t *board; /* read only what is bounded; NULL: none */
+    int pidfd, report_fd; /* -1: none */
+    super_watch_t exit, report;
+    super_channel_t channel;
+    super_warmup_t *warmup;
+    super_join_t *join;           /* while it is adopted */
+    super_timer_t limit;          /* of its state */
+    super_timer_t grace;          /* a worker that has closed its channel */
+    int64_t started_us, ready_us; /* super_now(); 0: not yet */
+    int recycle;                  /* 1: a successor is to come first */
+    int stuck;                    /* 1: a request of it is over its time */
+    int reported;                 /* 1: its end has been explained already */
+};
+
+/* Starts one for GENERATION. NULL, or why not (in the generation's pool). */
+const char *super_worker_start(super_generation_t *generation);
+/* One that runs already, in place PLACE; takes PIDFD. */
+super_worker_t *super_worker_adopt(super_generation_t *generation, int place,
+                                   const weave_roster_worker_t *entry,
+                                   int pidfd);
+/* Its control channel (FD is taken). */
+apr_status_t super_worker_connect(super_worker_t *worker, int fd);
+/* Sets its state in the roster; 0 (FREE) gives the place up. */
+void super_worker_show(super_worker_t *worker, uint32_t state);
+/* Finishes what it has, in the time a request may take, and leaves. */
+void super_worker_drain(super_worker_t *worker);
+/* Its application's times are known now. */
+void super_worker_drain_limit(super_worker_t *worker);
+/* Something to read from its pipe and from its channel before it is judged. */
+void super_worker_report_read(super_worker_t *worker);
+/* SIGKILL; its end is awaited as any other, but not reported. */
+void super_worker_kill(super_worker_t *worker);
+/* {"op":"quit"} */
+void super_worker_quit(super_worker_t *worker);
+/* Everything of it but its process. */
+void super_worker_free(super_worker_t *worker);
+/* The process has ended. */
+void super_worker_exited(void *worker, uint32_t events);
+/* What it has of requests, bounded. */
+void super_worker_load(const super_worker_t *worker, unsigned *running,
+                       unsigned *queued);
+/* "worker 4711 of /etc/sync.ini" */
+const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool);
+
+/* reap.c: how a process has ended, for people. */
+const char *super_status_text(int status, apr_pool_t *pool);
+
+/* exec.c: everything between fork and exec. The descriptors stay the
+ * caller's. *pid, and *report_fd, where the child tells what goes wrong (its
+ * end: nothing). */
+typedef struct super_exec_t {
+    const weave_spec_t *spec;
+    uint32_t generation;
+    int listen_fd, control_fd, board_fd;
+} super_exec_t;
+apr_status_t super_exec(pid_t *pid, int *report_fd, const super_exec_t *exec);
+
+/* proc.c: what /proc tells; 0: nothing. */
+uint64_t super_proc_birth(pid_t pid);
+uint64_t super_proc_rss(pid_t pid);
+int super_pidfd_open(pid_t pid);
+int super_pidfd_kill(int pidfd, int number);
+
+/* --- the rest ------------------------------------------------------------ */
+
+/* warmup.c: asks a worker for its generation's release.warmup, and tells
+ * super_generation_ready() or super_generation_failed(). */
+void super_warmup_start(super_worker_t *worker);
+void super_warmup_end(super_worker_t *worker);
+
+/* adopt.c: takes over what the roster has. */
+void super_adopt(void);
+void super_join_end(super_worker_t *worker);
+
+/* dir.c */
+/* Makes the runtime directory ours. NULL, or a message for the operator. */
+const char *super_dir_open(apr_pool_t *pool);
+/* Lets GID, httpd's children, enter it. */
+void super_dir_group(long gid);
+/* A listening socket in it, whose name comes back in PATH. */
+apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
+                              int backlog);
+/* Anew, after it was lost; the same as super_dir_open(). */
+const char *super_dir_reopen(apr_pool_t *pool);
+void super_dir_remove(void);
+
+/* ask.c: who asks, over the socket and httpd's own channel. */
+apr_status_t super_ask_listen(int fd);
+void super_ask_unlisten(void);
+apr_status_t super_ask_httpd(int fd);
+/* want.c, status.c: the larger of the answers; a message (in POOL), or NULL. */
+const char *super_want(const json_t *request, apr_pool_t *pool);
+json_t *super_status(void);
+
+/* main.c: all leave. */
+void super_end(void);
+/* A worker is gone: was it the last one? */
+void super_end_check(void);
+
+#endif

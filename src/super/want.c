@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* want.c: the applications that httpd wants */
+#include "super.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+typedef struct {
+    weave_spec_t *spec;
+    const char *text;
+} wanted_t;
+
+/* What httpd has checked; nothing of it may do harm here all the same. */
+static const char *bounds_check(const weave_spec_t *spec)
+{
+    if (spec->app < 0 || spec->app >= WEAVE_ROSTER_APPS)
+        return "it has no place in the roster";
+    if (spec->processes < 1 || spec->processes > WEAVE_ROSTER_WORKERS / 2)
+        return "workers.processes is out of bounds";
+    if (spec->threads < 1 || spec->threads > WEAVE_BOARD_THREADS)
+        return "workers.threads is out of bounds";
+    if (spec->request_timeout_us < 0 || spec->startup_timeout_us <= 0)
+        return "its times are out of bounds";
+    if (*spec->libdir != '/')
+        return "its programs have no folder";
+    return NULL;
+}
+
+static const char *spec_read(wanted_t *wanted, const json_t *json,
+                             apr_pool_t *pool)
+{
+    char *dumped = json_dumps(json, JSON_COMPACT);
+    const char *problem;
+
+    wanted->text = apr_pstrdup(pool, dumped ? dumped : "");
+    free(dumped);
+    problem = weave_spec_parse(&wanted->spec, wanted->text, pool);
+    return problem ? problem : bounds_check(wanted->spec);
+}
+
+static int is_wanted(const apr_array_header_t *list, const super_app_t *app)
+{
+    int i;
+
+    for (i = 0; i < list->nelts; i++)
+        if ((uint32_t)APR_ARRAY_IDX(list, i, wanted_t).spec->app == app->index)
+            /* an adopted one is who it says; it is compared later */
+            return !app->spec ||
+                   !strcmp(APR_ARRAY_IDX(list, i, wanted_t).spec->name,
+                           app->name);
+    return 0;
+}
+
+static void others_remove(const apr_array_header_t *list)
+{
+    super_app_t *app, *next;
+
+    for (app = super.apps; app; app = next) {
+        next = app->next;
+        if (app->wanted && !is_wanted(list, app)) {
+            super_say(app, 5, "WEAVE0087: %s is not wanted any more: drained",
+                      app->name);
+            super_app_remove(app);
+        }
+    }
+}
+
+static const char *one_want(const wanted_t *wanted, int force, apr_pool_t *pool)
+{
+    uint32_t index = (uint32_t)wanted->spec->app;
+    super_app_t *app = super_app_at(index);
+
+    if (!app) {
+        app = super_app_make(index, wanted->spec->name);
+        weave_roster_app_set(super.roster, index, WEAVE_APP_STARTING, 0);
+    }
+    return super_app_want(app, wanted->spec, wanted->text, force, pool);
+}
+
+/* All of them, before anything is done about the first. */
+static const char *list_read(apr_array_header_t *list, const json_t *apps,
+                             apr_pool_t *pool)
+{
+    char taken[WEAVE_ROSTER_APPS] = {0};
+    size_t i;
+
+    if (!json_is_array(apps))
+        return "there is no list of applications";
+    for (i = 0; i < json_array_size(apps); i++) {
+        wanted_t *wanted = &APR_ARRAY_PUSH(list, wanted_t);
+        const char *problem = spec_read(wanted, json_array_get(apps, i), pool);
+
+        if (!problem && taken[wanted->spec->app]++)
+            problem = "two applications are in one place of the roster";
+        if (problem)
+            return apr_psprintf(pool, "application %d: %s", (int)i, problem);
+    }
+    return NULL;
+}
+
+/* Applications of a weaved before us that have no workers any more. */
+static void places_clear(const apr_array_header_t *list)
+{
+    uint32_t i;
+
+    (void)list;
+    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
+        if (!super_app_at(i) &&
+            atomic_load(&super.roster->apps[i].state) != WEAVE_APP_NONE)
+            weave_roster_app_set(super.roster, i, WEAVE_APP_NONE, 0);
+}
+
+const char *super_want(const json_t *request, apr_pool_t *pool)
+{
+    apr_array_header_t *list = apr_array_make(pool, 8, sizeof(wanted_t));
+    const char *problem =
+        list_read(list, json_object_get(request, "apps"), pool);
+    int i, force = super.dir_lost;
+
+    if (problem)
+        return problem;
+    if (list->nelts)
+        super_dir_group(APR_ARRAY_IDX(list, 0, wanted_t).spec->socket_gid);
+    if (super.dir_lost) {
+        problem = super_dir_reopen(pool);
+        if (problem)
+            return problem;
+    }
+    others_remove(list);
+    for (i = 0; i < list->nelts; i++) {
+        const char *wrong =
+            one_want(&APR_ARRAY_IDX(list, i, wanted_t), force, pool);
+
+        if (wrong)
+            problem =
+                problem ? apr_pstrcat(pool, problem, "; ", wrong, NULL) : wrong;
+    }
+    places_clear(list);
+    return problem;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker.c: one worker, from its socket to its end */
+#include "super.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+/* How long one that has closed its channel may take to leave. */
+#define CLOSED_US (2 * SUPER_SECOND)
+
+const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "worker %ld of %s", (long)worker->pid,
+                        worker->generation->app->name);
+}
+
+static super_worker_t *worker_make(super_generation_t *generation)
+{
+    apr_pool_t *pool;
+    super_worker_t *worker;
+
+    apr_pool_create(&pool, generation->pool);
+    apr_pool_tag(pool, "weaved worker");
+    worker = apr_pcalloc(pool, sizeof(*worker));
+    worker->pool = pool;
+    worker->generation = generation;
+    worker->place = worker->pidfd = worker->report_fd = -1;
+    worker->channel.closed = 1;
+    worker->started_us = super_now();
+    worker->next = generation->workers;
+    generation->workers = worker;
+    return worker;
+}
+
+void super_worker_free(super_worker_t *worker)
+{
+    super_worker_t **at = &worker->generation->workers;
+
+    while (*at != worker)
+        at = &(*at)->next;
+    *at = worker->next;
+    super_warmup_end(worker);
+    super_join_end(worker);
+    super_channel_close(&worker->channel);
+    super_unwatch(&worker->exit);
+    super_unwatch(&worker->report);
+    super_timer_cancel(&worker->limit);
+    super_timer_cancel(&worker->grace);
+    if (worker->pidfd >= 0)
+        close(worker->pidfd);
+    if (worker->report_fd >= 0)
+        close(worker->report_fd);
+    if (worker->board)
+        weave_board_unmap(worker->board);
+    if (worker->socket)
+        unlink(worker->socket);
+    super_worker_show(worker, WEAVE_WORKER_FREE);
+    apr_pool_destroy(worker->pool);
+}
+
+/* ---- its place in the roster ---- */
+
+static int place_find(void)
+{
+    int i;
+
+    for (i = 0; i < WEAVE_ROSTER_WORKERS; i++)
+        if (atomic_load(&super.roster->workers[i].state) == WEAVE_WORKER_FREE)
+            return i;
+    return -1;
+}
+
+void super_worker_show(super_worker_t *worker, uint32_t state)
+{
+    weave_roster_worker_t entry = {.app = worker->generation->app->index,
+                                   .generation = worker->generation->number,
+                                   .pid = (uint32_t)worker->pid};
+
+    if (worker->place < 0)
+        return;
+    atomic_init(&entry.state, state);
+    if (state == WEAVE_WORKER_FREE)
+        entry = (weave_roster_worker_t){0};
+    else
+        apr_cpystrn(entry.socket, worker->socket, sizeof(entry.socket));
+    if (state != WEAVE_WORKER_FREE) {
+        entry.birth[0] = (uint32_t)worker->birth;
+        entry.birth[1] = (uint32_t)(worker->birth >> 32);
+    }
+    weave_roster_worker_set(super.roster, (uint32_t)worker->place, &entry);
+    if (state == WEAVE_WORKER_FREE)
+        worker->place = -1;
+    weave_roster_wake(super.roster, worker->generation->app->index);
+}
+
+void super_worker_load(const super_worker_t *worker, unsigned *running,
+                       unsigned *queued)
+{
+    *running = *queued = 0;
+    if (!worker->board)
+        return;
+    *running = atomic_load(&worker->board->running);
+    *queued = atomic_load(&worker->board->queued);
+    if (*running > WEAVE_BOARD_THREADS)
+        *running = WEAVE_BOARD_THREADS;
+    if (*queued > 1000000)
+        *queued = 1000000;
+}
+
+/* ---- what it says ---- */
+
+static void say_rubbish(super_worker_t *worker, const char *what)
+{
+    if (worker->state == SUPER_ENDING)
+        return;
+    super_say(worker->generation->app, 3, "WEAVE0070: %s %s; it is killed",
+              super_worker_name(worker, worker->pool), what);
+    super_generation_failed(worker, what);
+}
+
+static void replace(super_worker_t *worker, const json_t *message, int stuck)
+{
+    const char *why = json_string_value(json_object_get(message, "why"));
+
+    if (worker->state != SUPER_READY || (worker->recycle && !stuck) ||
+        worker->stuck)
+        return;
+    worker->recycle = 1;
+    worker->stuck = stuck;
+    if (stuck)
+        super_say(worker->generation->app, 3,
+                  "WEAVE0071: %s is replaced, successor first: %.500s",
+                  super_worker_name(worker, worker->pool),
+                  why ? why : "a request is over its time");
+    else
+        super_say(worker->generation->app, 6,
+                  "%s is replaced, successor first: %.500s",
+                  super_worker_name(worker, worker->pool),
+                  why ? why : "it asks for that");
+    super_generation_fill(worker->generation);
+}
+
+static void say_ready(super_worker_t *worker, const json_t *message)
+{
+    const char *python = json_string_value(json_object_get(message, "python"));
+
+    if (worker->state != SUPER_STARTING) {
+        say_rubbish(worker, "says twice that it is ready");
+        return;
+    }
+    worker->python = apr_psprintf(worker->pool, "%.40s", python ? python : "?");
+    super_generation_ready(worker);
+}
+
+static void say_failed(super_worker_t *worker, const json_t *message)
+{
+    const char *error = json_string_value(json_object_get(message, "error"));
+
+    if (worker->state == SUPER_ENDING)
+        return;
+    super_generation_failed(
+        worker, apr_psprintf(worker->pool, "%.4000s",
+                             error ? error : "the worker gives no reason"));
+}
+
+static void worker_message(void *data, json_t *message, int *pass)
+{
+    super_worker_t *worker = data;
+    const char *op = json_string_value(json_object_get(message, "op"));
+
+    (void)pass;
+    if (op && !strcmp(op, "ready"))
+        say_ready(worker, message);
+    else if (op && !strcmp(op, "failed"))
+        say_failed(worker, message);
+    else if (op && !strcmp(op, "recycle"))
+        replace(worker, message, 0);
+    else if (op && !strcmp(op, "stuck"))
+        replace(worker, message, 1);
+    else
+        say_rubbish(worker, "has sent what is no control message");
+}
+
+static void closed_too_long(void *data)
+{
+    say_rubbish(data, "has closed its control channel");
+}
+
+static void worker_closed(void *data, const char *why)
+{
+    super_worker_t *worker = data;
+
+    if (why)
+        say_rubbish(worker, why);
+    else if (worker->state != SUPER_ENDING && worker->state != SUPER_LEAVING)
+        super_timer_set(&worker->grace, CLOSED_US, closed_too_long, worker);
+}
+
+apr_status_t super_worker_connect(super_worker_t *worker, int fd)
+{
+    return super_channel_open(&worker->channel, fd, worker_message,
+                              worker_closed, worker);
+}
+
+/* ---- its start ---- */
+
+/* What the child tells between fork and exec; the end of the pipe is exec. */
+static void report_event(void *data, uint32_t events)
+{
+    super_worker_t *worker = data;
+    char text[1024];
+    ssize_t got = read(worker->report_fd, text, sizeof(text));
+
+    (void)events;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    super_unwatch(&worker->report);
+    close(worker->report_fd);
+    worker->report_fd = -1;
+    if (got > 0 && worker->state != SUPER_ENDING)
+        super_generation_failed(
+            worker, apr_pstrmemdup(worker->pool, text, (apr_size_t)got));
+}
+
+void super_worker_report_read(super_worker_t *worker)
+{
+    if (worker->report_fd >= 0)
+        report_event(worker, EPOLLIN);
+    super_channel_read(&worker->channel);
+}
+
+static void too_slow(void *data)
+{
+    super_worker_t *worker = data;
+    const weave_spec_t *spec = worker->generation->spec;
+
+    super_generation_failed(
+        worker,
+        apr_psprintf(worker->pool, "%s within limits.startup_timeout (%lld s)",
+                     worker->state == SUPER_WARMING
+                         ? "release.warmup was not answered"
+                         : "the application was not imported",
+                     (long long)(spec->startup_timeout_us / SUPER_SECOND)));
+}
+
+static apr_status_t listen_socket(int *fd, super_worker_t *worker)
+{
+    super_generation_t *generation = worker->generation;
+    apr_status_t rv = APR_EGENERAL;
+    int tries;
+
+    for (tries = 0; tries < WEAVE_ROSTER_WORKERS; tries++) {
+        const char *path =
+            apr_psprintf(worker->pool, "%s/w-%u-%u.sock", super.dir,
+                         generation->number, ++generation->sockets & 0xffff);
+
+        rv = super_dir_listen(fd, path, 0660, 1024);
+        if (rv == APR_SUCCESS)
+            worker->socket = path;
+        /* the workers of a weaved before us have names from us too */
+        if (!APR_STATUS_IS_EEXIST(rv) && rv != EADDRINUSE)
+            break;
+    }
+    return rv;
+}
+
+static apr_status_t tell_start(super_worker_t *worker)
+{
+    super_generation_t *generation = worker->generation;
+    const char *text = weave_spec_format(generation->spec, worker->pool);
+    json_t *spec = text ? json_loads(text, 0, NULL) : NULL;
+    json_t *message = json_pack("{s:s, s:o, s:I}", "op", "start", "spec", spec,
+                                "generation", (json_int_t)generation->number);
+    apr_status_t rv = message
+                          ? super_channel_send(&worker->channel, message, -1)
+                          : APR_ENOMEM;
+
+    json_decref(message);
+    return rv;
+}
+
+/* The parent's side once the child runs. */
+static apr_status_t follow(super_worker_t *worker, int control_fd)
+{
+    apr_status_t rv;
+
+    worker->birth = super_proc_birth(worker->pid);
+    super_worker_show(worker, WEAVE_WORKER_STARTING);
+    worker->pidfd = super_pidfd_open(worker->pid);
+    rv = worker->pidfd < 0 ? errno
+                           : super_watch(&worker->exit, worker->pidfd, EPOLLIN,
+                                         super_worker_exited, worker);
+    if (rv == APR_SUCCESS)
+        rv = super_watch(&worker->report, worker->report_fd, EPOLLIN,
+                         report_event, worker);
+    if (rv == APR_SUCCESS)
+        rv = super_worker_connect(worker, control_fd);
+    else
+        close(control_fd);
+    if (rv == APR_SUCCESS)
+        rv = tell_start(worker);
+    return rv;
+}
+
+static apr_status_t launch(super_worker_t *worker, int listen_fd, int board_fd)
+{
+    super_generation_t *generation = worker->generation;
+    int pair[2];
+    super_exec_t exec = {generation->spec, generation->number, listen_fd, -1,
+                         board_fd};
+    apr_status_t rv;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return errno;
+    exec.control_fd = pair[1];
+    rv = super_exec(&worker->pid, &worker->report_fd, &exec);
+    close(pair[1]);
+    if (rv != APR_SUCCESS) {
+        close(pair[0]);
+        return rv;
+    }
+    rv = follow(worker, pair[0]);
+    if (rv != APR_SUCCESS) { /* nobody would ever hear of it again */
+        kill(worker->pid, SIGKILL);
+        waitpid(worker->pid, NULL, 0);
+    }
+    return rv;
+}
+
+const char *super_worker_start(super_generation_t *generation)
+{
+    super_worker_t *worker = worker_make(generation);
+    const weave_spec_t *spec = generation->spec;
+    int listen_fd = -1, board_fd = -1;
+    const char *step = "the roster has no place for more workers";
+    char why[120] = "";
+    apr_status_t rv = APR_SUCCESS;
+
+    worker->place = place_find();
+    if (worker->place >= 0) {
+        step = "its socket";
+        rv = listen_socket(&listen_fd, worker);
+    }
+    if (listen_fd >= 0) {
+        step = "its shared memory";
+        rv = weave_board_create(&board_fd, &worker->board,
+                                (uint32_t)spec->threads);
+    }
+    if (board_fd >= 0) {
+        step = "its process";
+        rv = launch(worker, listen_fd, board_fd);
+    }
+    if (listen_fd >= 0) /* who connects to a dead worker is to know */
+        close(listen_fd);
+    if (board_fd >= 0)
+        close(board_fd);
+    if (worker->pidfd >= 0 && rv == APR_SUCCESS) {
+        super_timer_set(&worker->limit, spec->startup_timeout_us, too_slow,
+                        worker);
+        return NULL;
+    }
+    if (rv != APR_SUCCESS)
+        apr_strerror(rv, why, sizeof(why));
+    super_worker_free(worker);
+    return apr_psprintf(generation->pool, "%s%s%s", step, *why ? ": " : "",
+                        why);
+}
+
+super_worker_t *super_worker_adopt(super_generation_t *generation, int place,
+                                   const weave_roster_worker_t *entry,
+                                   int pidfd)
+{
+    super_worker_t *worker = worker_make(generation);
+
+    worker->adopted = 1;
+    worker->place = place;
+    worker->pid = (pid_t)entry->pid;
+    worker->birth = entry->birth[0] | (uint64_t)entry->birth[1] << 32;
+    worker->socket = apr_pstrdup(worker->pool, entry->socket);
+    worker->pidfd = pidfd;
+    worker->ready_us = worker->started_us;
+    worker->state = SUPER_READY;
+    super_watch(&worker->exit, pidfd, EPOLLIN, super_worker_exited, worker);
+    return worker;
+}
