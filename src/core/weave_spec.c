@@ -273,9 +273,10 @@ static const char *stamp(const char *path, apr_pool_t *pool)
     if (!*path || stat(path, &status) < 0)
         return "";
     return apr_psprintf(
-        pool, "%lld.%09ld-%llu-%lld", (long long)status.st_mtim.tv_sec,
-        status.st_mtim.tv_nsec, (unsigned long long)status.st_ino,
-        (long long)status.st_size);
+        pool,
+        "%" APR_INT64_T_FMT ".%09ld-%" APR_UINT64_T_FMT "-%" APR_INT64_T_FMT,
+        (apr_int64_t)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+        (apr_uint64_t)status.st_ino, (apr_int64_t)status.st_size);
 }
 
 const char *weave_spec_resolve(weave_spec_t **resolved,
