@@ -118,23 +118,23 @@ int64_t timeout_tick(int64_t now_us)
 
 /* ---- memory ---- */
 
+/* 0: not known, for want of a descriptor. */
 static int64_t rss_bytes(void)
 {
-    static int fd = -1;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t got = -1;
     char text[128];
-    long long pages;
-    ssize_t got;
     char *end;
 
-    if (fd < 0)
-        fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    got = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+    if (fd >= 0) {
+        got = read(fd, text, sizeof(text) - 1);
+        close(fd);
+    }
     if (got <= 0)
         return 0;
     text[got] = '\0';
     strtoll(text, &end, 10); /* the first is the size */
-    pages = strtoll(end, NULL, 10);
-    return pages * sysconf(_SC_PAGESIZE);
+    return strtoll(end, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
 int64_t rss_tick(int64_t now_us)
