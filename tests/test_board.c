@@ -61,7 +61,7 @@ static void checks_made(int made, size_t bytes)
 
     assert_int_equal(fstat(made, &status), 0);
     assert_int_equal(status.st_size, bytes);
-    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(status.st_mode & 07777, 0644);
     assert_int_equal(fcntl(made, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     assert_int_equal(seals, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     assert_int_equal(ftruncate(made, 0), -1);

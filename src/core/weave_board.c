@@ -36,7 +36,7 @@ static apr_status_t create(int *fd, void **memory, const char *name,
 
     if (made < 0)
         return errno;
-    if (fchmod(made, 0600) < 0 || ftruncate(made, (off_t)bytes) < 0 ||
+    if (fchmod(made, 0644) < 0 || ftruncate(made, (off_t)bytes) < 0 ||
         fcntl(made, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)
         rv = errno;
     if (rv == APR_SUCCESS)

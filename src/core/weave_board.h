@@ -5,8 +5,9 @@
 /**
  * The scoreboard: shared memory with one writer each, read-only for everybody
  * else. Every piece is a memfd whose size is sealed, because a mapping that
- * shrinks is a SIGBUS for its readers, and whose mode is 0600, because a
- * memfd can be opened again through /proc by whoever its mode admits.
+ * shrinks is a SIGBUS for its readers, and whose mode is 0644, because a
+ * memfd can be opened again through /proc by whoever its mode admits, and a
+ * worker must open its own for reading only.
  *
  *   roster        made by the httpd parent, which keeps it for as long as httpd
  *                 runs; written by weaved, one after the other; read by httpd's
@@ -118,7 +119,7 @@ typedef struct weave_board_t {
 
 /* --- making and mapping ------------------------------------------------- */
 
-/** Makes the memory, sealed, mode 0600, filled in but for its contents. The
+/** Makes the memory, sealed, filled in but for its contents. The
  *  mapping may be written; *fd (close-on-exec) is the caller's. */
 apr_status_t weave_roster_create(int *fd, weave_roster_t **roster);
 apr_status_t weave_board_create(int *fd, weave_board_t **board,
