@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "weave_control.h"
+#include "weave_line.h"
 
 #define STALL_MS 20
 #define MEMORY_BYTES (1 << 20) /* of one connection */
@@ -255,8 +256,14 @@ static int send_now(connection_t *connection, batch_t *batch, int at,
 /* Nothing more can be kept: the sender is as slow as the reader now. */
 static void wait_pumped(connection_t *connection)
 {
-    if (atomic_load(&connection->abandon))
+    if (atomic_load(&connection->abandon)) {
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0101: a thread has waited for a client that does"
+                       " not read until limits.request_timeout: its answer is"
+                       " cut");
+        atomic_fetch_add(&worker.board->timeouts, 1);
         break_off(connection);
+    }
     else if (wait_room(connection) || !connection->first)
         output_pump(connection);
 }

@@ -142,6 +142,8 @@ int64_t rss_tick(int64_t now_us)
     static int64_t next_us;
     int64_t bytes;
 
+    if (!atomic_load(&worker.ready))
+        return INT64_MAX;
     if (now_us >= next_us) {
         next_us = now_us + RSS_US;
         bytes = rss_bytes();
