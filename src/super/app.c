@@ -63,7 +63,7 @@ void super_app_settle(super_app_t *app)
     super_timer_cancel(&app->retry);
     super_timer_cancel(&app->look);
     free(app->last_error);
-    free(app->failed_stamp);
+    free(app->tried_stamp);
     apr_pool_destroy(app->pool);
 }
 
@@ -158,8 +158,6 @@ static void failed(super_app_t *app)
     if (pause > RETRY_MOST_US)
         pause = RETRY_MOST_US;
     app->failures++;
-    free(app->failed_stamp);
-    app->failed_stamp = stamp(app);
     super_say(app, 6, "%s: the next try is in %.0f s", app->name,
               (double)pause / 1e6);
     super_timer_set(&app->retry, pause, retry, app);
@@ -306,6 +304,8 @@ static const char *go(super_app_t *app, int force, apr_pool_t *pool)
     uint64_t identity;
 
     super_timer_cancel(&app->retry);
+    free(app->tried_stamp);
+    app->tried_stamp = stamp(app);
     if (problem)
         return resolve_failed(app, problem, pool);
     identity = super_identity(resolved, pool);
@@ -381,7 +381,7 @@ static int is_mended(const super_app_t *app)
     if (!app->retry.link)
         return 0;
     now = stamp(app);
-    mended = !now || !app->failed_stamp || strcmp(now, app->failed_stamp) != 0;
+    mended = !now || !app->tried_stamp || strcmp(now, app->tried_stamp) != 0;
     free(now);
     return mended;
 }

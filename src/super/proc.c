@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_pidfd_open
@@ -52,6 +53,15 @@ uint64_t super_proc_birth(pid_t pid)
     for (field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
     return at ? strtoull(at, NULL, 10) : 0;
+}
+
+int64_t super_proc_age(uint64_t birth)
+{
+    struct timespec now;
+    int64_t born = (int64_t)(birth / (uint64_t)sysconf(_SC_CLK_TCK));
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return born > now.tv_sec ? 0 : (now.tv_sec - born) * SUPER_SECOND;
 }
 
 uint64_t super_proc_rss(pid_t pid)

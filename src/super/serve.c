@@ -171,7 +171,7 @@ static void died(super_worker_t *worker, const char *why)
     worker->state = SUPER_ENDING;
     replace(generation, lived(worker), &pause);
     super_say(generation->app, 3,
-              "WEAVE0075: %s has died, with %s, after %.0f s: %s; %s",
+              "WEAVE0075: %s has died, with %s, after %.1f s: %s; %s",
               super_worker_name(worker, worker->pool), load_text(worker),
               (double)lived(worker) / 1e6, why,
               pause ? apr_psprintf(worker->pool,

@@ -66,7 +66,7 @@ static json_t *generation_status(const super_generation_t *generation)
     const super_worker_t *worker;
 
     for (worker = generation->workers; worker; worker = worker->next)
-        json_array_insert_new(workers, 0, worker_status(worker));
+        json_array_append_new(workers, worker_status(worker));
     return json_pack("{s:I, s:s, s:o}", "number",
                      (json_int_t)generation->number, "state",
                      generation_states[generation->state], "workers", workers);

@@ -65,7 +65,7 @@ struct super_app_t {
     uint32_t failed_number; /* of that generation, 0 where it had none */
     char *last_error;       /* malloc; NULL: none since one has served */
     int failures;           /* in a row, with none serving */
-    char *failed_stamp;     /* malloc; of the script, at that time */
+    char *tried_stamp;      /* malloc; of the script, when it was tried last */
     super_timer_t retry;    /* while FAILED */
     super_timer_t look;     /* every second, where there is something */
 };
@@ -232,6 +232,8 @@ apr_status_t super_exec(pid_t *pid, int *report_fd, const super_exec_t *exec);
 
 /* proc.c: what /proc tells; 0: nothing. */
 uint64_t super_proc_birth(pid_t pid);
+/* How long ago a process was born then, in microseconds. */
+int64_t super_proc_age(uint64_t birth);
 uint64_t super_proc_rss(pid_t pid);
 int super_pidfd_open(pid_t pid);
 int super_pidfd_kill(int pidfd, int number);

@@ -25,8 +25,8 @@ const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool)
 
 static super_worker_t *worker_make(super_generation_t *generation)
 {
+    super_worker_t *worker, **last = &generation->workers;
     apr_pool_t *pool;
-    super_worker_t *worker;
 
     apr_pool_create(&pool, generation->pool);
     apr_pool_tag(pool, "weaved worker");
@@ -36,8 +36,9 @@ static super_worker_t *worker_make(super_generation_t *generation)
     worker->place = worker->pidfd = worker->report_fd = -1;
     worker->channel.closed = 1;
     worker->started_us = super_now();
-    worker->next = generation->workers;
-    generation->workers = worker;
+    while (*last)
+        last = &(*last)->next;
+    *last = worker;
     return worker;
 }
 
@@ -245,11 +246,11 @@ static void too_slow(void *data)
 
     super_generation_failed(
         worker,
-        apr_psprintf(worker->pool, "%s within limits.startup_timeout (%lld s)",
+        apr_psprintf(worker->pool, "%s within limits.startup_timeout (%ld s)",
                      worker->state == SUPER_WARMING
                          ? "release.warmup was not answered"
                          : "the application was not imported",
-                     (long long)(spec->startup_timeout_us / SUPER_SECOND)));
+                     (long)(spec->startup_timeout_us / SUPER_SECOND)));
 }
 
 static apr_status_t listen_socket(int *fd, super_worker_t *worker)
@@ -387,6 +388,7 @@ super_worker_t *super_worker_adopt(super_generation_t *generation, int place,
     worker->birth = entry->birth[0] | (uint64_t)entry->birth[1] << 32;
     worker->socket = apr_pstrdup(worker->pool, entry->socket);
     worker->pidfd = pidfd;
+    worker->started_us -= super_proc_age(worker->birth);
     worker->ready_us = worker->started_us;
     worker->state = SUPER_READY;
     super_watch(&worker->exit, pidfd, EPOLLIN, super_worker_exited, worker);
