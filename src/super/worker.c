@@ -154,6 +154,12 @@ static void say_ready(super_worker_t *worker, const json_t *message)
 {
     const char *python = json_string_value(json_object_get(message, "python"));
 
+    if (worker->adopted && worker->state == SUPER_READY) {
+        /* it tells every weaved that comes */
+        worker->python =
+            apr_psprintf(worker->pool, "%.40s", python ? python : "?");
+        return;
+    }
     if (worker->state != SUPER_STARTING) {
         say_rubbish(worker, "says twice that it is ready");
         return;
