@@ -25,7 +25,8 @@ use WeaveTest::Log ();
 
 our @EXPORT = qw(
     root conf_var port client get request json logged expect_log quiet_log
-    notes new_note eventually slurp spew finish mpm python_version
+    notes new_note eventually slurp spew finish mpm mode
+    descendants python_version
 );
 
 my $root = dirname(dirname(File::Spec->rel2abs(__FILE__)));
@@ -45,6 +46,9 @@ sub _config {
 
 sub conf_var { return _config()->{vars}{ $_[0] } }
 sub mpm      { return conf_var('weave_mpm') }
+
+# Where the applications of the suites' server run: processes or embedded.
+sub mode { return conf_var('weave_mode') }
 
 sub python_version {
     my $cfg = slurp(conf_var('weave_venv') . '/pyvenv.cfg');
@@ -106,6 +110,18 @@ sub eventually {
         return $value if $value || time > $end;
         sleep 0.02;
     }
+}
+
+# The processes that PID has started, and those that they have, as far as
+# nobody of them has left its parent.
+sub descendants {
+    my @found;
+    for my $pid (@_) {
+        my @children = map { split ' ', eval { slurp($_) } || '' }
+            glob "/proc/$pid/task/*/children";
+        push @found, @children, descendants(@children);
+    }
+    return @found;
 }
 
 my $note_count = 0;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Starts the server that the other suites of this MPM and Python ask.
+# Starts the server that the other suites of this MPM, mode and Python ask.
 
 use strict;
 use warnings FATAL => 'all';
@@ -8,6 +8,7 @@ use Test::More;
 use WeaveTest;
 use WeaveTest::Setup ();
 
+WeaveTest::Setup::runtime_dir(conf_var('weave_runtime'));
 WeaveTest::Setup::certificate(root() . '/conf');
 WeaveTest::Setup::passwords(root() . '/conf/htpasswd');
 

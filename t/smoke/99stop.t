@@ -4,12 +4,13 @@
 
 use strict;
 use warnings FATAL => 'all';
+use File::Path qw(remove_tree);
 use Test::More;
 use Time::HiRes qw(time);
 use WeaveTest;
 
 my ($pid) = slurp(conf_var('t_pid_file')) =~ /(\d+)/;
-my @children = split ' ', slurp("/proc/$pid/task/$pid/children");
+my @children = descendants($pid);
 cmp_ok scalar @children, '>', 0, 'there are children';
 
 my $begin = time;
@@ -18,5 +19,6 @@ ok eventually(sub { !kill 0, $pid }), 'httpd ends';
 cmp_ok time - $begin, '<', 8, 'within the time that it gives its children';
 unlike $log, qr/exit signal|still did not exit/,
     'no child crashed or had to be killed';
-is scalar(grep { kill 0, $_ } @children), 0, 'no child is left';
+is scalar(grep { kill 0, $_ } @children), 0, 'no process of its own is left';
+remove_tree(conf_var('weave_runtime'));
 finish;

@@ -8,6 +8,8 @@
 #       app    => $python,                    # the text of DIR/app.wsgi
 #       ini    => "[wsgi]\n...",              # DIR/sync.ini, instead of ours
 #       more   => "key = value\n",            # or more for ours
+#       mode   => 'processes',                # of the workers; embedded is
+#                                             # the default, '' the module's
 #       conf   => 'WeaveApp / "DIR/sync.ini"' # the default; DIR is replaced
 #       expect => qr/.../,                    # lines that its log may have
 #   );
@@ -18,7 +20,8 @@ package WeaveTest::Httpd;
 use strict;
 use warnings FATAL => 'all';
 
-use File::Path qw(make_path);
+use File::Path qw(make_path remove_tree);
+use File::Temp ();
 use IO::Socket::INET ();
 use Time::HiRes qw(sleep time);
 
@@ -34,6 +37,9 @@ sub new {
     my $dir = root() . "/logs/httpd-$$-" . ++$count;
     make_path($dir);
     my $self = bless {dir => $dir, port => _free_port(), pid => 0}, $class;
+    $self->{mode} = defined $arg{mode} ? $arg{mode} : 'embedded';
+    $self->{runtime} = File::Temp::mkdtemp('/tmp/weave-XXXXXX');
+    $self->{owner}   = $$;
     $self->{script} =
         $arg{script} ? root() . "/apps/$arg{script}.wsgi" : "$dir/app.wsgi";
     $self->write('sync.ini', $arg{ini} || $self->default_ini($arg{more}));
@@ -54,9 +60,10 @@ sub default_ini {
         . ($more || '');
 }
 
-sub dir  { return $_[0]{dir} }
-sub port { return $_[0]{port} }
-sub pid  { return $_[0]{pid} }
+sub dir     { return $_[0]{dir} }
+sub port    { return $_[0]{port} }
+sub pid     { return $_[0]{pid} }
+sub runtime { return $_[0]{runtime} }
 
 sub write {
     my ($self, $name, $text) = @_;
@@ -67,6 +74,7 @@ sub write {
 sub configure {
     my ($self, $conf) = @_;
     my $root = root();
+    my $set  = $self->{mode} ? "WeaveSet workers.mode $self->{mode}" : '';
     my $text = <<"END";
 ServerRoot "$self->{dir}"
 ServerName localhost
@@ -78,6 +86,8 @@ Include "$root/conf/modules.conf"
 TypesConfig "$root/conf/mime.types"
 DocumentRoot "$root/htdocs"
 Include "$root/conf/common.inc"
+WeaveRuntimeDir "$self->{runtime}"
+$set
 $conf
 END
     $text =~ s/\bDIR\b/$self->{dir}/g;
@@ -208,6 +218,13 @@ sub log_text {
 sub DESTROY {
     my $self = shift;
     local ($@, $?);
+    return if $self->{owner} != $$;
+    $self->_end;
+    remove_tree($self->{runtime});
+}
+
+sub _end {
+    my $self = shift;
     return unless $self->{pid} && kill 0, $self->{pid};
     kill 'TERM', $self->{pid};
     eventually(sub { !kill 0, $self->{pid} }, 10)

@@ -8,7 +8,11 @@ use strict;
 use warnings FATAL => 'all';
 use Time::HiRes qw(sleep time);
 
-my $LINE = qr/^\[[^\]]*\] \[(\w*):(\w+)\] \[pid (\d+)\] \[id ([^\]]*)\] (.*)$/;
+# The format of conf/common.inc, and httpd's default, in which weaved and its
+# workers write what belongs to no request.
+my $LINE = qr/^\[[^\]]*\]\ \[(\w*):(\w+)\]
+    \ \[pid\ (\d+)(?:\]\ \[id\ ([^\]]*)|:tid\ \d+)\]
+    \ (?:\[client\ [^\]]*\]\ )?(.*)$/x;
 
 # Warnings about the machine, not about us: a libssl older than mod_ssl's.
 my $MACHINE = qr/AH01882:/;
@@ -33,6 +37,7 @@ sub _parse {
     my %line = (file => $file, module => '', level => 'raw', text => $text);
     @line{qw(module level pid id text)} = ($1, $2, $3, $4, $5)
         if $text =~ $LINE;
+    $line{id} = '-' unless defined $line{id};
     return \%line;
 }
 

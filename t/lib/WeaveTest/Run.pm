@@ -17,8 +17,10 @@ sub pre_configure {
     my $opts = $self->{conf_opts};
     return if $opts->{thaw};
 
-    $opts->{weave_mpm} ||= 'event';
-    $opts->{port}      ||= 'select';
+    $opts->{weave_mpm}  ||= 'event';
+    $opts->{weave_mode} ||= 'processes';
+    $opts->{weave_runtime} ||= _short_name();
+    $opts->{port}       ||= 'select';
     $opts->{weave_build} = rel2abs($opts->{weave_build} || 'build');
     die "-weave_venv is needed\n" unless $opts->{weave_venv};
     $opts->{weave_venv} = rel2abs($opts->{weave_venv});
@@ -31,6 +33,13 @@ sub pre_configure {
         weave => catfile($opts->{weave_build}, 'mod_weave.so'),
     );
     $opts->{httpd_conf} = $file;
+}
+
+# A folder for sockets, whose paths are short (unix(7)). 00start.t makes it.
+sub _short_name {
+    open my $random, '<:raw', '/dev/urandom' or die "/dev/urandom: $!";
+    read $random, my $bytes, 5;
+    return '/tmp/weave-' . unpack 'H*', $bytes;
 }
 
 # Apache::Test lets its virtual hosts listen on every address.

@@ -8,6 +8,12 @@ use strict;
 use warnings FATAL => 'all';
 use WeaveTest qw(spew);
 
+# The folder of the sockets.
+sub runtime_dir {
+    my $dir = shift;
+    mkdir $dir, 0755 or die "$dir: $!";
+}
+
 # DIR/tls.crt and DIR/tls.key, for localhost and today.
 sub certificate {
     my $dir = shift;
