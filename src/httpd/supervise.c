@@ -22,6 +22,7 @@
 #define ASK_MS 5000
 #define STOP_MS 5000
 #define STEADY_S 10 /* one that lived so long does not keep dying */
+#define AT_ONCE 3   /* deaths in a row that are answered at once */
 #define PAUSE_MOST_S 60
 
 /* ---- asking it ---- */
@@ -138,9 +139,9 @@ static apr_interval_time_t pause_after(mod_weave_retained_t *data)
 
     if (apr_time_now() - data->started > apr_time_from_sec(STEADY_S))
         data->failures = 0;
-    for (i = 1; i < data->failures && seconds < PAUSE_MOST_S; i++)
+    for (i = AT_ONCE; i < data->failures && seconds < PAUSE_MOST_S; i++)
         seconds *= 2;
-    return data->failures++ ? apr_time_from_sec(seconds) : 0;
+    return data->failures++ < AT_ONCE ? 0 : apr_time_from_sec(seconds);
 }
 
 static void start_again(server_rec *s)
