@@ -20,6 +20,7 @@
 #define EVENTS 64
 #define LOOK_US 20000
 #define DRAIN_US 50000
+#define RETRY_US 1000
 #define SEND_MS 1000
 #define STACK_BYTES (256 * 1024)
 #define KIND_SHIFT 56
@@ -31,9 +32,10 @@ static struct {
     /* what a new weaved must hear again; under `lock` */
     const char *replace_op, *replace_why;
     atomic_int drain_wanted;
-    int64_t look_us;  /* when to look around; 0: executors are idle */
-    int64_t drain_us; /* when to look for idle connections; 0: no drain */
-    int64_t exit_us;  /* when to leave, whatever Python does; 0: not yet */
+    connection_t *retry; /* those that somebody else was sending on */
+    int64_t look_us;     /* when to look around; 0: executors are idle */
+    int64_t drain_us;    /* when to look for idle connections; 0: no drain */
+    int64_t exit_us;     /* when to leave, whatever Python does; 0: not yet */
 } control = {.epoll_fd = -1,
              .wake_fd = -1,
              .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -109,13 +111,24 @@ void control_disarm(connection_t *connection)
     connection->armed = 0;
 }
 
+static void retry_later(connection_t *connection)
+{
+    if (connection->retries)
+        return;
+    connection->retries = 1;
+    connection->next_retry = control.retry;
+    control.retry = connection;
+}
+
 static void pump(connection_t *connection)
 {
     int mine = 0, broken;
 
-    /* whoever has the lock sends, and arms it again */
-    if (pthread_mutex_trylock(&connection->lock) != 0)
+    /* whoever has the lock may wait for the reader with it */
+    if (pthread_mutex_trylock(&connection->lock) != 0) {
+        retry_later(connection);
         return;
+    }
     if (connection->first)
         output_pump(connection);
     broken = connection->broken;
@@ -136,6 +149,19 @@ static void pump(connection_t *connection)
     if (atomic_load(&worker.draining))
         connection_shut(connection);
     look_at(connection);
+}
+
+static int64_t retry_tick(int64_t now_us)
+{
+    connection_t *connection = control.retry, *next;
+
+    control.retry = NULL;
+    for (; connection; connection = next) {
+        next = connection->next_retry;
+        connection->retries = 0;
+        pump(connection);
+    }
+    return control.retry ? now_us + RETRY_US : INT64_MAX;
 }
 
 /* ---- the end ---- */
@@ -340,6 +366,7 @@ static int tick(void)
         _exit(0);
     next = control.exit_us ? control.exit_us : INT64_MAX;
     next = least(next, handshake_tick(now));
+    next = least(next, retry_tick(now));
     next = least(next, look_tick(now));
     next = least(next, drain_tick(now));
     if (control.exit_us)

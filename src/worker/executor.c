@@ -276,18 +276,19 @@ static fate_e work(executor_t *executor, connection_t *connection)
     return fate;
 }
 
-static void serve(executor_t *executor, connection_t *connection)
+static void serve(executor_t *executor, connection_t *connection, int hasty)
 {
     do {
-        input_begin(connection, executor->buffer);
+        input_begin(connection, executor->buffer, hasty);
         if (work(executor, connection) != KEEP)
             return;
+        hasty = 0;
     } while (!connection_release(connection));
 }
 
 /* ---- the loop ---- */
 
-static connection_t *take_event(void)
+static connection_t *take_event(int *hasty)
 {
     struct epoll_event event;
     connection_t *connection;
@@ -306,6 +307,7 @@ static connection_t *take_event(void)
     connection = connection_at((uint32_t)event.data.u64);
     if (!connection_claim(connection))
         return NULL;
+    *hasty = !(event.events & (EPOLLHUP | EPOLLRDHUP));
     /* an event of the one before it in this place says nothing */
     if ((event.events & EPOLLHUP) &&
         atomic_load(&connection->epoch) == event.data.u64 >> 32)
@@ -317,21 +319,23 @@ static void *loop(void *data)
 {
     executor_t *executor = data;
     connection_t *connection;
+    int hasty;
 
     for (;;) {
+        hasty = 0;
         connection = queue_pop();
         if (connection) {
             /* has it been called back meanwhile? */
-            input_begin(connection, executor->buffer);
+            input_begin(connection, executor->buffer, 0);
             input_fill(connection);
             if (queue_count())
                 executors_kick();
         }
         else {
-            connection = take_event();
+            connection = take_event(&hasty);
         }
         if (connection)
-            serve(executor, connection);
+            serve(executor, connection, hasty);
     }
     return NULL;
 }

@@ -17,11 +17,12 @@
 
 #define KEPT_BYTES 4096 /* the least that is asked of a socket */
 
-void input_begin(connection_t *connection, char *scratch)
+void input_begin(connection_t *connection, char *scratch, int hasty)
 {
     input_t *in = &connection->in;
 
     in->drained = 0;
+    in->hasty = hasty;
     if (in->data)
         return;
     in->at = in->len = 0;
@@ -119,7 +120,7 @@ int input_fill(connection_t *connection)
             close(in->passed);
         in->passed = pass;
     }
-    in->drained = got < 0 || ((size_t)got < room && pass < 0);
+    in->drained = got < 0 || (in->hasty && (size_t)got < room && pass < 0);
     if (got > 0) {
         in->len += (size_t)got;
         return 1;

@@ -74,7 +74,7 @@ static int look_once(connection_t *connection)
 void look_at(connection_t *connection)
 {
     do {
-        input_begin(connection, NULL);
+        input_begin(connection, NULL, 0);
         if (look_once(connection))
             return;
     } while (!connection_release(connection));

@@ -109,7 +109,8 @@ int queue_look(connection_t *connection)
 
     pthread_mutex_lock(&queue.lock);
     if (atomic_load(&connection->state) == CONNECTION_QUEUED) {
-        input_fill(connection);
+        while (input_fill(connection))
+            ;
         if (connection->hung_up ||
             input_next(connection, &frame, &payload) != INPUT_FRAME ||
             input_is_cancelled(connection, &frame))

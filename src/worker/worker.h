@@ -79,6 +79,7 @@ typedef struct input_t {
     size_t at, len, room;
     int lent;    /* `data` is the scratch buffer of its owner */
     int drained; /* nothing was left when it was read last */
+    int hasty;   /* a short read shows that: its end would be another event */
     int eof;
     int passed; /* a descriptor that came, or -1 */
 } input_t;
@@ -102,6 +103,8 @@ struct connection_t {
     int hung_up; /* the peer is gone */
     input_t in;
     connection_t *next_queued; /* under the lock of the queue */
+    connection_t *next_retry;  /* the control thread's own */
+    int retries;               /* as well: it is in that list */
     /* output: under `lock` */
     pthread_mutex_t lock;
     atomic_int abandon; /* without the lock: stop waiting for the reader */
@@ -143,8 +146,9 @@ typedef enum {
 } input_e;
 
 /* The owner starts to read; SCRATCH (INPUT_BYTES) is lent until input_keep.
- * NULL: what arrives is kept with the connection. */
-void input_begin(connection_t *connection, char *scratch);
+ * NULL: what arrives is kept with the connection. HASTY: the event that brought
+ * it here was not the peer's end, and there was no other one. */
+void input_begin(connection_t *connection, char *scratch, int hasty);
 void input_keep(connection_t *connection);
 input_e input_next(connection_t *connection, weave_frame_t *frame,
                    const char **payload);
