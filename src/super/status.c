@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include "weave_version.h"
+
 static const char *const worker_states[] = {
     [SUPER_STARTING] = "starting", [SUPER_WARMING] = "warming up",
     [SUPER_WAITING] = "waiting",   [SUPER_READY] = "ready",
@@ -99,7 +101,7 @@ json_t *super_status(void)
 
     for (app = super.apps; app; app = app->next)
         json_array_insert_new(apps, 0, app_status(app));
-    return json_pack("{s:i, s:I, s:s, s:o}", "version", WEAVE_CONTROL_VERSION,
-                     "pid", (json_int_t)getpid(), "runtime_dir", super.dir,
+    return json_pack("{s:s, s:I, s:s, s:o}", "version", WEAVE_VERSION, "pid",
+                     (json_int_t)getpid(), "runtime_dir", super.dir,
                      "applications", apps);
 }

@@ -49,6 +49,24 @@ static int vars_room(executor_t *executor, uint32_t count)
     return 0;
 }
 
+/* weaved knows environ keys by their names only. */
+static uint32_t key_of(const char **name)
+{
+    static const char *const names[] = {
+#define X(id, text, header, keep) text,
+        WEAVE_VARS(X)
+#undef X
+    };
+    uint32_t key;
+
+    for (key = 0; *name && key < WEAVE_VAR_COUNT; key++)
+        if (!strcmp(names[key], *name)) {
+            *name = NULL;
+            return key;
+        }
+    return WEAVE_VAR_OTHER;
+}
+
 static int decode_vars(executor_t *executor, weave_frame_cursor_t *cursor,
                        uint32_t count)
 {
@@ -64,8 +82,11 @@ static int decode_vars(executor_t *executor, weave_frame_cursor_t *cursor,
         weave_frame_var_t wire;
 
         if (weave_frame_var_next(cursor, &wire, &var->name, &var->value) !=
-                WEAVE_FRAME_OK ||
-            wire.key > WEAVE_VAR_OTHER ||
+            WEAVE_FRAME_OK)
+            return -1;
+        if (wire.key == WEAVE_FRAME_VAR_NAMED)
+            wire.key = key_of(&var->name);
+        if (wire.key > WEAVE_VAR_OTHER ||
             (wire.key == WEAVE_VAR_OTHER) != (var->name != NULL))
             return -1;
         var->key = wire.key;
