@@ -4,13 +4,12 @@
 import json
 
 from . import rounds
+from .events import LATE_MS
 from .memory import PYTHON, over_python
 
 # of the requests; at c=48 httpd now and then closes a kept-alive connection
 # when more than 32 of them have met in one child
 ERRORS_MAX = 0.01
-# a load that goes out later than this was short of CPU itself
-LATE_MS = 50
 
 
 def table(head, rows):
