@@ -372,7 +372,7 @@ static int tick(void)
     if (control.exit_us)
         next = least(next, control.exit_us);
     next = least(next, rss_tick(now));
-    if (worker.executors)
+    if (atomic_load(&worker.ready))
         next = least(next, timeout_tick(now));
     if (next == INT64_MAX)
         return -1;
