@@ -104,6 +104,10 @@ static int again(client_t *client, apr_uint32_t pid, int *tries, int *refusals,
         *rc = unavailable(client, "the time in the queue is over");
         return 0;
     case CLIENT_LOST:
+        if (client->exchange->in_problem) { /* it stopped for our client */
+            *rc = gone(client);
+            return 0;
+        }
         if (may_repeat(client) && *tries < TRIES_MOST) {
             *tries = TRIES_MOST; /* once */
             return 1;

@@ -60,9 +60,6 @@ subtest 'keys' => sub {
     refused('a choice that there is not',
         [qr/sync\.ini:5\b/, qr/processes.*embedded/],
         "${good}[workers]\nmode = threads\n");
-    refused('workers.mode = processes, for now',
-        [qr/processes/, qr/embedded/],
-        "${good}[workers]\nmode = processes\n");
     refused('script and module both', qr/module.*script|script.*module/,
         "${good}module = a.b\n");
     refused('neither', qr/wsgi\.(?:script|module)/,

@@ -58,8 +58,8 @@ goes_on 'no ini at all', qr/^weave:error .*sync\.ini:1/m,
     sub { spew($ini, "{\"json\": true}\n") };
 goes_on 'a virtualenv that is gone', qr{^weave:error .*/nowhere}m,
     sub { spew($ini, $good =~ s/^virtualenv = .*/virtualenv = \/nowhere/mr) };
-goes_on 'another mode', qr/^weave:error .*processes/m,
-    sub { spew($ini, "${good}[workers]\nmode = processes\n") };
+goes_on 'a mode that there is not', qr/^weave:error .*processes/m,
+    sub { spew($ini, "${good}[workers]\nmode = threads\n") };
 
 subtest 'twice in a row' => sub {
     spew($ini, "[wsgi]\nskript = x\n");
@@ -71,7 +71,8 @@ subtest 'mended' => sub {
     spew($ini, $good =~ s/first/second/r);
     $httpd->log->unexpected;
     graceful();
-    is $httpd->get('/')->body, 'second|storage', 'the new file counts';
+    ok eventually(sub { $httpd->get('/')->body eq 'second|storage' }),
+        'the new file counts';
     $httpd->quiet;
 };
 

@@ -86,8 +86,10 @@ Include "$root/conf/modules.conf"
 TypesConfig "$root/conf/mime.types"
 DocumentRoot "$root/htdocs"
 Include "$root/conf/common.inc"
+<IfModule weave_module>
 WeaveRuntimeDir "$self->{runtime}"
 $set
+</IfModule>
 $conf
 END
     $text =~ s/\bDIR\b/$self->{dir}/g;
