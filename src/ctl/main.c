@@ -34,8 +34,8 @@ static const struct command_t {
     {"reload", ctl_reload, "wI", "start new workers with the code as it is now",
      "Asks weaved for a new generation of the application of INI, or of all\n"
      "applications, and waits until it serves or has failed. No request is\n"
-     "lost: the old workers go on until the new ones are ready, and when those\n"
-     "do not come up.\n"
+     "lost: the old workers go on until the new ones are ready, and also when\n"
+     "those do not come up.\n"
      "\n"
      "      --no-wait   return at once\n"},
     {"status", ctl_status, "jI", "show generations and workers",
@@ -62,8 +62,8 @@ static const apr_getopt_option_t options[] = {
 };
 
 static const char general[] =
-    "  -d, --directory DIR   the folder of weaved's sockets, as WeaveRuntimeDir\n"
-    "                        in httpd.conf ($WEAVE_RUNTIME_DIR, or else\n"
+    "  -d, --directory DIR   the folder of weaved's sockets, WeaveRuntimeDir in\n"
+    "                        httpd.conf ($WEAVE_RUNTIME_DIR, or else\n"
     "                        " DEFAULT_DIR ")\n"
     "  -i, --ini FILE        the sync.ini (" DEFAULT_INI ")\n"
     "  -h, --help            this text, or that of a command\n"

@@ -57,9 +57,10 @@ void super_app_settle(super_app_t *app)
 
     if (app->wanted || app->generations)
         return;
-    while (*at != app)
+    while (*at && *at != app)
         at = &(*at)->next;
-    *at = app->next;
+    if (*at)
+        *at = app->next;
     super_timer_cancel(&app->retry);
     super_timer_cancel(&app->look);
     free(app->last_error);
@@ -183,17 +184,20 @@ static void say_serves(const super_app_t *app,
                        const super_generation_t *generation)
 {
     const super_worker_t *worker;
+    const char *python = "?";
     char pids[400] = "";
     size_t len = 0;
 
-    for (worker = generation->workers; worker; worker = worker->next)
+    for (worker = generation->workers; worker; worker = worker->next) {
+        python = worker->python;
         if (len < sizeof(pids) - 16)
             len += (size_t)snprintf(pids + len, sizeof(pids) - len, " %ld",
                                     (long)worker->pid);
+    }
     super_say(app, 5,
               "WEAVE0082: generation %u of %s serves: Python %s, after %.1f s,"
               " pid%s",
-              generation->number, app->name, generation->workers->python,
+              generation->number, app->name, python,
               (double)(super_now() - generation->started_us) / 1e6, pids);
 }
 

@@ -19,6 +19,10 @@ struct super_line_t {
     int pass; /* goes with the first byte; -1: none, or gone */
 };
 
+/* Whose messages are given out; NULL once that one has been closed by who got
+ * them, and perhaps freed. */
+static super_channel_t *reading;
+
 static void line_free(super_line_t *line)
 {
     if (line->pass >= 0)
@@ -68,8 +72,8 @@ void super_channel_close(super_channel_t *channel)
     if (channel->closed)
         return;
     channel->closed = 1;
-    if (channel->alive)
-        *channel->alive = 0;
+    if (reading == channel)
+        reading = NULL;
     super_unwatch(&channel->watch);
     lines_drop(channel);
     weave_control_close(&channel->control);
@@ -183,10 +187,10 @@ int super_channel_busy(const super_channel_t *channel)
 /* Everything that has arrived: nobody would tell of what stays in memory. */
 static void messages_read(super_channel_t *channel)
 {
-    int count, alive = 1;
+    int count;
 
-    channel->alive = &alive;
-    for (count = 0; alive && count < MESSAGES_AT_ONCE; count++) {
+    reading = channel;
+    for (count = 0; reading == channel && count < MESSAGES_AT_ONCE; count++) {
         json_t *message = NULL;
         int pass = -1;
         apr_status_t rv =
@@ -199,17 +203,14 @@ static void messages_read(super_channel_t *channel)
                 close(pass);
             continue;
         }
-        channel->alive = NULL;
         if (rv == APR_EOF)
             give_up(channel, NULL);
         else if (!APR_STATUS_IS_EAGAIN(rv))
             give_up(channel, "has sent what is no control message");
         return;
     }
-    if (!alive)
-        return;
-    channel->alive = NULL;
-    give_up(channel, "sends control messages without end");
+    if (reading == channel)
+        give_up(channel, "sends control messages without end");
 }
 
 void super_channel_read(super_channel_t *channel)

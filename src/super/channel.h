@@ -26,7 +26,6 @@ typedef struct super_channel_t {
     super_line_t *lines; /* not yet sent */
     size_t kept;         /* bytes in them */
     int closed;          /* 1: nothing is called any more */
-    int *alive;          /* set to 0 by super_channel_close() */
     super_message_fn *on_message;
     super_closed_fn *on_closed;
     void *data;

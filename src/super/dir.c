@@ -186,7 +186,7 @@ static const char *control_listen(apr_pool_t *pool)
     const char *path = place(WEAVE_CONTROL_SOCKET, pool);
     apr_status_t rv;
     char why[120];
-    int fd;
+    int fd = -1;
 
     unlink(path);
     rv = super_dir_listen(&fd, path, 0600, 64);

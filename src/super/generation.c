@@ -78,9 +78,10 @@ void super_generation_settle(super_generation_t *generation)
     if (generation->workers ||
         (generation->state != SUPER_DRAINING && !super.ending))
         return;
-    while (*at != generation)
+    while (*at && *at != generation)
         at = &(*at)->next;
-    *at = generation->next;
+    if (*at)
+        *at = generation->next;
     super_timer_cancel(&generation->fill);
     apr_pool_destroy(generation->pool);
     super_app_settle(app);

@@ -219,8 +219,9 @@ int main(int argc, const char *const *argv)
     }
     descriptors_keep();
     prctl(PR_SET_NAME, "weaved");
-    apr_initialize();
-    apr_pool_create(&super.pool, NULL);
+    if (apr_initialize() != APR_SUCCESS ||
+        apr_pool_create(&super.pool, NULL) != APR_SUCCESS)
+        refuse_status(APR_ENOMEM);
     apr_pool_tag(super.pool, "weaved");
     start(argv[1]);
     super_loop_run();

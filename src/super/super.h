@@ -210,7 +210,7 @@ void super_worker_quit(super_worker_t *worker);
 /* Everything of it but its process. */
 void super_worker_free(super_worker_t *worker);
 /* The process has ended. */
-void super_worker_exited(void *worker, uint32_t events);
+void super_worker_exited(void *data, uint32_t events);
 /* What it has of requests, bounded. */
 void super_worker_load(const super_worker_t *worker, unsigned *running,
                        unsigned *queued);

@@ -46,9 +46,10 @@ void super_worker_free(super_worker_t *worker)
 {
     super_worker_t **at = &worker->generation->workers;
 
-    while (*at != worker)
+    while (*at && *at != worker)
         at = &(*at)->next;
-    *at = worker->next;
+    if (*at)
+        *at = worker->next;
     super_warmup_end(worker);
     super_join_end(worker);
     super_channel_close(&worker->channel);
