@@ -163,21 +163,15 @@ void handshake_event(void *data)
     }
     pending->len += (size_t)got;
     status = weave_frame_decode(&frame, pending->data, pending->len);
-    if (status == WEAVE_FRAME_OTHER_VERSION)
-        weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0092: a client speaks another version of"
-                       " mod_weave: its connection is closed; restart httpd");
-    else if (status == WEAVE_FRAME_BAD ||
-             (status == WEAVE_FRAME_OK && frame.type != WEAVE_FRAME_HELLO))
-        weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0093: what a client sent is no frame of"
-                       " mod_weave: its connection is closed");
-    else if (pending->len < sizeof(pending->data))
+    if (status == WEAVE_FRAME_MORE ||
+        (status == WEAVE_FRAME_OK && frame.type == WEAVE_FRAME_HELLO &&
+         pending->len < sizeof(pending->data)))
         return;
-    else {
+    if (status == WEAVE_FRAME_OK && frame.type == WEAVE_FRAME_HELLO) {
         admit(pending);
         return;
     }
+    input_complain(status);
     pending_close(pending);
 }
 

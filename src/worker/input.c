@@ -131,26 +131,30 @@ int input_fill(connection_t *connection)
     return 0;
 }
 
+void input_complain(weave_frame_status_e status)
+{
+    if (status == WEAVE_FRAME_OTHER_VERSION)
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0092: a client speaks another version of"
+                       " mod_weave: its connection is closed; restart httpd");
+    else
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0093: what a client sent is no frame of"
+                       " mod_weave: its connection is closed");
+}
+
 static input_e decode(connection_t *connection, weave_frame_t *frame,
                       const char **payload)
 {
     input_t *in = &connection->in;
     size_t left = in->len - in->at;
+    weave_frame_status_e status =
+        weave_frame_decode(frame, in->data + in->at, left);
 
-    switch (weave_frame_decode(frame, in->data + in->at, left)) {
-    case WEAVE_FRAME_MORE:
+    if (status == WEAVE_FRAME_MORE)
         return INPUT_NOTHING;
-    case WEAVE_FRAME_OK:
-        break;
-    case WEAVE_FRAME_OTHER_VERSION:
-        weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0092: a client speaks another version of"
-                       " mod_weave: its connection is closed; restart httpd");
-        return INPUT_BAD;
-    default:
-        weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0093: what a client sent is no frame of"
-                       " mod_weave: its connection is closed");
+    if (status != WEAVE_FRAME_OK) {
+        input_complain(status);
         return INPUT_BAD;
     }
     if (left - sizeof(*frame) < frame->bytes) {

@@ -23,7 +23,8 @@ static char *area_end(int argc, char **argv)
     return end;
 }
 
-/* The environment moves, or it would be overwritten. */
+/* The environment moves, or it would be overwritten. What cannot move stays
+ * where it was, and the title with it. */
 static int environ_move(void)
 {
     size_t count = 0, i;
@@ -32,15 +33,20 @@ static int environ_move(void)
     while (environ[count])
         count++;
     copy = calloc(count + 1, sizeof(*copy));
-    for (i = 0; copy && i < count; i++) {
-        copy[i] = strdup(environ[i]);
-        if (!copy[i])
-            return -1;
-    }
     if (!copy)
         return -1;
-    environ = copy;
-    return 0;
+    for (i = 0; i < count; i++)
+        copy[i] = strdup(environ[i]);
+    for (i = 0; i < count && copy[i]; i++)
+        ;
+    if (i == count) {
+        environ = copy;
+        return 0;
+    }
+    for (i = 0; i < count; i++)
+        free(copy[i]);
+    free(copy);
+    return -1;
 }
 
 void title_set(int argc, char **argv, const char *name)

@@ -160,6 +160,8 @@ int input_fill(connection_t *connection);
 /* Waits for exactly LEN bytes. 0, or -1: the peer is gone. */
 int input_exactly(connection_t *connection, char *to, size_t len);
 void input_drop(connection_t *connection); /* frees all */
+/* Says what is wrong with what a client has sent. */
+void input_complain(weave_frame_status_e status);
 
 /* --- output.c, spool.c --------------------------------------------------- */
 
@@ -259,7 +261,7 @@ void look_drain(void);
 void handshake_start(int epoll_fd);
 /* Takes what waits at the listening socket. */
 void handshake_accept(void);
-void handshake_event(void *pending);
+void handshake_event(void *data);
 /* Closes those that say nothing; when to come back. */
 int64_t handshake_tick(int64_t now_us);
 /* Takes the last ones, and closes the listening socket. */
