@@ -66,7 +66,7 @@ programs: $(PROGRAMS)
 # PROGRAM name, folder: a program is a folder over the core
 define PROGRAM
 $(BUILD)/$(1): $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard $(2)/*.c)) $(BUILD)/libweave.a
-	$$(CC) -rdynamic $$(LDFLAGS) -pthread -o $$@ $$^ $$(APR_LIB) -ljansson -ldl
+	$$(CC) $$(LDFLAGS) -pthread -Wl,--as-needed -o $$@ $$^ $$(APR_LIB) -ljansson -ldl
 $(BUILD)/obj/$(2)/%.o: $(2)/%.c $(3)
 	@mkdir -p $$(@D)
 	$$(CC) $$(BASE) $$(APR_INC) -I$(2) -Isrc/core -I$(BUILD)/include -MMD -MP -c -o $$@ $$<

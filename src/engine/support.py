@@ -9,12 +9,10 @@ import importlib
 import importlib.machinery
 import importlib.util
 import io
-import logging
 import os
 import signal
 import sys
 import threading
-import traceback
 
 THREADS_S = 2  # of the host's 3: what non-daemon threads get at the end
 CRITICAL, ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 6, 7
@@ -81,7 +79,26 @@ class _Bytes(io.RawIOBase):
         """As Stream.close()."""
 
 
-def keep_levels():
+class LoggingFinder:
+    """Waits for the application to import logging, which would cost one that
+    does not more memory than all the rest of us."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != 'logging':
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+
+        def execute_and_keep(module):
+            execute(module)
+            keep_levels(module)
+
+        spec.loader.exec_module = execute_and_keep
+        return spec
+
+
+def keep_levels(logging):
     """Let every logging handler's lines keep their record's level."""
     handle = logging.Handler.handle
 
@@ -96,9 +113,10 @@ def keep_levels():
 
 
 def severity(levelno):
-    """httpd's number for a level of the logging module."""
-    for least, number in ((logging.CRITICAL, CRITICAL), (logging.ERROR, ERROR),
-                          (logging.WARNING, WARNING), (logging.INFO, INFO)):
+    """httpd's number for one of the logging module (its documentation,
+    "Logging Levels")."""
+    for least, number in ((50, CRITICAL), (40, ERROR), (30, WARNING),
+                          (20, INFO)):
         if levelno >= least:
             return number
     return DEBUG
@@ -151,6 +169,7 @@ def report(what, error):
     """One exception, with its traceback, at error level."""
     lines = [what]
     try:
+        import traceback
         for text in traceback.format_exception(
                 type(error), error, applications(error.__traceback__)):
             lines += text.rstrip('\n').split('\n')
@@ -277,6 +296,6 @@ sys.stderr = sys.__stderr__ = sys_stderr
 sys.stdout = sys.__stdout__ = Stream('<stdout>', 0, WARNING)
 sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), 'utf-8')
 sys.path[:0] = _weave.python_path
-keep_levels()
+sys.meta_path.insert(0, LoggingFinder())
 if not _weave.own_signals:
     leave_signals()
