@@ -255,7 +255,6 @@ void super_adopt(void)
         if (atomic_load(&entry.state) != WEAVE_WORKER_FREE)
             taken += (uint32_t)entry_adopt(i, &entry);
     }
-    super.adopted = taken > 0;
     if (taken)
         super_say(NULL, 5,
                   "WEAVE0086: weaved %ld goes on in the place of one that has"

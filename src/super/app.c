@@ -16,6 +16,16 @@ static void retry(void *data);
 
 /* ---- which ---- */
 
+/* Texts that change often are not the pool's: it would grow. */
+static apr_status_t texts_free(void *data)
+{
+    super_app_t *app = data;
+
+    free(app->last_error);
+    free(app->tried_stamp);
+    return APR_SUCCESS;
+}
+
 super_app_t *super_app_make(uint32_t index, const char *name)
 {
     apr_pool_t *pool;
@@ -24,6 +34,7 @@ super_app_t *super_app_make(uint32_t index, const char *name)
     apr_pool_create(&pool, super.pool);
     apr_pool_tag(pool, "weaved application");
     app = apr_pcalloc(pool, sizeof(*app));
+    apr_pool_cleanup_register(pool, app, texts_free, apr_pool_cleanup_null);
     app->pool = pool;
     app->index = index;
     app->name = apr_pstrdup(pool, name);
@@ -63,8 +74,6 @@ void super_app_settle(super_app_t *app)
         *at = app->next;
     super_timer_cancel(&app->retry);
     super_timer_cancel(&app->look);
-    free(app->last_error);
-    free(app->tried_stamp);
     apr_pool_destroy(app->pool);
 }
 
@@ -261,13 +270,12 @@ static void spec_keep(super_app_t *app, const weave_spec_t *spec,
 
 /* What later workers are told, of a generation that is there. */
 static void refresh(super_generation_t *generation,
-                    const weave_spec_t *resolved, apr_pool_t *pool)
+                    const weave_spec_t *resolved, const char *text)
 {
     weave_spec_t *spec = generation->spec;
 
     if (!spec) {
-        super_generation_spec_set(generation,
-                                  weave_spec_format(resolved, pool));
+        super_generation_spec_set(generation, text);
         super_generation_fill(generation);
         return;
     }
@@ -305,8 +313,12 @@ static const char *go(super_app_t *app, int force, apr_pool_t *pool)
     super_generation_t *now = newest(app), *coming = app->coming;
     weave_spec_t *resolved;
     const char *problem = weave_spec_resolve(&resolved, app->spec, pool);
+    const char *made = problem ? NULL : weave_spec_format(resolved, pool);
     uint64_t identity;
 
+    if (!problem && !made)
+        problem = "the virtualenv or the script is a link to a path that is no"
+                  " UTF-8";
     super_timer_cancel(&app->retry);
     free(app->tried_stamp);
     app->tried_stamp = stamp(app);
@@ -314,7 +326,7 @@ static const char *go(super_app_t *app, int force, apr_pool_t *pool)
         return resolve_failed(app, problem, pool);
     identity = super_identity(resolved, pool);
     if (!force && now && now->identity == identity) {
-        refresh(now, resolved, pool);
+        refresh(now, resolved, made);
     }
     else if (!force && coming && app->serving &&
              app->serving->identity == identity) {
@@ -324,11 +336,10 @@ static const char *go(super_app_t *app, int force, apr_pool_t *pool)
                   coming->number, app->name);
         app->coming = NULL;
         super_generation_abandon(coming);
-        refresh(app->serving, resolved, pool);
+        refresh(app->serving, resolved, made);
     }
     else {
-        super_generation_start(app, weave_spec_format(resolved, pool),
-                               identity);
+        super_generation_start(app, made, identity);
     }
     look_begin(app);
     return NULL;

@@ -18,6 +18,7 @@ typedef struct asker_t {
 } asker_t;
 
 static super_watch_t listener;
+static super_timer_t later; /* running: the listener is not watched */
 static asker_t httpd = {.httpd = 1};
 static int askers;
 
@@ -182,12 +183,27 @@ static void asker_closed(void *data, const char *why)
 
 /* ---- connections ---- */
 
+static void listener_event(void *data, uint32_t events);
+
+static void listen_again(void *data)
+{
+    (void)data;
+    super_watch(&listener, listener.fd, EPOLLIN, listener_event, NULL);
+}
+
 static int may_ask(int fd)
 {
     long uid = -1, pid;
 
     return weave_control_peer(fd, &uid, &pid) == APR_SUCCESS &&
            (uid == 0 || uid == (long)geteuid());
+}
+
+/* No descriptors left: epoll would tell of the same one for ever. */
+static void listener_pause(void)
+{
+    super_unwatch(&listener);
+    super_timer_set(&later, SUPER_SECOND, listen_again, NULL);
 }
 
 static void listener_event(void *data, uint32_t events)
@@ -197,6 +213,8 @@ static void listener_event(void *data, uint32_t events)
 
     (void)data;
     (void)events;
+    if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        listener_pause();
     if (fd < 0)
         return;
     asker =
@@ -222,8 +240,9 @@ apr_status_t super_ask_listen(int fd)
 
 void super_ask_unlisten(void)
 {
-    if (!listener.set)
+    if (!listener.set && !later.link)
         return;
+    super_timer_cancel(&later);
     super_unwatch(&listener);
     close(listener.fd);
 }

@@ -187,6 +187,8 @@ static void become(const super_exec_t *exec)
 
     descriptors_set(exec);
     signals_reset();
+    if (super.descriptors.rlim_cur)
+        setrlimit(RLIMIT_NOFILE, &super.descriptors);
     user_set(spec);
     if (spec->umask >= 0)
         umask((mode_t)spec->umask);

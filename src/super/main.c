@@ -160,6 +160,8 @@ static void refuse(const char *text)
     _exit(1);
 }
 
+static void refuse_status(apr_status_t rv) __attribute__((noreturn));
+
 static void refuse_status(apr_status_t rv)
 {
     char text[200], why[120];
@@ -181,6 +183,18 @@ static void descriptors_keep(void)
     fcntl(WEAVE_SUPER_LIFELINE_FD, F_SETFL, O_NONBLOCK);
 }
 
+/* Two for each worker; workers get back what httpd had. */
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &super.descriptors) < 0)
+        return;
+    limit = super.descriptors;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void start(const char *dir)
 {
     const char *problem;
@@ -188,6 +202,7 @@ static void start(const char *dir)
     apr_status_t rv;
 
     super.dir = dir;
+    descriptors_raise();
     rv = weave_roster_map(&super.roster, WEAVE_SUPER_ROSTER_FD, 1);
     if (rv == APR_SUCCESS)
         rv = super_loop_init();
@@ -219,12 +234,14 @@ int main(int argc, const char *const *argv)
     }
     descriptors_keep();
     prctl(PR_SET_NAME, "weaved");
-    if (apr_initialize() != APR_SUCCESS ||
-        apr_pool_create(&super.pool, NULL) != APR_SUCCESS)
+    apr_initialize();
+    apr_pool_create(&super.pool, NULL);
+    if (!super.pool)
         refuse_status(APR_ENOMEM);
     apr_pool_tag(super.pool, "weaved");
     start(argv[1]);
     super_loop_run();
     super_dir_remove();
+    apr_terminate();
     return 0;
 }

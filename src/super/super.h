@@ -14,6 +14,7 @@
 #ifndef SUPER_H
 #define SUPER_H
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <apr_pools.h>
@@ -37,12 +38,12 @@ typedef struct super_join_t super_join_t;
 typedef struct super_t {
     apr_pool_t *pool;
     weave_roster_t *roster;
-    const char *dir;   /* the runtime directory */
-    super_app_t *apps; /* all, also those that only drain */
-    long socket_gid;   /* of httpd's children; -1: as weaved */
-    int adopted;       /* 1: a weaved before this one has left workers */
-    int ending;        /* 1: all leave, and so do we */
-    int dir_lost;      /* 1: the runtime directory is not ours any more */
+    const char *dir;           /* the runtime directory */
+    super_app_t *apps;         /* all, also those that only drain */
+    long socket_gid;           /* of httpd's children; -1: as weaved */
+    struct rlimit descriptors; /* as httpd had it */
+    int ending;                /* 1: all leave, and so do we */
+    int dir_lost; /* 1: the runtime directory is not ours any more */
 } super_t;
 extern super_t super;
 
