@@ -177,11 +177,6 @@ apr_status_t super_channel_op(super_channel_t *channel, const char *op,
     return rv;
 }
 
-int super_channel_busy(const super_channel_t *channel)
-{
-    return channel->lines != NULL;
-}
-
 /* ---- reading ---- */
 
 /* Everything that has arrived: nobody would tell of what stays in memory. */

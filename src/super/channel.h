@@ -44,9 +44,6 @@ apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
 apr_status_t super_channel_op(super_channel_t *channel, const char *op,
                               int pass);
 
-/* Is there anything left to be sent? */
-int super_channel_busy(const super_channel_t *channel);
-
 /* Everything that has arrived, now: before the other end's death is judged. */
 void super_channel_read(super_channel_t *channel);
 
