@@ -37,7 +37,7 @@ subtest 'wsgi keys' => sub {
     is $env->{'wsgi.url_scheme'}, 'http', 'wsgi.url_scheme';
     is_deeply $env->{bool_types}, ['bool', 'bool', 'bool'],
         'multithread, multiprocess and run_once are booleans';
-    my $threads = mpm() eq 'prefork' ? 0 : 1;
+    my $threads = mpm() eq 'prefork' && mode() eq 'embedded' ? 0 : 1;
     is !!$env->{'wsgi.multithread'}, !!$threads, 'wsgi.multithread';
     ok $env->{'wsgi.multiprocess'}, 'wsgi.multiprocess';
     ok !$env->{'wsgi.run_once'}, 'wsgi.run_once';

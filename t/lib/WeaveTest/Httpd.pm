@@ -70,9 +70,10 @@ sub write {
     return spew("$self->{dir}/$name", $text);
 }
 
-# Writes httpd.conf: the shared part, and CONF at its end.
+# Writes httpd.conf: the shared part, and CONF at its end. MODE: see new.
 sub configure {
-    my ($self, $conf) = @_;
+    my ($self, $conf, %arg) = @_;
+    $self->{mode} = $arg{mode} if defined $arg{mode};
     my $root = root();
     my $set  = $self->{mode} ? "WeaveSet workers.mode $self->{mode}" : '';
     my $text = <<"END";

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# New code: what makes a new generation, and what keeps the old one.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use WeaveTest;
+use WeaveTest::Graceful qw(restarts);
+use WeaveTest::Workers;
+
+# DIR/releases/NAME/app.wsgi, and DIR/current for one of them.
+my $script = slurp(root() . '/apps/workers.wsgi');
+my $httpd  = new_httpd(
+    app     => $script,
+    release => "reload = touch\nwarmup = /warm\n",
+    conf    => 'WeaveApp /app "DIR/sync.ini"',
+    expect  => qr/WEAVE008[0137]|WEAVE0047|$STACKS/);
+my $dir = $httpd->dir;
+my $ini = slurp("$dir/sync.ini");
+$ini =~ s{^script = .*}{script = $dir/current/app.wsgi}m;
+spew("$dir/sync.ini", $ini);
+mkdir "$dir/releases";
+for my $name (qw(one two broken)) {
+    mkdir "$dir/releases/$name";
+    spew("$dir/releases/$name/app.wsgi", $script);
+    spew("$dir/releases/$name/RELEASE", "$name\n");
+}
+
+sub switch_to {
+    my $name = shift;
+    symlink "releases/$name", "$dir/current.new" or die $!;
+    rename "$dir/current.new", "$dir/current" or die $!;
+}
+
+sub is_release {
+    my ($name, $why) = @_;
+    ok eventually(sub { $httpd->get('/app/who')->body =~ / $name$/ }, 20), $why;
+}
+
+switch_to('one');
+serves($httpd);
+is_release('one', 'the first release');
+
+subtest 'weavectl reload' => sub {
+    my @before = workers($httpd);
+    reloads($httpd);
+    is_release('one', 'the same release');
+    ok gone($_), 'by other workers' for @before;
+};
+
+subtest 'a link that is switched' => sub {
+    my $before = generation($httpd);
+    switch_to('two');
+    is_release('two', 'is noticed');
+    cmp_ok generation($httpd), '>', $before, 'as another generation';
+};
+
+subtest 'a script that is touched' => sub {
+    my $before = generation($httpd);
+    spew("$dir/releases/two/RELEASE", "three\n");
+    utime undef, undef, "$dir/releases/two/app.wsgi";
+    is_release('three', 'is noticed');
+};
+
+subtest 'a release that does not import' => sub {
+    my $log = $httpd->logged(qr/WEAVE0080/, sub { switch_to('broken') });
+    like $log, qr/RuntimeError: this release is broken/, 'the log says why';
+    like $log, qr/Traceback/, 'with the traceback';
+    is_release('three', 'the old one goes on');
+    my ($exit, $text) = weavectl($httpd, 'reload');
+    is $exit, 1, 'weavectl reload fails';
+    like $text, qr/broken|import/, 'and says so';
+    is_release('three', 'the old one goes on');
+    switch_to('one');
+    is_release('one', 'mended it serves');
+};
+
+subtest 'a warm-up without a 2xx' => sub {
+    my $before = generation($httpd);
+    spew("$dir/sync.ini", $ini =~ s/^warmup = .*/warmup = \/cold/mr);
+    my $log = $httpd->logged(qr/WEAVE0080/, sub { $httpd->graceful });
+    like $log, qr/WEAVE0080.*500/, 'the log says why';
+    is_release('one', 'the old generation goes on');
+    is generation($httpd), $before, 'and is the same';
+    spew("$dir/sync.ini", $ini);
+    restarts($httpd);
+    is generation($httpd), $before, 'what runs is wanted again';
+};
+
+subtest 'another ini' => sub {
+    my $before = generation($httpd);
+    spew("$dir/sync.ini", $ini =~ s/^threads = .*/threads = 2/mr);
+    restarts($httpd);
+    ok eventually(sub { generation($httpd) > $before }, 20),
+        'is another generation';
+    is_release('one', 'of the same release');
+};
+
+ok defined $httpd->stop, 'httpd stops';
+finish;

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What keeps workers from starting, and who says so.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use WeaveTest;
+use WeaveTest::Workers;
+
+# configtest fails with WANT, without a word of a crash.
+sub refused {
+    my ($name, $want, %arg) = @_;
+    my $httpd = new_httpd(%arg, expect => qr/./);
+    my ($status, $output) = $httpd->configtest;
+    isnt $status, 0, "$name: refused";
+    like $output, $want, "$name: the reason";
+}
+
+refused('a virtualenv that is none', qr/no-venv/,
+    ini => "[wsgi]\nscript = " . root() . "/apps/workers.wsgi\n"
+        . "virtualenv = /tmp/no-venv\n");
+refused('an unknown user', qr/no-such-user/,
+    workers => "user = no-such-user\n");
+refused('a path that no socket may have', qr/WEAVE0127/,
+    conf => "WeaveRuntimeDir \"DIR/@{[ 'x' x 80 ]}\"\n"
+        . 'WeaveApp / "DIR/sync.ini"');
+
+subtest 'an application that cannot be imported' => sub {
+    my $httpd = new_httpd(
+        app    => "import a_module_that_is_not_there\n",
+        conf   => 'WeaveApp /app "DIR/sync.ini"',
+        limits => "startup_timeout = 3\n",
+        expect => qr/WEAVE00(?:47|80)|$STACKS/);
+    my $log = $httpd->logged(qr/WEAVE0080/, sub { $httpd->start });
+    like $log, qr/Traceback/, 'a traceback';
+    like $log, qr/ModuleNotFoundError: .*a_module_that_is_not_there/,
+        'and the error';
+    my $res = $httpd->get('/app');
+    is $res->status, 503, 'clients get 503';
+    ok $res->header('Retry-After'), 'and when to come again';
+    is $httpd->get('/plain.txt')->status, 200, 'httpd serves its files';
+    my ($exit, $text) = weavectl($httpd, 'status');
+    is $exit, 0, 'weavectl answers';
+    like $text, qr/failed/, 'and knows';
+    $httpd->write('app.wsgi', slurp(root() . '/apps/hello.wsgi'));
+    ok eventually(sub { $httpd->get('/app')->status == 200 }, 30),
+        'mended, it comes up by itself';
+    ok defined $httpd->stop, 'httpd stops';
+};
+
+subtest 'a runtime directory in use' => sub {
+    my $httpd = new_httpd();
+    serves($httpd);
+    my $other = new_httpd(
+        conf => "WeaveRuntimeDir \"${\ $httpd->runtime}\"\n"
+            . 'WeaveApp / "DIR/sync.ini"',
+        expect => qr/WEAVE0066|WEAVE0130|AH00020/);
+    my ($status, $output) = $other->run('-k', 'start');
+    eventually(sub { $other->log_text =~ /WEAVE0066/ });
+    like $other->log_text . $output, qr/WEAVE0066.*in use/, 'is refused';
+    ok !-s $other->dir . '/httpd.pid', 'that httpd does not run';
+    is $httpd->get('/who')->status, 200, 'the first one is as it was';
+    is scalar(workers($httpd)), 2, 'with its workers';
+    ok defined $httpd->stop, 'it stops';
+    eventually(sub { $other->run('-k', 'start'); -s $other->dir . '/httpd.pid' });
+    $other->start;
+    is $other->get('/who')->status, 200, 'now there is room for the other';
+    ok defined $other->stop, 'which stops';
+};
+
+finish;
