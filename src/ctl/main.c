@@ -63,8 +63,8 @@ static const apr_getopt_option_t options[] = {
 
 static const char general[] =
     "  -d, --directory DIR   the folder of weaved's sockets, as httpd.conf\n"
-    "                        has in WeaveRuntimeDir ($WEAVE_RUNTIME_DIR, or else\n"
-    "                        " DEFAULT_DIR ")\n"
+    "                        has in WeaveRuntimeDir ($WEAVE_RUNTIME_DIR, or\n"
+    "                        else " DEFAULT_DIR ")\n"
     "  -i, --ini FILE        the sync.ini (" DEFAULT_INI ")\n"
     "  -h, --help            this text, or that of a command\n"
     "\n"
