@@ -342,6 +342,7 @@ static void *loop(void *data)
     connection_t *connection;
     int hasty;
 
+    worker_signals_open();
     for (;;) {
         hasty = 0;
         connection = queue_pop();

@@ -83,10 +83,16 @@ static void on_term(int signum)
 static void signals_start(void)
 {
     struct sigaction term = {.sa_handler = on_term, .sa_flags = SA_RESTART};
-    sigset_t none;
 
     sigaction(SIGTERM, &term, NULL);
     signal(SIGPIPE, SIG_IGN);
+    worker_signals_open();
+}
+
+void worker_signals_open(void)
+{
+    sigset_t none;
+
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
@@ -94,13 +100,11 @@ static void signals_start(void)
 void worker_signals_forget(void)
 {
     struct sigaction now;
-    sigset_t none;
 
     /* unless it is the application's */
     if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == on_term)
         signal(SIGTERM, SIG_DFL);
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    worker_signals_open();
 }
 
 /* ---- the end ---- */

@@ -58,6 +58,10 @@ int64_t worker_now(void);
 void worker_signals_block(void);
 /* In a process that the application has forked: none is blocked or ours. */
 void worker_signals_forget(void);
+/* For threads that run the application: programs that it starts inherit their
+ * mask, and subprocess (vfork) asks no atfork handler. The kernel still prefers
+ * the main thread. */
+void worker_signals_open(void);
 /* A thread that blocks them. 0 or an errno; STACK_BYTES 0: the default. */
 int worker_thread_start(void *(*function)(void *), void *data,
                         size_t stack_bytes, const char *name);
