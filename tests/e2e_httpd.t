@@ -23,6 +23,7 @@ BUILD = TOP / os.environ.get("BUILD", "build")
 PYTHON = "/usr/bin/python3"
 MPMS = ("event", "worker", "prefork")
 USERS = ("www-data", "apache", "nobody")
+PROGRAMS = ("weaved", "weave-worker")
 WAIT_S = 30
 
 WORSE_THAN_NOTICE = re.compile(r":(?:warn|error|crit|alert|emerg)\]|exit signal")
@@ -48,6 +49,7 @@ LogLevel warn weave:info
 {modules}
 {user}
 StartServers 2
+WeaveRuntimeDir "{folder}/run"
 WeaveApp / "{folder}/sync.ini"
 """
 
@@ -182,8 +184,8 @@ def main():
         make_venv(folder)
         # where the user of the server can read it, whatever the checkout's
         (folder / "build").mkdir()
-        for module in BUILD.glob("*.so"):
-            shutil.copy(module, folder / "build")
+        for file in [*BUILD.glob("*.so"), *(BUILD / name for name in PROGRAMS)]:
+            shutil.copy(file, folder / "build")
         (folder / "sync.ini").write_text(INI)
         for mpm in MPMS:
             httpd = Httpd(folder, mpm)

@@ -181,7 +181,7 @@ END
 my $before = files();
 make('make install', 'install') or BAIL_OUT('make install failed');
 ok(-s "$root$libexec/$_", "$_ is installed")
-    for 'mod_weave.so', 'weave-engine.so';
+    for 'mod_weave.so', 'weave-engine.so', 'weaved', 'weave-worker', 'weavectl';
 ok(-s "$root/etc/sync.ini", 'an example of sync.ini is installed');
 is((stat "$root/etc/sync.ini")[2] & 07777, 0644, '... that only root can write');
 my ($manual) = grep { m{/doc/mod_weave/README$} } keys %{files()};
@@ -203,7 +203,8 @@ edit($load, sub { s{$libexec}{$root$libexec} });
 run_ok('a2enmod weave', 'a2enmod', '-q', 'weave');
 httpd_ok('httpd accepts the module without an application', '-t');
 edit("$copy/mods-available/weave.conf",
-    sub { $_ .= "WeaveApp /sync $root/etc/sync.ini\n" });
+    sub { $_ .= "WeaveRuntimeDir $root/run/weave\n"
+        . "WeaveApp /sync $root/etc/sync.ini\n" });
 httpd_ok('httpd accepts the application', '-t');
 httpd_ok('httpd starts', '-k', 'start')
     or diag(slurp("$root/log.d/error.log"));

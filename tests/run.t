@@ -54,7 +54,7 @@ sub checkout {
     my ($mode, $owner) = @_;
     my $dir = tempdir('weave-run-XXXXXX', TMPDIR => 1, CLEANUP => 1);
     mkdir "$dir/build" or die "$dir: $!";
-    system("cp -a conf server '$dir' && cp -a '$build'/*.so '$dir/build'") == 0
+    system("cp -a conf server '$dir' && cp -a '$build'/mod_weave.so '$build'/weave* '$dir/build'") == 0
         or die 'cp failed';
     system('chown', '-R', $owner, $dir) == 0 or die 'chown failed' if $owner;
     chmod $mode, $dir;
