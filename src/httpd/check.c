@@ -153,6 +153,8 @@ static void make(group_t *group, const char *text, const group_t *embedded)
 {
     group->app =
         mod_weave_app_make(&group->check, group->ini, text ? text : group->ini);
+    if (group->app)
+        group->app->written = first_of(group)->ini;
     if (group->app && group->app->embedded)
         check_embedded(group, embedded);
     if (group->app && text)
@@ -162,8 +164,11 @@ static void make(group_t *group, const char *text, const group_t *embedded)
 /* The running server's last word: what was good before. */
 static void fall_back(group_t *group, const group_t *embedded)
 {
-    const char *text = mod_weave_retained_text(group->ini, group->check.pconf);
+    const char *text;
 
+    group->ini = mod_weave_retained_ini(group->ini, first_of(group)->ini,
+                                        group->check.pconf);
+    text = mod_weave_retained_text(group->ini, group->check.pconf);
     unbind_mounts(group);
     group->check.errors = 0;
     if (text)

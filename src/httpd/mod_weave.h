@@ -39,6 +39,7 @@ APLOG_USE_MODULE(weave);
 /* One application: one sync.ini, whatever it is mounted at. */
 typedef struct mod_weave_app_t {
     const char *ini;     /* resolved path */
+    const char *written; /* as it is in WeaveApp */
     int embedded;        /* 1: Python inside httpd's children */
     int place;           /* in the roster, for worker processes */
     const char *spec;    /* what weaved is told, or NULL: see weave_spec.h */
@@ -136,9 +137,10 @@ const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 #define MOD_WEAVE_RETAINED_VERSION 2
 
 typedef struct mod_weave_retained_app_t {
-    char *ini;  /* malloc: resolved path; its place is that in the roster */
-    char *text; /* malloc: what was good last, flat; NULL: nothing yet */
-    char *spec; /* malloc: the same for weaved; NULL: embedded */
+    char *ini;     /* malloc: resolved path; its place is that in the roster */
+    char *written; /* malloc: the path in WeaveApp */
+    char *text;    /* malloc: what was good last, flat; NULL: nothing yet */
+    char *spec;    /* malloc: the same for weaved; NULL: embedded */
     int embedded;
     int wanted; /* weaved is to run `spec` */
 } mod_weave_retained_app_t;
@@ -169,6 +171,9 @@ int mod_weave_retained_is_embedded(const char *ini);
 /* What was good last for the application of INI, or NULL: its spec, and where
  * the text of its file can be read. */
 const char *mod_weave_retained_spec(const char *ini);
+/* INI, or what WRITTEN, a link perhaps, led to when it was good last. */
+const char *mod_weave_retained_ini(const char *ini, const char *written,
+                                   apr_pool_t *pool);
 const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf);
 
 /* supervise.c: weaved, from the parent. 0, or -1 after logging why APPS cannot

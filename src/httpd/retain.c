@@ -74,6 +74,7 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
         if (app->ini && (app->wanted || !app->text))
             continue;
         keep(&app->ini, ini);
+        keep(&app->written, NULL);
         keep(&app->text, NULL);
         keep(&app->spec, NULL);
         return app;
@@ -102,6 +103,7 @@ void mod_weave_retain(const apr_array_header_t *apps)
         if (!app->flat || mod_weave_retained_place(app->ini) < 0)
             continue; /* nothing newer than what is kept */
         kept = find(app->ini);
+        keep(&kept->written, app->written);
         keep(&kept->text, app->flat);
         keep(&kept->spec, app->spec);
         kept->embedded = app->embedded;
@@ -120,6 +122,23 @@ const char *mod_weave_retained_spec(const char *ini)
     const mod_weave_retained_app_t *app = find(ini);
 
     return app ? app->spec : NULL;
+}
+
+const char *mod_weave_retained_ini(const char *ini, const char *written,
+                                   apr_pool_t *pool)
+{
+    const mod_weave_retained_t *data = mod_weave_retained_get();
+    const mod_weave_retained_app_t *app = find(ini);
+    int i;
+
+    if (app && app->text)
+        return ini;
+    for (i = 0; data && i < WEAVE_ROSTER_APPS; i++) {
+        app = &data->apps[i];
+        if (app->text && app->written && !strcmp(app->written, written))
+            return apr_pstrdup(pool, app->ini);
+    }
+    return ini;
 }
 
 static apr_status_t close_text(void *fd)
