@@ -108,8 +108,8 @@ static int again(client_t *client, apr_uint32_t pid, int *tries, int *refusals,
             *rc = gone(client);
             return 0;
         }
-        if (may_repeat(client) && *tries < TRIES_MOST) {
-            *tries = TRIES_MOST; /* once */
+        if (may_repeat(client) && !client->repeated) {
+            client->repeated = 1;
             return 1;
         }
         *rc = lost(client, pid);
@@ -124,6 +124,7 @@ static void attempt(client_t *client)
     client->silent_until = 0;
     client->reusable = 0;
     client->flush_due = 0;
+    client->heard = 0;
     if (client_send(client) == 0)
         client_receive(client);
     mod_weave_link_release(client->link, client->reusable ? MOD_WEAVE_LINK_IDLE

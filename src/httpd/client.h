@@ -30,6 +30,8 @@ typedef struct client_t {
     mod_weave_link_t *link;
     int client_fd; /* to see whether the client is still there, or -1 */
     int streamed;  /* 1: some of the body has gone to a worker for good */
+    int repeated;  /* 1: it is the second time that it was begun with */
+    int heard;     /* 1: the worker has said something of it */
     apr_time_t queue_until;
     apr_time_t silent_until; /* a worker that says nothing until then hangs */
     apr_time_t cancel_until; /* CANCEL was sent and is waited for; 0: not */
@@ -40,8 +42,13 @@ typedef struct client_t {
     int passed;    /* a descriptor that has come, or -1 */
     char *data;    /* what has arrived: `buffer`, or something larger */
     apr_size_t at, len, room;
+    struct client_block_t *block; /* of a streamed body, or NULL */
     char buffer[CLIENT_BUFFER];
 } client_t;
+
+/* Has the worker begun with it? The board alone does not know for ever: its
+ * place there is another connection's some time after this one has closed. */
+int client_has_started(const client_t *client);
 
 /* client_send.c: OK, or the HTTP status of a request that is too large. */
 int client_encode(client_t *client);

@@ -41,9 +41,8 @@ static int broken(client_t *client, const char *what)
 
 static int at_end(client_t *client)
 {
-    return ended(client, mod_weave_link_has_started(client->link)
-                             ? CLIENT_LOST
-                             : CLIENT_UNSTARTED);
+    return ended(client,
+                 client_has_started(client) ? CLIENT_LOST : CLIENT_UNSTARTED);
 }
 
 static void keep_passed(client_t *client, int passed)
@@ -53,6 +52,15 @@ static void keep_passed(client_t *client, int passed)
     if (client->passed >= 0)
         close(client->passed);
     client->passed = passed;
+}
+
+static int flush(client_t *client)
+{
+    client->flush_due = 0;
+    return mod_weave_body_send(client->exchange, NULL, 0, WEAVE_SEND_FLUSH) ==
+                   WEAVE_IO_OK
+               ? 0
+               : ended(client, CLIENT_GONE);
 }
 
 /* Up to ROOM bytes: how many, or -1 and client->end. What the application
@@ -74,10 +82,8 @@ static ssize_t receive(client_t *client, char *to, apr_size_t room)
         if (errno == EINTR)
             continue;
         if (client->flush_due) {
-            client->flush_due = 0;
-            if (mod_weave_body_send(client->exchange, NULL, 0,
-                                    WEAVE_SEND_FLUSH) != WEAVE_IO_OK)
-                return ended(client, CLIENT_GONE);
+            if (flush(client) < 0)
+                return -1;
             continue;
         }
         if (!client_wait(client, POLLIN))
@@ -185,6 +191,28 @@ static int headers_read(weave_header_t *headers, apr_size_t count,
     return 0;
 }
 
+/* What only httpd may say: of the connection, and how long the body is, which
+ * the head has elsewhere. */
+static int is_servers(const char *name)
+{
+    static const char *const names[] = {"Connection",
+                                        "Content-Length",
+                                        "Keep-Alive",
+                                        "Proxy-Authenticate",
+                                        "Proxy-Authorization",
+                                        "TE",
+                                        "Trailer",
+                                        "Trailers",
+                                        "Transfer-Encoding",
+                                        "Upgrade"};
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (!ap_cstr_casecmp(name, names[i]))
+            return 1;
+    return 0;
+}
+
 /* The engine has checked it; a worker that is not itself any more may not
  * answer what httpd would choke on. */
 static int is_sane(const weave_head_t *head)
@@ -199,8 +227,7 @@ static int is_sane(const weave_head_t *head)
 
         if (!*name || *ap_scan_http_token(name) ||
             *ap_scan_http_field_content(head->headers[i].value) ||
-            !ap_cstr_casecmp(name, "Transfer-Encoding") ||
-            !ap_cstr_casecmp(name, "Connection"))
+            is_servers(name))
             return 0;
     }
     return 1;
@@ -285,7 +312,8 @@ static int on_end(client_t *client, const weave_frame_t *frame)
     memcpy(&end, client->data + client->at, sizeof(end));
     client->at += sizeof(end);
     client->outcome = end.outcome;
-    if (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599))
+    if (end.outcome < WEAVE_RUN_GONE ||
+        (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599)))
         return broken(client, "an end that is none");
     if (client->exchange->head_sent && end.outcome == WEAVE_RUN_DONE)
         return given(client, mod_weave_body_send(client->exchange, NULL, 0,
@@ -314,23 +342,32 @@ static int on_log(client_t *client, const weave_frame_t *frame)
     return 0;
 }
 
-/* The application reads its input as it comes (wsgi.stream_input). */
+struct client_block_t {
+    weave_frame_t frame;
+    weave_frame_body_t body;
+    char data[BLOCK];
+};
+
+/* The application reads its input as it comes (wsgi.stream_input). A worker
+ * that does not take it any more has said why, or is dead: reading on shows. */
 static int on_read(client_t *client, const weave_frame_t *frame)
 {
-    struct {
-        weave_frame_t frame;
-        weave_frame_body_t body;
-        char data[BLOCK];
-    } *answer = apr_palloc(client->exchange->r->pool, sizeof(*answer));
+    struct client_block_t *answer = client->block;
     weave_frame_read_t wanted;
     ssize_t got;
 
     (void)frame;
+    if (!answer)
+        answer = client->block =
+            apr_palloc(client->exchange->r->pool, sizeof(*answer));
     if (need(client, sizeof(wanted)) < 0)
         return -1;
     memcpy(&wanted, client->data + client->at, sizeof(wanted));
     client->at += sizeof(wanted);
     client->streamed = 1;
+    /* who waits for that may send nothing before */
+    if (client->flush_due && flush(client) < 0)
+        return -1;
     got = mod_weave_body_read(
         client->exchange, answer->data,
         wanted.bytes && wanted.bytes < BLOCK ? wanted.bytes : BLOCK);
@@ -340,9 +377,11 @@ static int on_read(client_t *client, const weave_frame_t *frame)
     answer->frame = weave_frame_make(WEAVE_FRAME_BODY, 0,
                                      sizeof(answer->body) + (size_t)got,
                                      client->link->number);
-    return client_send_small(client, answer,
-                             sizeof(answer->frame) + sizeof(answer->body) +
-                                 (size_t)got);
+    if (client_send_small(client, answer,
+                          sizeof(answer->frame) + sizeof(answer->body) +
+                              (size_t)got) < 0)
+        return client->end == CLIENT_UNSTARTED ? 0 : -1;
+    return 0;
 }
 
 static int on_unstarted(client_t *client, const weave_frame_t *frame)
@@ -376,6 +415,9 @@ static int frame_take(client_t *client)
         !handlers[frame.type] || frame.number != client->link->number)
         return broken(client, "no frame that could come now");
     client->at += sizeof(frame);
+    if (frame.type != WEAVE_FRAME_CANCELLED &&
+        frame.type != WEAVE_FRAME_REFUSED)
+        client->heard = 1;
     return handlers[frame.type](client, &frame);
 }
 
@@ -394,5 +436,7 @@ void client_receive(client_t *client)
         client->end = CLIENT_DONE;
         client->reusable = client->at == client->len;
     }
-    keep_passed(client, -1);
+    if (client->passed >= 0)
+        close(client->passed);
+    client->passed = -1;
 }

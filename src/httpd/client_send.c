@@ -93,6 +93,11 @@ int client_encode(client_t *client)
 
 /* ---- waiting ---- */
 
+int client_has_started(const client_t *client)
+{
+    return client->heard || mod_weave_link_has_started(client->link);
+}
+
 static apr_time_t sooner(apr_time_t a, apr_time_t b)
 {
     return a < b ? a : b;
@@ -111,7 +116,7 @@ static int cancel(client_t *client, apr_time_t now)
 /* What the clock says: when to look again, or 0 and client->end. */
 static apr_time_t deadline(client_t *client, apr_time_t now)
 {
-    if (mod_weave_link_has_started(client->link)) {
+    if (client_has_started(client)) {
         if (!client->silent_until)
             client->silent_until =
                 now + apr_time_from_sec(HUNG_GRACE_S) +

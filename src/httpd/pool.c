@@ -224,8 +224,13 @@ static int welcome_read(int fd, weave_welcome_t *welcome, int *board)
         long got =
             weave_fd_receive(fd, data + len, sizeof(data) - len, &passed, 0);
 
-        if (passed >= 0)
+        if (passed >= 0) {
+            if (*board >= 0)
+                close(*board);
             *board = passed;
+        }
+        if (got == 0)
+            errno = ECONNRESET;
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
             return -1;
         len += got > 0 ? (size_t)got : 0;
