@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,15 @@
 
 /* ---- asking it ---- */
 
+/* An answer that came too late for its question is none to the next. */
+static void discard(int fd)
+{
+    char data[1024];
+
+    while (recv(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+        ;
+}
+
 /* REQUEST is given away. NULL, or what weaved has against it. */
 static const char *ask(json_t *request, int pass, apr_pool_t *pool)
 {
@@ -36,6 +46,7 @@ static const char *ask(json_t *request, int pass, apr_pool_t *pool)
     char *problem = NULL;
     const char *text = NULL;
 
+    discard(control.fd);
     if (weave_control_ask_over(&answer, &problem, &control, request, pass,
                                ASK_MS) != APR_SUCCESS)
         text = apr_pstrdup(pool, problem);

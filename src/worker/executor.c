@@ -15,8 +15,6 @@
 
 #include "weave_line.h"
 
-#define KICK UINT64_MAX
-
 /* What became of a connection. */
 typedef enum {
     KEEP,   /* still ours */
@@ -350,6 +348,8 @@ static void *loop(void *data)
             /* has it been called back meanwhile? */
             input_begin(connection, executor->buffer, 0);
             input_fill(connection);
+            if (connection->shut)
+                input_look_for_peer(connection);
             if (queue_count())
                 executors_kick();
         }

@@ -131,6 +131,14 @@ int input_fill(connection_t *connection)
     return 0;
 }
 
+void input_look_for_peer(connection_t *connection)
+{
+    struct pollfd look = {connection->fd, 0, 0};
+
+    if (poll(&look, 1, 0) > 0 && (look.revents & POLLHUP))
+        connection->hung_up = 1;
+}
+
 void input_complain(weave_frame_status_e status)
 {
     if (status == WEAVE_FRAME_OTHER_VERSION)

@@ -100,14 +100,19 @@ static void look_event(const struct epoll_event *event)
 void look_around(void)
 {
     struct epoll_event events[EVENTS];
-    int got, i;
+    int got, i, kicked = 0;
 
     do {
         got = epoll_wait(worker.epoll_fd, events, EVENTS, 0);
         for (i = 0; i < got; i++)
-            if (events[i].data.u64 != UINT64_MAX)
+            if (events[i].data.u64 == KICK)
+                kicked = 1;
+            else
                 look_event(&events[i]);
     } while (got == EVENTS);
+    /* that was an executor's, which may sleep on beside a full queue */
+    if (kicked)
+        executors_kick();
 }
 
 void look_drain(void)

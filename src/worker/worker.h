@@ -161,6 +161,8 @@ void input_skip(connection_t *connection, const weave_frame_t *frame);
 int input_is_cancelled(connection_t *connection, const weave_frame_t *frame);
 /* One read without waiting, whatever is known. 0: nothing came. */
 int input_fill(connection_t *connection);
+/* Where nothing can be read any more, no CANCEL comes: is the peer there? */
+void input_look_for_peer(connection_t *connection);
 /* Waits for exactly LEN bytes. 0, or -1: the peer is gone. */
 int input_exactly(connection_t *connection, char *to, size_t len);
 void input_drop(connection_t *connection); /* frees all */
@@ -216,6 +218,8 @@ typedef struct exchange_t {
 extern const weave_host_t worker_host;
 /* What the host still owes the client when run() is back. */
 weave_io_e exchange_end(exchange_t *exchange, int outcome);
+
+#define KICK UINT64_MAX /* the event of `kick_fd` in the shared epoll set */
 
 /* --- executor.c ----------------------------------------------------------- */
 
