@@ -16,6 +16,12 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libweave.a
 	@mkdir -p $(@D)
 	$(TEST_CC) -MMD -MP -o $@ $< $(LDFLAGS) $(CHECK_LIB)
 
+# weave-worker alone, with an engine that is no Python
+$(BUILD)/tests/engine_stub.so: tests/supp/engine_stub.c $(BUILD)/include/weave_engine.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -I$(BUILD)/include -MMD -MP -shared -o $@ $< $(LDFLAGS)
+TESTS += $(BUILD)/tests/engine_stub.so
+
 # A fuzzer in tests/fuzz/fuzz_NAME.c has its corpus in tests/fuzz/corpus/NAME.
 # Everywhere it is built as a program that replays inputs; clang makes it fuzz.
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -60,7 +66,8 @@ bench: all  ## compare with what others serve WSGI with, and with a C handler
 C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
 	tests/supp/*.c)
 # files by their #! line
-scripts  = $(shell grep -lE '^\#!.*$(1)' -r conf t tests server .ci 2>/dev/null)
+scripts  = $(shell find conf t tests server .ci -type f -exec awk \
+	'FNR == 1 && $$0 ~ "^\#!.*$(1)" { print FILENAME } { nextfile }' {} + 2>/dev/null)
 PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py t/apps/*.wsgi t/apps/lib/*.py \
 	server/*.wsgi tests/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py) \
 	$(shell find server -name '*.py'))

@@ -23,7 +23,7 @@ static apr_status_t map(void **memory, int fd, size_t bytes, int writable)
     void *mapped = mmap(NULL, bytes, prot, MAP_SHARED, fd, 0);
 
     if (mapped == MAP_FAILED)
-        return errno;
+        return errno ? errno : APR_EGENERAL;
     *memory = mapped;
     return APR_SUCCESS;
 }
