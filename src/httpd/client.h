@@ -36,11 +36,12 @@ typedef struct client_t {
     apr_time_t silent_until; /* a worker that says nothing until then hangs */
     apr_time_t cancel_until; /* CANCEL was sent and is waited for; 0: not */
     client_end_e end;
-    int outcome;   /* weave_run_e */
-    int reusable;  /* the connection may carry another request */
-    int flush_due; /* the application had it flushed */
-    int passed;    /* a descriptor that has come, or -1 */
-    char *data;    /* what has arrived: `buffer`, or something larger */
+    int outcome;           /* weave_run_e */
+    int reusable;          /* the connection may carry another request */
+    int flush_due;         /* the application had it flushed */
+    int passed;            /* a descriptor that has come, or -1 */
+    apr_int64_t body_left; /* of the announced length; -1: none was */
+    char *data;            /* what has arrived: `buffer`, or something larger */
     apr_size_t at, len, room;
     struct client_block_t *block; /* of a streamed body, or NULL */
     char buffer[CLIENT_BUFFER];

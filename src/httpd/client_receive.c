@@ -6,6 +6,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -125,6 +126,19 @@ static int given(client_t *client, weave_io_e io)
     return io == WEAVE_IO_OK ? 0 : ended(client, CLIENT_GONE);
 }
 
+/* BYTES more of the body: what is longer than its head has said would be the
+ * beginning of another answer to our client. */
+static int count(client_t *client, apr_int64_t bytes, int flags)
+{
+    if (client->body_left < 0)
+        return 0;
+    if (bytes > client->body_left ||
+        ((flags & WEAVE_FRAME_LAST) && bytes < client->body_left))
+        return broken(client, "a body of another length than its head says");
+    client->body_left -= bytes;
+    return 0;
+}
+
 /* LEFT bytes, the first of which may have arrived, block by block. */
 static int body_through(client_t *client, apr_size_t left, int flags)
 {
@@ -159,6 +173,8 @@ static int body(client_t *client, apr_size_t bytes, int flags)
 {
     int send_flags = flags & WEAVE_FRAME_LAST ? WEAVE_SEND_LAST : 0, rc;
 
+    if (count(client, (apr_int64_t)bytes, flags) < 0)
+        return -1;
     if (client->len - client->at >= bytes) {
         weave_piece_t piece = {client->data + client->at, bytes, NULL};
 
@@ -219,7 +235,7 @@ static int is_sane(const weave_head_t *head)
 {
     apr_size_t i;
 
-    if (head->status < 200 || head->status > 999 ||
+    if (head->status < 200 || head->status > 999 || head->content_length < -1 ||
         strpbrk(head->reason, "\r\n"))
         return 0;
     for (i = 0; i < head->headers_count; i++) {
@@ -231,6 +247,13 @@ static int is_sane(const weave_head_t *head)
             return 0;
     }
     return 1;
+}
+
+/* RFC 9110 section 6.4.1 */
+static int has_content(const client_t *client, const weave_head_t *head)
+{
+    return !client->exchange->r->header_only && head->status != 204 &&
+           head->status != 304;
 }
 
 static int on_head(client_t *client, const weave_frame_t *frame)
@@ -265,6 +288,7 @@ static int on_head(client_t *client, const weave_frame_t *frame)
         !is_sane(&head))
         return broken(client, "a head that is no head");
     mod_weave_head_send(client->exchange, &head);
+    client->body_left = has_content(client, &head) ? head.content_length : -1;
     client->at += sizeof(fixed) + fixed.strings;
     return body(client, frame->bytes - sizeof(fixed) - fixed.strings,
                 frame->flags);
@@ -277,20 +301,30 @@ static int on_data(client_t *client, const weave_frame_t *frame)
     return body(client, frame->bytes, frame->flags);
 }
 
+static int is_readable_file(int fd)
+{
+    int flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
+    struct stat status;
+
+    return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY &&
+           fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 static int on_file(client_t *client, const weave_frame_t *frame)
 {
     weave_frame_file_t file;
-    struct stat status;
-    int fd = client->passed, rc;
+    int fd, rc;
 
     if (need(client, sizeof(file)) < 0)
         return -1;
     fd = client->passed;
     memcpy(&file, client->data + client->at, sizeof(file));
     client->at += sizeof(file);
-    if (!client->exchange->head_sent || fd < 0 || fstat(fd, &status) < 0 ||
-        !S_ISREG(status.st_mode) || file.offset < 0 || file.length < 0)
+    if (!client->exchange->head_sent || !is_readable_file(fd) ||
+        file.offset < 0 || file.length < 0)
         return broken(client, "a file that is none");
+    if (count(client, file.length, frame->flags) < 0)
+        return -1;
     client->passed = -1;
     rc = given(client,
                mod_weave_file_send(
@@ -312,9 +346,12 @@ static int on_end(client_t *client, const weave_frame_t *frame)
     memcpy(&end, client->data + client->at, sizeof(end));
     client->at += sizeof(end);
     client->outcome = end.outcome;
-    if (end.outcome < WEAVE_RUN_GONE ||
+    if (end.outcome < WEAVE_RUN_CUT ||
         (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599)))
         return broken(client, "an end that is none");
+    if (client->exchange->head_sent && end.outcome == WEAVE_RUN_DONE &&
+        count(client, 0, WEAVE_FRAME_LAST) < 0)
+        return -1;
     if (client->exchange->head_sent && end.outcome == WEAVE_RUN_DONE)
         return given(client, mod_weave_body_send(client->exchange, NULL, 0,
                                                  WEAVE_SEND_LAST)) < 0
@@ -386,6 +423,8 @@ static int on_read(client_t *client, const weave_frame_t *frame)
 
 static int on_unstarted(client_t *client, const weave_frame_t *frame)
 {
+    if (client_has_started(client))
+        return broken(client, "a refusal after it has begun");
     client->reusable = client->at == client->len;
     return ended(client, frame->type == WEAVE_FRAME_REFUSED ? CLIENT_REFUSED
                                                             : CLIENT_LATE);
@@ -429,6 +468,7 @@ void client_receive(client_t *client)
     client->room = sizeof(client->buffer);
     client->at = client->len = 0;
     client->outcome = WEAVE_RUN_DONE;
+    client->body_left = -1;
     do
         rc = frame_take(client);
     while (rc == 0);
