@@ -49,7 +49,9 @@ subtest 'output filters' => sub {
         $res = get('/deflated/raise_later', app => 'iterables',
             headers => ['Accept-Encoding' => 'gzip']);
     });
-    ok !$res->complete, 'an answer that breaks off is cut through the filter';
+    # mod_deflate may have kept all of it, the head too
+    ok !$res->complete || $res->status == 502,
+        'an answer that breaks off is cut through the filter';
 };
 
 subtest 'error pages' => sub {
