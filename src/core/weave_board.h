@@ -28,7 +28,7 @@
 
 #define WEAVE_BOARD_VERSION 1
 #define WEAVE_ROSTER_MAGIC 0x4f525657u /* "WVRO" */
-#define WEAVE_BOARD_MAGIC 0x4f425657u /* "WVBO" */
+#define WEAVE_BOARD_MAGIC 0x4f425657u  /* "WVBO" */
 
 #define WEAVE_ROSTER_APPS 64
 #define WEAVE_ROSTER_WORKERS 1024
@@ -80,8 +80,8 @@ _Static_assert(sizeof(weave_roster_worker_t) == 136, "shared memory");
 typedef struct weave_roster_t {
     uint32_t magic;
     uint32_t version;
-    uint32_t bytes; /* sizeof(weave_roster_t) */
-    _Atomic uint32_t supervisor; /* pid of weaved */
+    uint32_t bytes;               /* sizeof(weave_roster_t) */
+    _Atomic uint32_t supervisor;  /* pid of weaved */
     _Atomic uint32_t generations; /* the number given last */
     uint32_t reserved[11];
     weave_roster_app_t apps[WEAVE_ROSTER_APPS];

@@ -93,7 +93,7 @@ static void say_section(flat_t *flat, const weave_ini_t *ini,
 }
 
 const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
-                              apr_pool_t *pool)
+                               apr_pool_t *pool)
 {
     flat_t flat = {pool, apr_array_make(pool, 64, sizeof(char *)), file};
     apr_array_header_t *problems = weave_problems_make(pool);
