@@ -19,7 +19,7 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libweave.a
 # weave-worker alone, with an engine that is no Python
 $(BUILD)/tests/engine_stub.so: tests/supp/engine_stub.c $(BUILD)/include/weave_engine.h
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -I$(BUILD)/include -MMD -MP -shared -o $@ $< $(LDFLAGS)
+	$(CC) $(BASE) $(APR_INC) -I$(BUILD)/include -MMD -MP -shared -o $@ $< $(LDFLAGS)
 TESTS += $(BUILD)/tests/engine_stub.so
 
 # A fuzzer in tests/fuzz/fuzz_NAME.c has its corpus in tests/fuzz/corpus/NAME.

@@ -77,8 +77,8 @@ _Static_assert(sizeof(weave_frame_t) == 16, "part of the wire");
 
 typedef enum weave_frame_status_e {
     WEAVE_FRAME_OK,
-    WEAVE_FRAME_MORE,        /* not all of it is here yet */
-    WEAVE_FRAME_BAD,         /* no frame, or one that breaks the rules */
+    WEAVE_FRAME_MORE,         /* not all of it is here yet */
+    WEAVE_FRAME_BAD,          /* no frame, or one that breaks the rules */
     WEAVE_FRAME_OTHER_VERSION /* of mod_weave */
 } weave_frame_status_e;
 
@@ -87,8 +87,8 @@ typedef enum weave_frame_status_e {
 weave_frame_status_e weave_frame_decode(weave_frame_t *frame, const char *data,
                                         size_t len);
 
-weave_frame_t weave_frame_make(weave_frame_type_e type, int flags,
-                               size_t bytes, uint32_t number);
+weave_frame_t weave_frame_make(weave_frame_type_e type, int flags, size_t bytes,
+                               uint32_t number);
 
 /* --- payloads ----------------------------------------------------------- */
 
@@ -174,8 +174,7 @@ typedef struct weave_frame_log_t {
 size_t weave_frame_var_size(size_t name_len, size_t value_len);
 /** Writes one there; returns the place behind it. */
 char *weave_frame_var_put(char *to, uint32_t key, const char *name,
-                          size_t name_len, const char *value,
-                          size_t value_len);
+                          size_t name_len, const char *value, size_t value_len);
 
 /* --- reading ------------------------------------------------------------ */
 

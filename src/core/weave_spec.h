@@ -29,9 +29,9 @@ typedef struct weave_spec_t {
     apr_table_t *environ;            /* the file's own; Locations send more */
     /* [workers] */
     int processes, threads;
-    const char *user;  /* name; "": as weaved (which is not root then) */
-    long uid, gid;     /* -1: as weaved */
-    int umask;         /* -1: as weaved */
+    const char *user; /* name; "": as weaved (which is not root then) */
+    long uid, gid;    /* -1: as weaved */
+    int umask;        /* -1: as weaved */
     const char *home;
     apr_table_t *env;
     apr_int64_t max_requests, max_rss; /* requests, bytes; 0: never */
