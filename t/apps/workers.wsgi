@@ -4,7 +4,6 @@ import ctypes
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -93,11 +92,10 @@ def wait(environ):
 
 def run(environ):
     """What a program sees that was started from here."""
-    code = ("import os, signal; print(sorted(os.listdir('/proc/self/fd'))[:4],"
-            "signal.getsignal(signal.SIGTERM) is signal.SIG_DFL,"
-            "len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))")
-    return subprocess.run([sys.executable, "-c", code], check=True,
-                          stdout=subprocess.PIPE).stdout.decode().strip()
+    code = "grep -h SigBlk /proc/self/status; ls /proc/self/fd"
+    return " ".join(subprocess.run(
+        ["/bin/sh", "-c", code], check=True,
+        stdout=subprocess.PIPE).stdout.decode().split())
 
 
 def thread(environ):

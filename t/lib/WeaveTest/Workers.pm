@@ -22,7 +22,7 @@ our @EXPORT = qw(
 
 # Lines of faulthandler, and those of tracebacks.
 our $STACKS = qr/^(?:(?:Current[ ]thread|Thread)[ ]0x
-    |[ ]{2}(?:File[ ]"|<no[ ]Python[ ]frame>)
+    |[ ]{2}File[ ]"|[ ]*<no[ ]Python[ ]frame>
     |Fatal[ ]Python|Extension[ ]modules
     |Traceback|[ ]{4}|\w+(?:Error|Exception)\b|$)/x;
 
