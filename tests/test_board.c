@@ -125,7 +125,8 @@ static int opens_as_nobody(void)
     if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
         return 1;
     snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
-    return open(path, O_RDWR) >= 0 || open(path, O_RDONLY) >= 0 ? 2 : 0;
+    /* a worker reads its own that way */
+    return open(path, O_RDWR) >= 0 || open(path, O_RDONLY) < 0 ? 2 : 0;
 }
 
 /* A reader's descriptor must not become a writer's through /proc. */

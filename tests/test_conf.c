@@ -49,7 +49,7 @@ static void test_defaults(void **state)
     assert_no_problem();
     assert_int_equal(weave_conf_int(conf, WEAVE_WORKERS_THREADS), 8);
     assert_int_equal(weave_conf_int(conf, WEAVE_WORKERS_MODE),
-                     WEAVE_MODE_EMBEDDED);
+                     WEAVE_MODE_PROCESSES);
     assert_int_equal(weave_conf_int(conf, WEAVE_WORKERS_UMASK), -1);
     assert_int_equal(weave_conf_int(conf, WEAVE_LIMITS_REQUEST_TIMEOUT),
                      60 * S);
