@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker_load.c: one weave-worker with an engine without Python, and clients
+ * that do what clients may: tests/worker.t and `make tsan` run it
+ *
+ *   worker_load BUILD SECONDS
+ *
+ * Held up: what was answered has run once; what was refused, called back or
+ * lost before it had started has not run. TAP goes to stdout. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#include "weave_board.h"
+#include "weave_control.h"
+#include "weave_frame.h"
+#include "weave_spec.h"
+
+#define CLIENTS 24
+#define THREADS 4
+#define QUEUE 6
+#define IDS_MOST (1 << 20)
+#define DATA (1 << 21)
+
+/* What must be true of a request. */
+enum { ANY, ONCE, NEVER };
+
+static struct {
+    char folder[64], socket[96], log[96];
+    pid_t pid;
+    weave_control_t channel;
+    weave_board_t *board;
+    int lifeline, errors;
+    atomic_int stopping;
+    atomic_ulong next_id;
+    _Atomic unsigned char fate[IDS_MOST];
+    atomic_ulong ends[3], broken, timeouts;
+} test;
+
+static void must(int ok, const char *what)
+{
+    if (ok)
+        return;
+    printf("Bail out! %s: %s\n", what, strerror(errno));
+    if (test.pid > 0)
+        kill(test.pid, SIGKILL);
+    exit(1);
+}
+
+static void check(int ok, const char *what)
+{
+    static int count;
+
+    printf("%sok %d - %s\n", ok ? "" : "not ", ++count, what);
+    test.errors += !ok;
+}
+
+/* ---- the worker ---- */
+
+static json_t *order(const char *build, apr_pool_t *pool)
+{
+    weave_spec_t spec = {
+        .name = "/load.ini",
+        .ini = "/load.ini",
+        .ini_text = "",
+        .libdir = build,
+        .software = "load",
+        .virtualenv = "",
+        .script = "",
+        .module = "m",
+        .callable = "application",
+        .python_path = apr_array_make(pool, 1, sizeof(char *)),
+        .environ = apr_table_make(pool, 1),
+        .processes = 1,
+        .threads = THREADS,
+        .user = "",
+        .uid = -1,
+        .gid = -1,
+        .umask = -1,
+        .home = "/",
+        .env = apr_table_make(pool, 1),
+        .request_timeout_us = 400000,
+        .startup_timeout_us = 10000000,
+        .queue_length = QUEUE,
+        .spool_dir = "",
+        .warmup = "",
+        .socket_gid = -1,
+        .log_level = 4,
+        .version = "3.11",
+        .engine = apr_pstrcat(pool, build, "/tests/engine_stub.so", NULL),
+    };
+    const char *text = weave_spec_format(&spec, pool);
+
+    must(text != NULL, "spec");
+    return json_pack("{s:s, s:o, s:i}", "op", "start", "spec",
+                     json_loads(text, 0, NULL), "generation", 1);
+}
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    must(fd >= 0 &&
+             bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+             listen(fd, 128) == 0,
+         path);
+    return fd;
+}
+
+/* FDS become 3, 4, ...; its log is the file ERRORS. */
+static void become(const char *program, const int *fds, int errors)
+{
+    int i, parked[4];
+
+    for (i = 0; i < 4; i++)
+        parked[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 32);
+    errors = fcntl(errors, F_DUPFD_CLOEXEC, 32);
+    dup2(errors, 1);
+    dup2(errors, 2);
+    for (i = 0; i < 4; i++)
+        dup2(parked[i], WEAVE_WORKER_LISTEN_FD + i);
+    execl(program, "weave-worker", "load", (char *)NULL);
+    _exit(127);
+}
+
+static void worker_start(const char *build, apr_pool_t *pool)
+{
+    const char *program = apr_pstrcat(pool, build, "/weave-worker", NULL);
+    int pair[2], line[2], board, fds[4], passed;
+    int errors = open(apr_pstrcat(pool, test.folder, "/errors", NULL),
+                      O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    json_t *message = NULL;
+
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 &&
+             pipe2(line, O_CLOEXEC) == 0 &&
+             weave_board_create(&board, &test.board, THREADS) == APR_SUCCESS,
+         "what a worker is given");
+    fds[0] = listen_at(test.socket);
+    fds[1] = pair[1];
+    fds[2] = line[0];
+    fds[3] = board;
+    setenv("STUB_LOG", test.log, 1);
+    test.pid = fork();
+    if (test.pid == 0)
+        become(program, fds, errors);
+    must(test.pid > 0, "fork");
+    close(pair[1]);
+    close(line[0]);
+    close(fds[0]);
+    test.lifeline = line[1];
+    test.channel.fd = pair[0];
+    must(weave_control_send(pair[0], order(build, pool), -1, 5000) ==
+                 APR_SUCCESS &&
+             weave_control_receive(&test.channel, &message, &passed, 20000) ==
+                 APR_SUCCESS,
+         "the worker's first word");
+    must(!strcmp(json_string_value(json_object_get(message, "op")), "ready"),
+         json_dumps(message, 0));
+    json_decref(message);
+}
+
+static void tell(const char *op)
+{
+    json_t *message = json_pack("{s:s}", "op", op);
+
+    must(weave_control_send(test.channel.fd, message, -1, 5000) == APR_SUCCESS,
+         op);
+    json_decref(message);
+}
+
+/* ---- a client ---- */
+
+typedef struct {
+    int fd;
+    uint32_t slot, number;
+    unsigned seed;
+    unsigned long id;
+    size_t len; /* of `data`, from its start */
+    char data[DATA];
+} client_t;
+
+static int send_all(int fd, const void *data, size_t len)
+{
+    const char *at = data;
+
+    while (len) {
+        ssize_t put = send(fd, at, len, MSG_NOSIGNAL);
+
+        if (put <= 0)
+            return -1;
+        at += put;
+        len -= (size_t)put;
+    }
+    return 0;
+}
+
+/* A whole frame at the start of `data`. 1, 0: none in time, -1: the end. */
+static int frame_read(client_t *client, weave_frame_t *frame, int timeout_ms)
+{
+    struct pollfd wait = {client->fd, POLLIN, 0};
+    int passed;
+    long got;
+
+    for (;;) {
+        weave_frame_status_e status =
+            weave_frame_decode(frame, client->data, client->len);
+
+        if (status == WEAVE_FRAME_BAD || status == WEAVE_FRAME_OTHER_VERSION) {
+            atomic_fetch_add(&test.broken, 1);
+            return -1;
+        }
+        if (status == WEAVE_FRAME_OK &&
+            client->len >= sizeof(*frame) + frame->bytes)
+            return 1;
+        if (poll(&wait, 1, timeout_ms) == 0)
+            return 0;
+        got = weave_fd_receive(client->fd, client->data + client->len,
+                               sizeof(client->data) - client->len, &passed, 0);
+        if (passed >= 0)
+            close(passed);
+        if (got <= 0)
+            return -1;
+        client->len += (size_t)got;
+    }
+}
+
+static void frame_drop(client_t *client, const weave_frame_t *frame)
+{
+    size_t bytes = sizeof(*frame) + frame->bytes;
+
+    client->len -= bytes;
+    memmove(client->data, client->data + bytes, client->len);
+}
+
+static int open_up(client_t *client, uint32_t role)
+{
+    struct {
+        weave_frame_t frame;
+        weave_hello_t hello;
+    } say = {weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(say.hello), 0),
+             {(uint32_t)getpid(), role}};
+    weave_welcome_t welcome;
+    weave_frame_t frame;
+
+    client->fd = -1;
+    client->len = client->number = 0;
+    if (weave_control_connect(&client->fd, test.socket) != APR_SUCCESS)
+        return -1;
+    if (send_all(client->fd, &say, sizeof(say)) < 0 ||
+        frame_read(client, &frame, 10000) <= 0 ||
+        frame.type != WEAVE_FRAME_WELCOME) {
+        close(client->fd);
+        client->fd = -1;
+        return -1;
+    }
+    memcpy(&welcome, client->data + sizeof(frame), sizeof(welcome));
+    client->slot = welcome.slot;
+    frame_drop(client, &frame);
+    return 0;
+}
+
+static int request_send(client_t *client, const char *path, int has_body)
+{
+    static const char name[] = "PATH_INFO";
+    char data[512], *to = data + sizeof(weave_frame_t);
+    weave_frame_request_t fixed = {has_body ? -1 : 0, 0, 1, 0};
+    weave_frame_t frame;
+
+    memcpy(to, &fixed, sizeof(fixed));
+    to = weave_frame_var_put(to + sizeof(fixed), WEAVE_FRAME_VAR_NAMED, name,
+                             sizeof(name) - 1, path, strlen(path));
+    frame = weave_frame_make(
+        WEAVE_FRAME_REQUEST, has_body ? 0 : WEAVE_FRAME_BODY_HERE,
+        (size_t)(to - data) - sizeof(frame), ++client->number);
+    memcpy(data, &frame, sizeof(frame));
+    return send_all(client->fd, data, (size_t)(to - data));
+}
+
+/* The answer to a READ: up to five blocks, then the end. */
+static int body_send(client_t *client)
+{
+    struct {
+        weave_frame_t frame;
+        weave_frame_body_t body;
+        char data[4000];
+    } part = {.body = {0, 0}};
+    size_t len = rand_r(&client->seed) % 5 ? sizeof(part.data) : 0;
+
+    part.frame = weave_frame_make(WEAVE_FRAME_BODY, 0, sizeof(part.body) + len,
+                                  client->number);
+    return send_all(client->fd, &part,
+                    sizeof(part.frame) + sizeof(part.body) + len);
+}
+
+static void cancel(client_t *client)
+{
+    weave_frame_t frame =
+        weave_frame_make(WEAVE_FRAME_CANCEL, 0, 0, client->number);
+
+    send_all(client->fd, &frame, sizeof(frame));
+}
+
+/* What FRAME means for the request: its fate, or -1: it goes on. */
+static int take(client_t *client, const weave_frame_t *frame)
+{
+    weave_frame_end_t end;
+
+    if (frame->number != client->number)
+        atomic_fetch_add(&test.broken, 1);
+    switch (frame->type) {
+    case WEAVE_FRAME_CANCELLED:
+    case WEAVE_FRAME_REFUSED:
+        return NEVER;
+    case WEAVE_FRAME_READ:
+        return body_send(client) < 0 ? ANY : -1;
+    case WEAVE_FRAME_END:
+        memcpy(&end, client->data + sizeof(*frame), sizeof(end));
+        if (end.outcome == 504)
+            atomic_fetch_add(&test.timeouts, 1);
+        return ONCE;
+    case WEAVE_FRAME_LOG:
+        return -1;
+    default:
+        return frame->flags & WEAVE_FRAME_LAST ? ONCE : -1;
+    }
+}
+
+/* Until the fate of the request is known; -1 in *KEEP: close. */
+static int answer(client_t *client, int patience_ms, int *keep)
+{
+    int cancelled = 0, fate, rc;
+    weave_frame_t frame;
+
+    for (;;) {
+        rc = frame_read(client, &frame, cancelled ? 10000 : patience_ms);
+        if (rc < 0) {
+            *keep = -1;
+            return atomic_load(&test.board->started[client->slot]) ==
+                           client->number
+                       ? ANY
+                       : NEVER;
+        }
+        if (rc == 0 && cancelled++) {
+            printf("# no answer within 10 s\n");
+            atomic_fetch_add(&test.broken, 1);
+            *keep = -1;
+            return ANY;
+        }
+        if (rc == 0) {
+            cancel(client);
+            continue;
+        }
+        fate = take(client, &frame);
+        frame_drop(client, &frame);
+        if (rand_r(&client->seed) % 40 == 0)
+            usleep(2000); /* a slow reader */
+        if (fate >= 0)
+            return fate;
+    }
+}
+
+static int one(client_t *client)
+{
+    static const char *const kinds[] = {"quick", "quick", "quick", "sleep",
+                                        "sleep", "read",  "large", "file",
+                                        "log",   "cut",   "error"};
+    static const long arguments[] = {0, 0, 0, 2000, 20000, 0, 9, 0, 3, 0, 500};
+    unsigned which = rand_r(&client->seed) % 11;
+    unsigned dice = (unsigned)rand_r(&client->seed) % 1000;
+    long argument = arguments[which];
+    int keep = 0, fate;
+    char path[96];
+
+    client->id = atomic_fetch_add(&test.next_id, 1);
+    if (client->id >= IDS_MOST)
+        return -1;
+    if (which == 3 && dice < 10)
+        argument = 600000; /* over its time */
+    if (which == 6 && dice < 100)
+        argument = 150; /* more than a socket holds */
+    snprintf(path, sizeof(path), "/%s/%lu/%ld", kinds[which], client->id,
+             argument);
+    if (request_send(client, path, which == 5) < 0) {
+        atomic_store(&test.fate[client->id], NEVER);
+        return -1;
+    }
+    if (dice >= 980) { /* gone without a word */
+        usleep(dice % 3 * 700);
+        return -1;
+    }
+    fate = answer(client, dice % 10 ? 2000 : (int)(dice % 15), &keep);
+    atomic_store(&test.fate[client->id], (unsigned char)fate);
+    atomic_fetch_add(&test.ends[fate], 1);
+    return keep;
+}
+
+static void *client_run(void *data)
+{
+    client_t *client = calloc(1, sizeof(*client));
+
+    must(client != NULL, "memory");
+    client->seed = (unsigned)(size_t)data;
+    while (!atomic_load(&test.stopping) && open_up(client, 1) == 0) {
+        while (!atomic_load(&test.stopping) && one(client) == 0)
+            ;
+        close(client->fd);
+    }
+    free(client);
+    return NULL;
+}
+
+/* ---- the test ---- */
+
+/* weaved has died, and another one takes the worker over. */
+static void supervise_again(void)
+{
+    client_t *client = calloc(1, sizeof(*client));
+
+    must(client && open_up(client, WEAVE_ROLE_SUPERVISOR) == 0, "supervisor");
+    weave_control_close(&test.channel);
+    test.channel.fd = client->fd;
+    free(client);
+    tell("stacks");
+}
+
+static int exit_status(int seconds)
+{
+    int status = -1, i;
+
+    for (i = 0; i < seconds * 100; i++) {
+        if (waitpid(test.pid, &status, WNOHANG) == test.pid)
+            return status;
+        usleep(10000);
+    }
+    kill(test.pid, SIGKILL);
+    waitpid(test.pid, &status, 0);
+    return -1;
+}
+
+static void check_runs(void)
+{
+    static unsigned char runs[IDS_MOST];
+    unsigned long twice = 0, lost = 0, wrong = 0, i;
+    FILE *in = fopen(test.log, "r");
+    uint64_t id;
+
+    must(in != NULL, test.log);
+    while (fread(&id, sizeof(id), 1, in) == 1)
+        if (id < IDS_MOST)
+            runs[id]++;
+    fclose(in);
+    for (i = 0; i < IDS_MOST; i++) {
+        twice += runs[i] > 1;
+        lost += test.fate[i] == ONCE && !runs[i];
+        wrong += test.fate[i] == NEVER && runs[i];
+    }
+    printf("# %lu requests: %lu answered, %lu not begun, %lu cut; %lu of them"
+           " over their time\n",
+           atomic_load(&test.next_id), atomic_load(&test.ends[ONCE]),
+           atomic_load(&test.ends[NEVER]), atomic_load(&test.ends[ANY]),
+           atomic_load(&test.timeouts));
+    check(twice == 0, "no request has run twice");
+    check(lost == 0, "what was answered has run");
+    check(wrong == 0, "what had not started never ran");
+    check(atomic_load(&test.broken) == 0, "every frame was in its place");
+    check(atomic_load(&test.ends[ONCE]) > 100 &&
+              atomic_load(&test.ends[NEVER]) > 0,
+          "there was load");
+}
+
+static void folder_make(void)
+{
+    const char *base = getenv("TMPDIR");
+
+    snprintf(test.folder, sizeof(test.folder), "%s/weave-load.XXXXXX",
+             base ? base : "/tmp");
+    must(mkdtemp(test.folder) != NULL, test.folder);
+    snprintf(test.socket, sizeof(test.socket), "%s/socket", test.folder);
+    snprintf(test.log, sizeof(test.log), "%s/runs", test.folder);
+    close(open(test.log, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+}
+
+static void folder_remove(apr_pool_t *pool)
+{
+    unlink(test.socket);
+    unlink(test.log);
+    unlink(apr_pstrcat(pool, test.folder, "/errors", NULL));
+    rmdir(test.folder);
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t threads[CLIENTS];
+    apr_pool_t *pool;
+    size_t i;
+
+    must(argc == 3, "worker_load BUILD SECONDS");
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+    apr_pool_tag(pool, "worker_load");
+    folder_make();
+    worker_start(realpath(argv[1], NULL), pool);
+    for (i = 0; i < CLIENTS; i++)
+        must(pthread_create(&threads[i], NULL, client_run, (void *)(i + 1)) ==
+                 0,
+             "thread");
+    usleep((useconds_t)atoi(argv[2]) * 500000);
+    supervise_again();
+    usleep((useconds_t)atoi(argv[2]) * 500000);
+    tell("drain");
+    for (i = 0; i < CLIENTS; i++)
+        pthread_join(threads[i], NULL);
+    check(exit_status(20) == 0, "a drained worker ends, with status 0");
+    check_runs();
+    printf("1..6\n");
+    if (!test.errors)
+        folder_remove(pool);
+    else
+        printf("# see %s\n", test.folder);
+    return test.errors != 0;
+}
