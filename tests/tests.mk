@@ -118,7 +118,7 @@ format:  ## format the C files
 
 # ---- sanitizers, fuzzers, coverage ----
 
-ASAN_AREAS ?= smoke wsgi import conf-errors graceful
+ASAN_AREAS ?= smoke wsgi import conf-errors graceful worker
 
 # httpd and Python are not built with it: tests/supp/asan preloads it
 asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -127,7 +127,19 @@ asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 asan-tests: all $(TESTS) $(REPLAYS)
 	tests/supp/asan $(CC) $(RUN_TESTS) -t "$(ASAN_AREAS)" $(UNIT) \
-	    tests/fuzz.t tests/ini_differential.t tests/e2e_httpd.t
+	    tests/fuzz.t tests/ini_differential.t tests/e2e_httpd.t tests/worker.t
+
+tsan:  ## weave-worker under ThreadSanitizer, with an engine that is no Python
+	$(MAKE) BUILD=$(BUILD)/tsan CFLAGS='-O1 -g' SANITIZE=-fsanitize=thread \
+	    tsan-tests
+
+tsan-tests: $(addprefix $(BUILD)/,weave-worker tests/engine_stub.so tests/worker_load)
+	@rm -f $(BUILD)/report.*
+	TSAN_OPTIONS=log_path=$(abspath $(BUILD))/report BUILD=$(BUILD) \
+	    SECONDS_EACH=10 prove tests/worker.t
+	@for report in $(BUILD)/report.*; do \
+	    [ ! -e "$$report" ] || { cat "$$report"; exit 1; }; \
+	done
 
 fuzz: $(FUZZERS:%=fuzz-%)  ## each fuzzer for FUZZ_SECONDS (60)
 
@@ -155,4 +167,4 @@ coverage-tests: all $(TESTS) $(REPLAYS) $(BUILD)/exit.so
 	gcovr --root . --object-directory $(BUILD) --filter src/ --filter mod_weave \
 	    $(BUILD)
 
-.PHONY: test test-all deps-test deps-lint check soak bench lint $(LINTS) format asan asan-tests fuzz coverage coverage-tests
+.PHONY: test test-all deps-test deps-lint check soak bench lint $(LINTS) format asan asan-tests tsan tsan-tests fuzz coverage coverage-tests
