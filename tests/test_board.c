@@ -93,8 +93,13 @@ static void makes_a_board(void **state)
     assert_int_equal(board->started[WEAVE_BOARD_SLOTS - 1], 42);
     weave_board_unmap(again);
     /* one is not the other */
+    again = NULL;
     assert_int_equal(weave_roster_map(&roster, made, 0), APR_EMISMATCH);
     assert_int_equal(weave_board_map(&again, fd, 0), APR_EMISMATCH);
+    /* nor is one without its magic number, which must not be given out */
+    board->magic++;
+    assert_int_equal(weave_board_map(&again, made, 0), APR_EMISMATCH);
+    assert_null(again);
     weave_board_unmap(board);
     close(made);
 }
@@ -154,6 +159,7 @@ static void refuses(int made)
     weave_roster_t *seen = NULL;
 
     assert_int_equal(weave_roster_map(&seen, made, 0), APR_EMISMATCH);
+    assert_null(seen);
     close(made);
 }
 

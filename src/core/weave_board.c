@@ -94,37 +94,43 @@ apr_status_t weave_board_create(int *fd, weave_board_t **board,
 apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable)
 {
     void *memory = NULL;
-    apr_status_t rv = check(fd, sizeof(**roster));
+    weave_roster_t *mapped;
+    apr_status_t rv = check(fd, sizeof(*mapped));
 
     if (rv == APR_SUCCESS)
-        rv = map(&memory, fd, sizeof(**roster), writable);
+        rv = map(&memory, fd, sizeof(*mapped), writable);
     if (rv != APR_SUCCESS)
         return rv;
-    *roster = memory;
-    if ((*roster)->magic == WEAVE_ROSTER_MAGIC &&
-        (*roster)->version == WEAVE_BOARD_VERSION &&
-        (*roster)->bytes == sizeof(**roster))
-        return APR_SUCCESS;
-    weave_roster_unmap(*roster);
-    return APR_EMISMATCH;
+    mapped = memory;
+    if (mapped->magic != WEAVE_ROSTER_MAGIC ||
+        mapped->version != WEAVE_BOARD_VERSION ||
+        mapped->bytes != sizeof(*mapped)) {
+        weave_roster_unmap(mapped);
+        return APR_EMISMATCH;
+    }
+    *roster = mapped;
+    return APR_SUCCESS;
 }
 
 apr_status_t weave_board_map(weave_board_t **board, int fd, int writable)
 {
     void *memory = NULL;
-    apr_status_t rv = check(fd, sizeof(**board));
+    weave_board_t *mapped;
+    apr_status_t rv = check(fd, sizeof(*mapped));
 
     if (rv == APR_SUCCESS)
-        rv = map(&memory, fd, sizeof(**board), writable);
+        rv = map(&memory, fd, sizeof(*mapped), writable);
     if (rv != APR_SUCCESS)
         return rv;
-    *board = memory;
-    if ((*board)->magic == WEAVE_BOARD_MAGIC &&
-        (*board)->version == WEAVE_BOARD_VERSION &&
-        (*board)->bytes == sizeof(**board))
-        return APR_SUCCESS;
-    weave_board_unmap(*board);
-    return APR_EMISMATCH;
+    mapped = memory;
+    if (mapped->magic != WEAVE_BOARD_MAGIC ||
+        mapped->version != WEAVE_BOARD_VERSION ||
+        mapped->bytes != sizeof(*mapped)) {
+        weave_board_unmap(mapped);
+        return APR_EMISMATCH;
+    }
+    *board = mapped;
+    return APR_SUCCESS;
 }
 
 void weave_roster_unmap(weave_roster_t *roster)
