@@ -38,7 +38,7 @@ class WeaveHttpd(Httpd):
         has the runtime directory behind its name, a worker its ini.
         """
         return [pid for pid in process.titled(program, str(self.root))
-                if process.command(pid).split()[0].rstrip(":")
+                if (process.command(pid).split() or [""])[0].rstrip(":")
                 .rpartition("/")[2] == program]
 
     def supervisor(self):
