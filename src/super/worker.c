@@ -16,6 +16,8 @@
 
 /* How long one that has closed its channel may take to leave. */
 #define CLOSED_US (2 * SUPER_SECOND)
+/* One that asks to be replaced sooner has no use for a successor at once. */
+#define SERVED_US SUPER_SECOND
 
 const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool)
 {
@@ -138,7 +140,17 @@ static void replace(super_worker_t *worker, const json_t *message, int stuck)
         return;
     worker->recycle = 1;
     worker->stuck = stuck;
-    if (stuck)
+    /* with a max_rss that is too small, each would start the next one */
+    if (super_now() - worker->ready_us < SERVED_US)
+        super_say(
+            worker->generation->app, 4,
+            "WEAVE0079: %s wants to be replaced as soon as it serves"
+            " (%.500s); its successor starts in %.1f s",
+            super_worker_name(worker, worker->pool),
+            why ? why : "it does not say why",
+            (double)super_generation_pause(worker->generation, SUPER_PAUSE_US) /
+                1e6);
+    else if (stuck)
         super_say(worker->generation->app, 3,
                   "WEAVE0071: %s is replaced, successor first: %.500s",
                   super_worker_name(worker, worker->pool),
