@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A worker that does not keep to the wire: its clients get an answer that is
+# well-formed or cut, everybody else notices nothing, and nothing is left.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WeaveTest;
+use WeaveTest::Rogue ();
+
+# What becomes of /rogue/do/NAME: see rogue-worker for the names.
+my %ENDS = (
+    '200' => [qw(
+        well slowly after_the_last file many_fds read_4_gib read_0
+        read_on_and_on log stderr reason_of_another reason_empty
+        reason_with_control many_headers
+    )],
+    '204' => [qw(body_for_204)],
+    '502' => [qw(
+        half_head_begun half_payload half_body no_magic text zeros noise
+        other_version other_number number_of_before type_0 type_99 hello
+        welcome request body cancel data_too_long data_of_4_gib head_of_4_gib
+        head_too_short end_too_short log_too_long data_first file_first
+        second_head
+        no_name name_with_space name_with_colon name_with_crlf
+        name_with_8_bits value_with_crlf value_with_lf value_with_control
+        type_with_crlf chunked connection own_length two_lengths status_100
+        status_199 status_1000 status_0 status_negative reason_with_crlf
+        count_too_great count_of_4_gib strings_too_long strings_of_4_gib
+        no_strings no_nul length_negative length_too_long length_too_short
+        65537_headers
+        file_without file_that_is_a_pipe file_that_is_a_folder
+        file_that_is_a_path file_write_only file_negative
+        file_length_negative file_longer_than_length
+        read_ahead end_0 end_100 end_200 end_700 end_cut end_gone
+        end_minus_99 close_begun refused_begun refused_after_read
+    )],
+    '503' => [qw(end_503 half_head close refused cancelled)],
+    '200 cut' => [qw(
+        second_head_later end_before_length head_and_end_200
+        head_and_end_404 head_and_end_gone close_after_head
+        refused_after_head cancelled_after_head
+    )],
+    '200 and the end' => [qw(data_beyond_length)],
+    # httpd finds out when the head should leave
+    'nothing' => [qw(
+        file_beyond_end file_beyond_end_with_length file_huge
+    )],
+    # it may be sent before, too
+    'nothing|200 cut|200' => [qw(file_that_shrinks)],
+    # in time, see below
+    'slow' => [qw(half_open never never_begun never_after_head not_cancelled)],
+);
+my %WANT = map { my $end = $_; map { $_ => $end } @{ $ENDS{$end} } } keys %ENDS;
+
+my $httpd = WeaveTest::Rogue->new(
+    limits => "queue_timeout = 1\nrequest_timeout = 1\n",
+    conf   => $WeaveTest::Rogue::ONE_CHILD,
+    expect => qr/WEAVE013[67]|AH1015|AH00161|rogue/);
+$httpd->serves;
+
+subtest 'all that is tested is all there is' => sub {
+    my $source = slurp(root() . '/lib/WeaveTest/rogue-worker');
+    my %there = map { $_ => 1 } $source =~ /^(?:def )?do_(\w+)(?:\(| = )/mg,
+        $source =~ /^    "(\w+)": dict\(/mg;
+    is_deeply [sort keys %there], [sort keys %WANT], 'by name';
+};
+
+# They take some seconds: the others are tested meanwhile.
+my $begin = time;
+my %slow  = map { $_ => $httpd->begins($_) } @{ $ENDS{slow} };
+
+sub good { return $httpd->get('/good/who')->status }
+
+for my $name (grep { $WANT{$_} ne 'slow' } sort keys %WANT) {
+    my ($end) = $httpd->asks($name);
+    like $end, qr/\A(?:$WANT{$name})\z/, $name;
+}
+is good(), 200, 'the other application goes on' for 1 .. 5;
+
+subtest 'a GET is sent once more' => sub {
+    is(($httpd->asks('no_magic', method => 'GET'))[0], '502', 'that is all');
+    is(($httpd->asks('close_begun', method => 'GET'))[0], '502', 'a close');
+    is(($httpd->asks('second_head_later', method => 'GET'))[0], '200 cut',
+        'not with a head out');
+};
+
+subtest 'a streamed body' => sub {
+    my $body = 'x' x 200_000;
+    my $res  = $httpd->request('POST', '/rogue/stream/do/read_4_gib',
+        body => $body);
+    is $res->body, '0 200000', 'comes in pieces, whatever is asked for';
+    $res = $httpd->request('POST', '/rogue/stream/do/refused_after_read',
+        body => $body);
+    is $res->status, 502, 'what has gone is not sent once more';
+    $res = $httpd->request('POST', '/rogue/stream/do/read_ahead',
+        body => $body x 10);
+    is $res->status, 502, 'who asks and does not take';
+};
+
+subtest 'a worker that hangs' => sub {
+    my %want = (half_open => '503', never => '503', not_cancelled => '200',
+        never_begun => '502', never_after_head => '200 cut');
+    for my $name (sort keys %slow) {
+        my ($end) = $httpd->ends($slow{$name});
+        is $end, $want{$name}, $name;
+    }
+    cmp_ok time - $begin, '<', 25, 'is waited for as long as it may take';
+};
+
+SKIP: {
+    skip 'one of many children', 1 if mpm() eq 'prefork';
+    subtest 'nothing is left' => \&nothing_is_left;
+}
+
+sub nothing_is_left {
+    my $pid = $httpd->child;
+    my @names = qw(half_payload no_magic second_head_later file file_first
+        file_without many_fds data_first end_200 close close_begun refused
+        status_100 close_after_head file_beyond_end read_4_gib);
+    my $round = sub { $httpd->asks($_) for @names };
+    my $count = sub { join ' ', map { "$_=" . $_[0]{$_} } sort keys %{ $_[0] } };
+    $round->();
+    my $before = $httpd->descriptors($pid);
+    my $boards = $httpd->boards($pid);
+    $round->() for 1 .. 5;
+    ok eventually(sub {
+        my $now = $httpd->descriptors($pid);
+        !grep { $now->{$_} > ($before->{$_} || 0) } keys %$now;
+    }), 'of descriptors' or diag $count->($before), "\n",
+        $count->($httpd->descriptors($pid));
+    cmp_ok $httpd->boards($pid), '<=', $boards, 'nor of mappings';
+    is $httpd->child, $pid, 'by the same child';
+}
+
+is good(), 200, 'the other application goes on';
+my $log = $httpd->log_text;
+like $log, qr/WEAVE0136: the worker \(pid \d+\) has sent what it must not/,
+    'the log says who breaks the rules';
+unlike $log, qr/^X-Injected/m, 'and no line of it is of others';
+ok defined $httpd->stop, 'httpd stops';
+$httpd->no_crash;
+finish;
