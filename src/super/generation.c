@@ -6,7 +6,6 @@
 
 #define DRAINS_MAX 2
 #define PAUSE_LEAST_US (SUPER_SECOND / 10)
-#define PAUSE_MOST_US (60 * SUPER_SECOND)
 /* without a crash for so long (beyond the pause), the next is the first */
 #define CALM_US (10 * SUPER_SECOND)
 
@@ -157,23 +156,35 @@ static void pause_is_over(void *data)
     super_generation_fill(data);
 }
 
-int64_t super_generation_pause(super_generation_t *generation)
+/* As many in a row as there are workers cost none: one bad request may take
+ * each of them along. */
+static int64_t pause_of(const super_generation_t *generation)
 {
-    int64_t now = super_now(), pause = PAUSE_LEAST_US;
+    int64_t pause = PAUSE_LEAST_US;
     int i;
 
-    for (i = 1; i < generation->crashes && pause < PAUSE_MOST_US; i++)
+    if (generation->crashes <= generation->spec->processes)
+        return 0;
+    for (i = generation->spec->processes + 1;
+         i < generation->crashes && pause < SUPER_PAUSE_US; i++)
         pause *= 2;
+    return pause < SUPER_PAUSE_US ? pause : SUPER_PAUSE_US;
+}
+
+int64_t super_generation_pause(super_generation_t *generation, int64_t most_us)
+{
+    int64_t now = super_now(), pause = pause_of(generation);
+
     if (now - generation->crashed_us > pause + CALM_US)
         generation->crashes = 0;
     generation->crashed_us = now;
     generation->crashes++;
-    pause = PAUSE_LEAST_US;
-    for (i = 1; i < generation->crashes && pause < PAUSE_MOST_US; i++)
-        pause *= 2;
-    if (pause > PAUSE_MOST_US)
-        pause = PAUSE_MOST_US;
-    super_timer_set(&generation->fill, pause, pause_is_over, generation);
+    pause = pause_of(generation);
+    pause = pause < most_us ? pause : most_us;
+    if (pause)
+        super_timer_set(&generation->fill, pause, pause_is_over, generation);
+    else
+        super_timer_cancel(&generation->fill);
     return pause;
 }
 
@@ -185,6 +196,18 @@ static int missing(const super_generation_t *generation)
     for (worker = generation->workers; worker; worker = worker->next)
         count -= worker->state <= SUPER_READY && !worker->recycle;
     return count;
+}
+
+/* Here another try at once would fail like this one. */
+static int64_t pause_retry(super_generation_t *generation)
+{
+    int64_t pause = super_generation_pause(generation, SUPER_PAUSE_US);
+
+    if (!pause) {
+        pause = PAUSE_LEAST_US;
+        super_timer_set(&generation->fill, pause, pause_is_over, generation);
+    }
+    return pause;
 }
 
 void super_generation_fill(super_generation_t *generation)
@@ -202,5 +225,5 @@ void super_generation_fill(super_generation_t *generation)
                   "WEAVE0078: no worker can be started for %s: %s; the next"
                   " try is in %.1f s",
                   generation->app->name, problem,
-                  (double)super_generation_pause(generation) / 1e6);
+                  (double)pause_retry(generation) / 1e6);
 }

@@ -9,6 +9,7 @@
 #define YOUNG_US (10 * SUPER_SECOND)
 /* In a longer pause without a worker, nobody should wait for one. */
 #define FAILED_US SUPER_SECOND
+#define ALONE_US (2 * SUPER_SECOND)
 
 /* ---- ready ---- */
 
@@ -91,14 +92,16 @@ void super_generation_ready(super_worker_t *worker)
 
 /* ---- failed ---- */
 
-/* With nobody there for a while, requests are answered at once. */
-static int64_t pause_begin(super_generation_t *generation)
+/* With nobody there for a while, requests are answered at once; and where a
+ * worker did come up, that does not last. */
+static int64_t pause_begin(super_generation_t *generation, int64_t lived_us)
 {
     const super_app_t *app = generation->app;
-    int64_t pause = super_generation_pause(generation);
+    int alone = !ready_count(generation, 0) && !ready_count(generation, 1);
+    int64_t pause = super_generation_pause(
+        generation, alone && lived_us ? ALONE_US : SUPER_PAUSE_US);
 
-    if (pause >= FAILED_US && !ready_count(generation, 0) &&
-        !ready_count(generation, 1))
+    if (pause >= FAILED_US && alone)
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED,
                              generation->number);
     return pause;
@@ -112,7 +115,7 @@ static void replace(super_generation_t *generation, int64_t lived_us,
     if (super.ending || generation->state != SUPER_SERVING)
         return;
     if (lived_us < YOUNG_US)
-        *pause = pause_begin(generation);
+        *pause = pause_begin(generation, lived_us);
     else
         super_timer_cancel(&generation->fill);
 }

@@ -144,8 +144,10 @@ void super_generation_settle(super_generation_t *generation);
 /* Starts what is missing of the workers of one that serves, unless it is in a
  * pause. */
 void super_generation_fill(super_generation_t *generation);
-/* A young worker has failed: a pause, longer each time, in microseconds. */
-int64_t super_generation_pause(super_generation_t *generation);
+/* A young worker has failed: a pause, longer each time, MOST_US at most; in
+ * microseconds, 0: none. */
+#define SUPER_PAUSE_US (60 * SUPER_SECOND)
+int64_t super_generation_pause(super_generation_t *generation, int64_t most_us);
 
 /* Told by the workers (serve.c). A worker is free after lost(). */
 void super_generation_ready(super_worker_t *worker);
