@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Clients of a worker that do not keep to the wire: they hold no executor,
+# nothing of them is left, and others notice nothing.
+#
+# The user of this test is that of weaved, so HELLO as its supervisor would be
+# right: that others may not is for tests/workers_root.t.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WeaveTest;
+use WeaveTest::Wire;
+use WeaveTest::Workers;
+
+my $httpd = new_httpd(
+    app     => slurp(root() . '/apps/workers.wsgi') . <<'END',
+
+
+def few_descriptors(environ):
+    import resource
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 8, 4096))
+    return "%d" % used
+
+
+def many_descriptors(environ):
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
+    return "again"
+END
+    workers => "processes = 1\nthreads = 1\n",
+    limits  => "spool_at = 1M\n",
+    expect  => qr/WEAVE009[2358]/);
+my ($pid)  = serves($httpd, 1);
+my ($path) = glob $httpd->runtime . '/w-*.sock';
+
+sub others {
+    my $name = shift;
+    my $begin = time;
+    for (1 .. 5) {
+        my $res = $httpd->get('/who');
+        like $res->body, qr/^$pid /, "$name: others are served" or return;
+    }
+    cmp_ok time - $begin, '<', 2, "$name: at once";
+}
+
+sub descriptors { return scalar(() = glob "/proc/$pid/fd/*") }
+
+$httpd->get('/who');
+my $open = descriptors();
+
+# ---- before HELLO ----
+
+my $silent_since = time;
+my @silent = map { WeaveTest::Wire->connect($path) } 1 .. 20;
+others('those who say nothing');
+
+my %hellos = (
+    'text'           => "GET / HTTP/1.1\r\n\r\n",
+    'noise'          => "\xff" x 5000,
+    'other version'  => frame_of(HELLO => pack('LL', $$, 1), version => 2),
+    'too long'       => frame_of(HELLO => "\0" x 9),
+    'too short'      => frame_of(HELLO => "\0" x 7),
+    '4 GiB'          => frame_of(HELLO => '', bytes => 0xffffffff),
+    'a request'      => request('/who'),
+    'an unknown role' => hello_of(7),
+    'type 200'       => frame_of(200 => ''),
+);
+for my $name (sort keys %hellos) {
+    my $wire = WeaveTest::Wire->connect($path);
+    $wire->send($hellos{$name});
+    is $wire->state(5), 'closed', "HELLO: $name";
+}
+my $half = WeaveTest::Wire->connect($path);
+$half->send(substr hello_of(), 0, 20);
+others('half a HELLO');
+
+# ---- requests ----
+
+my $good = request('/who');
+my %requests = (
+    'text'            => "GET / HTTP/1.1\r\n\r\n",
+    'other version'   => request('/who', version => 2),
+    'no magic'        => request('/who', magic => 1),
+    'too long'        => frame_of(REQUEST => '', bytes => (16 << 20) + 1),
+    'too short'       => frame_of(REQUEST => "\0" x 20),
+    'HELLO again'     => hello_of(),
+    'BODY unasked'    => frame_of(BODY => "\0" x 8),
+    'an answer'       => frame_of(END => "\0" x 8),
+    'WELCOME'         => frame_of(WELCOME => "\0" x 16),
+    'too many vars'   => request('/who', count => 0xffffffff),
+    'more vars'       => request('/who', count => 15),
+    'fewer vars'      => request('/who', count => 13),
+    'more body'       => request('/who', inline => 10),
+    'less body'       => request('/who', inline => 0, body => 'x'),
+    'a body of 4 GiB' => request('/who', inline => 0xffffffff),
+    'a string too long' => request('/who', count => 1,
+        vars => pack('LLL', 0, 0, 0xffffffff) . "GET\0"),
+    'a string without end' => request('/who', count => 1,
+        vars => pack('LLL', 0, 0, 3) . 'GETx'),
+    'a NUL within' => request('/who', count => 1,
+        vars => pack('LLL', 0, 0, 3) . "G\0T\0"),
+    'an unknown key' => request('/who', count => 1,
+        vars => pack('LLL', 0xfffffffe, 0, 3) . "GET\0"),
+    'a key without name' => request('/who', count => 1,
+        vars => pack('LLL', 0xffffffff, 0, 3) . "GET\0"),
+    'a file that is not there' => request('/who', flags => 4,
+        file_bytes => 100),
+    'a file of -1' => request('/who', flags => 4, file_bytes => -1),
+);
+for my $name (sort keys %requests) {
+    my $wire = WeaveTest::Wire->hello($path);
+    $wire->send($requests{$name});
+    is $wire->state(5), 'closed', "REQUEST: $name";
+}
+others('wrong requests');
+
+subtest 'half a frame' => sub {
+    my @half = map { WeaveTest::Wire->hello($path) } 1 .. 6;
+    $half[0]->send(substr $good, 0, 3);
+    $half[1]->send(substr $good, 0, 16);
+    $half[2]->send(substr $good, 0, length($good) - 1);
+    $half[3]->send($good . substr $good, 0, 10);
+    $half[4]->send(frame_of(REQUEST => 'x' x 100_000, bytes => 16 << 20));
+    $half[5]->send(frame_of('CANCEL' => '') x 100);
+    others('half frames');
+    is $half[2]->state, 'open', 'it may be slow';
+    $half[2]->send(substr $good, -1);
+    my ($types, $body) = $half[2]->answer;
+    is $types, $TYPE{HEAD}, 'the other half makes it whole';
+    like $body, qr/$pid /, 'and it is answered';
+    is(($half[3]->answer)[0], $TYPE{HEAD}, 'so is a whole one before half');
+};
+
+subtest 'no environment at all' => sub {
+    my $wire = WeaveTest::Wire->hello($path);
+    $wire->send(request('/who', count => 0, vars => ''));
+    my ($types) = $wire->answer;
+    like $types, qr/\b(?:$TYPE{HEAD}|$TYPE{END})$/, 'is answered';
+    others('without environ');
+};
+
+subtest 'two at once' => sub {
+    my $wire = WeaveTest::Wire->hello($path);
+    $wire->send($good . request('/who', number => 2));
+    is(($wire->answer)[0], $TYPE{HEAD}, 'are answered') for 1 .. 2;
+};
+
+subtest 'who leaves at once' => sub {
+    for my $target (('/who', '/large', '/read') x 15) {
+        my $wire = WeaveTest::Wire->hello($path);
+        $wire->send(request($target, flags => $target eq '/read' ? 0 : 0x10));
+        $wire->close;
+    }
+    others('who leaves');
+};
+
+subtest 'who answers no READ' => sub {
+    my $wire = WeaveTest::Wire->hello($path);
+    $wire->send(request('/read', flags => 0));
+    is(($wire->frame)[0], $TYPE{READ}, 'is asked');
+    $wire->send(frame_of(BODY => "\0" x 8 . 'x' x 100_000));
+    for my $wrong (frame_of(DATA => 'x'), frame_of(BODY => "\0" x 8, number => 9),
+        frame_of(BODY => pack('lL', -99, 0)), 'x' x 20) {
+        my $other = WeaveTest::Wire->hello($path);
+        $other->send(request('/read', flags => 0));
+        $wire->close;
+        $other->frame;
+        $other->send($wrong);
+        is $other->state(5), 'closed', 'or answers wrong';
+    }
+    others('READ');
+};
+
+subtest 'who does not read' => sub {
+    my @slow = map { WeaveTest::Wire->hello($path) } 1 .. 5;
+    $_->send(request('/large')) for @slow;
+    others('who does not read');
+    my ($types) = $slow[0]->answer;
+    like $types, qr/^$TYPE{HEAD}(?: $TYPE{DATA}){8}$/, 'later he may';
+};
+
+# ---- too many ----
+
+subtest 'no descriptors left' => sub {
+    like $httpd->get('/few_descriptors')->body, qr/^\d+$/, 'but for a few';
+    my @many = map { WeaveTest::Wire->connect($path) } 1 .. 40;
+    $_->send(hello_of()) for @many;
+    ok eventually(sub { $httpd->log_text =~ /WEAVE0098/ }), 'is said';
+    my $cpu = sub { (split ' ', slurp("/proc/$pid/stat"))[13] };
+    my $before = $cpu->();
+    sleep 1;
+    cmp_ok $cpu->() - $before, '<', 30, 'and nothing spins';
+    others('without descriptors');
+    $_->close for @many;
+    ok eventually(sub { WeaveTest::Wire->hello($path) }),
+        'then there is room again';
+    is $httpd->get('/many_descriptors')->body, 'again', 'and as before';
+    is scalar(() = $httpd->log_text =~ /WEAVE0098/g), 1, 'it is said once';
+};
+
+# ---- what is left ----
+
+subtest 'those who say nothing' => sub {
+    is scalar(grep { $_->state(12) ne 'closed' } @silent, $half), 0,
+        'are not waited for any more';
+    cmp_ok time - $silent_since, '<', 15, 'after 10 s';
+};
+
+ok eventually(sub { descriptors() <= $open + 1 }), 'no descriptor is left'
+    or diag descriptors() . " of $open: ", join ' ',
+    map { readlink } glob "/proc/$pid/fd/*";
+others('in the end');
+ok defined $httpd->stop, 'httpd stops';
+$httpd->no_crash;
+finish;
