@@ -41,11 +41,32 @@ static void close_from(int first)
         close(fd);
 }
 
+/* Puts each descriptor where it is expected, and where to report as the next.
+ * They go out of the way first: the numbers overlap. 0, or -1. */
+static int arrange(const plan_t *plan)
+{
+    int i, parked[WEAVE_SUPER_FDS + 1];
+
+    for (i = 0; i <= WEAVE_SUPER_FDS; i++) {
+        int from = i < WEAVE_SUPER_FDS ? plan->from[i] : plan->report;
+
+        parked[i] = fcntl(from, F_DUPFD_CLOEXEC, WEAVE_SUPER_FDS + 1);
+        if (parked[i] < 0)
+            return -1;
+    }
+    for (i = 0; i <= WEAVE_SUPER_FDS; i++)
+        if (dup2(parked[i], i) < 0)
+            return -1;
+    fcntl(WEAVE_SUPER_FDS, F_SETFD, FD_CLOEXEC);
+    close_from(WEAVE_SUPER_FDS + 1);
+    return 0;
+}
+
 /* In the forked process. Only async-signal-safe calls: httpd may have
  * threads. */
 static void become(const plan_t *plan)
 {
-    int i, parked[WEAVE_SUPER_FDS + 1], signum, error;
+    int signum, error, report = WEAVE_SUPER_FDS;
     sigset_t none;
 
     for (signum = 1; signum < NSIG; signum++)
@@ -53,18 +74,12 @@ static void become(const plan_t *plan)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
-    /* out of the way first: the numbers overlap */
-    for (i = 0; i < WEAVE_SUPER_FDS; i++)
-        parked[i] = fcntl(plan->from[i], F_DUPFD, 64);
-    parked[i] = fcntl(plan->report, F_DUPFD_CLOEXEC, 64);
-    for (i = 0; i < WEAVE_SUPER_FDS; i++)
-        dup2(parked[i], i);
-    dup2(parked[i], WEAVE_SUPER_FDS);
-    fcntl(WEAVE_SUPER_FDS, F_SETFD, FD_CLOEXEC);
-    close_from(WEAVE_SUPER_FDS + 1);
-    execv(plan->argv[0], plan->argv);
+    if (arrange(plan) == 0)
+        execv(plan->argv[0], plan->argv);
+    else
+        report = plan->report;
     error = errno;
-    if (write(WEAVE_SUPER_FDS, &error, sizeof(error)) < 0)
+    if (write(report, &error, sizeof(error)) < 0)
         _exit(126);
     _exit(127);
 }
