@@ -389,6 +389,8 @@ static void *loop(void *unused)
     channel_read(); /* what came behind the first line */
     for (;;) {
         got = epoll_wait(control.epoll_fd, events, EVENTS, tick());
+        if (got < 0 && errno != EINTR)
+            worker_descriptors_lost();
         for (i = 0; i < got; i++)
             handle(&events[i]);
     }

@@ -6,6 +6,7 @@
  * control thread's. */
 #include "worker.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -316,6 +317,8 @@ static connection_t *take_event(int *hasty)
     atomic_fetch_add(&worker.idle, 1);
     /* what was queued before is ours; what comes later kicks */
     got = queue_count() ? 0 : epoll_wait(worker.epoll_fd, &event, 1, -1);
+    if (got < 0 && errno != EINTR)
+        worker_descriptors_lost();
     idle = atomic_fetch_sub(&worker.idle, 1);
     if (idle == 1 &&
         !atomic_load_explicit(&worker.saturated, memory_order_relaxed) &&

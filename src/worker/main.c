@@ -127,6 +127,29 @@ static void fail(const char *error)
     _exit(1);
 }
 
+void worker_descriptors_lost(void)
+{
+    static atomic_int said;
+
+    if (!worker.forked && !atomic_exchange(&said, 1))
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0102: the application has closed descriptors that"
+                       " it has not opened, and this worker ends, for they"
+                       " were its own: os.closerange() and what makes a daemon"
+                       " of a process do that");
+    _exit(1);
+}
+
+/* One of them for all: what closes them takes a range. */
+static void descriptors_check(void)
+{
+    struct epoll_event none = {0};
+
+    if (epoll_ctl(worker.epoll_fd, EPOLL_CTL_MOD, worker.stop_fd, &none) < 0 &&
+        errno != ENOENT)
+        worker_descriptors_lost();
+}
+
 /* ---- what weaved gives ---- */
 
 static void descriptors_take(void)
@@ -269,6 +292,7 @@ static void application_start(apr_pool_t *pool)
 {
     const weave_app_t *app = app_make(worker.spec, pool);
     const char *problem;
+    int failed;
 
     setenv("WEAVE_INI", app->ini, 1);
     problem = engine_load(worker.spec, pool);
@@ -277,7 +301,10 @@ static void application_start(apr_pool_t *pool)
     if (problem)
         fail(problem);
     stacks_start();
-    if (worker.engine->load() < 0 && !worker.forked)
+    failed = worker.engine->load() < 0;
+    if (!worker.forked)
+        descriptors_check();
+    if (failed && !worker.forked)
         fail("the application cannot be imported: the lines before this one"
              " in the error log say why");
     if (worker.forked)
@@ -302,6 +329,8 @@ static void application_wait(void)
 {
     for (;;) {
         worker.engine->wait(worker.stop_fd);
+        if (!worker.forked)
+            descriptors_check();
         if (is_stopped())
             return;
         control_drain_soon();

@@ -54,6 +54,9 @@ extern worker_t worker;
 
 /* Microseconds that only go forward. */
 int64_t worker_now(void);
+/* The application has closed what is ours: the numbers are its own files now,
+ * or will be. Any thread. */
+void worker_descriptors_lost(void) __attribute__((noreturn));
 /* Blocks every signal but faults for the calling thread. */
 void worker_signals_block(void);
 /* In a process that the application has forked: none is blocked or ours. */
