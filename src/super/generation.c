@@ -210,10 +210,30 @@ static int64_t pause_retry(super_generation_t *generation)
     return pause;
 }
 
+/* Perhaps a request that is over its time holds all of Python there: until the
+ * successor comes, new ones are for the others, if there are any. */
+static void stuck_avoid(const super_generation_t *generation)
+{
+    super_worker_t *worker;
+    uint32_t state = WEAVE_WORKER_READY;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (worker->state == SUPER_READY && !worker->stuck)
+            state = WEAVE_WORKER_DRAINING;
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (worker->state == SUPER_READY && worker->stuck &&
+            worker->place >= 0 &&
+            atomic_load(&super.roster->workers[worker->place].state) != state)
+            super_worker_show(worker, state);
+}
+
 void super_generation_fill(super_generation_t *generation)
 {
     const char *problem = NULL;
     int count;
+
+    if (generation->state == SUPER_SERVING)
+        stuck_avoid(generation);
 
     if (super.ending || generation->state != SUPER_SERVING ||
         !generation->spec || generation->fill.link)

@@ -30,8 +30,8 @@ sub costs {
     my $log = $httpd->logged($want[0], sub {
         is $httpd->request('POST', "/$name", body => 'x')->status, $status,
             "the client gets $status";
-        is $httpd->get('/who')->status, 200, 'another worker serves';
     });
+    is $httpd->get('/who')->status, 200, 'another worker serves';
     like $log, $_, 'the log says it' for @want;
     ok eventually(sub {
         my @now = workers($httpd);
@@ -45,6 +45,20 @@ subtest 'a regular expression that never ends' => sub {
     my $log = costs('backtrack', 504, qr/WEAVE0099.*POST \/backtrack/,
         qr/File ".*app\.wsgi", line \d+ in backtrack/);
     cmp_ok time - $begin, '<', 12, 'in time';
+};
+
+subtest 'while its successor is on its way' => sub {
+    spew($httpd->dir . '/at_import', 'time.sleep(1.5)');
+    reloads($httpd);
+    serves($httpd);
+    $httpd->logged(qr/WEAVE0071/, sub {
+        is $httpd->get('/backtrack')->status, 504, 'a 504' });
+    for (1 .. 12) {
+        my $begin = time;
+        is $httpd->get('/who')->status, 200, 'the other worker serves';
+        cmp_ok time - $begin, '<', 0.9, 'at once';
+    }
+    unlink $httpd->dir . '/at_import';
 };
 
 my %ends = (
