@@ -17,13 +17,19 @@
 #define READ_TRIES 100000
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
+/* What errno says; never APR_SUCCESS. */
+static apr_status_t failure(void)
+{
+    return errno ? errno : APR_EGENERAL;
+}
+
 static apr_status_t map(void **memory, int fd, size_t bytes, int writable)
 {
     int prot = PROT_READ | (writable ? PROT_WRITE : 0);
     void *mapped = mmap(NULL, bytes, prot, MAP_SHARED, fd, 0);
 
     if (mapped == MAP_FAILED)
-        return errno ? errno : APR_EGENERAL;
+        return failure();
     *memory = mapped;
     return APR_SUCCESS;
 }
@@ -35,10 +41,10 @@ static apr_status_t create(int *fd, void **memory, const char *name,
     apr_status_t rv = APR_SUCCESS;
 
     if (made < 0)
-        return errno;
+        return failure();
     if (fchmod(made, 0644) < 0 || ftruncate(made, (off_t)bytes) < 0 ||
         fcntl(made, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)
-        rv = errno;
+        rv = failure();
     if (rv == APR_SUCCESS)
         rv = map(memory, made, bytes, 1);
     if (rv == APR_SUCCESS)
@@ -57,7 +63,7 @@ static apr_status_t check(int fd, size_t bytes)
     if (seals < 0 || (seals & SEALS) != SEALS)
         return APR_EMISMATCH;
     if (fstat(fd, &status) < 0)
-        return errno;
+        return failure();
     return (size_t)status.st_size == bytes ? APR_SUCCESS : APR_EMISMATCH;
 }
 
@@ -66,7 +72,7 @@ apr_status_t weave_roster_create(int *fd, weave_roster_t **roster)
     void *memory = NULL;
     apr_status_t rv = create(fd, &memory, "weave-roster", sizeof(**roster));
 
-    if (rv != APR_SUCCESS)
+    if (!memory)
         return rv;
     *roster = memory;
     (*roster)->version = WEAVE_BOARD_VERSION;
@@ -81,7 +87,7 @@ apr_status_t weave_board_create(int *fd, weave_board_t **board,
     void *memory = NULL;
     apr_status_t rv = create(fd, &memory, "weave-board", sizeof(**board));
 
-    if (rv != APR_SUCCESS)
+    if (!memory)
         return rv;
     *board = memory;
     (*board)->version = WEAVE_BOARD_VERSION;
@@ -99,7 +105,7 @@ apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable)
 
     if (rv == APR_SUCCESS)
         rv = map(&memory, fd, sizeof(*mapped), writable);
-    if (rv != APR_SUCCESS)
+    if (!memory)
         return rv;
     mapped = memory;
     if (mapped->magic != WEAVE_ROSTER_MAGIC ||
@@ -120,7 +126,7 @@ apr_status_t weave_board_map(weave_board_t **board, int fd, int writable)
 
     if (rv == APR_SUCCESS)
         rv = map(&memory, fd, sizeof(*mapped), writable);
-    if (rv != APR_SUCCESS)
+    if (!memory)
         return rv;
     mapped = memory;
     if (mapped->magic != WEAVE_BOARD_MAGIC ||
@@ -151,7 +157,7 @@ apr_status_t weave_board_readonly(int *readonly, int fd)
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     opened = open(path, O_RDONLY | O_CLOEXEC);
     if (opened < 0)
-        return errno;
+        return failure();
     *readonly = opened;
     return APR_SUCCESS;
 }
