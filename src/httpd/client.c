@@ -140,7 +140,8 @@ static int run(client_t *client)
     int tries = 0, refusals = 0, misses = 0, rc = OK;
 
     for (;;) {
-        client->link = mod_weave_link_acquire(client->app, &avoid);
+        client->link =
+            mod_weave_link_acquire(client->app, &avoid, client->queue_until);
         if (client->link) {
             avoid = mod_weave_link_pid(client->link);
             attempt(client);

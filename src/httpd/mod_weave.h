@@ -276,9 +276,10 @@ void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s);
 apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until);
 /* A connection to the ready worker with the fewest requests, other than *AVOID
  * (a pid, 0: none) where there is another one. NULL: none takes it just now;
- * *AVOID is one that should have. */
+ * *AVOID is one that should have. Nothing is waited for much longer than UNTIL.
+ */
 mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
-                                         apr_uint32_t *avoid);
+                                         apr_uint32_t *avoid, apr_time_t until);
 /* Gives it back. */
 enum {
     MOD_WEAVE_LINK_IDLE,   /* for the next request */

@@ -23,6 +23,7 @@
 #include "weave_frame.h"
 
 #define WELCOME_MS 5000
+#define WELCOME_LEAST_MS 1000 /* also for who has waited long enough */
 #define WAKE_MS 100 /* how often a waiting thread looks up from its socket */
 
 typedef struct pool_t pool_t;
@@ -35,8 +36,9 @@ struct mod_weave_worker_t {
     apr_uint32_t serial;
     weave_board_t *board; /* read-only; NULL until the first connection */
     mod_weave_link_t *idle;
-    unsigned busy; /* links in use */
-    int listed;    /* 0: not in the list any more; goes with its last link */
+    unsigned busy;   /* links in use */
+    int listed;      /* 0: not in the list any more; goes with its last link */
+    atomic_int said; /* that it cannot be connected to */
 };
 
 struct pool_t {
@@ -210,11 +212,17 @@ static int link_connect(const char *path)
     return fd;
 }
 
-/* The frame and payload of a WELCOME, whole, or -1. */
-static int welcome_read(int fd, weave_welcome_t *welcome, int *board)
+static int failed(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* The frame and payload of a WELCOME, whole, or -1 and errno. */
+static int welcome_read(int fd, weave_welcome_t *welcome, int *board,
+                        apr_time_t until)
 {
     char data[sizeof(weave_frame_t) + sizeof(*welcome)];
-    apr_time_t until = apr_time_now() + WELCOME_MS * APR_TIME_C(1000);
     weave_frame_t frame;
     size_t len = 0;
     int passed;
@@ -229,27 +237,38 @@ static int welcome_read(int fd, weave_welcome_t *welcome, int *board)
                 close(*board);
             *board = passed;
         }
-        if (got == 0)
-            errno = ECONNRESET;
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-            return -1;
+            return failed(got ? errno : ECONNRESET);
         len += got > 0 ? (size_t)got : 0;
-        if (len >= sizeof(frame) && weave_frame_decode(&frame, data, len) ==
-                                        WEAVE_FRAME_OTHER_VERSION) {
-            errno = EPROTO;
-            return -1;
-        }
+        if (len >= sizeof(frame) &&
+            weave_frame_decode(&frame, data, len) == WEAVE_FRAME_OTHER_VERSION)
+            return failed(EPROTO);
     }
-    if (len < sizeof(data) ||
-        weave_frame_decode(&frame, data, len) != WEAVE_FRAME_OK ||
+    if (len < sizeof(data))
+        return failed(ETIMEDOUT);
+    if (weave_frame_decode(&frame, data, len) != WEAVE_FRAME_OK ||
         frame.type != WEAVE_FRAME_WELCOME)
-        return -1;
+        return failed(EBADMSG);
     memcpy(welcome, data + sizeof(frame), sizeof(*welcome));
     return 0;
 }
 
-/* Both sides say who they are. 0, or -1. */
-static int shake_hands(mod_weave_link_t *link, weave_board_t **board)
+/* What there is of a WELCOME is all right: 0, or -1 and errno. */
+static int welcome_take(mod_weave_link_t *link, weave_board_t **board, int fd,
+                        const weave_welcome_t *welcome)
+{
+    if (welcome->slot == WEAVE_SLOT_NONE)
+        return failed(EUSERS); /* the worker says it */
+    if (fd < 0 || welcome->slot >= WEAVE_BOARD_SLOTS ||
+        weave_board_map(board, fd, 0) != APR_SUCCESS)
+        return failed(EBADMSG);
+    link->slot = welcome->slot;
+    return 0;
+}
+
+/* Both sides say who they are. 0, or -1 and errno. */
+static int shake_hands(mod_weave_link_t *link, weave_board_t **board,
+                       apr_time_t until)
 {
     struct {
         weave_frame_t frame;
@@ -257,42 +276,78 @@ static int shake_hands(mod_weave_link_t *link, weave_board_t **board)
     } say = {weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(say.hello), 0),
              {(uint32_t)getpid(), WEAVE_ROLE_CLIENT}};
     weave_welcome_t welcome;
-    int fd, rc = -1;
+    int fd, rc, error;
 
     if (send(link->fd, &say, sizeof(say), MSG_NOSIGNAL) != (ssize_t)sizeof(say))
         return -1;
-    if (welcome_read(link->fd, &welcome, &fd) == 0 && fd >= 0 &&
-        welcome.slot < WEAVE_BOARD_SLOTS &&
-        weave_board_map(board, fd, 0) == APR_SUCCESS) {
-        link->slot = welcome.slot;
-        rc = 0;
-    }
+    rc = welcome_read(link->fd, &welcome, &fd, until);
+    if (rc == 0)
+        rc = welcome_take(link, board, fd, &welcome);
+    error = errno;
     if (fd >= 0)
         close(fd);
-    return rc;
+    return rc < 0 ? failed(error) : 0;
 }
 
-static mod_weave_link_t *link_make(const char *path, weave_board_t **board)
+/* One that is just leaving is no news; what is, is said once by each child. */
+static void complain(mod_weave_worker_t *worker, int error)
+{
+    static const struct {
+        int error;
+        const char *text;
+    } words[] = {
+        {EAGAIN, "too many connections wait there already"},
+        {ETIMEDOUT, "it says nothing"},
+        {EBADMSG, "what it says is no WELCOME"},
+    };
+    const char *why = strerror(error);
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (words[i].error == error)
+            why = words[i].text;
+    if (error == ECONNREFUSED || error == ECONNRESET || error == EPIPE ||
+        error == ENOENT || error == EUSERS || atomic_exchange(&worker->said, 1))
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, server,
+                     "no connection to the worker at %s: %s",
+                     worker->entry.socket, why);
+    else if (error == EPROTO)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
+                     "WEAVE0134: the workers at %s are of another version of"
+                     " mod_weave: stop httpd and start it again",
+                     worker->entry.socket);
+    else
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
+                     "WEAVE0138: there is no way to the worker (pid %u) at %s:"
+                     " %s",
+                     worker->entry.pid, worker->entry.socket, why);
+}
+
+static mod_weave_link_t *link_make(mod_weave_worker_t *worker,
+                                   weave_board_t **board, apr_time_t until)
 {
     mod_weave_link_t *link = calloc(1, sizeof(*link));
 
     if (!link)
         return NULL;
-    link->fd = link_connect(path);
-    if (link->fd >= 0 && shake_hands(link, board) == 0)
+    link->fd = link_connect(worker->entry.socket);
+    if (link->fd >= 0 && shake_hands(link, board, until) == 0)
         return link;
-    if (errno == EPROTO)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
-                     "WEAVE0134: the workers at %s are of another version of"
-                     " mod_weave: stop httpd and start it again",
-                     path);
-    else
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, errno, server,
-                     "no connection to the worker at %s", path);
+    complain(worker, errno);
     if (link->fd >= 0)
         close(link->fd);
     free(link);
     return NULL;
+}
+
+/* How long a worker that one may wait for until UNTIL gets for its WELCOME. */
+static apr_time_t welcome_until(apr_time_t until)
+{
+    apr_time_t now = apr_time_now();
+    apr_time_t least = now + WELCOME_LEAST_MS * APR_TIME_C(1000);
+    apr_time_t most = now + WELCOME_MS * APR_TIME_C(1000);
+
+    return until < least ? least : until > most ? most : until;
 }
 
 /* ---- what a request sees of it ---- */
@@ -304,7 +359,7 @@ static void worker_leave(mod_weave_worker_t *worker)
 }
 
 mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
-                                         apr_uint32_t *avoid)
+                                         apr_uint32_t *avoid, apr_time_t until)
 {
     pool_t *pool = &pools[app->place];
     weave_board_t *board = NULL;
@@ -323,7 +378,7 @@ mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
     pthread_mutex_unlock(&pool->lock);
     if (!worker || link)
         return link;
-    link = link_make(worker->entry.socket, &board);
+    link = link_make(worker, &board, welcome_until(until));
     pthread_mutex_lock(&pool->lock);
     if (board && !worker->board) {
         worker->board = board;

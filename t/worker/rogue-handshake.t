@@ -14,7 +14,7 @@ use WeaveTest::Workers qw(weavectl status gone);
 my $httpd = WeaveTest::Rogue->new(
     limits => "queue_timeout = 200ms\nstartup_timeout = 5\n",
     conf   => $WeaveTest::Rogue::ONE_CHILD,
-    expect => qr/WEAVE0134|WEAVE007[01459]|WEAVE0080|WEAVE009|AH1015|AH00161|rogue/);
+    expect => qr/WEAVE013[48]|WEAVE007[01459]|WEAVE0080|WEAVE009|AH1015|AH00161|rogue/);
 $httpd->serves;
 
 sub good { return $httpd->get('/good/who')->status }
@@ -39,9 +39,11 @@ subtest 'a WELCOME that is none' => sub {
     is $now->{$_} || 0, $before->{$_} || 0, "no $_ is left"
         for grep { !/^socket$/ && mpm() ne 'prefork' } keys %$now;
     is $httpd->boards($pid) > 2 ? 'many' : 'few', 'few', 'nor a mapping';
-    like $httpd->log_text,
-        qr/WEAVE0134: the workers at .* are of another version/,
-        'another version is said';
+    my $said = () = $httpd->log_text =~ /WEAVE013[48]/g;
+  SKIP: {
+        skip 'each child says it', 1 if mpm() eq 'prefork';
+        is $said, 1, 'that there is no way to it is said once';
+    }
 };
 
 subtest 'none at all' => sub {
