@@ -140,6 +140,7 @@ static apr_status_t hangup_init(void)
 
     /* a log that is a pipe to a program that has died must not end us */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* nor must a log that is full */
     sigemptyset(&set);
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_SETMASK, &set, NULL);

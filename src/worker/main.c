@@ -86,6 +86,7 @@ static void signals_start(void)
 
     sigaction(SIGTERM, &term, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit is an error, as in python itself */
     worker_signals_open();
 }
 
@@ -131,7 +132,9 @@ void worker_descriptors_lost(void)
 {
     static atomic_int said;
 
-    if (!worker.forked && !atomic_exchange(&said, 1))
+    while (!worker.forked && atomic_exchange(&said, 1))
+        pause(); /* who came first says it and ends us all */
+    if (!worker.forked)
         weave_line_say(WEAVE_LOG_ERROR,
                        "WEAVE0102: the application has closed descriptors that"
                        " it has not opened, and this worker ends, for they"
