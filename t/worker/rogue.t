@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 use WeaveTest;
 use WeaveTest::Rogue ();
 
-# What becomes of /rogue/do/NAME: see rogue-worker for the names.
+# What becomes of /rogue/do/NAME: see rogue_requests.py for the names.
 my %ENDS = (
     '200' => [qw(
         well slowly after_the_last file many_fds read_4_gib read_0
@@ -62,7 +62,7 @@ my $httpd = WeaveTest::Rogue->new(
 $httpd->serves;
 
 subtest 'all that is tested is all there is' => sub {
-    my $source = slurp(root() . '/lib/WeaveTest/rogue-worker');
+    my $source = slurp(root() . '/lib/WeaveTest/rogue_requests.py');
     my %there = map { $_ => 1 } $source =~ /^(?:def )?do_(\w+)(?:\(| = )/mg,
         $source =~ /^    "(\w+)": dict\(/mg;
     is_deeply [sort keys %there], [sort keys %WANT], 'by name';
