@@ -155,6 +155,8 @@ sub running { return $_[0]{pid} && kill 0, $_[0]{pid} }
 # took, or undef when it is still there after TIMEOUT seconds.
 sub stop {
     my ($self, $signal, $timeout) = @_;
+    # event may stumble over a socket it is closing when TERM comes
+    sleep 0.1;
     my $begin = time;
     $self->signal($signal || 'TERM');
     return undef
