@@ -97,46 +97,54 @@ apr_status_t weave_board_create(int *fd, weave_board_t **board,
     return APR_SUCCESS;
 }
 
-apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable)
+/* What every piece of shared memory begins with. */
+typedef struct {
+    uint32_t magic, version, bytes;
+} head_t;
+_Static_assert(offsetof(weave_roster_t, bytes) == offsetof(head_t, bytes) &&
+                   offsetof(weave_board_t, bytes) == offsetof(head_t, bytes),
+               "shared memory");
+
+/* NULL and *rv, or the memory, which is what it says it is. */
+static void *map_checked(apr_status_t *rv, int fd, uint32_t bytes,
+                         uint32_t magic, int writable)
 {
     void *memory = NULL;
-    weave_roster_t *mapped;
-    apr_status_t rv = check(fd, sizeof(*mapped));
+    const head_t *head;
 
-    if (rv == APR_SUCCESS)
-        rv = map(&memory, fd, sizeof(*mapped), writable);
-    if (!memory)
-        return rv;
-    mapped = memory;
-    if (mapped->magic != WEAVE_ROSTER_MAGIC ||
-        mapped->version != WEAVE_BOARD_VERSION ||
-        mapped->bytes != sizeof(*mapped)) {
-        weave_roster_unmap(mapped);
-        return APR_EMISMATCH;
+    *rv = check(fd, bytes);
+    if (*rv == APR_SUCCESS)
+        *rv = map(&memory, fd, bytes, writable);
+    head = memory;
+    if (head && (head->magic != magic || head->version != WEAVE_BOARD_VERSION ||
+                 head->bytes != bytes)) {
+        munmap(memory, bytes);
+        *rv = APR_EMISMATCH;
+        return NULL;
     }
-    *roster = mapped;
-    return APR_SUCCESS;
+    return memory;
+}
+
+apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable)
+{
+    apr_status_t rv;
+    void *memory =
+        map_checked(&rv, fd, sizeof(**roster), WEAVE_ROSTER_MAGIC, writable);
+
+    if (memory)
+        *roster = memory;
+    return rv;
 }
 
 apr_status_t weave_board_map(weave_board_t **board, int fd, int writable)
 {
-    void *memory = NULL;
-    weave_board_t *mapped;
-    apr_status_t rv = check(fd, sizeof(*mapped));
+    apr_status_t rv;
+    void *memory =
+        map_checked(&rv, fd, sizeof(**board), WEAVE_BOARD_MAGIC, writable);
 
-    if (rv == APR_SUCCESS)
-        rv = map(&memory, fd, sizeof(*mapped), writable);
-    if (!memory)
-        return rv;
-    mapped = memory;
-    if (mapped->magic != WEAVE_BOARD_MAGIC ||
-        mapped->version != WEAVE_BOARD_VERSION ||
-        mapped->bytes != sizeof(*mapped)) {
-        weave_board_unmap(mapped);
-        return APR_EMISMATCH;
-    }
-    *board = mapped;
-    return APR_SUCCESS;
+    if (memory)
+        *board = memory;
+    return rv;
 }
 
 void weave_roster_unmap(weave_roster_t *roster)
