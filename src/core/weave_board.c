@@ -34,8 +34,8 @@ static apr_status_t map(void **memory, int fd, size_t bytes, int writable)
     return APR_SUCCESS;
 }
 
-static apr_status_t create(int *fd, void **memory, const char *name,
-                           size_t bytes)
+apr_status_t weave_memory_create(int *fd, void **memory, const char *name,
+                                 size_t bytes, uint32_t magic)
 {
     int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     apr_status_t rv = APR_SUCCESS;
@@ -47,11 +47,14 @@ static apr_status_t create(int *fd, void **memory, const char *name,
         rv = failure();
     if (rv == APR_SUCCESS)
         rv = map(memory, made, bytes, 1);
-    if (rv == APR_SUCCESS)
-        *fd = made;
-    else
+    if (rv != APR_SUCCESS) {
         close(made);
-    return rv;
+        return rv;
+    }
+    *(weave_memory_t *)*memory =
+        (weave_memory_t){magic, WEAVE_BOARD_VERSION, (uint32_t)bytes};
+    *fd = made;
+    return APR_SUCCESS;
 }
 
 /* Could a mapping of BYTES shrink under its reader? */
@@ -67,84 +70,61 @@ static apr_status_t check(int fd, size_t bytes)
     return (size_t)status.st_size == bytes ? APR_SUCCESS : APR_EMISMATCH;
 }
 
+/* The memory is what it says it is, and what MAGIC and BYTES say. */
+apr_status_t weave_memory_map(void **memory, int fd, size_t bytes,
+                              uint32_t magic, int writable)
+{
+    void *mapped = NULL;
+    const weave_memory_t *head;
+    apr_status_t rv = check(fd, bytes);
+
+    if (rv == APR_SUCCESS)
+        rv = map(&mapped, fd, bytes, writable);
+    if (rv != APR_SUCCESS)
+        return rv;
+    head = mapped;
+    if (head->magic != magic || head->version != WEAVE_BOARD_VERSION ||
+        head->bytes != bytes) {
+        munmap(mapped, bytes);
+        return APR_EMISMATCH;
+    }
+    *memory = mapped;
+    return APR_SUCCESS;
+}
+
+_Static_assert(offsetof(weave_roster_t, bytes) ==
+                       offsetof(weave_memory_t, bytes) &&
+                   offsetof(weave_board_t, bytes) ==
+                       offsetof(weave_memory_t, bytes),
+               "shared memory");
+
 apr_status_t weave_roster_create(int *fd, weave_roster_t **roster)
 {
-    void *memory = NULL;
-    apr_status_t rv = create(fd, &memory, "weave-roster", sizeof(**roster));
-
-    if (!memory)
-        return rv;
-    *roster = memory;
-    (*roster)->version = WEAVE_BOARD_VERSION;
-    (*roster)->bytes = sizeof(**roster);
-    (*roster)->magic = WEAVE_ROSTER_MAGIC;
-    return APR_SUCCESS;
+    return weave_memory_create(fd, (void **)roster, "weave-roster",
+                               sizeof(**roster), WEAVE_ROSTER_MAGIC);
 }
 
 apr_status_t weave_board_create(int *fd, weave_board_t **board,
                                 uint32_t threads)
 {
-    void *memory = NULL;
-    apr_status_t rv = create(fd, &memory, "weave-board", sizeof(**board));
+    apr_status_t rv = weave_memory_create(fd, (void **)board, "weave-board",
+                                          sizeof(**board), WEAVE_BOARD_MAGIC);
 
-    if (!memory)
-        return rv;
-    *board = memory;
-    (*board)->version = WEAVE_BOARD_VERSION;
-    (*board)->bytes = sizeof(**board);
-    (*board)->threads = threads;
-    (*board)->magic = WEAVE_BOARD_MAGIC;
-    return APR_SUCCESS;
-}
-
-/* What every piece of shared memory begins with. */
-typedef struct {
-    uint32_t magic, version, bytes;
-} head_t;
-_Static_assert(offsetof(weave_roster_t, bytes) == offsetof(head_t, bytes) &&
-                   offsetof(weave_board_t, bytes) == offsetof(head_t, bytes),
-               "shared memory");
-
-/* NULL and *rv, or the memory, which is what it says it is. */
-static void *map_checked(apr_status_t *rv, int fd, uint32_t bytes,
-                         uint32_t magic, int writable)
-{
-    void *memory = NULL;
-    const head_t *head;
-
-    *rv = check(fd, bytes);
-    if (*rv == APR_SUCCESS)
-        *rv = map(&memory, fd, bytes, writable);
-    head = memory;
-    if (head && (head->magic != magic || head->version != WEAVE_BOARD_VERSION ||
-                 head->bytes != bytes)) {
-        munmap(memory, bytes);
-        *rv = APR_EMISMATCH;
-        return NULL;
-    }
-    return memory;
+    if (rv == APR_SUCCESS)
+        (*board)->threads = threads;
+    return rv;
 }
 
 apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable)
 {
-    apr_status_t rv;
-    void *memory =
-        map_checked(&rv, fd, sizeof(**roster), WEAVE_ROSTER_MAGIC, writable);
-
-    if (memory)
-        *roster = memory;
-    return rv;
+    return weave_memory_map((void **)roster, fd, sizeof(**roster),
+                            WEAVE_ROSTER_MAGIC, writable);
 }
 
 apr_status_t weave_board_map(weave_board_t **board, int fd, int writable)
 {
-    apr_status_t rv;
-    void *memory =
-        map_checked(&rv, fd, sizeof(**board), WEAVE_BOARD_MAGIC, writable);
-
-    if (memory)
-        *board = memory;
-    return rv;
+    return weave_memory_map((void **)board, fd, sizeof(**board),
+                            WEAVE_BOARD_MAGIC, writable);
 }
 
 void weave_roster_unmap(weave_roster_t *roster)

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_maintenance.c: what weavectl has said, and the file that keeps it */
+#include "weave_maintenance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
+#include <jansson.h>
+
+#define LOOK_US 20000
+#define FORMAT "mod_weave maintenance"
+
+/* ---- words ---- */
+
+static const char *const modes[] = {
+    [WEAVE_MAINTENANCE_OFF] = "off",
+    [WEAVE_MAINTENANCE_BACKOFF] = "backoff",
+    [WEAVE_MAINTENANCE_DRAINING] = "drain",
+    [WEAVE_MAINTENANCE_ON] = "on",
+};
+#define MODES (sizeof(modes) / sizeof(*modes))
+
+const char *weave_maintenance_mode_name(uint32_t mode)
+{
+    return modes[mode < MODES ? mode : WEAVE_MAINTENANCE_ON];
+}
+
+int weave_maintenance_mode_find(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < MODES; i++)
+        if (!strcmp(modes[i], name))
+            return (int)i;
+    return -1;
+}
+
+uint32_t weave_maintenance_mode_at(const weave_maintenance_t *word,
+                                   int64_t now_us, int64_t drain_us)
+{
+    if (word->until_us && now_us >= word->until_us)
+        return WEAVE_MAINTENANCE_OFF;
+    if (word->mode == WEAVE_MAINTENANCE_DRAINING &&
+        now_us >= word->since_us + drain_us)
+        return WEAVE_MAINTENANCE_ON;
+    return word->mode < MODES ? word->mode : WEAVE_MAINTENANCE_ON;
+}
+
+/* ---- the folder ---- */
+
+static const char *place(const char *dir, const char *name, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, dir, "/", name, NULL);
+}
+
+static const char *cannot(const char *what, const char *path, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%s cannot be %s: %s", path, what,
+                        strerror(errno));
+}
+
+/* What is said here stops a service: only the owner may say it. */
+static const char *dir_check(const char *dir, int make, apr_pool_t *pool)
+{
+    struct stat status;
+
+    if (make && mkdir(dir, 0755) < 0 && errno != EEXIST)
+        return cannot("made", dir, pool);
+    if (stat(dir, &status) < 0)
+        return cannot("used", dir, pool);
+    if (!S_ISDIR(status.st_mode))
+        return apr_psprintf(pool, "%s is no folder", dir);
+    if ((status.st_uid != 0 && status.st_uid != geteuid()) ||
+        (status.st_mode & (S_IWGRP | S_IWOTH)))
+        return apr_psprintf(
+            pool,
+            "%s must belong to the user that starts httpd (%ld; it is of %ld)"
+            " and nobody else may write in it (its mode is %04o): `chmod go-w"
+            " %s`, or choose another one",
+            dir, (long)geteuid(), (long)status.st_uid, status.st_mode & 07777,
+            dir);
+    return NULL;
+}
+
+const char *weave_maintenance_lock(int *lock, const char *dir, int make,
+                                   int timeout_ms, apr_pool_t *pool)
+{
+    const char *path = place(dir, WEAVE_MAINTENANCE_LOCK, pool);
+    const char *problem = dir_check(dir, make, pool);
+    apr_time_t until = apr_time_now() + timeout_ms * APR_TIME_C(1000);
+    int fd;
+
+    if (problem)
+        return problem;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return cannot("opened", path, pool);
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if ((errno == EWOULDBLOCK || errno == EINTR) &&
+            apr_time_now() < until) {
+            apr_sleep(LOOK_US);
+            continue;
+        }
+        problem = errno == EWOULDBLOCK
+                      ? apr_psprintf(pool,
+                                     "somebody else holds %s, for more than %d"
+                                     " s already (`fuser %s` shows who)",
+                                     path, timeout_ms / 1000, path)
+                      : cannot("locked", path, pool);
+        close(fd);
+        return problem;
+    }
+    *lock = fd;
+    return NULL;
+}
+
+void weave_maintenance_unlock(int lock)
+{
+    close(lock);
+}
+
+/* ---- the file, read ---- */
+
+static int text_take(char *to, size_t room, const json_t *object,
+                     const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    size_t len = json_string_length(value);
+
+    if (!json_is_string(value) || len >= room)
+        return 0;
+    memcpy(to, json_string_value(value), len + 1);
+    return 1;
+}
+
+static int number_take(json_int_t *to, const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    *to = json_integer_value(value);
+    return json_is_integer(value) && *to >= 0;
+}
+
+static int word_take(weave_maintenance_t *word, const json_t *object)
+{
+    const char *mode = json_string_value(json_object_get(object, "mode"));
+    int number = mode ? weave_maintenance_mode_find(mode) : -1;
+    json_int_t since, until, retry;
+
+    memset(word, 0, sizeof(*word));
+    if (number < 0 || !number_take(&since, object, "since_us") ||
+        !number_take(&until, object, "until_us") ||
+        !number_take(&retry, object, "retry_after_s") ||
+        retry > WEAVE_MAINTENANCE_RETRY_MAX ||
+        !text_take(word->by, sizeof(word->by), object, "by") ||
+        !text_take(word->message, sizeof(word->message), object, "message"))
+        return 0;
+    word->mode = (uint32_t)number;
+    word->since_us = since;
+    word->until_us = until;
+    word->retry_after_s = (uint32_t)retry;
+    return 1;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *entries_take(apr_array_header_t *entries, const json_t *root)
+{
+    const json_t *list = json_object_get(root, "entries"), *object;
+    const char *format = json_string_value(json_object_get(root, "format"));
+    const json_t *version = json_object_get(root, "version");
+    size_t i;
+
+    if (!format || strcmp(format, FORMAT) != 0 || !json_is_integer(version))
+        return "it is no file of weavectl";
+    if (json_integer_value(version) != WEAVE_MAINTENANCE_VERSION)
+        return "it is of another version of mod_weave";
+    if (!json_is_array(list))
+        return "it has no entries";
+    json_array_foreach(list, i, object)
+    {
+        const json_t *ini = json_object_get(object, "ini");
+        weave_maintenance_entry_t entry = {NULL};
+
+        if (!word_take(&entry.word, object) ||
+            !(json_is_null(ini) || json_is_string(ini)))
+            return "one of its entries is none";
+        if (json_is_string(ini))
+            entry.ini = apr_pstrdup(entries->pool, json_string_value(ini));
+        APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) = entry;
+    }
+    return NULL;
+}
+
+static apr_array_header_t *entries_make(apr_pool_t *pool)
+{
+    return apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
+}
+
+weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
+                                                const char **problem,
+                                                const char *dir,
+                                                apr_pool_t *pool)
+{
+    const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool), *wrong;
+    json_error_t error;
+    json_t *root;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    *entries = entries_make(pool);
+    *problem = NULL;
+    if (fd < 0 && errno == ENOENT)
+        return WEAVE_MAINTENANCE_FILE_NONE;
+    if (fd < 0) {
+        *problem = cannot("read", path, pool);
+        return WEAVE_MAINTENANCE_FILE_BAD;
+    }
+    root = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error);
+    close(fd);
+    wrong = root ? entries_take(*entries, root)
+                 : apr_psprintf(pool, "line %d: %s", error.line, error.text);
+    json_decref(root);
+    if (!wrong)
+        return WEAVE_MAINTENANCE_FILE_READ;
+    apr_array_clear(*entries);
+    *problem = apr_psprintf(pool, "%s is damaged: %s", path, wrong);
+    return WEAVE_MAINTENANCE_FILE_BAD;
+}
+
+/* ---- the file, written ---- */
+
+static json_t *root_make(const apr_array_header_t *entries)
+{
+    json_t *list = json_array();
+    int i;
+
+    for (i = 0; i < entries->nelts; i++) {
+        const weave_maintenance_entry_t *entry =
+            &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
+        const weave_maintenance_t *word = &entry->word;
+
+        json_array_append_new(
+            list,
+            json_pack("{s:s?, s:s, s:I, s:I, s:I, s:s, s:s}", "ini", entry->ini,
+                      "mode", weave_maintenance_mode_name(word->mode),
+                      "since_us", (json_int_t)word->since_us, "until_us",
+                      (json_int_t)word->until_us, "retry_after_s",
+                      (json_int_t)word->retry_after_s, "by", word->by,
+                      "message", word->message));
+    }
+    return json_pack("{s:s, s:i, s:o}", "format", FORMAT, "version",
+                     WEAVE_MAINTENANCE_VERSION, "entries", list);
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+    while (len) {
+        ssize_t put = write(fd, text, len);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return -1;
+        text += put;
+        len -= (size_t)put;
+    }
+    return fsync(fd);
+}
+
+/* The name is only as lasting as the folder it stands in. */
+static void sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
+const char *weave_maintenance_write(const apr_array_header_t *entries,
+                                    const char *dir, apr_pool_t *pool)
+{
+    const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool);
+    const char *fresh = apr_pstrcat(pool, path, ".new", NULL);
+    json_t *root = root_make(entries);
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    const char *problem = NULL;
+    int fd;
+
+    json_decref(root);
+    if (!text)
+        return "what is to be kept is no UTF-8";
+    unlink(fresh);
+    fd =
+        open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0 || fchmod(fd, 0644) < 0 ||
+        write_all(fd, text, strlen(text)) < 0 || rename(fresh, path) < 0)
+        problem = cannot("written", path, pool);
+    if (fd >= 0)
+        close(fd);
+    free(text);
+    if (problem)
+        unlink(fresh);
+    else
+        sync_dir(dir);
+    return problem;
+}
+
+/* ---- entries ---- */
+
+static int is_of(const weave_maintenance_entry_t *entry, const char *ini)
+{
+    return entry->ini && ini ? !strcmp(entry->ini, ini) : entry->ini == ini;
+}
+
+const weave_maintenance_t *weave_maintenance_find(
+    const apr_array_header_t *entries, const char *ini)
+{
+    int i;
+
+    for (i = 0; i < entries->nelts; i++) {
+        const weave_maintenance_entry_t *entry =
+            &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
+
+        if (is_of(entry, ini))
+            return &entry->word;
+    }
+    return NULL;
+}
+
+/* Takes out what FN says of. */
+static void drop(apr_array_header_t *entries,
+                 int (*fn)(const weave_maintenance_entry_t *, const void *),
+                 const void *data)
+{
+    int from, to = 0;
+
+    for (from = 0; from < entries->nelts; from++) {
+        const weave_maintenance_entry_t entry =
+            APR_ARRAY_IDX(entries, from, weave_maintenance_entry_t);
+
+        if (!fn(&entry, data))
+            APR_ARRAY_IDX(entries, to++, weave_maintenance_entry_t) = entry;
+    }
+    entries->nelts = to;
+}
+
+static int is_for(const weave_maintenance_entry_t *entry, const void *ini)
+{
+    return is_of(entry, ini);
+}
+
+static int is_over(const weave_maintenance_entry_t *entry, const void *now_us)
+{
+    return entry->word.mode == WEAVE_MAINTENANCE_OFF ||
+           (entry->word.until_us &&
+            entry->word.until_us <= *(const int64_t *)now_us);
+}
+
+void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
+                           const weave_maintenance_t *word)
+{
+    if (word->mode == WEAVE_MAINTENANCE_OFF && !ini) {
+        apr_array_clear(entries);
+        return;
+    }
+    drop(entries, is_for, ini);
+    if (word->mode != WEAVE_MAINTENANCE_OFF)
+        APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
+            (weave_maintenance_entry_t){ini, *word};
+}
+
+void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us)
+{
+    drop(entries, is_over, &now_us);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEAVE_MAINTENANCE_H
+#define WEAVE_MAINTENANCE_H
+
+/**
+ * What `weavectl maintenance` has said, and the file that keeps it.
+ *
+ * The file is WEAVE_MAINTENANCE_FILE in WeaveStateDir: JSON, replaced as a
+ * whole, under a lock. It is read, never mapped: a mapped file that somebody
+ * truncates is a SIGBUS for all of httpd. What children look at for each
+ * request is weave_maintenance_board.h, memory that cannot shrink.
+ *
+ * A file that cannot be understood is never taken for "off": whoever reads it
+ * says so, and keeps what it had, or refuses.
+ */
+
+#include <stdint.h>
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#include "weave_keys.h"
+
+#define WEAVE_STATE_DIR "/var/lib/weave"
+#define WEAVE_MAINTENANCE_FILE "maintenance.json"
+#define WEAVE_MAINTENANCE_LOCK "maintenance.lock"
+#define WEAVE_MAINTENANCE_VERSION 1
+
+/** With their NUL. */
+#define WEAVE_MAINTENANCE_MESSAGE_BYTES 512
+#define WEAVE_MAINTENANCE_BY_BYTES 128
+
+/** What a switch may say, in seconds. */
+#define WEAVE_MAINTENANCE_FOR_MAX (90 * 86400)
+#define WEAVE_MAINTENANCE_RETRY_MAX (7 * 86400)
+/** Nobody is told to come back sooner than this while an end is known. */
+#define WEAVE_MAINTENANCE_REMAINING_MIN 60
+
+/** What one switch says. Plain data: it lies in shared memory as it is. */
+typedef struct weave_maintenance_t {
+    uint32_t mode;                       /* WEAVE_MAINTENANCE_OFF, ..._ON */
+    uint32_t retry_after_s;              /* 0: as the configuration says */
+    int64_t since_us;                    /* apr_time_t */
+    int64_t until_us;                    /* then it is over; 0: no end */
+    char by[WEAVE_MAINTENANCE_BY_BYTES]; /* who set it, UTF-8 */
+    char message[WEAVE_MAINTENANCE_MESSAGE_BYTES]; /* for people; "": none */
+} weave_maintenance_t;
+_Static_assert(sizeof(weave_maintenance_t) == 664, "shared memory");
+
+/** The word of one application, or of all: INI NULL. */
+typedef struct weave_maintenance_entry_t {
+    const char *ini; /* absolute path */
+    weave_maintenance_t word;
+} weave_maintenance_entry_t;
+
+/** "off", ...; never NULL. */
+const char *weave_maintenance_mode_name(uint32_t mode);
+/** -1: there is no such mode. */
+int weave_maintenance_mode_find(const char *name);
+
+/** What WORD makes of a request at NOW_US: OFF after its end; a drain that has
+ *  lasted DRAIN_US is ON. */
+uint32_t weave_maintenance_mode_at(const weave_maintenance_t *word,
+                                   int64_t now_us, int64_t drain_us);
+
+/* --- the folder ---------------------------------------------------------- */
+
+/**
+ * Takes the lock in DIR, waiting TIMEOUT_MS at most, and makes DIR where MAKE
+ * says so. NULL and *lock, to be given to weave_maintenance_unlock; or what is
+ * wrong, for people. Nobody but its owner may be able to write in DIR.
+ */
+const char *weave_maintenance_lock(int *lock, const char *dir, int make,
+                                   int timeout_ms, apr_pool_t *pool);
+void weave_maintenance_unlock(int lock);
+
+/* --- the file ------------------------------------------------------------ */
+
+typedef enum weave_maintenance_file_e {
+    WEAVE_MAINTENANCE_FILE_READ,
+    WEAVE_MAINTENANCE_FILE_NONE, /* nobody has ever said anything */
+    WEAVE_MAINTENANCE_FILE_BAD   /* *problem says why, with its path */
+} weave_maintenance_file_e;
+
+/** *entries (of weave_maintenance_entry_t) is always set; empty unless READ. */
+weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
+                                                const char **problem,
+                                                const char *dir,
+                                                apr_pool_t *pool);
+
+/** Replaces the file: with the lock held. NULL, or what is wrong; then the
+ *  old file is still there. */
+const char *weave_maintenance_write(const apr_array_header_t *entries,
+                                    const char *dir, apr_pool_t *pool);
+
+/** The word for INI (NULL: for all), or NULL: none. */
+const weave_maintenance_t *weave_maintenance_find(
+    const apr_array_header_t *entries, const char *ini);
+
+/** Sets the word for INI (NULL: for all). WORD off takes it out; off for all
+ *  takes out everything. INI is not copied. */
+void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
+                           const weave_maintenance_t *word);
+
+/** Drops what is over at NOW_US. */
+void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us);
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_maintenance_board.c: maintenance in shared memory */
+#include "weave_maintenance_board.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#define READ_TRIES 100000
+#define LINK_PREFIX "httpd-"
+
+/* ---- making and mapping ---- */
+
+_Static_assert(offsetof(weave_maintenance_board_t, bytes) ==
+                       offsetof(weave_memory_t, bytes) &&
+                   offsetof(weave_tally_t, bytes) ==
+                       offsetof(weave_memory_t, bytes),
+               "shared memory");
+
+apr_status_t weave_maintenance_board_create(int *fd,
+                                            weave_maintenance_board_t **board)
+{
+    apr_status_t rv =
+        weave_memory_create(fd, (void **)board, "weave-maintenance",
+                            sizeof(**board), WEAVE_MAINTENANCE_MAGIC);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    atomic_store(&(*board)->epoch, 1);
+    (*board)->pid = (uint32_t)getpid();
+    (*board)->tally_fd = -1;
+    return APR_SUCCESS;
+}
+
+apr_status_t weave_maintenance_board_map(weave_maintenance_board_t **board,
+                                         int fd, int writable)
+{
+    return weave_memory_map((void **)board, fd, sizeof(**board),
+                            WEAVE_MAINTENANCE_MAGIC, writable);
+}
+
+void weave_maintenance_board_unmap(weave_maintenance_board_t *board)
+{
+    munmap(board, sizeof(*board));
+}
+
+apr_status_t weave_tally_create(int *fd, weave_tally_t **tally)
+{
+    return weave_memory_create(fd, (void **)tally, "weave-tally",
+                               sizeof(**tally), WEAVE_TALLY_MAGIC);
+}
+
+apr_status_t weave_tally_map(weave_tally_t **tally, int fd, int writable)
+{
+    return weave_memory_map((void **)tally, fd, sizeof(**tally),
+                            WEAVE_TALLY_MAGIC, writable);
+}
+
+void weave_tally_unmap(weave_tally_t *tally)
+{
+    munmap(tally, sizeof(*tally));
+}
+
+void weave_tally_sum(weave_tally_row_t *sum, const weave_tally_t *tally,
+                     uint32_t place)
+{
+    int stripe, kind;
+
+    memset(sum, 0, sizeof(*sum));
+    for (stripe = 0; stripe < WEAVE_TALLY_STRIPES; stripe++) {
+        const weave_tally_row_t *row = &tally->rows[stripe][place];
+        int64_t load_us = atomic_load(&row->load_us);
+
+        for (kind = 0; kind < WEAVE_REFUSED_KINDS; kind++)
+            sum->refused[kind] += atomic_load(&row->refused[kind]);
+        sum->backoff += atomic_load(&row->backoff);
+        sum->backoff_load += atomic_load(&row->backoff_load);
+        if (load_us > sum->load_us)
+            sum->load_us = load_us;
+    }
+}
+
+/* ---- rows ---- */
+
+static void text_end(char *text, size_t bytes)
+{
+    text[bytes - 1] = '\0';
+}
+
+void weave_maintenance_row_get(weave_maintenance_t *copy,
+                               const weave_maintenance_board_t *board,
+                               uint32_t row)
+{
+    const weave_maintenance_row_t *from = &board->rows[row];
+    uint32_t serial;
+    int tries = 0;
+
+    do {
+        serial = atomic_load(&from->serial);
+        memcpy(copy, &from->word, sizeof(*copy));
+        atomic_thread_fence(memory_order_acquire);
+    } while (((serial & 1) || serial != atomic_load(&from->serial)) &&
+             ++tries < READ_TRIES);
+    if (tries == READ_TRIES) {
+        memset(copy, 0, sizeof(*copy));
+        copy->mode = WEAVE_MAINTENANCE_ON;
+    }
+    text_end(copy->by, sizeof(copy->by));
+    text_end(copy->message, sizeof(copy->message));
+}
+
+void weave_maintenance_row_set(weave_maintenance_board_t *board, uint32_t row,
+                               const weave_maintenance_t *word)
+{
+    weave_maintenance_row_t *to = &board->rows[row];
+    uint32_t serial = atomic_load(&to->serial) | 1;
+
+    /* one that died in the middle has left it odd: it goes on from there */
+    atomic_store(&to->serial, serial);
+    atomic_thread_fence(memory_order_release);
+    to->word = *word;
+    atomic_store(&to->mode, word->mode);
+    atomic_store(&to->serial, serial + 1);
+}
+
+void weave_maintenance_turn(weave_maintenance_board_t *board)
+{
+    if (atomic_fetch_add(&board->epoch, 1) == UINT32_MAX)
+        atomic_fetch_add(&board->epoch, 1);
+}
+
+void weave_maintenance_publish(weave_maintenance_board_t *board,
+                               const apr_array_header_t *entries)
+{
+    static const weave_maintenance_t off;
+    uint32_t row;
+
+    for (row = 0; row < WEAVE_MAINTENANCE_ROWS; row++) {
+        const char *ini =
+            row == WEAVE_MAINTENANCE_ALL ? NULL : board->ini[row - 1];
+        const weave_maintenance_t *word =
+            ini && !*ini ? NULL : weave_maintenance_find(entries, ini);
+
+        weave_maintenance_row_set(board, row, word ? word : &off);
+    }
+    weave_maintenance_turn(board);
+}
+
+/* ---- links ---- */
+
+const char *weave_maintenance_link_name(long pid, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, LINK_PREFIX "%ld", pid);
+}
+
+const char *weave_maintenance_link(const char *dir, const char *name, int fd,
+                                   apr_pool_t *pool)
+{
+    const char *path = apr_pstrcat(pool, dir, "/", name, NULL);
+    const char *fresh = apr_pstrcat(pool, path, ".new", NULL);
+    const char *to = apr_psprintf(pool, "/proc/%ld/fd/%d", (long)getpid(), fd);
+
+    unlink(fresh);
+    if (symlink(to, fresh) == 0 && rename(fresh, path) == 0)
+        return NULL;
+    return apr_psprintf(pool, "%s cannot be made: %s", path, strerror(errno));
+}
+
+static apr_status_t board_forget(void *board)
+{
+    weave_maintenance_board_unmap(board);
+    return APR_SUCCESS;
+}
+
+weave_maintenance_board_t *weave_maintenance_open(const char **why,
+                                                  const char *path,
+                                                  int writable,
+                                                  apr_pool_t *pool)
+{
+    weave_maintenance_board_t *board;
+    char to[64];
+    ssize_t len = readlink(path, to, sizeof(to) - 1);
+    long pid;
+    int fd;
+
+    *why = NULL;
+    to[len > 0 ? len : 0] = '\0';
+    if (sscanf(to, "/proc/%ld/fd/", &pid) != 1)
+        return NULL;
+    fd = open(to, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        if (errno != ENOENT)
+            *why = apr_psprintf(pool, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    /* what has this pid now may be something else */
+    if (weave_maintenance_board_map(&board, fd, writable) != APR_SUCCESS)
+        board = NULL;
+    close(fd);
+    if (board && board->pid != (uint32_t)pid) {
+        weave_maintenance_board_unmap(board);
+        board = NULL;
+    }
+    if (board)
+        apr_pool_cleanup_register(pool, board, board_forget,
+                                  apr_pool_cleanup_null);
+    return board;
+}
+
+apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
+                                             int writable, apr_pool_t *pool)
+{
+    apr_array_header_t *boards = apr_array_make(pool, 2, sizeof(void *));
+    DIR *folder = opendir(dir);
+    const struct dirent *entry;
+
+    *why = NULL;
+    while (folder && (entry = readdir(folder)) != NULL) {
+        const char *path, *wrong;
+        weave_maintenance_board_t *board;
+
+        if (strncmp(entry->d_name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0)
+            continue;
+        path = apr_pstrcat(pool, dir, "/", entry->d_name, NULL);
+        board = weave_maintenance_open(&wrong, path, writable, pool);
+        if (board)
+            APR_ARRAY_PUSH(boards, weave_maintenance_board_t *) = board;
+        else if (wrong)
+            *why = wrong;
+        else if (writable)
+            unlink(path);
+    }
+    if (folder)
+        closedir(folder);
+    return boards;
+}
+
+static apr_status_t tally_forget(void *tally)
+{
+    weave_tally_unmap(tally);
+    return APR_SUCCESS;
+}
+
+const weave_tally_t *weave_maintenance_tally(
+    const weave_maintenance_board_t *board, apr_pool_t *pool)
+{
+    const char *path =
+        apr_psprintf(pool, "/proc/%u/fd/%d", board->pid, board->tally_fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    weave_tally_t *tally;
+    apr_status_t rv;
+
+    if (fd < 0)
+        return NULL;
+    rv = weave_tally_map(&tally, fd, 0);
+    close(fd);
+    if (rv != APR_SUCCESS)
+        return NULL;
+    apr_pool_cleanup_register(pool, tally, tally_forget, apr_pool_cleanup_null);
+    return tally;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEAVE_MAINTENANCE_BOARD_H
+#define WEAVE_MAINTENANCE_BOARD_H
+
+/**
+ * Maintenance as httpd's children and the workers see it: two pieces of
+ * sealed memory that the httpd parent makes once and keeps.
+ *
+ *   board  what weavectl has said, for each application, and what the
+ *          configuration says, for weavectl to show. Written by the parent and
+ *          by weavectl, one after the other (under weave_maintenance_lock),
+ *          read-only for everybody else
+ *   tally  counters that the children write, and nobody trusts
+ *
+ * weavectl finds the board through a link in WeaveStateDir, httpd-PID, that
+ * leads to the parent's descriptor below /proc. So it works without weaved,
+ * and the memory is gone with the parent.
+ *
+ * `epoch` moves after each change. A request takes it with it: whoever is about
+ * to start it in Python looks whether it is still the same, and if not, asks
+ * again what is to become of the request.
+ */
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <apr_errno.h>
+
+#include "weave_board.h"
+#include "weave_maintenance.h"
+
+#define WEAVE_MAINTENANCE_MAGIC 0x4d425657u /* "WVBM" */
+#define WEAVE_TALLY_MAGIC 0x54425657u       /* "WVBT" */
+
+#define WEAVE_MAINTENANCE_PATH 4096
+#define WEAVE_MAINTENANCE_DECLARED 65536
+/** The row of all applications; that of an application is its place in the
+ *  roster, plus 1. */
+#define WEAVE_MAINTENANCE_ALL 0
+#define WEAVE_MAINTENANCE_ROWS (1 + WEAVE_ROSTER_APPS)
+
+/** Written while `serial` is odd. `mode` alone is a whole answer when OFF. */
+typedef struct weave_maintenance_row_t {
+    _Atomic uint32_t serial;
+    _Atomic uint32_t mode;
+    weave_maintenance_t word;
+} weave_maintenance_row_t;
+
+typedef struct weave_maintenance_board_t {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t bytes;
+    _Atomic uint32_t epoch; /* never 0 */
+    uint32_t pid;           /* of the httpd parent */
+    int32_t tally_fd;       /* its descriptor of the tally */
+    uint32_t reserved[10];
+    weave_maintenance_row_t rows[WEAVE_MAINTENANCE_ROWS];
+    char state_dir[WEAVE_MAINTENANCE_PATH];
+    char runtime_dir[WEAVE_MAINTENANCE_PATH];
+    /* by place in the roster; "": nobody */
+    char ini[WEAVE_ROSTER_APPS][WEAVE_MAINTENANCE_PATH];
+    /* what the configuration says, as JSON: see weave_maintenance_declared */
+    char declared[WEAVE_MAINTENANCE_DECLARED];
+} weave_maintenance_board_t;
+
+/* --- the tally ----------------------------------------------------------- */
+
+/** Why an answer was a 503 of ours. */
+typedef enum weave_refused_e {
+    WEAVE_REFUSED_MAINTENANCE,
+    WEAVE_REFUSED_DOWN,      /* nothing runs that could answer */
+    WEAVE_REFUSED_QUEUE,     /* the queue was full */
+    WEAVE_REFUSED_LATE,      /* too long in the queue */
+    WEAVE_REFUSED_RESOURCES, /* its body could not be spooled */
+    WEAVE_REFUSED_KINDS
+} weave_refused_e;
+
+typedef struct weave_tally_row_t {
+    _Atomic uint64_t refused[WEAVE_REFUSED_KINDS];
+    _Atomic uint64_t backoff;      /* answers with backoff: maintenance */
+    _Atomic uint64_t backoff_load; /* the same because of load */
+    _Atomic int64_t load_us;       /* the last such answer, apr_time_t */
+} weave_tally_row_t;
+_Static_assert(sizeof(weave_tally_row_t) == 64, "shared memory");
+
+/** Children choose a stripe by their pid, so that few share a cache line. */
+#define WEAVE_TALLY_STRIPES 16
+typedef struct weave_tally_t {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t bytes;
+    uint32_t reserved[13];
+    weave_tally_row_t rows[WEAVE_TALLY_STRIPES][WEAVE_ROSTER_APPS];
+} weave_tally_t;
+
+/** The sums for the application at PLACE. */
+void weave_tally_sum(weave_tally_row_t *sum, const weave_tally_t *tally,
+                     uint32_t place);
+
+/* --- making and mapping -------------------------------------------------- */
+
+/** As weave_roster_create and weave_roster_map. */
+apr_status_t weave_maintenance_board_create(int *fd,
+                                            weave_maintenance_board_t **board);
+apr_status_t weave_maintenance_board_map(weave_maintenance_board_t **board,
+                                         int fd, int writable);
+void weave_maintenance_board_unmap(weave_maintenance_board_t *board);
+apr_status_t weave_tally_create(int *fd, weave_tally_t **tally);
+apr_status_t weave_tally_map(weave_tally_t **tally, int fd, int writable);
+void weave_tally_unmap(weave_tally_t *tally);
+
+/* --- readers ------------------------------------------------------------- */
+
+/** A consistent copy of ROW. One whose writer died in the middle of it is ON:
+ *  nobody knows what it would have said. */
+void weave_maintenance_row_get(weave_maintenance_t *copy,
+                               const weave_maintenance_board_t *board,
+                               uint32_t row);
+
+/* --- writers, with the lock held ----------------------------------------- */
+
+void weave_maintenance_row_set(weave_maintenance_board_t *board, uint32_t row,
+                               const weave_maintenance_t *word);
+
+/** Puts all of ENTRIES (weave_maintenance_read) there, as far as this httpd
+ *  has their applications, then moves the epoch. */
+void weave_maintenance_publish(weave_maintenance_board_t *board,
+                               const apr_array_header_t *entries);
+
+/** Moves the epoch: everything before it is seen by whoever sees it. */
+void weave_maintenance_turn(weave_maintenance_board_t *board);
+
+/* --- links --------------------------------------------------------------- */
+
+/** Makes DIR/NAME lead to this process's FD. NULL, or what is wrong. */
+const char *weave_maintenance_link(const char *dir, const char *name, int fd,
+                                   apr_pool_t *pool);
+/** The name of the link in WeaveStateDir to the board of PID. */
+const char *weave_maintenance_link_name(long pid, apr_pool_t *pool);
+/** The name of the one in WeaveRuntimeDir. */
+#define WEAVE_MAINTENANCE_RUNTIME_LINK "maintenance"
+
+/**
+ * The board that the link PATH leads to, or NULL: there is none, its httpd is
+ * gone (*why NULL), or this user may not look (*why says so). Unmapped with
+ * POOL.
+ */
+weave_maintenance_board_t *weave_maintenance_open(const char **why,
+                                                  const char *path,
+                                                  int writable,
+                                                  apr_pool_t *pool);
+
+/**
+ * The boards of all httpds that run with DIR, of weave_maintenance_board_t *.
+ * Links to those that are gone are removed when WRITABLE. *why: at least one
+ * could not be opened, and this is the reason; otherwise NULL.
+ */
+apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
+                                             int writable, apr_pool_t *pool);
+
+/** The tally of BOARD's httpd for reading, or NULL. Unmapped with POOL. */
+const weave_tally_t *weave_maintenance_tally(
+    const weave_maintenance_board_t *board, apr_pool_t *pool);
+
+/**
+ * What the configuration says, as the parent publishes it and weavectl shows
+ * it: a JSON list with one object for each application of the httpd
+ *
+ *   {"app": PLACE, "ini": PATH, "embedded": BOOL, "drain_s": N,
+ *    "declared": [{"mode": "on", "from": "WeaveMaintenance" or
+ *                  "maintenance.mode", "where": "httpd.conf:12",
+ *                  "scope": "" (all of it) or "<Location /x>", "since":
+ * SECONDS, "server": "name:port" or ""}]}
+ *
+ * `declared` holds what is not off, the strictest first.
+ */
+
+#endif
