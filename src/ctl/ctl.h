@@ -13,27 +13,39 @@ enum { CTL_DONE = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
 
 typedef struct ctl_t {
     apr_pool_t *pool;
-    const char *ini;    /* -i, absolute where it exists */
-    int ini_given;      /* 1: with -i, or as an argument */
-    const char *dir;    /* -d: the runtime directory */
-    const char *socket; /* of weaved in it */
-    const char *libdir; /* where the engines are */
+    const char *ini;       /* -i, absolute where it exists */
+    int ini_given;         /* 1: with -i, or as an argument */
+    const char *dir;       /* -d: the runtime directory */
+    int dir_given;         /* 1: with -d, or by the environment */
+    const char *socket;    /* of weaved in it */
+    const char *state_dir; /* -s, or by the environment; NULL: neither */
+    const char *libdir;    /* where the engines are */
     int json, no_wait;
+    /* of maintenance; NULL: not given */
+    const char *mode, *lasts, *retry_after, *message;
 } ctl_t;
 
 /* Each returns an exit status. */
 int ctl_reload(const ctl_t *ctl);
 int ctl_status(const ctl_t *ctl);
+int ctl_maintenance(const ctl_t *ctl);
 int ctl_config(const ctl_t *ctl);
 int ctl_check(const ctl_t *ctl);
 
 /* Asks weaved; REQUEST is given away. NULL after saying why not. */
 json_t *ctl_ask(const ctl_t *ctl, json_t *request);
+/* The same, with *PROBLEM instead of saying it. */
+json_t *ctl_ask_quietly(const ctl_t *ctl, json_t *request,
+                        const char **problem);
 /* One line of trouble, to standard error. Returns CTL_FAILED. */
 int ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same for what is no failure. */
+void ctl_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* An integer, string or list of an object, or 0, "", an empty list. */
 json_int_t ctl_int(const json_t *object, const char *key);
 const char *ctl_text(const json_t *object, const char *key);
 const json_t *ctl_list(const json_t *object, const char *key);
+/* "5 min", rounded down. */
+const char *ctl_duration(const ctl_t *ctl, apr_int64_t seconds);
 
 #endif

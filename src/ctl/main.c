@@ -13,6 +13,7 @@
 #include <apr_strings.h>
 
 #include "weave_control.h"
+#include "weave_maintenance.h"
 #include "weave_version.h"
 
 #define DEFAULT_INI "/etc/sync.ini"
@@ -28,7 +29,7 @@ static int show_version(const ctl_t *ctl)
 static const struct command_t {
     const char *name;
     int (*run)(const ctl_t *);
-    const char *takes; /* options of its own, letters; and 'I': an INI */
+    const char *takes; /* options of its own, letters; 'M', 'I': words */
     const char *help, *more;
 } commands[] = {
     {"reload", ctl_reload, "wI", "start new workers with the code as it is now",
@@ -38,10 +39,31 @@ static const struct command_t {
      "those do not come up.\n"
      "\n"
      "      --no-wait   return at once\n"},
-    {"status", ctl_status, "jI", "show generations and workers",
-     "Shows what weaved runs: of the application of INI, or of all.\n"
+    {"status", ctl_status, "jI", "show generations, workers and maintenance",
+     "Shows what weaved runs, and what maintenance is in force: of the\n"
+     "application of INI, or of all.\n"
      "\n"
      "      --json      for programs\n"},
+    {"maintenance", ctl_maintenance, "frmMI",
+     "refuse or slow down clients, at once",
+     "Says what becomes of requests to the application of INI, or to all\n"
+     "applications, from now on, restarts and reboots included. Without MODE it\n"
+     "shows what is in force. The strictest of this, WeaveMaintenance in\n"
+     "httpd.conf and maintenance.mode in sync.ini wins.\n"
+     "\n"
+     "      on        answer 503, with the time to stay away\n"
+     "      drain     let syncs that run finish, begin none; on after a while\n"
+     "                (maintenance.drain)\n"
+     "      backoff   serve, and ask clients to slow down\n"
+     "      off       take it back: for INI, or everything\n"
+     "\n"
+     "  -f, --for DURATION    ends by itself: 30m, 90s, 2h, 1d; 90 d at most\n"
+     "  -r, --retry-after N   seconds, or a duration, that clients are told to\n"
+     "                        stay away; 7 d at most. Otherwise what remains of\n"
+     "                        --for, or else maintenance.retry_after\n"
+     "  -m, --message TEXT    for people, on the page that browsers get\n"
+     "\n"
+     "Exit status 1 also when, after off, something else still holds.\n"},
     {"config", ctl_config, "jI", "show every key of INI and where it is set",
      "Reads INI (" DEFAULT_INI ") and what it extends; asks no weaved. What\n"
      "WeaveSet in httpd.conf says is not in it.\n"
@@ -56,15 +78,22 @@ static const struct command_t {
 
 static const apr_getopt_option_t options[] = {
     {"directory", 'd', 1, NULL}, {"ini", 'i', 1, NULL},
-    {"help", 'h', 0, NULL},      {"json", 'j', 0, NULL},
-    {"no-wait", 'w', 0, NULL},   {"version", 'V', 0, NULL},
+    {"state-dir", 's', 1, NULL}, {"help", 'h', 0, NULL},
+    {"json", 'j', 0, NULL},      {"no-wait", 'w', 0, NULL},
+    {"for", 'f', 1, NULL},       {"retry-after", 'r', 1, NULL},
+    {"message", 'm', 1, NULL},   {"version", 'V', 0, NULL},
     {NULL, 0, 0, NULL},
 };
+#define OPTIONS (sizeof(options) / sizeof(*options))
+#define WORDS 4 /* COMMAND MODE INI, and one too many */
 
 static const char general[] =
     "  -d, --directory DIR   the folder of weaved's sockets, as httpd.conf\n"
     "                        has in WeaveRuntimeDir ($WEAVE_RUNTIME_DIR, or\n"
     "                        else " DEFAULT_DIR ")\n"
+    "  -s, --state-dir DIR   the folder of WeaveStateDir ($WEAVE_STATE_DIR, or\n"
+    "                        that of the httpd of -d, or else " WEAVE_STATE_DIR
+    ")\n"
     "  -i, --ini FILE        the sync.ini (" DEFAULT_INI ")\n"
     "  -h, --help            this text, or that of a command\n"
     "\n"
@@ -76,44 +105,76 @@ static int show_help(void)
 
     puts("usage: weavectl [-d DIR] [-i INI] COMMAND [INI] [option ...]\n");
     for (i = 0; i < COMMANDS; i++)
-        printf("  %-9s %s\n", commands[i].name, commands[i].help);
+        printf("  %-12s %s\n", commands[i].name, commands[i].help);
     printf("\n%s", general);
     return CTL_DONE;
+}
+
+static int takes(const struct command_t *command, char letter)
+{
+    return strchr(command->takes, letter) != NULL;
 }
 
 static int show_command(const struct command_t *command)
 {
     printf("usage: weavectl [-d DIR] [-i INI] %s%s [option ...]\n\n%s\n%s",
-           command->name, strchr(command->takes, 'I') ? " [INI]" : "",
+           command->name,
+           takes(command, 'M')   ? " [MODE [INI]]"
+           : takes(command, 'I') ? " [INI]"
+                                 : "",
            command->more, general);
     return CTL_DONE;
 }
 
 /* ---- what commands share ---- */
 
+static void say(const char *what, const char *format, va_list args)
+{
+    fputs(what, stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
 int ctl_say(const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    fputs("weavectl: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    say("weavectl: ", format, args);
     va_end(args);
     return CTL_FAILED;
 }
 
-json_t *ctl_ask(const ctl_t *ctl, json_t *request)
+void ctl_note(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say("weavectl: notice: ", format, args);
+    va_end(args);
+}
+
+json_t *ctl_ask_quietly(const ctl_t *ctl, json_t *request, const char **problem)
 {
     json_t *answer = NULL;
-    char *problem = NULL;
-    apr_status_t rv = weave_control_ask(&answer, &problem, ctl->socket, request,
-                                        -1, CTL_ASK_MS);
+    char *why = NULL;
+    apr_status_t rv =
+        weave_control_ask(&answer, &why, ctl->socket, request, -1, CTL_ASK_MS);
 
     json_decref(request);
     if (rv != APR_SUCCESS)
+        *problem = apr_pstrdup(ctl->pool, why);
+    free(why);
+    return answer;
+}
+
+json_t *ctl_ask(const ctl_t *ctl, json_t *request)
+{
+    const char *problem = NULL;
+    json_t *answer = ctl_ask_quietly(ctl, request, &problem);
+
+    if (problem)
         ctl_say("%s", problem);
-    free(problem);
     return answer;
 }
 
@@ -168,13 +229,24 @@ static const char *own_folder(apr_pool_t *pool)
     return slash ? apr_pstrmemdup(pool, path, (apr_size_t)(slash - path)) : ".";
 }
 
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && *value ? value : NULL;
+}
+
 static void settle(ctl_t *ctl)
 {
-    const char *dir = getenv("WEAVE_RUNTIME_DIR");
     char *real;
 
     if (!ctl->dir)
-        ctl->dir = dir && *dir ? dir : DEFAULT_DIR;
+        ctl->dir = environment("WEAVE_RUNTIME_DIR");
+    ctl->dir_given = ctl->dir != NULL;
+    if (!ctl->dir)
+        ctl->dir = DEFAULT_DIR;
+    if (!ctl->state_dir)
+        ctl->state_dir = environment("WEAVE_STATE_DIR");
     ctl->socket =
         apr_pstrcat(ctl->pool, ctl->dir, "/" WEAVE_CONTROL_SOCKET, NULL);
     ctl->libdir = own_folder(ctl->pool);
@@ -190,36 +262,53 @@ static void settle(ctl_t *ctl)
 typedef struct {
     ctl_t ctl;
     int help, version;
-    const char *wrong; /* option that is none */
-    char used[8];      /* letters of commands' own options */
+    char used[OPTIONS]; /* letters of commands' own options */
 } line_t;
+
+/* An option of some commands only. */
+static void use(line_t *line, int letter)
+{
+    if (!strchr(line->used, letter))
+        line->used[strlen(line->used)] = (char)letter;
+}
 
 static void take(line_t *line, int letter, const char *value)
 {
     switch (letter) {
     case 'd':
         line->ctl.dir = value;
-        break;
+        return;
     case 'i':
         line->ctl.ini = value;
-        break;
+        return;
+    case 's':
+        line->ctl.state_dir = value;
+        return;
     case 'h':
         line->help = 1;
-        break;
+        return;
     case 'V':
         line->version = 1;
-        break;
+        return;
     case 'j':
         line->ctl.json = 1;
-        strncat(line->used, "j", 2);
         break;
     case 'w':
         line->ctl.no_wait = 1;
-        strncat(line->used, "w", 2);
+        break;
+    case 'f':
+        line->ctl.lasts = value;
+        break;
+    case 'r':
+        line->ctl.retry_after = value;
+        break;
+    case 'm':
+        line->ctl.message = value;
         break;
     default:
         break;
     }
+    use(line, letter);
 }
 
 /* Options may stand anywhere; what is left are words. */
@@ -235,17 +324,30 @@ static apr_status_t parse(line_t *line, int argc, const char *const *argv,
     state->interleave = 1;
     while ((rv = apr_getopt_long(state, options, &letter, &value)) ==
            APR_SUCCESS)
-        if (!strchr(line->used, letter) || letter == 'd' || letter == 'i')
-            take(line, letter, value);
-    for (*count = 0; state->ind < argc && *count < 3; state->ind++)
+        take(line, letter, value);
+    for (*count = 0; state->ind < argc && *count < WORDS; state->ind++)
         words[(*count)++] = state->argv[state->ind];
     return APR_STATUS_IS_EOF(rv) ? APR_SUCCESS : rv;
+}
+
+/* The words behind the command: MODE, then INI, as far as it takes them. */
+static int words_take(ctl_t *ctl, const struct command_t *command,
+                      const char *const *words, int count)
+{
+    int next = 1;
+
+    if (takes(command, 'M') && next < count)
+        ctl->mode = words[next++];
+    if (takes(command, 'I') && next < count)
+        ctl->ini = words[next++];
+    return next < count ? usage("%s is one word too many", words[next])
+                        : CTL_DONE;
 }
 
 static int run(int argc, const char *const *argv, apr_pool_t *pool)
 {
     line_t line = {.ctl = {.pool = pool}};
-    const char *words[3] = {NULL, NULL, NULL};
+    const char *words[WORDS] = {NULL};
     const struct command_t *command;
     int count;
 
@@ -264,10 +366,8 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
         return show_command(command);
     if (strspn(line.used, command->takes) != strlen(line.used))
         return usage("%s does not take that option", command->name);
-    if (count > (strchr(command->takes, 'I') ? 2 : 1))
-        return usage("%s is one word too many", words[count - 1]);
-    if (words[1])
-        line.ctl.ini = words[1];
+    if (words_take(&line.ctl, command, words, count) != CTL_DONE)
+        return CTL_USAGE;
     settle(&line.ctl);
     return command->run(&line.ctl);
 }

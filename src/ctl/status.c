@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status.c: weavectl status */
-#include "ctl.h"
+/* status.c: weavectl status: what weaved says, and maintenance */
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,24 +10,13 @@
 
 #define MIB 1048576.0
 
-static const char *duration(const ctl_t *ctl, json_int_t seconds)
-{
-    if (seconds < 120)
-        return apr_psprintf(ctl->pool, "%ld s", (long)seconds);
-    if (seconds < 7200)
-        return apr_psprintf(ctl->pool, "%ld min", (long)(seconds / 60));
-    if (seconds < 172800)
-        return apr_psprintf(ctl->pool, "%ld h", (long)(seconds / 3600));
-    return apr_psprintf(ctl->pool, "%ld d", (long)(seconds / 86400));
-}
-
 static void show_worker(const ctl_t *ctl, const json_t *worker)
 {
     printf("    %8" JSON_INTEGER_FORMAT "  %-9s %-7s %8s %8" JSON_INTEGER_FORMAT
            " %7" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %7.1f MiB\n",
            ctl_int(worker, "pid"), ctl_text(worker, "state"),
            ctl_text(worker, "python"),
-           duration(ctl, ctl_int(worker, "uptime_s")),
+           ctl_duration(ctl, ctl_int(worker, "uptime_s")),
            ctl_int(worker, "running"), ctl_int(worker, "queued"),
            ctl_int(worker, "requests"),
            (double)ctl_int(worker, "rss_bytes") / MIB);
@@ -63,42 +52,134 @@ static void show_app(const ctl_t *ctl, const json_t *app)
         printf("  last error: %s\n", ctl_text(app, "last_error"));
 }
 
-static int show(const ctl_t *ctl, const json_t *status)
+/* The application of VIEW that the one in weaved's status is, or NULL. */
+static const ctl_app_t *app_find(const ctl_view_t *view, const char *ini)
+{
+    int i;
+
+    for (i = 0; i < view->apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
+
+        if (!strcmp(app->ini, ini))
+            return app;
+    }
+    return NULL;
+}
+
+/* What httpd has and weaved does not say anything about: embedded, or weaved
+ * cannot be reached. */
+static json_t *app_bare(const ctl_app_t *app)
+{
+    return json_pack("{s:I, s:s, s:s, s:i, s:[], s:i, s:n}", "app",
+                     (json_int_t)app->place, "ini", app->ini, "state",
+                     app->embedded ? "embedded" : "unknown", "generation", 0,
+                     "generations", "failed_generation", 0, "last_error");
+}
+
+/* Adds what VIEW knows to the applications of STATUS: to all of them. */
+static void merge(json_t *status, const ctl_view_t *view)
+{
+    json_t *apps = json_object_get(status, "applications"), *app;
+    json_t *problems = json_array();
+    size_t known;
+    int i;
+
+    if (!apps) {
+        apps = json_array();
+        json_object_set_new(status, "applications", apps);
+    }
+    known = json_array_size(apps);
+    for (i = 0; i < view->apps->nelts; i++) {
+        const ctl_app_t *own = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
+        size_t k;
+
+        for (k = 0; k < known; k++)
+            if (!strcmp(ctl_text(json_array_get(apps, k), "ini"), own->ini))
+                break;
+        if (k == known)
+            json_array_append_new(apps, app_bare(own));
+    }
+    json_array_foreach(apps, known, app)
+    {
+        const ctl_app_t *own = app_find(view, ctl_text(app, "ini"));
+
+        json_object_set_new(app, "embedded",
+                            json_boolean(own && own->embedded));
+        json_object_set_new(app, "maintenance",
+                            own ? ctl_app_json(own) : json_null());
+    }
+    for (i = 0; i < view->problems->nelts; i++)
+        json_array_append_new(problems, json_string(APR_ARRAY_IDX(
+                                            view->problems, i, const char *)));
+    json_object_set_new(status, "state_dir",
+                        view->dir ? json_string(view->dir) : json_null());
+    json_object_set_new(status, "problems", problems);
+}
+
+static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
 {
     const json_t *app;
     int shown = 0;
     size_t i;
 
-    printf("weaved %s, pid %" JSON_INTEGER_FORMAT ", in %s\n",
-           ctl_text(status, "version"), ctl_int(status, "pid"),
-           ctl_text(status, "runtime_dir"));
+    if (ctl_int(status, "pid"))
+        printf("weaved %s, pid %" JSON_INTEGER_FORMAT ", in %s\n",
+               ctl_text(status, "version"), ctl_int(status, "pid"),
+               ctl_text(status, "runtime_dir"));
     json_array_foreach(ctl_list(status, "applications"), i, app)
     {
-        if (ctl->ini_given && strcmp(ctl_text(app, "ini"), ctl->ini) != 0)
+        const ctl_app_t *own = app_find(view, ctl_text(app, "ini"));
+
+        if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
             continue;
         show_app(ctl, app);
+        if (own)
+            ctl_app_show(ctl, own);
         shown++;
     }
-    if (ctl->ini_given && !shown)
-        return ctl_say("weaved runs no application of %s", ctl->ini);
-    return CTL_DONE;
+    if (ctl->ini_given && !shown && ctl_int(status, "pid"))
+        return ctl_say("httpd runs no application of %s", ctl->ini);
+    return ctl_rest_show(ctl, view);
+}
+
+/* Is there anything that only weaved can say? */
+static int has_workers(const ctl_view_t *view)
+{
+    int i;
+
+    for (i = 0; i < view->apps->nelts; i++)
+        if (!APR_ARRAY_IDX(view->apps, i, ctl_app_t).embedded)
+            return 1;
+    return !view->matched || !view->apps->nelts;
 }
 
 int ctl_status(const ctl_t *ctl)
 {
-    json_t *answer = ctl_ask(ctl, json_pack("{s:s}", "op", "status"));
-    const json_t *status = json_object_get(answer, "status");
+    const char *problem = NULL;
+    json_t *answer = NULL, *status;
+    ctl_view_t view;
     int rc = CTL_DONE;
 
-    if (!answer)
-        return CTL_FAILED;
+    ctl_view_load(&view, ctl);
+    if (has_workers(&view))
+        answer =
+            ctl_ask_quietly(ctl, json_pack("{s:s}", "op", "status"), &problem);
+    status = json_incref(json_object_get(answer, "status"));
+    if (!status)
+        status = json_object();
+    merge(status, &view);
     if (ctl->json) {
         json_dumpf(status, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
         puts("");
+        rc = view.problems->nelts ? CTL_FAILED : CTL_DONE;
     }
     else {
-        rc = show(ctl, status);
+        rc = show(ctl, status, &view);
     }
+    fflush(stdout);
+    if (problem)
+        rc = ctl_say("%s", problem);
+    json_decref(status);
     json_decref(answer);
     return rc;
 }

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* maintenance.c: weavectl maintenance
+ *
+ * The file first, then every httpd that runs: what could not be kept is not
+ * said, and what is said outlives them. */
+#include "view.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
+
+#define LOCK_MS 10000
+/* Children and workers look at the epoch immediately before they call Python;
+ * whoever looked just before it moved has called by then. */
+#define SETTLE_US 100000
+
+typedef struct {
+    const ctl_t *ctl;
+    const char *ini; /* NULL: all */
+    const char *dir;
+    weave_maintenance_t word;
+    apr_array_header_t *boards;         /* those that run */
+    apr_array_header_t *entries;        /* of the file, as it is to be */
+    apr_array_header_t *old;            /* as it was, of what was not over */
+    apr_array_header_t *before, *after; /* ctl_app_t */
+    const char *why; /* an httpd runs that could not be told */
+} change_t;
+
+/* ---- the change, with the lock held ---- */
+
+static weave_maintenance_board_t *board_at(const change_t *change, int i)
+{
+    return APR_ARRAY_IDX(change->boards, i, weave_maintenance_board_t *);
+}
+
+static apr_array_header_t *apps_get(const change_t *change)
+{
+    apr_pool_t *pool = change->ctl->pool;
+    apr_array_header_t *apps = apr_array_make(pool, 4, sizeof(ctl_app_t));
+    int i;
+
+    for (i = 0; i < change->boards->nelts; i++) {
+        const char *problem =
+            ctl_apps_add(apps, board_at(change, i), change->dir, pool);
+
+        if (problem)
+            ctl_note("%s", problem);
+    }
+    return apps;
+}
+
+static int is_served(const change_t *change)
+{
+    int i, j;
+
+    for (i = 0; i < change->boards->nelts; i++)
+        for (j = 0; j < WEAVE_ROSTER_APPS; j++)
+            if (!strcmp(board_at(change, i)->ini[j], change->ini))
+                return 1;
+    return 0;
+}
+
+/* An INI that nobody has is a slip, unless nobody can know. */
+static int ini_check(const change_t *change)
+{
+    const char *list = "";
+    int i;
+
+    if (!change->ini)
+        return CTL_DONE;
+    if (*change->ini != '/' || strlen(change->ini) >= WEAVE_MAINTENANCE_PATH)
+        return ctl_say("%s: there is no such file", change->ini);
+    if (!change->boards->nelts || change->why || is_served(change))
+        return CTL_DONE;
+    for (i = 0; i < change->before->nelts; i++)
+        list =
+            apr_pstrcat(change->ctl->pool, list, i ? ", " : "",
+                        APR_ARRAY_IDX(change->before, i, ctl_app_t).ini, NULL);
+    return ctl_say("no httpd that runs with %s has an application of %s; those "
+                   "there are: %s",
+                   change->dir, change->ini, *list ? list : "none");
+}
+
+/* Has an httpd something else for another application than the file? Then
+ * what is said here for one would change that of another. */
+static int drift_check(const change_t *change)
+{
+    int i;
+
+    for (i = 0; i < change->before->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
+
+        if (ctl_same(weave_maintenance_find(change->entries, NULL), app->board,
+                     WEAVE_MAINTENANCE_ALL) &&
+            (!strcmp(app->ini, change->ini) ||
+             ctl_same(weave_maintenance_find(change->entries, app->ini),
+                      app->board, 1 + app->place)))
+            continue;
+        return ctl_say(
+            "%s/" WEAVE_MAINTENANCE_FILE " says something else than "
+            "httpd %u goes by: `apachectl graceful` has it take what "
+            "is there, `weavectl maintenance %s` for all "
+            "applications replaces it",
+            change->dir, app->board->pid, change->ctl->mode);
+    }
+    return CTL_DONE;
+}
+
+/* What is lost with the file, httpds that run still know. */
+static void recover(change_t *change)
+{
+    int64_t now = apr_time_now();
+    int i;
+
+    for (i = 0; i < change->before->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
+        weave_maintenance_t word;
+
+        weave_maintenance_row_get(&word, app->board, 1 + app->place);
+        if (weave_maintenance_mode_at(&word, now, 0) != WEAVE_MAINTENANCE_OFF)
+            weave_maintenance_set(change->entries, app->ini, &word);
+    }
+}
+
+static int file_read(change_t *change)
+{
+    const char *problem;
+    weave_maintenance_file_e found = weave_maintenance_read(
+        &change->entries, &problem, change->dir, change->ctl->pool);
+
+    if (change->ini && found == WEAVE_MAINTENANCE_FILE_BAD)
+        return ctl_say("%s; what others have is not known. `weavectl "
+                       "maintenance %s` for all applications replaces it",
+                       problem, change->ctl->mode);
+    if (change->ini && drift_check(change) != CTL_DONE)
+        return CTL_FAILED;
+    if (found == WEAVE_MAINTENANCE_FILE_BAD)
+        ctl_note("%s; it is replaced", problem);
+    if (found != WEAVE_MAINTENANCE_FILE_READ)
+        recover(change);
+    change->old = apr_array_copy(change->ctl->pool, change->entries);
+    weave_maintenance_expire(change->old, apr_time_now());
+    return CTL_DONE;
+}
+
+static int change_locked(change_t *change)
+{
+    apr_pool_t *pool = change->ctl->pool;
+    const char *problem;
+    int i;
+
+    change->boards =
+        weave_maintenance_boards(&change->why, change->dir, 1, pool);
+    change->before = apps_get(change);
+    if (ini_check(change) != CTL_DONE || file_read(change) != CTL_DONE)
+        return CTL_FAILED;
+    weave_maintenance_set(change->entries, change->ini, &change->word);
+    weave_maintenance_expire(change->entries, apr_time_now());
+    problem = weave_maintenance_write(change->entries, change->dir, pool);
+    if (problem)
+        return ctl_say("%s; nothing has changed", problem);
+    for (i = 0; i < change->boards->nelts; i++)
+        weave_maintenance_publish(board_at(change, i), change->entries);
+    change->after = apps_get(change);
+    return CTL_DONE;
+}
+
+/* ---- what has come of it ---- */
+
+/* Is anybody refused, or told to wait, who was not before? */
+static int is_stricter(const change_t *change)
+{
+    int i;
+
+    for (i = 0; i < change->after->nelts && i < change->before->nelts; i++)
+        if (ctl_app_mode(&APR_ARRAY_IDX(change->after, i, ctl_app_t)) >
+            ctl_app_mode(&APR_ARRAY_IDX(change->before, i, ctl_app_t)))
+            return 1;
+    /* an httpd whose configuration cannot be read, or is just changing */
+    return change->after->nelts != change->before->nelts ||
+           (change->boards->nelts && !change->after->nelts);
+}
+
+static void old_show(const change_t *change)
+{
+    int i, shown = 0;
+
+    for (i = 0; i < change->old->nelts; i++) {
+        const weave_maintenance_entry_t *entry =
+            &APR_ARRAY_IDX(change->old, i, weave_maintenance_entry_t);
+        int same = entry->ini && change->ini ? !strcmp(entry->ini, change->ini)
+                                             : entry->ini == change->ini;
+
+        if (!same && (change->ini || change->word.mode))
+            continue;
+        printf("before: %s, for %s\n", ctl_since(change->ctl, &entry->word),
+               ctl_whose(entry->ini));
+        shown++;
+    }
+    if (!shown && !change->word.mode)
+        puts("before: nothing was set");
+}
+
+static int still_holds(const change_t *change, const char *ini,
+                       const ctl_word_t *word)
+{
+    const ctl_t *ctl = change->ctl;
+    const char *part =
+        *word->scope ? apr_pstrcat(ctl->pool, " in ", word->scope, NULL) : "";
+
+    if (word->all)
+        return ctl_say("%s: %s, for all applications, still holds; `weavectl "
+                       "maintenance off` ends it",
+                       ini, ctl_since(ctl, &word->said));
+    return ctl_say("%s%s: %s still holds; remove it and `apachectl graceful`",
+                   ini, part, ctl_origin(ctl, word));
+}
+
+static int words_report(const change_t *change, const ctl_app_t *app,
+                        const apr_array_header_t *words)
+{
+    const ctl_word_t *word = (const ctl_word_t *)words->elts;
+    int i, rc = CTL_DONE;
+
+    if (change->word.mode == WEAVE_MAINTENANCE_OFF)
+        for (i = 0; i < words->nelts; i++)
+            rc = still_holds(change, app->ini, &word[i]);
+    else if (words->nelts && word->said.since_us != change->word.since_us)
+        printf("in force for %s: %s%s%s (%s)\n", app->ini,
+               weave_maintenance_mode_name(word->mode),
+               *word->said.by ? " by " : "", word->said.by,
+               ctl_origin(change->ctl, word));
+    return rc;
+}
+
+static int apps_report(const change_t *change)
+{
+    int i, rc = CTL_DONE;
+
+    for (i = 0; i < change->after->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
+
+        if (!ctl_is_meant(change->ctl, app->ini))
+            continue;
+        if (words_report(change, app, app->words) != CTL_DONE)
+            rc = CTL_FAILED;
+        if (change->word.mode == WEAVE_MAINTENANCE_OFF &&
+            words_report(change, app, app->scoped) != CTL_DONE)
+            rc = CTL_FAILED;
+    }
+    return rc;
+}
+
+/* Off for one that no httpd has, with a word for all in the file. */
+static int file_report(const change_t *change)
+{
+    ctl_word_t word = {.scope = "", .all = 1};
+    const weave_maintenance_t *all =
+        weave_maintenance_find(change->entries, NULL);
+
+    if (change->word.mode || !change->ini || !all || change->after->nelts)
+        return CTL_DONE;
+    word.said = *all;
+    return still_holds(change, change->ini, &word);
+}
+
+static int report(const change_t *change)
+{
+    const weave_maintenance_t *word = &change->word;
+    int rc;
+
+    printf("maintenance: %s %s\n", weave_maintenance_mode_name(word->mode),
+           word->mode ? ctl_terms(change->ctl, change->ini, word)
+                      : apr_pstrcat(change->ctl->pool, "for ",
+                                    ctl_whose(change->ini), NULL));
+    if (*word->message)
+        printf("message: %s\n", word->message);
+    old_show(change);
+    if (!change->boards->nelts && !change->why)
+        printf("no httpd runs with %s%s\n", change->dir,
+               word->mode ? ": this holds from its next start on" : "");
+    fflush(stdout);
+    rc = apps_report(change);
+    if (file_report(change) != CTL_DONE)
+        rc = CTL_FAILED;
+    if (change->why)
+        rc = ctl_say("an httpd that runs was not told, it goes by this from "
+                     "its next start or graceful on: %s",
+                     change->why);
+    return rc;
+}
+
+static int change_make(change_t *change)
+{
+    const ctl_t *ctl = change->ctl;
+    const char *problem = ctl_state_dir(&change->dir, ctl);
+    sigset_t signals, mask;
+    int lock = -1, rc;
+
+    if (!problem)
+        problem = weave_maintenance_lock(
+            &lock, change->dir, change->word.mode != 0, LOCK_MS, ctl->pool);
+    if (problem)
+        return ctl_say("%s", problem);
+    /* Ctrl-C must not leave a row half written */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGTSTP);
+    sigprocmask(SIG_BLOCK, &signals, &mask);
+    rc = change_locked(change);
+    weave_maintenance_unlock(lock);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    if (rc != CTL_DONE)
+        return rc;
+    if (is_stricter(change))
+        apr_sleep(SETTLE_US);
+    return report(change);
+}
+
+/* ---- without a mode ---- */
+
+static int show(const ctl_t *ctl)
+{
+    ctl_view_t view;
+    int i, shown = 0;
+
+    ctl_view_load(&view, ctl);
+    if (view.dir && !view.boards->nelts && !view.problems->nelts)
+        printf("no httpd runs with %s\n", view.dir);
+    for (i = 0; i < view.apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view.apps, i, ctl_app_t);
+
+        if (!ctl_is_meant(ctl, app->ini))
+            continue;
+        printf("%s%s:\n", shown++ ? "\n" : "", app->ini);
+        ctl_app_show(ctl, app);
+    }
+    if (ctl->ini_given && !shown && view.boards->nelts)
+        return ctl_say("no httpd that runs with %s has an application of %s",
+                       view.dir, ctl->ini);
+    return ctl_rest_show(ctl, &view);
+}
+
+int ctl_maintenance(const ctl_t *ctl)
+{
+    change_t change = {.ctl = ctl, .ini = ctl->ini_given ? ctl->ini : NULL};
+    int rc;
+
+    if (!ctl->mode) {
+        if (!ctl->lasts && !ctl->retry_after && !ctl->message)
+            return show(ctl);
+        ctl_say("which mode: one of on, drain, backoff, off");
+        return CTL_USAGE;
+    }
+    rc = ctl_word_read(&change.word, ctl);
+    return rc == CTL_DONE ? change_make(&change) : rc;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* show.c: maintenance, for people and for programs */
+#include "view.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
+
+/* ---- parts of sentences ---- */
+
+const char *ctl_duration(const ctl_t *ctl, apr_int64_t seconds)
+{
+    if (seconds < 120)
+        return apr_psprintf(ctl->pool, "%ld s", (long)seconds);
+    if (seconds < 7200)
+        return apr_psprintf(ctl->pool, "%ld min", (long)(seconds / 60));
+    if (seconds < 172800)
+        return apr_psprintf(ctl->pool, "%ld h", (long)(seconds / 3600));
+    return apr_psprintf(ctl->pool, "%ld d", (long)(seconds / 86400));
+}
+
+const char *ctl_whose(const char *ini)
+{
+    return ini ? ini : "all applications";
+}
+
+const char *ctl_clock(apr_pool_t *pool, int64_t time_us)
+{
+    apr_time_exp_t at, now;
+    char text[64] = "";
+    apr_size_t bytes;
+    int today;
+
+    apr_time_exp_lt(&at, time_us);
+    apr_time_exp_lt(&now, apr_time_now());
+    today = at.tm_year == now.tm_year && at.tm_yday == now.tm_yday;
+    apr_strftime(text, &bytes, sizeof(text),
+                 today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &at);
+    return apr_pstrdup(pool, text);
+}
+
+const char *ctl_terms(const ctl_t *ctl, const char *ini,
+                      const weave_maintenance_t *word)
+{
+    const char *end = " until it is taken back", *retry = "";
+
+    if (word->until_us)
+        end = apr_psprintf(
+            ctl->pool, " until %s (%s)", ctl_clock(ctl->pool, word->until_us),
+            ctl_duration(ctl, apr_time_sec(word->until_us - word->since_us)));
+    if (word->retry_after_s)
+        retry =
+            apr_psprintf(ctl->pool, ", Retry-After %u s", word->retry_after_s);
+    return apr_pstrcat(ctl->pool, "for ", ctl_whose(ini), end, retry, NULL);
+}
+
+const char *ctl_since(const ctl_t *ctl, const weave_maintenance_t *word)
+{
+    return apr_psprintf(ctl->pool, "%s since %s%s%s",
+                        weave_maintenance_mode_name(word->mode),
+                        ctl_clock(ctl->pool, word->since_us),
+                        *word->by ? " by " : "", word->by);
+}
+
+const char *ctl_origin(const ctl_t *ctl, const ctl_word_t *word)
+{
+    const char *mode = weave_maintenance_mode_name(word->said.mode);
+    char *said = apr_pstrdup(ctl->pool, mode);
+
+    if (!strcmp(word->from, "weavectl"))
+        return word->all ? "weavectl, for all applications" : "weavectl";
+    if (!strchr(word->from, '.')) /* directives are written with a capital */
+        *said = (char)toupper((unsigned char)*said);
+    return apr_psprintf(ctl->pool, "%s%s%s at %s%s%s", word->from,
+                        strchr(word->from, '.') ? " = " : " ", said,
+                        word->where, *word->server ? ", for " : "",
+                        word->server);
+}
+
+/* ---- for people ---- */
+
+/* BEFORE is where the line begins, spaces included. */
+static void word_show(const ctl_t *ctl, const char *before,
+                      const ctl_word_t *word)
+{
+    const weave_maintenance_t *said = &word->said;
+    int indent = (int)strspn(before, " ") + 2;
+
+    printf("%s%s", before, weave_maintenance_mode_name(word->mode));
+    if (word->mode != said->mode)
+        printf(", after a %s", weave_maintenance_mode_name(said->mode));
+    if (said->since_us)
+        printf(" since %s", ctl_clock(ctl->pool, said->since_us));
+    printf("%s%s (%s)\n", *said->by ? " by " : "", said->by,
+           ctl_origin(ctl, word));
+    if (said->until_us)
+        printf(
+            "%*suntil %s (%s left)\n", indent, "",
+            ctl_clock(ctl->pool, said->until_us),
+            ctl_duration(ctl, apr_time_sec(said->until_us - apr_time_now())));
+    if (said->retry_after_s)
+        printf("%*sRetry-After %u s\n", indent, "", said->retry_after_s);
+    if (*said->message)
+        printf("%*smessage: %s\n", indent, "", said->message);
+}
+
+static const struct kind_t {
+    weave_refused_e kind;
+    const char *key, *text;
+} kinds[] = {
+    {WEAVE_REFUSED_MAINTENANCE, "maintenance", "maintenance"},
+    {WEAVE_REFUSED_DOWN, "down", "nothing runs"},
+    {WEAVE_REFUSED_QUEUE, "queue", "queue full"},
+    {WEAVE_REFUSED_LATE, "late", "too long in the queue"},
+    {WEAVE_REFUSED_RESOURCES, "resources", "body not spooled"},
+};
+#define KINDS (sizeof(kinds) / sizeof(*kinds))
+_Static_assert(KINDS == WEAVE_REFUSED_KINDS, "each has a name");
+
+static void tally_show(const ctl_t *ctl, const ctl_app_t *app)
+{
+    weave_tally_row_t sum;
+    const char *between = " ";
+    size_t i;
+
+    if (!app->tally)
+        return;
+    weave_tally_sum(&sum, app->tally, app->place);
+    printf("  refused with 503:");
+    for (i = 0; i < KINDS; i++) {
+        uint64_t count = sum.refused[kinds[i].kind];
+
+        if (count) {
+            printf("%s%" APR_UINT64_T_FMT " (%s)", between, count,
+                   kinds[i].text);
+            between = ", ";
+        }
+    }
+    printf("%s\n  answers with backoff: %" APR_UINT64_T_FMT
+           " (maintenance), %" APR_UINT64_T_FMT " (load%s%s)\n",
+           *between == ' ' ? " none" : "", sum.backoff, sum.backoff_load,
+           sum.load_us ? ", last " : "",
+           sum.load_us ? ctl_clock(ctl->pool, sum.load_us) : "");
+}
+
+void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
+{
+    int i;
+
+    if (!app->words->nelts)
+        puts("  maintenance: off");
+    for (i = 0; i < app->words->nelts; i++)
+        word_show(ctl, i ? "    also set: " : "  maintenance: ",
+                  &APR_ARRAY_IDX(app->words, i, ctl_word_t));
+    for (i = 0; i < app->scoped->nelts; i++) {
+        const ctl_word_t *word = &APR_ARRAY_IDX(app->scoped, i, ctl_word_t);
+
+        word_show(ctl, apr_psprintf(ctl->pool, "    only in %s: ", word->scope),
+                  word);
+    }
+    tally_show(ctl, app);
+}
+
+static int is_shown(const ctl_view_t *view, const char *ini)
+{
+    int i;
+
+    if (!ini)
+        return view->boards->nelts > 0;
+    for (i = 0; i < view->apps->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(view->apps, i, ctl_app_t).ini, ini))
+            return 1;
+    return 0;
+}
+
+int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
+{
+    int i;
+
+    for (i = 0; i < view->entries->nelts; i++) {
+        const weave_maintenance_entry_t *entry =
+            &APR_ARRAY_IDX(view->entries, i, weave_maintenance_entry_t);
+
+        if (!is_shown(view, entry->ini) &&
+            (!entry->ini || ctl_is_meant(ctl, entry->ini)))
+            printf("\nwhen httpd starts: maintenance %s, %s\n",
+                   ctl_since(ctl, &entry->word),
+                   ctl_terms(ctl, entry->ini, &entry->word));
+    }
+    fflush(stdout);
+    for (i = 0; i < view->problems->nelts; i++)
+        ctl_say("maintenance: %s",
+                APR_ARRAY_IDX(view->problems, i, const char *));
+    return view->problems->nelts ? CTL_FAILED : CTL_DONE;
+}
+
+/* ---- for programs ---- */
+
+static json_t *seconds(int64_t time_us)
+{
+    return time_us ? json_integer(apr_time_sec(time_us)) : json_null();
+}
+
+static json_t *text(const char *string)
+{
+    return *string ? json_string(string) : json_null();
+}
+
+static json_t *word_json(const ctl_word_t *word)
+{
+    const weave_maintenance_t *said = &word->said;
+
+    return json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:b}", "mode",
+        weave_maintenance_mode_name(word->mode), "said",
+        weave_maintenance_mode_name(said->mode), "since",
+        seconds(said->since_us), "until", seconds(said->until_us),
+        "retry_after",
+        said->retry_after_s ? json_integer(said->retry_after_s) : json_null(),
+        "message", text(said->message), "by", text(said->by), "from",
+        word->from, "where", word->where, "scope", text(word->scope), "server",
+        text(word->server), "all", word->all);
+}
+
+static json_t *tally_json(const ctl_app_t *app)
+{
+    weave_tally_row_t sum;
+    json_t *refused = json_object();
+    size_t i;
+
+    weave_tally_sum(&sum, app->tally, app->place);
+    for (i = 0; i < KINDS; i++)
+        json_object_set_new(
+            refused, kinds[i].key,
+            json_integer((json_int_t)sum.refused[kinds[i].kind]));
+    return json_pack("{s:o, s:I, s:I, s:o}", "refused", refused, "backoff",
+                     (json_int_t)sum.backoff, "backoff_load",
+                     (json_int_t)sum.backoff_load, "last_load",
+                     seconds(sum.load_us));
+}
+
+json_t *ctl_app_json(const ctl_app_t *app)
+{
+    json_t *object = NULL, *set = json_array(), *part = json_array();
+    int i;
+
+    for (i = 0; i < app->words->nelts; i++)
+        json_array_append_new(
+            set, word_json(&APR_ARRAY_IDX(app->words, i, ctl_word_t)));
+    for (i = 0; i < app->scoped->nelts; i++)
+        json_array_append_new(
+            part, word_json(&APR_ARRAY_IDX(app->scoped, i, ctl_word_t)));
+    object = app->words->nelts
+                 ? word_json(&APR_ARRAY_IDX(app->words, 0, ctl_word_t))
+                 : json_pack("{s:s}", "mode", "off");
+    json_object_set_new(object, "set", set);
+    json_object_set_new(object, "parts", part);
+    json_object_set(object, "declared",
+                    app->declared ? (json_t *)app->declared : json_null());
+    json_object_set_new(object, "counters",
+                        app->tally ? tally_json(app) : json_null());
+    return object;
+}

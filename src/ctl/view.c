@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* view.c: what is in force for each application of the httpds that run */
+#include "view.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
+
+/* The file is written before the boards: who looks in between waits. */
+#define DRIFT_TRIES 3
+#define DRIFT_US 100000
+
+/* ---- where ---- */
+
+const char *ctl_state_dir(const char **dir, const ctl_t *ctl)
+{
+    const char *link = apr_pstrcat(ctl->pool, ctl->dir,
+                                   "/" WEAVE_MAINTENANCE_RUNTIME_LINK, NULL);
+    const weave_maintenance_board_t *board;
+    const char *why = NULL;
+
+    if (ctl->state_dir) {
+        *dir = ctl->state_dir;
+        return NULL;
+    }
+    board = weave_maintenance_open(&why, link, 0, ctl->pool);
+    if (board)
+        *dir =
+            apr_pstrndup(ctl->pool, board->state_dir, sizeof(board->state_dir));
+    else if (why)
+        return apr_psprintf(ctl->pool,
+                            "%s; to go on all the same, name the folder of "
+                            "WeaveStateDir with -s",
+                            why);
+    else if (ctl->dir_given) /* the default may be that of another httpd */
+        return apr_psprintf(ctl->pool,
+                            "no httpd runs with %s: name the folder of "
+                            "WeaveStateDir with -s",
+                            ctl->dir);
+    else
+        *dir = WEAVE_STATE_DIR;
+    return NULL;
+}
+
+int ctl_is_meant(const ctl_t *ctl, const char *ini)
+{
+    return !ctl->ini_given || (ini && !strcmp(ini, ctl->ini));
+}
+
+/* ---- words ---- */
+
+/* The strictest first; of two that are alike, the one that was first. */
+static void word_add(apr_array_header_t *words, const ctl_word_t *word)
+{
+    ctl_word_t *list;
+    int i;
+
+    APR_ARRAY_PUSH(words, ctl_word_t) = *word;
+    list = (ctl_word_t *)words->elts;
+    for (i = words->nelts - 1; i && list[i - 1].mode < word->mode; i--) {
+        list[i] = list[i - 1];
+        list[i - 1] = *word;
+    }
+}
+
+static void row_add(ctl_app_t *app, uint32_t row, const char *where,
+                    int64_t drain_us)
+{
+    ctl_word_t word = {.from = "weavectl",
+                       .where = where,
+                       .scope = "",
+                       .server = "",
+                       .all = row == WEAVE_MAINTENANCE_ALL};
+
+    weave_maintenance_row_get(&word.said, app->board, row);
+    word.mode = weave_maintenance_mode_at(&word.said, apr_time_now(), drain_us);
+    if (word.mode != WEAVE_MAINTENANCE_OFF)
+        word_add(app->words, &word);
+}
+
+static void declared_add(ctl_app_t *app, const json_t *entry, int64_t drain_us)
+{
+    int mode = weave_maintenance_mode_find(ctl_text(entry, "mode"));
+    ctl_word_t word = {.from = ctl_text(entry, "from"),
+                       .where = ctl_text(entry, "where"),
+                       .scope = ctl_text(entry, "scope"),
+                       .server = ctl_text(entry, "server")};
+
+    /* of another version of mod_weave: never taken for less than it may be */
+    word.said.mode = mode < 0 ? WEAVE_MAINTENANCE_ON : (uint32_t)mode;
+    word.said.since_us = apr_time_from_sec(ctl_int(entry, "since"));
+    word.mode = weave_maintenance_mode_at(&word.said, apr_time_now(), drain_us);
+    if (word.mode != WEAVE_MAINTENANCE_OFF)
+        word_add(*word.scope ? app->scoped : app->words, &word);
+}
+
+uint32_t ctl_app_mode(const ctl_app_t *app)
+{
+    return app->words->nelts ? APR_ARRAY_IDX(app->words, 0, ctl_word_t).mode
+                             : (uint32_t)WEAVE_MAINTENANCE_OFF;
+}
+
+/* ---- the applications of an httpd ---- */
+
+static apr_status_t json_clean(void *json)
+{
+    json_decref(json);
+    return APR_SUCCESS;
+}
+
+/* A list of objects that lives as long as POOL, or NULL. */
+static const json_t *declared_read(const weave_maintenance_board_t *board,
+                                   apr_pool_t *pool)
+{
+    json_t *list = NULL;
+    int tries;
+
+    /* the parent may be writing it: then it is another soon */
+    for (tries = 0; !list && tries < DRIFT_TRIES; tries++) {
+        if (tries)
+            apr_sleep(DRIFT_US);
+        list = json_loads(
+            apr_pstrndup(pool, board->declared, sizeof(board->declared)), 0,
+            NULL);
+    }
+    if (list)
+        apr_pool_cleanup_register(pool, list, json_clean,
+                                  apr_pool_cleanup_null);
+    return json_is_array(list) ? list : NULL;
+}
+
+static void app_add(apr_array_header_t *apps,
+                    const weave_maintenance_board_t *board,
+                    const weave_tally_t *tally, const json_t *object,
+                    const char *dir, apr_pool_t *pool)
+{
+    int64_t drain_us = apr_time_from_sec(ctl_int(object, "drain_s"));
+    ctl_app_t app = {
+        .board = board,
+        .ini = ctl_text(object, "ini"),
+        .place = (uint32_t)ctl_int(object, "app"),
+        .embedded = json_is_true(json_object_get(object, "embedded")),
+        .words = apr_array_make(pool, 4, sizeof(ctl_word_t)),
+        .scoped = apr_array_make(pool, 1, sizeof(ctl_word_t)),
+        .declared = ctl_list(object, "declared"),
+        .tally = tally,
+    };
+    const char *where =
+        apr_pstrcat(pool, dir, "/" WEAVE_MAINTENANCE_FILE, NULL);
+    const json_t *entry;
+    size_t i;
+
+    if (app.place >= WEAVE_ROSTER_APPS)
+        return;
+    row_add(&app, 1 + app.place, where, drain_us);
+    row_add(&app, WEAVE_MAINTENANCE_ALL, where, drain_us);
+    json_array_foreach(app.declared, i, entry)
+    {
+        declared_add(&app, entry, drain_us);
+    }
+    APR_ARRAY_PUSH(apps, ctl_app_t) = app;
+}
+
+const char *ctl_apps_add(apr_array_header_t *apps,
+                         const weave_maintenance_board_t *board,
+                         const char *dir, apr_pool_t *pool)
+{
+    const json_t *list = declared_read(board, pool), *object;
+    const weave_tally_t *tally = weave_maintenance_tally(board, pool);
+    size_t i;
+
+    if (!list)
+        return apr_psprintf(pool,
+                            "what the configuration of httpd %u says cannot "
+                            "be read: it is of another version of mod_weave",
+                            board->pid);
+    json_array_foreach(list, i, object)
+    {
+        app_add(apps, board, tally, object, dir, pool);
+    }
+    return NULL;
+}
+
+/* ---- everything ---- */
+
+int ctl_same(const weave_maintenance_t *file,
+             const weave_maintenance_board_t *board, uint32_t row)
+{
+    weave_maintenance_t has;
+    int64_t now = apr_time_now();
+    int file_off = !file || weave_maintenance_mode_at(file, now, 0) ==
+                                WEAVE_MAINTENANCE_OFF;
+
+    weave_maintenance_row_get(&has, board, row);
+    if (file_off ||
+        weave_maintenance_mode_at(&has, now, 0) == WEAVE_MAINTENANCE_OFF)
+        return file_off &&
+               weave_maintenance_mode_at(&has, now, 0) == WEAVE_MAINTENANCE_OFF;
+    return has.mode == file->mode && has.since_us == file->since_us &&
+           has.until_us == file->until_us &&
+           has.retry_after_s == file->retry_after_s &&
+           !strcmp(has.message, file->message);
+}
+
+static void problem_add(ctl_view_t *view, const char *problem)
+{
+    if (problem)
+        APR_ARRAY_PUSH(view->problems, const char *) = problem;
+}
+
+/* Where the file and BOARD differ: "all applications", an ini; or NULL. */
+static const char *drift_of(const ctl_view_t *view,
+                            const weave_maintenance_board_t *board)
+{
+    int i;
+
+    if (!ctl_same(weave_maintenance_find(view->entries, NULL), board,
+                  WEAVE_MAINTENANCE_ALL))
+        return ctl_whose(NULL);
+    for (i = 0; i < view->apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
+
+        if (app->board == board &&
+            !ctl_same(weave_maintenance_find(view->entries, app->ini), board,
+                      1 + app->place))
+            return app->ini;
+    }
+    return NULL;
+}
+
+static int drifts(const ctl_view_t *view)
+{
+    int i;
+
+    for (i = 0; i < view->boards->nelts; i++)
+        if (drift_of(view, APR_ARRAY_IDX(view->boards, i,
+                                         weave_maintenance_board_t *)))
+            return 1;
+    return 0;
+}
+
+static void drift_report(ctl_view_t *view, apr_pool_t *pool)
+{
+    int i;
+
+    for (i = 0; i < view->boards->nelts; i++) {
+        const weave_maintenance_board_t *board =
+            APR_ARRAY_IDX(view->boards, i, weave_maintenance_board_t *);
+        const char *whose = drift_of(view, board);
+
+        if (whose)
+            problem_add(
+                view,
+                apr_psprintf(pool,
+                             "%s/" WEAVE_MAINTENANCE_FILE " says something "
+                             "else about %s than httpd %u, which goes by what "
+                             "is shown here until its next start or graceful",
+                             view->dir, whose, board->pid));
+    }
+}
+
+/* The httpds that ctl->dir means; all of them when it means none. */
+static void boards_choose(ctl_view_t *view, const ctl_t *ctl)
+{
+    apr_array_header_t *all = view->boards;
+    char *real = realpath(ctl->dir, NULL);
+    int i;
+
+    view->boards = apr_array_make(ctl->pool, 1, sizeof(void *));
+    for (i = 0; i < all->nelts; i++) {
+        weave_maintenance_board_t *board =
+            APR_ARRAY_IDX(all, i, weave_maintenance_board_t *);
+        char *dir = realpath(board->runtime_dir, NULL);
+
+        if (real && dir && !strcmp(real, dir))
+            APR_ARRAY_PUSH(view->boards, weave_maintenance_board_t *) = board;
+        free(dir);
+    }
+    free(real);
+    view->matched = view->boards->nelts > 0;
+    if (!view->matched)
+        view->boards = all;
+}
+
+static void view_read(ctl_view_t *view, const ctl_t *ctl)
+{
+    const char *problem = NULL, *why = NULL;
+    weave_maintenance_file_e found;
+    int i;
+
+    apr_array_clear(view->problems);
+    apr_array_clear(view->apps);
+    found =
+        weave_maintenance_read(&view->entries, &problem, view->dir, ctl->pool);
+    view->boards = weave_maintenance_boards(&why, view->dir, 0, ctl->pool);
+    boards_choose(view, ctl);
+    for (i = 0; i < view->boards->nelts; i++)
+        problem_add(view,
+                    ctl_apps_add(view->apps,
+                                 APR_ARRAY_IDX(view->boards, i,
+                                               weave_maintenance_board_t *),
+                                 view->dir, ctl->pool));
+    if (found == WEAVE_MAINTENANCE_FILE_BAD)
+        problem_add(view, problem);
+    problem_add(view, why);
+}
+
+void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
+{
+    const char *problem;
+    int tries = 0;
+
+    memset(view, 0, sizeof(*view));
+    view->problems = apr_array_make(ctl->pool, 1, sizeof(const char *));
+    view->apps = apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
+    view->boards = apr_array_make(ctl->pool, 1, sizeof(void *));
+    view->entries =
+        apr_array_make(ctl->pool, 1, sizeof(weave_maintenance_entry_t));
+    problem = ctl_state_dir(&view->dir, ctl);
+    if (problem) {
+        view->dir = NULL;
+        problem_add(view, problem);
+        return;
+    }
+    for (view_read(view, ctl); drifts(view) && ++tries < DRIFT_TRIES;) {
+        apr_sleep(DRIFT_US);
+        view_read(view, ctl);
+    }
+    /* a file that cannot be read has been named already */
+    if (!view->problems->nelts)
+        drift_report(view, ctl->pool);
+    weave_maintenance_expire(view->entries, apr_time_now());
+}
