@@ -61,6 +61,9 @@ soak: all  ## the long tests: restarts, generations, requests by the thousand
 bench: all  ## compare with what others serve WSGI with, and with a C handler
 	tests/bench/bench --build $(BUILD)
 
+fleet:  ## 100,000 clients after a maintenance, simulated; redraws docs/fleet-*.png
+	tests/fleet/fleet --docs docs
+
 # ---- lint ----
 
 C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
@@ -69,7 +72,8 @@ C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] te
 scripts  = $(shell find conf t tests server .ci -type f -exec awk \
 	'FNR == 1 && $$0 ~ "^\#!.*$(1)" { print FILENAME } { nextfile }' {} + 2>/dev/null)
 PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py t/apps/*.wsgi t/apps/lib/*.py \
-	server/*.wsgi tests/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py) \
+	server/*.wsgi tests/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py \
+	tests/fleet/*.py tests/fleet/weavefleet/*.py) \
 	$(shell find server -name '*.py'))
 PL_FILES = $(sort $(call scripts,perl) $(wildcard t/lib/*.pm t/lib/*/*.pm) $(wildcard t/*/*.t))
 LINTS   := lint-rules lint-format lint-c lint-tidy lint-python lint-shell lint-perl
@@ -167,4 +171,4 @@ coverage-tests: all $(TESTS) $(REPLAYS) $(BUILD)/exit.so
 	gcovr --root . --object-directory $(BUILD) --filter src/ --filter mod_weave \
 	    $(BUILD)
 
-.PHONY: test test-all deps-test deps-lint check soak bench lint $(LINTS) format asan asan-tests tsan tsan-tests fuzz coverage coverage-tests
+.PHONY: test test-all deps-test deps-lint check soak bench fleet lint $(LINTS) format asan asan-tests tsan tsan-tests fuzz coverage coverage-tests
