@@ -30,6 +30,9 @@
 #define WEAVE_MAINTENANCE_MESSAGE_BYTES 512
 #define WEAVE_MAINTENANCE_BY_BYTES 128
 
+/** Who says "on" where the file cannot be read. Users have no ':'. */
+#define WEAVE_MAINTENANCE_BY_NOBODY "mod_weave: the state file is damaged"
+
 /** What a switch may say, in seconds. */
 #define WEAVE_MAINTENANCE_FOR_MAX (90 * 86400)
 #define WEAVE_MAINTENANCE_RETRY_MAX (7 * 86400)

@@ -236,10 +236,19 @@ static const char *environment(const char *name)
     return value && *value ? value : NULL;
 }
 
+/* PATH as it really is, where it is. */
+static const char *real(apr_pool_t *pool, const char *path)
+{
+    char *found = realpath(path, NULL);
+
+    if (found)
+        path = apr_pstrdup(pool, found);
+    free(found);
+    return path;
+}
+
 static void settle(ctl_t *ctl)
 {
-    char *real;
-
     if (!ctl->dir)
         ctl->dir = environment("WEAVE_RUNTIME_DIR");
     ctl->dir_given = ctl->dir != NULL;
@@ -247,16 +256,13 @@ static void settle(ctl_t *ctl)
         ctl->dir = DEFAULT_DIR;
     if (!ctl->state_dir)
         ctl->state_dir = environment("WEAVE_STATE_DIR");
+    if (ctl->state_dir)
+        ctl->state_dir = real(ctl->pool, ctl->state_dir);
     ctl->socket =
         apr_pstrcat(ctl->pool, ctl->dir, "/" WEAVE_CONTROL_SOCKET, NULL);
     ctl->libdir = own_folder(ctl->pool);
     ctl->ini_given = ctl->ini != NULL;
-    if (!ctl->ini)
-        ctl->ini = DEFAULT_INI;
-    real = realpath(ctl->ini, NULL);
-    if (real)
-        ctl->ini = apr_pstrdup(ctl->pool, real);
-    free(real);
+    ctl->ini = real(ctl->pool, ctl->ini ? ctl->ini : DEFAULT_INI);
 }
 
 typedef struct {

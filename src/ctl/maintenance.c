@@ -54,12 +54,12 @@ static apr_array_header_t *apps_get(const change_t *change)
 
 static int is_served(const change_t *change)
 {
-    int i, j;
+    int i;
 
-    for (i = 0; i < change->boards->nelts; i++)
-        for (j = 0; j < WEAVE_ROSTER_APPS; j++)
-            if (!strcmp(board_at(change, i)->ini[j], change->ini))
-                return 1;
+    for (i = 0; i < change->before->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(change->before, i, ctl_app_t).ini,
+                    change->ini))
+            return 1;
     return 0;
 }
 
@@ -73,7 +73,7 @@ static int ini_check(const change_t *change)
         return CTL_DONE;
     if (*change->ini != '/' || strlen(change->ini) >= WEAVE_MAINTENANCE_PATH)
         return ctl_say("%s: there is no such file", change->ini);
-    if (!change->boards->nelts || change->why || is_served(change))
+    if (!change->before->nelts || change->why || is_served(change))
         return CTL_DONE;
     for (i = 0; i < change->before->nelts; i++)
         list =
@@ -81,7 +81,7 @@ static int ini_check(const change_t *change)
                         APR_ARRAY_IDX(change->before, i, ctl_app_t).ini, NULL);
     return ctl_say("no httpd that runs with %s has an application of %s; those "
                    "there are: %s",
-                   change->dir, change->ini, *list ? list : "none");
+                   change->dir, change->ini, list);
 }
 
 /* Has an httpd something else for another application than the file? Then
@@ -109,20 +109,34 @@ static int drift_check(const change_t *change)
     return CTL_DONE;
 }
 
+static void recover_row(change_t *change, const weave_maintenance_board_t *from,
+                        uint32_t row, const char *ini)
+{
+    weave_maintenance_t word;
+
+    weave_maintenance_row_get(&word, from, row);
+    if (weave_maintenance_mode_at(&word, apr_time_now(), 0) !=
+            WEAVE_MAINTENANCE_OFF &&
+        strcmp(word.by, WEAVE_MAINTENANCE_BY_NOBODY) != 0)
+        weave_maintenance_set(change->entries, ini, &word);
+}
+
 /* What is lost with the file, httpds that run still know. */
 static void recover(change_t *change)
 {
-    int64_t now = apr_time_now();
     int i;
 
+    for (i = 0; i < change->boards->nelts; i++)
+        recover_row(change, board_at(change, i), WEAVE_MAINTENANCE_ALL, NULL);
     for (i = 0; i < change->before->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
-        weave_maintenance_t word;
 
-        weave_maintenance_row_get(&word, app->board, 1 + app->place);
-        if (weave_maintenance_mode_at(&word, now, 0) != WEAVE_MAINTENANCE_OFF)
-            weave_maintenance_set(change->entries, app->ini, &word);
+        recover_row(change, app->board, 1 + app->place, app->ini);
     }
+    if (change->entries->nelts)
+        ctl_note("%s/" WEAVE_MAINTENANCE_FILE " has gone or is damaged: what "
+                 "httpds that run go by is written there anew",
+                 change->dir);
 }
 
 static int file_read(change_t *change)
@@ -135,12 +149,12 @@ static int file_read(change_t *change)
         return ctl_say("%s; what others have is not known. `weavectl "
                        "maintenance %s` for all applications replaces it",
                        problem, change->ctl->mode);
-    if (change->ini && drift_check(change) != CTL_DONE)
-        return CTL_FAILED;
     if (found == WEAVE_MAINTENANCE_FILE_BAD)
-        ctl_note("%s; it is replaced", problem);
+        ctl_note("%s: it is replaced", problem);
     if (found != WEAVE_MAINTENANCE_FILE_READ)
         recover(change);
+    else if (change->ini && drift_check(change) != CTL_DONE)
+        return CTL_FAILED;
     change->old = apr_array_copy(change->ctl->pool, change->entries);
     weave_maintenance_expire(change->old, apr_time_now());
     return CTL_DONE;

@@ -186,7 +186,7 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
 
         if (!is_shown(view, entry->ini) &&
             (!entry->ini || ctl_is_meant(ctl, entry->ini)))
-            printf("\nwhen httpd starts: maintenance %s, %s\n",
+            printf("when httpd starts: maintenance %s, %s\n",
                    ctl_since(ctl, &entry->word),
                    ctl_terms(ctl, entry->ini, &entry->word));
     }

@@ -37,9 +37,9 @@ const char *ctl_state_dir(const char **dir, const ctl_t *ctl)
                             why);
     else if (ctl->dir_given) /* the default may be that of another httpd */
         return apr_psprintf(ctl->pool,
-                            "no httpd runs with %s: name the folder of "
-                            "WeaveStateDir with -s",
-                            ctl->dir);
+                            "%s leads to no httpd that runs: name the folder "
+                            "of WeaveStateDir with -s",
+                            link);
     else
         *dir = WEAVE_STATE_DIR;
     return NULL;
