@@ -52,7 +52,20 @@ int ctl_is_meant(const ctl_t *ctl, const char *ini)
 
 /* ---- words ---- */
 
-/* The strictest first; of two that are alike, the one that was first. */
+/* Of two that are as strict, httpd takes the one that names a number, then the
+ * one that lasts longer. */
+static int is_more(const ctl_word_t *a, const ctl_word_t *b)
+{
+    const weave_maintenance_t *said = &a->said, *other = &b->said;
+
+    if (a->mode != b->mode)
+        return a->mode > b->mode;
+    if (!said->retry_after_s != !other->retry_after_s)
+        return said->retry_after_s != 0;
+    return other->until_us &&
+           (!said->until_us || said->until_us > other->until_us);
+}
+
 static void word_add(apr_array_header_t *words, const ctl_word_t *word)
 {
     ctl_word_t *list;
@@ -60,7 +73,7 @@ static void word_add(apr_array_header_t *words, const ctl_word_t *word)
 
     APR_ARRAY_PUSH(words, ctl_word_t) = *word;
     list = (ctl_word_t *)words->elts;
-    for (i = words->nelts - 1; i && list[i - 1].mode < word->mode; i--) {
+    for (i = words->nelts - 1; i && is_more(word, &list[i - 1]); i--) {
         list[i] = list[i - 1];
         list[i - 1] = *word;
     }

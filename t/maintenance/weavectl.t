@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# weavectl maintenance: who says what, what holds, and what is left of it when
+# things go wrong. One application in worker processes, one in httpd.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use Time::HiRes qw(sleep);
+use JSON::PP ();
+use WeaveTest;
+use WeaveTest::Graceful qw(restarts);
+use WeaveTest::Workers;
+
+my $mounts = "WeaveApp /one \"DIR/sync.ini\"\nWeaveApp /two \"DIR/two.ini\"\n";
+my $httpd  = new_httpd(
+    mode    => '',
+    workers => "processes = 1\n",
+    expect  => qr/WEAVE0046|WEAVE015[12]/,
+    conf    => $mounts);
+my $dir   = $httpd->dir;
+my $file  = $httpd->state . '/maintenance.json';
+my ($one, $two) = ("$dir/sync.ini", "$dir/two.ini");
+my $user  = getpwuid $<;
+my $ini   = slurp($one);
+$httpd->write('two.ini', $ini =~ s/^\[workers\]\n/[workers]\nmode = embedded\n/mr);
+$httpd->start;
+ok eventually(sub { workers($httpd, qr/sync\.ini/) == 1 }, 20), 'it runs';
+
+# A command that must end with EXIT and print what LIKE says.
+sub said {
+    my ($args, $exit, @like) = @_;
+    my ($got, $text) = weavectl($httpd, 'maintenance', @$args);
+    is $got, $exit, "maintenance @$args: exit $exit" or diag $text;
+    like $text, $_, 'says so' for @like;
+    return $text;
+}
+
+sub answers {
+    my ($first, $second, $why) = @_;
+    is $httpd->get('/one/who')->status, $first,  "$why: the workers'";
+    is $httpd->get('/two/who')->status, $second, "$why: the embedded one";
+}
+
+# What the status says about INI.
+sub maintenance_of {
+    my $ini = shift;
+    my ($app) = grep { $_->{ini} eq $ini } @{ status($httpd)->{applications} };
+    return $app->{maintenance};
+}
+
+subtest 'nobody has said anything' => sub {
+    answers(200, 200, 'off');
+    said([], 0, qr/^\Q$one\E:\n  maintenance: off$/m,
+         qr/^\Q$two\E:\n  maintenance: off$/m);
+    said(['off'], 0, qr/before: nothing was set/);
+};
+
+subtest 'on, at once, and off' => sub {
+    said(['on', '--retry-after', '77', '--message', 'Zurück um vier'], 0,
+         qr/^maintenance: on for all applications until it is taken back, Retry-After 77 s$/m);
+    answers(503, 503, 'on');
+    like $httpd->get('/one/who')->header('Retry-After'), qr/^(?:7[7-9]|8\d)$/,
+        'the number (and what is spread) is sent';
+    said([], 0, qr/maintenance: on since \d\d:\d\d:\d\d by \Q$user\E \(weavectl, for all applications\)$/m,
+         qr/message: Zurück um vier/);
+    my $now = maintenance_of($one);
+    is $now->{mode}, 'on', 'the status has it';
+    is $now->{by}, $user, 'by whom';
+    is $now->{from}, 'weavectl', 'and from where';
+    cmp_ok abs($now->{since} - time), '<', 60, 'and since when';
+    cmp_ok $now->{counters}{refused}{maintenance}, '>=', 2, 'and counts';
+    cmp_ok maintenance_of($two)->{counters}{refused}{maintenance}, '>=', 1,
+        'for the embedded one too';
+    said(['off'], 0, qr/^maintenance: off for all applications$/m,
+         qr/^before: on since .* by \Q$user\E, for all applications$/m);
+    answers(200, 200, 'off');
+};
+
+subtest 'backoff' => sub {
+    said(['backoff'], 0);
+    my $answer = $httpd->get('/one/who');
+    is $answer->status, 200, 'serves';
+    ok $answer->header('X-Weave-Backoff'), 'with the header';
+    cmp_ok maintenance_of($one)->{counters}{backoff}, '>=', 1, 'which counts';
+    said(['off'], 0);
+};
+
+subtest 'for one of them' => sub {
+    said(['on', $two], 0, qr/^maintenance: on for \Q$two\E until/m);
+    answers(200, 503, 'on for one');
+    said(['drain'], 0, qr/^in force for \Q$two\E: on by /m);
+    said(['off', $two], 1, qr/drain since .*, for all applications, still holds/);
+    is $httpd->get('/one/who')->status, 200, 'a drain serves what goes on';
+    is $httpd->get('/one/1.1/u/info/collections')->status, 503,
+        'and begins nothing';
+    said(['on', '-i', $one], 0);
+    said(['off'], 0, qr/before: on .*, for \Q$one\E$/m, qr/before: drain/);
+    answers(200, 200, 'off for all clears everything');
+    said(['on', "$dir/app.wsgi"], 1, qr/no httpd .* \Q$one\E, \Q$two\E/);
+    said(['on', 'nothing.ini'], 1, qr/no such file/);
+};
+
+subtest 'an end' => sub {
+    said(['on', '--for', '2s'], 0, qr/until \d\d:\d\d:\d\d \(2 s\)$/m);
+    answers(503, 503, 'before');
+    sleep 2.1;
+    answers(200, 200, 'and after, by itself');
+    said([], 0, qr/maintenance: off/);
+    said(['on', '--for', '30m'], 0, qr/\(30 min\)$/m);
+    said(['off'], 0);
+};
+
+subtest 'the second operator' => sub {
+    said(['on', '-m', 'the first'], 0);
+    said(['backoff', '-m', 'the second'], 0,
+         qr/^before: on since .* by \Q$user\E, for all applications$/m);
+    answers(200, 200, 'the last one wins');
+    my @pids = map {
+        my $n = $_;
+        my $pid = fork;
+        die "fork: $!" unless defined $pid;
+        if (!$pid) {
+            my ($exit) = weavectl($httpd, 'maintenance', 'on', '-m', $n);
+            require POSIX;
+            POSIX::_exit($exit);
+        }
+        $pid;
+    } 1 .. 8;
+    my $failed = grep { waitpid $_, 0; $? } @pids;
+    is $failed, 0, 'eight at once do not fail';
+    my $now = said([], 0);
+    my ($kept) = slurp($file) =~ /"message": "(\d)"/;
+    like $now, qr/message: \Q$kept\E$/m, 'the file and httpd agree on the last';
+    said(['off'], 0);
+};
+
+subtest 'mistakes' => sub {
+    said(['on'], 0);
+    my $before = slurp($file);
+    for my $case (
+        [qr/no mode 'pause': one of on, drain, backoff, off/ => 'pause'],
+        [qr/from 1 s to 90 d/ => 'on', '--for', '91d'],
+        [qr/from 1 s to 90 d/ => 'on', '--for', '0'],
+        [qr/from 1 s to 90 d/ => 'on', '--for', 'soon'],
+        [qr/from 1 s to 90 d/ => 'on', '--for='],
+        [qr/from 1 s to 7 d/ => 'on', '--retry-after', '8d'],
+        [qr/from 1 s to 7 d/ => 'on', '--retry-after', '-5'],
+        [qr/control characters/ => 'on', '--message', "a\nb"],
+        [qr/UTF-8/ => 'on', '--message', "\xff"],
+        [qr/512 bytes; 511/ => 'on', '--message', 'x' x 512],
+        [qr/off takes no/ => 'off', '--for', '5s'],
+        [qr/which mode/ => '--for', '5s'],
+        [qr/one word too many/ => 'on', $one, $two],
+        [qr/does not take that option/ => 'on', '--no-wait'],
+    ) {
+        my ($like, @args) = @$case;
+        said(\@args, 2, $like);
+    }
+    is slurp($file), $before, 'none of them changes anything';
+    answers(503, 503, 'it is still on');
+    said(['off'], 0);
+};
+
+subtest 'what the configuration says' => sub {
+    $httpd->configure("$mounts\nWeaveMaintenance On\n");
+    restarts($httpd);
+    ok eventually(sub { $httpd->get('/one/who')->status == 503 }), 'holds';
+    said(['backoff'], 0,
+         qr/^in force for \Q$one\E: on \(WeaveMaintenance On at .*httpd\.conf:\d+/m);
+    said(['off'], 1,
+         qr/^weavectl: \Q$one\E: WeaveMaintenance On at .*httpd\.conf:\d+.* still holds; remove it and `apachectl graceful`/m);
+    answers(503, 503, 'off is not enough');
+    is maintenance_of($one)->{from}, 'WeaveMaintenance', 'the status says why';
+    like maintenance_of($one)->{where}, qr/httpd\.conf:\d+$/, 'and where';
+    $httpd->configure($mounts);
+    spew($one, "$ini\n[maintenance]\nmode = drain\n");
+    restarts($httpd);
+    ok eventually(sub { $httpd->get('/two/who')->status == 200 }),
+        'without it, it is over';
+    said([], 0, qr/drain since .*\(maintenance\.mode = drain at \Q$one\E:\d+/);
+    said(['off', $one], 1, qr/maintenance\.mode = drain at \Q$one\E:\d+.* still holds/);
+    said(['off', $two], 0);
+    spew($one, $ini);
+    restarts($httpd);
+    ok eventually(sub { maintenance_of($one)->{mode} eq 'off' }), 'off again';
+};
+
+subtest 'without weaved' => sub {
+    my $socket = $httpd->runtime . '/weaved.sock';
+    rename $socket, "$socket.away" or die $!;
+    said(['on'], 0);
+    answers(503, 503, 'it works');
+    said([], 0, qr/maintenance: on/);
+    my ($exit, $text) = weavectl($httpd, 'status');
+    is $exit, 1, 'the status fails';
+    like $text, qr/^\Q$one\E: unknown\n  maintenance: on since/m, 'having said that';
+    like $text, qr/^\Q$two\E: embedded\n  maintenance: on since/m, 'of both';
+    like $text, qr/no weaved listens/, 'and why';
+    said(['off'], 0);
+    rename "$socket.away", $socket or die $!;
+    answers(200, 200, 'off');
+};
+
+subtest 'restarts' => sub {
+    said(['on', '--for', '1h', '-r', '99'], 0);
+    my $since = maintenance_of($one)->{since};
+    restarts($httpd);
+    answers(503, 503, 'graceful');
+    ok defined $httpd->stop, 'httpd stops';
+    my @dir = ('-s', $httpd->state);
+    said([@dir], 0, qr/^no httpd runs with/m,
+         qr/^when httpd starts: maintenance on since .* for all applications until/m);
+    said(['drain', $two], 1, qr/leads to no httpd that runs: .* with -s/);
+    said(['drain', $two, @dir], 0,
+         qr/no httpd runs with .*: this holds from its next start on/);
+    $httpd->start;
+    answers(503, 503, 'a new httpd');
+    is maintenance_of($one)->{since}, $since, 'it is the same';
+    is maintenance_of($one)->{retry_after}, 99, 'with all its terms';
+    said(['off'], 0, qr/before: drain .*, for \Q$two\E$/m);
+    ok eventually(sub { $httpd->get('/one/who')->status == 200 }, 20), 'off';
+};
+
+subtest 'a file that is damaged' => sub {
+    said(['on', $two], 0);
+    my $good = slurp($file);
+    my %damaged = (
+        'cut off'         => substr($good, 0, length($good) / 2),
+        'empty'           => '',
+        'another version' => $good =~ s/"version": 1/"version": 99/r,
+    );
+    for my $how (sort keys %damaged) {
+        spew("$file.test", $damaged{$how});
+        rename "$file.test", $file or die $!;
+        said([], 1, qr/maintenance: on since/, qr/maintenance\.json is damaged/);
+        my ($exit, $text) = weavectl($httpd, 'status');
+        is $exit, 0, 'the status works';
+        like $text, qr/maintenance\.json is damaged/, 'and says so';
+        said(['off', $two], 1, qr/is damaged: .*`weavectl maintenance off` for all/);
+        is slurp($file), $damaged{$how}, "$how: is left alone";
+        answers(200, 503, "$how: what holds goes on");
+    }
+    restarts($httpd);
+    answers(200, 503, 'after a graceful too');
+    said(['backoff'], 0, qr/notice: .* is damaged/,
+         qr/^in force for \Q$two\E: on by/m);
+    answers(200, 503, 'what httpd knew is kept');
+    unlink $file;
+    said([], 1, qr/says something else about all applications/);
+    said(['off', $one], 1, qr/notice: .*has gone/, qr/still holds/);
+    like slurp($file), qr/"ini": "\Q$two\E"/, 'one that has gone is restored';
+    said(['off'], 0);
+    answers(200, 200, 'off');
+};
+
+subtest 'a damaged file at the start' => sub {
+    ok defined $httpd->stop, 'httpd stops';
+    spew($file, '{');
+    $httpd->start;
+    answers(503, 503, 'nobody knows, so it is on');
+    said([], 1, qr/maintenance: on .*state file is damaged/);
+    said(['backoff'], 0, qr/notice: .*it is replaced/);
+    ok eventually(sub { $httpd->get('/one/who')->status == 200 }, 20),
+        'until somebody says what is right';
+    said(['off'], 0);
+};
+
+subtest 'a folder that cannot be written' => sub {
+    said(['on'], 0);
+    my $before = slurp($file);
+    chmod 0555, $httpd->state;
+    said(['off'], 1, qr/cannot be written: .*; nothing has changed/);
+    is slurp($file), $before, 'the file is as it was';
+    answers(503, 503, 'and so is httpd');
+    chmod 0777, $httpd->state;
+    said(['off'], 1, qr/nobody else may write in it/);
+    chmod 0755, $httpd->state;
+    said(['off'], 0);
+    answers(200, 200, 'mended, it is off');
+};
+
+ok defined $httpd->stop, 'httpd stops';
+finish;
