@@ -4,8 +4,9 @@
  *
  *   worker_load BUILD SECONDS
  *
- * Held up: what was answered has run once; what was refused, called back or
- * lost before it had started has not run. TAP goes to stdout. */
+ * Held up: what was answered has run once; what was refused, called back, lost
+ * before it had started or told to be stale has not run. The maintenance
+ * board's epoch moves all the time. TAP goes to stdout. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,6 +30,7 @@
 #include "weave_board.h"
 #include "weave_control.h"
 #include "weave_frame.h"
+#include "weave_maintenance_board.h"
 #include "weave_spec.h"
 
 #define CLIENTS 24
@@ -36,6 +38,7 @@
 #define QUEUE 6
 #define IDS_MOST (1 << 20)
 #define DATA (1 << 21)
+#define GIVEN (WEAVE_WORKER_FDS - WEAVE_WORKER_LISTEN_FD)
 
 /* What must be true of a request. */
 enum { ANY, ONCE, NEVER };
@@ -45,11 +48,12 @@ static struct {
     pid_t pid;
     weave_control_t channel;
     weave_board_t *board;
+    weave_maintenance_board_t *maintenance;
     int lifeline, errors;
     atomic_int stopping;
     atomic_ulong next_id;
     _Atomic unsigned char fate[IDS_MOST];
-    atomic_ulong ends[3], broken, timeouts;
+    atomic_ulong ends[3], broken, timeouts, stale;
 } test;
 
 static void must(int ok, const char *what)
@@ -127,14 +131,14 @@ static int listen_at(const char *path)
 /* FDS become 3, 4, ...; its log is the file ERRORS. */
 static void become(const char *program, const int *fds, int errors)
 {
-    int i, parked[4];
+    int i, parked[GIVEN];
 
-    for (i = 0; i < 4; i++)
+    for (i = 0; i < GIVEN; i++)
         parked[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 32);
     errors = fcntl(errors, F_DUPFD_CLOEXEC, 32);
     dup2(errors, 1);
     dup2(errors, 2);
-    for (i = 0; i < 4; i++)
+    for (i = 0; i < GIVEN; i++)
         dup2(parked[i], WEAVE_WORKER_LISTEN_FD + i);
     execl(program, "weave-worker", "load", (char *)NULL);
     _exit(127);
@@ -143,14 +147,17 @@ static void become(const char *program, const int *fds, int errors)
 static void worker_start(const char *build, apr_pool_t *pool)
 {
     const char *program = apr_pstrcat(pool, build, "/weave-worker", NULL);
-    int pair[2], line[2], board, fds[4], passed;
+    int pair[2], line[2], board, fds[GIVEN], maintenance, passed;
     int errors = open(apr_pstrcat(pool, test.folder, "/errors", NULL),
                       O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
     json_t *message = NULL;
 
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 &&
              pipe2(line, O_CLOEXEC) == 0 &&
-             weave_board_create(&board, &test.board, THREADS) == APR_SUCCESS,
+             weave_board_create(&board, &test.board, THREADS) == APR_SUCCESS &&
+             weave_maintenance_board_create(&maintenance, &test.maintenance) ==
+                 APR_SUCCESS &&
+             weave_board_readonly(&fds[4], maintenance) == APR_SUCCESS,
          "what a worker is given");
     fds[0] = listen_at(test.socket);
     fds[1] = pair[1];
@@ -276,11 +283,18 @@ static int open_up(client_t *client, uint32_t role)
     return 0;
 }
 
-static int request_send(client_t *client, const char *path, int has_body)
+static uint32_t epoch_now(void)
+{
+    return atomic_load(&test.maintenance->epoch);
+}
+
+static int request_send(client_t *client, const char *path, int has_body,
+                        uint32_t epoch)
 {
     static const char name[] = "PATH_INFO";
     char data[512], *to = data + sizeof(weave_frame_t);
-    weave_frame_request_t fixed = {has_body ? -1 : 0, 0, 1, 0};
+    weave_frame_request_t fixed = {
+        .content_length = has_body ? -1 : 0, .vars = 1, .epoch = epoch};
     weave_frame_t frame;
 
     memcpy(to, &fixed, sizeof(fixed));
@@ -327,6 +341,9 @@ static int take(client_t *client, const weave_frame_t *frame)
     switch (frame->type) {
     case WEAVE_FRAME_CANCELLED:
     case WEAVE_FRAME_REFUSED:
+        return NEVER;
+    case WEAVE_FRAME_STALE:
+        atomic_fetch_add(&test.stale, 1);
         return NEVER;
     case WEAVE_FRAME_READ:
         return body_send(client) < 0 ? ANY : -1;
@@ -385,7 +402,7 @@ static int one(client_t *client)
     unsigned which = rand_r(&client->seed) % 11;
     unsigned dice = (unsigned)rand_r(&client->seed) % 1000;
     long argument = arguments[which];
-    int keep = 0, fate;
+    int keep = 0, old = dice % 50 == 7, fate;
     char path[96];
 
     client->id = atomic_fetch_add(&test.next_id, 1);
@@ -397,7 +414,9 @@ static int one(client_t *client)
         argument = 150; /* more than a socket holds */
     snprintf(path, sizeof(path), "/%s/%lu/%ld", kinds[which], client->id,
              argument);
-    if (request_send(client, path, which == 5) < 0) {
+    /* one that asks for nothing, one that is late, and those of now */
+    if (request_send(client, path, which == 5,
+                     dice % 50 == 6 ? 0 : epoch_now() - (uint32_t)old) < 0) {
         atomic_store(&test.fate[client->id], NEVER);
         return -1;
     }
@@ -406,6 +425,8 @@ static int one(client_t *client)
         return -1;
     }
     fate = answer(client, dice % 10 ? 2000 : (int)(dice % 15), &keep);
+    if (old && fate == ONCE)
+        atomic_fetch_add(&test.broken, 1);
     atomic_store(&test.fate[client->id], (unsigned char)fate);
     atomic_fetch_add(&test.ends[fate], 1);
     return keep;
@@ -426,7 +447,90 @@ static void *client_run(void *data)
     return NULL;
 }
 
+/* ---- one request after the other ---- */
+
+/* The type of the last frame of its answer; *frames: how many came. */
+static int asks(client_t *client, const char *path, int has_body,
+                uint32_t epoch, int *frames)
+{
+    weave_frame_t frame = {0};
+    int fate = -1;
+
+    *frames = 0;
+    must(request_send(client, path, has_body, epoch) == 0, path);
+    while (fate < 0) {
+        must(frame_read(client, &frame, 10000) == 1, path);
+        fate = take(client, &frame);
+        frame_drop(client, &frame);
+        ++*frames;
+    }
+    return frame.type;
+}
+
+/* Counted when they are over, which is after their answer. */
+static int has_counted(uint64_t requests)
+{
+    int i;
+
+    for (i = 0; i < 500; i++) {
+        if (atomic_load(&test.board->requests) == requests &&
+            atomic_load(&test.board->running) == 0)
+            return 1;
+        usleep(10000);
+    }
+    return 0;
+}
+
+static size_t begun(void)
+{
+    struct stat status;
+
+    must(stat(test.log, &status) == 0, test.log);
+    return (size_t)status.st_size / sizeof(uint64_t);
+}
+
+/* Of a maintenance board that stands still. */
+static void check_epochs(void)
+{
+    client_t *client = calloc(1, sizeof(*client));
+    uint32_t old = epoch_now();
+    int frames;
+
+    must(client && open_up(client, WEAVE_ROLE_CLIENT) == 0, "client");
+    weave_maintenance_turn(test.maintenance);
+    check(asks(client, "/quick/0/0", 0, old, &frames) == WEAVE_FRAME_STALE &&
+              frames == 1 && begun() == 0,
+          "an old epoch is STALE, and nothing was called");
+    check(asks(client, "/read/0/0", 1, old, &frames) == WEAVE_FRAME_STALE &&
+              frames == 1 && begun() == 0,
+          "nor was its body asked for");
+    cancel(client);
+    check(asks(client, "/read/0/0", 1, epoch_now(), &frames) ==
+                  WEAVE_FRAME_HEAD &&
+              begun() == 1,
+          "a CANCEL that crosses STALE is forgotten, the epoch of now runs");
+    check(asks(client, "/quick/1/0", 0, 0, &frames) == WEAVE_FRAME_HEAD &&
+              begun() == 2,
+          "without an epoch it runs");
+    check(has_counted(2), "what is STALE counts as no request");
+    atomic_store(&test.fate[0], ONCE);
+    atomic_store(&test.fate[1], ONCE);
+    atomic_store(&test.next_id, 2);
+    close(client->fd);
+    free(client);
+}
+
 /* ---- the test ---- */
+
+static void turn_for(int seconds)
+{
+    int64_t end = apr_time_now() + seconds * APR_USEC_PER_SEC / 2;
+
+    while (apr_time_now() < end) {
+        usleep(30000);
+        weave_maintenance_turn(test.maintenance);
+    }
+}
 
 /* weaved has died, and another one takes the worker over. */
 static void supervise_again(void)
@@ -472,16 +576,17 @@ static void check_runs(void)
         wrong += test.fate[i] == NEVER && runs[i];
     }
     printf("# %lu requests: %lu answered, %lu not begun, %lu cut; %lu of them"
-           " over their time\n",
+           " over their time, %lu stale\n",
            atomic_load(&test.next_id), atomic_load(&test.ends[ONCE]),
            atomic_load(&test.ends[NEVER]), atomic_load(&test.ends[ANY]),
-           atomic_load(&test.timeouts));
+           atomic_load(&test.timeouts), atomic_load(&test.stale));
     check(twice == 0, "no request has run twice");
     check(lost == 0, "what was answered has run");
     check(wrong == 0, "what had not started never ran");
     check(atomic_load(&test.broken) == 0, "every frame was in its place");
     check(atomic_load(&test.ends[ONCE]) > 100 &&
-              atomic_load(&test.ends[NEVER]) > 0,
+              atomic_load(&test.ends[NEVER]) > 0 &&
+              atomic_load(&test.stale) > 2,
           "there was load");
 }
 
@@ -517,19 +622,20 @@ int main(int argc, char **argv)
     apr_pool_tag(pool, "worker_load");
     folder_make();
     worker_start(realpath(argv[1], NULL), pool);
+    check_epochs();
     for (i = 0; i < CLIENTS; i++)
         must(pthread_create(&threads[i], NULL, client_run, (void *)(i + 1)) ==
                  0,
              "thread");
-    usleep((useconds_t)atoi(argv[2]) * 500000);
+    turn_for(atoi(argv[2]));
     supervise_again();
-    usleep((useconds_t)atoi(argv[2]) * 500000);
+    turn_for(atoi(argv[2]));
     tell("drain");
     for (i = 0; i < CLIENTS; i++)
         pthread_join(threads[i], NULL);
     check(exit_status(20) == 0, "a drained worker ends, with status 0");
     check_runs();
-    printf("1..6\n");
+    printf("1..11\n");
     if (!test.errors)
         folder_remove(pool);
     else

@@ -58,6 +58,7 @@ enum {
     WEAVE_WORKER_CONTROL_FD,
     WEAVE_WORKER_LIFELINE_FD,
     WEAVE_WORKER_BOARD_FD,
+    WEAVE_WORKER_MAINTENANCE_FD, /* for reading only */
     WEAVE_WORKER_FDS
 };
 /** Those that weaved is started with, beside 0, 1 and 2. READY gets a line
@@ -68,6 +69,7 @@ enum {
     WEAVE_SUPER_ROSTER_FD,
     WEAVE_SUPER_READY_FD,
     WEAVE_SUPER_CONTROL_FD,
+    WEAVE_SUPER_MAINTENANCE_FD, /* for reading only, for the workers */
     WEAVE_SUPER_FDS
 };
 

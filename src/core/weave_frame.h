@@ -24,7 +24,10 @@
  *
  * CANCEL asks for a request back: CANCELLED, when it had not started; when it
  * had, nothing, and the answer goes on. REFUSED: the queue is full; it has not
- * started. A client that wants nothing of a request any more just closes.
+ * started. STALE: nor has it, for the maintenance board's epoch is not the
+ * request's any more; the client is to ask again what becomes of it. It comes
+ * instead of the answer, LOG may come before it, and a CANCEL that crosses it
+ * is ignored. A client that wants nothing of a request any more just closes.
  * Every frame of a request carries its number; the client counts from 1.
  */
 
@@ -32,7 +35,7 @@
 #include <stdint.h>
 
 #define WEAVE_FRAME_MAGIC 0x464d5657u /* "WVMF" */
-#define WEAVE_FRAME_VERSION 1
+#define WEAVE_FRAME_VERSION 2
 
 /** No frame's payload is larger; nor are DATA and BODY than DATA_MAX. */
 #define WEAVE_FRAME_MAX (16u << 20)
@@ -52,6 +55,7 @@ typedef enum weave_frame_type_e {
     WEAVE_FRAME_FILE,
     WEAVE_FRAME_END,
     WEAVE_FRAME_LOG,
+    WEAVE_FRAME_STALE,
     WEAVE_FRAME_TYPES /* how many there are, and one */
 } weave_frame_type_e;
 
@@ -111,12 +115,15 @@ typedef struct weave_welcome_t {
 } weave_welcome_t;
 
 /** REQUEST: this, then VARS times a weave_frame_var_t with its strings, then
- *  INLINE_BYTES of body. */
+ *  INLINE_BYTES of body. EPOCH is that of the maintenance board when it was
+ *  decided that the request may run; 0: it may, whatever has changed. */
 typedef struct weave_frame_request_t {
     int64_t content_length; /* as announced, -1: not */
     int64_t file_bytes;     /* with FD: the size of the body in it */
     uint32_t vars;
     uint32_t inline_bytes;
+    uint32_t epoch;
+    uint32_t reserved;
 } weave_frame_request_t;
 
 /** One environ entry: NAME (for WEAVE_VAR_OTHER, with its NUL) and VALUE (with

@@ -423,15 +423,22 @@ static int call_application(engine_request_t *request, plan_t *plan)
     PyObject *start = input ? engine_start_response_acquire(request) : NULL;
     PyObject *result = NULL;
     engine_request_t *holder = request;
-    int outcome;
+    int outcome, held = 0;
 
     if (start && PyDict_SetItem(environ, engine_input_key, input) == 0) {
         PyObject *args[] = {NULL, environ, start};
 
-        result = PyObject_Vectorcall(engine_application, args + 1,
-                                     2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        /* nothing that could give the GIL away comes in between */
+        held = !engine_host->may_start(request->in->host);
+        if (!held)
+            result =
+                PyObject_Vectorcall(engine_application, args + 1,
+                                    2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
-    outcome = result ? answer(request, plan, result) : end_raised(request);
+    if (held)
+        outcome = WEAVE_RUN_HELD;
+    else
+        outcome = result ? answer(request, plan, result) : end_raised(request);
     Py_XDECREF(result);
     Py_XDECREF(environ);
     /* not under the hands of a thread that reads or writes just now */

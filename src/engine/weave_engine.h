@@ -23,7 +23,7 @@
 #include <sys/types.h>
 
 /* Raised whenever a struct below changes in any way. */
-#define WEAVE_ENGINE_ABI 2
+#define WEAVE_ENGINE_ABI 3
 #define WEAVE_ENGINE_MAGIC 0x57454156u /* "WEAV" */
 #define WEAVE_ENGINE_SYMBOL "weave_engine"
 
@@ -183,7 +183,9 @@ typedef struct weave_piece_t {
 #define WEAVE_SEND_LAST 2  /* the answer is complete */
 
 /* What the host does for the engine. Called without the GIL, on the thread
- * that called run(); they may block. log() is called on any thread. */
+ * that called run(); they may block. log() is called on any thread. may_start()
+ * is the exception: it is called with the GIL, and must never block. None is
+ * NULL. */
 typedef struct weave_host_t {
     uint32_t abi;
     uint32_t size; /* sizeof(weave_host_t) */
@@ -201,14 +203,21 @@ typedef struct weave_host_t {
     /* One line, UTF-8, without its newline, not NUL-terminated. `host` is
      * NULL outside a request. */
     void (*log)(void *host, int level, const char *text, size_t len);
+    /* The last question before the application is called: 1: go on; 0: do
+     * not, and run() returns WEAVE_RUN_HELD. With the GIL: a load and a
+     * comparison, no lock, no system call. */
+    int (*may_start)(void *host);
 } weave_host_t;
 
 /* How a request ended. */
 typedef enum {
-    WEAVE_RUN_DONE = 0, /* the answer was given whole */
-    WEAVE_RUN_CUT = -1, /* the head is out, the rest will not come: the
-                           connection must not look like a good answer */
-    WEAVE_RUN_GONE = -2 /* the client went away */
+    WEAVE_RUN_DONE = 0,  /* the answer was given whole */
+    WEAVE_RUN_CUT = -1,  /* the head is out, the rest will not come: the
+                            connection must not look like a good answer */
+    WEAVE_RUN_GONE = -2, /* the client went away */
+    WEAVE_RUN_HELD = -3  /* may_start() said no: the application was not called,
+                            nothing was sent, and the same weave_request_t may
+                            be run again */
     /* > 0: nothing was sent; answer with this HTTP status */
 } weave_run_e;
 

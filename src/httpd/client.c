@@ -14,6 +14,7 @@
 
 #define TRIES_MOST 16   /* of a request that nobody has begun with */
 #define REFUSALS_MOST 2 /* full queues, until it is 503 */
+#define STALES_MOST 100 /* no operator is as quick: a worker that lies */
 #define PAUSE_US 10000  /* while no worker is there */
 
 static int client_fd(const request_rec *r)
@@ -70,18 +71,23 @@ static int lost(client_t *client, apr_uint32_t pid)
     return HTTP_BAD_GATEWAY;
 }
 
-static int unavailable(client_t *client, const char *why)
+static int unavailable(client_t *client, weave_refused_e kind, const char *why)
 {
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, client->exchange->r,
                   "answered 503: %s", why);
-    return mod_weave_unavailable(client->exchange->r, client->exchange->conf);
+    return mod_weave_unavailable(client->exchange->r, client->exchange->conf,
+                                 kind, NULL);
 }
 
 /* ---- attempts ---- */
 
+/* How often what nobody has begun with was sent for nothing. */
+typedef struct {
+    int unstarted, refused, stale;
+} tries_t;
+
 /* What an attempt leaves to be done: 1 to try again, or 0 and *rc. */
-static int again(client_t *client, apr_uint32_t pid, int *tries, int *refusals,
-                 int *rc)
+static int again(client_t *client, apr_uint32_t pid, tries_t *tries, int *rc)
 {
     switch (client->end) {
     case CLIENT_DONE:
@@ -91,17 +97,25 @@ static int again(client_t *client, apr_uint32_t pid, int *tries, int *refusals,
         *rc = gone(client);
         return 0;
     case CLIENT_UNSTARTED:
-        if (++*tries < TRIES_MOST && !client->streamed)
+        if (++tries->unstarted < TRIES_MOST && !client->streamed)
             return 1;
-        *rc = unavailable(client, "no worker begins with the request");
+        *rc = unavailable(client, WEAVE_REFUSED_DOWN,
+                          "no worker begins with the request");
         return 0;
     case CLIENT_REFUSED:
-        if (++*refusals < REFUSALS_MOST)
+        if (++tries->refused < REFUSALS_MOST)
             return 1;
-        *rc = unavailable(client, "the queue is full");
+        *rc = unavailable(client, WEAVE_REFUSED_QUEUE, "the queue is full");
+        return 0;
+    case CLIENT_STALE: /* run() asks what becomes of it */
+        if (++tries->stale < STALES_MOST)
+            return 1;
+        *rc = unavailable(client, WEAVE_REFUSED_DOWN,
+                          "no worker begins with the request");
         return 0;
     case CLIENT_LATE:
-        *rc = unavailable(client, "the time in the queue is over");
+        *rc = unavailable(client, WEAVE_REFUSED_LATE,
+                          "the time in the queue is over");
         return 0;
     case CLIENT_LOST:
         if (client->exchange->in_problem) { /* it stopped for our client */
@@ -137,19 +151,24 @@ static void attempt(client_t *client)
 static int run(client_t *client)
 {
     apr_uint32_t avoid = 0;
-    int tries = 0, refusals = 0, misses = 0, rc = OK;
+    tries_t tries = {0};
+    int misses = 0, rc = OK;
 
     for (;;) {
+        /* its body may have taken a while, or the way to here */
+        if (mod_weave_maintenance_again(client->exchange) != OK)
+            return OK;
         client->link =
             mod_weave_link_acquire(client->app, &avoid, client->queue_until);
         if (client->link) {
             avoid = mod_weave_link_pid(client->link);
             attempt(client);
-            if (!again(client, avoid, &tries, &refusals, &rc))
+            if (!again(client, avoid, &tries, &rc))
                 return rc;
         }
         else if (apr_time_now() >= client->queue_until) {
-            return unavailable(client, "no worker is there");
+            return unavailable(client, WEAVE_REFUSED_DOWN,
+                               "no worker is there");
         }
         else if (misses++) { /* another one may be there at once */
             apr_sleep(PAUSE_US);
@@ -187,10 +206,12 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange)
                                 weave_conf_int(client.app->conf,
                                                WEAVE_LIMITS_STARTUP_TIMEOUT)) !=
         WEAVE_APP_SERVING)
-        return unavailable(&client, "the application does not run");
+        return unavailable(&client, WEAVE_REFUSED_DOWN,
+                           "the application does not run");
     rc = prepare(&client);
     if (rc == HTTP_SERVICE_UNAVAILABLE)
-        return unavailable(&client, "its body cannot be spooled");
+        return unavailable(&client, WEAVE_REFUSED_RESOURCES,
+                           "its body cannot be spooled");
     if (exchange->in_problem == WEAVE_IO_GONE)
         return mod_weave_finish(exchange, WEAVE_RUN_GONE);
     if (rc != OK) {

@@ -430,6 +430,17 @@ static int on_unstarted(client_t *client, const weave_frame_t *frame)
                                                             : CLIENT_LATE);
 }
 
+/* What the worker has said before are lines of a finalizer or the like. Its
+ * board may show the request as started: it was in the executor's hands. */
+static int on_stale(client_t *client, const weave_frame_t *frame)
+{
+    (void)frame;
+    if (client->exchange->head_sent || client->streamed)
+        return broken(client, "a return after it has begun");
+    client->reusable = client->at == client->len;
+    return ended(client, CLIENT_STALE);
+}
+
 static int (*const handlers[WEAVE_FRAME_TYPES])(client_t *,
                                                 const weave_frame_t *) = {
     [WEAVE_FRAME_CANCELLED] = on_unstarted,
@@ -440,6 +451,7 @@ static int (*const handlers[WEAVE_FRAME_TYPES])(client_t *,
     [WEAVE_FRAME_FILE] = on_file,
     [WEAVE_FRAME_END] = on_end,
     [WEAVE_FRAME_LOG] = on_log,
+    [WEAVE_FRAME_STALE] = on_stale,
 };
 
 /* 0: more will come, 1: that was the answer, or -1 and client->end. */

@@ -194,8 +194,10 @@ int client_send(client_t *client)
     struct iovec parts[2] = {{client->frame, client->frame_len},
                              {(char *)client->spool.data, client->spool.len}};
     weave_frame_t *frame = (weave_frame_t *)client->frame;
+    weave_frame_request_t *request = (weave_frame_request_t *)(frame + 1);
 
     frame->number = ++client->link->number;
+    request->epoch = client->exchange->epoch;
     return send_parts(client, parts, client->spool.len ? 2 : 1,
                       client->spool.fd);
 }

@@ -38,6 +38,7 @@ static struct {
     const mod_weave_app_t *app;
     weave_app_t spec;
     weave_host_t host;
+    const weave_maintenance_board_t *board;
     atomic_int state; /* state_e */
     apr_thread_mutex_t *lock;
     apr_thread_cond_t *changed;
@@ -280,6 +281,16 @@ static const char *given(const char *text)
     return *text ? text : NULL;
 }
 
+/* With the GIL: nothing but this load. What becomes of a request that may not
+ * start, the handler decides without it. */
+static int may_start(void *host)
+{
+    const mod_weave_exchange_t *exchange = host;
+
+    return !embedded.board ||
+           exchange->epoch == atomic_load(&embedded.board->epoch);
+}
+
 static void fill_spec(apr_pool_t *pool)
 {
     const mod_weave_app_t *app = embedded.app;
@@ -302,7 +313,7 @@ static void fill_spec(apr_pool_t *pool)
     embedded.host = (weave_host_t){WEAVE_ENGINE_ABI,    sizeof(weave_host_t),
                                    mod_weave_body_read, mod_weave_head_send,
                                    mod_weave_body_send, mod_weave_file_send,
-                                   mod_weave_log};
+                                   mod_weave_log,       may_start};
 }
 
 /* What the application finds in os.environ. */
@@ -349,6 +360,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
     apr_size_t i;
 
     embedded.app = mod_weave_app_get();
+    embedded.board = mod_weave_board();
     embedded.server = main_server;
     embedded.pid = getpid();
     if (!embedded.app)

@@ -153,7 +153,7 @@ const char *mod_weave_launch(pid_t *pid, int *control, const server_rec *s,
         pipe2(report, O_CLOEXEC) == 0 &&
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
         plan_t plan = {{null, log, log, data->lifeline[0], data->roster_fd,
-                        ready[1], pair[1]},
+                        ready[1], pair[1], data->maintenance_fd},
                        argv,
                        report[1]};
 

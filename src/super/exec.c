@@ -63,18 +63,20 @@ static void close_from_to(unsigned first, unsigned last)
 static void descriptors_set(const super_exec_t *exec)
 {
     int from[] = {exec->listen_fd, exec->control_fd, WEAVE_SUPER_LIFELINE_FD,
-                  exec->board_fd};
+                  exec->board_fd, WEAVE_SUPER_MAINTENANCE_FD};
     int to[] = {WEAVE_WORKER_LISTEN_FD, WEAVE_WORKER_CONTROL_FD,
-                WEAVE_WORKER_LIFELINE_FD, WEAVE_WORKER_BOARD_FD};
+                WEAVE_WORKER_LIFELINE_FD, WEAVE_WORKER_BOARD_FD,
+                WEAVE_WORKER_MAINTENANCE_FD};
+    enum { COUNT = sizeof(from) / sizeof(*from) };
     int i;
 
     report_to = fcntl(report_to, F_DUPFD_CLOEXEC, FD_SAFE);
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < COUNT; i++) {
         from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, FD_SAFE);
         if (from[i] < 0)
             fail("there are no descriptors left", errno);
     }
-    for (i = 0; i < 4; i++)
+    for (i = 0; i < COUNT; i++)
         if (dup2(from[i], to[i]) < 0)
             fail("its descriptors cannot be set", errno);
     dup2(2, 1);

@@ -123,7 +123,8 @@ static apr_status_t request_make(super_warmup_t *warmup, const char *target,
     };
     enum { VARS = sizeof(vars) / sizeof(*vars) };
     weave_hello_t hello = {(uint32_t)getpid(), WEAVE_ROLE_CLIENT};
-    weave_frame_request_t request = {-1, 0, VARS, 0};
+    /* epoch 0: maintenance is no reason not to bring up a release */
+    weave_frame_request_t request = {.content_length = -1, .vars = VARS};
     size_t bytes = sizeof(request), i;
     weave_frame_t head =
         weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(hello), 0);

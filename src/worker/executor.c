@@ -130,6 +130,7 @@ static int decode(executor_t *executor, connection_t *connection,
         return -1;
     exchange->connection = connection;
     exchange->number = frame->number;
+    exchange->epoch = fixed.epoch;
     exchange->body_ended = exchange->body_problem = 0;
     exchange->head_len = 0;
     request->host = exchange;
@@ -172,7 +173,6 @@ static void count(int64_t took_us)
     uint64_t done =
         atomic_fetch_add_explicit(&board->requests, 1, memory_order_relaxed);
 
-    atomic_fetch_sub_explicit(&board->running, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&board->busy_us, (uint64_t)took_us,
                               memory_order_relaxed);
     if (worker.spec->max_requests > 0 &&
@@ -180,8 +180,9 @@ static void count(int64_t took_us)
         control_recycle("recycle", "workers.max_requests is reached");
 }
 
-/* 1: what is left of the answer is the pump's. */
-static int end(executor_t *executor, connection_t *connection, int *broken)
+/* 1: what is left of the answer is the pump's. HELD: it was no request. */
+static int end(executor_t *executor, connection_t *connection, int held,
+               int *broken)
 {
     int64_t since =
         atomic_load_explicit(&executor->since_us, memory_order_relaxed);
@@ -189,7 +190,9 @@ static int end(executor_t *executor, connection_t *connection, int *broken)
     atomic_store_explicit(&executor->since_us, 0, memory_order_release);
     atomic_store_explicit(&worker.board->thread[executor->index].since_us, 0,
                           memory_order_release);
-    count(worker_now() - since);
+    atomic_fetch_sub_explicit(&worker.board->running, 1, memory_order_relaxed);
+    if (!held)
+        count(worker_now() - since);
     pthread_mutex_lock(&connection->lock);
     connection->current = 0;
     *broken = connection->broken;
@@ -224,7 +227,7 @@ static fate_e run(executor_t *executor, connection_t *connection)
         close(connection->in.passed);
         connection->in.passed = -1;
     }
-    if (end(executor, connection, &broken))
+    if (end(executor, connection, outcome == WEAVE_RUN_HELD, &broken))
         return HANDED;
     if (!broken && outcome != WEAVE_RUN_GONE)
         return KEEP;

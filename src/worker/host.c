@@ -326,6 +326,17 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
     return writer.io;
 }
 
+/* ---- its beginning and its end ---- */
+
+/* With the GIL: nothing but this load. */
+static int may_start(void *host)
+{
+    const exchange_t *exchange = host;
+
+    return !exchange->epoch ||
+           exchange->epoch == atomic_load(&worker.maintenance->epoch);
+}
+
 weave_io_e exchange_end(exchange_t *exchange, int outcome)
 {
     weave_frame_end_t end = {outcome, 0};
@@ -334,6 +345,9 @@ weave_io_e exchange_end(exchange_t *exchange, int outcome)
     writer_start(&writer, exchange);
     if (exchange->head_len && outcome == WEAVE_RUN_DONE) {
         writer_head(&writer, WEAVE_FRAME_LAST, 0);
+    }
+    else if (outcome == WEAVE_RUN_HELD) {
+        writer_frame(&writer, WEAVE_FRAME_STALE, 0, 0);
     }
     else {
         if (exchange->head_len && outcome == WEAVE_RUN_CUT)
@@ -386,4 +400,4 @@ static void log_line(void *host, int level, const char *text, size_t len)
 const weave_host_t worker_host = {WEAVE_ENGINE_ABI, sizeof(weave_host_t),
                                   body_read,        head_send,
                                   body_send,        file_send,
-                                  log_line};
+                                  log_line,         may_start};

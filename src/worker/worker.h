@@ -21,6 +21,7 @@
 #include "weave_control.h"
 #include "weave_engine.h"
 #include "weave_frame.h"
+#include "weave_maintenance_board.h"
 #include "weave_spec.h"
 
 #define INPUT_BYTES 65536  /* what is asked of a socket at once */
@@ -36,6 +37,7 @@ typedef struct worker_t {
     const weave_spec_t *spec;
     const weave_engine_t *engine;
     weave_board_t *board;
+    const weave_maintenance_board_t *maintenance;
     uint32_t generation;
     long starter_uid; /* who may say SUPERVISOR, beside root */
     int stack_signal;
@@ -210,6 +212,7 @@ void spool_close(connection_t *connection);
 typedef struct exchange_t {
     connection_t *connection;
     uint32_t number;
+    uint32_t epoch; /* when it was decided that it may run; 0: it may */
     int64_t file_at, file_bytes; /* of a spooled body; file_bytes 0: none */
     int body_ended;
     int body_problem; /* weave_io_e */
@@ -219,7 +222,7 @@ typedef struct exchange_t {
 } exchange_t;
 
 extern const weave_host_t worker_host;
-/* What the host still owes the client when run() is back. */
+/* What the host still owes the client when run() is back; HELD: STALE. */
 weave_io_e exchange_end(exchange_t *exchange, int outcome);
 
 #define KICK UINT64_MAX /* the event of `kick_fd` in the shared epoll set */

@@ -60,7 +60,8 @@ others('those who say nothing');
 my %hellos = (
     'text'           => "GET / HTTP/1.1\r\n\r\n",
     'noise'          => "\xff" x 5000,
-    'other version'  => frame_of(HELLO => pack('LL', $$, 1), version => 2),
+    'other version'  => frame_of(HELLO => pack('LL', $$, 1),
+        version => WeaveTest::Wire::VERSION() + 1),
     'too long'       => frame_of(HELLO => "\0" x 9),
     'too short'      => frame_of(HELLO => "\0" x 7),
     '4 GiB'          => frame_of(HELLO => '', bytes => 0xffffffff),
@@ -82,7 +83,8 @@ others('half a HELLO');
 my $good = request('/who');
 my %requests = (
     'text'            => "GET / HTTP/1.1\r\n\r\n",
-    'other version'   => request('/who', version => 2),
+    'other version'   => request('/who',
+        version => WeaveTest::Wire::VERSION() + 1),
     'no magic'        => request('/who', magic => 1),
     'too long'        => frame_of(REQUEST => '', bytes => (16 << 20) + 1),
     'too short'       => frame_of(REQUEST => "\0" x 20),
@@ -140,6 +142,14 @@ subtest 'no environment at all' => sub {
     my ($types) = $wire->answer;
     like $types, qr/\b(?:$TYPE{HEAD}|$TYPE{END})$/, 'is answered';
     others('without environ');
+};
+
+subtest 'an epoch that is not of now' => sub {
+    my $wire = WeaveTest::Wire->hello($path);
+    $wire->send(request('/who', epoch => 0xffffffff));
+    is(($wire->answer)[0], $TYPE{STALE}, 'does not start');
+    $wire->send(request('/who', number => 2));
+    is(($wire->answer)[0], $TYPE{HEAD}, 'the connection stays, and 0 starts');
 };
 
 subtest 'two at once' => sub {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* engine_stub.c: an engine without Python, for tests of weave-worker alone
  *
- * The path of a request says what to do: /KIND/ID/ARGUMENT. That it has begun
- * is noted in the file STUB_LOG, as the eight bytes of its ID. */
+ * The path of a request says what to do: /KIND/ID/ARGUMENT. That it has begun,
+ * once the host lets it, is noted in the file STUB_LOG, as the eight bytes of
+ * its ID. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -161,6 +162,8 @@ static int run(const weave_request_t *request)
     for (i = 0; i < request->vars_count; i++)
         if (request->vars[i].key == WEAVE_VAR_PATH_INFO)
             path = request->vars[i].value;
+    if (!host->may_start(request->host))
+        return WEAVE_RUN_HELD;
     if (sscanf(path, "/%15[a-z]/%lu/%ld", kind, &id, &argument) != 3 ||
         write(log_fd, &id, sizeof(id)) != (ssize_t)sizeof(id))
         return 500;

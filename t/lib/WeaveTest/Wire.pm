@@ -21,9 +21,9 @@ our @EXPORT = qw(frame_of request hello_of %TYPE);
 our %TYPE = (
     HELLO => 1, WELCOME => 2, REQUEST => 3, BODY => 4, CANCEL => 5,
     CANCELLED => 6, REFUSED => 7, READ => 8, HEAD => 9, DATA => 10,
-    FILE => 11, END => 12, LOG => 13,
+    FILE => 11, END => 12, LOG => 13, STALE => 14,
 );
-use constant {MAGIC => 0x464d5657, VERSION => 1, BODY_HERE => 0x10,
+use constant {MAGIC => 0x464d5657, VERSION => 2, BODY_HERE => 0x10,
               NAMED => 0xffffffff};
 
 # The bytes of a frame; magic, version, flags, number and bytes may be wrong.
@@ -45,8 +45,8 @@ sub _var {
         . "$name\0$value\0";
 }
 
-# A REQUEST for TARGET; vars, inline, file_bytes (what it claims), body and
-# names (NAME => VALUE) may be what they like, the rest is of the frame.
+# A REQUEST for TARGET; vars, inline, file_bytes (what it claims), epoch, body
+# and names (NAME => VALUE) may be what they like, the rest is of the frame.
 sub request {
     my ($target, %how) = @_;
     my ($path, $query) = split /\?/, $target, 2;
@@ -62,9 +62,10 @@ sub request {
     my $vars = defined $how{vars} ? $how{vars}
         : join '', map { _var($_, $names{$_}) } sort keys %names;
     my $body = defined $how{body} ? $how{body} : '';
-    my $payload = pack('qqLL', -1, $how{file_bytes} || 0,
+    my $payload = pack('qqLLLL', -1, $how{file_bytes} || 0,
         defined $how{count}  ? $how{count}  : scalar keys %names,
-        defined $how{inline} ? $how{inline} : length $body) . $vars . $body;
+        defined $how{inline} ? $how{inline} : length $body,
+        $how{epoch} || 0, 0) . $vars . $body;
     return frame_of(REQUEST => $payload, flags => BODY_HERE, %how);
 }
 
@@ -143,7 +144,7 @@ sub answer {
         push @types, $type;
         return ("@types", $payload)
             if $flags & 1 || grep { $type == $TYPE{$_} }
-            qw(END REFUSED CANCELLED);
+            qw(END REFUSED CANCELLED STALE);
     }
     return ("@types none", '');
 }
