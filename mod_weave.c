@@ -11,6 +11,12 @@ static const command_rec directives[] = {
                   "a key of sync.ini and the value it has here"),
     AP_INIT_TAKE1("WeaveRuntimeDir", mod_weave_runtime_dir_set, NULL, RSRC_CONF,
                   "the folder for the sockets of worker processes"),
+    AP_INIT_TAKE1("WeaveStateDir", mod_weave_state_dir_set, NULL, RSRC_CONF,
+                  "the folder of what must last, such as maintenance"),
+    AP_INIT_TAKE1(
+        "WeaveMaintenance", mod_weave_maintenance_set, NULL,
+        RSRC_CONF | ACCESS_CONF,
+        "Off, Backoff, Drain or On: the strictest that is said holds"),
     AP_INIT_FLAG("WeaveSmoothGraceful", mod_weave_smooth_set, NULL, RSRC_CONF,
                  "whether `graceful` starts new children without a pause"),
     {NULL}};
@@ -37,8 +43,11 @@ static void register_hooks(apr_pool_t *pool)
                            APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(mod_weave_map_to_storage, NULL, NULL,
                            APR_HOOK_FIRST);
+    ap_hook_header_parser(mod_weave_maintenance_ask, NULL, NULL,
+                          APR_HOOK_MIDDLE);
     ap_hook_fixups(mod_weave_fixups, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_handler(mod_weave_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(mod_weave_maintenance_refuse, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 /* AP_DECLARE_MODULE would say APLOG_USE_MODULE a second time */

@@ -50,6 +50,7 @@ LogLevel warn weave:info
 {user}
 StartServers 2
 WeaveRuntimeDir "{folder}/run"
+WeaveStateDir "{folder}/state"
 WeaveApp / "{folder}/sync.ini"
 """
 

@@ -203,7 +203,7 @@ edit($load, sub { s{$libexec}{$root$libexec} });
 run_ok('a2enmod weave', 'a2enmod', '-q', 'weave');
 httpd_ok('httpd accepts the module without an application', '-t');
 edit("$copy/mods-available/weave.conf",
-    sub { $_ .= "WeaveRuntimeDir $root/run/weave\n"
+    sub { $_ .= "WeaveRuntimeDir $root/run/weave\nWeaveStateDir $root/state\n"
         . "WeaveApp /sync $root/etc/sync.ini\n" });
 httpd_ok('httpd accepts the application', '-t');
 httpd_ok('httpd starts', '-k', 'start')

@@ -181,6 +181,7 @@ Group #$server_gid
 StartServers 1
 ServerLimit 32
 WeaveRuntimeDir "$runtime"
+WeaveStateDir "$runtime-state"
 $conf
 END
 }

@@ -213,6 +213,24 @@ static void check_folder(mod_weave_check_t *check, const weave_conf_t *conf,
          where(check, conf, key), weave_key_get(key)->full, path);
 }
 
+/* For each mount: a virtual host may have a page of its own. */
+static void check_pages(mod_weave_check_t *check)
+{
+    int i;
+
+    for (i = 0; i < check->mounts->nelts; i++) {
+        const weave_conf_t *conf =
+            APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *)->conf;
+        const char *problem = mod_weave_page_check(conf, check->ptemp);
+
+        if (problem)
+            fail(check,
+                 "WEAVE0155: %s: maintenance.page cannot be shown by httpd's"
+                 " children: %s. Give a file that the user of httpd can read",
+                 where(check, conf, WEAVE_MAINTENANCE_PAGE), problem);
+    }
+}
+
 static void check_program(mod_weave_check_t *check, const char *name)
 {
     const char *path = apr_pstrcat(check->ptemp, mod_weave_libdir(check->ptemp),
@@ -307,6 +325,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     weave_conf_check(app->conf, problems);
     report(check, problems);
     check_user(check, app);
+    check_pages(check);
     if (app->embedded)
         note_ignored(check, app->conf);
     else
@@ -356,7 +375,8 @@ mod_weave_app_t *mod_weave_app_make(mod_weave_check_t *check, const char *ini,
     check_app(check, app);
     if (ini_now == ini && !check->errors)
         app->flat = weave_conf_flatten(ini, file, check->pconf);
-    if (!app->embedded && mod_weave_retained_place(ini) < 0)
+    app->place = mod_weave_retained_place(ini);
+    if (app->place < 0)
         fail(check,
              "WEAVE0129: there is room for %d applications in an httpd, and %s"
              " is one more: run it in another httpd",

@@ -271,8 +271,10 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     mod_weave_retain(the_apps);
+    mod_weave_switches_settle(pconf, main_server);
     if (mod_weave_supervise(pconf, main_server, the_apps) < 0 && !running)
         return HTTP_INTERNAL_SERVER_ERROR;
+    mod_weave_publish_link(pconf, main_server);
     if (running)
         mod_weave_smooth_start(pconf, main_server);
     return OK;

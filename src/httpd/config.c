@@ -94,6 +94,11 @@ void *mod_weave_dir_merge(apr_pool_t *pool, void *base_, void *over_)
     mod_weave_dir_t *conf = apr_pcalloc(pool, sizeof(*conf));
 
     conf->set = merge_set(pool, base->set, over->set);
+    /* nothing inside makes it less strict: `a2enconf weave-maintenance` is for
+     * all that it is around */
+    conf->directive =
+        mod_weave_switch_stricter(base->directive, over->directive);
+    conf->mode = over->mode ? over->mode : base->mode;
     return conf;
 }
 
@@ -168,15 +173,21 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
 {
     const char *problem = ap_check_cmd_context(
         cmd, NOT_IN_LIMIT | NOT_IN_DIRECTORY | NOT_IN_FILES);
+    weave_conf_t *set;
 
     /* of an application there are no files: httpd looks at <Location> */
     if (problem)
         return problem;
-    problem = weave_conf_set(set_of(cmd, dir), key, value, cmd->path != NULL,
+    set = set_of(cmd, dir);
+    problem = weave_conf_set(set, key, value, cmd->path != NULL,
                              cmd->directive->filename, cmd->directive->line_num,
                              cmd->pool);
-
-    return problem ? apr_pstrcat(cmd->pool, "WeaveSet: ", problem, NULL) : NULL;
+    if (problem)
+        return apr_pstrcat(cmd->pool, "WeaveSet: ", problem, NULL);
+    if (cmd->path &&
+        !ap_cstr_casecmp(key, weave_key_get(WEAVE_MAINTENANCE_MODE)->full))
+        ((mod_weave_dir_t *)dir)->mode = mod_weave_switch_of(cmd, set);
+    return NULL;
 }
 
 /* ---- what an httpd has once ---- */
@@ -186,19 +197,32 @@ static const char *only_global(cmd_parms *cmd)
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);
 }
 
-const char *mod_weave_runtime_dir_set(cmd_parms *cmd, void *dir,
-                                      const char *path)
+static const char *folder_set(cmd_parms *cmd, const char **place,
+                              const char *path)
 {
     const char *problem = only_global(cmd);
 
-    (void)dir;
     if (problem)
         return problem;
-    path = ap_runtime_dir_relative(cmd->pool, path);
-    if (!path)
-        return "WeaveRuntimeDir: this is no path";
-    mod_weave_server_get(cmd->server)->runtime_dir = path;
-    return NULL;
+    *place = path;
+    return path ? NULL
+                : apr_pstrcat(cmd->pool, cmd->cmd->name, ": this is no path",
+                              NULL);
+}
+
+const char *mod_weave_runtime_dir_set(cmd_parms *cmd, void *dir,
+                                      const char *path)
+{
+    (void)dir;
+    return folder_set(cmd, &mod_weave_server_get(cmd->server)->runtime_dir,
+                      ap_runtime_dir_relative(cmd->pool, path));
+}
+
+const char *mod_weave_state_dir_set(cmd_parms *cmd, void *dir, const char *path)
+{
+    (void)dir;
+    return folder_set(cmd, &mod_weave_server_get(cmd->server)->state_dir,
+                      ap_server_root_relative(cmd->pool, path));
 }
 
 const char *mod_weave_smooth_set(cmd_parms *cmd, void *dir, int on)
@@ -213,4 +237,11 @@ const char *mod_weave_runtime_dir(void)
     const char *path = mod_weave_server_get(ap_server_conf)->runtime_dir;
 
     return path ? path : MOD_WEAVE_RUNTIME_DIR;
+}
+
+const char *mod_weave_state_dir(void)
+{
+    const char *path = mod_weave_server_get(ap_server_conf)->state_dir;
+
+    return path ? path : WEAVE_STATE_DIR;
 }

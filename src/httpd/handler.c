@@ -4,22 +4,12 @@
 
 #define VARS_ROOM 96 /* environ entries without another allocation */
 
-static const weave_conf_t *conf_of(request_rec *r,
-                                   const mod_weave_mount_t *mount)
-{
-    mod_weave_dir_t *dir =
-        ap_get_module_config(r->per_dir_config, &weave_module);
-
-    if (!dir->set)
-        return mount->conf;
-    return weave_conf_merge(r->pool, mount->conf, dir->set);
-}
-
 static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
 {
     weave_var_t room[VARS_ROOM];
     mod_weave_vars_t vars = {room, 0, VARS_ROOM, exchange->r->pool};
     weave_request_t in = {0};
+    int outcome;
 
     in.host = exchange;
     in.content_length = -1;
@@ -30,7 +20,11 @@ static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
     mod_weave_vars_fill(&vars, exchange);
     in.vars = vars.items;
     in.vars_count = vars.count;
-    return engine->run(&in);
+    do
+        outcome = engine->run(&in);
+    while (outcome == WEAVE_RUN_HELD &&
+           mod_weave_maintenance_again(exchange) == OK);
+    return outcome == WEAVE_RUN_HELD ? WEAVE_RUN_DONE : outcome;
 }
 
 int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
@@ -62,13 +56,15 @@ int mod_weave_handler(request_rec *r)
     exchange.mount = mod_weave_mount_of(r);
     if (!exchange.mount)
         return DECLINED;
-    if (!exchange.mount->conf)
-        return mod_weave_unavailable(r, weave_conf_make(r->pool));
-    exchange.conf = conf_of(r, exchange.mount);
+    exchange.conf = exchange.mount->conf ? mod_weave_conf_of(r, exchange.mount)
+                                         : weave_conf_make(r->pool);
     if (exchange.mount->app && !exchange.mount->app->embedded)
         return mod_weave_client_run(&exchange);
     engine = exchange.mount->app ? mod_weave_embedded_ready(r) : NULL;
     if (!engine)
-        return mod_weave_unavailable(r, exchange.conf);
+        return mod_weave_unavailable(r, exchange.conf, WEAVE_REFUSED_DOWN,
+                                     NULL);
+    if (mod_weave_maintenance_again(&exchange) != OK)
+        return OK;
     return mod_weave_finish(&exchange, run(engine, &exchange));
 }

@@ -19,15 +19,19 @@
 #error "mod_weave needs httpd 2.4.49 or later"
 #endif
 
+#include <jansson.h>
+
 #include "weave_board.h"
 #include "weave_conf.h"
 #include "weave_engine.h"
+#include "weave_maintenance_board.h"
 #include "weave_version.h"
 #include "weave_virtualenv.h"
 
 #define MOD_WEAVE_NAME "mod_weave"
 #define MOD_WEAVE_VERSION WEAVE_VERSION
 #define MOD_WEAVE_HANDLER "weave-application"
+#define MOD_WEAVE_REFUSAL "weave-maintenance" /* the 503, and nothing else */
 
 extern __attribute__((visibility("default"))) module weave_module;
 APLOG_USE_MODULE(weave);
@@ -41,7 +45,7 @@ typedef struct mod_weave_app_t {
     const char *ini;     /* resolved path */
     const char *written; /* as it is in WeaveApp */
     int embedded;        /* 1: Python inside httpd's children */
-    int place;           /* in the roster, for worker processes */
+    int place;           /* in the roster and on the maintenance board */
     const char *spec;    /* what weaved is told, or NULL: see weave_spec.h */
     const char *ini_now; /* where its text is read from: see retain.c */
     const weave_conf_t
@@ -64,6 +68,16 @@ typedef struct mod_weave_check_t {
     int errors;
 } mod_weave_check_t;
 
+/* A maintenance mode that the configuration says, for a part of a server.
+ * Where several hold, the strictest does. */
+typedef struct mod_weave_switch_t {
+    weave_maintenance_t word; /* `since` once post_config is through */
+    const char *from;         /* "WeaveMaintenance", "maintenance.mode" */
+    const char *where;        /* "httpd.conf:12" */
+    const server_rec *s;
+    const char *path; /* of the <Location>; NULL: the whole server */
+} mod_weave_switch_t;
+
 /* WeaveApp: a path of a server and what answers below it. */
 typedef struct mod_weave_mount_t {
     const char *prefix; /* "" for "/", else "/sync": SCRIPT_NAME */
@@ -73,17 +87,21 @@ typedef struct mod_weave_mount_t {
     int line;
     mod_weave_app_t *app;     /* set in check_config; NULL: not to be served */
     const weave_conf_t *conf; /* app->conf with this server's WeaveSet */
+    const mod_weave_switch_t *mode; /* of maintenance.mode in `conf`, or NULL */
 } mod_weave_mount_t;
 
 typedef struct mod_weave_server_t {
     apr_array_header_t *mounts; /* of mod_weave_mount_t *, longest first */
     weave_conf_t *set;          /* WeaveSet of this server, or NULL */
     const char *runtime_dir;    /* of the main server only; NULL: default */
+    const char *state_dir;      /* there too */
     int smooth; /* there too: WeaveSmoothGraceful; -1: default */
 } mod_weave_server_t;
 
 typedef struct mod_weave_dir_t {
     const weave_conf_t *set; /* WeaveSet of the <Location>, or NULL */
+    const mod_weave_switch_t *directive; /* WeaveMaintenance, or NULL: off */
+    const mod_weave_switch_t *mode; /* of maintenance.mode in `set`, or NULL */
 } mod_weave_dir_t;
 
 /* config.c */
@@ -97,12 +115,30 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
                               const char *value);
 mod_weave_server_t *mod_weave_server_get(server_rec *s);
 
-/* WeaveRuntimeDir PATH; WeaveSmoothGraceful On|Off */
+/* WeaveRuntimeDir PATH; WeaveStateDir PATH; WeaveSmoothGraceful On|Off */
 const char *mod_weave_runtime_dir_set(cmd_parms *cmd, void *dir,
                                       const char *path);
+const char *mod_weave_state_dir_set(cmd_parms *cmd, void *dir,
+                                    const char *path);
 const char *mod_weave_smooth_set(cmd_parms *cmd, void *dir, int on);
-/* The folder of the sockets, absolute. */
+/* The folder of the sockets, that of what must last; absolute. */
 const char *mod_weave_runtime_dir(void);
+const char *mod_weave_state_dir(void);
+
+/* switch.c: modes in the configuration. WeaveMaintenance Off|Backoff|Drain|On
+ */
+const char *mod_weave_maintenance_set(cmd_parms *cmd, void *dir,
+                                      const char *mode);
+/* The one of maintenance.mode in CONF, said at CMD, or NULL. */
+const mod_weave_switch_t *mod_weave_switch_of(cmd_parms *cmd,
+                                              const weave_conf_t *conf);
+const mod_weave_switch_t *mod_weave_switch_stricter(
+    const mod_weave_switch_t *a, const mod_weave_switch_t *b);
+/* In post_config: since when each holds, whatever was restarted since. */
+void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server);
+/* What holds for APP, as weave_maintenance_board.h has it; the caller's. */
+json_t *mod_weave_switches_of(const mod_weave_app_t *app,
+                              server_rec *main_server, apr_pool_t *pool);
 
 /* check.c: what configtest and every (re)start look at */
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
@@ -134,7 +170,16 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 2
+#define MOD_WEAVE_RETAINED_VERSION 3
+
+/* Since when a part of the configuration has said a mode. */
+typedef struct mod_weave_retained_since_t {
+    struct mod_weave_retained_since_t *next;
+    char *key; /* malloc: which part */
+    apr_uint32_t mode;
+    apr_time_t since;
+    int seen; /* in the configuration that is read just now */
+} mod_weave_retained_since_t;
 
 typedef struct mod_weave_retained_app_t {
     char *ini;     /* malloc: resolved path; its place is that in the roster */
@@ -158,6 +203,15 @@ typedef struct mod_weave_retained_t {
     int control_fd;         /* to weaved */
     weave_roster_t *roster; /* read-only mapping, inherited */
     char *runtime_dir;      /* malloc: that weaved runs with */
+    /* maintenance: see weave_maintenance_board.h */
+    weave_maintenance_board_t *maintenance; /* read-only mapping, inherited */
+    int maintenance_fd;                     /* for reading only */
+    int maintenance_write_fd;               /* closed in the children */
+    int maintenance_known;                  /* 0: not yet read from the file */
+    weave_tally_t *tally;                   /* for writing, inherited */
+    int tally_fd;
+    char *state_dir; /* malloc: where the link to it is; NULL: there is none */
+    mod_weave_retained_since_t *sinces;
     mod_weave_retained_app_t apps[WEAVE_ROSTER_APPS];
 } mod_weave_retained_t;
 
@@ -175,6 +229,20 @@ const char *mod_weave_retained_spec(const char *ini);
 const char *mod_weave_retained_ini(const char *ini, const char *written,
                                    apr_pool_t *pool);
 const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf);
+/* Since when the part KEY says MODE: now, when it did not before. SWEEP
+ * forgets what was not asked for since the last sweep. */
+apr_time_t mod_weave_retained_since(const char *key, apr_uint32_t mode);
+void mod_weave_retained_sweep(void);
+
+/* publish.c: the maintenance board, from the parent: makes it and fills it at
+ * every (re)start. NULL, or why there can be none. */
+const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s,
+                              const apr_array_header_t *apps);
+/* Once weaved has made the folder: so that weavectl -d finds the board. */
+void mod_weave_publish_link(apr_pool_t *pool, server_rec *s);
+/* Read-only, in parent and children; NULL: there are no applications. */
+const weave_maintenance_board_t *mod_weave_board(void);
+weave_tally_row_t *mod_weave_tally(const mod_weave_app_t *app);
 
 /* supervise.c: weaved, from the parent. 0, or -1 after logging why APPS cannot
  * run. */
@@ -212,6 +280,11 @@ int mod_weave_map_to_storage(request_rec *r);
 int mod_weave_fixups(request_rec *r);
 /* The mount that answers this request, or NULL. */
 const mod_weave_mount_t *mod_weave_mount_of(request_rec *r);
+/* The same, unless a handler of somebody else's is configured there. */
+const mod_weave_mount_t *mod_weave_mount_ours(request_rec *r);
+/* The mount's configuration with the <Location>'s WeaveSet. */
+const weave_conf_t *mod_weave_conf_of(request_rec *r,
+                                      const mod_weave_mount_t *mount);
 /* The path below the mount, decoded once, with its slashes as they came. */
 const char *mod_weave_path_info(request_rec *r, const mod_weave_mount_t *mount);
 
@@ -220,6 +293,7 @@ typedef struct mod_weave_exchange_t {
     request_rec *r;
     const weave_conf_t *conf; /* with the <Location>'s WeaveSet */
     const mod_weave_mount_t *mount;
+    apr_uint32_t epoch; /* of the maintenance board when it was asked last */
     apr_bucket_brigade *in; /* read, not yet given away */
     apr_bucket_brigade *out;
     int has_body;          /* 1: the client announces one */
@@ -274,6 +348,8 @@ void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s);
 /* Waits until the application answers or cannot: WEAVE_APP_SERVING, or what it
  * is at UNTIL. */
 apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until);
+/* The share of its workers' threads that have something to do, 0 to 1. */
+double mod_weave_pool_busy(const mod_weave_app_t *app);
 /* A connection to the ready worker with the fewest requests, other than *AVOID
  * (a pid, 0: none) where there is another one. NULL: none takes it just now;
  * *AVOID is one that should have. Nothing is waited for much longer than UNTIL.
@@ -304,8 +380,39 @@ int mod_weave_spool(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool);
 /* client.c: one request in a worker. Returns as the handler does. */
 int mod_weave_client_run(mod_weave_exchange_t *exchange);
 
-/* unavailable.c: the 503 that Sync clients obey */
-int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf);
+/* maintenance.c: what is to become of a request */
+typedef struct mod_weave_verdict_t {
+    apr_uint32_t epoch;
+    apr_uint32_t mode;        /* for this request: OFF, BACKOFF or ON */
+    weave_maintenance_t word; /* of what decided that; not set where OFF */
+    int load;                 /* BACKOFF because of it, not of a word */
+} mod_weave_verdict_t;
+/* The hook that asks as soon as the Location is known; and the handler of what
+ * it has refused. */
+int mod_weave_maintenance_ask(request_rec *r);
+int mod_weave_maintenance_refuse(request_rec *r);
+/* In the handler, right before Python would start. OK: go on. DONE: the 503
+ * is out. */
+int mod_weave_maintenance_again(mod_weave_exchange_t *exchange);
+
+/* shed.c: 1 while so many slots of APP are busy that clients are asked to come
+ * less often. NOW: the time, for one look every now and then. */
+int mod_weave_is_shedding(const mod_weave_mount_t *mount, apr_time_t now);
+
+/* unavailable.c: the 503 that Sync clients obey; OK, as a handler returns it.
+ * Its seconds: of VERDICT, or limits.backoff where that is NULL. */
+int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
+                          weave_refused_e why,
+                          const mod_weave_verdict_t *verdict);
+/* The headers of an answer that is given all the same. */
+void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
+                           const mod_weave_verdict_t *verdict);
+
+/* page.c: the page for people, or NULL: the client wants none */
+const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
+                           const char *message, apr_size_t *len);
+/* NULL, or why maintenance.page of CONF cannot be shown by httpd's children. */
+const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool);
 
 /* handler.c: how OUTCOME (weave_run_e) of a request becomes what a handler
  * returns */

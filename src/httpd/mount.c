@@ -28,6 +28,27 @@ static const mod_weave_mount_t *find(request_rec *r)
     return NULL;
 }
 
+const mod_weave_mount_t *mod_weave_mount_ours(request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+
+    if (r->filename != marker || core->expr_handler ||
+        (core->handler && strcmp(core->handler, MOD_WEAVE_HANDLER) != 0))
+        return NULL;
+    return mod_weave_mount_of(r);
+}
+
+const weave_conf_t *mod_weave_conf_of(request_rec *r,
+                                      const mod_weave_mount_t *mount)
+{
+    mod_weave_dir_t *dir =
+        ap_get_module_config(r->per_dir_config, &weave_module);
+
+    if (!dir->set)
+        return mount->conf;
+    return weave_conf_merge(r->pool, mount->conf, dir->set);
+}
+
 /* TRACE is answered by httpd, CONNECT asks for a proxy, and `OPTIONS *` matches
  * no mount. */
 int mod_weave_translate_name(request_rec *r)

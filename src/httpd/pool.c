@@ -452,3 +452,22 @@ apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until)
         weave_roster_wait(roster, (apr_uint32_t)app->place, event, until - now);
     }
 }
+
+double mod_weave_pool_busy(const mod_weave_app_t *app)
+{
+    unsigned threads =
+        (unsigned)weave_conf_int(app->conf, WEAVE_WORKERS_THREADS);
+    unsigned busy = 0, slots = 0;
+    const mod_weave_worker_t *worker;
+    pool_t *pool = &pools[app->place];
+
+    pthread_mutex_lock(&pool->lock);
+    for (worker = pool->workers; worker; worker = worker->next) {
+        unsigned load = load_of(worker);
+
+        busy += load < threads ? load : threads;
+        slots += threads;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return slots ? (double)busy / slots : 0;
+}

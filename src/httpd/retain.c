@@ -31,6 +31,7 @@ mod_weave_retained_t *mod_weave_retained_get(void)
     data->version = MOD_WEAVE_RETAINED_VERSION;
     data->lifeline[0] = data->lifeline[1] = -1;
     data->roster_fd = data->control_fd = -1;
+    data->maintenance_fd = data->maintenance_write_fd = data->tally_fd = -1;
     return data;
 }
 
@@ -163,4 +164,51 @@ const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf)
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         return NULL;
     return apr_psprintf(pconf, "/proc/self/fd/%d", fd);
+}
+
+/* ---- since when ---- */
+
+apr_time_t mod_weave_retained_since(const char *key, apr_uint32_t mode)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    mod_weave_retained_since_t *since = data ? data->sinces : NULL;
+
+    while (since && strcmp(since->key, key) != 0)
+        since = since->next;
+    if (data && !since) {
+        since = calloc(1, sizeof(*since));
+        if (since)
+            since->key = strdup(key);
+        if (!since || !since->key) {
+            free(since);
+            return apr_time_now();
+        }
+        since->next = data->sinces;
+        data->sinces = since;
+    }
+    if (!since)
+        return apr_time_now();
+    if (since->mode != mode)
+        since->since = apr_time_now();
+    since->mode = mode;
+    since->seen = 1;
+    return since->since;
+}
+
+void mod_weave_retained_sweep(void)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    mod_weave_retained_since_t **place = data ? &data->sinces : NULL, *since;
+
+    while (place && *place) {
+        since = *place;
+        if (since->seen) {
+            since->seen = 0;
+            place = &since->next;
+            continue;
+        }
+        *place = since->next;
+        free(since->key);
+        free(since);
+    }
 }

@@ -324,8 +324,10 @@ static const char *supervise(apr_pool_t *pconf, server_rec *s,
 int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
                         const apr_array_header_t *apps)
 {
-    const char *problem = supervise(pconf, s, apps);
+    const char *problem = mod_weave_publish(pconf, s, apps);
 
+    if (!problem)
+        problem = supervise(pconf, s, apps);
     if (problem)
         report(s, problem);
     return problem ? -1 : 0;
@@ -335,6 +337,8 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
+    if (data && data->maintenance_write_fd >= 0)
+        close(data->maintenance_write_fd);
     if (!data || !data->roster)
         return;
     close(data->lifeline[0]);

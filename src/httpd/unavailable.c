@@ -11,15 +11,11 @@ static const char storage_body[] = "\"server issue: maintenance\"";
 static const char token_body[] =
     "{\"status\":\"error\",\"errors\":[{\"location\":\"internal\",\"name\":"
     "\"\",\"description\":\"maintenance\"}]}";
-static const char page[] =
-    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-    "<title>Back soon</title></head><body><h1>Back soon</h1>"
-    "<p>This service pauses for a moment. Please try again later.</p>"
-    "</body></html>\n";
 static const char plain_body[] = "This service pauses for a moment.\n";
 
 typedef struct {
     const char *type, *body;
+    apr_size_t len;
 } kind_t;
 
 static int starts(const char *path, const char *prefix)
@@ -34,28 +30,46 @@ static int ends(const char *path, const char *suffix)
     return len >= want && !strcmp(path + len - want, suffix);
 }
 
+static int is_sync(const weave_conf_t *conf)
+{
+    return weave_conf_int(conf, WEAVE_MAINTENANCE_STYLE) == WEAVE_STYLE_SYNC;
+}
+
+#define KIND(type, text)                                                       \
+    (kind_t)                                                                   \
+    {                                                                          \
+        type, text, sizeof(text) - 1                                           \
+    }
+
 /* By path, never by User-Agent. */
 static kind_t kind_of(request_rec *r, const char *path,
-                      const weave_conf_t *conf)
+                      const weave_conf_t *conf, const char *message)
 {
-    const char *accept = apr_table_get(r->headers_in, "Accept");
-    int html = accept && ap_strstr_c(accept, "text/html");
-    int sync =
-        weave_conf_int(conf, WEAVE_MAINTENANCE_STYLE) == WEAVE_STYLE_SYNC;
+    int sync = is_sync(conf);
+    const char *page;
+    apr_size_t len;
 
     if (sync && ends(path, "/1.0/sync/1.5"))
-        return (kind_t){"application/json", token_body};
+        return KIND("application/json", token_body);
     if (sync && starts(path, "/1.5/"))
-        return (kind_t){"application/json", "0"};
+        return KIND("application/json", "0");
     if (sync && (starts(path, "/1.0/") || starts(path, "/1.1/") ||
-                 starts(path, "/user/") || starts(path, "/misc/")))
-        return (kind_t){"application/json", storage_body};
-    if (html)
-        return (kind_t){"text/html; charset=utf-8", page};
+                 starts(path, "/1/") || starts(path, "/user/") ||
+                 starts(path, "/misc/")))
+        return KIND("application/json", storage_body);
+    page = mod_weave_page(r, conf, message, &len);
+    if (page)
+        return (kind_t){"text/html; charset=utf-8", page, len};
     if (sync)
-        return (kind_t){"application/json", storage_body};
-    return (kind_t){"text/plain; charset=utf-8", plain_body};
+        return KIND("application/json", storage_body);
+    if (*message)
+        return (kind_t){"text/plain; charset=utf-8",
+                        apr_pstrcat(r->pool, message, "\n", NULL),
+                        strlen(message) + 1};
+    return KIND("text/plain; charset=utf-8", plain_body);
 }
+
+/* ---- how long ---- */
 
 /* Everybody told the same number comes back in the same second: 0 to
  * maintenance.spread (at least 5 s) is added, once per answer. */
@@ -69,40 +83,112 @@ static apr_int64_t spread(apr_int64_t seconds, const weave_conf_t *conf)
     return seconds + ap_random_pick(0, (apr_uint32_t)(most > 5 ? most : 5));
 }
 
-static void add_headers(request_rec *r, const weave_conf_t *conf,
-                        apr_int64_t seconds)
+/* The seconds of one answer, the same in all its headers. */
+static const char *seconds_of(request_rec *r, const weave_conf_t *conf,
+                              const mod_weave_verdict_t *verdict)
 {
-    const char *n = apr_psprintf(r->pool, "%" APR_INT64_T_FMT, seconds);
+    const weave_maintenance_t *word = verdict ? &verdict->word : NULL;
+    apr_int64_t seconds;
+
+    if (!word || verdict->load)
+        seconds = apr_time_sec(weave_conf_int(conf, WEAVE_LIMITS_BACKOFF));
+    else if (word->retry_after_s)
+        seconds = word->retry_after_s;
+    else if (word->until_us)
+        seconds = (word->until_us - apr_time_now()) / APR_USEC_PER_SEC + 1;
+    else
+        seconds =
+            apr_time_sec(weave_conf_int(conf, WEAVE_MAINTENANCE_RETRY_AFTER));
+    if (word && word->until_us && !word->retry_after_s &&
+        seconds < WEAVE_MAINTENANCE_REMAINING_MIN)
+        seconds = WEAVE_MAINTENANCE_REMAINING_MIN;
+    return apr_psprintf(r->pool, "%" APR_INT64_T_FMT, spread(seconds, conf));
+}
+
+/* ---- answers ---- */
+
+static void refusal_headers(request_rec *r, const weave_conf_t *conf,
+                            const char *seconds)
+{
+    apr_table_t *out = r->err_headers_out;
     apr_time_t now = apr_time_now();
 
-    apr_table_setn(r->err_headers_out, "Retry-After", n);
-    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
-    if (weave_conf_int(conf, WEAVE_MAINTENANCE_STYLE) != WEAVE_STYLE_SYNC)
+    apr_table_setn(out, "Retry-After", seconds);
+    apr_table_setn(out, "Cache-Control", "no-store");
+    if (!is_sync(conf))
         return;
-    apr_table_setn(r->err_headers_out, "X-Weave-Backoff", n);
-    apr_table_setn(r->err_headers_out, "X-Backoff", n);
-    apr_table_setn(r->err_headers_out, "X-Weave-Maintenance", "1");
-    apr_table_setn(r->err_headers_out, "X-Weave-Timestamp",
+    apr_table_setn(out, "X-Weave-Backoff", seconds);
+    apr_table_setn(out, "X-Backoff", seconds);
+    apr_table_setn(out, "X-Weave-Maintenance", "1");
+    apr_table_setn(out, "X-Weave-Timestamp",
                    apr_psprintf(r->pool, "%" APR_TIME_T_FMT ".%02d",
                                 apr_time_sec(now),
                                 (int)(apr_time_usec(now) / 10000)));
 }
 
-int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf)
+/* A client in the middle of an upload sees the answer, not a reset; one that
+ * asks first need not begin, nor one that has announced too much: httpd would
+ * answer that itself. */
+static void body_take(request_rec *r)
+{
+    const char *text = apr_table_get(r->headers_in, "Content-Length");
+    apr_off_t limit = ap_get_limit_req_body(r), announced = 0;
+
+    if (text && !ap_parse_strict_length(&announced, text))
+        announced = -1;
+    if (r->expecting_100 || announced < 0 || (limit > 0 && announced > limit) ||
+        ap_discard_request_body(r) != OK)
+        r->connection->keepalive = AP_CONN_CLOSE;
+}
+
+static void count(const mod_weave_mount_t *mount, weave_refused_e why)
+{
+    weave_tally_row_t *row = mod_weave_tally(mount->app);
+
+    if (row)
+        atomic_fetch_add_explicit(&row->refused[why], 1, memory_order_relaxed);
+}
+
+int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
+                          weave_refused_e why,
+                          const mod_weave_verdict_t *verdict)
 {
     const mod_weave_mount_t *mount = mod_weave_mount_of(r);
-    kind_t kind = kind_of(r, r->uri + mount->prefix_len, conf);
+    const char *message = "";
+    kind_t kind;
 
-    apr_interval_time_t pause = weave_conf_int(conf, WEAVE_LIMITS_BACKOFF);
-
-    /* a client in the middle of an upload sees the answer, not a reset; one
-     * that asks first need not begin */
-    if (r->expecting_100 || ap_discard_request_body(r) != OK)
-        r->connection->keepalive = AP_CONN_CLOSE;
-    add_headers(r, conf, spread(apr_time_sec(pause), conf));
+    count(mount, why);
+    if (why == WEAVE_REFUSED_MAINTENANCE)
+        message = verdict && *verdict->word.message
+                      ? verdict->word.message
+                      : weave_conf_str(conf, WEAVE_MAINTENANCE_MESSAGE);
+    kind = kind_of(r, r->uri + mount->prefix_len, conf, message);
+    body_take(r);
+    refusal_headers(r, conf, seconds_of(r, conf, verdict));
     r->status = HTTP_SERVICE_UNAVAILABLE;
     ap_set_content_type(r, kind.type);
-    ap_set_content_length(r, (apr_off_t)strlen(kind.body));
-    ap_rputs(kind.body, r);
+    ap_set_content_length(r, (apr_off_t)kind.len);
+    ap_rwrite(kind.body, (int)kind.len, r);
     return OK;
+}
+
+void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
+                           const mod_weave_verdict_t *verdict)
+{
+    weave_tally_row_t *row = mod_weave_tally(mod_weave_mount_of(r)->app);
+    const char *seconds;
+
+    if (apr_table_get(r->err_headers_out, "X-Weave-Backoff"))
+        return;
+    seconds = seconds_of(r, conf, verdict);
+    apr_table_setn(r->err_headers_out, "X-Weave-Backoff", seconds);
+    apr_table_setn(r->err_headers_out, "X-Backoff", seconds);
+    if (!row)
+        return;
+    atomic_fetch_add_explicit(verdict->load ? &row->backoff_load
+                                            : &row->backoff,
+                              1, memory_order_relaxed);
+    if (verdict->load)
+        atomic_store_explicit(&row->load_us, r->request_time,
+                              memory_order_relaxed);
 }

@@ -64,6 +64,7 @@ sub dir     { return $_[0]{dir} }
 sub port    { return $_[0]{port} }
 sub pid     { return $_[0]{pid} }
 sub runtime { return $_[0]{runtime} }
+sub state   { return "$_[0]{dir}/state" }
 
 sub write {
     my ($self, $name, $text) = @_;
@@ -89,6 +90,7 @@ DocumentRoot "$root/htdocs"
 Include "$root/conf/common.inc"
 <IfModule weave_module>
 WeaveRuntimeDir "$self->{runtime}"
+WeaveStateDir "$self->{dir}/state"
 $set
 </IfModule>
 $conf

@@ -132,6 +132,7 @@ def make_weave(bench):
 def make_workers(bench, threads=WORKER_THREADS, virtualenv=None):
     return weave(bench, "workers", WeaveHttpd,
                  f'WeaveRuntimeDir "{RUNTIME_DIR}"',
+                 f'WeaveStateDir "{RUNTIME_DIR}-state"',
                  f"processes\nprocesses = {CHILDREN}\nthreads = {threads}",
                  virtualenv)
 

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* maintenance.c: what is to become of a request
+ *
+ * Asked twice: as soon as the <Location> is known, before anybody is asked who
+ * he is (a client in maintenance may not see a 401), and again where Python
+ * would start. While nobody says anything but "off", that is two loads from
+ * shared memory and a few comparisons. */
+#include "mod_weave.h"
+
+#include <apr_strings.h>
+
+static const char lb_heartbeat[] = "/__lbheartbeat__";
+static const char heartbeat[] = "/__heartbeat__";
+/* the first call of each sync */
+static const char first_call[] = "/info/collections";
+
+/* ---- the path below the mount ---- */
+
+static const char *path_of(request_rec *r, const mod_weave_mount_t *mount)
+{
+    return r->uri + mount->prefix_len;
+}
+
+static int is_lb_heartbeat(request_rec *r, const mod_weave_mount_t *mount)
+{
+    return r->method_number == M_GET &&
+           !strcmp(path_of(r, mount), lb_heartbeat);
+}
+
+static int is_first_call(const char *path)
+{
+    apr_size_t len = strlen(path), want = sizeof(first_call) - 1;
+
+    while (len && path[len - 1] == '/')
+        len--;
+    return len > want && !strncmp(path + len - want, first_call, want);
+}
+
+/* ---- who may pass ---- */
+
+static int is_in(request_rec *r, const char *net)
+{
+    char *address = apr_pstrdup(r->pool, net), *bits = strchr(address, '/');
+    apr_ipsubnet_t *subnet;
+
+    if (bits)
+        *bits++ = '\0';
+    return apr_ipsubnet_create(&subnet, address, bits, r->pool) ==
+               APR_SUCCESS &&
+           apr_ipsubnet_test(subnet, r->useragent_addr);
+}
+
+/* The address that httpd has for the client: mod_remoteip's, where it is. */
+static int is_allowed(request_rec *r, const weave_conf_t *conf)
+{
+    const apr_array_header_t *nets =
+        weave_conf_list(conf, WEAVE_MAINTENANCE_ALLOW);
+    int i;
+
+    for (i = 0; i < nets->nelts; i++)
+        if (is_in(r, APR_ARRAY_IDX(nets, i, const char *)))
+            return 1;
+    return 0;
+}
+
+/* ---- the verdict ---- */
+
+static int is_sync(const weave_conf_t *conf)
+{
+    return weave_conf_int(conf, WEAVE_MAINTENANCE_STYLE) == WEAVE_STYLE_SYNC;
+}
+
+/* Of two that are as strict, the one that names a number, then the one that
+ * lasts longer. */
+static int is_more(const weave_maintenance_t *a, const weave_maintenance_t *b)
+{
+    if (!a->retry_after_s != !b->retry_after_s)
+        return a->retry_after_s != 0;
+    return b->until_us && (!a->until_us || a->until_us > b->until_us);
+}
+
+static void consider(mod_weave_verdict_t *verdict,
+                     const weave_maintenance_t *word, apr_time_t now,
+                     apr_interval_time_t drain)
+{
+    apr_uint32_t mode = weave_maintenance_mode_at(word, now, drain);
+
+    if (mode < verdict->mode || mode == WEAVE_MAINTENANCE_OFF ||
+        (mode == verdict->mode && !is_more(word, &verdict->word)))
+        return;
+    verdict->mode = mode;
+    verdict->word = *word;
+}
+
+static void consider_row(mod_weave_verdict_t *verdict, apr_uint32_t row,
+                         apr_time_t now, apr_interval_time_t drain)
+{
+    const weave_maintenance_board_t *board = mod_weave_board();
+    weave_maintenance_t word;
+
+    if (!board ||
+        atomic_load_explicit(&board->rows[row].mode, memory_order_relaxed) ==
+            WEAVE_MAINTENANCE_OFF)
+        return;
+    weave_maintenance_row_get(&word, board, row);
+    consider(verdict, &word, now, drain);
+}
+
+/* Of a drain: the first call of a sync is refused, the others pass and are
+ * told to stay away afterwards. */
+static apr_uint32_t narrowed(apr_uint32_t mode, request_rec *r,
+                             const mod_weave_mount_t *mount,
+                             const weave_conf_t *conf)
+{
+    const char *path = path_of(r, mount);
+
+    if (mode == WEAVE_MAINTENANCE_DRAINING)
+        mode = is_sync(conf) && is_first_call(path) ? WEAVE_MAINTENANCE_ON
+                                                    : WEAVE_MAINTENANCE_BACKOFF;
+    if (mode == WEAVE_MAINTENANCE_BACKOFF && !is_sync(conf))
+        return WEAVE_MAINTENANCE_OFF;
+    /* load balancers come from where operators come from */
+    if (mode == WEAVE_MAINTENANCE_ON && !strcmp(path, heartbeat))
+        return mode;
+    return is_allowed(r, conf) ? WEAVE_MAINTENANCE_OFF : mode;
+}
+
+static const weave_conf_t *conf_for(request_rec *r,
+                                    const mod_weave_mount_t *mount)
+{
+    return mount->conf ? mod_weave_conf_of(r, mount) : weave_conf_make(r->pool);
+}
+
+static void weigh(mod_weave_verdict_t *verdict, request_rec *r,
+                  const mod_weave_mount_t *mount,
+                  const mod_weave_switch_t *directive,
+                  const mod_weave_switch_t *key)
+{
+    const weave_conf_t *conf = conf_for(r, mount);
+    apr_interval_time_t drain = weave_conf_int(conf, WEAVE_MAINTENANCE_DRAIN);
+    apr_time_t now = apr_time_now();
+
+    if (directive)
+        consider(verdict, &directive->word, now, drain);
+    if (key)
+        consider(verdict, &key->word, now, drain);
+    consider_row(verdict, WEAVE_MAINTENANCE_ALL, now, drain);
+    if (mount->app && mount->app->place >= 0)
+        consider_row(verdict, (apr_uint32_t)mount->app->place + 1, now, drain);
+    if (verdict->mode != WEAVE_MAINTENANCE_OFF)
+        verdict->mode = narrowed(verdict->mode, r, mount, conf);
+}
+
+/* Does weavectl say something? */
+static int is_said(const weave_maintenance_board_t *board,
+                   const mod_weave_app_t *app)
+{
+    return atomic_load_explicit(&board->rows[WEAVE_MAINTENANCE_ALL].mode,
+                                memory_order_relaxed) !=
+               WEAVE_MAINTENANCE_OFF ||
+           (app && app->place >= 0 &&
+            atomic_load_explicit(&board->rows[app->place + 1].mode,
+                                 memory_order_relaxed) !=
+                WEAVE_MAINTENANCE_OFF);
+}
+
+static void decide(mod_weave_verdict_t *verdict, request_rec *r,
+                   const mod_weave_mount_t *mount)
+{
+    const mod_weave_dir_t *dir =
+        ap_get_module_config(r->per_dir_config, &weave_module);
+    const weave_maintenance_board_t *board = mod_weave_board();
+    const mod_weave_switch_t *key = dir->mode ? dir->mode : mount->mode;
+
+    verdict->mode = WEAVE_MAINTENANCE_OFF;
+    verdict->load = 0;
+    verdict->epoch = 0;
+    if (board) /* before what it says: see weave_maintenance_board.h */
+        verdict->epoch =
+            atomic_load_explicit(&board->epoch, memory_order_acquire);
+    if (dir->directive || key || (board && is_said(board, mount->app))) {
+        memset(&verdict->word, 0, sizeof(verdict->word));
+        weigh(verdict, r, mount, dir->directive, key);
+    }
+    if (verdict->mode == WEAVE_MAINTENANCE_OFF &&
+        mod_weave_is_shedding(mount, r->request_time) &&
+        is_sync(conf_for(r, mount))) {
+        verdict->mode = WEAVE_MAINTENANCE_BACKOFF;
+        verdict->load = 1;
+    }
+}
+
+/* ---- asking ---- */
+
+int mod_weave_maintenance_ask(request_rec *r)
+{
+    const mod_weave_mount_t *mount = mod_weave_mount_ours(r);
+    mod_weave_verdict_t verdict;
+    int rc;
+
+    if (!mount)
+        return DECLINED;
+    decide(&verdict, r, mount);
+    if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
+        mod_weave_backoff_add(r, conf_for(r, mount), &verdict);
+    if (verdict.mode != WEAVE_MAINTENANCE_ON && !is_lb_heartbeat(r, mount))
+        return DECLINED;
+    /* whatever else there is to know about the request does not matter; but
+     * its answer goes through the filters that are configured */
+    r->handler = MOD_WEAVE_REFUSAL;
+    rc = ap_invoke_handler(r);
+    return rc == OK ? DONE : rc;
+}
+
+int mod_weave_maintenance_again(mod_weave_exchange_t *exchange)
+{
+    request_rec *r = exchange->r;
+    mod_weave_verdict_t verdict;
+
+    decide(&verdict, r, exchange->mount);
+    exchange->epoch = verdict.epoch;
+    if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
+        mod_weave_backoff_add(r, exchange->conf, &verdict);
+    if (verdict.mode != WEAVE_MAINTENANCE_ON)
+        return OK;
+    mod_weave_unavailable(r, exchange->conf, WEAVE_REFUSED_MAINTENANCE,
+                          &verdict);
+    return DONE;
+}
+
+/* ---- what is answered in the application's place ---- */
+
+static int alive(request_rec *r)
+{
+    static const char body[] = "{\"status\":\"ok\"}";
+
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    ap_set_content_type(r, "application/json");
+    ap_set_content_length(r, sizeof(body) - 1);
+    ap_rwrite(body, sizeof(body) - 1, r);
+    return OK;
+}
+
+/* Never the application, even where all is over by now: nobody was asked who
+ * he is. */
+int mod_weave_maintenance_refuse(request_rec *r)
+{
+    const mod_weave_mount_t *mount;
+    mod_weave_verdict_t verdict;
+
+    if (!r->handler || strcmp(r->handler, MOD_WEAVE_REFUSAL) != 0)
+        return DECLINED;
+    mount = mod_weave_mount_of(r);
+    if (!mount)
+        return DECLINED;
+    if (is_lb_heartbeat(r, mount))
+        return alive(r);
+    decide(&verdict, r, mount);
+    return mod_weave_unavailable(
+        r, conf_for(r, mount), WEAVE_REFUSED_MAINTENANCE,
+        verdict.mode == WEAVE_MAINTENANCE_ON ? &verdict : NULL);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* publish.c: the maintenance board, from the httpd parent
+ *
+ * The parent makes it once and fills it at every restart: with what the file
+ * in WeaveStateDir says, and with what the configuration says, for weavectl.
+ * What cannot be read changes nothing that is known, and where nothing is
+ * known it means "on". */
+#include "mod_weave.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#define LOCK_MS 5000
+
+/* Of the retained data, which a request has no time to look up. */
+static const weave_maintenance_board_t *the_board;
+static weave_tally_t *the_tally;
+
+/* ---- the memory ---- */
+
+static apr_status_t board_make(mod_weave_retained_t *data)
+{
+    weave_maintenance_board_t *board;
+    apr_status_t rv =
+        weave_maintenance_board_create(&data->maintenance_write_fd, &board);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    board->tally_fd = data->tally_fd;
+    weave_maintenance_board_unmap(board);
+    rv =
+        weave_board_readonly(&data->maintenance_fd, data->maintenance_write_fd);
+    if (rv == APR_SUCCESS)
+        rv = weave_maintenance_board_map(&data->maintenance,
+                                         data->maintenance_fd, 0);
+    return rv;
+}
+
+static const char *share(mod_weave_retained_t *data, apr_pool_t *pool)
+{
+    apr_status_t rv = APR_SUCCESS;
+    char why[120];
+
+    if (!data->tally)
+        rv = weave_tally_create(&data->tally_fd, &data->tally);
+    if (rv == APR_SUCCESS && !data->maintenance)
+        rv = board_make(data);
+    if (rv == APR_SUCCESS)
+        return NULL;
+    return apr_psprintf(pool,
+                        "no memory can be shared with httpd's children:"
+                        " %s",
+                        apr_strerror(rv, why, sizeof(why)));
+}
+
+/* ---- what it says ---- */
+
+static void word_of_nobody(weave_maintenance_t *word)
+{
+    memset(word, 0, sizeof(*word));
+    word->mode = WEAVE_MAINTENANCE_ON;
+    word->since_us = apr_time_now();
+    apr_cpystrn(word->by, "mod_weave: the state file is damaged",
+                sizeof(word->by));
+}
+
+/* Whose place is whose. 1: INI was not at PLACE before. */
+static int name_place(weave_maintenance_board_t *board, int place,
+                      const char *ini)
+{
+    char *name = board->ini[place];
+
+    if (!strcmp(name, ini))
+        return 0;
+    apr_cpystrn(name, ini, WEAVE_MAINTENANCE_PATH);
+    return 1;
+}
+
+/* Puts the applications there. Those that are new, and of which nobody can say
+ * what weavectl has said, are on. */
+static void name_all(weave_maintenance_board_t *board,
+                     const apr_array_header_t *apps, int known)
+{
+    static const weave_maintenance_t off;
+    weave_maintenance_t on;
+    int i;
+
+    word_of_nobody(&on);
+    for (i = 0; i < apps->nelts; i++) {
+        const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
+
+        if (app->place >= 0 && name_place(board, app->place, app->ini))
+            weave_maintenance_row_set(board, (apr_uint32_t)app->place + 1,
+                                      known ? &off : &on);
+    }
+}
+
+static int is_quiet(const weave_maintenance_board_t *board)
+{
+    int row;
+
+    for (row = 0; row < WEAVE_MAINTENANCE_ROWS; row++)
+        if (atomic_load(&board->rows[row].mode) != WEAVE_MAINTENANCE_OFF)
+            return 0;
+    return 1;
+}
+
+/* The file was not there, or could not be read. */
+static void keep(weave_maintenance_board_t *board, mod_weave_retained_t *data,
+                 const char *problem, server_rec *s)
+{
+    weave_maintenance_t on;
+
+    if (data->maintenance_known) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "WEAVE0151: %s; what `weavectl maintenance` has said"
+                     " before stays as it is, until it says something else",
+                     problem);
+        return;
+    }
+    word_of_nobody(&on);
+    weave_maintenance_row_set(board, WEAVE_MAINTENANCE_ALL, &on);
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                 "WEAVE0152: %s; nobody knows whether there is maintenance, so"
+                 " all applications answer 503: `weavectl maintenance off`, or"
+                 " `on`, says what is right",
+                 problem);
+}
+
+static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
+                 const apr_array_header_t *apps, server_rec *s,
+                 apr_pool_t *pool)
+{
+    const char *problem;
+    apr_array_header_t *entries;
+    weave_maintenance_file_e file =
+        weave_maintenance_read(&entries, &problem, mod_weave_state_dir(), pool);
+
+    name_all(board, apps, file != WEAVE_MAINTENANCE_FILE_BAD);
+    if (file == WEAVE_MAINTENANCE_FILE_NONE && !is_quiet(board))
+        problem = apr_psprintf(pool, "%s/" WEAVE_MAINTENANCE_FILE " has gone",
+                               mod_weave_state_dir());
+    if (problem) {
+        keep(board, data, problem, s);
+        weave_maintenance_turn(board);
+    }
+    else {
+        weave_maintenance_publish(board, entries);
+    }
+    data->maintenance_known = 1;
+}
+
+/* ---- what the configuration says ---- */
+
+static json_t *app_json(const mod_weave_app_t *app, server_rec *s,
+                        apr_pool_t *pool)
+{
+    apr_int64_t drain = weave_conf_int(app->conf, WEAVE_MAINTENANCE_DRAIN);
+
+    return json_pack("{s:i, s:s, s:b, s:I, s:o}", "app", app->place, "ini",
+                     app->ini, "embedded", app->embedded, "drain_s",
+                     (json_int_t)apr_time_sec(drain), "declared",
+                     mod_weave_switches_of(app, s, pool));
+}
+
+/* As much of it as there is room for. */
+static void declare(weave_maintenance_board_t *board,
+                    const apr_array_header_t *apps, server_rec *s,
+                    apr_pool_t *pool)
+{
+    json_t *list = json_array();
+    int i, more = 1;
+
+    board->declared[0] = '\0';
+    for (i = 0; i < apps->nelts && more; i++) {
+        char *text;
+
+        json_array_append_new(
+            list, app_json(APR_ARRAY_IDX(apps, i, mod_weave_app_t *), s, pool));
+        text = json_dumps(list, JSON_COMPACT);
+        more = text && strlen(text) < sizeof(board->declared);
+        if (more)
+            apr_cpystrn(board->declared, text, sizeof(board->declared));
+        free(text);
+    }
+    json_decref(list);
+}
+
+/* ---- links to it ---- */
+
+static void unusable(server_rec *s, const char *problem)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "WEAVE0150: WeaveStateDir: %s. `weavectl maintenance` does not"
+                 " reach this httpd until that is mended and httpd is"
+                 " restarted with `graceful`",
+                 problem);
+}
+
+static apr_status_t unlink_board(void *unused)
+{
+    const mod_weave_retained_t *data = mod_weave_retained_get();
+    apr_pool_t *pool;
+
+    (void)unused;
+    if (!data || !data->state_dir || data->owner != getpid() ||
+        ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_EXITING ||
+        apr_pool_create(&pool, NULL) != APR_SUCCESS)
+        return APR_SUCCESS;
+    unlink(apr_pstrcat(pool, data->state_dir, "/",
+                       weave_maintenance_link_name(getpid(), pool), NULL));
+    apr_pool_destroy(pool);
+    return APR_SUCCESS;
+}
+
+/* With the lock held. Links of httpds that were killed go. */
+static const char *link_board(mod_weave_retained_t *data, const char *dir,
+                              apr_pool_t *pool)
+{
+    const char *name = weave_maintenance_link_name(getpid(), pool), *why;
+
+    if (data->state_dir && strcmp(data->state_dir, dir) != 0)
+        unlink(apr_pstrcat(pool, data->state_dir, "/", name, NULL));
+    free(data->state_dir);
+    data->state_dir = strdup(dir);
+    weave_maintenance_boards(&why, dir, 1, pool);
+    return weave_maintenance_link(dir, name, data->maintenance_write_fd, pool);
+}
+
+void mod_weave_publish_link(apr_pool_t *pool, server_rec *s)
+{
+    const mod_weave_retained_t *data = mod_weave_retained_get();
+    const char *problem = NULL;
+
+    if (data && data->runtime_dir && data->supervisor)
+        problem = weave_maintenance_link(data->runtime_dir,
+                                         WEAVE_MAINTENANCE_RUNTIME_LINK,
+                                         data->maintenance_write_fd, pool);
+    if (problem)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0153: %s: weavectl has to be told WeaveStateDir"
+                     " with -s",
+                     problem);
+}
+
+/* ---- every start and restart ---- */
+
+static void publish(weave_maintenance_board_t *board,
+                    mod_weave_retained_t *data, const apr_array_header_t *apps,
+                    server_rec *s, apr_pool_t *pool)
+{
+    const char *dir = mod_weave_state_dir();
+    int lock = -1;
+    const char *problem = weave_maintenance_lock(&lock, dir, 1, LOCK_MS, pool);
+
+    apr_cpystrn(board->state_dir, dir, sizeof(board->state_dir));
+    apr_cpystrn(board->runtime_dir, mod_weave_runtime_dir(),
+                sizeof(board->runtime_dir));
+    fill(board, data, apps, s, pool);
+    declare(board, apps, s, pool);
+    if (!problem)
+        problem = link_board(data, dir, pool);
+    if (problem)
+        unusable(s, problem);
+    if (lock >= 0)
+        weave_maintenance_unlock(lock);
+}
+
+const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s,
+                              const apr_array_header_t *apps)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    weave_maintenance_board_t *board;
+    const char *problem;
+    apr_status_t rv;
+
+    if (!data || (!apps->nelts && !data->maintenance))
+        return NULL;
+    data->owner = getpid();
+    problem = share(data, pconf);
+    if (problem)
+        return problem;
+    rv = weave_maintenance_board_map(&board, data->maintenance_write_fd, 1);
+    if (rv != APR_SUCCESS)
+        return "the maintenance board cannot be written";
+    the_board = data->maintenance;
+    the_tally = data->tally;
+    publish(board, data, apps, s, pconf);
+    weave_maintenance_board_unmap(board);
+    apr_pool_cleanup_register(pconf, NULL, unlink_board, apr_pool_cleanup_null);
+    return NULL;
+}
+
+const weave_maintenance_board_t *mod_weave_board(void)
+{
+    return the_board;
+}
+
+weave_tally_row_t *mod_weave_tally(const mod_weave_app_t *app)
+{
+    if (!the_tally || !app || app->place < 0)
+        return NULL;
+    return &the_tally->rows[getpid() % WEAVE_TALLY_STRIPES][app->place];
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shed.c: too many slots busy, so clients are asked to come less often
+ *
+ * Each child looks a few times a second at most, on a request's own thread,
+ * and smooths what it sees: a short burst is what the queue is for. Once past
+ * limits.backoff_at it goes on until clearly below, or headers would come and
+ * go with every request. */
+#include "mod_weave.h"
+
+#include <stdatomic.h>
+
+#include <ap_mpm.h>
+#include <http_main.h>
+#include <scoreboard.h>
+
+#define LOOK_US APR_TIME_C(250000)
+#define SMOOTH_US 5e6   /* time constant */
+#define FORGET_US 6e7   /* nobody has looked for so long: begin anew */
+#define HYSTERESIS 0.85 /* of the threshold; below it is over */
+
+static struct shed_t {
+    _Atomic apr_time_t next; /* look; whoever moves it looks */
+    atomic_int shedding;
+    /* of whoever looks */
+    apr_time_t last;
+    double busy; /* smoothed, 0 to 1 */
+} sheds[WEAVE_ROSTER_APPS];
+
+/* In embedded mode the slots are httpd's own. */
+static double busy_httpd(void)
+{
+    int daemons = 0, threads = 0, busy = 0, i, j;
+
+    ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &daemons);
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    threads = threads > 0 ? threads : 1;
+    for (i = 0; i < daemons; i++)
+        for (j = 0; j < threads; j++) {
+            const worker_score *slot =
+                ap_get_scoreboard_worker_from_indexes(i, j);
+
+            busy += slot && slot->status >= SERVER_BUSY_READ &&
+                    slot->status <= SERVER_BUSY_DNS;
+        }
+    return daemons > 0 ? (double)busy / (daemons * threads) : 0;
+}
+
+static void look(struct shed_t *shed, const mod_weave_mount_t *mount,
+                 apr_time_t now)
+{
+    double at = (double)weave_conf_int(mount->conf, WEAVE_LIMITS_BACKOFF_AT);
+    double busy =
+        mount->app->embedded ? busy_httpd() : mod_weave_pool_busy(mount->app);
+    double passed = (double)(now - shed->last);
+    int shedding = atomic_load(&shed->shedding);
+
+    if (passed < 0 || passed > FORGET_US)
+        shed->busy = 0;
+    else
+        shed->busy += (busy - shed->busy) * passed / (passed + SMOOTH_US);
+    shed->last = now;
+    at /= 100; /* 1: never */
+    atomic_store(&shed->shedding,
+                 at < 1 && shed->busy >= (shedding ? at * HYSTERESIS : at));
+    if (shedding != atomic_load(&shed->shedding))
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, ap_server_conf,
+                     "the application of %s: %.0f %% of the slots are busy: %s",
+                     mount->app->ini, shed->busy * 100,
+                     shedding ? "clients may come as they like again"
+                              : "clients are asked to come less often");
+}
+
+int mod_weave_is_shedding(const mod_weave_mount_t *mount, apr_time_t now)
+{
+    struct shed_t *shed;
+    apr_time_t next;
+
+    if (!mount->app || mount->app->place < 0)
+        return 0;
+    shed = &sheds[mount->app->place];
+    next = atomic_load_explicit(&shed->next, memory_order_relaxed);
+    /* a clock that was set back must not end the looking */
+    if ((now >= next || next - now > 2 * LOOK_US) &&
+        atomic_compare_exchange_strong(&shed->next, &next, now + LOOK_US))
+        look(shed, mount, now);
+    return atomic_load_explicit(&shed->shedding, memory_order_relaxed);
+}

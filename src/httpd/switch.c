@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* switch.c: maintenance modes that the configuration says
+ *
+ * Every place that says one is registered, for two reasons: a drain counts
+ * from when it was first said, not from the last log rotation; and weavectl
+ * tells people what holds, and where it is written. */
+#include "mod_weave.h"
+
+#include <stdlib.h>
+
+#include <apr_strings.h>
+
+#define REGISTRY "mod_weave_switches"
+
+static const char from_key[] = "maintenance.mode";
+
+/* ---- the registry: of mod_weave_switch_t *, as long as this pconf ---- */
+
+static apr_array_header_t *registry(apr_pool_t *pconf)
+{
+    void *found = NULL;
+    apr_array_header_t *list;
+
+    apr_pool_userdata_get(&found, REGISTRY, pconf);
+    if (found)
+        return found;
+    list = apr_array_make(pconf, 4, sizeof(mod_weave_switch_t *));
+    apr_pool_userdata_setn(list, REGISTRY, NULL, pconf);
+    return list;
+}
+
+static mod_weave_switch_t *add(apr_pool_t *pconf, int mode, const char *from,
+                               const char *where, const server_rec *s,
+                               const char *path)
+{
+    mod_weave_switch_t *made = apr_pcalloc(pconf, sizeof(*made));
+
+    made->word.mode = (apr_uint32_t)mode;
+    made->from = from;
+    made->where = where;
+    made->s = s;
+    made->path = path;
+    APR_ARRAY_PUSH(registry(pconf), mod_weave_switch_t *) = made;
+    return made;
+}
+
+const mod_weave_switch_t *mod_weave_switch_stricter(const mod_weave_switch_t *a,
+                                                    const mod_weave_switch_t *b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    return b->word.mode > a->word.mode ? b : a;
+}
+
+/* ---- what is written ---- */
+
+static const char *place_of(cmd_parms *cmd)
+{
+    return apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename,
+                        cmd->directive->line_num);
+}
+
+/* WeaveMaintenance MODE */
+const char *mod_weave_maintenance_set(cmd_parms *cmd, void *dir,
+                                      const char *mode)
+{
+    mod_weave_dir_t *conf = dir;
+    const char *problem = ap_check_cmd_context(
+        cmd, NOT_IN_LIMIT | NOT_IN_DIRECTORY | NOT_IN_FILES);
+    char *name = apr_pstrdup(cmd->pool, mode);
+    int number;
+
+    if (problem)
+        return problem;
+    ap_str_tolower(name);
+    number = weave_maintenance_mode_find(name);
+    if (number < 0)
+        return apr_psprintf(cmd->pool,
+                            "WeaveMaintenance: %s is none of Off, Backoff,"
+                            " Drain and On",
+                            mode);
+    conf->directive = NULL;
+    if (number > WEAVE_MAINTENANCE_OFF)
+        conf->directive = add(cmd->pool, number, "WeaveMaintenance",
+                              place_of(cmd), cmd->server, cmd->path);
+    return NULL;
+}
+
+/* An "off" is one too: it stands before that of the file. */
+const mod_weave_switch_t *mod_weave_switch_of(cmd_parms *cmd,
+                                              const weave_conf_t *conf)
+{
+    return add(cmd->pool, (int)weave_conf_int(conf, WEAVE_MAINTENANCE_MODE),
+               from_key, place_of(cmd), cmd->server, cmd->path);
+}
+
+/* ---- in post_config ---- */
+
+/* Lines move and names stay. */
+static const char *key_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%s %s %s:%u %s", sw->from,
+                        sw->s->is_virtual ? "virtual" : "main",
+                        sw->s->server_hostname ? sw->s->server_hostname : "",
+                        sw->s->port, sw->path ? sw->path : "");
+}
+
+/* Modes in files of mounts, and in WeaveSet of the server around them. */
+static void settle_mounts(apr_pool_t *pconf, const server_rec *s)
+{
+    const apr_array_header_t *mounts =
+        mod_weave_server_get((server_rec *)s)->mounts;
+    int i;
+
+    for (i = 0; i < mounts->nelts; i++) {
+        mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *);
+        apr_int64_t mode =
+            mount->conf ? weave_conf_int(mount->conf, WEAVE_MAINTENANCE_MODE)
+                        : WEAVE_MAINTENANCE_OFF;
+        mod_weave_switch_t *sw;
+
+        if (mode <= WEAVE_MAINTENANCE_OFF)
+            continue;
+        sw = add(pconf, (int)mode, from_key,
+                 weave_conf_where(mount->conf, WEAVE_MAINTENANCE_MODE, pconf),
+                 s, NULL);
+        sw->word.since_us = mod_weave_retained_since(
+            apr_pstrcat(pconf, key_of(sw, pconf), mount->prefix, " ",
+                        mount->ini, NULL),
+            sw->word.mode);
+        mount->mode = sw;
+    }
+}
+
+void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server)
+{
+    apr_array_header_t *list = registry(pconf);
+    const server_rec *s;
+    int i;
+
+    for (i = 0; i < list->nelts; i++) {
+        mod_weave_switch_t *sw = APR_ARRAY_IDX(list, i, mod_weave_switch_t *);
+
+        sw->word.since_us =
+            mod_weave_retained_since(key_of(sw, pconf), sw->word.mode);
+    }
+    for (s = main_server; s; s = s->next)
+        settle_mounts(pconf, s);
+    mod_weave_retained_sweep();
+}
+
+/* ---- for weavectl ---- */
+
+static int is_below(const char *path, const char *prefix)
+{
+    apr_size_t len = strlen(prefix);
+
+    while (len && prefix[len - 1] == '/')
+        len--;
+    return strncmp(path, prefix, len) == 0 && (!path[len] || path[len] == '/');
+}
+
+/* Has it to do with MOUNT? 0: no; 1: with all of it; 2: with a part, or nobody
+ * can say because it is a pattern. */
+static int covers(const mod_weave_switch_t *sw, const server_rec *s,
+                  const mod_weave_mount_t *mount)
+{
+    if (sw == mount->mode)
+        return 1;
+    /* the main server's holds in virtual hosts too */
+    if ((sw->s != s && sw->s->is_virtual) ||
+        (!sw->path && sw->from == from_key))
+        return 0;
+    if (!sw->path || is_below(*mount->prefix ? mount->prefix : "/", sw->path))
+        return 1;
+    return *sw->path != '/' || strpbrk(sw->path, "*?[^$") ||
+                   is_below(sw->path, mount->prefix)
+               ? 2
+               : 0;
+}
+
+static json_t *switch_json(const mod_weave_switch_t *sw, const server_rec *s,
+                           int how, apr_pool_t *pool)
+{
+    const char *scope =
+        how == 1 ? "" : apr_psprintf(pool, "<Location %s>", sw->path);
+    const char *server =
+        s->is_virtual ? apr_psprintf(pool, "%s:%u", s->server_hostname, s->port)
+                      : "";
+
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s}", "mode",
+                     weave_maintenance_mode_name(sw->word.mode), "from",
+                     sw->from, "where", sw->where, "scope", scope, "since",
+                     (json_int_t)apr_time_sec(sw->word.since_us), "server",
+                     server);
+}
+
+static int strictest_first(const void *a, const void *b)
+{
+    const mod_weave_switch_t *x = *(mod_weave_switch_t *const *)a;
+    const mod_weave_switch_t *y = *(mod_weave_switch_t *const *)b;
+
+    return x->word.mode > y->word.mode ? -1 : x->word.mode < y->word.mode;
+}
+
+/* What SW does to the mounts of APP, once: the widest it has. */
+static void list_add(json_t *list, const mod_weave_switch_t *sw,
+                     const mod_weave_app_t *app, server_rec *main_server,
+                     apr_pool_t *pool)
+{
+    int how = 0, i;
+    server_rec *s;
+
+    for (s = main_server; s && how != 1; s = s->next) {
+        const apr_array_header_t *mounts = mod_weave_server_get(s)->mounts;
+
+        for (i = 0; i < mounts->nelts && how != 1; i++) {
+            const mod_weave_mount_t *mount =
+                APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *);
+            int found = mount->app == app ? covers(sw, s, mount) : 0;
+
+            how = found ? found : how;
+        }
+    }
+    if (how)
+        json_array_append_new(list, switch_json(sw, sw->s, how, pool));
+}
+
+json_t *mod_weave_switches_of(const mod_weave_app_t *app,
+                              server_rec *main_server, apr_pool_t *pool)
+{
+    apr_array_header_t *all =
+        apr_array_copy(pool, registry(main_server->process->pconf));
+    json_t *list = json_array();
+    int i;
+
+    qsort(all->elts, (size_t)all->nelts, sizeof(mod_weave_switch_t *),
+          strictest_first);
+    for (i = 0; i < all->nelts; i++) {
+        const mod_weave_switch_t *sw =
+            APR_ARRAY_IDX(all, i, mod_weave_switch_t *);
+
+        if (sw->word.mode > WEAVE_MAINTENANCE_OFF)
+            list_add(list, sw, app, main_server, pool);
+    }
+    return list;
+}
