@@ -105,6 +105,23 @@ static uint64_t hash(const char *text)
     return value ? value : 1;
 }
 
+/* TEXT, flat as weave_conf_flatten makes it, without the section NAME. */
+static const char *without(const char *text, const char *name, apr_pool_t *pool)
+{
+    const char *head = apr_pstrcat(pool, "[", name, "]\n", NULL), *end;
+    const char *begin = strstr(text, head);
+
+    /* at the beginning of a line: values of several lines are indented */
+    while (begin && begin != text && begin[-1] != '\n')
+        begin = strstr(begin + 1, head);
+    if (!begin)
+        return text;
+    end = strstr(begin, "\n[");
+    return apr_pstrcat(
+        pool, apr_pstrmemdup(pool, text, (apr_size_t)(begin - text)),
+        end ? end + 1 : "", NULL);
+}
+
 uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool)
 {
     weave_spec_t copy = *resolved;
@@ -113,6 +130,7 @@ uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool)
     /* these change nothing of a process that runs */
     copy.software = "";
     copy.log_level = 0;
+    copy.ini_text = without(resolved->ini_text, "maintenance", pool);
     text = weave_spec_format(&copy, pool);
     return hash(text ? text : "");
 }
