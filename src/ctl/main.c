@@ -47,8 +47,8 @@ static const struct command_t {
     {"maintenance", ctl_maintenance, "frmMI",
      "refuse or slow down clients, at once",
      "Says what becomes of requests to the application of INI, or to all\n"
-     "applications, from now on, restarts and reboots included. Without MODE it\n"
-     "shows what is in force. The strictest of this, WeaveMaintenance in\n"
+     "applications, from now on, restarts and reboots included. Without MODE\n"
+     "it shows what is in force. The strictest of this, WeaveMaintenance in\n"
      "httpd.conf and maintenance.mode in sync.ini wins.\n"
      "\n"
      "      on        answer 503, with the time to stay away\n"
@@ -58,9 +58,9 @@ static const struct command_t {
      "      off       take it back: for INI, or everything\n"
      "\n"
      "  -f, --for DURATION    ends by itself: 30m, 90s, 2h, 1d; 90 d at most\n"
-     "  -r, --retry-after N   seconds, or a duration, that clients are told to\n"
-     "                        stay away; 7 d at most. Otherwise what remains of\n"
-     "                        --for, or else maintenance.retry_after\n"
+     "  -r, --retry-after N   seconds, or a duration, that clients are told\n"
+     "                        to stay away; 7 d at most. Otherwise what\n"
+     "                        remains of --for, or maintenance.retry_after\n"
      "  -m, --message TEXT    for people, on the page that browsers get\n"
      "\n"
      "Exit status 1 also when, after off, something else still holds.\n"},
@@ -91,9 +91,9 @@ static const char general[] =
     "  -d, --directory DIR   the folder of weaved's sockets, as httpd.conf\n"
     "                        has in WeaveRuntimeDir ($WEAVE_RUNTIME_DIR, or\n"
     "                        else " DEFAULT_DIR ")\n"
-    "  -s, --state-dir DIR   the folder of WeaveStateDir ($WEAVE_STATE_DIR, or\n"
-    "                        that of the httpd of -d, or else " WEAVE_STATE_DIR
-    ")\n"
+    "  -s, --state-dir DIR   the folder of WeaveStateDir ($WEAVE_STATE_DIR,\n"
+    "                        or that of the httpd of -d, or else\n"
+    "                        " WEAVE_STATE_DIR ")\n"
     "  -i, --ini FILE        the sync.ini (" DEFAULT_INI ")\n"
     "  -h, --help            this text, or that of a command\n"
     "\n"
