@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What clients must see under maintenance: the headers and bodies of the Sync
+# protocol, each of them once, and nothing else.
+#
+#   my $httpd = paused('On', mode => 'processes', set => ['retry_after 60']);
+#   is_refusal $httpd->get('/1.1/u/info/collections'), 'storage',
+#       body => $STORAGE, retry => 60;
+
+package WeaveTest::Maintenance;
+
+use strict;
+use warnings FATAL => 'all';
+use Exporter 'import';
+use Test::More;
+use Time::HiRes qw(time);
+use WeaveTest qw(mode);
+use WeaveTest::Httpd ();
+
+our @EXPORT = qw(
+    $STORAGE $V15 $TOKEN $PLAIN @PLACES paused modes is_refusal is_plain_refusal
+    is_served has_backoff has_no_backoff
+);
+
+our $STORAGE = '"server issue: maintenance"';
+our $V15     = '0';
+our $TOKEN   = '{"status":"error","errors":[{"location":"internal",'
+    . '"name":"","description":"maintenance"}]}';
+our $PLAIN = "This service pauses for a moment.\n";
+
+# Paths below the mount and what is said there, to those who want no HTML.
+our @PLACES = (
+    ['/1.0/user/info/collections',       $STORAGE],
+    ['/1.1/user/storage/meta/global',    $STORAGE],
+    ['/1.1/',                            $STORAGE],
+    ['/1/user/storage/bookmarks?full=1', $STORAGE],
+    ['/user/1.0/name/node/weave',        $STORAGE],
+    ['/misc/1.0/captcha_html',           $STORAGE],
+    ['/1.5/42/info/collections',         $V15],
+    ['/1.5/42/storage/tabs',             $V15],
+    ['/1.0/sync/1.5',                    $TOKEN],
+    ['/token/1.0/sync/1.5?duration=60',  $TOKEN],
+    ['/weave-password-reset',            $STORAGE],
+    ['/__heartbeat__',                   $STORAGE],
+    ['/1.1',                             $STORAGE],
+    ['/1.50/x',                          $STORAGE],
+    ['/',                                $STORAGE],
+);
+
+# httpd's own, whoever answers.
+my %OF_HTTPD = map { $_ => 1 } qw(date server connection keep-alive upgrade);
+
+my %SYNC = map { $_ => 1 } qw(
+    retry-after x-weave-backoff x-backoff x-weave-timestamp x-weave-maintenance
+    cache-control content-type content-length
+);
+
+# Where the core tests run: the mode of the suites, or both where this is the
+# one of processes.
+sub modes {
+    my %has = map { $_ => 1 } 'embedded', mode();
+    return sort keys %has;
+}
+
+# An httpd in that maintenance mode, started: `set` has keys of [maintenance] and
+# their values, with `spread 0` unless there is another; `conf` follows. To be
+# told nothing is MODE 'off'.
+sub paused {
+    my ($mode, %arg) = @_;
+    my @set = @{ delete $arg{set} || [] };
+    unshift @set, 'spread 0' unless grep { /^spread\b/ } @set;
+    my $conf = join '', map { "WeaveSet maintenance.$_\n" } @set;
+    $conf .= "WeaveMaintenance $mode\n" if $mode;
+    $conf .= delete $arg{mount} || qq(WeaveApp / "DIR/sync.ini"\n);
+    $conf .= delete $arg{conf}  || '';
+    my $httpd = WeaveTest::Httpd->new(
+        script => 'maintenance', %arg, conf => $conf);
+    $httpd->start;
+    return $httpd;
+}
+
+# The names of the headers, in lower case, sorted.
+sub _names {
+    my $res = shift;
+    return sort map { lc $_->[0] } @{ $res->{headers} };
+}
+
+sub _number {
+    my ($value, $retry) = @_;
+    return "no number: $value" unless $value =~ /^[1-9][0-9]*\z/;
+    return '' unless defined $retry;
+    my ($least, $most) = ref $retry ? @$retry : ($retry, $retry);
+    return $value >= $least && $value <= $most
+        ? '' : "$value is not in [$least, $most]";
+}
+
+# What is wrong with a refusal, one line each.
+sub _problems {
+    my ($res, %want) = @_;
+    my $plain = $want{plain};
+    my @bad;
+    push @bad, 'status ' . $res->status if $res->status != 503;
+    my %expected = %SYNC;
+    delete @expected{ grep { /^x-/ } keys %expected } if $plain;
+    my @names = grep { !$OF_HTTPD{$_} } _names($res);
+    my @more  = map { lc } @{ $want{more} || [] };
+    my $want  = join ' ', sort keys %expected, @more;
+    push @bad, "headers @names instead of $want" if "@names" ne $want;
+    my $seconds = $res->header('Retry-After');
+    $seconds = '' unless defined $seconds;
+    push @bad, grep { $_ } _number($seconds, $want{retry});
+    my %value = (
+        'Cache-Control' => 'no-store',
+        'Content-Type'  => $want{type}
+            || ($plain ? 'text/plain; charset=utf-8' : 'application/json'),
+        $plain ? () : (
+            'X-Weave-Backoff'     => $seconds,
+            'X-Backoff'           => $seconds,
+            'X-Weave-Maintenance' => '1',
+        ),
+    );
+    for my $name (sort keys %value) {
+        my $is = $res->header($name);
+        push @bad, "$name: " . (defined $is ? $is : 'missing')
+            if !defined $is || $is ne $value{$name};
+    }
+    return (@bad, $plain ? () : _time($res), _body($res, %want));
+}
+
+sub _time {
+    my $res = shift;
+    my $value = $res->header('X-Weave-Timestamp');
+    return 'X-Weave-Timestamp: missing' unless defined $value;
+    return () if $value =~ /^\d+\.\d\d\z/ && abs(time - $value) < 30;
+    return "X-Weave-Timestamp: $value";
+}
+
+sub _body {
+    my ($res, %want) = @_;
+    return () unless defined $want{body};
+    my @bad;
+    my $length = $res->header('Content-Length');
+    push @bad, 'Content-Length: ' . (defined $length ? $length : 'missing')
+        unless defined $length && $length == length $want{body};
+    my $body = $want{head} ? '' : $want{body};
+    push @bad, 'body: ' . $res->body if $res->body ne $body;
+    push @bad, 'the answer is not whole' unless $res->complete;
+    return @bad;
+}
+
+# is_refusal(RES, NAME, body => TEXT, type => TYPE, retry => N or [MIN, MAX],
+# head => 1: it answers HEAD, more => [HEADER...]: those may be there too).
+sub is_refusal {
+    my ($res, $name, %want) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @bad = _problems($res, %want);
+    is scalar @bad, 0, $name;
+    diag $_ for @bad;
+    return !@bad;
+}
+
+# The same for maintenance.style = plain.
+sub is_plain_refusal {
+    my ($res, $name, %want) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return is_refusal($res, $name, %want, plain => 1);
+}
+
+# One X-Weave-Backoff and one X-Backoff, both of RETRY seconds, and no
+# Retry-After nor anything else of a refusal.
+sub has_backoff {
+    my ($res, $name, %want) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @weave = $res->header('X-Weave-Backoff');
+    my @plain = $res->header('X-Backoff');
+    my @bad;
+    push @bad, "X-Weave-Backoff: @weave; X-Backoff: @plain"
+        if @weave != 1 || @plain != 1 || $weave[0] ne $plain[0];
+    push @bad, grep { $_ } _number("@weave", $want{retry});
+    push @bad, map { my @has = $res->header($_); @has ? "$_: @has" : () }
+        qw(Retry-After X-Weave-Maintenance X-Weave-Alert);
+    is scalar @bad, 0, $name;
+    diag $_ for @bad;
+    return !@bad;
+}
+
+sub has_no_backoff {
+    my ($res, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my @has = grep { defined scalar $res->header($_) }
+        qw(Retry-After X-Weave-Backoff X-Backoff X-Weave-Maintenance);
+    return is "@has", '', $name;
+}
+
+# The application answered, and nobody is told to stay away.
+sub is_served {
+    my ($res, $name, %want) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $body = defined $want{body} ? $want{body} : "served\n";
+    return is($res->status, 200, $name)
+        && is($res->body, $body, 'by the application')
+        && has_no_backoff($res, 'and as if nothing were');
+}
+
+1;
