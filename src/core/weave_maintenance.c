@@ -48,7 +48,7 @@ uint32_t weave_maintenance_mode_at(const weave_maintenance_t *word,
     if (word->until_us && now_us >= word->until_us)
         return WEAVE_MAINTENANCE_OFF;
     if (word->mode == WEAVE_MAINTENANCE_DRAINING &&
-        now_us >= word->since_us + drain_us)
+        now_us - word->since_us >= drain_us)
         return WEAVE_MAINTENANCE_ON;
     return word->mode < MODES ? word->mode : WEAVE_MAINTENANCE_ON;
 }

@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
 #define READ_TRIES 100000
 #define LINK_PREFIX "httpd-"
+#define BOARD_NAME "weave-maintenance"
 
 /* ---- making and mapping ---- */
 
@@ -27,8 +29,8 @@ apr_status_t weave_maintenance_board_create(int *fd,
                                             weave_maintenance_board_t **board)
 {
     apr_status_t rv =
-        weave_memory_create(fd, (void **)board, "weave-maintenance",
-                            sizeof(**board), WEAVE_MAINTENANCE_MAGIC);
+        weave_memory_create(fd, (void **)board, BOARD_NAME, sizeof(**board),
+                            WEAVE_MAINTENANCE_MAGIC);
 
     if (rv != APR_SUCCESS)
         return rv;
@@ -178,6 +180,33 @@ static apr_status_t board_forget(void *board)
     return APR_SUCCESS;
 }
 
+/* Where the link PATH leads to, and whose descriptor that is; 0: nobody's. */
+static long link_read(char *to, size_t room, const char *path)
+{
+    ssize_t len = readlink(path, to, room - 1);
+    int fd, end = 0;
+    long pid;
+
+    to[len > 0 ? len : 0] = '\0';
+    if (sscanf(to, "/proc/%ld/fd/%d%n", &pid, &fd, &end) != 2 || to[end])
+        return 0;
+    return pid;
+}
+
+/* What has this pid now may be something else, and what that has open may be
+ * anything: nobody opens it without need. 0, or errno; ENOENT: it is none. */
+static int board_look(const char *to)
+{
+    char what[64] = "";
+
+    if (readlink(to, what, sizeof(what) - 1) < 0)
+        return errno;
+    return strncmp(what, "/memfd:" BOARD_NAME,
+                   sizeof("/memfd:" BOARD_NAME) - 1) != 0
+               ? ENOENT
+               : 0;
+}
+
 weave_maintenance_board_t *weave_maintenance_open(const char **why,
                                                   const char *path,
                                                   int writable,
@@ -185,21 +214,19 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
 {
     weave_maintenance_board_t *board;
     char to[64];
-    ssize_t len = readlink(path, to, sizeof(to) - 1);
-    long pid;
-    int fd;
+    long pid = link_read(to, sizeof(to), path);
+    int error = pid ? board_look(to) : ENOENT, fd = -1;
 
     *why = NULL;
-    to[len > 0 ? len : 0] = '\0';
-    if (sscanf(to, "/proc/%ld/fd/", &pid) != 1)
-        return NULL;
-    fd = open(to, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        if (errno != ENOENT)
-            *why = apr_psprintf(pool, "%s: %s", path, strerror(errno));
+    if (!error) {
+        fd = open(to, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+        error = fd < 0 ? errno : 0;
+    }
+    if (error) {
+        if (error != ENOENT)
+            *why = apr_psprintf(pool, "%s: %s", path, strerror(error));
         return NULL;
     }
-    /* what has this pid now may be something else */
     if (weave_maintenance_board_map(&board, fd, writable) != APR_SUCCESS)
         board = NULL;
     close(fd);
@@ -211,6 +238,14 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
         apr_pool_cleanup_register(pool, board, board_forget,
                                   apr_pool_cleanup_null);
     return board;
+}
+
+/* What only has such a name is not ours. */
+static int is_link(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
 }
 
 apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
@@ -233,7 +268,7 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
             APR_ARRAY_PUSH(boards, weave_maintenance_board_t *) = board;
         else if (wrong)
             *why = wrong;
-        else if (writable)
+        else if (writable && is_link(path))
             unlink(path);
     }
     if (folder)
