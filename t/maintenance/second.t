@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# From the moment `weavectl maintenance on` returns, no request starts in
+# Python, wherever it is: in an upload, in a queue, waiting for the GIL. What
+# runs is not cut; and what the change does not concern goes on.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use Time::HiRes qw(sleep);
+use WeaveTest;
+use WeaveTest::Rogue ();
+use WeaveTest::Workers;
+
+my $app = <<'END';
+import ctypes
+import time
+from weave_test import case, note, query
+
+
+def application(environ, start_response):
+    name = case(environ)
+    note(environ, "in")
+    if name == "hold":  # and the GIL
+        ctypes.PyDLL(None).usleep(int(query(environ)["us"]))
+    elif name == "sleep":
+        time.sleep(float(query(environ)["s"]))
+    elif name == "read":
+        environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"fine"]
+END
+my $httpd = new_httpd(
+    mode    => '',
+    app     => $app,
+    workers => "processes = 1\nthreads = 1\n",
+    conf    => $WeaveTest::Rogue::ONE_CHILD . <<'END');
+WeaveApp /one "DIR/sync.ini"
+WeaveApp /two "DIR/two.ini"
+<Location /one/stream>
+    WeaveSet wsgi.stream_input true
+</Location>
+END
+my $ini = slurp($httpd->dir . '/sync.ini');
+$httpd->write('two.ini', $ini =~ s/^\[workers\]\n/[workers]\nmode = embedded\n/mr);
+$httpd->start;
+ok eventually(sub { workers($httpd, qr/sync\.ini/) == 1 }, 20), 'it runs';
+is $httpd->get('/two/who')->status, 200, 'in httpd, too';
+
+sub says {
+    my @args = @_;
+    my ($exit, $text) = weavectl($httpd, 'maintenance', @args);
+    is $exit, 0, "maintenance @args" or diag $text;
+}
+
+# A request that has been sent.
+sub asks {
+    my $target = shift;
+    my ($client, $note) = ($httpd->client, new_note());
+    $client->send(WeaveTest::Client::format_request(
+        'POST', $target, note => $note, close => 1, body => 'x'));
+    return [$client, $note, $target];
+}
+
+# What was asked is answered STATUS, and Python has seen it, or not.
+sub ends {
+    my ($asked, $status) = @_;
+    my ($client, $note, $target) = @$asked;
+    my $res = $client->response;
+    is $res->status, $status, "$target: $status";
+    is $res->header('X-Weave-Maintenance'), $status == 503 ? 1 : undef,
+        'with the reason';
+    is scalar(my @in = notes($note)), $status == 503 ? 0 : 1,
+        'and so it is in Python';
+}
+
+# SLOW keeps Python busy; the TARGETS cannot start before it ends.
+sub behind {
+    my ($slow, @targets) = @_;
+    my ($busy) = in_flight($httpd, 'GET', $slow);
+    sleep 0.1; # it has noted that, and goes on
+    my @asked = map { asks($_) } @targets;
+    sleep 0.3;
+    return ($busy, @asked);
+}
+
+for my $where (
+    ['a queue', '/one/sleep?s=1.5', qw(/one/who /one/read /one/stream/read)],
+    ['the GIL', '/two/hold?us=1500000', qw(/two/who /two/read)],
+) {
+    my ($what, $slow, @targets) = @$where;
+    next if $what eq 'the GIL' && mpm() eq 'prefork'; # everybody has one
+    subtest "who waits for $what" => sub {
+        my ($busy, @asked) = behind($slow, @targets);
+        says('on');
+        is $httpd->get($targets[0])->status, 503, 'a new one';
+        is $busy->response->status, 200, 'what runs is not cut';
+        ends($_, 503) for @asked;
+        says('off');
+        is $httpd->get($targets[0])->status, 200, 'and on it goes';
+    };
+    subtest "$what, and a change that is none" => sub {
+        my ($busy, @asked) = behind($slow, @targets);
+        says('on');
+        says('off');
+        is $busy->response->status, 200, 'what runs is not cut';
+        ends($_, 200) for @asked;
+    };
+}
+
+subtest 'an upload' => sub {
+    my ($client, $note) = ($httpd->client, new_note());
+    my $text = WeaveTest::Client::format_request('POST', '/one/read',
+        note => $note, close => 1, body => 'x' x 1000);
+    $client->send(substr $text, 0, -500);
+    sleep 0.3;
+    says('on');
+    $client->send(substr $text, -500);
+    ends([$client, $note, '/one/read'], 503);
+    says('off');
+};
+
+is $httpd->get('/one/who')->status, 200, 'all is well';
+ok defined $httpd->stop, 'httpd stops';
+$httpd->no_crash;
+finish;
