@@ -371,7 +371,7 @@ subtest 'who says that he is weaved' => sub {
     for my $path (@sockets) {
         my $said = as_user($server, sub {
             my $socket = IO::Socket::UNIX->new(Peer => $path) or return $!;
-            syswrite $socket, pack 'LSCCLLLL', 0x464d5657, 1, 1, 0, 8, 0, $$, 2;
+            syswrite $socket, pack 'LSCCLLLL', 0x464d5657, 2, 1, 0, 8, 0, $$, 2;
             sysread $socket, my $answer, 100;
             return length $answer ? 'welcome' : 'closed';
         });
