@@ -69,6 +69,29 @@ static apr_bucket *owned_create(const weave_piece_t *piece,
 
 /* ---- the head ---- */
 
+/* What clients are told about backoff, they are told once, the same in both
+ * headers: the larger of ours and the application's. */
+static void backoff_settle(request_rec *r)
+{
+    static const char *const names[] = {"X-Weave-Backoff", "X-Backoff"};
+    const char *ours = apr_table_get(r->err_headers_out, names[0]);
+    apr_int64_t most = ours ? apr_atoi64(ours) : 0;
+    int i;
+
+    if (!ours)
+        return;
+    for (i = 0; i < 2; i++) {
+        const char *its = apr_table_get(r->headers_out, names[i]);
+        apr_int64_t seconds = its ? apr_atoi64(its) : 0;
+
+        most = seconds > most ? seconds : most;
+        apr_table_unset(r->headers_out, names[i]);
+    }
+    for (i = 0; i < 2; i++)
+        apr_table_setn(r->err_headers_out, names[i],
+                       apr_psprintf(r->pool, "%" APR_INT64_T_FMT, most));
+}
+
 void mod_weave_head_send(void *host, const weave_head_t *head)
 {
     mod_weave_exchange_t *exchange = host;
@@ -88,6 +111,7 @@ void mod_weave_head_send(void *host, const weave_head_t *head)
         else
             apr_table_addn(r->headers_out, name, value);
     }
+    backoff_settle(r);
     if (head->content_length >= 0)
         ap_set_content_length(r, head->content_length);
 }

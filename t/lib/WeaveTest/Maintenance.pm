@@ -62,9 +62,11 @@ sub modes {
     return sort keys %has;
 }
 
-# An httpd in that maintenance mode, started: `set` has keys of [maintenance] and
-# their values, with `spread 0` unless there is another; `conf` follows. To be
-# told nothing is MODE 'off'.
+# An httpd in that maintenance mode ('': nobody says any), started. `set` has
+# keys of [maintenance] and their values, with `spread 0` unless there is
+# another; `mount` and `conf` follow. `files` are written into its folder first:
+# a name and a text, of which DIR/NAME.ini has what every sync.ini has. With
+# start => 0 it is not started.
 sub paused {
     my ($mode, %arg) = @_;
     my @set = @{ delete $arg{set} || [] };
@@ -73,9 +75,13 @@ sub paused {
     $conf .= "WeaveMaintenance $mode\n" if $mode;
     $conf .= delete $arg{mount} || qq(WeaveApp / "DIR/sync.ini"\n);
     $conf .= delete $arg{conf}  || '';
+    my %file  = %{ delete $arg{files} || {} };
+    my $start = exists $arg{start} ? delete $arg{start} : 1;
     my $httpd = WeaveTest::Httpd->new(
         script => 'maintenance', %arg, conf => $conf);
-    $httpd->start;
+    $httpd->write($_, (/\.ini\z/ ? $httpd->default_ini : '') . $file{$_})
+        for sort keys %file;
+    $httpd->start if $start;
     return $httpd;
 }
 
