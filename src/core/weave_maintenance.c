@@ -81,10 +81,10 @@ static const char *dir_check(const char *dir, int make, apr_pool_t *pool)
         (status.st_mode & (S_IWGRP | S_IWOTH)))
         return apr_psprintf(
             pool,
-            "%s must belong to the user that starts httpd (%ld; it is of %ld)"
-            " and nobody else may write in it (its mode is %04o): `chmod go-w"
-            " %s`, or choose another one",
-            dir, (long)geteuid(), (long)status.st_uid, status.st_mode & 07777,
+            "%s must belong to the user that starts httpd, and nobody else may"
+            " write in it (its owner is %ld, its mode is %04o, and this is"
+            " %ld): `chmod go-w %s`, become its owner, or choose another one",
+            dir, (long)status.st_uid, status.st_mode & 07777, (long)geteuid(),
             dir);
     return NULL;
 }

@@ -62,8 +62,7 @@ static void word_of_nobody(weave_maintenance_t *word)
     memset(word, 0, sizeof(*word));
     word->mode = WEAVE_MAINTENANCE_ON;
     word->since_us = apr_time_now();
-    apr_cpystrn(word->by, "mod_weave: the state file is damaged",
-                sizeof(word->by));
+    apr_cpystrn(word->by, WEAVE_MAINTENANCE_BY_NOBODY, sizeof(word->by));
 }
 
 /* Whose place is whose. 1: INI was not at PLACE before. */
