@@ -169,8 +169,8 @@ class Figures(unittest.TestCase):
     def test_text_and_scripts_name_every_case(self):
         one = figures.read(done("for", "fuzzed"))
         found = {(scenario, fleet, spread): [one]
-                 for scenario in server.SCENARIOS
-                 for fleet in clients.FLEETS
+                 for scenario, fleets in figures.CASES.items()
+                 for fleet in fleets
                  for spread in plot.SHOWN_SPREADS}
         text = figures.text(found, plot.SHOWN_SPREADS)
         for title in (*figures.FLEET_TITLES.values(),

@@ -46,8 +46,8 @@ CUT_OFF_S = 15 * MINUTE
 class Fleet:
     """How many clients, and what they make of "come back in N seconds".
 
-    `exact` is the share that waits N and not a moment longer, as third-party
-    clients and some of the mobile ones do; the others wait N * (1..1.25).
+    `exact` is the share that takes N literally and waits not a moment longer,
+    the worst case; the others wait N * (1..1.25).
     `patient` ones don't come before their own interval is over, should that
     be longer: legacy Firefox raises the interval to the wait, never lowers
     it. Where they are not, a refused client is back as soon as it may.

@@ -21,6 +21,12 @@ SCENARIO_TITLES = {
     "for": "`on --for 30m`: N is what remains",
     "entry": "the same after 5 min of backoff and 5 min of drain",
 }
+# which fleets are put through which scenario
+CASES = {
+    "fixed": ("fuzzed", "exact"),
+    "for": ("fuzzed", "mixed", "exact", "patient"),
+    "entry": ("fuzzed", "exact"),
+}
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,12 @@ def table(found, scenario, spreads):
     """Markdown; `found` has a list of Figures for each (scenario, fleet,
     spread)."""
     lines = [["clients wait", ""] + ["%d %%" % spread for spread in spreads]]
-    for fleet, title in FLEET_TITLES.items():
+    for fleet in CASES[scenario]:
         for number, (label, make) in enumerate(ROWS):
             cells = [make(found[scenario, fleet, spread])
                      for spread in spreads]
-            lines.append([title if not number else "", label] + cells)
+            lines.append([FLEET_TITLES[fleet] if not number else "", label] +
+                         cells)
     widths = [max(len(line[column]) for line in lines)
               for column in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])

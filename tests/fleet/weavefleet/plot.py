@@ -61,7 +61,7 @@ def rate_script(found, path):
         'set key at first -29,graph 0.97 left top Left reverse samplen 2\n'
         'set object 1 rect from %g,graph 0 to 0,graph 1 '
         'fc rgb "#eeeeee" fs noborder behind\n'
-        'set label 1 "maintenance: all are refused" at %g,graph 0.42 center '
+        'set label 1 "maintenance: all are refused" at %g,graph 0.55 center '
         'tc rgb "#666666"' % (begin, begin / 2))
     for number, (fleet, title) in enumerate(SHOWN_FLEETS):
         curves = ['$%s%d using 1:2 with lines %s title "maintenance.spread %d %%"' %
