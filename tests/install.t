@@ -212,6 +212,19 @@ ok(wait_until(sub { ((get('/sync'))[0] // 0) == 200 }), 'it answers')
     or diag(slurp("$root/log.d/error.log"));
 is((get('/sync'))[1], '/sync is served', 'the application is served');
 isnt((get('/'))[1] // '', '/sync is served', 'the rest of the site is not ours');
+
+run_ok('a2enconf weave-maintenance', 'a2enconf', '-q', 'weave-maintenance');
+httpd_ok('... and graceful', '-k', 'graceful');
+ok(wait_until(sub { ((get('/sync'))[0] // 0) == 503 }), 'is maintenance');
+run_ok('a2disconf weave-maintenance', 'a2disconf', '-q', 'weave-maintenance');
+httpd_ok('... and graceful', '-k', 'graceful');
+ok(wait_until(sub { ((get('/sync'))[0] // 0) == 200 }), 'is its end');
+
+my @weavectl = ("$root$libexec/weavectl", '-s', "$root/state", 'maintenance');
+run_ok('weavectl maintenance on', @weavectl, 'on');
+is((get('/sync'))[0], 503, '... holds at once');
+run_ok('weavectl maintenance off', @weavectl, 'off');
+is((get('/sync'))[0], 200, '... does, too');
 ok(stop_httpd(), 'httpd stops');
 
 # ---- uninstall ----
@@ -221,7 +234,7 @@ make('make uninstall', 'uninstall');
 ok(-e "$root/etc/sync.ini", 'a changed sync.ini stays');
 ok(-e "$copy/mods-available/weave.conf", 'a changed weave.conf stays');
 unlink "$root/etc/sync.ini", "$copy/mods-available/weave.conf";
-system('rm', '-rf', "$root/run", "$root/lock", "$root/log.d");
+system('rm', '-rf', map { "$root/$_" } qw(run lock log.d state));
 is_deeply([grep { !$before->{$_} } sort keys %{files()}],
     [], 'nothing else is left');
 
@@ -233,6 +246,8 @@ is(slurp("$root/etc/httpd/conf.modules.d/10-weave.conf"),
     "LoadModule weave_module $libexec/mod_weave.so\n",
     'conf.modules.d loads the module');
 ok(-s "$root/etc/httpd/conf.d/weave.conf", 'conf.d has an example');
+ok(-s "$root/etc/httpd/conf.d/weave-maintenance.disabled",
+    '... and the snippet, which is not read');
 make('make uninstall', 'uninstall', @elsewhere);
 is_deeply([grep { !$before->{$_} } sort keys %{files()}], [], 'nothing is left');
 
