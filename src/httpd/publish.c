@@ -96,13 +96,18 @@ static void name_all(weave_maintenance_board_t *board,
     }
 }
 
+/* Has weavectl said nothing, or nothing that is not over? */
 static int is_quiet(const weave_maintenance_board_t *board)
 {
-    int row;
+    weave_maintenance_t word;
+    apr_uint32_t row;
 
-    for (row = 0; row < WEAVE_MAINTENANCE_ROWS; row++)
-        if (atomic_load(&board->rows[row].mode) != WEAVE_MAINTENANCE_OFF)
+    for (row = 0; row < WEAVE_MAINTENANCE_ROWS; row++) {
+        weave_maintenance_row_get(&word, board, row);
+        if (weave_maintenance_mode_at(&word, apr_time_now(), 0) !=
+            WEAVE_MAINTENANCE_OFF)
             return 0;
+    }
     return 1;
 }
 
@@ -137,10 +142,10 @@ static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
     weave_maintenance_file_e file =
         weave_maintenance_read(&entries, &problem, mod_weave_state_dir(), pool);
 
-    name_all(board, apps, file != WEAVE_MAINTENANCE_FILE_BAD);
     if (file == WEAVE_MAINTENANCE_FILE_NONE && !is_quiet(board))
         problem = apr_psprintf(pool, "%s/" WEAVE_MAINTENANCE_FILE " has gone",
                                mod_weave_state_dir());
+    name_all(board, apps, !problem);
     if (problem) {
         keep(board, data, problem, s);
         weave_maintenance_turn(board);

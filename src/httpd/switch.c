@@ -79,10 +79,11 @@ const char *mod_weave_maintenance_set(cmd_parms *cmd, void *dir,
                             "WeaveMaintenance: %s is none of Off, Backoff,"
                             " Drain and On",
                             mode);
-    conf->directive = NULL;
+    /* a snippet that is included must not be undone further down */
     if (number > WEAVE_MAINTENANCE_OFF)
-        conf->directive = add(cmd->pool, number, "WeaveMaintenance",
-                              place_of(cmd), cmd->server, cmd->path);
+        conf->directive = mod_weave_switch_stricter(
+            conf->directive, add(cmd->pool, number, "WeaveMaintenance",
+                                 place_of(cmd), cmd->server, cmd->path));
     return NULL;
 }
 
@@ -96,10 +97,11 @@ const mod_weave_switch_t *mod_weave_switch_of(cmd_parms *cmd,
 
 /* ---- in post_config ---- */
 
-/* Lines move and names stay. */
+/* Lines move and names stay. Two of one place are two. */
 static const char *key_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
 {
-    return apr_psprintf(pool, "%s %s %s:%u %s", sw->from,
+    return apr_psprintf(pool, "%s %s %s %s:%u %s", sw->from,
+                        weave_maintenance_mode_name(sw->word.mode),
                         sw->s->is_virtual ? "virtual" : "main",
                         sw->s->server_hostname ? sw->s->server_hostname : "",
                         sw->s->port, sw->path ? sw->path : "");
