@@ -5,6 +5,7 @@
  * seconds, the same number in every header, a body each API can parse. */
 #include "mod_weave.h"
 
+#include <apr_buckets.h>
 #include <apr_strings.h>
 
 static const char storage_body[] = "\"server issue: maintenance\"";
@@ -141,6 +142,30 @@ static void body_take(request_rec *r)
         r->connection->keepalive = AP_CONN_CLOSE;
 }
 
+/* Chunks that httpd does not like, or too many of them, it answers itself, in
+ * the middle of reading: so they are read when our answer is out. */
+static int is_chunked(const request_rec *r)
+{
+    return !r->connection->master &&
+           apr_table_get(r->headers_in, "Transfer-Encoding") != NULL;
+}
+
+/* ap_discard_request_body() does nothing behind a 503. */
+static void chunks_take(request_rec *r)
+{
+    apr_bucket_brigade *in =
+        apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    int ended = r->expecting_100;
+
+    ap_rflush(r);
+    while (!ended && ap_get_brigade(r->input_filters, in, AP_MODE_READBYTES,
+                                    APR_BLOCK_READ, 65536) == APR_SUCCESS) {
+        ended =
+            APR_BRIGADE_EMPTY(in) || APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(in));
+        apr_brigade_cleanup(in);
+    }
+}
+
 static void count(const mod_weave_mount_t *mount, weave_refused_e why)
 {
     weave_tally_row_t *row = mod_weave_tally(mount->app);
@@ -163,12 +188,17 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                       ? verdict->word.message
                       : weave_conf_str(conf, WEAVE_MAINTENANCE_MESSAGE);
     kind = kind_of(r, r->uri + mount->prefix_len, conf, message);
-    body_take(r);
+    if (is_chunked(r))
+        r->connection->keepalive = AP_CONN_CLOSE;
+    else
+        body_take(r);
     refusal_headers(r, conf, seconds_of(r, conf, verdict));
     r->status = HTTP_SERVICE_UNAVAILABLE;
     ap_set_content_type(r, kind.type);
     ap_set_content_length(r, (apr_off_t)kind.len);
     ap_rwrite(kind.body, (int)kind.len, r);
+    if (is_chunked(r))
+        chunks_take(r);
     return OK;
 }
 
