@@ -23,8 +23,11 @@ static const char *path_of(request_rec *r, const mod_weave_mount_t *mount)
 
 static int is_lb_heartbeat(request_rec *r, const mod_weave_mount_t *mount)
 {
-    return r->method_number == M_GET &&
-           !strcmp(path_of(r, mount), lb_heartbeat);
+    const char *path = path_of(r, mount);
+
+    /* hardly any other path has a '_' there */
+    return *path && path[1] == '_' && r->method_number == M_GET &&
+           !strcmp(path, lb_heartbeat);
 }
 
 static int is_first_call(const char *path)
@@ -164,23 +167,35 @@ static int is_said(const weave_maintenance_board_t *board,
                 WEAVE_MAINTENANCE_OFF);
 }
 
-static void decide(mod_weave_verdict_t *verdict, request_rec *r,
-                   const mod_weave_mount_t *mount)
+/* Does nobody say anything but "off"? So it is for nearly every request, and
+ * the less memory it touches the better. *EPOCH: that of the board. */
+static int is_quiet(apr_uint32_t *epoch, request_rec *r,
+                    const mod_weave_mount_t *mount)
 {
     const mod_weave_dir_t *dir =
         ap_get_module_config(r->per_dir_config, &weave_module);
     const weave_maintenance_board_t *board = mod_weave_board();
-    const mod_weave_switch_t *key = dir->mode ? dir->mode : mount->mode;
+
+    *epoch = 0;
+    if (board) /* before what it says: see weave_maintenance_board.h */
+        *epoch = atomic_load_explicit(&board->epoch, memory_order_acquire);
+    return !dir->directive && !dir->mode && !mount->mode &&
+           !(board && is_said(board, mount->app));
+}
+
+static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
+                                             request_rec *r,
+                                             const mod_weave_mount_t *mount)
+{
+    const mod_weave_dir_t *dir =
+        ap_get_module_config(r->per_dir_config, &weave_module);
 
     verdict->mode = WEAVE_MAINTENANCE_OFF;
     verdict->load = 0;
-    verdict->epoch = 0;
-    if (board) /* before what it says: see weave_maintenance_board.h */
-        verdict->epoch =
-            atomic_load_explicit(&board->epoch, memory_order_acquire);
-    if (dir->directive || key || (board && is_said(board, mount->app))) {
+    if (!is_quiet(&verdict->epoch, r, mount)) {
         memset(&verdict->word, 0, sizeof(verdict->word));
-        weigh(verdict, r, mount, dir->directive, key);
+        weigh(verdict, r, mount, dir->directive,
+              dir->mode ? dir->mode : mount->mode);
     }
     if (verdict->mode == WEAVE_MAINTENANCE_OFF &&
         mod_weave_is_shedding(mount, r->request_time) &&
@@ -192,14 +207,12 @@ static void decide(mod_weave_verdict_t *verdict, request_rec *r,
 
 /* ---- asking ---- */
 
-int mod_weave_maintenance_ask(request_rec *r)
+static __attribute__((noinline)) int ask(request_rec *r,
+                                         const mod_weave_mount_t *mount)
 {
-    const mod_weave_mount_t *mount = mod_weave_mount_ours(r);
     mod_weave_verdict_t verdict;
     int rc;
 
-    if (!mount)
-        return DECLINED;
     decide(&verdict, r, mount);
     if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
         mod_weave_backoff_add(r, conf_for(r, mount), &verdict);
@@ -212,7 +225,18 @@ int mod_weave_maintenance_ask(request_rec *r)
     return rc == OK ? DONE : rc;
 }
 
-int mod_weave_maintenance_again(mod_weave_exchange_t *exchange)
+int mod_weave_maintenance_ask(request_rec *r)
+{
+    const mod_weave_mount_t *mount = mod_weave_mount_ours(r);
+    apr_uint32_t epoch;
+
+    if (!mount || (is_quiet(&epoch, r, mount) && !is_lb_heartbeat(r, mount) &&
+                   !mod_weave_is_shedding(mount, r->request_time)))
+        return DECLINED;
+    return ask(r, mount);
+}
+
+static __attribute__((noinline)) int ask_again(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
     mod_weave_verdict_t verdict;
@@ -226,6 +250,14 @@ int mod_weave_maintenance_again(mod_weave_exchange_t *exchange)
     mod_weave_unavailable(r, exchange->conf, WEAVE_REFUSED_MAINTENANCE,
                           &verdict);
     return DONE;
+}
+
+/* What is asked because of load was asked the first time. */
+int mod_weave_maintenance_again(mod_weave_exchange_t *exchange)
+{
+    return is_quiet(&exchange->epoch, exchange->r, exchange->mount)
+               ? OK
+               : ask_again(exchange);
 }
 
 /* ---- what is answered in the application's place ---- */

@@ -19,8 +19,6 @@
 #error "mod_weave needs httpd 2.4.49 or later"
 #endif
 
-#include <jansson.h>
-
 #include "weave_board.h"
 #include "weave_conf.h"
 #include "weave_engine.h"
@@ -136,9 +134,10 @@ const mod_weave_switch_t *mod_weave_switch_stricter(
     const mod_weave_switch_t *a, const mod_weave_switch_t *b);
 /* In post_config: since when each holds, whatever was restarted since. */
 void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server);
-/* What holds for APP, as weave_maintenance_board.h has it; the caller's. */
-json_t *mod_weave_switches_of(const mod_weave_app_t *app,
-                              server_rec *main_server, apr_pool_t *pool);
+/* What holds for APPS, into TEXT: JSON as weave_maintenance_board.h has it. */
+void mod_weave_switches_declare(char *text, apr_size_t room,
+                                const apr_array_header_t *apps,
+                                server_rec *main_server, apr_pool_t *pool);
 
 /* check.c: what configtest and every (re)start look at */
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,

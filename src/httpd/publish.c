@@ -156,42 +156,6 @@ static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
     data->maintenance_known = 1;
 }
 
-/* ---- what the configuration says ---- */
-
-static json_t *app_json(const mod_weave_app_t *app, server_rec *s,
-                        apr_pool_t *pool)
-{
-    apr_int64_t drain = weave_conf_int(app->conf, WEAVE_MAINTENANCE_DRAIN);
-
-    return json_pack("{s:i, s:s, s:b, s:I, s:o}", "app", app->place, "ini",
-                     app->ini, "embedded", app->embedded, "drain_s",
-                     (json_int_t)apr_time_sec(drain), "declared",
-                     mod_weave_switches_of(app, s, pool));
-}
-
-/* As much of it as there is room for. */
-static void declare(weave_maintenance_board_t *board,
-                    const apr_array_header_t *apps, server_rec *s,
-                    apr_pool_t *pool)
-{
-    json_t *list = json_array();
-    int i, more = 1;
-
-    board->declared[0] = '\0';
-    for (i = 0; i < apps->nelts && more; i++) {
-        char *text;
-
-        json_array_append_new(
-            list, app_json(APR_ARRAY_IDX(apps, i, mod_weave_app_t *), s, pool));
-        text = json_dumps(list, JSON_COMPACT);
-        more = text && strlen(text) < sizeof(board->declared);
-        if (more)
-            apr_cpystrn(board->declared, text, sizeof(board->declared));
-        free(text);
-    }
-    json_decref(list);
-}
-
 /* ---- links to it ---- */
 
 static void unusable(server_rec *s, const char *problem)
@@ -203,18 +167,25 @@ static void unusable(server_rec *s, const char *problem)
                  problem);
 }
 
+static void unlink_in(const char *dir, const char *name, apr_pool_t *pool)
+{
+    if (dir)
+        unlink(apr_pstrcat(pool, dir, "/", name, NULL));
+}
+
 static apr_status_t unlink_board(void *unused)
 {
     const mod_weave_retained_t *data = mod_weave_retained_get();
     apr_pool_t *pool;
 
     (void)unused;
-    if (!data || !data->state_dir || data->owner != getpid() ||
+    if (!data || data->owner != getpid() ||
         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_EXITING ||
         apr_pool_create(&pool, NULL) != APR_SUCCESS)
         return APR_SUCCESS;
-    unlink(apr_pstrcat(pool, data->state_dir, "/",
-                       weave_maintenance_link_name(getpid(), pool), NULL));
+    unlink_in(data->state_dir, weave_maintenance_link_name(getpid(), pool),
+              pool);
+    unlink_in(data->runtime_dir, WEAVE_MAINTENANCE_RUNTIME_LINK, pool);
     apr_pool_destroy(pool);
     return APR_SUCCESS;
 }
@@ -226,7 +197,7 @@ static const char *link_board(mod_weave_retained_t *data, const char *dir,
     const char *name = weave_maintenance_link_name(getpid(), pool), *why;
 
     if (data->state_dir && strcmp(data->state_dir, dir) != 0)
-        unlink(apr_pstrcat(pool, data->state_dir, "/", name, NULL));
+        unlink_in(data->state_dir, name, pool);
     free(data->state_dir);
     data->state_dir = strdup(dir);
     weave_maintenance_boards(&why, dir, 1, pool);
@@ -263,7 +234,8 @@ static void publish(weave_maintenance_board_t *board,
     apr_cpystrn(board->runtime_dir, mod_weave_runtime_dir(),
                 sizeof(board->runtime_dir));
     fill(board, data, apps, s, pool);
-    declare(board, apps, s, pool);
+    mod_weave_switches_declare(board->declared, sizeof(board->declared), apps,
+                               s, pool);
     if (!problem)
         problem = link_board(data, dir, pool);
     if (problem)

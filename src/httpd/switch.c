@@ -10,6 +10,8 @@
 
 #include <apr_strings.h>
 
+#include "weave_control.h"
+
 #define REGISTRY "mod_weave_switches"
 
 static const char from_key[] = "maintenance.mode";
@@ -229,8 +231,8 @@ static void list_add(json_t *list, const mod_weave_switch_t *sw,
         json_array_append_new(list, switch_json(sw, sw->s, how, pool));
 }
 
-json_t *mod_weave_switches_of(const mod_weave_app_t *app,
-                              server_rec *main_server, apr_pool_t *pool)
+static json_t *list_of(const mod_weave_app_t *app, server_rec *main_server,
+                       apr_pool_t *pool)
 {
     apr_array_header_t *all =
         apr_array_copy(pool, registry(main_server->process->pconf));
@@ -247,4 +249,48 @@ json_t *mod_weave_switches_of(const mod_weave_app_t *app,
             list_add(list, sw, app, main_server, pool);
     }
     return list;
+}
+
+static json_t *app_json(const mod_weave_app_t *app, json_t *declared)
+{
+    apr_int64_t drain = weave_conf_int(app->conf, WEAVE_MAINTENANCE_DRAIN);
+
+    return json_pack("{s:i, s:s, s:b, s:I, s:o}", "app", app->place, "ini",
+                     app->ini, "embedded", app->embedded, "drain_s",
+                     (json_int_t)apr_time_sec(drain), "declared", declared);
+}
+
+/* 1: it fits. */
+static int put(char *text, apr_size_t room, const json_t *list)
+{
+    char *made = json_dumps(list, JSON_COMPACT);
+    int fits = made && strlen(made) < room;
+
+    if (fits)
+        apr_cpystrn(text, made, room);
+    free(made);
+    return fits;
+}
+
+/* Where there is no room for all that is declared, at least weavectl learns of
+ * each application. */
+void mod_weave_switches_declare(char *text, apr_size_t room,
+                                const apr_array_header_t *apps,
+                                server_rec *main_server, apr_pool_t *pool)
+{
+    json_t *full = json_array(), *bare = json_array();
+    int i;
+
+    *text = '\0';
+    for (i = 0; i < apps->nelts; i++) {
+        const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
+
+        json_array_append_new(full,
+                              app_json(app, list_of(app, main_server, pool)));
+        json_array_append_new(bare, app_json(app, json_array()));
+    }
+    if (!put(text, room, full))
+        put(text, room, bare);
+    json_decref(full);
+    json_decref(bare);
 }
