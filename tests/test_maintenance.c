@@ -483,7 +483,7 @@ static void wants_a_folder_of_its_own(void **state)
     assert_int_equal(chmod(folder, 0755), 0);
     assert_int_equal(as_nobody(lock_as_nobody), 0);
     assert_int_equal(chown(folder, NOBODY, NOBODY), 0);
-    refuses(folder, 1, "it is of 65534");
+    refuses(folder, 1, "its owner is 65534");
 }
 
 static void follows_no_link_to_a_lock(void **state)
