@@ -122,7 +122,7 @@ format:  ## format the C files
 
 # ---- sanitizers, fuzzers, coverage ----
 
-ASAN_AREAS ?= smoke wsgi import conf-errors graceful worker
+ASAN_AREAS ?= smoke wsgi import conf-errors graceful worker maintenance
 
 # httpd and Python are not built with it: tests/supp/asan preloads it
 asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
