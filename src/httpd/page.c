@@ -11,10 +11,14 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
+#include <http_main.h>
 #include <unixd.h>
 
 #define PAGE_BYTES 262144
 #define COMPLAIN_EVERY APR_TIME_C(60000000)
+#define CANNOT_SHOW                                                            \
+    "WEAVE0154: maintenance.page, %s, cannot be shown: %s. People see the"     \
+    " built-in page; make it readable for the user that httpd runs as"
 
 /* What stands for maintenance.message, in the file and here. */
 static const char token[] = "{message}";
@@ -105,11 +109,8 @@ static void complain(request_rec *r, const char *path, int error)
     if (r->request_time - said < COMPLAIN_EVERY)
         return;
     said = r->request_time;
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "WEAVE0154: maintenance.page, %s, cannot be shown: %s. People"
-                  " see the built-in page; make it readable for the user that"
-                  " httpd runs as",
-                  path, why_not(error, r->pool));
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CANNOT_SHOW, path,
+                  why_not(error, r->pool));
 }
 
 /* ---- the page ---- */
@@ -175,6 +176,12 @@ const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool)
     const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
     int error = *path ? try_as_child(path, pool) : 0;
 
-    return error ? apr_pstrcat(pool, path, ": ", why_not(error, pool), NULL)
-                 : NULL;
+    if (!error)
+        return NULL;
+    if (!mod_weave_is_running())
+        return apr_pstrcat(pool, path, ": ", why_not(error, pool), NULL);
+    /* no application ends because of a page that has gone */
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf, CANNOT_SHOW, path,
+                 why_not(error, pool));
+    return NULL;
 }
