@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Maintenance in the middle of everything: once weavectl has returned nothing
+# starts in Python, and what had started is not cut.
+
+use strict;
+use warnings FATAL => 'all';
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WeaveTest;
+use WeaveTest::Client ();
+use WeaveTest::Httpd ();
+use WeaveTest::Maintenance;
+use WeaveTest::Workers qw(weavectl);
+
+my $CLIENTS = 10;
+my $ROUNDS  = 20;
+
+# Notes when it starts, as the first thing it does.
+my $app = <<'END';
+import os
+import random
+import time
+
+STARTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "starts")
+
+
+def application(environ, start_response):
+    line = "%.6f %s\n" % (time.time(), environ["QUERY_STRING"])
+    fd = os.open(STARTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.write(fd, line.encode())
+    os.close(fd)
+    body = environ["wsgi.input"].read()
+    for name in environ["QUERY_STRING"].split("&"):
+        if name.startswith("sleep="):
+            time.sleep(float(name[6:]))
+    time.sleep(random.uniform(0.02, 0.05))
+    text = b"done %d\n" % len(body) * 1000
+    start_response("200 OK", [("Content-Type", "text/plain"),
+                              ("Content-Length", str(len(text)))])
+    return [text]
+END
+
+# Fewer threads than clients, so that they wait in the queue; in httpd, where
+# connections wait for a thread.
+my $FEW = <<'END';
+MaxKeepAliveRequests 20
+<IfModule mpm_prefork_module>
+    StartServers        6
+    MaxRequestWorkers   6
+</IfModule>
+<IfModule !mpm_prefork_module>
+    StartServers        2
+    ThreadsPerChild     3
+    MinSpareThreads     3
+    MaxSpareThreads     6
+    ServerLimit         2
+    MaxRequestWorkers   6
+</IfModule>
+END
+
+sub new_httpd {
+    my $mode = shift;
+    my $httpd = WeaveTest::Httpd->new(
+        app  => $app, mode => $mode,
+        more => "[workers]\nprocesses = 2\nthreads = 2\n"
+            . "[maintenance]\nspread = 0\nretry_after = 99\n",
+        conf => ($mode eq 'embedded' ? $FEW : '') . 'WeaveApp / "DIR/sync.ini"',
+        # threads of httpd run out, and that is what is meant
+        expect => qr/AH00484|AH10159|AH03490|AH00161/);
+    $httpd->start;
+    is $httpd->get('/')->status, 200, 'it serves';
+    return $httpd;
+}
+
+# Runs it and returns when it had returned.
+sub ctl {
+    my ($httpd, @args) = @_;
+    my ($exit, $text) =
+        weavectl($httpd, '-s', $httpd->state, 'maintenance', @args);
+    my $time = time;
+    $exit == 0 or die "weavectl maintenance @args: $exit $text";
+    return $time;
+}
+
+# ([WHEN, QUERY]...) that have started in Python.
+sub starts {
+    my $file = $_[0]->dir . '/starts';
+    return () unless -e $file;
+    return map { [split / /, $_, 2] } split /\n/, slurp($file);
+}
+
+# What is wrong with an answer, or ''.
+sub _wrong {
+    my ($res, $length) = @_;
+    return 'cut: ' . $res->status unless $res->complete;
+    return '' if $res->status == 200
+        && $res->body eq "done $length\n" x 1000;
+    return '' if $res->status == 503 && $res->body eq $STORAGE
+        && ($res->header('Retry-After') || '') eq '99';
+    return 'neither of the two: ' . $res->head . $res->body;
+}
+
+# One client that asks until there is a file `told`; its file gets a line for
+# each answer: when asked, when answered, status, what is wrong. As in
+# WeaveTest::Load, a kept-alive connection may be closed instead of an answer.
+sub ask_until_told {
+    my ($httpd, $number) = @_;
+    my $dir    = $httpd->dir;
+    my $post   = $number % 2;
+    my $keep   = $number % 4 < 2;
+    my $length = $post ? 3000 : 0;
+    my ($lines, $client) = ('');
+    until (-e "$dir/told") {
+        my $fresh = !$client;
+        my $begin = time;
+        my $res   = eval {
+            $client ||= $httpd->client;
+            $client->request($post ? 'POST' : 'GET', '/1.1/u/storage?load',
+                close => !$keep, $post ? (body => 'x' x $length) : ());
+        };
+        my $wrong = $res ? _wrong($res, $length) : "no answer: $@";
+        $wrong =~ s/\s+/ /g;
+        undef $wrong if $wrong && !$fresh && $res && $res->head eq '';
+        $lines .= sprintf "%.6f %.6f %d %s\n", $begin, time,
+            $res ? $res->status : 0, $wrong if defined $wrong;
+        undef $client
+            if !$keep || !$res || !defined $wrong || $wrong
+            || lc($res->header('Connection') || '') eq 'close';
+    }
+    spew("$dir/client-$number", $lines);
+}
+
+sub clients_start {
+    my $httpd = shift;
+    return map {
+        my $pid = fork;
+        die "fork: $!" unless defined $pid;
+        if (!$pid) {
+            ask_until_told($httpd, $_);
+            POSIX::_exit(0);
+        }
+        $pid;
+    } 1 .. $CLIENTS;
+}
+
+# ([WHEN ASKED, WHEN ANSWERED, STATUS, WHAT IS WRONG]...)
+sub clients_stop {
+    my ($httpd, @pids) = @_;
+    spew($httpd->dir . '/told', '');
+    waitpid $_, 0 for @pids;
+    return map { [split / /, $_, 4] } map { split /\n/, slurp($_) }
+        map { $httpd->dir . "/client-$_" } 1 .. $CLIENTS;
+}
+
+sub count_in {
+    my ($from, $to, @times) = @_;
+    return scalar grep { $_ > $from && $_ < $to } @times;
+}
+
+sub under_load {
+    my $httpd = shift;
+    my @pids  = clients_start($httpd);
+    my (@on, @off);
+    sleep 0.5;
+    for (1 .. $ROUNDS) {
+        my $from = ctl($httpd, 'on');
+        sleep 0.1;
+        push @on, [$from, time];
+        $from = ctl($httpd, 'off');
+        sleep 0.2;
+        push @off, [$from, time];
+    }
+    my @answers = clients_stop($httpd, @pids);
+    my @starts  = map { $_->[0] } starts($httpd);
+    my @wrong   = grep { defined && $_ ne '' } map { $_->[3] } @answers;
+    is_deeply \@wrong, [], 'each answer is whole, a 200 or a 503';
+
+    my ($late, $through, $served, $refused) = (0, 0, 0, 0);
+    for my $span (@on) {
+        $late    += count_in(@$span, @starts);
+        $refused += grep { $_->[2] == 503 && $_->[1] > $span->[0]
+            && $_->[1] < $span->[1] } @answers;
+    }
+    for my $span (@off) {
+        $served  += count_in(@$span, @starts) > 0;
+        $through += grep { $_->[2] == 503 && $_->[0] > $span->[0]
+            && $_->[1] < $span->[1] } @answers;
+    }
+    is $late,    0, 'nothing starts in Python while it is on';
+    is $through, 0, 'nobody is refused while it is off';
+    is $served, $ROUNDS, 'and each time somebody was served';
+    cmp_ok $refused, '>', $ROUNDS, 'there was load while it was on';
+    my $done = grep { $_->[2] == 200 } @answers;
+    cmp_ok $done, '>', 2 * $ROUNDS, 'and while it was off';
+    is $httpd->get('/')->status, 200, 'off in the end';
+}
+
+# What has started is not cut, what has not is refused.
+sub in_flight {
+    my ($httpd, $mode) = @_;
+    my $slow   = $httpd->client;
+    my $upload = $httpd->client;
+    my $part = 'x' x ($mode eq 'embedded' ? 5000 : 400_000);
+    $slow->send("GET /?sleep=3 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    $upload->send("POST /1.1/u/storage?upload HTTP/1.1\r\n"
+        . "Host: localhost\r\nContent-Length: " . 8 * length($part) . "\r\n\r\n");
+    for (1 .. 4) {
+        $upload->send($part);
+        sleep 0.25;
+    }
+    ok eventually(sub { grep { $_->[1] eq 'sleep=3' } starts($httpd) }),
+        'the slow one has started';
+    my $on = ctl($httpd, 'on');
+    is_refusal($httpd->get('/'), 'on', retry => 99);
+    for (1 .. 4) {
+        sleep 0.25;
+        $upload->send($part);
+    }
+    # in httpd the application may begin while its body comes
+    my $begun = grep { $_->[1] eq 'upload' } starts($httpd);
+    if ($mode eq 'embedded' && $begun) {
+        is $upload->response->body, "done 40000\n" x 1000,
+            'an upload that the application reads goes on to its end';
+    }
+    else {
+        is_refusal($upload->response, 'an upload that was under way is refused',
+            body => $STORAGE, retry => 99);
+        is $begun, 0, 'the application never sees it';
+    }
+    ok !$slow->readable(0), 'the slow one is still at it';
+    my $res = $slow->response;
+    is $res->status, 200, 'what had started goes on to its end';
+    ok $res->complete, 'it is whole';
+    is $res->body, "done 0\n" x 1000, 'and the application\'s';
+    is $slow->request('GET', '/')->status, 503, 'its connection is no way in';
+    is $httpd->get('/')->status, 503, 'nor are others';
+    is count_in($on, time, map { $_->[0] } starts($httpd)), 0,
+        'nothing has started';
+    ctl($httpd, 'off');
+    is $httpd->get('/')->status, 200, 'off, they are';
+}
+
+for my $mode (modes()) {
+    my $httpd = new_httpd($mode);
+    subtest "under load, $mode" => sub { under_load($httpd) };
+    subtest "in flight, $mode" => sub { in_flight($httpd, $mode) };
+    ok defined $httpd->stop, 'httpd stops';
+}
+
+finish;
