@@ -2,9 +2,10 @@
 /* The floor: what httpd itself costs for the answers of app.wsgi.
  *
  * `SetHandler weave-floor` answers /hello, /env, /post, /big and /sleep with
- * the bytes (for /env: as many bytes) that the WSGI application sends. The
- * workloads that burn Python have no counterpart in C, so /cpu and /mix are
- * not found here. */
+ * the bytes (for /env: as many bytes) that the WSGI application sends, and
+ * the first call of a sync with mod_weave's 503 during maintenance, its numbers
+ * fixed. The workloads that burn Python have no counterpart in C, so /cpu and
+ * /mix are not found here. */
 #include "httpd.h"
 #include "http_config.h"
 #include "http_protocol.h"
@@ -17,6 +18,7 @@
 #define BIG_BYTES (1024 * 1024)
 #define READ_BYTES (64 * 1024)
 #define SLEEP_US 10000
+#define REFUSAL "\"server issue: maintenance\""
 
 typedef int (*floor_answer_fn)(request_rec *r);
 
@@ -84,12 +86,28 @@ static int floor_post(request_rec *r)
     return floor_send(r, "text/plain", answer, strlen(answer));
 }
 
+/* As src/httpd/unavailable.c has it, without a reason to ask. */
+static int floor_refuse(request_rec *r)
+{
+    apr_table_t *out = r->err_headers_out;
+
+    apr_table_setn(out, "Retry-After", "1800");
+    apr_table_setn(out, "Cache-Control", "no-store");
+    apr_table_setn(out, "X-Weave-Backoff", "1800");
+    apr_table_setn(out, "X-Backoff", "1800");
+    apr_table_setn(out, "X-Weave-Maintenance", "1");
+    apr_table_setn(out, "X-Weave-Timestamp", "1700000000.00");
+    r->status = HTTP_SERVICE_UNAVAILABLE;
+    return floor_send(r, "application/json", REFUSAL, sizeof(REFUSAL) - 1);
+}
+
 static const struct {
     const char *path;
     floor_answer_fn answer;
 } workloads[] = {
-    {"/hello", floor_hello}, {"/env", floor_env},     {"/post", floor_post},
-    {"/big", floor_big},     {"/sleep", floor_sleep},
+    {"/hello", floor_hello}, {"/env", floor_env},
+    {"/post", floor_post},   {"/big", floor_big},
+    {"/sleep", floor_sleep}, {"/1.1/user/info/collections", floor_refuse},
 };
 
 static int floor_handler(request_rec *r)

@@ -21,6 +21,9 @@ START_TIMEOUT_S = 120
 FUNCTION_ROW = re.compile(r"^\s*([\d,]+)\s+(?:\([\d.\s]+%\)\s+)?"
                           r"(.*?):(.+?)(?:\s+\[(.+)\])?$")
 
+# how mod_weave learns, twice, whether there is maintenance
+ASKING = ("mod_weave_maintenance_ask", "mod_weave_maintenance_again")
+
 
 def require():
     if not shutil.which("valgrind"):
@@ -52,7 +55,7 @@ def run(bench, server, workload, count):
         connection = Connection(httpd.port, timeout=START_TIMEOUT_S)
         for _ in range(count):
             status, body = connection.request(workload)
-            if status != 200 or len(body) != workload.length:
+            if status != workload.status or len(body) != workload.length:
                 raise BenchError(f"{server.label} under callgrind answers "
                                  f"{status}:\n{httpd.log()[-3000:]}")
         connection.close()
@@ -107,6 +110,14 @@ def costliest(paths, counts, number):
     return {"inclusive": top("inclusive"), "self": top("self")}
 
 
+def asking(paths, counts):
+    """What a request costs in which nobody says anything but "off"."""
+    found = [functions(path, inclusive=True) for path in paths]
+    return sum(per_request(*(max(
+        (value for (name, _), value in one.items() if name == function),
+        default=0) for one in found), counts) for function in ASKING)
+
+
 def measure(bench, servers, workload, counts=COUNTS, number=0, say=print):
     """{server's name: {'instructions', 'over_floor', 'functions'}}."""
     require()
@@ -117,6 +128,8 @@ def measure(bench, servers, workload, counts=COUNTS, number=0, say=print):
         row = {"instructions": per_request(*map(total, paths), counts)}
         if number and not server.floor:
             row["functions"] = costliest(paths, counts, number)
+        if server.name == "weave" and workload.status == 200:
+            row["asking"] = asking(paths, counts)
         found[server.name] = row
         say(f"{workload.name}: {server.name} {row['instructions']:,.0f} "
             f"instructions per request")

@@ -59,10 +59,15 @@ def command(pid):
     return (read(f"/proc/{pid}/cmdline") or "").replace("\0", " ").strip()
 
 
+def state(pid):
+    """The letter of /proc/PID/stat, or "" when it is gone."""
+    stat = read(f"/proc/{pid}/stat")
+    return stat.rpartition(")")[2].split()[0] if stat else ""
+
+
 def alive(pid):
     """Whether it runs: a zombie does not."""
-    stat = read(f"/proc/{pid}/stat")
-    return bool(stat) and stat.rpartition(")")[2].split()[0] not in "ZX"
+    return state(pid) not in ("", "Z", "X")
 
 
 def titled(*words):

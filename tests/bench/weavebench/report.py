@@ -29,9 +29,9 @@ def number(value):
         return ""
     if isinstance(value, int):
         return f"{value:,}"
-    if value >= 100:
+    if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def ranged(row):
@@ -64,9 +64,11 @@ def sets(report):
 
 def instructions(report):
     return table(
-        ("workload", "server", "instructions/request", "over the floor"),
+        ("workload", "server", "instructions/request", "over the floor",
+         "asking for maintenance"),
         [(workload, name, number(row["instructions"]),
-          number(row["over_floor"]) if row.get("over_floor") else "")
+          number(row["over_floor"]) if row.get("over_floor") else "",
+          number(row["asking"]) if row.get("asking") else "")
          for workload, found in report["instructions"].items()
          for name, row in found.items()])
 
@@ -110,6 +112,26 @@ def steady(report):
           "; ".join(f"{count} x {why}" for why, count in
                     row["failures"].items()))
          for row in report["steady"]])
+
+
+def maintenance(report):
+    """How it was known that no Python ran."""
+    return table(
+        ("maintenance", "its Python", "CPU ms of Python meanwhile"),
+        [(row["server"], row["python"], "" if row["python_cpu_us"] is None
+          else number(row["python_cpu_us"] / 1000))
+         for row in report["maintenance"] if row.get("python")])
+
+
+def off(report):
+    return table(
+        ("maintenance off", "asking once, in a loop: ns", "clock ns",
+         "asking once, in a request: ns, p50", "p90", "requests"),
+        [(row["server"], ranged(row["loop"]), number(row["clock_p50"]),
+          number(max(0, row["p50"] - row["clock_p50"])),
+          number(max(0, row["p90"] - row["clock_p50"])),
+          number(row["requests"]))
+         for row in report["maintenance"] if row.get("loop")])
 
 
 def verdict_rows(rows):
@@ -176,6 +198,8 @@ def text(report):
         parts.append(memory(report))
     if report.get("steady"):
         parts.append(steady(report))
+    if report.get("maintenance"):
+        parts += [maintenance(report), off(report)]
     parts.extend(verdicts(report))
     parts.extend(f"note: {sentence}" for sentence in noise(report))
     return "\n\n".join(parts)

@@ -17,7 +17,7 @@ from typing import Callable
 from . import BenchError, peers, process
 from .httpd import CHILDREN, Httpd, Installation, run_text, unprivileged_user
 from .program import Chain
-from .weave import RUNTIME_DIR, WeaveHttpd
+from .weave import RUNTIME_DIR, STATE_DIR, WeaveHttpd
 
 HERE = Path(__file__).resolve().parent.parent
 TOP = HERE.parent.parent
@@ -74,10 +74,10 @@ class Bench:
         return kind(self.installation, root, directives, modules)
 
 
-def build_floor(bench):
-    """build/bench/mod_floor.so, made by apxs when the source is newer."""
-    target = bench.build / "bench" / "mod_floor.so"
-    source = HERE / "mod_floor.c"
+def build_module(bench, name):
+    """build/bench/NAME.so, made by apxs when NAME.c is newer."""
+    target = bench.build / "bench" / f"{name}.so"
+    source = HERE / f"{name}.c"
     if target.exists() and \
             target.stat().st_mtime >= source.stat().st_mtime:
         return target
@@ -90,14 +90,14 @@ def build_floor(bench):
          source.name], cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise BenchError(f"apxs cannot build {source.name}:\n{done.stderr}")
-    shutil.copyfile(folder / ".libs" / "mod_floor.so", target)
+    shutil.copyfile(folder / ".libs" / target.name, target)
     return target
 
 
 def make_floor(bench):
     return bench.httpd(
         "floor", '<Location "/">\n    SetHandler weave-floor\n</Location>',
-        f'LoadModule floor_module "{build_floor(bench)}"')
+        f'LoadModule floor_module "{build_module(bench, "mod_floor")}"')
 
 
 def weave_module(bench):
@@ -110,8 +110,10 @@ def weave_worker(bench):
 
 def weave(bench, name, kind, directives, mode, virtualenv=None):
     """An httpd with a copy of what was built, and its sync.ini."""
-    server = bench.httpd(name, f'{directives}\nWeaveApp "/" bench.ini',
-                         "LoadModule weave_module lib/mod_weave.so", kind)
+    server = bench.httpd(
+        name, f'{directives}\nWeaveStateDir "{STATE_DIR}"\n'
+        f'WeaveApp "/" bench.ini',
+        "LoadModule weave_module lib/mod_weave.so", kind)
     lib = server.root / "lib"
     lib.mkdir()
     for path in (weave_module(bench),
@@ -132,7 +134,6 @@ def make_weave(bench):
 def make_workers(bench, threads=WORKER_THREADS, virtualenv=None):
     return weave(bench, "workers", WeaveHttpd,
                  f'WeaveRuntimeDir "{RUNTIME_DIR}"',
-                 f'WeaveStateDir "{RUNTIME_DIR}-state"',
                  f"processes\nprocesses = {CHILDREN}\nthreads = {threads}",
                  virtualenv)
 

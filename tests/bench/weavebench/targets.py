@@ -103,6 +103,32 @@ class SteadyTarget:
         return None
 
 
+@dataclass(frozen=True)
+class OffTarget:
+    """ns that a request costs in which it is asked twice whether there is
+    maintenance, and there is none."""
+
+    one: str
+    must: float
+    aim: float
+
+    at_most = True
+    title = "maintenance off: ns a request"
+
+    def reached(self, report):
+        for row in report.get("maintenance", ()):
+            if row["server"] == self.one and row.get("loop"):
+                return tuple(2 * row["loop"][name]
+                             for name in ("median", "min", "max"))
+        return None
+
+
+def maintenance_targets(one):
+    return (*(Target("maintenance", "rps", one, "floor", 0.9, 1.0,
+                     connections=connections) for connections in (1, 16, 48)),
+            OffTarget(one, 100, 60))
+
+
 EMBEDDED = (
     Target("hello", "rps", "weave", "mod_wsgi", 1.4, 1.8),
     Target("hello", "cpu_us", "weave", "mod_wsgi", 0.65, 0.5),
@@ -114,6 +140,7 @@ EMBEDDED = (
     Target("big", "rps", "weave", "mod_wsgi", 1.3, 1.6),
     Target("cpu", "rps", "weave", "mod_wsgi", 0.97, 1.0),
     Target("mix", "rps", "weave", "mod_wsgi", 1.3, 1.7),
+    *maintenance_targets("weave"),
 )
 
 
@@ -129,6 +156,7 @@ WORKERS = (
     Target("sleep", "cpu_us", "workers", "wsgi_daemon", 0.5, 0.35),
     MemoryTarget("workers", "rss_kb", 3, 1),
     MemoryTarget("workers", "pss_kb", 3, 1),
+    *maintenance_targets("workers"),
 )
 
 STEADY = tuple(

@@ -13,6 +13,8 @@ from . import BenchError, process
 from .httpd import Httpd
 
 RUNTIME_DIR = "run"
+# what lasts; of each server its own
+STATE_DIR = "state"
 CONTROL_SOCKET = "weaved.sock"
 STARTUP_TIMEOUT_S = 60
 ENDING_TIMEOUT_S = 10

@@ -7,6 +7,8 @@ from . import BenchError
 from .client import Broken, Connection
 
 HELLO = b"Hello, world\n"
+# what mod_weave says of a request to Sync's storage during maintenance
+REFUSED = b'"server issue: maintenance"'
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,12 @@ class Workload:
     body_bytes: int = 0
     floor: str = ""
     threads: int = 15
+    status: int = 200
+    at: str = ""
 
     @property
     def path(self):
-        return f"/{self.name}"
+        return self.at or f"/{self.name}"
 
     @property
     def method(self):
@@ -54,6 +58,9 @@ WORKLOADS = {workload.name: workload for workload in (
 )}
 
 ABOUT = Workload("about", 0)
+# the first call of a sync, refused
+MAINTENANCE = Workload("maintenance", len(REFUSED), REFUSED, status=503,
+                       at="/1.1/user/info/collections")
 
 
 def choose(names):
@@ -70,13 +77,13 @@ def check(label, port, workload, tail=lambda: ""):
     try:
         for _ in range(2):
             status, body = connection.request(workload)
-            right = status == 200 and len(body) == workload.length and \
-                workload.body in (None, body)
+            right = status == workload.status and \
+                len(body) == workload.length and workload.body in (None, body)
             if not right:
                 raise BenchError(
                     f"{label} answers {workload.path} with {status} and "
-                    f"{len(body)} bytes, not 200 and {workload.length}: "
-                    f"{body[:60]!r}\n{tail()[-3000:]}")
+                    f"{len(body)} bytes, not {workload.status} and "
+                    f"{workload.length}: {body[:60]!r}\n{tail()[-3000:]}")
     except Broken as error:
         raise BenchError(f"{label} does not answer {workload.path}: "
                          f"{error}\n{tail()[-3000:]}") from error

@@ -32,6 +32,15 @@ def children_cpu_us():
     return (spent.ru_utime + spent.ru_stime) * 1e6
 
 
+def wrong(said, workload):
+    """How many answers had a status that `workload` does not expect.
+
+    wrk counts those above 399.
+    """
+    return said["requests"] - said["status"] if workload.status > 399 \
+        else said["status"]
+
+
 def load(port, workload, connections, seconds):
     """Runs wrk; returns what wrk.lua's done() says, and `wrk_cpu_us`."""
     command = [find(), "-t1", f"-c{connections}", f"-d{seconds}s",
@@ -50,4 +59,6 @@ def load(port, workload, connections, seconds):
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if running.returncode or not lines:
         raise BenchError(f"{' '.join(command)} failed:\n{output}")
-    return dict(json.loads(lines[-1]), wrk_cpu_us=children_cpu_us() - before)
+    said = json.loads(lines[-1])
+    return dict(said, status=wrong(said, workload),
+                wrk_cpu_us=children_cpu_us() - before)
