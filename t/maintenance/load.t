@@ -5,6 +5,7 @@
 
 use strict;
 use warnings FATAL => 'all';
+use JSON::PP ();
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -65,10 +66,12 @@ sub new_httpd {
     my $httpd = WeaveTest::Httpd->new(
         app  => $app, mode => $mode,
         more => "[workers]\nprocesses = 2\nthreads = 2\n"
-            . "[maintenance]\nspread = 0\nretry_after = 99\n",
+            . "[maintenance]\nspread = 0\nretry_after = 99\n"
+            # who is refused in the moment when it ends is told this
+            . "[limits]\nbackoff = 99\n",
         conf => ($mode eq 'embedded' ? $FEW : '') . 'WeaveApp / "DIR/sync.ini"',
         # threads of httpd run out, and that is what is meant
-        expect => qr/AH00484|AH10159|AH03490|AH00161/);
+        expect => qr/AH00484|AH10159|AH03490|AH00161|AH0028[67]/);
     $httpd->start;
     is $httpd->get('/')->status, 200, 'it serves';
     return $httpd;
@@ -154,6 +157,19 @@ sub clients_stop {
         map { $httpd->dir . "/client-$_" } 1 .. $CLIENTS;
 }
 
+# How many were refused: (for maintenance, for another reason).
+sub refused {
+    my $httpd = shift;
+    my (undef, $text) =
+        weavectl($httpd, '-s', $httpd->state, 'status', '--json');
+    my ($app) = @{ JSON::PP->new->decode($text)->{applications} };
+    my %count = %{ $app->{maintenance}{counters}{refused} };
+    my $ours  = delete $count{maintenance};
+    my $other = 0;
+    $other += $_ for values %count;
+    return ($ours, $other);
+}
+
 sub count_in {
     my ($from, $to, @times) = @_;
     return scalar grep { $_ > $from && $_ < $to } @times;
@@ -195,6 +211,9 @@ sub under_load {
     my $done = grep { $_->[2] == 200 } @answers;
     cmp_ok $done, '>', 2 * $ROUNDS, 'and while it was off';
     is $httpd->get('/')->status, 200, 'off in the end';
+    my ($ours, $others) = refused($httpd);
+    cmp_ok $ours, '>=', grep({ $_->[2] == 503 } @answers), 'all are counted';
+    is $others, 0, 'nobody was refused for another reason';
 }
 
 # What has started is not cut, what has not is refused.

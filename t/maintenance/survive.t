@@ -162,6 +162,7 @@ for my $mode (modes()) {
             return $res->status == 200;
         }), 'it ends';
         my $lasted = time - $begin;
+        undef $client;
         cmp_ok $lasted, '>=', 2.9, 'not sooner';
         cmp_ok $lasted, '<',  8,   'nor much later';
         is_served($httpd->get('/'), 'for everybody');
