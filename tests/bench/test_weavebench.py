@@ -12,10 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from weavebench import (callgrind, events, memory, paced,  # noqa: E402
-                        peers, process, report, rounds, servers, targets)
+from weavebench import (callgrind, events, maintenance,  # noqa: E402
+                        memory, paced, peers, process, report, rounds,
+                        servers, targets, wrk)
 from weavebench.tap import Tap  # noqa: E402
-from weavebench.workloads import WORKLOADS  # noqa: E402
+from weavebench.workloads import MAINTENANCE, WORKLOADS  # noqa: E402
 
 
 def sample(rps, cpu_us, errors=0):
@@ -130,6 +131,74 @@ class Targets(unittest.TestCase):
                          "PASS")
         self.assertEqual(found["idle worker over plain Python: MB of PSS"],
                          "below")
+
+
+OFF = {"server": "weave", "requests": 9000, "clock_p50": 30, "p50": 90,
+       "p90": 200, "loop": {"median": 30.0, "min": 29.0, "max": 51.0}}
+
+
+class Maintenance(unittest.TestCase):
+    def test_its_sets_are_judged_for_each_server(self):
+        rows = {"floor": ROWS["floor"], "weave": ROWS["weave"]}
+        found = rounds.describe(rows, MAINTENANCE, 16, [
+            servers.SERVERS[name] for name in rows])
+        judged = {(row["server"], row["title"]): row["verdict"] for row in
+                  targets.judge({"sets": [found], "instructions": {}})}
+        title = "maintenance c=16: throughput ÷ floor"
+        self.assertEqual(judged["weave", title], "below")
+        self.assertEqual(judged["workers", title], "not measured")
+
+    def test_a_request_asks_twice(self):
+        def verdict(**changed):
+            row = {**OFF, **changed}
+            return next(found for found in targets.judge(
+                {"sets": [], "instructions": {}, "maintenance": [row]})
+                if found["title"] == "maintenance off: ns a request"
+                and found["server"] == "weave")
+        found = verdict()
+        self.assertEqual((found["reached"], found["max"], found["verdict"]),
+                         (60, 102, "PASS"))
+        slow = {"median": 50.5, "min": 30.0, "max": 60.0}
+        self.assertEqual(verdict(loop=slow)["verdict"], "below")
+        self.assertEqual(verdict(server="workers")["verdict"], "not measured")
+
+    def test_answers_are_alike_but_for_numbers_and_date(self):
+        one, other = (
+            b"HTTP/1.1 503 Service Unavailable\r\nDate: %b\r\n"
+            b"Retry-After: %b\r\n\r\nbody" % texts for texts in
+            ((b"Wed, 25 Nov", b"1800"), (b"Thu, 26 Nov", b"1871")))
+        self.assertEqual(maintenance.shape(one), maintenance.shape(other))
+        self.assertNotEqual(maintenance.shape(one),
+                            maintenance.shape(one.replace(b"1800", b"60")))
+        self.assertNotEqual(maintenance.shape(one),
+                            maintenance.shape(one + b"!"))
+
+    def test_the_child_with_most_requests_speaks_for_them(self):
+        few = {"pid": 1, "requests": 1, "clock_p50": 60, "p50": 900,
+               "p90": 900, "loop": 31.0}
+        most = {"pid": 2, "requests": 5000, "clock_p50": 30, "p50": 90,
+                "p90": 200, "loop": 29.0}
+        found = maintenance.digest([few, most, few])
+        self.assertEqual((found["requests"], found["p50"]), (5000, 90))
+        self.assertEqual(found["loop"],
+                         {"median": 31.0, "min": 29.0, "max": 31.0})
+
+    def test_a_status_that_is_expected_is_no_error(self):
+        said = {"requests": 10, "status": 10}
+        self.assertEqual(wrk.wrong(said, MAINTENANCE), 0)
+        self.assertEqual(wrk.wrong(dict(said, status=7), MAINTENANCE), 3)
+        self.assertEqual(wrk.wrong(said, WORKLOADS["hello"]), 10)
+
+    def test_tables(self):
+        found = {"maintenance": [
+            dict(OFF, python="cannot be imported", python_cpu_us=None),
+            dict(OFF, server="workers", python="2 workers stopped",
+                 python_cpu_us=0.0)]}
+        self.assertIn("| 2 workers stopped  | 0.00 ",
+                      report.maintenance(found))
+        self.assertIn("| weave           | 30.0 (29.0..51.0) ",
+                      report.off(found))
+        self.assertIn(" 60 ", report.off(found))
 
 
 class Paced(unittest.TestCase):
@@ -307,6 +376,13 @@ class Callgrind(unittest.TestCase):
 
     def test_two_counts_are_subtracted(self):
         self.assertEqual(callgrind.per_request(1500, 5500, (10, 20)), 400)
+
+    def test_asking_is_both_functions_each_once(self):
+        ask, again = callgrind.ASKING
+        few = {(ask, "mod_weave.so"): 1000, (ask, ""): 1000, ("x", ""): 9}
+        many = {(ask, "mod_weave.so"): 2200, (ask, ""): 2200,
+                (again, "mod_weave.so"): 500, ("x", ""): 99999}
+        self.assertEqual(callgrind.asking(few, many, (10, 20)), 170)
 
 
 class Process(unittest.TestCase):
