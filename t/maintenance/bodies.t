@@ -124,6 +124,16 @@ subtest 'in the middle of an upload' => sub {
     $client->shut_writing;
     is_refusal($client->response, 'one that ends too early', %on);
 
+    # a connection that closes is reset after 2 s of silence, but with event
+    my $patient = on();
+    $client = $patient->client;
+    $client->send(head('POST', 'Transfer-Encoding' => 'chunked')
+        . sprintf "%x\r\n%s\r\n", 100_000, 'x' x 100_000);
+    sleep 3;
+    ok trickle($client, WeaveTest::Client::chunked(('x' x 100_000) x 40)),
+        'a pause between chunks';
+    refused($client, 'is taken');
+
     for my $abort (0, 1) {
         $client = $httpd->client;
         $client->send(head('POST', 'Content-Length' => $size) . 'x' x 1000);
