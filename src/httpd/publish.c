@@ -190,17 +190,31 @@ static apr_status_t unlink_board(void *unused)
     return APR_SUCCESS;
 }
 
+/* Looking at them maps them, and what the parent has mapped its children
+ * inherit: nothing of that may stay. */
+static void sweep(const char *dir, apr_pool_t *parent)
+{
+    apr_pool_t *pool;
+    const char *why;
+
+    if (apr_pool_create(&pool, parent) != APR_SUCCESS)
+        return;
+    apr_pool_tag(pool, "weave_publish");
+    weave_maintenance_boards(&why, dir, 1, pool);
+    apr_pool_destroy(pool);
+}
+
 /* With the lock held. Links of httpds that were killed go. */
 static const char *link_board(mod_weave_retained_t *data, const char *dir,
                               apr_pool_t *pool)
 {
-    const char *name = weave_maintenance_link_name(getpid(), pool), *why;
+    const char *name = weave_maintenance_link_name(getpid(), pool);
 
     if (data->state_dir && strcmp(data->state_dir, dir) != 0)
         unlink_in(data->state_dir, name, pool);
     free(data->state_dir);
     data->state_dir = strdup(dir);
-    weave_maintenance_boards(&why, dir, 1, pool);
+    sweep(dir, pool);
     return weave_maintenance_link(dir, name, data->maintenance_write_fd, pool);
 }
 
