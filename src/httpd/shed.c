@@ -70,6 +70,12 @@ static void look(struct shed_t *shed, const mod_weave_mount_t *mount,
                               : "clients are asked to come less often");
 }
 
+/* A clock that was set back must not end the looking. */
+static int is_due(apr_time_t next, apr_time_t now)
+{
+    return now >= next || next - now > 2 * LOOK_US;
+}
+
 int mod_weave_is_shedding(const mod_weave_mount_t *mount, apr_time_t now)
 {
     struct shed_t *shed;
@@ -79,9 +85,12 @@ int mod_weave_is_shedding(const mod_weave_mount_t *mount, apr_time_t now)
         return 0;
     shed = &sheds[mount->app->place];
     next = atomic_load_explicit(&shed->next, memory_order_relaxed);
-    /* a clock that was set back must not end the looking */
-    if ((now >= next || next - now > 2 * LOOK_US) &&
-        atomic_compare_exchange_strong(&shed->next, &next, now + LOOK_US))
-        look(shed, mount, now);
+    if (is_due(next, now)) {
+        /* a request whose head came slowly has an old time */
+        now = apr_time_now();
+        if (is_due(next, now) &&
+            atomic_compare_exchange_strong(&shed->next, &next, now + LOOK_US))
+            look(shed, mount, now);
+    }
     return atomic_load_explicit(&shed->shedding, memory_order_relaxed);
 }
