@@ -68,11 +68,6 @@ static int is_allowed(request_rec *r, const weave_conf_t *conf)
 
 /* ---- the verdict ---- */
 
-static int is_sync(const weave_conf_t *conf)
-{
-    return weave_conf_int(conf, WEAVE_MAINTENANCE_STYLE) == WEAVE_STYLE_SYNC;
-}
-
 /* Of two that are as strict, the one that names a number, then the one that
  * lasts longer. */
 static int is_more(const weave_maintenance_t *a, const weave_maintenance_t *b)
@@ -118,9 +113,10 @@ static apr_uint32_t narrowed(apr_uint32_t mode, request_rec *r,
     const char *path = path_of(r, mount);
 
     if (mode == WEAVE_MAINTENANCE_DRAINING)
-        mode = is_sync(conf) && is_first_call(path) ? WEAVE_MAINTENANCE_ON
-                                                    : WEAVE_MAINTENANCE_BACKOFF;
-    if (mode == WEAVE_MAINTENANCE_BACKOFF && !is_sync(conf))
+        mode = mod_weave_is_sync(conf) && is_first_call(path)
+                   ? WEAVE_MAINTENANCE_ON
+                   : WEAVE_MAINTENANCE_BACKOFF;
+    if (mode == WEAVE_MAINTENANCE_BACKOFF && !mod_weave_is_sync(conf))
         return WEAVE_MAINTENANCE_OFF;
     /* load balancers come from where operators come from */
     if (mode == WEAVE_MAINTENANCE_ON && !strcmp(path, heartbeat))
@@ -199,7 +195,7 @@ static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
     }
     if (verdict->mode == WEAVE_MAINTENANCE_OFF &&
         mod_weave_is_shedding(mount, r->request_time) &&
-        is_sync(conf_for(r, mount))) {
+        mod_weave_is_sync(conf_for(r, mount))) {
         verdict->mode = WEAVE_MAINTENANCE_BACKOFF;
         verdict->load = 1;
     }

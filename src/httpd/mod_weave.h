@@ -403,6 +403,8 @@ int mod_weave_is_shedding(const mod_weave_mount_t *mount, apr_time_t now);
 int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                           weave_refused_e why,
                           const mod_weave_verdict_t *verdict);
+/* maintenance.style = sync */
+int mod_weave_is_sync(const weave_conf_t *conf);
 /* The headers of an answer that is given all the same. */
 void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
                            const mod_weave_verdict_t *verdict);

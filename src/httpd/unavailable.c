@@ -31,7 +31,7 @@ static int ends(const char *path, const char *suffix)
     return len >= want && !strcmp(path + len - want, suffix);
 }
 
-static int is_sync(const weave_conf_t *conf)
+int mod_weave_is_sync(const weave_conf_t *conf)
 {
     return weave_conf_int(conf, WEAVE_MAINTENANCE_STYLE) == WEAVE_STYLE_SYNC;
 }
@@ -46,7 +46,7 @@ static int is_sync(const weave_conf_t *conf)
 static kind_t kind_of(request_rec *r, const char *path,
                       const weave_conf_t *conf, const char *message)
 {
-    int sync = is_sync(conf);
+    int sync = mod_weave_is_sync(conf);
     const char *page;
     apr_size_t len;
 
@@ -116,7 +116,7 @@ static void refusal_headers(request_rec *r, const weave_conf_t *conf,
 
     apr_table_setn(out, "Retry-After", seconds);
     apr_table_setn(out, "Cache-Control", "no-store");
-    if (!is_sync(conf))
+    if (!mod_weave_is_sync(conf))
         return;
     apr_table_setn(out, "X-Weave-Backoff", seconds);
     apr_table_setn(out, "X-Backoff", seconds);
