@@ -269,6 +269,9 @@ static void has_none_before_anybody_speaks(void **state)
     assert_int_equal(
         weave_maintenance_read(&entries, &problem, in_folder("none"), pool),
         WEAVE_MAINTENANCE_FILE_NONE);
+    assert_int_equal(weave_maintenance_read(&entries, &problem,
+                                            file_write("file", ""), pool),
+                     WEAVE_MAINTENANCE_FILE_NONE);
 }
 
 static void refuses_every_truncation(void **state)

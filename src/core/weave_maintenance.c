@@ -215,7 +215,8 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
 
     *entries = entries_make(pool);
     *problem = NULL;
-    if (fd < 0 && errno == ENOENT)
+    /* where there is no folder nobody has ever said anything */
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return WEAVE_MAINTENANCE_FILE_NONE;
     if (fd < 0) {
         *problem = cannot("read", path, pool);
