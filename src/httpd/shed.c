@@ -15,6 +15,7 @@
 
 #define LOOK_US APR_TIME_C(250000)
 #define SMOOTH_US 5e6   /* time constant */
+#define STEP_US 1e6     /* of the time before it, a look says so much */
 #define FORGET_US 6e7   /* nobody has looked for so long: begin anew */
 #define HYSTERESIS 0.85 /* of the threshold; below it is over */
 
@@ -26,15 +27,22 @@ static struct shed_t {
     double busy; /* smoothed, 0 to 1 */
 } sheds[WEAVE_ROSTER_APPS];
 
-/* In embedded mode the slots are httpd's own. */
+/* In embedded mode the slots are httpd's own: those of its children of now,
+ * which may have any place where there is room for more than serve. */
 static double busy_httpd(void)
 {
-    int daemons = 0, threads = 0, busy = 0, i, j;
+    int places = 0, daemons = 0, threads = 0, generation = 0, busy = 0, i, j;
 
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &places);
     ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &daemons);
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     threads = threads > 0 ? threads : 1;
-    for (i = 0; i < daemons; i++)
+    for (i = 0; i < places; i++) {
+        const process_score *process = ap_get_scoreboard_process(i);
+
+        if (!process || !process->pid || process->generation != generation)
+            continue;
         for (j = 0; j < threads; j++) {
             const worker_score *slot =
                 ap_get_scoreboard_worker_from_indexes(i, j);
@@ -42,6 +50,7 @@ static double busy_httpd(void)
             busy += slot && slot->status >= SERVER_BUSY_READ &&
                     slot->status <= SERVER_BUSY_DNS;
         }
+    }
     return daemons > 0 ? (double)busy / (daemons * threads) : 0;
 }
 
@@ -54,6 +63,10 @@ static void look(struct shed_t *shed, const mod_weave_mount_t *mount,
     double passed = (double)(now - shed->last);
     int shedding = atomic_load(&shed->shedding);
 
+    /* a child that nobody has asked for a while sees the first second of a
+     * burst, not what was before it */
+    if (busy > shed->busy && passed > STEP_US && passed <= FORGET_US)
+        passed = STEP_US;
     if (passed < 0 || passed > FORGET_US)
         shed->busy = 0;
     else
