@@ -380,6 +380,67 @@ static void refuses_links_that_lead_elsewhere(void **state)
     }
 }
 
+/* Its httpd runs, and cannot be told: that is to be known. */
+static void reports_those_of_another_version(void **state)
+{
+    const char *path = links(getpid(), fd), *why = NULL;
+
+    (void)state;
+    board->version++;
+    assert_null(weave_maintenance_open(&why, path, 0, pool));
+    assert_non_null(strstr(why, "another version"));
+    assert_int_equal(weave_maintenance_boards(&why, folder, 1, pool)->nelts, 0);
+    assert_non_null(strstr(why, "another version"));
+    assert_true(is_there(path));
+    board->version--;
+    board->bytes++;
+    assert_null(weave_maintenance_open(&why, path, 1, pool));
+    assert_non_null(strstr(why, "another version"));
+    board->magic++;
+    assert_null(weave_maintenance_open(&why, path, 1, pool));
+    assert_null(why);
+    assert_int_equal(boards_count(1), 0);
+    assert_false(is_there(path));
+}
+
+/* Root's httpd was killed, and somebody has its pid by now. */
+static void refuses_those_of_other_users(void **state)
+{
+    const char *path = links(getpid(), fd), *why = "";
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(fchown(fd, 65534, (gid_t)-1), 0);
+    assert_null(weave_maintenance_open(&why, path, 0, pool));
+    assert_null(why);
+    assert_int_equal(lchown(path, 65534, (gid_t)-1), 0);
+    assert_non_null(weave_maintenance_open(&why, path, 0, pool));
+    assert_int_equal(fchown(fd, 0, (gid_t)-1), 0);
+    assert_int_equal(boards_count(1), 0);
+    assert_false(is_there(path));
+}
+
+/* Root reads every folder. */
+static const char *long_path(void)
+{
+    char *path = apr_palloc(pool, 8192);
+
+    memset(path, 'x', 8191);
+    path[8191] = '\0';
+    return path;
+}
+
+static void reports_a_folder_that_cannot_be_read(void **state)
+{
+    const char *why = NULL;
+
+    (void)state;
+    assert_int_equal(
+        weave_maintenance_boards(&why, long_path(), 1, pool)->nelts, 0);
+    assert_non_null(strstr(why, "cannot be read"));
+}
+
 /* What is no link is not ours, whatever its name. */
 static void leaves_files_alone(void **state)
 {
@@ -464,6 +525,9 @@ int main(void)
         BOARD(sweeps_links_of_the_dead),
         BOARD(refuses_what_is_no_board),
         BOARD(refuses_links_that_lead_elsewhere),
+        BOARD(reports_those_of_another_version),
+        BOARD(refuses_those_of_other_users),
+        BOARD(reports_a_folder_that_cannot_be_read),
         BOARD(leaves_files_alone),
         BOARD(refuses_that_of_another),
         BOARD(sums_stripes),

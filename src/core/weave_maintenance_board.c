@@ -207,6 +207,52 @@ static int board_look(const char *to)
                : 0;
 }
 
+/* Is what FD has from whoever has made the link PATH? A pid that was root's may
+ * be anybody's by now. */
+static int is_owners(int fd, const char *path)
+{
+    struct stat link, status;
+
+    return lstat(path, &link) == 0 && fstat(fd, &status) == 0 &&
+           link.st_uid == status.st_uid;
+}
+
+static int is_other_version(int fd)
+{
+    weave_memory_t head;
+
+    return pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+           head.magic == WEAVE_MAINTENANCE_MAGIC &&
+           (head.version != WEAVE_BOARD_VERSION ||
+            head.bytes != sizeof(weave_maintenance_board_t));
+}
+
+/* NULL, and *why where an httpd may run with what FD has. */
+static weave_maintenance_board_t *board_take(const char **why, int fd, long pid,
+                                             const char *path, int writable,
+                                             apr_pool_t *pool)
+{
+    weave_maintenance_board_t *board;
+    apr_status_t rv;
+
+    if (!is_owners(fd, path))
+        return NULL;
+    rv = weave_maintenance_board_map(&board, fd, writable);
+    if (rv == APR_EMISMATCH && is_other_version(fd))
+        *why = apr_psprintf(pool,
+                            "%s: httpd %ld runs with another version of"
+                            " mod_weave: stop it and start it again",
+                            path, pid);
+    else if (rv != APR_SUCCESS && rv != APR_EMISMATCH)
+        *why = apr_psprintf(pool, "%s: %s", path, strerror(rv));
+    if (rv != APR_SUCCESS)
+        return NULL;
+    if (board->pid == (uint32_t)pid)
+        return board;
+    weave_maintenance_board_unmap(board);
+    return NULL;
+}
+
 weave_maintenance_board_t *weave_maintenance_open(const char **why,
                                                   const char *path,
                                                   int writable,
@@ -227,13 +273,8 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
             *why = apr_psprintf(pool, "%s: %s", path, strerror(error));
         return NULL;
     }
-    if (weave_maintenance_board_map(&board, fd, writable) != APR_SUCCESS)
-        board = NULL;
+    board = board_take(why, fd, pid, path, writable, pool);
     close(fd);
-    if (board && board->pid != (uint32_t)pid) {
-        weave_maintenance_board_unmap(board);
-        board = NULL;
-    }
     if (board)
         apr_pool_cleanup_register(pool, board, board_forget,
                                   apr_pool_cleanup_null);
@@ -256,6 +297,9 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
     const struct dirent *entry;
 
     *why = NULL;
+    if (!folder && errno != ENOENT && errno != ENOTDIR)
+        *why =
+            apr_psprintf(pool, "%s cannot be read: %s", dir, strerror(errno));
     while (folder && (entry = readdir(folder)) != NULL) {
         const char *path, *wrong;
         weave_maintenance_board_t *board;

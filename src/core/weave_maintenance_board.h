@@ -142,8 +142,8 @@ const char *weave_maintenance_link_name(long pid, apr_pool_t *pool);
 
 /**
  * The board that the link PATH leads to, or NULL: there is none, its httpd is
- * gone (*why NULL), or this user may not look (*why says so). Unmapped with
- * POOL.
+ * gone (*why NULL), or *why says why it cannot be used: this user may not look,
+ * or its httpd is of another version. Unmapped with POOL.
  */
 weave_maintenance_board_t *weave_maintenance_open(const char **why,
                                                   const char *path,
@@ -153,7 +153,8 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
 /**
  * The boards of all httpds that run with DIR, of weave_maintenance_board_t *.
  * Links to those that are gone are removed when WRITABLE. *why: at least one
- * could not be opened, and this is the reason; otherwise NULL.
+ * could not be opened, or none looked for, and this is the reason; otherwise
+ * NULL.
  */
 apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
                                              int writable, apr_pool_t *pool);
