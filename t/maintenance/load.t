@@ -162,7 +162,9 @@ sub refused {
     my $httpd = shift;
     my (undef, $text) =
         weavectl($httpd, '-s', $httpd->state, 'status', '--json');
-    my ($app) = @{ JSON::PP->new->decode($text)->{applications} };
+    # what is said to standard error follows it
+    my ($status) = JSON::PP->new->decode_prefix($text);
+    my ($app)    = @{ $status->{applications} };
     my %count = %{ $app->{maintenance}{counters}{refused} };
     my $ours  = delete $count{maintenance};
     my $other = 0;
