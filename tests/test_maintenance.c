@@ -352,6 +352,17 @@ static void refuses_what_is_no_word(void **state)
     reads_bad("another version");
 }
 
+/* httpd waited for somebody to write into it, for ever. */
+static void waits_for_no_fifo(void **state)
+{
+    const char *path = in_folder(WEAVE_MAINTENANCE_FILE);
+
+    (void)state;
+    assert_int_equal(mkfifo(path, 0644), 0);
+    reads_bad("no file");
+    unlink(path);
+}
+
 static void refuses_long_strings(void **state)
 {
     char by[WEAVE_MAINTENANCE_BY_BYTES + 1] = "";
@@ -541,6 +552,7 @@ int main(void)
         TIDY(has_none_before_anybody_speaks),
         TIDY(refuses_every_truncation),
         TIDY(refuses_what_is_no_word),
+        TIDY(waits_for_no_fifo),
         TIDY(refuses_long_strings),
         TIDY(follows_no_link),
         TIDY(keeps_the_old_file),

@@ -203,6 +203,13 @@ static apr_array_header_t *entries_make(apr_pool_t *pool)
     return apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
 }
 
+static int is_file(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
                                                 const char **problem,
                                                 const char *dir,
@@ -210,8 +217,9 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
 {
     const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool), *wrong;
     json_error_t error;
-    json_t *root;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    json_t *root = NULL;
+    /* a FIFO would have httpd wait for ever */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     *entries = entries_make(pool);
     *problem = NULL;
@@ -222,10 +230,13 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
         *problem = cannot("read", path, pool);
         return WEAVE_MAINTENANCE_FILE_BAD;
     }
-    root = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error);
+    if (!is_file(fd))
+        wrong = "it is no file";
+    else if (!(root = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error)))
+        wrong = apr_psprintf(pool, "line %d: %s", error.line, error.text);
+    else
+        wrong = entries_take(*entries, root);
     close(fd);
-    wrong = root ? entries_take(*entries, root)
-                 : apr_psprintf(pool, "line %d: %s", error.line, error.text);
     json_decref(root);
     if (!wrong)
         return WEAVE_MAINTENANCE_FILE_READ;
