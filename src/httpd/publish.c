@@ -272,11 +272,12 @@ const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s,
     problem = share(data, pconf);
     if (problem)
         return problem;
+    /* first: where what follows fails, children go by what was said before */
+    the_board = data->maintenance;
+    the_tally = data->tally;
     rv = weave_maintenance_board_map(&board, data->maintenance_write_fd, 1);
     if (rv != APR_SUCCESS)
         return "the maintenance board cannot be written";
-    the_board = data->maintenance;
-    the_tally = data->tally;
     publish(board, data, apps, s, pconf);
     weave_maintenance_board_unmap(board);
     apr_pool_cleanup_register(pconf, NULL, unlink_board, apr_pool_cleanup_null);
