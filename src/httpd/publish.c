@@ -77,6 +77,15 @@ static int name_place(weave_maintenance_board_t *board, int place,
     return 1;
 }
 
+/* What was counted for whoever had PLACE before is nobody's. */
+static void tally_clear(int place)
+{
+    int stripe;
+
+    for (stripe = 0; stripe < WEAVE_TALLY_STRIPES; stripe++)
+        memset(&the_tally->rows[stripe][place], 0, sizeof(weave_tally_row_t));
+}
+
 /* Puts the applications there. Those that are new, and of which nobody can say
  * what weavectl has said, are on. */
 static void name_all(weave_maintenance_board_t *board,
@@ -90,9 +99,11 @@ static void name_all(weave_maintenance_board_t *board,
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
 
-        if (app->place >= 0 && name_place(board, app->place, app->ini))
-            weave_maintenance_row_set(board, (apr_uint32_t)app->place + 1,
-                                      known ? &off : &on);
+        if (app->place < 0 || !name_place(board, app->place, app->ini))
+            continue;
+        weave_maintenance_row_set(board, (apr_uint32_t)app->place + 1,
+                                  known ? &off : &on);
+        tally_clear(app->place);
     }
 }
 
