@@ -72,7 +72,8 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
     for (i = i < WEAVE_ROSTER_APPS ? i : 0; i < WEAVE_ROSTER_APPS; i++) {
         mod_weave_retained_app_t *app = &data->apps[i];
 
-        if (app->ini && (app->wanted || !app->text))
+        /* the embedded one is wanted too, and weaved knows nothing of it */
+        if (app->ini && (app->wanted || app->embedded || !app->text))
             continue;
         keep(&app->ini, ini);
         keep(&app->written, NULL);
