@@ -15,11 +15,12 @@ use WeaveTest::Httpd ();
 use WeaveTest::Maintenance;
 use WeaveTest::Workers qw(weavectl);
 
-my $CLIENTS = 10;
+my $CLIENTS = 14;
 my $ROUNDS  = 20;
 
 # Notes when it starts, as the first thing it does.
 my $app = <<'END';
+import ctypes
 import os
 import random
 import time
@@ -36,6 +37,8 @@ def application(environ, start_response):
     for name in environ["QUERY_STRING"].split("&"):
         if name.startswith("sleep="):
             time.sleep(float(name[6:]))
+        if name.startswith("hold="):  # the GIL
+            ctypes.PyDLL(None).usleep(int(float(name[5:]) * 1e6))
     time.sleep(random.uniform(0.02, 0.05))
     text = b"done %d\n" % len(body) * 1000
     start_response("200 OK", [("Content-Type", "text/plain"),
@@ -43,8 +46,8 @@ def application(environ, start_response):
     return [text]
 END
 
-# Fewer threads than clients, so that they wait in the queue; in httpd, where
-# connections wait for a thread.
+# Fewer threads than clients, so that they wait in the queue, longer than
+# weavectl takes; in httpd, where connections wait for a thread.
 my $FEW = <<'END';
 MaxKeepAliveRequests 20
 <IfModule mpm_prefork_module>
@@ -61,15 +64,25 @@ MaxKeepAliveRequests 20
 </IfModule>
 END
 
+# One child, and many threads in it.
+my $ONE = <<'END';
+StartServers        1
+ThreadsPerChild     8
+MinSpareThreads     1
+MaxSpareThreads     8
+ServerLimit         1
+MaxRequestWorkers   8
+END
+
 sub new_httpd {
-    my $mode = shift;
+    my ($mode, $conf, $workers) = @_;
     my $httpd = WeaveTest::Httpd->new(
         app  => $app, mode => $mode,
-        more => "[workers]\nprocesses = 2\nthreads = 2\n"
+        more => "[workers]\n$workers"
             . "[maintenance]\nspread = 0\nretry_after = 99\n"
             # who is refused in the moment when it ends is told this
             . "[limits]\nbackoff = 99\n",
-        conf => ($mode eq 'embedded' ? $FEW : '') . 'WeaveApp / "DIR/sync.ini"',
+        conf => ($mode eq 'embedded' ? $conf : '') . 'WeaveApp / "DIR/sync.ini"',
         # threads of httpd run out, and that is what is meant
         expect => qr/AH00484|AH10159|AH03490|AH00161|AH0028[67]/);
     $httpd->start;
@@ -263,10 +276,32 @@ sub in_flight {
     is $httpd->get('/')->status, 200, 'off, they are';
 }
 
+# It has a thread, and waits for Python.
+sub behind_another {
+    my $httpd  = shift;
+    my $first  = $httpd->client;
+    my $second = $httpd->client;
+    $first->send("GET /?hold=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    ok eventually(sub { grep { $_->[1] eq 'hold=2' } starts($httpd) }),
+        'the first one has started, and holds the GIL';
+    $second->send("GET /?second HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    sleep 0.2;
+    ctl($httpd, 'on');
+    ok !$first->readable(0), 'the first one is still at it';
+    is_refusal($second->response, 'who waited is refused', retry => 99);
+    ok !(grep { $_->[1] eq 'second' } starts($httpd)), 'and has not started';
+    is $first->response->status, 200, 'the first one is answered';
+}
+
 for my $mode (modes()) {
-    my $httpd = new_httpd($mode);
+    my $httpd = new_httpd($mode, $FEW, "processes = 2\nthreads = 1\n");
     subtest "under load, $mode" => sub { under_load($httpd) };
     subtest "in flight, $mode" => sub { in_flight($httpd, $mode) };
+    ok defined $httpd->stop, 'httpd stops';
+    next if $mode eq 'embedded' && mpm() eq 'prefork';    # none waits there
+
+    $httpd = new_httpd($mode, $ONE, "processes = 1\nthreads = 4\n");
+    subtest "behind another, $mode" => sub { behind_another($httpd) };
     ok defined $httpd->stop, 'httpd stops';
 }
 
