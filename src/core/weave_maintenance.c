@@ -67,7 +67,38 @@ static const char *cannot(const char *what, const char *path, apr_pool_t *pool)
 }
 
 /* What is said here stops a service: only the owner may say it. */
-static const char *dir_check(const char *dir, int make, apr_pool_t *pool)
+static const char *dir_judge(const char *dir, const struct stat *status,
+                             apr_pool_t *pool)
+{
+    if (!S_ISDIR(status->st_mode))
+        return apr_psprintf(pool, "%s is no folder", dir);
+    if ((status->st_uid != 0 && status->st_uid != geteuid()) ||
+        (status->st_mode & (S_IWGRP | S_IWOTH)))
+        return apr_psprintf(
+            pool,
+            "%s must belong to the user that starts httpd, and nobody else may"
+            " write in it (its owner is %ld, its mode is %04o, and this is"
+            " %ld): `chmod go-w %s`, become its owner, or choose another one",
+            dir, (long)status->st_uid, status->st_mode & 07777, (long)geteuid(),
+            dir);
+    return NULL;
+}
+
+const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool)
+{
+    const char *slash = strrchr(dir, '/'), *above = "/";
+    struct stat status;
+
+    if (slash && slash != dir)
+        above = apr_pstrmemdup(pool, dir, (apr_size_t)(slash - dir));
+    if (stat(dir, &status) == 0)
+        return dir_judge(dir, &status, pool);
+    if (errno != ENOENT)
+        return cannot("used", dir, pool);
+    return access(above, X_OK) < 0 ? cannot("used", above, pool) : NULL;
+}
+
+static const char *dir_open(const char *dir, int make, apr_pool_t *pool)
 {
     struct stat status;
 
@@ -75,25 +106,14 @@ static const char *dir_check(const char *dir, int make, apr_pool_t *pool)
         return cannot("made", dir, pool);
     if (stat(dir, &status) < 0)
         return cannot("used", dir, pool);
-    if (!S_ISDIR(status.st_mode))
-        return apr_psprintf(pool, "%s is no folder", dir);
-    if ((status.st_uid != 0 && status.st_uid != geteuid()) ||
-        (status.st_mode & (S_IWGRP | S_IWOTH)))
-        return apr_psprintf(
-            pool,
-            "%s must belong to the user that starts httpd, and nobody else may"
-            " write in it (its owner is %ld, its mode is %04o, and this is"
-            " %ld): `chmod go-w %s`, become its owner, or choose another one",
-            dir, (long)status.st_uid, status.st_mode & 07777, (long)geteuid(),
-            dir);
-    return NULL;
+    return dir_judge(dir, &status, pool);
 }
 
 const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool)
 {
     const char *path = place(dir, WEAVE_MAINTENANCE_LOCK, pool);
-    const char *problem = dir_check(dir, make, pool);
+    const char *problem = dir_open(dir, make, pool);
     apr_time_t until = apr_time_now() + timeout_ms * APR_TIME_C(1000);
     int fd;
 

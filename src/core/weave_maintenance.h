@@ -69,6 +69,12 @@ uint32_t weave_maintenance_mode_at(const weave_maintenance_t *word,
 /* --- the folder ---------------------------------------------------------- */
 
 /**
+ * Can DIR be used, or made where it is not there? NULL, or what is wrong, for
+ * people. Nothing is made. Nobody but its owner may be able to write in it.
+ */
+const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool);
+
+/**
  * Takes the lock in DIR, waiting TIMEOUT_MS at most, and makes DIR where MAKE
  * says so. NULL and *lock, to be given to weave_maintenance_unlock; or what is
  * wrong, for people. Nobody but its owner may be able to write in DIR.

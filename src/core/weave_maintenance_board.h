@@ -89,7 +89,10 @@ typedef struct weave_tally_t {
     uint32_t magic;
     uint32_t version;
     uint32_t bytes;
-    uint32_t reserved[13];
+    _Atomic uint32_t logged_epoch; /* whose changes are in the log */
+    uint32_t reserved[12];
+    /* by row of the board: `since_us` of what was logged last; 0: off */
+    _Atomic int64_t logged_since[WEAVE_MAINTENANCE_ROWS];
     weave_tally_row_t rows[WEAVE_TALLY_STRIPES][WEAVE_ROSTER_APPS];
 } weave_tally_t;
 
@@ -170,8 +173,9 @@ const weave_tally_t *weave_maintenance_tally(
  *   {"app": PLACE, "ini": PATH, "embedded": BOOL, "drain_s": N,
  *    "declared": [{"mode": "on", "from": "WeaveMaintenance" or
  *                  "maintenance.mode", "where": "httpd.conf:12",
- *                  "scope": "" (all of it) or "<Location /x>", "since":
- * SECONDS, "server": "name:port" or ""}]}
+ *                  "scope": "" (all of it, alone or with others) or
+ *                  "<Location /x>" or "<VirtualHost name>", "since": SECONDS,
+ *                  "server": "name", "name:port" or ""}]}
  *
  * `declared` holds what is not off, the strictest first.
  */

@@ -14,8 +14,9 @@
 #include <mpm_common.h>
 #include <apr_strings.h>
 
-/* Of this httpd: mod_weave_app_t *, and the one that is embedded. */
-static apr_array_header_t *the_apps;
+/* Of this httpd: mod_weave_app_t *, those that may run; these and the others;
+ * and the one that is embedded. */
+static apr_array_header_t *the_apps, *the_all;
 static mod_weave_app_t *the_embedded;
 
 /* All mounts of one sync.ini. */
@@ -32,7 +33,7 @@ mod_weave_app_t *mod_weave_app_get(void)
 
 const apr_array_header_t *mod_weave_apps(void)
 {
-    return the_apps;
+    return the_all;
 }
 
 int mod_weave_is_configtest(void)
@@ -220,6 +221,23 @@ static void note_limits(server_rec *s)
                  limit, most, 2 * most);
 }
 
+/* Maintenance is for those, too, that cannot run. */
+static void note(const group_t *group)
+{
+    mod_weave_app_t *app = group->app;
+    int place = mod_weave_retained_place(group->ini), i;
+
+    if (!app || group->check.errors) {
+        app = apr_pcalloc(group->check.pconf, sizeof(*app));
+        app->ini = group->ini;
+        app->place = place;
+    }
+    APR_ARRAY_PUSH(the_all, mod_weave_app_t *) = app;
+    for (i = 0; i < group->check.mounts->nelts; i++)
+        APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->place =
+            place;
+}
+
 static int check_all(apr_array_header_t *groups, int strict)
 {
     const group_t *embedded = NULL;
@@ -236,6 +254,7 @@ static int check_all(apr_array_header_t *groups, int strict)
             embedded = group;
         if (group->app && !group->check.errors)
             APR_ARRAY_PUSH(the_apps, mod_weave_app_t *) = group->app;
+        note(group);
     }
     the_embedded = embedded ? embedded->app : NULL;
     return errors;
@@ -251,12 +270,15 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     (void)plog;
     the_embedded = NULL;
     the_apps = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
+    the_all = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
     groups = collect(&proto);
     errors = check_all(groups, strict);
     if (errors && strict && !is_command(ptemp))
         return HTTP_INTERNAL_SERVER_ERROR;
-    if (mod_weave_is_configtest() && groups->nelts)
+    if (mod_weave_is_configtest() && groups->nelts) {
         note_limits(main_server);
+        mod_weave_publish_check(ptemp, main_server);
+    }
     return OK;
 }
 
@@ -272,9 +294,10 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         return OK;
     mod_weave_retain(the_apps);
     mod_weave_switches_settle(pconf, main_server);
-    if (mod_weave_supervise(pconf, main_server, the_apps) < 0 && !running)
+    if (mod_weave_supervise(pconf, main_server, the_apps) == 0)
+        mod_weave_publish_link(pconf, main_server);
+    else if (!running)
         return HTTP_INTERNAL_SERVER_ERROR;
-    mod_weave_publish_link(pconf, main_server);
     if (running)
         mod_weave_smooth_start(pconf, main_server);
     return OK;

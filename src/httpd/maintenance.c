@@ -41,18 +41,6 @@ static int is_first_call(const char *path)
 
 /* ---- who may pass ---- */
 
-static int is_in(request_rec *r, const char *net)
-{
-    char *address = apr_pstrdup(r->pool, net), *bits = strchr(address, '/');
-    apr_ipsubnet_t *subnet;
-
-    if (bits)
-        *bits++ = '\0';
-    return apr_ipsubnet_create(&subnet, address, bits, r->pool) ==
-               APR_SUCCESS &&
-           apr_ipsubnet_test(subnet, r->useragent_addr);
-}
-
 /* The address that httpd has for the client: mod_remoteip's, where it is. */
 static int is_allowed(request_rec *r, const weave_conf_t *conf)
 {
@@ -61,7 +49,8 @@ static int is_allowed(request_rec *r, const weave_conf_t *conf)
     int i;
 
     for (i = 0; i < nets->nelts; i++)
-        if (is_in(r, APR_ARRAY_IDX(nets, i, const char *)))
+        if (weave_net_has(APR_ARRAY_IDX(nets, i, const char *),
+                          r->useragent_addr, r->pool))
             return 1;
     return 0;
 }
@@ -144,23 +133,21 @@ static void weigh(mod_weave_verdict_t *verdict, request_rec *r,
     if (key)
         consider(verdict, &key->word, now, drain);
     consider_row(verdict, WEAVE_MAINTENANCE_ALL, now, drain);
-    if (mount->app && mount->app->place >= 0)
-        consider_row(verdict, (apr_uint32_t)mount->app->place + 1, now, drain);
+    if (mount->place >= 0)
+        consider_row(verdict, (apr_uint32_t)mount->place + 1, now, drain);
     if (verdict->mode != WEAVE_MAINTENANCE_OFF)
         verdict->mode = narrowed(verdict->mode, r, mount, conf);
 }
 
 /* Does weavectl say something? */
-static int is_said(const weave_maintenance_board_t *board,
-                   const mod_weave_app_t *app)
+static int is_said(const weave_maintenance_board_t *board, int place)
 {
     return atomic_load_explicit(&board->rows[WEAVE_MAINTENANCE_ALL].mode,
                                 memory_order_relaxed) !=
                WEAVE_MAINTENANCE_OFF ||
-           (app && app->place >= 0 &&
-            atomic_load_explicit(&board->rows[app->place + 1].mode,
-                                 memory_order_relaxed) !=
-                WEAVE_MAINTENANCE_OFF);
+           (place >= 0 && atomic_load_explicit(&board->rows[place + 1].mode,
+                                               memory_order_relaxed) !=
+                              WEAVE_MAINTENANCE_OFF);
 }
 
 /* Does nobody say anything but "off"? So it is for nearly every request, and
@@ -173,10 +160,12 @@ static int is_quiet(apr_uint32_t *epoch, request_rec *r,
     const weave_maintenance_board_t *board = mod_weave_board();
 
     *epoch = 0;
-    if (board) /* before what it says: see weave_maintenance_board.h */
+    if (board) { /* before what it says: see weave_maintenance_board.h */
         *epoch = atomic_load_explicit(&board->epoch, memory_order_acquire);
+        mod_weave_announce(*epoch);
+    }
     return !dir->directive && !dir->mode && !mount->mode &&
-           !(board && is_said(board, mount->app));
+           !(board && is_said(board, mount->place));
 }
 
 static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,

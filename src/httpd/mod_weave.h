@@ -84,6 +84,7 @@ typedef struct mod_weave_mount_t {
     const char *file; /* the directive's place */
     int line;
     mod_weave_app_t *app;     /* set in check_config; NULL: not to be served */
+    int place;                /* of its ini, served or not; -1: none */
     const weave_conf_t *conf; /* app->conf with this server's WeaveSet */
     const mod_weave_switch_t *mode; /* of maintenance.mode in `conf`, or NULL */
 } mod_weave_mount_t;
@@ -145,7 +146,8 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
 int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *main_server);
 int mod_weave_is_configtest(void);
-/* All applications of this httpd that may run, of mod_weave_app_t *. */
+/* All applications of this httpd, of mod_weave_app_t *; those that cannot run
+ * because something is wrong with them have no `conf`. */
 const apr_array_header_t *mod_weave_apps(void);
 /* The one that is embedded, or NULL. */
 mod_weave_app_t *mod_weave_app_get(void);
@@ -235,13 +237,20 @@ void mod_weave_retained_sweep(void);
 
 /* publish.c: the maintenance board, from the parent: makes it and fills it at
  * every (re)start. NULL, or why there can be none. */
-const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s,
-                              const apr_array_header_t *apps);
+const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s);
+/* At configtest: would it work? */
+void mod_weave_publish_check(apr_pool_t *pool, server_rec *s);
 /* Once weaved has made the folder: so that weavectl -d finds the board. */
 void mod_weave_publish_link(apr_pool_t *pool, server_rec *s);
 /* Read-only, in parent and children; NULL: there are no applications. */
 const weave_maintenance_board_t *mod_weave_board(void);
-weave_tally_row_t *mod_weave_tally(const mod_weave_app_t *app);
+weave_tally_row_t *mod_weave_tally(const mod_weave_mount_t *mount);
+weave_tally_t *mod_weave_tally_all(void);
+
+/* announce.c: in a child that has seen EPOCH: the first one of all logs what
+ * has changed.
+ */
+void mod_weave_announce(apr_uint32_t epoch);
 
 /* supervise.c: weaved, from the parent. 0, or -1 after logging why APPS cannot
  * run. */

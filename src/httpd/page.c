@@ -178,9 +178,9 @@ const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool)
 
     if (!error)
         return NULL;
-    if (!mod_weave_is_running())
+    if (mod_weave_is_configtest())
         return apr_pstrcat(pool, path, ": ", why_not(error, pool), NULL);
-    /* no application ends because of a page that has gone */
+    /* nothing stops because of a page that has gone */
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf, CANNOT_SHOW, path,
                  why_not(error, pool));
     return NULL;

@@ -178,10 +178,16 @@ static void unusable(server_rec *s, const char *problem)
                  problem);
 }
 
+/* Another httpd's link of that name stays. */
 static void unlink_in(const char *dir, const char *name, apr_pool_t *pool)
 {
-    if (dir)
-        unlink(apr_pstrcat(pool, dir, "/", name, NULL));
+    const char *ours = apr_psprintf(pool, "/proc/%ld/", (long)getpid());
+    const char *path = apr_pstrcat(pool, dir ? dir : "", "/", name, NULL);
+    char to[64];
+    ssize_t len = dir ? readlink(path, to, sizeof(to)) : -1;
+
+    if (len > (ssize_t)strlen(ours) && !strncmp(to, ours, strlen(ours)))
+        unlink(path);
 }
 
 static apr_status_t unlink_board(void *unused)
@@ -245,6 +251,23 @@ void mod_weave_publish_link(apr_pool_t *pool, server_rec *s)
                      problem);
 }
 
+void mod_weave_publish_check(apr_pool_t *pool, server_rec *s)
+{
+    const char *dir = mod_weave_state_dir();
+    const char *problem = weave_maintenance_dir_check(dir, pool);
+    apr_array_header_t *entries;
+
+    if (problem)
+        unusable(s, problem);
+    else if (weave_maintenance_read(&entries, &problem, dir, pool) ==
+             WEAVE_MAINTENANCE_FILE_BAD)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0157: %s; an httpd that starts now answers 503 for"
+                     " all applications: `weavectl maintenance off`, or `on`,"
+                     " says what is right",
+                     problem);
+}
+
 /* ---- every start and restart ---- */
 
 static void publish(weave_maintenance_board_t *board,
@@ -269,9 +292,9 @@ static void publish(weave_maintenance_board_t *board,
         weave_maintenance_unlock(lock);
 }
 
-const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s,
-                              const apr_array_header_t *apps)
+const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s)
 {
+    const apr_array_header_t *apps = mod_weave_apps();
     mod_weave_retained_t *data = mod_weave_retained_get();
     weave_maintenance_board_t *board;
     const char *problem;
@@ -300,9 +323,14 @@ const weave_maintenance_board_t *mod_weave_board(void)
     return the_board;
 }
 
-weave_tally_row_t *mod_weave_tally(const mod_weave_app_t *app)
+weave_tally_t *mod_weave_tally_all(void)
 {
-    if (!the_tally || !app || app->place < 0)
+    return the_tally;
+}
+
+weave_tally_row_t *mod_weave_tally(const mod_weave_mount_t *mount)
+{
+    if (!the_tally || mount->place < 0)
         return NULL;
-    return &the_tally->rows[getpid() % WEAVE_TALLY_STRIPES][app->place];
+    return &the_tally->rows[getpid() % WEAVE_TALLY_STRIPES][mount->place];
 }

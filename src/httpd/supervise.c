@@ -324,7 +324,7 @@ static const char *supervise(apr_pool_t *pconf, server_rec *s,
 int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
                         const apr_array_header_t *apps)
 {
-    const char *problem = mod_weave_publish(pconf, s, apps);
+    const char *problem = mod_weave_publish(pconf, s);
 
     if (!problem)
         problem = supervise(pconf, s, apps);

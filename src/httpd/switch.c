@@ -165,8 +165,8 @@ static int is_below(const char *path, const char *prefix)
     return strncmp(path, prefix, len) == 0 && (!path[len] || path[len] == '/');
 }
 
-/* Has it to do with MOUNT? 0: no; 1: with all of it; 2: with a part, or nobody
- * can say because it is a pattern. */
+/* Has it to do with MOUNT of S? 0: no; 1: with all of it; 2: with a part, or
+ * nobody can say because it is a pattern. */
 static int covers(const mod_weave_switch_t *sw, const server_rec *s,
                   const mod_weave_mount_t *mount)
 {
@@ -184,20 +184,116 @@ static int covers(const mod_weave_switch_t *sw, const server_rec *s,
                : 0;
 }
 
-static json_t *switch_json(const mod_weave_switch_t *sw, const server_rec *s,
-                           int how, apr_pool_t *pool)
-{
-    const char *scope =
-        how == 1 ? "" : apr_psprintf(pool, "<Location %s>", sw->path);
-    const char *server =
-        s->is_virtual ? apr_psprintf(pool, "%s:%u", s->server_hostname, s->port)
-                      : "";
+/* The mounts of one application. */
+typedef struct {
+    int place;
+    server_rec *main_server;
+    const apr_array_header_t
+        *all; /* of mod_weave_switch_t *, strictest first */
+    apr_pool_t *pool;
+} view_t;
 
+/* Calls FN for each mount of the application. */
+typedef void mount_fn(void *data, const server_rec *s,
+                      const mod_weave_mount_t *mount);
+
+static void each_mount(const view_t *view, mount_fn *fn, void *data)
+{
+    server_rec *s;
+    int i;
+
+    for (s = view->main_server; s; s = s->next) {
+        const apr_array_header_t *mounts = mod_weave_server_get(s)->mounts;
+
+        for (i = 0; i < mounts->nelts; i++) {
+            const mod_weave_mount_t *mount =
+                APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *);
+
+            if (mount->place == view->place)
+                fn(data, s, mount);
+        }
+    }
+}
+
+typedef struct {
+    const mod_weave_switch_t *sw;
+    int whole, part, none; /* mounts it covers so */
+} reach_t;
+
+static void reach_add(void *data, const server_rec *s,
+                      const mod_weave_mount_t *mount)
+{
+    reach_t *reach = data;
+    int how = covers(reach->sw, s, mount);
+
+    reach->whole += how == 1;
+    reach->part += how == 2;
+    reach->none += how == 0;
+}
+
+typedef struct {
+    const view_t *view;
+    apr_uint32_t mode;
+} floor_t;
+
+static void floor_lower(void *data, const server_rec *s,
+                        const mod_weave_mount_t *mount)
+{
+    floor_t *floor = data;
+    apr_uint32_t mode = WEAVE_MAINTENANCE_OFF;
+    int i;
+
+    for (i = 0; i < floor->view->all->nelts && !mode; i++) {
+        const mod_weave_switch_t *sw =
+            APR_ARRAY_IDX(floor->view->all, i, mod_weave_switch_t *);
+
+        if (covers(sw, s, mount) == 1)
+            mode = sw->word.mode;
+    }
+    if (mode < floor->mode)
+        floor->mode = mode;
+}
+
+/* The mode that holds for all of the application, whichever switches say it. */
+static apr_uint32_t floor_of(const view_t *view)
+{
+    floor_t floor = {view, WEAVE_MAINTENANCE_ON};
+
+    each_mount(view, floor_lower, &floor);
+    return floor.mode;
+}
+
+static const char *server_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
+{
+    const server_rec *s = sw->s;
+
+    if (!s->is_virtual)
+        return "";
+    return s->port ? apr_psprintf(pool, "%s:%u", s->server_hostname, s->port)
+                   : s->server_hostname;
+}
+
+/* "": all of the application. */
+static const char *scope_of(const mod_weave_switch_t *sw, const reach_t *reach,
+                            apr_uint32_t floor, apr_pool_t *pool)
+{
+    if (reach->whole &&
+        ((!reach->part && !reach->none) || sw->word.mode <= floor))
+        return "";
+    if (sw->path)
+        return apr_psprintf(pool, "<Location %s>", sw->path);
+    return apr_psprintf(pool, "<VirtualHost %s>",
+                        *server_of(sw, pool) ? server_of(sw, pool) : "*");
+}
+
+static json_t *switch_json(const mod_weave_switch_t *sw, const char *scope,
+                           apr_pool_t *pool)
+{
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s}", "mode",
                      weave_maintenance_mode_name(sw->word.mode), "from",
                      sw->from, "where", sw->where, "scope", scope, "since",
                      (json_int_t)apr_time_sec(sw->word.since_us), "server",
-                     server);
+                     server_of(sw, pool));
 }
 
 static int strictest_first(const void *a, const void *b)
@@ -208,55 +304,37 @@ static int strictest_first(const void *a, const void *b)
     return x->word.mode > y->word.mode ? -1 : x->word.mode < y->word.mode;
 }
 
-/* What SW does to the mounts of APP, once: the widest it has. */
-static void list_add(json_t *list, const mod_weave_switch_t *sw,
-                     const mod_weave_app_t *app, server_rec *main_server,
-                     apr_pool_t *pool)
+static json_t *list_of(const view_t *view)
 {
-    int how = 0, i;
-    server_rec *s;
-
-    for (s = main_server; s && how != 1; s = s->next) {
-        const apr_array_header_t *mounts = mod_weave_server_get(s)->mounts;
-
-        for (i = 0; i < mounts->nelts && how != 1; i++) {
-            const mod_weave_mount_t *mount =
-                APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *);
-            int found = mount->app == app ? covers(sw, s, mount) : 0;
-
-            how = found ? found : how;
-        }
-    }
-    if (how)
-        json_array_append_new(list, switch_json(sw, sw->s, how, pool));
-}
-
-static json_t *list_of(const mod_weave_app_t *app, server_rec *main_server,
-                       apr_pool_t *pool)
-{
-    apr_array_header_t *all =
-        apr_array_copy(pool, registry(main_server->process->pconf));
+    apr_uint32_t floor = floor_of(view);
     json_t *list = json_array();
     int i;
 
-    qsort(all->elts, (size_t)all->nelts, sizeof(mod_weave_switch_t *),
-          strictest_first);
-    for (i = 0; i < all->nelts; i++) {
-        const mod_weave_switch_t *sw =
-            APR_ARRAY_IDX(all, i, mod_weave_switch_t *);
+    for (i = 0; i < view->all->nelts; i++) {
+        reach_t reach = {.sw =
+                             APR_ARRAY_IDX(view->all, i, mod_weave_switch_t *)};
+        const char *scope;
 
-        if (sw->word.mode > WEAVE_MAINTENANCE_OFF)
-            list_add(list, sw, app, main_server, pool);
+        each_mount(view, reach_add, &reach);
+        scope = scope_of(reach.sw, &reach, floor, view->pool);
+        if (reach.sw->word.mode > WEAVE_MAINTENANCE_OFF &&
+            (reach.whole || reach.part))
+            json_array_append_new(list,
+                                  switch_json(reach.sw, scope, view->pool));
     }
     return list;
 }
 
-static json_t *app_json(const mod_weave_app_t *app, json_t *declared)
+static json_t *app_json(const mod_weave_app_t *app, json_t *declared,
+                        apr_pool_t *pool)
 {
-    apr_int64_t drain = weave_conf_int(app->conf, WEAVE_MAINTENANCE_DRAIN);
+    const weave_conf_t *conf = app->conf ? app->conf : weave_conf_make(pool);
+    apr_int64_t drain = weave_conf_int(conf, WEAVE_MAINTENANCE_DRAIN);
 
-    return json_pack("{s:i, s:s, s:b, s:I, s:o}", "app", app->place, "ini",
-                     app->ini, "embedded", app->embedded, "drain_s",
+    return json_pack("{s:i, s:s, s:b, s:b, s:s, s:I, s:o}", "app", app->place,
+                     "ini", app->ini, "embedded", app->embedded, "failed",
+                     !app->conf, "style",
+                     weave_conf_str(conf, WEAVE_MAINTENANCE_STYLE), "drain_s",
                      (json_int_t)apr_time_sec(drain), "declared", declared);
 }
 
@@ -278,16 +356,20 @@ void mod_weave_switches_declare(char *text, apr_size_t room,
                                 const apr_array_header_t *apps,
                                 server_rec *main_server, apr_pool_t *pool)
 {
+    apr_array_header_t *all =
+        apr_array_copy(pool, registry(main_server->process->pconf));
     json_t *full = json_array(), *bare = json_array();
     int i;
 
+    qsort(all->elts, (size_t)all->nelts, sizeof(mod_weave_switch_t *),
+          strictest_first);
     *text = '\0';
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
+        view_t view = {app->place, main_server, all, pool};
 
-        json_array_append_new(full,
-                              app_json(app, list_of(app, main_server, pool)));
-        json_array_append_new(bare, app_json(app, json_array()));
+        json_array_append_new(full, app_json(app, list_of(&view), pool));
+        json_array_append_new(bare, app_json(app, json_array(), pool));
     }
     if (!put(text, room, full))
         put(text, room, bare);

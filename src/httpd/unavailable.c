@@ -168,7 +168,7 @@ static void chunks_take(request_rec *r)
 
 static void count(const mod_weave_mount_t *mount, weave_refused_e why)
 {
-    weave_tally_row_t *row = mod_weave_tally(mount->app);
+    weave_tally_row_t *row = mod_weave_tally(mount);
 
     if (row)
         atomic_fetch_add_explicit(&row->refused[why], 1, memory_order_relaxed);
@@ -205,7 +205,7 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
 void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
                            const mod_weave_verdict_t *verdict)
 {
-    weave_tally_row_t *row = mod_weave_tally(mod_weave_mount_of(r)->app);
+    weave_tally_row_t *row = mod_weave_tally(mod_weave_mount_of(r));
     const char *seconds;
 
     if (apr_table_get(r->err_headers_out, "X-Weave-Backoff"))

@@ -62,7 +62,10 @@ subtest 'a runtime directory in use' => sub {
     ok !-s $other->dir . '/httpd.pid', 'that httpd does not run';
     is $httpd->get('/who')->status, 200, 'the first one is as it was';
     is scalar(workers($httpd)), 2, 'with its workers';
+    like readlink $httpd->runtime . '/maintenance', qr{/proc/$httpd->{pid}/},
+        'and weavectl finds it there';
     ok defined $httpd->stop, 'it stops';
+    ok !-l $httpd->runtime . '/maintenance', 'and takes that away';
     eventually(sub { $other->run('-k', 'start'); -s $other->dir . '/httpd.pid' });
     $other->start;
     is $other->get('/who')->status, 200, 'now there is room for the other';
