@@ -8,6 +8,7 @@
 #include <apr_network_io.h>
 #include <apr_strings.h>
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -165,15 +166,56 @@ static int is_target(const char *text)
     return !*text;
 }
 
+/* APR takes 10.1 for a network, and no length of 0. */
+static int net_split(char **address, char **mask, const char *text,
+                     apr_pool_t *pool)
+{
+    unsigned char bytes[16];
+
+    *address = apr_pstrdup(pool, text);
+    *mask = strchr(*address, '/');
+    if (*mask) {
+        *(*mask)++ = '\0';
+    }
+    return inet_pton(strchr(*address, ':') ? AF_INET6 : AF_INET, *address,
+                     bytes) == 1;
+}
+
 static int is_net(const char *text, apr_pool_t *pool)
 {
-    char *address = apr_pstrdup(pool, text), *mask = strchr(address, '/');
+    char *address, *mask;
     apr_ipsubnet_t *net;
 
-    if (mask) {
-        *mask++ = '\0';
+    return net_split(&address, &mask, text, pool) &&
+           ((mask && !strcmp(mask, "0")) ||
+            apr_ipsubnet_create(&net, address, mask, pool) == APR_SUCCESS);
+}
+
+static int is_in(const char *address, const char *mask, apr_sockaddr_t *client,
+                 apr_pool_t *pool)
+{
+    apr_ipsubnet_t *net;
+
+    return apr_ipsubnet_create(&net, address, mask, pool) == APR_SUCCESS &&
+           apr_ipsubnet_test(net, client);
+}
+
+int weave_net_has(const char *text, apr_sockaddr_t *client, apr_pool_t *pool)
+{
+    char *address, *mask;
+
+    if (!net_split(&address, &mask, text, pool)) {
+        return 0;
     }
-    return apr_ipsubnet_create(&net, address, mask, pool) == APR_SUCCESS;
+    if (!mask || strcmp(mask, "0") != 0) {
+        return is_in(address, mask, client, pool);
+    }
+    if (strchr(address, ':')) {
+        return is_in("::", "1", client, pool) ||
+               is_in("8000::", "1", client, pool);
+    }
+    return is_in("0.0.0.0", "1", client, pool) ||
+           is_in("128.0.0.0", "1", client, pool);
 }
 
 static int string_ok(const weave_key_t *key, const char *text)
@@ -212,20 +254,22 @@ static int scalar_parse(weave_key_value_t *value, const weave_key_t *key,
     }
 }
 
+/* *text: what of it is wrong. */
 static int item_parse(weave_key_value_t *value, const weave_key_t *key,
-                      const char *text, apr_pool_t *pool)
+                      const char **text, apr_pool_t *pool)
 {
-    char *state, *rest = apr_pstrdup(pool, text), *word;
+    char *state, *rest = apr_pstrdup(pool, *text), *word;
 
     if (key->type != WEAVE_TYPE_NETS) {
-        if (*text) {
+        if (**text) {
             APR_ARRAY_PUSH(value->list, const char *) = rest;
         }
-        return is_line(text);
+        return is_line(*text);
     }
     for (word = apr_strtok(rest, " \t,", &state); word;
          word = apr_strtok(NULL, " \t,", &state)) {
         if (!is_net(word, pool)) {
+            *text = word;
             return 0;
         }
         APR_ARRAY_PUSH(value->list, const char *) = word;
@@ -254,7 +298,7 @@ const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
     for (i = 0; ok && i < items->nelts; i++) {
         const char *text = APR_ARRAY_IDX(items, i, const char *);
 
-        ok = is_list(key->type) ? item_parse(&parsed, key, text, pool)
+        ok = is_list(key->type) ? item_parse(&parsed, key, &text, pool)
                                 : scalar_parse(&parsed, key, text, pool);
         if (!ok) {
             return apr_psprintf(pool, "'%s' is not allowed here: %s", text,

@@ -8,6 +8,7 @@
  * files in docs/keys all come from it.
  */
 
+#include <apr_network_io.h>
 #include <apr_pools.h>
 #include <apr_tables.h>
 
@@ -127,6 +128,10 @@ const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
 /** The default of KEY. */
 void weave_key_default(weave_key_value_t *value, const weave_key_t *key,
                        apr_pool_t *pool);
+
+/** Is CLIENT in TEXT, an address or a network that a key of WEAVE_TYPE_NETS
+ *  has taken? IPv4 over IPv6 is IPv4. */
+int weave_net_has(const char *text, apr_sockaddr_t *client, apr_pool_t *pool);
 
 /** The name of a type, of a level: "duration", "process". */
 const char *weave_type_name(weave_type_e type);
