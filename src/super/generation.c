@@ -163,7 +163,8 @@ static int64_t pause_of(const super_generation_t *generation)
     int64_t pause = PAUSE_LEAST_US;
     int i;
 
-    if (generation->crashes <= generation->spec->processes)
+    /* adopted, and httpd has not said yet how many there are to be */
+    if (!generation->spec || generation->crashes <= generation->spec->processes)
         return 0;
     for (i = generation->spec->processes + 1;
          i < generation->crashes && pause < SUPER_PAUSE_US; i++)

@@ -10,7 +10,7 @@ use WeaveTest;
 use WeaveTest::Load ();
 use WeaveTest::Workers;
 
-my $httpd = new_httpd(expect => qr/WEAVE0131|WEAVE0075/);
+my $httpd = new_httpd(expect => qr/WEAVE0131|WEAVE0075|WEAVE0085/);
 my @first = serves($httpd);
 my $load  = WeaveTest::Load->start($httpd->port, '/sleep?s=0.02',
     clients => 3, keep_alive => 1);
@@ -32,6 +32,19 @@ ok eventually(sub {
     my @now = workers($httpd);
     @now == 2 && !grep { $_ == $first[0] } @now;
 }, 20), 'it replaces those that die';
+{
+    # its workers, too, so that there is nothing to take over
+    my $weaved = status($httpd)->{pid};
+    my @now    = workers($httpd);
+    kill KILL => $weaved, @now;
+    ok eventually(sub {
+        my %old = map { $_ => 1 } @now;
+        2 == grep { !$old{$_} } workers($httpd);
+    }, 20), 'after weaved and all workers there are others';
+    my @deaths = $httpd->log_text =~ /WEAVE0131: weaved \(pid (\d+)\)/g;
+    is_deeply [grep { $_ == $weaved } @deaths], [$weaved], 'weaved has died';
+    is @deaths, 3, 'and none that followed it';
+}
 reloads($httpd);
 ok gone($first[1]), 'and lets those leave that it has not started';
 
