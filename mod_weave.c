@@ -4,20 +4,24 @@
 
 #include <mpm_common.h>
 
+/* outside of virtual hosts: see only_global() in config.c */
+#define ONLY_GLOBAL RSRC_CONF
+
 static const command_rec directives[] = {
     AP_INIT_TAKE2("WeaveApp", mod_weave_app_set, NULL, RSRC_CONF,
                   "a mount point and the sync.ini of the application there"),
     AP_INIT_TAKE2("WeaveSet", mod_weave_set_set, NULL, RSRC_CONF | ACCESS_CONF,
                   "a key of sync.ini and the value it has here"),
-    AP_INIT_TAKE1("WeaveRuntimeDir", mod_weave_runtime_dir_set, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("WeaveRuntimeDir", mod_weave_runtime_dir_set, NULL,
+                  ONLY_GLOBAL,
                   "the folder for the sockets of worker processes"),
-    AP_INIT_TAKE1("WeaveStateDir", mod_weave_state_dir_set, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("WeaveStateDir", mod_weave_state_dir_set, NULL, ONLY_GLOBAL,
                   "the folder of what must last, such as maintenance"),
     AP_INIT_TAKE1(
         "WeaveMaintenance", mod_weave_maintenance_set, NULL,
         RSRC_CONF | ACCESS_CONF,
         "Off, Backoff, Drain or On: the strictest that is said holds"),
-    AP_INIT_FLAG("WeaveSmoothGraceful", mod_weave_smooth_set, NULL, RSRC_CONF,
+    AP_INIT_FLAG("WeaveSmoothGraceful", mod_weave_smooth_set, NULL, ONLY_GLOBAL,
                  "whether `graceful` starts new children without a pause"),
     {NULL}};
 

@@ -23,6 +23,7 @@ sub slurp {
 # ---- directives: the table in mod_weave.c and docs/directives ----
 
 my %context_of = (
+    'ONLY_GLOBAL'             => 'server config',
     'RSRC_CONF'               => 'server config, virtual host',
     'RSRC_CONF | ACCESS_CONF' => 'server config, virtual host, location',
 );
