@@ -119,6 +119,7 @@ my $copy  = copy_system();
 local %ENV = (
     %ENV,
     APACHE_CONFDIR    => $copy,
+    APACHE_STATE_DIRECTORY => "$root/state.d",
     APACHE_RUN_USER   => 'www-data',
     APACHE_RUN_GROUP  => 'www-data',
     APACHE_RUN_DIR    => "$root/run",
@@ -234,7 +235,7 @@ make('make uninstall', 'uninstall');
 ok(-e "$root/etc/sync.ini", 'a changed sync.ini stays');
 ok(-e "$copy/mods-available/weave.conf", 'a changed weave.conf stays');
 unlink "$root/etc/sync.ini", "$copy/mods-available/weave.conf";
-system('rm', '-rf', map { "$root/$_" } qw(run lock log.d state));
+system('rm', '-rf', map { "$root/$_" } qw(run lock log.d state state.d));
 is_deeply([grep { !$before->{$_} } sort keys %{files()}],
     [], 'nothing else is left');
 
