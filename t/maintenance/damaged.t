@@ -58,7 +58,8 @@ sub is_on {
 sub graceful_says {
     my ($httpd, $want) = @_;
     # weaved is a child as well, and stays
-    my %before = map { $_ => 1 } grep { slurp("/proc/$_/comm") !~ /weave/ }
+    my %before = map { $_ => 1 }
+        grep { (eval { slurp("/proc/$_/comm") } || "weave") !~ /weave/ }
         @{ $httpd->children };
     my $log    = $httpd->logged(qr/resuming normal/, sub { $httpd->graceful });
     my @said   = $log =~ /(WEAVE015\d)/g;

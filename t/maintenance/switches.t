@@ -94,10 +94,16 @@ sub new_httpd {
     return $httpd;
 }
 
-# `graceful`; until no child of before answers, PATH may be as it was.
+# `graceful`, done when no child of before is left; then PATH is STATUS.
 sub becomes {
     my ($httpd, $status, $path) = @_;
+    # weaved is a child as well, and stays
+    my %before = map { $_ => 1 }
+        grep { (eval { slurp("/proc/$_/comm") } || "weave") !~ /weave/ }
+        @{ $httpd->children };
     $httpd->graceful;
+    ok eventually(sub { !grep { $before{$_} } @{ $httpd->children } }, 30),
+        'all children are new';
     ok eventually(sub { $httpd->get($path)->status == $status }),
         "after graceful $path is $status";
 }
