@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 #include <apr_strings.h>
 
 #define READ_TRIES 100000
+#define YIELD_EVERY 1000
 #define LINK_PREFIX "httpd-"
 #define BOARD_NAME "weave-maintenance"
 
@@ -104,6 +106,9 @@ void weave_maintenance_row_get(weave_maintenance_t *copy,
     int tries = 0;
 
     do {
+        /* its writer may wait for this very processor */
+        if (tries % YIELD_EVERY == YIELD_EVERY - 1)
+            sched_yield();
         serial = atomic_load(&from->serial);
         memcpy(copy, &from->word, sizeof(*copy));
         atomic_thread_fence(memory_order_acquire);
@@ -123,6 +128,10 @@ void weave_maintenance_row_set(weave_maintenance_board_t *board, uint32_t row,
     weave_maintenance_row_t *to = &board->rows[row];
     uint32_t serial = atomic_load(&to->serial) | 1;
 
+    /* readers need not wait for nothing */
+    if (!(atomic_load(&to->serial) & 1) &&
+        memcmp(&to->word, word, sizeof(*word)) == 0)
+        return;
     /* one that died in the middle has left it odd: it goes on from there */
     atomic_store(&to->serial, serial);
     atomic_thread_fence(memory_order_release);

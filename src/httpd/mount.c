@@ -33,7 +33,8 @@ const mod_weave_mount_t *mod_weave_mount_ours(request_rec *r)
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
     if (r->filename != marker || core->expr_handler ||
-        (core->handler && strcmp(core->handler, MOD_WEAVE_HANDLER) != 0))
+        (core->handler && strcmp(core->handler, MOD_WEAVE_HANDLER) != 0 &&
+         strcmp(core->handler, "none") != 0)) /* as if there were none */
         return NULL;
     return mod_weave_mount_of(r);
 }

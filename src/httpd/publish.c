@@ -86,10 +86,11 @@ static void tally_clear(int place)
         memset(&the_tally->rows[stripe][place], 0, sizeof(weave_tally_row_t));
 }
 
-/* Puts the applications there. Those that are new, and of which nobody can say
- * what weavectl has said, are on. */
+/* Puts the applications there, those that are new with what ENTRIES say of
+ * them. Where nobody knows (NULL), they are on. */
 static void name_all(weave_maintenance_board_t *board,
-                     const apr_array_header_t *apps, int known)
+                     const apr_array_header_t *apps,
+                     const apr_array_header_t *entries)
 {
     static const weave_maintenance_t off;
     weave_maintenance_t on;
@@ -98,11 +99,14 @@ static void name_all(weave_maintenance_board_t *board,
     word_of_nobody(&on);
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
+        const weave_maintenance_t *word = &on;
 
         if (app->place < 0 || !name_place(board, app->place, app->ini))
             continue;
+        if (entries)
+            word = weave_maintenance_find(entries, app->ini);
         weave_maintenance_row_set(board, (apr_uint32_t)app->place + 1,
-                                  known ? &off : &on);
+                                  word ? word : &off);
         tally_clear(app->place);
     }
 }
@@ -144,21 +148,26 @@ static void keep(weave_maintenance_board_t *board, mod_weave_retained_t *data,
                  problem);
 }
 
+/* Without the lock, weavectl may be about to say something else than the file
+ * says: then what is there stays. */
 static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
-                 const apr_array_header_t *apps, server_rec *s,
+                 const apr_array_header_t *apps, int locked, server_rec *s,
                  apr_pool_t *pool)
 {
-    const char *problem;
+    const char *dir = mod_weave_state_dir(), *problem;
     apr_array_header_t *entries;
     weave_maintenance_file_e file =
-        weave_maintenance_read(&entries, &problem, mod_weave_state_dir(), pool);
+        weave_maintenance_read(&entries, &problem, dir, pool);
 
     if (file == WEAVE_MAINTENANCE_FILE_NONE && !is_quiet(board))
-        problem = apr_psprintf(pool, "%s/" WEAVE_MAINTENANCE_FILE " has gone",
-                               mod_weave_state_dir());
-    name_all(board, apps, !problem);
-    if (problem) {
+        problem =
+            apr_psprintf(pool, "%s/" WEAVE_MAINTENANCE_FILE " has gone", dir);
+    else if (file == WEAVE_MAINTENANCE_FILE_READ)
+        problem = weave_maintenance_dir_check(dir, pool);
+    name_all(board, apps, problem ? NULL : entries);
+    if (problem)
         keep(board, data, problem, s);
+    if (problem || (!locked && data->maintenance_known)) {
         weave_maintenance_turn(board);
     }
     else {
@@ -281,7 +290,7 @@ static void publish(weave_maintenance_board_t *board,
     apr_cpystrn(board->state_dir, dir, sizeof(board->state_dir));
     apr_cpystrn(board->runtime_dir, mod_weave_runtime_dir(),
                 sizeof(board->runtime_dir));
-    fill(board, data, apps, s, pool);
+    fill(board, data, apps, lock >= 0, s, pool);
     mod_weave_switches_declare(board->declared, sizeof(board->declared), apps,
                                s, pool);
     if (!problem)

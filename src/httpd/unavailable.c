@@ -127,6 +127,14 @@ static void refusal_headers(request_rec *r, const weave_conf_t *conf,
                                 (int)(apr_time_usec(now) / 10000)));
 }
 
+/* Who was to be told to stay away for longer already still is. */
+static const char *longer(request_rec *r, const char *seconds)
+{
+    const char *told = apr_table_get(r->err_headers_out, "X-Weave-Backoff");
+
+    return told && apr_atoi64(told) > apr_atoi64(seconds) ? told : seconds;
+}
+
 /* A client in the middle of an upload sees the answer, not a reset; one that
  * asks first need not begin, nor one that has announced too much: httpd would
  * answer that itself. */
@@ -179,7 +187,7 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                           const mod_weave_verdict_t *verdict)
 {
     const mod_weave_mount_t *mount = mod_weave_mount_of(r);
-    const char *message = "";
+    const char *message = "", *seconds = seconds_of(r, conf, verdict);
     kind_t kind;
 
     count(mount, why);
@@ -192,7 +200,7 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
         r->connection->keepalive = AP_CONN_CLOSE;
     else
         body_take(r);
-    refusal_headers(r, conf, seconds_of(r, conf, verdict));
+    refusal_headers(r, conf, verdict ? seconds : longer(r, seconds));
     r->status = HTTP_SERVICE_UNAVAILABLE;
     ap_set_content_type(r, kind.type);
     ap_set_content_length(r, (apr_off_t)kind.len);
