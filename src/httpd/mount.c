@@ -28,13 +28,22 @@ static const mod_weave_mount_t *find(request_rec *r)
     return NULL;
 }
 
+/* Nothing, "none", and our own are as if there were no SetHandler. */
+static int is_theirs(const char *handler)
+{
+    return handler && *handler && strcmp(handler, "none") != 0 &&
+           strcmp(handler, MOD_WEAVE_HANDLER) != 0;
+}
+
+/* httpd sets r->handler later: SetHandler is an expression to it. */
 const mod_weave_mount_t *mod_weave_mount_ours(request_rec *r)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    const char *problem;
 
-    if (r->filename != marker || core->expr_handler ||
-        (core->handler && strcmp(core->handler, MOD_WEAVE_HANDLER) != 0 &&
-         strcmp(core->handler, "none") != 0)) /* as if there were none */
+    if (r->filename != marker || is_theirs(core->handler) ||
+        (core->expr_handler &&
+         is_theirs(ap_expr_str_exec(r, core->expr_handler, &problem))))
         return NULL;
     return mod_weave_mount_of(r);
 }

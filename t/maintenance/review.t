@@ -33,4 +33,34 @@ subtest 'children cannot write to the board' => sub {
     }
 };
 
-done_testing;
+# It was taken for a handler of somebody else's, so clients were asked who they
+# are first.
+subtest 'SetHandler none' => sub {
+    my $httpd = paused('On', conf => <<'END');
+<Location />
+    SetHandler none
+    AuthType Basic
+    AuthName "weave tests"
+    AuthUserFile "DIR/passwords"
+    Require valid-user
+</Location>
+END
+    $httpd->write('passwords', '');
+    is_refusal($httpd->get('/1.1/u/info/collections'), 'is no handler',
+        body => $STORAGE, retry => 1800);
+    is $httpd->get('/__lbheartbeat__')->status, 200, 'here neither';
+};
+
+# Trouble told clients to come back in a minute who were to stay away longer.
+subtest 'a 503 shortens no backoff' => sub {
+    my $httpd = paused('Backoff', set => ['retry_after 2400'],
+        script => undef, app => "import nothing_of_that_name\n",
+        expect => qr/WEAVE0020|Traceback|File|import|ModuleNotFound/);
+    ok eventually(sub { $httpd->get('/1.1/x')->status == 503 }),
+        'the application cannot be imported';
+    my $res = $httpd->get('/1.1/x');
+    is $res->header($_), 2400, "$_: as maintenance says"
+        for qw(Retry-After X-Weave-Backoff X-Backoff);
+};
+
+finish;
