@@ -80,7 +80,7 @@ apr_status_t weave_memory_map(void **memory, int fd, size_t bytes,
 
     if (rv == APR_SUCCESS)
         rv = map(&mapped, fd, bytes, writable);
-    if (rv != APR_SUCCESS)
+    if (!mapped)
         return rv;
     head = mapped;
     if (head->magic != magic || head->version != WEAVE_BOARD_VERSION ||

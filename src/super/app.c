@@ -117,9 +117,9 @@ static const char *without(const char *text, const char *name, apr_pool_t *pool)
     if (!begin)
         return text;
     end = strstr(begin, "\n[");
-    return apr_pstrcat(
-        pool, apr_pstrmemdup(pool, text, (apr_size_t)(begin - text)),
-        end ? end + 1 : "", NULL);
+    return apr_pstrcat(pool,
+                       apr_pstrmemdup(pool, text, (apr_size_t)(begin - text)),
+                       end ? end + 1 : "", NULL);
 }
 
 uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool)
