@@ -39,7 +39,8 @@ json_t *ctl_ask_quietly(const ctl_t *ctl, json_t *request,
                         const char **problem);
 /* One line of trouble, to standard error. Returns CTL_FAILED. */
 int ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same for what is no failure. */
+/* The same for what is no failure: something to know, something to check. */
+void ctl_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ctl_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* An integer, string or list of an object, or 0, "", an empty list. */
 json_int_t ctl_int(const json_t *object, const char *key);

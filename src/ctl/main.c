@@ -48,8 +48,9 @@ static const struct command_t {
      "refuse or slow down clients, at once",
      "Says what becomes of requests to the application of INI, or to all\n"
      "applications, from now on, restarts and reboots included. Without MODE\n"
-     "it shows what is in force. The strictest of this, WeaveMaintenance in\n"
-     "httpd.conf and maintenance.mode in sync.ini wins.\n"
+     "it shows what is in force (with -i INI, for that one). The strictest of\n"
+     "this, WeaveMaintenance in httpd.conf and maintenance.mode in sync.ini\n"
+     "wins.\n"
      "\n"
      "      on        answer 503, with the time to stay away\n"
      "      drain     let syncs that run finish, begin none; on after a while\n"
@@ -61,7 +62,8 @@ static const struct command_t {
      "  -r, --retry-after N   seconds, or a duration, that clients are told\n"
      "                        to stay away; 7 d at most. Otherwise what\n"
      "                        remains of --for, or maintenance.retry_after\n"
-     "  -m, --message TEXT    for people, on the page that browsers get\n"
+     "  -m, --message TEXT    for people, on the page that browsers get; not\n"
+     "                        for backoff, which has none\n"
      "\n"
      "Exit status 1 also when, after off, something else still holds.\n"},
     {"config", ctl_config, "jI", "show every key of INI and where it is set",
@@ -94,7 +96,8 @@ static const char general[] =
     "  -s, --state-dir DIR   the folder of WeaveStateDir ($WEAVE_STATE_DIR,\n"
     "                        or that of the httpd of -d, or else\n"
     "                        " WEAVE_STATE_DIR ")\n"
-    "  -i, --ini FILE        the sync.ini (" DEFAULT_INI ")\n"
+    "  -i, --ini INI         the sync.ini, as the word INI (" DEFAULT_INI ",\n"
+    "                        or all applications)\n"
     "  -h, --help            this text, or that of a command\n"
     "\n"
     "Exit status: 0 done, 1 it failed, 2 the command line is wrong.\n";
@@ -143,6 +146,15 @@ int ctl_say(const char *format, ...)
     say("weavectl: ", format, args);
     va_end(args);
     return CTL_FAILED;
+}
+
+void ctl_warn(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say("weavectl: warning: ", format, args);
+    va_end(args);
 }
 
 void ctl_note(const char *format, ...)
@@ -344,10 +356,21 @@ static int words_take(ctl_t *ctl, const struct command_t *command,
 
     if (takes(command, 'M') && next < count)
         ctl->mode = words[next++];
-    if (takes(command, 'I') && next < count)
-        ctl->ini = words[next++];
+    if (takes(command, 'I') && next < count) {
+        const char *ini = words[next++];
+
+        if (ctl->ini && strcmp(real(ctl->pool, ini), real(ctl->pool, ctl->ini)))
+            return usage("-i names another INI than %s", ini);
+        ctl->ini = ini;
+    }
     return next < count ? usage("%s is one word too many", words[next])
                         : CTL_DONE;
+}
+
+/* A variable of a script that is not set. */
+static int is_empty(const char *value)
+{
+    return value && !*value;
 }
 
 static int run(int argc, const char *const *argv, apr_pool_t *pool)
@@ -374,6 +397,10 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
         return usage("%s does not take that option", command->name);
     if (words_take(&line.ctl, command, words, count) != CTL_DONE)
         return CTL_USAGE;
+    if (is_empty(line.ctl.ini) || is_empty(line.ctl.dir) ||
+        is_empty(line.ctl.state_dir))
+        return usage("%s", is_empty(line.ctl.ini) ? "the INI is empty"
+                                                  : "the DIR is empty");
     settle(&line.ctl);
     return command->run(&line.ctl);
 }

@@ -49,31 +49,35 @@ static apr_array_header_t *apps_get(const change_t *change)
         if (problem)
             ctl_note("%s", problem);
     }
-    return apps;
+    return ctl_apps_order(apps, pool);
 }
 
-static int is_served(const change_t *change)
+/* Is there something to be taken back, whatever has become of the INI? */
+static int is_kept(const change_t *change)
 {
-    int i;
+    apr_array_header_t *entries;
+    const char *problem;
 
-    for (i = 0; i < change->before->nelts; i++)
-        if (!strcmp(APR_ARRAY_IDX(change->before, i, ctl_app_t).ini,
-                    change->ini))
-            return 1;
-    return 0;
+    weave_maintenance_read(&entries, &problem, change->dir, change->ctl->pool);
+    return change->word.mode == WEAVE_MAINTENANCE_OFF &&
+           weave_maintenance_find(entries, change->ini);
 }
 
-/* An INI that nobody has is a slip, unless nobody can know. */
+/* An INI that nobody has is a slip. */
 static int ini_check(const change_t *change)
 {
-    const char *list = "";
+    const char *list = "", *wrong;
     int i;
 
-    if (!change->ini)
+    if (!change->ini || ctl_app_find(change->before, change->ini) ||
+        is_kept(change))
         return CTL_DONE;
-    if (*change->ini != '/' || strlen(change->ini) >= WEAVE_MAINTENANCE_PATH)
-        return ctl_say("%s: there is no such file", change->ini);
-    if (!change->before->nelts || change->why || is_served(change))
+    wrong = ctl_ini_wrong(change->ini, change->ctl->pool);
+    if (wrong)
+        return ctl_say("%s", wrong);
+    if (strlen(change->ini) >= WEAVE_MAINTENANCE_PATH)
+        return ctl_say("%s: this is too long", change->ini);
+    if (!change->before->nelts || change->why)
         return CTL_DONE;
     for (i = 0; i < change->before->nelts; i++)
         list =
@@ -131,7 +135,8 @@ static void recover(change_t *change)
     for (i = 0; i < change->before->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
 
-        recover_row(change, app->board, 1 + app->place, app->ini);
+        if (app->place < WEAVE_ROSTER_APPS)
+            recover_row(change, app->board, 1 + app->place, app->ini);
     }
     if (change->entries->nelts)
         ctl_note("%s/" WEAVE_MAINTENANCE_FILE " has gone or is damaged: what "
@@ -210,8 +215,8 @@ static void old_show(const change_t *change)
 
         if (!same && (change->ini || change->word.mode))
             continue;
-        printf("before: %s, for %s\n", ctl_since(change->ctl, &entry->word),
-               ctl_whose(entry->ini));
+        printf("before: %s, for %s%s\n", ctl_since(change->ctl, &entry->word),
+               ctl_whose(entry->ini), ctl_left(change->ctl, &entry->word));
         shown++;
     }
     if (!shown && !change->word.mode)
@@ -226,27 +231,52 @@ static int still_holds(const change_t *change, const char *ini,
         *word->scope ? apr_pstrcat(ctl->pool, " in ", word->scope, NULL) : "";
 
     if (word->all)
-        return ctl_say("%s: %s, for all applications, still holds; `weavectl "
-                       "maintenance off` ends it",
-                       ini, ctl_since(ctl, &word->said));
+        return ctl_say("%s: %s, for all applications%s, still holds; "
+                       "`weavectl maintenance off` ends it",
+                       ini, ctl_since(ctl, &word->said),
+                       ctl_left(ctl, &word->said));
     return ctl_say("%s%s: %s still holds; remove it and `apachectl graceful`",
                    ini, part, ctl_origin(ctl, word));
 }
 
-static int words_report(const change_t *change, const ctl_app_t *app,
-                        const apr_array_header_t *words)
+/* WORD, where it is in force instead of what was said; PART "": for all. */
+static void force_report(const change_t *change, const ctl_app_t *app,
+                         const ctl_word_t *word)
 {
-    const ctl_word_t *word = (const ctl_word_t *)words->elts;
+    const ctl_t *ctl = change->ctl;
+    int is_said = !strcmp(word->from, "weavectl");
+
+    if (word->said.since_us == change->word.since_us)
+        return;
+    printf("in force for %s%s%s: %s%s (%s)\n", app->ini,
+           *word->scope ? ", only in " : "", word->scope, ctl_now(ctl, word),
+           is_said ? ctl_left(ctl, &word->said) : "", ctl_origin(ctl, word));
+}
+
+static void app_report(const change_t *change, const ctl_app_t *app)
+{
+    int i;
+
+    if (app->words->nelts)
+        force_report(change, app, &APR_ARRAY_IDX(app->words, 0, ctl_word_t));
+    for (i = 0; i < app->scoped->nelts; i++) {
+        const ctl_word_t *word = &APR_ARRAY_IDX(app->scoped, i, ctl_word_t);
+
+        if (word->mode > ctl_app_mode(app))
+            force_report(change, app, word);
+    }
+}
+
+static int app_is_off(const change_t *change, const ctl_app_t *app)
+{
     int i, rc = CTL_DONE;
 
-    if (change->word.mode == WEAVE_MAINTENANCE_OFF)
-        for (i = 0; i < words->nelts; i++)
-            rc = still_holds(change, app->ini, &word[i]);
-    else if (words->nelts && word->said.since_us != change->word.since_us)
-        printf("in force for %s: %s%s%s (%s)\n", app->ini,
-               weave_maintenance_mode_name(word->mode),
-               *word->said.by ? " by " : "", word->said.by,
-               ctl_origin(change->ctl, word));
+    for (i = 0; i < app->words->nelts; i++)
+        rc = still_holds(change, app->ini,
+                         &APR_ARRAY_IDX(app->words, i, ctl_word_t));
+    for (i = 0; i < app->scoped->nelts; i++)
+        rc = still_holds(change, app->ini,
+                         &APR_ARRAY_IDX(app->scoped, i, ctl_word_t));
     return rc;
 }
 
@@ -259,13 +289,77 @@ static int apps_report(const change_t *change)
 
         if (!ctl_is_meant(change->ctl, app->ini))
             continue;
-        if (words_report(change, app, app->words) != CTL_DONE)
-            rc = CTL_FAILED;
-        if (change->word.mode == WEAVE_MAINTENANCE_OFF &&
-            words_report(change, app, app->scoped) != CTL_DONE)
+        if (change->word.mode != WEAVE_MAINTENANCE_OFF)
+            app_report(change, app);
+        else if (app_is_off(change, app) != CTL_DONE)
             rc = CTL_FAILED;
     }
     return rc;
+}
+
+/* Some modes do nothing for clients that know of no Sync. */
+static void plain_report(const change_t *change)
+{
+    int i, mode = (int)change->word.mode;
+
+    if (mode != WEAVE_MAINTENANCE_BACKOFF && mode != WEAVE_MAINTENANCE_DRAINING)
+        return;
+    for (i = 0; i < change->after->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
+
+        if (app->plain && ctl_is_meant(change->ctl, app->ini))
+            ctl_note("%s has maintenance.style = plain: %s", app->ini,
+                     mode == WEAVE_MAINTENANCE_BACKOFF
+                         ? "backoff changes nothing there"
+                         : "everything is served until the drain is over");
+    }
+}
+
+/* When does a drain become on in APP? 0: it ends before. */
+static int64_t on_at(const change_t *change, const ctl_app_t *app)
+{
+    const weave_maintenance_t *word = &change->word;
+    int64_t on_us = word->since_us + app->drain_us;
+
+    return word->until_us && word->until_us <= on_us ? 0 : on_us;
+}
+
+/* The end of the first line, and a line for each application where they do not
+ * agree. */
+static void drain_report(const change_t *change)
+{
+    const ctl_app_t *first = NULL;
+    int i, differ = 0;
+
+    for (i = 0; i < change->after->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
+
+        if (!ctl_is_meant(change->ctl, app->ini))
+            continue;
+        differ = differ || (first && first->drain_us != app->drain_us);
+        first = first ? first : app;
+    }
+    if (!first)
+        printf(", becomes on after maintenance.drain");
+    else if (!differ && on_at(change, first))
+        printf(", becomes on at %s",
+               ctl_clock(change->ctl->pool, on_at(change, first)));
+    for (i = 0; differ && i < change->after->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
+
+        if (ctl_is_meant(change->ctl, app->ini) && on_at(change, app))
+            printf("\nbecomes on at %s: %s",
+                   ctl_clock(change->ctl->pool, on_at(change, app)), app->ini);
+    }
+}
+
+/* Nobody goes by it yet: is this what was meant? */
+static void unheard_report(const change_t *change)
+{
+    ctl_warn("no httpd runs with %s: %san httpd with another WeaveStateDir is "
+             "not reached",
+             change->dir,
+             change->word.mode ? "this holds from its next start on; " : "");
 }
 
 /* Off for one that no httpd has, with a word for all in the file. */
@@ -286,24 +380,27 @@ static int report(const change_t *change)
     const weave_maintenance_t *word = &change->word;
     int rc;
 
-    printf("maintenance: %s %s\n", weave_maintenance_mode_name(word->mode),
+    printf("maintenance: %s %s", weave_maintenance_mode_name(word->mode),
            word->mode ? ctl_terms(change->ctl, change->ini, word)
                       : apr_pstrcat(change->ctl->pool, "for ",
                                     ctl_whose(change->ini), NULL));
+    if (word->mode == WEAVE_MAINTENANCE_DRAINING)
+        drain_report(change);
+    puts("");
     if (*word->message)
         printf("message: %s\n", word->message);
     old_show(change);
-    if (!change->boards->nelts && !change->why)
-        printf("no httpd runs with %s%s\n", change->dir,
-               word->mode ? ": this holds from its next start on" : "");
-    fflush(stdout);
     rc = apps_report(change);
+    fflush(stdout);
+    plain_report(change);
     if (file_report(change) != CTL_DONE)
         rc = CTL_FAILED;
     if (change->why)
         rc = ctl_say("an httpd that runs was not told, it goes by this from "
                      "its next start or graceful on: %s",
-                     change->why);
+                     ctl_why(change->why, change->ctl->pool));
+    else if (!change->boards->nelts)
+        unheard_report(change);
     return rc;
 }
 
@@ -315,8 +412,10 @@ static int change_make(change_t *change)
     int lock = -1, rc;
 
     if (!problem)
-        problem = weave_maintenance_lock(
-            &lock, change->dir, change->word.mode != 0, LOCK_MS, ctl->pool);
+        problem = ctl_dir_check(change->dir, 1, ctl->pool);
+    if (!problem)
+        problem =
+            weave_maintenance_lock(&lock, change->dir, 0, LOCK_MS, ctl->pool);
     if (problem)
         return ctl_say("%s", problem);
     /* Ctrl-C must not leave a row half written */
@@ -336,30 +435,6 @@ static int change_make(change_t *change)
     return report(change);
 }
 
-/* ---- without a mode ---- */
-
-static int show(const ctl_t *ctl)
-{
-    ctl_view_t view;
-    int i, shown = 0;
-
-    ctl_view_load(&view, ctl);
-    if (view.dir && !view.boards->nelts && !view.problems->nelts)
-        printf("no httpd runs with %s\n", view.dir);
-    for (i = 0; i < view.apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(view.apps, i, ctl_app_t);
-
-        if (!ctl_is_meant(ctl, app->ini))
-            continue;
-        printf("%s%s:\n", shown++ ? "\n" : "", app->ini);
-        ctl_app_show(ctl, app);
-    }
-    if (ctl->ini_given && !shown && view.boards->nelts)
-        return ctl_say("no httpd that runs with %s has an application of %s",
-                       view.dir, ctl->ini);
-    return ctl_rest_show(ctl, &view);
-}
-
 int ctl_maintenance(const ctl_t *ctl)
 {
     change_t change = {.ctl = ctl, .ini = ctl->ini_given ? ctl->ini : NULL};
@@ -367,7 +442,7 @@ int ctl_maintenance(const ctl_t *ctl)
 
     if (!ctl->mode) {
         if (!ctl->lasts && !ctl->retry_after && !ctl->message)
-            return show(ctl);
+            return ctl_maintenance_show(ctl);
         ctl_say("which mode: one of on, drain, backoff, off");
         return CTL_USAGE;
     }

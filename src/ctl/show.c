@@ -65,6 +65,37 @@ const char *ctl_since(const ctl_t *ctl, const weave_maintenance_t *word)
                         *word->by ? " by " : "", word->by);
 }
 
+const char *ctl_now(const ctl_t *ctl, const ctl_word_t *word)
+{
+    const weave_maintenance_t *said = &word->said;
+    const char *now = weave_maintenance_mode_name(word->mode);
+
+    if (word->mode != said->mode)
+        now = apr_pstrcat(ctl->pool, now, ", after a ",
+                          weave_maintenance_mode_name(said->mode), NULL);
+    if (said->since_us)
+        now = apr_pstrcat(ctl->pool, now, " since ",
+                          ctl_clock(ctl->pool, said->since_us), NULL);
+    return *said->by ? apr_pstrcat(ctl->pool, now, " by ", said->by, NULL)
+                     : now;
+}
+
+const char *ctl_left(const ctl_t *ctl, const weave_maintenance_t *word)
+{
+    if (!word->until_us)
+        return " until it is taken back";
+    return apr_psprintf(
+        ctl->pool, " until %s (%s left)", ctl_clock(ctl->pool, word->until_us),
+        ctl_duration(ctl, apr_time_sec(word->until_us - apr_time_now())));
+}
+
+static const char *server_of(const ctl_t *ctl, const ctl_word_t *word)
+{
+    if (!*word->server || !strncmp(word->scope, "<VirtualHost", 12))
+        return "";
+    return apr_pstrcat(ctl->pool, ", for ", word->server, NULL);
+}
+
 const char *ctl_origin(const ctl_t *ctl, const ctl_word_t *word)
 {
     const char *mode = weave_maintenance_mode_name(word->said.mode);
@@ -74,10 +105,9 @@ const char *ctl_origin(const ctl_t *ctl, const ctl_word_t *word)
         return word->all ? "weavectl, for all applications" : "weavectl";
     if (!strchr(word->from, '.')) /* directives are written with a capital */
         *said = (char)toupper((unsigned char)*said);
-    return apr_psprintf(ctl->pool, "%s%s%s at %s%s%s", word->from,
+    return apr_psprintf(ctl->pool, "%s%s%s at %s%s", word->from,
                         strchr(word->from, '.') ? " = " : " ", said,
-                        word->where, *word->server ? ", for " : "",
-                        word->server);
+                        word->where, server_of(ctl, word));
 }
 
 /* ---- for people ---- */
@@ -89,18 +119,12 @@ static void word_show(const ctl_t *ctl, const char *before,
     const weave_maintenance_t *said = &word->said;
     int indent = (int)strspn(before, " ") + 2;
 
-    printf("%s%s", before, weave_maintenance_mode_name(word->mode));
-    if (word->mode != said->mode)
-        printf(", after a %s", weave_maintenance_mode_name(said->mode));
-    if (said->since_us)
-        printf(" since %s", ctl_clock(ctl->pool, said->since_us));
-    printf("%s%s (%s)\n", *said->by ? " by " : "", said->by,
-           ctl_origin(ctl, word));
+    printf("%s%s (%s)\n", before, ctl_now(ctl, word), ctl_origin(ctl, word));
+    if (word->mode == WEAVE_MAINTENANCE_DRAINING && word->on_us)
+        printf("%*sbecomes on at %s\n", indent, "",
+               ctl_clock(ctl->pool, word->on_us));
     if (said->until_us)
-        printf(
-            "%*suntil %s (%s left)\n", indent, "",
-            ctl_clock(ctl->pool, said->until_us),
-            ctl_duration(ctl, apr_time_sec(said->until_us - apr_time_now())));
+        printf("%*s%s\n", indent, "", ctl_left(ctl, said) + 1);
     if (said->retry_after_s)
         printf("%*sRetry-After %u s\n", indent, "", said->retry_after_s);
     if (*said->message)
@@ -166,14 +190,22 @@ void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
 
 static int is_shown(const ctl_view_t *view, const char *ini)
 {
-    int i;
+    return ini ? ctl_app_find(view->apps, ini) != NULL
+               : view->boards->nelts > 0;
+}
 
-    if (!ini)
-        return view->boards->nelts > 0;
-    for (i = 0; i < view->apps->nelts; i++)
-        if (!strcmp(APR_ARRAY_IDX(view->apps, i, ctl_app_t).ini, ini))
-            return 1;
-    return 0;
+/* For whom what stands in the file for INI is, when none of those shown. */
+static const char *holder(const ctl_view_t *view, const char *ini,
+                          apr_pool_t *pool)
+{
+    const ctl_app_t *other = ini ? ctl_app_find(view->others, ini) : NULL;
+
+    if (other)
+        return apr_psprintf(pool, "in httpd %u, with %s", other->board->pid,
+                            other->board->runtime_dir);
+    if (view->unseen)
+        return WEAVE_MAINTENANCE_FILE " says";
+    return view->boards->nelts ? "when an httpd has it" : "when httpd starts";
 }
 
 int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
@@ -186,7 +218,8 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
 
         if (!is_shown(view, entry->ini) &&
             (!entry->ini || ctl_is_meant(ctl, entry->ini)))
-            printf("when httpd starts: maintenance %s, %s\n",
+            printf("%s: maintenance %s, %s\n",
+                   holder(view, entry->ini, ctl->pool),
                    ctl_since(ctl, &entry->word),
                    ctl_terms(ctl, entry->ini, &entry->word));
     }
@@ -195,6 +228,38 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
         ctl_say("maintenance: %s",
                 APR_ARRAY_IDX(view->problems, i, const char *));
     return view->problems->nelts ? CTL_FAILED : CTL_DONE;
+}
+
+static int apps_show(const ctl_t *ctl, const apr_array_header_t *apps)
+{
+    int i, shown = 0;
+
+    for (i = 0; i < apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
+
+        if (!ctl_is_meant(ctl, app->ini))
+            continue;
+        printf("%s%s:\n", shown++ ? "\n" : "", app->ini);
+        ctl_app_show(ctl, app);
+    }
+    return shown;
+}
+
+int ctl_maintenance_show(const ctl_t *ctl)
+{
+    ctl_view_t view;
+    int shown;
+
+    ctl_view_load(&view, ctl);
+    if (view.dir && !view.boards->nelts && !view.problems->nelts)
+        printf("no httpd runs with %s\n", view.dir);
+    shown = apps_show(ctl, view.apps);
+    if (ctl->ini_given && !shown) /* -d is of another httpd with this folder */
+        shown = apps_show(ctl, view.others);
+    if (ctl->ini_given && !shown && view.boards->nelts)
+        return ctl_say("no httpd that runs with %s has an application of %s",
+                       view.dir, ctl->ini);
+    return ctl_rest_show(ctl, &view);
 }
 
 /* ---- for programs ---- */
@@ -214,11 +279,11 @@ static json_t *word_json(const ctl_word_t *word)
     const weave_maintenance_t *said = &word->said;
 
     return json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:b}", "mode",
-        weave_maintenance_mode_name(word->mode), "said",
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:b}",
+        "mode", weave_maintenance_mode_name(word->mode), "said",
         weave_maintenance_mode_name(said->mode), "since",
-        seconds(said->since_us), "until", seconds(said->until_us),
-        "retry_after",
+        seconds(said->since_us), "until", seconds(said->until_us), "on_at",
+        seconds(word->on_us), "retry_after",
         said->retry_after_s ? json_integer(said->retry_after_s) : json_null(),
         "message", text(said->message), "by", text(said->by), "from",
         word->from, "where", word->where, "scope", text(word->scope), "server",
@@ -256,6 +321,8 @@ json_t *ctl_app_json(const ctl_app_t *app)
     object = app->words->nelts
                  ? word_json(&APR_ARRAY_IDX(app->words, 0, ctl_word_t))
                  : json_pack("{s:s}", "mode", "off");
+    json_object_set_new(object, "style",
+                        json_string(app->plain ? "plain" : "sync"));
     json_object_set_new(object, "set", set);
     json_object_set_new(object, "parts", part);
     json_object_set(object, "declared",

@@ -9,6 +9,9 @@
 #include <apr_strings.h>
 
 #define MIB 1048576.0
+#define NOT_UP                                                                 \
+    "httpd could not bring it up: WEAVE0014 in its error log, and what "       \
+    "stands above it, say why"
 
 static void show_worker(const ctl_t *ctl, const json_t *worker)
 {
@@ -52,20 +55,6 @@ static void show_app(const ctl_t *ctl, const json_t *app)
         printf("  last error: %s\n", ctl_text(app, "last_error"));
 }
 
-/* The application of VIEW that the one in weaved's status is, or NULL. */
-static const ctl_app_t *app_find(const ctl_view_t *view, const char *ini)
-{
-    int i;
-
-    for (i = 0; i < view->apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
-
-        if (!strcmp(app->ini, ini))
-            return app;
-    }
-    return NULL;
-}
-
 /* What httpd has and weaved does not say anything about: embedded, or weaved
  * cannot be reached. */
 static json_t *app_bare(const ctl_app_t *app)
@@ -76,38 +65,59 @@ static json_t *app_bare(const ctl_app_t *app)
                      "generations", "failed_generation", 0, "last_error");
 }
 
-/* Adds what VIEW knows to the applications of STATUS: to all of them. */
+/* What weaved says about INI, taken out of APPS, or NULL. */
+static json_t *app_take(json_t *apps, const char *ini)
+{
+    json_t *app;
+    size_t i;
+
+    json_array_foreach(apps, i, app)
+    {
+        if (strcmp(ctl_text(app, "ini"), ini) != 0)
+            continue;
+        json_incref(app);
+        json_array_remove(apps, i);
+        return app;
+    }
+    return NULL;
+}
+
+/* OWN NULL: httpd does not have it any more. */
+static void app_complete(json_t *app, const ctl_app_t *own)
+{
+    if (own && own->failed) {
+        json_object_set_new(app, "state", json_string("failed"));
+        json_object_set_new(app, "last_error", json_string(NOT_UP));
+    }
+    json_object_set_new(app, "embedded", json_boolean(own && own->embedded));
+    json_object_set_new(app, "maintenance",
+                        own ? ctl_app_json(own) : json_null());
+}
+
+/* Adds what VIEW knows to the applications of STATUS: those that VIEW has come
+ * first, in its order. */
 static void merge(json_t *status, const ctl_view_t *view)
 {
-    json_t *apps = json_object_get(status, "applications"), *app;
-    json_t *problems = json_array();
-    size_t known;
+    json_t *known = json_object_get(status, "applications"), *app;
+    json_t *apps = json_array(), *problems = json_array();
+    size_t k;
     int i;
 
-    if (!apps) {
-        apps = json_array();
-        json_object_set_new(status, "applications", apps);
-    }
-    known = json_array_size(apps);
     for (i = 0; i < view->apps->nelts; i++) {
         const ctl_app_t *own = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
-        size_t k;
 
-        for (k = 0; k < known; k++)
-            if (!strcmp(ctl_text(json_array_get(apps, k), "ini"), own->ini))
-                break;
-        if (k == known)
-            json_array_append_new(apps, app_bare(own));
+        app = app_take(known, own->ini);
+        if (!app)
+            app = app_bare(own);
+        app_complete(app, own);
+        json_array_append_new(apps, app);
     }
-    json_array_foreach(apps, known, app)
+    json_array_foreach(known, k, app)
     {
-        const ctl_app_t *own = app_find(view, ctl_text(app, "ini"));
-
-        json_object_set_new(app, "embedded",
-                            json_boolean(own && own->embedded));
-        json_object_set_new(app, "maintenance",
-                            own ? ctl_app_json(own) : json_null());
+        app_complete(app, NULL);
+        json_array_append(apps, app);
     }
+    json_object_set_new(status, "applications", apps);
     for (i = 0; i < view->problems->nelts; i++)
         json_array_append_new(problems, json_string(APR_ARRAY_IDX(
                                             view->problems, i, const char *)));
@@ -128,13 +138,11 @@ static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
                ctl_text(status, "runtime_dir"));
     json_array_foreach(ctl_list(status, "applications"), i, app)
     {
-        const ctl_app_t *own = app_find(view, ctl_text(app, "ini"));
-
         if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
             continue;
         show_app(ctl, app);
-        if (own)
-            ctl_app_show(ctl, own);
+        if (i < (size_t)view->apps->nelts) /* as merge has it */
+            ctl_app_show(ctl, &APR_ARRAY_IDX(view->apps, i, ctl_app_t));
         shown++;
     }
     if (ctl->ini_given && !shown && ctl_int(status, "pid"))
@@ -143,15 +151,19 @@ static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
     return CTL_DONE;
 }
 
-/* Is there anything that only weaved can say? */
+/* Is there anything that only weaved can say? 2: it must. */
 static int has_workers(const ctl_view_t *view)
 {
-    int i;
+    int i, has = view->matched && view->apps->nelts ? 0 : 2;
 
-    for (i = 0; i < view->apps->nelts; i++)
-        if (!APR_ARRAY_IDX(view->apps, i, ctl_app_t).embedded)
-            return 1;
-    return !view->matched || !view->apps->nelts;
+    for (i = 0; i < view->apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
+
+        /* of one that has failed an older generation may be left */
+        if (!app->embedded)
+            has |= app->failed ? 1 : 2;
+    }
+    return has;
 }
 
 int ctl_status(const ctl_t *ctl)
@@ -177,7 +189,7 @@ int ctl_status(const ctl_t *ctl)
         rc = show(ctl, status, &view);
     }
     fflush(stdout);
-    if (problem)
+    if (problem && has_workers(&view) > 1)
         rc = ctl_say("%s", problem);
     json_decref(status);
     json_decref(answer);

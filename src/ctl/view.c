@@ -2,8 +2,6 @@
 /* view.c: what is in force for each application of the httpds that run */
 #include "view.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -13,41 +11,19 @@
 #define DRIFT_TRIES 3
 #define DRIFT_US 100000
 
-/* ---- where ---- */
-
-const char *ctl_state_dir(const char **dir, const ctl_t *ctl)
-{
-    const char *link = apr_pstrcat(ctl->pool, ctl->dir,
-                                   "/" WEAVE_MAINTENANCE_RUNTIME_LINK, NULL);
-    const weave_maintenance_board_t *board;
-    const char *why = NULL;
-
-    if (ctl->state_dir) {
-        *dir = ctl->state_dir;
-        return NULL;
-    }
-    board = weave_maintenance_open(&why, link, 0, ctl->pool);
-    if (board)
-        *dir =
-            apr_pstrndup(ctl->pool, board->state_dir, sizeof(board->state_dir));
-    else if (why)
-        return apr_psprintf(ctl->pool,
-                            "%s; to go on all the same, name the folder of "
-                            "WeaveStateDir with -s",
-                            why);
-    else if (ctl->dir_given) /* the default may be that of another httpd */
-        return apr_psprintf(ctl->pool,
-                            "%s leads to no httpd that runs: name the folder "
-                            "of WeaveStateDir with -s",
-                            link);
-    else
-        *dir = WEAVE_STATE_DIR;
-    return NULL;
-}
-
 int ctl_is_meant(const ctl_t *ctl, const char *ini)
 {
     return !ctl->ini_given || (ini && !strcmp(ini, ctl->ini));
+}
+
+const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini)
+{
+    int i;
+
+    for (i = 0; i < apps->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(apps, i, ctl_app_t).ini, ini))
+            return &APR_ARRAY_IDX(apps, i, ctl_app_t);
+    return NULL;
 }
 
 /* ---- words ---- */
@@ -79,8 +55,27 @@ static void word_add(apr_array_header_t *words, const ctl_word_t *word)
     }
 }
 
-static void row_add(ctl_app_t *app, uint32_t row, const char *where,
-                    int64_t drain_us)
+/* What APP makes of WORD now, added to WORDS. */
+static void word_weigh(apr_array_header_t *words, ctl_word_t *word,
+                       const ctl_app_t *app)
+{
+    const weave_maintenance_t *said = &word->said;
+
+    word->mode = weave_maintenance_mode_at(said, apr_time_now(), app->drain_us);
+    if (said->mode == WEAVE_MAINTENANCE_DRAINING)
+        word->on_us = said->since_us + app->drain_us;
+    if (said->until_us && said->until_us <= word->on_us)
+        word->on_us = 0;
+    if (word->mode != WEAVE_MAINTENANCE_OFF)
+        word_add(words, word);
+}
+
+static int is_nobodys(const weave_maintenance_t *said)
+{
+    return !strcmp(said->by, WEAVE_MAINTENANCE_BY_NOBODY);
+}
+
+static void row_add(ctl_app_t *app, uint32_t row, const char *where)
 {
     ctl_word_t word = {.from = "weavectl",
                        .where = where,
@@ -89,12 +84,14 @@ static void row_add(ctl_app_t *app, uint32_t row, const char *where,
                        .all = row == WEAVE_MAINTENANCE_ALL};
 
     weave_maintenance_row_get(&word.said, app->board, row);
-    word.mode = weave_maintenance_mode_at(&word.said, apr_time_now(), drain_us);
-    if (word.mode != WEAVE_MAINTENANCE_OFF)
-        word_add(app->words, &word);
+    /* httpd says it in both rows */
+    if (word.all && is_nobodys(&word.said) && app->words->nelts &&
+        is_nobodys(&APR_ARRAY_IDX(app->words, 0, ctl_word_t).said))
+        apr_array_clear(app->words);
+    word_weigh(app->words, &word, app);
 }
 
-static void declared_add(ctl_app_t *app, const json_t *entry, int64_t drain_us)
+static void declared_add(ctl_app_t *app, const json_t *entry)
 {
     int mode = weave_maintenance_mode_find(ctl_text(entry, "mode"));
     ctl_word_t word = {.from = ctl_text(entry, "from"),
@@ -105,9 +102,7 @@ static void declared_add(ctl_app_t *app, const json_t *entry, int64_t drain_us)
     /* of another version of mod_weave: never taken for less than it may be */
     word.said.mode = mode < 0 ? WEAVE_MAINTENANCE_ON : (uint32_t)mode;
     word.said.since_us = apr_time_from_sec(ctl_int(entry, "since"));
-    word.mode = weave_maintenance_mode_at(&word.said, apr_time_now(), drain_us);
-    if (word.mode != WEAVE_MAINTENANCE_OFF)
-        word_add(*word.scope ? app->scoped : app->words, &word);
+    word_weigh(*word.scope ? app->scoped : app->words, &word, app);
 }
 
 uint32_t ctl_app_mode(const ctl_app_t *app)
@@ -150,29 +145,32 @@ static void app_add(apr_array_header_t *apps,
                     const weave_tally_t *tally, const json_t *object,
                     const char *dir, apr_pool_t *pool)
 {
-    int64_t drain_us = apr_time_from_sec(ctl_int(object, "drain_s"));
+    json_int_t place = ctl_int(object, "app");
     ctl_app_t app = {
         .board = board,
         .ini = ctl_text(object, "ini"),
-        .place = (uint32_t)ctl_int(object, "app"),
+        .place = place < 0 || place >= WEAVE_ROSTER_APPS ? WEAVE_ROSTER_APPS
+                                                         : (uint32_t)place,
+        .drain_us = apr_time_from_sec(ctl_int(object, "drain_s")),
         .embedded = json_is_true(json_object_get(object, "embedded")),
+        .failed = json_is_true(json_object_get(object, "failed")),
+        .plain = !strcmp(ctl_text(object, "style"), "plain"),
         .words = apr_array_make(pool, 4, sizeof(ctl_word_t)),
         .scoped = apr_array_make(pool, 1, sizeof(ctl_word_t)),
         .declared = ctl_list(object, "declared"),
-        .tally = tally,
+        .tally = place < 0 || place >= WEAVE_ROSTER_APPS ? NULL : tally,
     };
     const char *where =
         apr_pstrcat(pool, dir, "/" WEAVE_MAINTENANCE_FILE, NULL);
     const json_t *entry;
     size_t i;
 
-    if (app.place >= WEAVE_ROSTER_APPS)
-        return;
-    row_add(&app, 1 + app.place, where, drain_us);
-    row_add(&app, WEAVE_MAINTENANCE_ALL, where, drain_us);
+    if (app.place < WEAVE_ROSTER_APPS)
+        row_add(&app, 1 + app.place, where);
+    row_add(&app, WEAVE_MAINTENANCE_ALL, where);
     json_array_foreach(app.declared, i, entry)
     {
-        declared_add(&app, entry, drain_us);
+        declared_add(&app, entry);
     }
     APR_ARRAY_PUSH(apps, ctl_app_t) = app;
 }
@@ -202,11 +200,13 @@ const char *ctl_apps_add(apr_array_header_t *apps,
 int ctl_same(const weave_maintenance_t *file,
              const weave_maintenance_board_t *board, uint32_t row)
 {
-    weave_maintenance_t has;
+    weave_maintenance_t has = {0};
     int64_t now = apr_time_now();
     int file_off = !file || weave_maintenance_mode_at(file, now, 0) ==
                                 WEAVE_MAINTENANCE_OFF;
 
+    if (row >= WEAVE_MAINTENANCE_ROWS)
+        return 1; /* there is no room for it: nobody goes by it */
     weave_maintenance_row_get(&has, board, row);
     if (file_off ||
         weave_maintenance_mode_at(&has, now, 0) == WEAVE_MAINTENANCE_OFF)
@@ -264,61 +264,115 @@ static void drift_report(ctl_view_t *view, apr_pool_t *pool)
             APR_ARRAY_IDX(view->boards, i, weave_maintenance_board_t *);
         const char *whose = drift_of(view, board);
 
-        if (whose)
-            problem_add(
-                view,
-                apr_psprintf(pool,
-                             "%s/" WEAVE_MAINTENANCE_FILE " says something "
-                             "else about %s than httpd %u, which goes by what "
-                             "is shown here until its next start or graceful",
-                             view->dir, whose, board->pid));
+        if (!whose)
+            continue;
+        problem_add(
+            view,
+            view->file == WEAVE_MAINTENANCE_FILE_NONE
+                ? apr_psprintf(pool,
+                               "%s/" WEAVE_MAINTENANCE_FILE " has gone; httpd "
+                               "%u goes by what is shown here until it is "
+                               "stopped: say it again to have it kept",
+                               view->dir, board->pid)
+                : apr_psprintf(pool,
+                               "%s/" WEAVE_MAINTENANCE_FILE " says something "
+                               "else about %s than httpd %u, which goes by "
+                               "what is shown here until its next start or "
+                               "graceful",
+                               view->dir, whose, board->pid));
     }
 }
 
-/* The httpds that ctl->dir means; all of them when it means none. */
-static void boards_choose(ctl_view_t *view, const ctl_t *ctl)
+/* The httpds that ctl->dir means; all of them when it means none. The
+ * others are what is returned. */
+static apr_array_header_t *boards_choose(ctl_view_t *view, const ctl_t *ctl)
 {
     apr_array_header_t *all = view->boards;
-    char *real = realpath(ctl->dir, NULL);
+    apr_array_header_t *others = apr_array_make(ctl->pool, 1, sizeof(void *));
     int i;
 
     view->boards = apr_array_make(ctl->pool, 1, sizeof(void *));
     for (i = 0; i < all->nelts; i++) {
         weave_maintenance_board_t *board =
             APR_ARRAY_IDX(all, i, weave_maintenance_board_t *);
-        char *dir = realpath(board->runtime_dir, NULL);
 
-        if (real && dir && !strcmp(real, dir))
-            APR_ARRAY_PUSH(view->boards, weave_maintenance_board_t *) = board;
-        free(dir);
+        APR_ARRAY_PUSH(ctl_is_same_folder(ctl->dir, board->runtime_dir)
+                           ? view->boards
+                           : others,
+                       weave_maintenance_board_t *) = board;
     }
-    free(real);
     view->matched = view->boards->nelts > 0;
-    if (!view->matched)
-        view->boards = all;
+    if (view->matched)
+        return others;
+    view->boards = all;
+    apr_array_clear(others);
+    return others;
+}
+
+static apr_array_header_t *apps_read(ctl_view_t *view,
+                                     const apr_array_header_t *boards,
+                                     apr_pool_t *pool)
+{
+    apr_array_header_t *apps = apr_array_make(pool, 4, sizeof(ctl_app_t));
+    int i;
+
+    for (i = 0; i < boards->nelts; i++)
+        problem_add(
+            view,
+            ctl_apps_add(apps,
+                         APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *),
+                         view->dir, pool));
+    return apps;
+}
+
+apr_array_header_t *ctl_apps_order(const apr_array_header_t *apps,
+                                   apr_pool_t *pool)
+{
+    apr_array_header_t *fresh = apr_array_make(pool, 4, sizeof(ctl_app_t));
+    int embedded, i;
+
+    for (embedded = 0; embedded <= 1; embedded++)
+        for (i = 0; i < apps->nelts; i++)
+            if (APR_ARRAY_IDX(apps, i, ctl_app_t).embedded == embedded)
+                APR_ARRAY_PUSH(fresh, ctl_app_t) =
+                    APR_ARRAY_IDX(apps, i, ctl_app_t);
+    return fresh;
 }
 
 static void view_read(ctl_view_t *view, const ctl_t *ctl)
 {
     const char *problem = NULL, *why = NULL;
-    weave_maintenance_file_e found;
-    int i;
+    const apr_array_header_t *others;
 
     apr_array_clear(view->problems);
-    apr_array_clear(view->apps);
-    found =
+    problem_add(view, ctl_dir_check(view->dir, 0, ctl->pool));
+    view->file =
         weave_maintenance_read(&view->entries, &problem, view->dir, ctl->pool);
     view->boards = weave_maintenance_boards(&why, view->dir, 0, ctl->pool);
-    boards_choose(view, ctl);
-    for (i = 0; i < view->boards->nelts; i++)
-        problem_add(view,
-                    ctl_apps_add(view->apps,
-                                 APR_ARRAY_IDX(view->boards, i,
-                                               weave_maintenance_board_t *),
-                                 view->dir, ctl->pool));
-    if (found == WEAVE_MAINTENANCE_FILE_BAD)
+    others = boards_choose(view, ctl);
+    view->apps =
+        ctl_apps_order(apps_read(view, view->boards, ctl->pool), ctl->pool);
+    view->others = apps_read(view, others, ctl->pool);
+    if (view->file == WEAVE_MAINTENANCE_FILE_BAD)
         problem_add(view, problem);
-    problem_add(view, why);
+    if (why && !view->unseen)
+        view->unseen = ctl_why(why, ctl->pool);
+}
+
+/* Where nobody may look into the httpd of the default folder, its file can be
+ * read all the same. */
+static const char *dir_find(ctl_view_t *view, const ctl_t *ctl)
+{
+    const char *problem = ctl_state_dir(&view->dir, ctl);
+
+    if (!problem)
+        return NULL;
+    view->dir = NULL;
+    if (ctl->dir_given || ctl->state_dir)
+        return problem;
+    view->dir = WEAVE_STATE_DIR;
+    view->unseen = problem;
+    return NULL;
 }
 
 void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
@@ -329,12 +383,12 @@ void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
     memset(view, 0, sizeof(*view));
     view->problems = apr_array_make(ctl->pool, 1, sizeof(const char *));
     view->apps = apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
+    view->others = apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
     view->boards = apr_array_make(ctl->pool, 1, sizeof(void *));
     view->entries =
         apr_array_make(ctl->pool, 1, sizeof(weave_maintenance_entry_t));
-    problem = ctl_state_dir(&view->dir, ctl);
+    problem = dir_find(view, ctl);
     if (problem) {
-        view->dir = NULL;
         problem_add(view, problem);
         return;
     }
@@ -345,5 +399,10 @@ void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
     /* a file that cannot be read has been named already */
     if (!view->problems->nelts)
         drift_report(view, ctl->pool);
+    if (view->unseen)
+        problem_add(view, apr_pstrcat(ctl->pool,
+                                      "an httpd that may run could not be "
+                                      "looked at: ",
+                                      view->unseen, NULL));
     weave_maintenance_expire(view->entries, apr_time_now());
 }

@@ -11,19 +11,24 @@
 /* One thing that somebody has said, and that is not over. */
 typedef struct ctl_word_t {
     uint32_t mode;            /* what it makes of a request now: not OFF */
+    int64_t on_us;            /* a drain becomes, or became, on; 0: never */
     weave_maintenance_t said; /* of a configuration: mode and since_us only */
-    const char *from;  /* "weavectl", "WeaveMaintenance", "maintenance.mode" */
-    const char *where; /* FILE, FILE:LINE */
-    const char *scope, *server; /* of a configuration; otherwise "" */
-    int all;                    /* said by weavectl for all applications */
+    const char *from;   /* "weavectl", "WeaveMaintenance", "maintenance.mode" */
+    const char *where;  /* FILE, FILE:LINE */
+    const char *scope;  /* "": all of it; otherwise the part that it is for */
+    const char *server; /* of a configuration, to be shown; otherwise "" */
+    int all;            /* said by weavectl for all applications */
 } ctl_word_t;
 
 /* An application of an httpd that runs. */
 typedef struct ctl_app_t {
     const weave_maintenance_board_t *board;
     const char *ini;
-    uint32_t place;
+    uint32_t place; /* in the roster; WEAVE_ROSTER_APPS: it has none */
+    int64_t drain_us;
     int embedded;
+    int failed;                 /* httpd could not bring it up */
+    int plain;                  /* maintenance.style */
     apr_array_header_t *words;  /* ctl_word_t; the first is in force */
     apr_array_header_t *scoped; /* those for a part of it: only there */
     const json_t *declared;     /* as the httpd has it */
@@ -31,16 +36,26 @@ typedef struct ctl_app_t {
 } ctl_app_t;
 
 typedef struct ctl_view_t {
-    const char *dir;              /* WeaveStateDir; NULL: not known */
-    int matched;                  /* the httpd of ctl->dir is among them */
+    const char *dir; /* WeaveStateDir; NULL: not known */
+    int matched;     /* the httpd of ctl->dir is among them */
+    weave_maintenance_file_e file;
+    const char *unseen; /* an httpd may run that could not be looked at: why */
     apr_array_header_t *boards;   /* weave_maintenance_board_t *; to be shown */
-    apr_array_header_t *apps;     /* ctl_app_t */
+    apr_array_header_t *apps;     /* ctl_app_t of them, in the order shown */
+    apr_array_header_t *others;   /* ctl_app_t of httpds that are not shown */
     apr_array_header_t *entries;  /* of the state file, what is not over */
     apr_array_header_t *problems; /* const char *; none: all is known */
 } ctl_view_t;
 
 /* The WeaveStateDir that is meant. NULL, or what is wrong. */
 const char *ctl_state_dir(const char **dir, const ctl_t *ctl);
+/* Can DIR be used, for writing where WRITABLE? NULL, or what is wrong. */
+const char *ctl_dir_check(const char *dir, int writable, apr_pool_t *pool);
+int ctl_is_same_folder(const char *a, const char *b);
+/* WHY of weave_maintenance_open, with what it means for this user. */
+const char *ctl_why(const char *why, apr_pool_t *pool);
+/* Why PATH is no sync.ini, or NULL. */
+const char *ctl_ini_wrong(const char *path, apr_pool_t *pool);
 
 /* Everything there is to show. Problems are in it. */
 void ctl_view_load(ctl_view_t *view, const ctl_t *ctl);
@@ -49,6 +64,13 @@ void ctl_view_load(ctl_view_t *view, const ctl_t *ctl);
 const char *ctl_apps_add(apr_array_header_t *apps,
                          const weave_maintenance_board_t *board,
                          const char *dir, apr_pool_t *pool);
+
+/* As they are shown: those in worker processes first, otherwise as httpd has
+ * them. */
+apr_array_header_t *ctl_apps_order(const apr_array_header_t *apps,
+                                   apr_pool_t *pool);
+/* The one of INI among APPS, or NULL. */
+const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini);
 
 /* The mode that is in force for all of APP. */
 uint32_t ctl_app_mode(const ctl_app_t *app);
@@ -74,10 +96,16 @@ const char *ctl_terms(const ctl_t *ctl, const char *ini,
                       const weave_maintenance_t *word);
 /* "on since 14:02:11 by alice" */
 const char *ctl_since(const ctl_t *ctl, const weave_maintenance_t *word);
+/* The same, as it is now: "on, after a drain since 14:02:11 by alice" */
+const char *ctl_now(const ctl_t *ctl, const ctl_word_t *word);
+/* " until 15:32:11 (23 min left)", " until it is taken back" */
+const char *ctl_left(const ctl_t *ctl, const weave_maintenance_t *word);
 /* "WeaveMaintenance On at httpd.conf:3" */
 const char *ctl_origin(const ctl_t *ctl, const ctl_word_t *word);
 
 void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app);
+/* `weavectl maintenance` without a mode; an exit status. */
+int ctl_maintenance_show(const ctl_t *ctl);
 /* What holds for no application that runs; and the problems. */
 int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view);
 /* "maintenance" of the application in --json. */

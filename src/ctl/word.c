@@ -73,16 +73,24 @@ static void text_copy(char *to, size_t room, const char *text)
     to[used] = '\0';
 }
 
-static const char *who(apr_pool_t *pool)
+/* ROOM: with the NUL; a name that is too long is cut, and nothing else. */
+static const char *who(size_t room, apr_pool_t *pool)
 {
+    static const char format[] = "%s (%s via sudo)";
+
     const struct passwd *user = getpwuid(getuid());
     const char *name =
         user ? user->pw_name : apr_psprintf(pool, "uid %ld", (long)getuid());
     const char *sudo = getenv("SUDO_USER");
 
-    if (sudo && *sudo && is_sentence(sudo))
-        name = apr_psprintf(pool, "%s (%s via sudo)", name, sudo);
-    return name;
+    size_t used = strlen(name) + sizeof(format) - sizeof("%s%s") + 1;
+    char *cut;
+
+    if (!sudo || !*sudo || !is_sentence(sudo) || used >= room)
+        return name;
+    cut = apr_palloc(pool, room);
+    text_copy(cut, room - used + 1, sudo);
+    return apr_psprintf(pool, format, name, cut);
 }
 
 static int message_read(weave_maintenance_t *word, const char *text)
@@ -108,8 +116,15 @@ int ctl_word_read(weave_maintenance_t *word, const ctl_t *ctl)
 
     memset(word, 0, sizeof(*word));
     if (mode < 0) {
-        ctl_say("there is no mode '%s': one of on, drain, backoff, off",
+        ctl_say("there is no mode '%s': one of on, drain, backoff, off comes "
+                "first, then the INI. Without one, `weavectl maintenance` "
+                "shows what is in force; with -i INI, for that one",
                 ctl->mode);
+        return CTL_USAGE;
+    }
+    if (mode == WEAVE_MAINTENANCE_BACKOFF && ctl->message) {
+        ctl_say("backoff takes no --message: nobody would see it, because "
+                "clients get their answers");
         return CTL_USAGE;
     }
     if (mode == WEAVE_MAINTENANCE_OFF &&
@@ -131,6 +146,6 @@ int ctl_word_read(weave_maintenance_t *word, const ctl_t *ctl)
         (uint32_t)((retry_us + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC);
     word->since_us = apr_time_now();
     word->until_us = lasts_us ? word->since_us + lasts_us : 0;
-    text_copy(word->by, sizeof(word->by), who(ctl->pool));
+    text_copy(word->by, sizeof(word->by), who(sizeof(word->by), ctl->pool));
     return CTL_DONE;
 }

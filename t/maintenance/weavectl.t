@@ -60,7 +60,7 @@ subtest 'on, at once, and off' => sub {
     said(['on', '--retry-after', '77', '--message', 'Zurück um vier'], 0,
          qr/^maintenance: on for all applications until it is taken back, Retry-After 77 s$/m);
     answers(503, 503, 'on');
-    like $httpd->get('/one/who')->header('Retry-After'), qr/^(?:7[7-9]|8\d)$/,
+    like $httpd->get('/one/who')->header('Retry-After'), qr/^(?:7[7-9]|8\d|9[0-2])$/,
         'the number (and what is spread) is sent';
     said([], 0, qr/maintenance: on since \d\d:\d\d:\d\d by \Q$user\E \(weavectl, for all applications\)$/m,
          qr/message: Zurück um vier/);
@@ -73,7 +73,7 @@ subtest 'on, at once, and off' => sub {
     cmp_ok maintenance_of($two)->{counters}{refused}{maintenance}, '>=', 1,
         'for the embedded one too';
     said(['off'], 0, qr/^maintenance: off for all applications$/m,
-         qr/^before: on since .* by \Q$user\E, for all applications$/m);
+         qr/^before: on since .* by \Q$user\E, for all applications until it is taken back$/m);
     answers(200, 200, 'off');
 };
 
@@ -89,15 +89,17 @@ subtest 'backoff' => sub {
 subtest 'for one of them' => sub {
     said(['on', $two], 0, qr/^maintenance: on for \Q$two\E until/m);
     answers(200, 503, 'on for one');
-    said(['drain'], 0, qr/^in force for \Q$two\E: on by /m);
-    said(['off', $two], 1, qr/drain since .*, for all applications, still holds/);
+    said(['drain'], 0,
+         qr/^in force for \Q$two\E: on since [\d:]+ by \Q$user\E until it is taken back \(weavectl\)$/m);
+    said(['off', $two], 1, qr/drain since .*, for all applications until it is taken back, still holds/);
     is $httpd->get('/one/who')->status, 200, 'a drain serves what goes on';
     is $httpd->get('/one/1.1/u/info/collections')->status, 503,
         'and begins nothing';
     said(['on', '-i', $one], 0);
-    said(['off'], 0, qr/before: on .*, for \Q$one\E$/m, qr/before: drain/);
+    said(['off'], 0, qr/before: on .*, for \Q$one\E until/m, qr/before: drain/);
     answers(200, 200, 'off for all clears everything');
-    said(['on', "$dir/app.wsgi"], 1, qr/no httpd .* \Q$one\E, \Q$two\E/);
+    spew("$dir/other.ini", $ini);
+    said(['on', "$dir/other.ini"], 1, qr/no httpd .* \Q$one\E, \Q$two\E/);
     said(['on', 'nothing.ini'], 1, qr/no such file/);
 };
 
@@ -113,8 +115,8 @@ subtest 'an end' => sub {
 
 subtest 'the second operator' => sub {
     said(['on', '-m', 'the first'], 0);
-    said(['backoff', '-m', 'the second'], 0,
-         qr/^before: on since .* by \Q$user\E, for all applications$/m);
+    said(['backoff'], 0,
+         qr/^before: on since .* by \Q$user\E, for all applications until it is taken back$/m);
     answers(200, 200, 'the last one wins');
     my @pids = map {
         my $n = $_;
@@ -140,6 +142,12 @@ subtest 'mistakes' => sub {
     my $before = slurp($file);
     for my $case (
         [qr/no mode 'pause': one of on, drain, backoff, off/ => 'pause'],
+        [qr/no mode '\Q$one\E': .* comes first.*-i INI/ => $one],
+        [qr/no mode 'status': .*shows what is in force/ => 'status'],
+        [qr/-i names another INI than \Q$two\E/ => 'on', $two, '-i', $one],
+        [qr/the INI is empty/ => 'on', ''],
+        [qr/the DIR is empty/ => 'on', '-s', ''],
+        [qr/backoff takes no --message/ => 'backoff', '-m', 'Back at four'],
         [qr/from 1 s to 90 d/ => 'on', '--for', '91d'],
         [qr/from 1 s to 90 d/ => 'on', '--for', '0'],
         [qr/from 1 s to 90 d/ => 'on', '--for', 'soon'],
@@ -167,7 +175,7 @@ subtest 'what the configuration says' => sub {
     restarts($httpd);
     ok eventually(sub { $httpd->get('/one/who')->status == 503 }), 'holds';
     said(['backoff'], 0,
-         qr/^in force for \Q$one\E: on \(WeaveMaintenance On at .*httpd\.conf:\d+/m);
+         qr/^in force for \Q$one\E: on since [\d:]+ \(WeaveMaintenance On at .*httpd\.conf:\d+/m);
     said(['off'], 1,
          qr/^weavectl: \Q$one\E: WeaveMaintenance On at .*httpd\.conf:\d+.* still holds; remove it and `apachectl graceful`/m);
     answers(503, 503, 'off is not enough');
@@ -213,12 +221,12 @@ subtest 'restarts' => sub {
          qr/^when httpd starts: maintenance on since .* for all applications until/m);
     said(['drain', $two], 1, qr/leads to no httpd that runs: .* with -s/);
     said(['drain', $two, @dir], 0,
-         qr/no httpd runs with .*: this holds from its next start on/);
+         qr/^weavectl: warning: no httpd runs with .*: this holds from its next start on; an httpd with another WeaveStateDir is not reached$/m);
     $httpd->start;
     answers(503, 503, 'a new httpd');
     is maintenance_of($one)->{since}, $since, 'it is the same';
     is maintenance_of($one)->{retry_after}, 99, 'with all its terms';
-    said(['off'], 0, qr/before: drain .*, for \Q$two\E$/m);
+    said(['off'], 0, qr/before: drain .*, for \Q$two\E until it is taken back$/m);
     ok eventually(sub { $httpd->get('/one/who')->status == 200 }, 20), 'off';
 };
 
@@ -244,10 +252,10 @@ subtest 'a file that is damaged' => sub {
     restarts($httpd);
     answers(200, 503, 'after a graceful too');
     said(['backoff'], 0, qr/notice: .* is damaged/,
-         qr/^in force for \Q$two\E: on by/m);
+         qr/^in force for \Q$two\E: on since/m);
     answers(200, 503, 'what httpd knew is kept');
     unlink $file;
-    said([], 1, qr/says something else about all applications/);
+    said([], 1, qr/maintenance\.json has gone; httpd \d+ goes by/);
     said(['off', $one], 1, qr/notice: .*has gone/, qr/still holds/);
     like slurp($file), qr/"ini": "\Q$two\E"/, 'one that has gone is restored';
     said(['off'], 0);
@@ -259,7 +267,8 @@ subtest 'a damaged file at the start' => sub {
     spew($file, '{');
     $httpd->start;
     answers(503, 503, 'nobody knows, so it is on');
-    said([], 1, qr/maintenance: on .*state file is damaged/);
+    my $shown = said([], 1, qr/maintenance: on .*state file is damaged/);
+    is scalar(() = $shown =~ /on since/g), 2, 'once for each';
     said(['backoff'], 0, qr/notice: .*it is replaced/);
     ok eventually(sub { $httpd->get('/one/who')->status == 200 }, 20),
         'until somebody says what is right';

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* folder.c: which WeaveStateDir is meant, and whether this user may use it */
+#include "view.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#define OWNER_ONLY "only root and the user that starts httpd may "
+
+const char *ctl_why(const char *why, apr_pool_t *pool)
+{
+    const char *denied = strerror(EACCES);
+    size_t len = strlen(denied);
+
+    if (strlen(why) < len || strcmp(why + strlen(why) - len, denied) != 0)
+        return why;
+    return apr_pstrcat(pool, OWNER_ONLY "look into its memory (", why, ")",
+                       NULL);
+}
+
+const char *ctl_dir_check(const char *dir, int writable, apr_pool_t *pool)
+{
+    struct stat status;
+    int found = stat(dir, &status) == 0;
+
+    if (!found && (errno == ENOENT || errno == ENOTDIR))
+        return apr_psprintf(pool,
+                            "%s is not there: httpd makes it at its start. If "
+                            "yours has another WeaveStateDir, name it with -s",
+                            dir);
+    if (!writable || geteuid() == 0)
+        return NULL;
+    if (found ? status.st_uid != geteuid() && access(dir, W_OK) < 0
+              : errno == EACCES)
+        return apr_pstrcat(pool, OWNER_ONLY "change what is in ", dir, NULL);
+    return NULL;
+}
+
+int ctl_is_same_folder(const char *a, const char *b)
+{
+    struct stat one, other;
+
+    return !strcmp(a, b) ||
+           (stat(a, &one) == 0 && stat(b, &other) == 0 &&
+            one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+}
+
+/* The board of the httpd of ctl->dir, or NULL; *why: it cannot be known. */
+static const weave_maintenance_board_t *board_there(const char **why,
+                                                    const char *link,
+                                                    const ctl_t *ctl)
+{
+    const weave_maintenance_board_t *board =
+        weave_maintenance_open(why, link, 0, ctl->pool);
+    struct stat status;
+
+    if (!board && !*why && lstat(link, &status) < 0 && errno == EACCES)
+        *why = apr_pstrcat(ctl->pool, link, ": ", strerror(EACCES), NULL);
+    if (*why)
+        *why = ctl_why(*why, ctl->pool);
+    return board;
+}
+
+/* What was named with -s stands, where it is not another one's. */
+static const char *named_check(const weave_maintenance_board_t *board,
+                               const ctl_t *ctl)
+{
+    if (!board || !ctl->dir_given ||
+        ctl_is_same_folder(board->state_dir, ctl->state_dir))
+        return NULL;
+    return apr_psprintf(ctl->pool,
+                        "the httpd that runs with %s (-d) has its "
+                        "WeaveStateDir in %s, not in %s (-s): leave out one "
+                        "of them ($WEAVE_RUNTIME_DIR and $WEAVE_STATE_DIR are "
+                        "the same as they)",
+                        ctl->dir, board->state_dir, ctl->state_dir);
+}
+
+const char *ctl_state_dir(const char **dir, const ctl_t *ctl)
+{
+    const char *link = apr_pstrcat(ctl->pool, ctl->dir,
+                                   "/" WEAVE_MAINTENANCE_RUNTIME_LINK, NULL);
+    const char *why = NULL, *problem = NULL;
+    const weave_maintenance_board_t *board = board_there(&why, link, ctl);
+
+    if (ctl->state_dir) {
+        problem = named_check(board, ctl);
+        *dir = ctl->state_dir;
+    }
+    else if (board)
+        *dir =
+            apr_pstrndup(ctl->pool, board->state_dir, sizeof(board->state_dir));
+    else if (why)
+        problem = apr_psprintf(ctl->pool,
+                               "%s; to go on all the same, name the folder of "
+                               "WeaveStateDir with -s",
+                               why);
+    else if (ctl->dir_given) /* the default may be that of another httpd */
+        problem = apr_psprintf(ctl->pool,
+                               "%s leads to no httpd that runs: name the "
+                               "folder of WeaveStateDir with -s",
+                               link);
+    else
+        *dir = WEAVE_STATE_DIR;
+    return problem;
+}

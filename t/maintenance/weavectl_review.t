@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# weavectl maintenance: what people have stumbled over. What httpd declares is
+# changed where it publishes it, so that each case needs no httpd of its own.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use JSON::PP ();
+use WeaveTest;
+use WeaveTest::Graceful qw(restarts);
+use WeaveTest::Workers;
+
+my $mounts = "WeaveApp /two \"DIR/two.ini\"\nWeaveApp /one \"DIR/sync.ini\"\n";
+my $httpd  = new_httpd(
+    mode    => '',
+    workers => "processes = 1\n",
+    expect  => qr/WEAVE00(?:05|14|46)/,
+    conf    => $mounts);
+my $dir = $httpd->dir;
+my ($one, $two) = ("$dir/sync.ini", "$dir/two.ini");
+my $file = $httpd->state . '/maintenance.json';
+my $user = getpwuid $<;
+my $ini  = slurp($one);
+$httpd->write('two.ini', $ini =~ s/^\[workers\]\n/[workers]\nmode = embedded\n/mr);
+$httpd->start;
+ok eventually(sub { workers($httpd, qr/sync\.ini/) == 1 }, 20), 'it runs';
+
+# A command that must end with EXIT and print what LIKE says.
+sub said {
+    my ($args, $exit, @like) = @_;
+    my ($got, $text) = weavectl($httpd, 'maintenance', @$args);
+    is $got, $exit, "maintenance @$args: exit $exit" or diag $text;
+    like $text, $_, 'says so' for @like;
+    return $text;
+}
+
+# The same without the -d of the httpd.
+sub alone {
+    my ($args, $exit, @like) = @_;
+    my @command = (conf_var('weave_build') . '/weavectl', @$args);
+    open my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', @command
+        or die "weavectl: $!";
+    my $text = do { local $/; <$out> };
+    close $out;
+    is $? >> 8, $exit, "@$args: exit $exit" or diag $text;
+    like $text, $_, 'says so' for @like;
+    return $text;
+}
+
+sub status_of {
+    my $ini = shift;
+    my ($app) = grep { $_->{ini} eq $ini } @{ status($httpd)->{applications} };
+    return $app;
+}
+
+# Has CHANGE make something else of what httpd declares about INI, until the
+# next graceful.
+sub declares {
+    my ($ini, $change) = @_;
+    open my $board, '+<', $httpd->runtime . '/maintenance' or die "board: $!";
+    binmode $board;
+    my $all  = do { local $/; <$board> };
+    my $at   = index $all, '[{"app"';
+    my ($text) = substr($all, $at) =~ /^([^\0]*)/;
+    my $json = JSON::PP->new->canonical;
+    my $list = $json->decode($text);
+    $change->($_) for grep { $_->{ini} eq $ini } @$list;
+    sysseek $board, $at, 0 or die "board: $!";
+    syswrite $board, $json->encode($list) . "\0" or die "board: $!";
+    return close $board;
+}
+
+# What WeaveMaintenance in a part of it is.
+sub part {
+    my ($scope, $server) = @_;
+    return { mode => 'on', from => 'WeaveMaintenance', where => 'httpd.conf:7',
+             scope => $scope, server => $server, since => time };
+}
+
+subtest 'the order' => sub {
+    my @shown = said([], 0) =~ /^(\/.*):$/mg;
+    is "@shown", "$one $two", 'worker processes first';
+    my ($exit, $text) = weavectl($httpd, 'status');
+    my @listed = $text =~ /^(\/.*): \w+$/mg;
+    is "@listed", "@shown", 'as in the status';
+    @listed = map { $_->{ini} } @{ status($httpd)->{applications} };
+    is "@listed", "@shown", 'and its JSON';
+    my $text_of = said(['-i', $two], 0, qr/^\Q$two\E:$/m);
+    unlike $text_of, qr/\Q$one\E/, 'one alone';
+};
+
+subtest 'one virtual host of two' => sub {
+    declares($one, sub { $_->{declared} = [part('<VirtualHost a>', 'a')] });
+    said(['-i', $one], 0,
+         qr/^  maintenance: off\n    only in <VirtualHost a>: on since .*\(WeaveMaintenance On at httpd\.conf:7\)$/m);
+    my $now = status_of($one)->{maintenance};
+    is $now->{mode}, 'off', 'it is not on';
+    is $now->{parts}[0]{scope}, '<VirtualHost a>', 'but in a part';
+    said(['backoff'], 0,
+         qr/^in force for \Q$one\E, only in <VirtualHost a>: on since/m);
+    said(['off'], 1, qr/\Q$one\E in <VirtualHost a>: .* still holds/);
+    declares($one, sub { $_->{declared} = [part('', 'a')] });
+    said(['-i', $one], 0, qr/^  maintenance: on since .*, for a\)$/m);
+    declares($one, sub { $_->{declared} = [] });
+};
+
+subtest 'an application that did not come up' => sub {
+    declares($one, sub { $_->{failed} = JSON::PP::true });
+    my $app = status_of($one);
+    is $app->{state}, 'failed', 'the status says so';
+    like $app->{last_error}, qr/WEAVE0014/, 'and where to look';
+    my ($exit, $text) = weavectl($httpd, 'status');
+    like $text, qr/^\Q$one\E: failed$/m, 'to people, too';
+    said(['on', $one], 0);
+    is $httpd->get('/one/who')->status, 503, 'it can be switched';
+    declares($one, sub { $_->{app} = -1 });
+    said([], 0, qr/^\Q$one\E:\n  maintenance: off$/m);
+    said(['off', $one], 0);
+    restarts($httpd);
+    is status_of($one)->{state}, 'serving', 'it is there again';
+
+    my $three = "$dir/three.ini";
+    spew($three, $ini =~ s/^virtualenv = .*/virtualenv = $dir\/none/mr);
+    $httpd->configure("$mounts\nWeaveApp /three \"$three\"\n");
+    restarts($httpd);
+    ok eventually(sub { (status_of($three) || {state => ''})->{state} eq 'failed' }),
+        'really broken';
+    said(['on', $three], 0, qr/^maintenance: on for \Q$three\E/m);
+    is status_of($three)->{maintenance}{mode}, 'on', 'and switched';
+    said(['off', $three], 0);
+    $httpd->configure($mounts);
+    restarts($httpd);
+    ok eventually(sub { !status_of($three) }), 'it is gone';
+};
+
+subtest 'folders' => sub {
+    my $none = "$dir/none";
+    for my $command (['on'], ['off'], []) {
+        alone(['-s', $none, 'maintenance', @$command], 1,
+              qr/\Q$none\E is not there: httpd makes it at its start.*-s/);
+    }
+    ok !-e $none, 'which nobody has made';
+    mkdir "$dir/other", 0755 or die $!;
+    my $other = "$dir/other";
+    for my $command (['on'], []) {
+        said(['-s', $other, @$command], 1,
+             qr/\Q${\ $httpd->runtime}\E .*in \Q${\ $httpd->state}\E, not in \Q$other\E/);
+    }
+    is_deeply [glob "$other/*"], [], 'nothing is written there';
+    alone(['-s', $other, 'maintenance', 'on', $one], 0,
+          qr/^weavectl: warning: no httpd runs with \Q$other\E: this holds from its next start on; an httpd with another WeaveStateDir is not reached$/m);
+    alone(['-s', $other, 'maintenance', 'off', $one], 0,
+          qr/warning: no httpd runs with \Q$other\E: an httpd with another/);
+    is $httpd->get('/one/who')->status, 200, 'and so it is';
+};
+
+subtest 'when a drain becomes on' => sub {
+    said(['drain'], 0,
+         qr/^maintenance: drain .* taken back, becomes on at \d\d:\d\d:\d\d$/m);
+    said([], 0, qr/^  maintenance: drain .*\n    becomes on at \d\d:\d\d:\d\d$/m);
+    my $now = status_of($one)->{maintenance};
+    cmp_ok abs(($now->{on_at} || 0) - $now->{since} - 300), '<=', 1, 'in the JSON, too';
+    unlike said(['drain', '--for', '1m'], 0), qr/becomes on/, 'never, here';
+    is status_of($one)->{maintenance}{on_at}, undef, 'nor there';
+    declares($two, sub { $_->{drain_s} = 60 });
+    said(['drain'], 0, qr/^becomes on at [\d:]+: \Q$one\E$/m,
+         qr/^becomes on at [\d:]+: \Q$two\E$/m);
+    declares($two, sub { $_->{drain_s} = 0 });
+    said([], 0, qr/maintenance: on, after a drain since/);
+    said(['on'], 0);
+    is status_of($one)->{maintenance}{on_at}, undef, 'on has none';
+    said(['off'], 0);
+    declares($two, sub { $_->{drain_s} = 300 });
+};
+
+subtest 'what is no Sync' => sub {
+    declares($one, sub { $_->{style} = 'plain' });
+    unlike said(['backoff'], 0,
+        qr/notice: \Q$one\E has maintenance\.style = plain: backoff changes nothing/),
+        qr/notice: \Q$two\E/, 'of the one';
+    said(['drain'], 0,
+         qr/notice: \Q$one\E has .* plain: everything is served until the drain/);
+    unlike said(['on'], 0), qr/notice/, 'on is for all';
+    is status_of($one)->{maintenance}{style}, 'plain', 'the status has it';
+    is status_of($two)->{maintenance}{style}, 'sync', 'of both';
+    said(['off'], 0);
+};
+
+subtest 'who may not look' => sub {
+    my ($run, $state) = ("$dir/denied", "$dir/denied-state");
+    mkdir $_, 0755 or die "$_: $!" for $run, $state;
+    symlink '/proc/1/fd/0', $_ or die "$_: $!"
+        for "$run/maintenance", "$state/httpd-1";
+    plan skip_all => 'whoever has pid 1 can be looked at'
+        if readlink '/proc/1/fd/0';
+    my $owner = qr/only root and the user that starts httpd may look into/;
+    for my $command ([], ['on']) {
+        unlike alone(['-d', $run, 'maintenance', @$command], 1, $owner),
+            qr/no httpd that runs/, 'and not that none runs';
+    }
+    alone(['-s', $state, 'maintenance', 'on', '--for', '1h', $one], 1,
+          qr/^maintenance: on/m, qr/was not told.*$owner/);
+    my $text = alone(['-s', $state, 'maintenance'], 1,
+        qr/^maintenance\.json says: maintenance on since .*, for \Q$one\E until/m,
+        qr/^weavectl: .*could not be looked at: $owner/m);
+    unlike $text, qr/when httpd starts|no httpd runs/, 'nobody knows';
+    SKIP: {
+        skip 'root may', 1 if !$>;
+        alone(['-s', '/usr', 'maintenance', 'off'], 1,
+              qr/only root and the user that starts httpd may change/);
+    }
+};
+
+subtest 'two httpds with one folder' => sub {
+    my $other = new_httpd(
+        workers => "processes = 1\n",
+        conf    => 'WeaveStateDir "' . $httpd->state . "\"\n"
+            . "WeaveApp / \"DIR/sync.ini\"\n");
+    my $theirs = $other->dir . '/sync.ini';
+    $other->start;
+    ok eventually(sub { workers($other) == 1 }, 20), 'it runs';
+    said(['on', $theirs], 0);
+    is $other->get('/who')->status, 503, 'it is reached';
+    unlike said([], 0, qr/^in httpd \d+, with \Q${\ $other->runtime}\E: maintenance on since .*, for \Q$theirs\E/m),
+        qr/when httpd starts/, 'and holds now';
+    said(['-i', $theirs], 0, qr/^\Q$theirs\E:\n  maintenance: on/m);
+    ok defined $other->stop, 'it stops';
+    said([], 0, qr/^when an httpd has it: maintenance on .*, for \Q$theirs\E/m);
+    said(['off', $theirs], 0, qr/before: on/);
+};
+
+subtest 'a file that has gone' => sub {
+    said(['on', $one], 0);
+    unlink $file or die $!;
+    unlike said([], 1, qr/maintenance\.json has gone; httpd \d+ goes by/),
+        qr/something else/, 'and says nothing else';
+    said(['off'], 0);
+};
+
+subtest 'who has said it' => sub {
+    local $ENV{SUDO_USER} = 'x' x 200;
+    said(['on'], 0);
+    my $by = status_of($one)->{maintenance}{by};
+    like $by, qr/^\Q$user\E \(x+ via sudo\)\z/, 'a name that is too long is cut';
+    is length $by, 127, 'to what there is room for';
+    $ENV{SUDO_USER} = 'alice';
+    said(['on'], 0);
+    is status_of($one)->{maintenance}{by}, "$user (alice via sudo)", 'a short one';
+    said(['off'], 0);
+};
+
+subtest 'no httpd, and what is no INI' => sub {
+    ok defined $httpd->stop, 'httpd stops';
+    my $before = -e $file ? slurp($file) : '';
+    $httpd->write('empty.ini', "# nothing\n");
+    $httpd->write('script.wsgi', "def application(e, s):\n    pass\n");
+    my @dir = ('-s', $httpd->state, 'maintenance');
+    for my $case (
+        ['script.wsgi' => qr/this is no sync\.ini/],
+        ['empty.ini'   => qr/this is no sync\.ini: .*no \[section\]/],
+        ['.'           => qr/this is no sync\.ini: it is no file/],
+        ['gone.ini'    => qr/there is no such file/],
+    ) {
+        my ($name, $like) = @$case;
+        alone([@dir, 'on', "$dir/$name"], 1, $like);
+    }
+    is -e $file ? slurp($file) : '', $before, 'nothing is written';
+    spew("$dir/kept.ini", $ini);
+    alone([@dir, 'on', "$dir/kept.ini"], 0);
+    alone([@dir], 0, qr/^when httpd starts: maintenance on .*, for \Q$dir\E\/kept\.ini/m);
+    unlink "$dir/kept.ini";
+    alone([@dir, 'off', "$dir/kept.ini"], 0, qr/before: on/);
+};
+
+finish;
