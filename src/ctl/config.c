@@ -2,15 +2,20 @@
 /* config.c: weavectl config and weavectl check */
 #include "ctl.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 
 #include "weave_conf.h"
 #include "weave_spec.h"
+
+#define PAGE_BYTES 262144 /* as httpd has it: docs/keys/maintenance.page.md */
 
 /* The configuration of the ini, its problems printed. NULL: unreadable. */
 static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
@@ -157,6 +162,28 @@ static int check_file(const ctl_t *ctl, const weave_conf_t *conf,
     return wrong(ctl, conf, key, apr_psprintf(ctl->pool, "%s %s", path, text));
 }
 
+/* As this user: whether httpd's may read it only httpd knows. */
+static int check_page(const ctl_t *ctl, const weave_conf_t *conf)
+{
+    const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
+    const char *problem = NULL;
+    struct stat status;
+    int fd;
+
+    if (!*path)
+        return 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &status) < 0)
+        problem = strerror(errno);
+    else if (!S_ISREG(status.st_mode) || status.st_size > PAGE_BYTES)
+        problem = "this is no file of at most 256 KiB";
+    if (fd >= 0)
+        close(fd);
+    return problem ? wrong(ctl, conf, WEAVE_MAINTENANCE_PAGE,
+                           apr_psprintf(ctl->pool, "%s: %s", path, problem))
+                   : 0;
+}
+
 static int check_virtualenv(const ctl_t *ctl, const weave_conf_t *conf)
 {
     weave_spec_t *resolved;
@@ -197,6 +224,7 @@ int ctl_check(const ctl_t *ctl)
                          "is no folder: make it");
     errors += check_file(ctl, conf, WEAVE_LIMITS_SPOOL_DIR, S_IFDIR,
                          "is no folder: make it");
+    errors += check_page(ctl, conf);
     errors += check_virtualenv(ctl, conf);
     errors += check_user(ctl, conf);
     if (!errors)

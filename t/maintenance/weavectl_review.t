@@ -250,6 +250,27 @@ subtest 'who has said it' => sub {
     said(['off'], 0);
 };
 
+subtest 'check, and the page' => sub {
+    $httpd->write('page.html', '<p>{message}</p>');
+    $httpd->write('big.html', 'x' x (256 * 1024 + 1));
+    $httpd->write('secret.html', 'x');
+    chmod 0, "$dir/secret.html";
+    my %page = (
+        'page.html'   => undef,
+        'none.html'   => qr/No such file/,
+        'big.html'    => qr/at most 256 KiB/,
+        '.'           => qr/at most 256 KiB/,
+        $> ? ('secret.html' => qr/Permission denied/) : (),
+    );
+    for my $name (sort keys %page) {
+        my $like = $page{$name};
+        spew("$dir/page.ini", "$ini\n[maintenance]\npage = $dir/$name\n");
+        alone(['check', "$dir/page.ini"], $like ? 1 : 0,
+              $like ? qr/page\.ini:\d+: maintenance\.page: .*$like/
+                    : qr/no mistake/);
+    }
+};
+
 subtest 'no httpd, and what is no INI' => sub {
     ok defined $httpd->stop, 'httpd stops';
     my $before = -e $file ? slurp($file) : '';
