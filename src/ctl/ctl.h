@@ -22,7 +22,7 @@ typedef struct ctl_t {
     const char *libdir;    /* where the engines are */
     int json, no_wait;
     /* of maintenance; NULL: not given */
-    const char *mode, *lasts, *retry_after, *message;
+    const char *mode, *lasts, *retry_after, *message, *wait;
 } ctl_t;
 
 /* Each returns an exit status. */

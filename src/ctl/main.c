@@ -44,7 +44,7 @@ static const struct command_t {
      "application of INI, or of all.\n"
      "\n"
      "      --json      for programs\n"},
-    {"maintenance", ctl_maintenance, "frmMI",
+    {"maintenance", ctl_maintenance, "frmWMI",
      "refuse or slow down clients, at once",
      "Says what becomes of requests to the application of INI, or to all\n"
      "applications, from now on, restarts and reboots included. Without MODE\n"
@@ -64,6 +64,9 @@ static const struct command_t {
      "                        remains of --for, or maintenance.retry_after\n"
      "  -m, --message TEXT    for people, on the page that browsers get; not\n"
      "                        for backoff, which has none\n"
+     "  -W, --wait DURATION   until it is on and nothing is in Python in the\n"
+     "                        workers any more, for so long at most: then the\n"
+     "                        exit status is 1; with on and drain\n"
      "\n"
      "Exit status 1 also when, after off, something else still holds.\n"},
     {"config", ctl_config, "jI", "show every key of INI and where it is set",
@@ -83,8 +86,8 @@ static const apr_getopt_option_t options[] = {
     {"state-dir", 's', 1, NULL}, {"help", 'h', 0, NULL},
     {"json", 'j', 0, NULL},      {"no-wait", 'w', 0, NULL},
     {"for", 'f', 1, NULL},       {"retry-after", 'r', 1, NULL},
-    {"message", 'm', 1, NULL},   {"version", 'V', 0, NULL},
-    {NULL, 0, 0, NULL},
+    {"message", 'm', 1, NULL},   {"wait", 'W', 1, NULL},
+    {"version", 'V', 0, NULL},   {NULL, 0, 0, NULL},
 };
 #define OPTIONS (sizeof(options) / sizeof(*options))
 #define WORDS 4 /* COMMAND MODE INI, and one too many */
@@ -322,6 +325,9 @@ static void take(line_t *line, int letter, const char *value)
         break;
     case 'm':
         line->ctl.message = value;
+        break;
+    case 'W':
+        line->ctl.wait = value;
         break;
     default:
         break;

@@ -22,6 +22,7 @@ typedef struct {
     const char *ini; /* NULL: all */
     const char *dir;
     weave_maintenance_t word;
+    int64_t wait_us;
     apr_array_header_t *boards;         /* those that run */
     apr_array_header_t *entries;        /* of the file, as it is to be */
     apr_array_header_t *old;            /* as it was, of what was not over */
@@ -404,6 +405,27 @@ static int report(const change_t *change)
     return rc;
 }
 
+/* Nobody counts what is in Python in httpd's own processes. */
+static int wait_report(const change_t *change)
+{
+    int i, rc;
+
+    fflush(stdout);
+    if (!change->boards->nelts) /* said already, and nothing else is known */
+        return CTL_DONE;
+    rc = ctl_wait(change->ctl, change->wait_us, change->boards, change->dir);
+    fflush(stdout);
+    for (i = 0; i < change->after->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
+
+        if (app->embedded && ctl_is_meant(change->ctl, app->ini))
+            rc = ctl_say("--wait: %s is embedded: what is in Python there "
+                         "cannot be known",
+                         app->ini);
+    }
+    return rc;
+}
+
 static int change_make(change_t *change)
 {
     const ctl_t *ctl = change->ctl;
@@ -432,7 +454,8 @@ static int change_make(change_t *change)
         return rc;
     if (is_stricter(change))
         apr_sleep(SETTLE_US);
-    return report(change);
+    rc = report(change);
+    return rc == CTL_DONE && change->wait_us ? wait_report(change) : rc;
 }
 
 int ctl_maintenance(const ctl_t *ctl)
@@ -441,11 +464,11 @@ int ctl_maintenance(const ctl_t *ctl)
     int rc;
 
     if (!ctl->mode) {
-        if (!ctl->lasts && !ctl->retry_after && !ctl->message)
+        if (!ctl->lasts && !ctl->retry_after && !ctl->message && !ctl->wait)
             return ctl_maintenance_show(ctl);
         ctl_say("which mode: one of on, drain, backoff, off");
         return CTL_USAGE;
     }
-    rc = ctl_word_read(&change.word, ctl);
+    rc = ctl_word_read(&change.word, &change.wait_us, ctl);
     return rc == CTL_DONE ? change_make(&change) : rc;
 }

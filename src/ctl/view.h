@@ -82,8 +82,15 @@ int ctl_same(const weave_maintenance_t *file,
 /* Is INI (NULL: all) meant by the command line? */
 int ctl_is_meant(const ctl_t *ctl, const char *ini);
 
-/* What the command line says, mode, terms and by whom; an exit status. */
-int ctl_word_read(weave_maintenance_t *word, const ctl_t *ctl);
+/* What the command line says, mode, terms and by whom, and how long it waits
+ * (0: it does not); an exit status. */
+int ctl_word_read(weave_maintenance_t *word, int64_t *wait_us,
+                  const ctl_t *ctl);
+
+/* Waits until the applications that are meant are on and nothing of them is in
+ * Python, for WAIT_US at most; an exit status, said. */
+int ctl_wait(const ctl_t *ctl, int64_t wait_us,
+             const apr_array_header_t *boards, const char *dir);
 
 /* ---- for people (show.c) ---- */
 

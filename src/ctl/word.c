@@ -108,7 +108,7 @@ static int message_read(weave_maintenance_t *word, const char *text)
     return CTL_DONE;
 }
 
-int ctl_word_read(weave_maintenance_t *word, const ctl_t *ctl)
+int ctl_word_read(weave_maintenance_t *word, int64_t *wait_us, const ctl_t *ctl)
 {
     int mode = weave_maintenance_mode_find(ctl->mode);
     int64_t lasts_us, retry_us;
@@ -132,11 +132,18 @@ int ctl_word_read(weave_maintenance_t *word, const ctl_t *ctl)
         ctl_say("off takes no --for, --retry-after or --message");
         return CTL_USAGE;
     }
+    if (mode < WEAVE_MAINTENANCE_DRAINING && ctl->wait) {
+        ctl_say("%s takes no --wait: requests go on", ctl->mode);
+        return CTL_USAGE;
+    }
     rc = duration_read(&lasts_us, "--for", ctl->lasts,
                        WEAVE_MAINTENANCE_FOR_MAX, ctl->pool);
     if (rc == CTL_DONE)
         rc = duration_read(&retry_us, "--retry-after", ctl->retry_after,
                            WEAVE_MAINTENANCE_RETRY_MAX, ctl->pool);
+    if (rc == CTL_DONE)
+        rc = duration_read(wait_us, "--wait", ctl->wait,
+                           WEAVE_MAINTENANCE_FOR_MAX, ctl->pool);
     if (rc == CTL_DONE && ctl->message)
         rc = message_read(word, ctl->message);
     if (rc != CTL_DONE)

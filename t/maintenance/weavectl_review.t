@@ -150,6 +150,8 @@ subtest 'folders' => sub {
     is_deeply [glob "$other/*"], [], 'nothing is written there';
     alone(['-s', $other, 'maintenance', 'on', $one], 0,
           qr/^weavectl: warning: no httpd runs with \Q$other\E: this holds from its next start on; an httpd with another WeaveStateDir is not reached$/m);
+    unlike alone(['-s', $other, 'maintenance', 'on', '-W', '5s', $one], 0),
+        qr/nothing is in Python/, 'nobody knows';
     alone(['-s', $other, 'maintenance', 'off', $one], 0,
           qr/warning: no httpd runs with \Q$other\E: an httpd with another/);
     is $httpd->get('/one/who')->status, 200, 'and so it is';
@@ -184,6 +186,26 @@ subtest 'what is no Sync' => sub {
     unlike said(['on'], 0), qr/notice/, 'on is for all';
     is status_of($one)->{maintenance}{style}, 'plain', 'the status has it';
     is status_of($two)->{maintenance}{style}, 'sync', 'of both';
+    said(['off'], 0);
+};
+
+subtest 'until nothing is in Python' => sub {
+    my ($client) = in_flight($httpd, 'GET', '/one/sleep?s=3');
+    said(['on', $one, '--wait', '1s'], 1, qr/^maintenance: on/m,
+         qr/--wait: the time is over, still in Python: 1 /);
+    is $httpd->get('/one/who')->status, 503, 'it is on all the same';
+    said(['on', $one, '-W', '20s'], 0, qr/^nothing is in Python any more$/m);
+    is $client->response->status, 200, 'what ran has ended by then';
+    said(['drain', $one, '-W', '1'], 1, qr/the drain becomes on only at \d/);
+    declares($one, sub { $_->{drain_s} = 1 });
+    said(['drain', $one, '-W', '20s'], 0, qr/^nothing is in Python/m);
+    is $httpd->get('/one/who')->status, 200, 'what httpd has makes the drain';
+    said(['drain', $one, '--for', '1s', '-W', '2s'], 1, qr/--wait: .*not to become on/);
+    declares($one, sub { $_->{drain_s} = 300 });
+    said(['on', '-W', '5s'], 1, qr/^nothing is in Python any more$/m,
+         qr/--wait: \Q$two\E is embedded: what is in Python there cannot/);
+    said(['backoff', '-W', '5s'], 2, qr/backoff takes no --wait/);
+    said(['off', '-W', '5s'], 2, qr/off takes no --wait/);
     said(['off'], 0);
 };
 

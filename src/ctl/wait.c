@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wait.c: until nothing is in Python any more */
+#include "view.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
+
+#include "weave_control.h"
+
+#define LOOK_US 200000
+
+/* What is left of it, as seen once. */
+typedef struct {
+    json_int_t requests; /* in Python, or in a queue before it */
+    int64_t on_us;       /* a drain goes on until then; 0: none does */
+    const char *problem; /* nobody can know, or there is nothing to wait for */
+} left_t;
+
+static json_int_t requests_of(const json_t *app)
+{
+    const json_t *generation, *worker;
+    json_int_t sum = 0;
+    size_t i, k;
+
+    json_array_foreach(ctl_list(app, "generations"), i, generation)
+    {
+        json_array_foreach(ctl_list(generation, "workers"), k, worker)
+        {
+            sum += ctl_int(worker, "running") + ctl_int(worker, "queued");
+        }
+    }
+    return sum;
+}
+
+/* Of those applications of BOARD that are meant. */
+static void workers_look(left_t *left, const ctl_t *ctl,
+                         const weave_maintenance_board_t *board)
+{
+    ctl_t theirs = *ctl;
+    const json_t *app;
+    json_t *answer;
+    size_t i;
+
+    theirs.socket = apr_pstrcat(ctl->pool, board->runtime_dir,
+                                "/" WEAVE_CONTROL_SOCKET, NULL);
+    answer = ctl_ask_quietly(&theirs, json_pack("{s:s}", "op", "status"),
+                             &left->problem);
+    json_array_foreach(
+        ctl_list(json_object_get(answer, "status"), "applications"), i, app)
+    {
+        if (ctl_is_meant(ctl, ctl_text(app, "ini")))
+            left->requests += requests_of(app);
+    }
+    json_decref(answer);
+}
+
+static void app_look(left_t *left, const ctl_t *ctl, const ctl_app_t *app)
+{
+    const ctl_word_t *word = &APR_ARRAY_IDX(app->words, 0, ctl_word_t);
+    uint32_t mode = ctl_app_mode(app);
+
+    if (mode == WEAVE_MAINTENANCE_DRAINING && word->on_us)
+        left->on_us = word->on_us > left->on_us ? word->on_us : left->on_us;
+    else if (mode != WEAVE_MAINTENANCE_ON)
+        left->problem =
+            apr_psprintf(ctl->pool, "%s: it is %s, and not to become on",
+                         app->ini, weave_maintenance_mode_name(mode));
+}
+
+/* Memory is that of ctl->pool. */
+static void look(left_t *left, const ctl_t *ctl,
+                 const apr_array_header_t *boards, const char *dir)
+{
+    int i, k;
+
+    memset(left, 0, sizeof(*left));
+    for (i = 0; i < boards->nelts && !left->problem; i++) {
+        const weave_maintenance_board_t *board =
+            APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *);
+        apr_array_header_t *apps =
+            apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
+        int workers = 0;
+
+        left->problem = ctl_apps_add(apps, board, dir, ctl->pool);
+        for (k = 0; k < apps->nelts && !left->problem; k++) {
+            const ctl_app_t *app = &APR_ARRAY_IDX(apps, k, ctl_app_t);
+
+            if (!ctl_is_meant(ctl, app->ini))
+                continue;
+            app_look(left, ctl, app);
+            workers = workers || !(app->embedded || app->failed);
+        }
+        if (workers && !left->problem)
+            workers_look(left, ctl, board);
+    }
+}
+
+static void progress(const ctl_t *ctl, const left_t *left, apr_time_t until)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r\033[K%" JSON_INTEGER_FORMAT " in Python%s%s, %s left",
+            left->requests, left->on_us ? ", on at " : "",
+            left->on_us ? ctl_clock(ctl->pool, left->on_us) : "",
+            ctl_duration(ctl, apr_time_sec(until - apr_time_now())));
+}
+
+/* -1: not yet; otherwise an exit status, and it is said. */
+static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
+{
+    int is_over = !left->problem && !left->on_us && !left->requests;
+    int is_late = apr_time_now() >= until;
+
+    if (!left->problem && !is_over && !is_late) {
+        progress(ctl, left, until);
+        return -1;
+    }
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+    if (left->problem)
+        return ctl_say("--wait: %s", left->problem);
+    if (is_over)
+        puts("nothing is in Python any more");
+    else if (left->on_us)
+        return ctl_say("--wait: the time is over, and the drain becomes on "
+                       "only at %s",
+                       ctl_clock(ctl->pool, left->on_us));
+    else
+        return ctl_say("--wait: the time is over, still in Python: "
+                       "%" JSON_INTEGER_FORMAT " (`weavectl status` shows it)",
+                       left->requests);
+    return CTL_DONE;
+}
+
+int ctl_wait(const ctl_t *ctl, int64_t wait_us,
+             const apr_array_header_t *boards, const char *dir)
+{
+    apr_time_t until = apr_time_now() + wait_us;
+    ctl_t now = *ctl;
+    left_t left;
+    int rc = -1;
+
+    if (apr_pool_create(&now.pool, ctl->pool) != APR_SUCCESS)
+        return CTL_FAILED;
+    apr_pool_tag(now.pool, "wait");
+    while (rc < 0) {
+        apr_pool_clear(now.pool);
+        look(&left, &now, boards, dir);
+        rc = outcome(&now, &left, until);
+        if (rc < 0)
+            apr_sleep(LOOK_US);
+    }
+    apr_pool_destroy(now.pool);
+    return rc;
+}
