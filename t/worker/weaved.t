@@ -32,6 +32,13 @@ ok eventually(sub {
     my @now = workers($httpd);
     @now == 2 && !grep { $_ == $first[0] } @now;
 }, 20), 'it replaces those that die';
+reloads($httpd);
+ok gone($first[1]), 'and lets those leave that it has not started';
+
+my ($answered, $reopened, @failures) = $load->stop;
+cmp_ok $answered, '>', 20, 'there was load';
+is_deeply \@failures, [], 'no request failed';
+
 {
     # its workers, too, so that there is nothing to take over
     my $weaved = status($httpd)->{pid};
@@ -45,12 +52,7 @@ ok eventually(sub {
     is_deeply [grep { $_ == $weaved } @deaths], [$weaved], 'weaved has died';
     is @deaths, 3, 'and none that followed it';
 }
-reloads($httpd);
-ok gone($first[1]), 'and lets those leave that it has not started';
 
-my ($answered, $reopened, @failures) = $load->stop;
-cmp_ok $answered, '>', 20, 'there was load';
-is_deeply \@failures, [], 'no request failed';
 my @all = descendants($httpd->pid);
 ok defined $httpd->stop, 'httpd stops';
 ok gone($_), 'nobody is left' for @all;
