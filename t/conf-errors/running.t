@@ -28,7 +28,7 @@ my $generation = 1;
 
 sub graceful {
     $generation++;
-    $httpd->graceful;
+    ok $httpd->renew, 'all children are new';
     ok eventually(sub {
         (() = $httpd->log_text =~ /resuming normal operations/g)
             >= $generation;

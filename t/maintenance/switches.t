@@ -97,13 +97,7 @@ sub new_httpd {
 # `graceful`, done when no child of before is left; then PATH is STATUS.
 sub becomes {
     my ($httpd, $status, $path) = @_;
-    # weaved is a child as well, and stays
-    my %before = map { $_ => 1 }
-        grep { (eval { slurp("/proc/$_/comm") } || "weave") !~ /weave/ }
-        @{ $httpd->children };
-    $httpd->graceful;
-    ok eventually(sub { !grep { $before{$_} } @{ $httpd->children } }, 30),
-        'all children are new';
+    ok $httpd->renew, 'all children are new';
     ok eventually(sub { $httpd->get($path)->status == $status }),
         "after graceful $path is $status";
 }

@@ -151,6 +151,17 @@ sub signal {
 
 sub graceful { return $_[0]->signal('USR1') }
 
+# `graceful` (or CODE), and waits until no child of before is left to answer
+# anybody. weaved is a child as well, and stays.
+sub renew {
+    my ($self, $code) = @_;
+    my %old = map { $_ => 1 }
+        grep { (eval { slurp("/proc/$_/comm") } || 'weaved') !~ /^weaved/ }
+        @{ $self->children };
+    $code ? $code->() : $self->graceful;
+    return eventually(sub { !grep { $old{$_} } @{ $self->children } }, 30);
+}
+
 sub running { return $_[0]{pid} && kill 0, $_[0]{pid} }
 
 # Asks httpd to end (TERM, or WINCH for graceful-stop) and returns how long it
