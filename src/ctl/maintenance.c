@@ -190,20 +190,6 @@ static int change_locked(change_t *change)
 
 /* ---- what has come of it ---- */
 
-/* Is anybody refused, or told to wait, who was not before? */
-static int is_stricter(const change_t *change)
-{
-    int i;
-
-    for (i = 0; i < change->after->nelts && i < change->before->nelts; i++)
-        if (ctl_app_mode(&APR_ARRAY_IDX(change->after, i, ctl_app_t)) >
-            ctl_app_mode(&APR_ARRAY_IDX(change->before, i, ctl_app_t)))
-            return 1;
-    /* an httpd whose configuration cannot be read, or is just changing */
-    return change->after->nelts != change->before->nelts ||
-           (change->boards->nelts && !change->after->nelts);
-}
-
 static void old_show(const change_t *change)
 {
     int i, shown = 0;
@@ -452,7 +438,7 @@ static int change_make(change_t *change)
     sigprocmask(SIG_SETMASK, &mask, NULL);
     if (rc != CTL_DONE)
         return rc;
-    if (is_stricter(change))
+    if (change->word.mode != WEAVE_MAINTENANCE_OFF && change->boards->nelts)
         apr_sleep(SETTLE_US);
     rc = report(change);
     return rc == CTL_DONE && change->wait_us ? wait_report(change) : rc;
