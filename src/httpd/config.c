@@ -186,7 +186,7 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
         return apr_pstrcat(cmd->pool, "WeaveSet: ", problem, NULL);
     if (cmd->path &&
         !ap_cstr_casecmp(key, weave_key_get(WEAVE_MAINTENANCE_MODE)->full))
-        ((mod_weave_dir_t *)dir)->mode = mod_weave_switch_of(cmd, set);
+        mod_weave_switch_replace(&((mod_weave_dir_t *)dir)->mode, cmd, set);
     return NULL;
 }
 

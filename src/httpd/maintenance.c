@@ -30,6 +30,7 @@ static int is_lb_heartbeat(request_rec *r, const mod_weave_mount_t *mount)
            !strcmp(path, lb_heartbeat);
 }
 
+/* Whatever is in front: applications have prefixes of their own. */
 static int is_first_call(const char *path)
 {
     apr_size_t len = strlen(path), want = sizeof(first_call) - 1;

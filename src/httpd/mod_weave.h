@@ -128,9 +128,9 @@ const char *mod_weave_state_dir(void);
  */
 const char *mod_weave_maintenance_set(cmd_parms *cmd, void *dir,
                                       const char *mode);
-/* The one of maintenance.mode in CONF, said at CMD, or NULL. */
-const mod_weave_switch_t *mod_weave_switch_of(cmd_parms *cmd,
-                                              const weave_conf_t *conf);
+/* The one of maintenance.mode in CONF, said at CMD, instead of *SW. */
+void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
+                              const weave_conf_t *conf);
 const mod_weave_switch_t *mod_weave_switch_stricter(
     const mod_weave_switch_t *a, const mod_weave_switch_t *b);
 /* In post_config: since when each holds, whatever was restarted since. */

@@ -90,11 +90,13 @@ const char *mod_weave_maintenance_set(cmd_parms *cmd, void *dir,
 }
 
 /* An "off" is one too: it stands before that of the file. */
-const mod_weave_switch_t *mod_weave_switch_of(cmd_parms *cmd,
-                                              const weave_conf_t *conf)
+void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
+                              const weave_conf_t *conf)
 {
-    return add(cmd->pool, (int)weave_conf_int(conf, WEAVE_MAINTENANCE_MODE),
-               from_key, place_of(cmd), cmd->server, cmd->path);
+    if (*sw) /* still registered, but nobody goes by it */
+        ((mod_weave_switch_t *)*sw)->word.mode = WEAVE_MAINTENANCE_OFF;
+    *sw = add(cmd->pool, (int)weave_conf_int(conf, WEAVE_MAINTENANCE_MODE),
+              from_key, place_of(cmd), cmd->server, cmd->path);
 }
 
 /* ---- in post_config ---- */
