@@ -284,12 +284,14 @@ static void publish(weave_maintenance_board_t *board,
                     server_rec *s, apr_pool_t *pool)
 {
     const char *dir = mod_weave_state_dir();
+    /* a weaved that runs stays in its folder */
+    const char *runtime =
+        data->supervisor ? data->runtime_dir : mod_weave_runtime_dir();
     int lock = -1;
     const char *problem = weave_maintenance_lock(&lock, dir, 1, LOCK_MS, pool);
 
     apr_cpystrn(board->state_dir, dir, sizeof(board->state_dir));
-    apr_cpystrn(board->runtime_dir, mod_weave_runtime_dir(),
-                sizeof(board->runtime_dir));
+    apr_cpystrn(board->runtime_dir, runtime, sizeof(board->runtime_dir));
     fill(board, data, apps, lock >= 0, s, pool);
     mod_weave_switches_declare(board->declared, sizeof(board->declared), apps,
                                s, pool);

@@ -111,6 +111,19 @@ static const char *key_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
                         sw->s->port, sw->path ? sw->path : "");
 }
 
+/* What was kept of a file that has gone bad has lines of its own. */
+static const char *where_of(const mod_weave_mount_t *mount, apr_pool_t *pconf)
+{
+    const mod_weave_app_t *app = mount->app;
+    const char *where =
+        weave_conf_where(mount->conf, WEAVE_MAINTENANCE_MODE, pconf);
+
+    if (app && app->ini_now != app->ini &&
+        !strncmp(where, app->ini_now, strlen(app->ini_now)))
+        return apr_pstrcat(pconf, app->ini, ", as it was before", NULL);
+    return where;
+}
+
 /* Modes in files of mounts, and in WeaveSet of the server around them. */
 static void settle_mounts(apr_pool_t *pconf, const server_rec *s)
 {
@@ -128,9 +141,7 @@ static void settle_mounts(apr_pool_t *pconf, const server_rec *s)
 
         if (mode <= WEAVE_MAINTENANCE_OFF)
             continue;
-        sw = add(pconf, (int)mode, from_key,
-                 weave_conf_where(mount->conf, WEAVE_MAINTENANCE_MODE, pconf),
-                 s, NULL);
+        sw = add(pconf, (int)mode, from_key, where_of(mount, pconf), s, NULL);
         sw->word.since_us = mod_weave_retained_since(
             apr_pstrcat(pconf, key_of(sw, pconf), mount->prefix, " ",
                         mount->ini, NULL),

@@ -44,6 +44,26 @@ subtest 'the log' => sub {
     }
 };
 
+subtest 'a sync.ini that goes bad' => sub {
+    my $httpd = paused('', mode => 'processes', expect => qr/WEAVE00(?:01|13)/,
+        more => "[maintenance]\nmode = on\n");
+    my $ini = $httpd->dir . '/sync.ini';
+    serves($httpd);
+    my $generation = generation($httpd);
+    like ctl($httpd, 0, 'status'),
+        qr{on since .*maintenance\.mode = on at \Q$ini\E:\d},
+        'it is on';
+    spew($ini, slurp($ini) . "[maintenance]\nmood = bad\n");
+    ok $httpd->renew, 'graceful';
+    is $httpd->get('/1.1/x')->status, 503, 'what was before goes on';
+    like ctl($httpd, 0, 'status'), qr{on since .*\Q$ini\E, as it was before},
+        'and weavectl says so';
+    spew($ini, slurp($ini) =~ s/\[maintenance\].*//sr);
+    ok $httpd->renew, 'graceful';
+    is_served($httpd->get('/1.1/x'), 'mended, and off');
+    is generation($httpd), $generation, 'the workers are those of before';
+};
+
 subtest 'configtest' => sub {
     my $httpd = paused('', start => 0);
     my ($status, $output) = $httpd->configtest;
