@@ -92,7 +92,8 @@ sub http2 {
             'many streams';
         is_deeply [notes($note)], [], 'the application is not asked';
         my $url  = 'http://127.0.0.1:' . $httpd->port . '/1.5/1/x';
-        my $text = `curl -s -i --http2-prior-knowledge $url 2>/dev/null`;
+        # curl hangs with a sanitizer that is preloaded
+        my $text = `env -u LD_PRELOAD curl -s -i --http2-prior-knowledge $url 2>/dev/null`;
         skip 'no curl with HTTP/2', 1 unless $text =~ s/\r\n\r\n(.*)//s;
         my $body = $1;
         $text =~ s/\r//g;
