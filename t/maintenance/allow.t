@@ -58,13 +58,9 @@ for my $mode (modes()) {
     subtest "whom it lets pass, $mode" => sub {
         my $httpd = paused('On', mode => $mode, expect => qr/AH01617|AH01618/,
             more => "[maintenance]\nallow =\n  192.0.2.0/24\n  127.0.0.2\n",
-            conf => <<'END');
+            conf => <<"END");
 <Location /backoff>
-    AuthType Basic
-    AuthName "weave tests"
-    AuthUserFile "DIR/passwords"
-    Require valid-user
-</Location>
+$ASKS</Location>
 END
         $httpd->write('passwords', '');
         my $note = new_note();

@@ -104,13 +104,9 @@ sub http2 {
 }
 
 subtest 'before anybody is asked who he is' => sub {
-    my $httpd = paused('On', conf => <<'END');
+    my $httpd = paused('On', conf => <<"END");
 <Location />
-    AuthType Basic
-    AuthName "weave tests"
-    AuthUserFile "DIR/passwords"
-    Require valid-user
-</Location>
+$ASKS</Location>
 <Location /1.1/denied>
     Require all denied
 </Location>

@@ -132,13 +132,9 @@ subtest 'seconds' => sub {
 
 subtest 'health' => sub {
     my $alive = '{"status":"ok"}';
-    my $conf  = <<'END';
+    my $conf  = <<"END";
 <Location />
-    AuthType Basic
-    AuthName "weave tests"
-    AuthUserFile "DIR/passwords"
-    Require valid-user
-</Location>
+$ASKS</Location>
 END
     for my $mode ('', 'Backoff', 'Drain', 'On') {
         my $name  = $mode || 'off';

@@ -38,14 +38,6 @@ sub new_httpd {
     return $httpd;
 }
 
-sub ctl {
-    my ($httpd, $want, @args) = @_;
-    my ($exit, $text) =
-        weavectl($httpd, '-s', $httpd->state, 'maintenance', @args);
-    is $exit, $want, "weavectl maintenance @args: exit $want" or diag $text;
-    return $text;
-}
-
 sub file { return $_[0]->state . '/maintenance.json' }
 
 sub is_on {
@@ -74,7 +66,7 @@ for my $mode (modes()) {
         $httpd->start;
         is_served($httpd->get('/'), 'at first');
         for my $name (sort keys %DAMAGE) {
-            ctl($httpd, 0, 'on', '--retry-after', 777);
+            ctl($httpd, 0, 'maintenance', 'on', '--retry-after', 777);
             spew($file, $DAMAGE{$name});
             is_on($httpd, '/', "$name: on");
             graceful_says($httpd, 'WEAVE0151');
@@ -83,19 +75,19 @@ for my $mode (modes()) {
             is slurp($file), $DAMAGE{$name}, 'nobody has touched the file';
         }
         my $ini = $httpd->dir . '/sync.ini';
-        like ctl($httpd, 1, 'off', $ini), qr/\Q$file\E is damaged/,
+        like ctl($httpd, 1, 'maintenance', 'off', $ini), qr/\Q$file\E is damaged/,
             'that is no moment to speak for one';
         is_on($httpd, '/', 'on');
-        like ctl($httpd, 0, 'off'), qr/\Q$file\E is damaged/, 'for all it is';
+        like ctl($httpd, 0, 'maintenance', 'off'), qr/\Q$file\E is damaged/, 'for all it is';
         is_served($httpd->get('/'), 'off');
         graceful_says($httpd);
 
-        ctl($httpd, 0, 'on');
+        ctl($httpd, 0, 'maintenance', 'on');
         unlink $file or die $!;
         is_on($httpd, '/', 'has gone: on');
         graceful_says($httpd, 'WEAVE0151');
         is_on($httpd, '/', 'on after graceful');
-        ctl($httpd, 0, 'off');
+        ctl($httpd, 0, 'maintenance', 'off');
         is_served($httpd->get('/'), 'off');
 
         # what was off stays so
@@ -106,7 +98,7 @@ for my $mode (modes()) {
         graceful_says($httpd);
         is_served($httpd->get('/'), 'it has gone while off: off');
 
-        ctl($httpd, 0, 'on', '--for', '1s');
+        ctl($httpd, 0, 'maintenance', 'on', '--for', '1s');
         unlink $file or die $!;
         sleep 1.1;
         graceful_says($httpd);
@@ -131,7 +123,7 @@ for my $mode (modes()) {
                 graceful_says($httpd, 'WEAVE0151');
                 is_on($httpd, '/', 'on after graceful');
             }
-            ctl($httpd, 0, 'off');
+            ctl($httpd, 0, 'maintenance', 'off');
             is_served($httpd->get('/'), 'weavectl says off: off');
             graceful_says($httpd);
             is_served($httpd->get('/'), 'off after graceful');
@@ -140,7 +132,7 @@ for my $mode (modes()) {
         spew($file, 'garbage');
         $httpd->start;
         is_on($httpd, '/', 'on');
-        ctl($httpd, 0, 'backoff', '--retry-after', 777);
+        ctl($httpd, 0, 'maintenance', 'backoff', '--retry-after', 777);
         has_backoff($httpd->get('/'), 'weavectl says backoff: backoff',
             retry => 777);
         ok defined $httpd->stop, 'httpd stops';
@@ -152,7 +144,7 @@ for my $mode (modes()) {
             my $file  = file($httpd);
             my ($one, $two) = map { $httpd->dir . "/$_.ini" } qw(sync two);
             $httpd->start;
-            ctl($httpd, 0, 'on', $one);
+            ctl($httpd, 0, 'maintenance', 'on', $one);
             # something that nobody has yet, so that the file matters
             spew($file, 'garbage') if $how eq 'damaged';
             unlink $file           if $how eq 'gone';
@@ -162,7 +154,7 @@ for my $mode (modes()) {
             is_on($httpd, '/two', 'the new one is on');
             graceful_says($httpd, 'WEAVE0151');
             is_on($httpd, '/two', 'and stays on');
-            ctl($httpd, 0, 'off');
+            ctl($httpd, 0, 'maintenance', 'off');
             is_served($httpd->get('/two'), 'until weavectl says off');
             is_served($httpd->get('/'),    'to all');
             ok defined $httpd->stop, 'httpd stops';
@@ -175,14 +167,14 @@ subtest 'another application, the file good' => sub {
     my $httpd = new_httpd('embedded', expect => qr/WEAVE0046/);
     my ($one, $two) = map { $httpd->dir . "/$_.ini" } qw(sync two);
     mkdir $httpd->state or die $!;
-    ctl($httpd, 0, 'on', $two);
+    ctl($httpd, 0, 'maintenance', 'on', $two);
     $httpd->start;
     is_served($httpd->get('/'), 'it is not the one');
     $httpd->configure($TWO);
     graceful_says($httpd);
     is_on($httpd, '/two', 'the other one is');
     is_served($httpd->get('/'), 'this one is not');
-    ctl($httpd, 0, 'off', $two);
+    ctl($httpd, 0, 'maintenance', 'off', $two);
     is_served($httpd->get('/two'), 'off');
     ok defined $httpd->stop, 'httpd stops';
 };
@@ -218,7 +210,7 @@ subtest 'a folder that cannot be used' => sub {
     }
     chmod 0755, $state or die $!;
     graceful_says($httpd);
-    ctl($httpd, 0, 'on');
+    ctl($httpd, 0, 'maintenance', 'on');
     is_on($httpd, '/', 'mended');
 
     # whose word the file is, nobody knows

@@ -91,7 +91,7 @@ sub new_httpd {
 }
 
 # Runs it and returns when it had returned.
-sub ctl {
+sub switched {
     my ($httpd, @args) = @_;
     my ($exit, $text) =
         weavectl($httpd, '-s', $httpd->state, 'maintenance', @args);
@@ -196,10 +196,10 @@ sub under_load {
     my (@on, @off);
     sleep 0.5;
     for (1 .. $ROUNDS) {
-        my $from = ctl($httpd, 'on');
+        my $from = switched($httpd, 'on');
         sleep 0.1;
         push @on, [$from, time];
-        $from = ctl($httpd, 'off');
+        $from = switched($httpd, 'off');
         sleep 0.2;
         push @off, [$from, time];
     }
@@ -246,7 +246,7 @@ sub in_flight {
     }
     ok eventually(sub { grep { $_->[1] eq 'sleep=3' } starts($httpd) }),
         'the slow one has started';
-    my $on = ctl($httpd, 'on');
+    my $on = switched($httpd, 'on');
     is_refusal($httpd->get('/'), 'on', retry => 99);
     for (1 .. 4) {
         sleep 0.25;
@@ -272,7 +272,7 @@ sub in_flight {
     is $httpd->get('/')->status, 503, 'nor are others';
     is count_in($on, time, map { $_->[0] } starts($httpd)), 0,
         'nothing has started';
-    ctl($httpd, 'off');
+    switched($httpd, 'off');
     is $httpd->get('/')->status, 200, 'off, they are';
 }
 
@@ -286,7 +286,7 @@ sub behind_another {
         'the first one has started, and holds the GIL';
     $second->send("GET /?second HTTP/1.1\r\nHost: localhost\r\n\r\n");
     sleep 0.2;
-    ctl($httpd, 'on');
+    switched($httpd, 'on');
     ok !$first->readable(0), 'the first one is still at it';
     is_refusal($second->response, 'who waited is refused', retry => 99);
     ok !(grep { $_->[1] eq 'second' } starts($httpd)), 'and has not started';

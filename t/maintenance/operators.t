@@ -10,13 +10,6 @@ use WeaveTest;
 use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
-sub ctl {
-    my ($httpd, $want, @args) = @_;
-    my ($exit, $text) = weavectl($httpd, '-s', $httpd->state, @args);
-    is $exit, $want, "weavectl @args: exit $want" or diag $text;
-    return $text;
-}
-
 # The lines of WEAVE0156 so far.
 sub said { return $_[0]->log_text =~ /WEAVE0156: (.*)/g }
 

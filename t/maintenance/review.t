@@ -36,14 +36,10 @@ subtest 'children cannot write to the board' => sub {
 # It was taken for a handler of somebody else's, so clients were asked who they
 # are first.
 subtest 'SetHandler none' => sub {
-    my $httpd = paused('On', conf => <<'END');
+    my $httpd = paused('On', conf => <<"END");
 <Location />
     SetHandler none
-    AuthType Basic
-    AuthName "weave tests"
-    AuthUserFile "DIR/passwords"
-    Require valid-user
-</Location>
+$ASKS</Location>
 END
     $httpd->write('passwords', '');
     is_refusal($httpd->get('/1.1/u/info/collections'), 'is no handler',

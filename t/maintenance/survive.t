@@ -12,15 +12,6 @@ use WeaveTest::Httpd ();
 use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
-# weavectl maintenance ARGS, which must do it.
-sub ctl {
-    my ($httpd, @args) = @_;
-    my ($exit, $text) =
-        weavectl($httpd, '-s', $httpd->state, 'maintenance', @args);
-    is $exit, 0, "weavectl maintenance @args" or diag $text;
-    return $text;
-}
-
 sub is_on {
     my ($httpd, $when, %want) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
@@ -89,7 +80,7 @@ for my $mode (modes()) {
         $httpd->start;
         is_served($httpd->get('/'), 'before');
         is_deeply [boards($httpd)], ['httpd-' . $httpd->pid], 'one board';
-        ctl($httpd, 'on', '--retry-after', 4321);
+        ctl($httpd, 0, 'maintenance', 'on', '--retry-after', 4321);
         my @word = (retry => 4321);
         is_on($httpd, 'at once', @word);
         restarts_by($httpd, $_) for qw(USR1 HUP USR1);
@@ -104,9 +95,9 @@ for my $mode (modes()) {
             my $weaved = status($httpd)->{pid};
             kill KILL => $weaved;
             is_on($httpd, 'without weaved', @word);
-            ctl($httpd, 'off');
+            ctl($httpd, 0, 'maintenance', 'off');
             is $httpd->get('/')->status, 200, 'weavectl needs no weaved';
-            ctl($httpd, 'on', '--retry-after', 4321);
+            ctl($httpd, 0, 'maintenance', 'on', '--retry-after', 4321);
             is_on($httpd, 'at once', @word);
             ok eventually(sub {
                 my $now = status($httpd);
@@ -134,16 +125,16 @@ for my $mode (modes()) {
         is_on($httpd, 'after kill -9 and start', @word);
         is_deeply [boards($httpd)], ['httpd-' . $httpd->pid],
             'the stale link is swept';
-        ctl($httpd, 'off');
+        ctl($httpd, 0, 'maintenance', 'off');
         is_served($httpd->get('/'), 'off');
 
         kill_all($httpd);
-        my $text = ctl($httpd, 'on');
+        my $text = ctl($httpd, 0, 'maintenance', 'on');
         like $text, qr/no httpd runs/, 'said while none runs';
         is_deeply [boards($httpd)], [], 'weavectl sweeps, too';
         $httpd->start;
         is_on($httpd, 'from the start on');
-        ctl($httpd, 'off');
+        ctl($httpd, 0, 'maintenance', 'off');
         stays_off($httpd);
         ok defined $httpd->stop, 'httpd stops';
         $httpd->start;
@@ -152,7 +143,7 @@ for my $mode (modes()) {
 
     subtest "it ends by itself, $mode" => sub {
         my $begin = time;
-        ctl($httpd, 'on', '--for', '3s');
+        ctl($httpd, 0, 'maintenance', 'on', '--for', '3s');
         is_on($httpd, 'for 3 s', retry => 60);
         my $client = $httpd->client;
         ok eventually(sub {
@@ -168,25 +159,25 @@ for my $mode (modes()) {
         is_served($httpd->get('/'), 'for everybody');
         stays_off($httpd);
 
-        ctl($httpd, 'on', '--for', '2s');
+        ctl($httpd, 0, 'maintenance', 'on', '--for', '2s');
         is_on($httpd, 'for 2 s');
         ok defined $httpd->stop, 'httpd stops';
         sleep 2.1;
         $httpd->start;
         is_served($httpd->get('/'), 'it has ended while nobody was there');
 
-        ctl($httpd, 'on', '--for', '1h');
+        ctl($httpd, 0, 'maintenance', 'on', '--for', '1h');
         is_on($httpd, 'for an hour', retry => [3590, 3600]);
         restarts_by($httpd, 'USR1');
         is_on($httpd, 'still', retry => [3580, 3600]);
-        ctl($httpd, 'on', '--for', '1h', '--retry-after', '77');
+        ctl($httpd, 0, 'maintenance', 'on', '--for', '1h', '--retry-after', '77');
         is_on($httpd, 'for an hour, with a number', retry => 77);
-        ctl($httpd, 'on', '--for', '1h', '--retry-after', '7');
+        ctl($httpd, 0, 'maintenance', 'on', '--for', '1h', '--retry-after', '7');
         is_on($httpd, 'with a small one', retry => 7);
-        ctl($httpd, 'backoff', '--for', '1h');
+        ctl($httpd, 0, 'maintenance', 'backoff', '--for', '1h');
         has_backoff($httpd->get('/'), 'backoff for an hour',
             retry => [3590, 3600]);
-        ctl($httpd, 'backoff', '--for', '2s');
+        ctl($httpd, 0, 'maintenance', 'backoff', '--for', '2s');
         has_backoff($httpd->get('/'), 'for 2 s', retry => 60);
         sleep 2.1;
         is_served($httpd->get('/'), 'that has ended');

@@ -9,7 +9,6 @@ use Test::More;
 use WeaveTest;
 use WeaveTest::Httpd ();
 use WeaveTest::Maintenance;
-use WeaveTest::Workers qw(weavectl);
 
 my $FIRST = '/1.1/u/info/collections';    # the first call of a sync
 my $HIGH  = 'WeaveMaintenance';
@@ -102,13 +101,10 @@ sub becomes {
         "after graceful $path is $status";
 }
 
-# weavectl that must end with EXIT and print what LIKE says.
-sub ctl {
+# `weavectl maintenance` that must end with EXIT and print what LIKE says.
+sub says {
     my ($httpd, $exit, $like, @args) = @_;
-    my ($got, $text) =
-        weavectl($httpd, '-s', $httpd->state, 'maintenance', @args);
-    is $got, $exit, "weavectl maintenance @args: $exit" or diag $text;
-    like $text, $like, 'and says so';
+    like ctl($httpd, $exit, 'maintenance', @args), $like, 'and says so';
 }
 
 for my $mode (modes()) {
@@ -171,25 +167,25 @@ for my $mode (modes()) {
         };
         $said->('mode = on', 503);
         answers($httpd->get('/'), 'on', 'mode = on');
-        ctl($httpd, 1, qr/maintenance\.mode.* still holds/, 'off');
+        says($httpd, 1, qr/maintenance\.mode.* still holds/, 'off');
         answers($httpd->get('/'), 'on', 'off does not end it');
         $said->('mode = backoff', 200);
         answers($httpd->get('/'), 'backoff', 'mode = backoff');
-        ctl($httpd, 0, qr/^maintenance: on/, 'on');
+        says($httpd, 0, qr/^maintenance: on/, 'on');
         answers($httpd->get('/'), 'on', 'weavectl is stricter');
-        ctl($httpd, 0, qr/^maintenance: drain/, 'drain');
+        says($httpd, 0, qr/^maintenance: drain/, 'drain');
         answers($httpd->get('/'),    'backoff', 'it drains');
         answers($httpd->get($FIRST), 'on',      'it drains');
         $said->('mode = off', 503);
         answers($httpd->get('/'), 'backoff', 'off in the file is no end');
-        ctl($httpd, 0, qr/^maintenance: off/, 'off');
+        says($httpd, 0, qr/^maintenance: off/, 'off');
         answers($httpd->get($FIRST), 'off', 'nobody says anything');
-        ctl($httpd, 0, qr/^maintenance: backoff/, 'backoff');
+        says($httpd, 0, qr/^maintenance: backoff/, 'backoff');
         $said->('mode = on', 503);
         answers($httpd->get('/'), 'on', 'the file is stricter');
         $said->('', 200);
         answers($httpd->get('/'), 'backoff', 'weavectl is left');
-        ctl($httpd, 0, qr/^maintenance: off/, 'off');
+        says($httpd, 0, qr/^maintenance: off/, 'off');
         answers($httpd->get('/'), 'off', 'and then nobody');
         ok defined $httpd->stop, 'httpd stops';
     };
@@ -220,13 +216,13 @@ WeaveApp /two "DIR/two.ini"');
     $httpd->write('two.ini',  $two . $paused);
     becomes($httpd, 503, '/two/x');
     $are->('off', 'on', 'the second ini');
-    ctl($httpd, 0, qr/^maintenance: backoff/, 'backoff', $httpd->dir . '/sync.ini');
+    says($httpd, 0, qr/^maintenance: backoff/, 'backoff', $httpd->dir . '/sync.ini');
     $are->('backoff', 'on', 'weavectl for the first');
     $httpd->write('two.ini', $two);
     becomes($httpd, 200, '/two/x');
-    ctl($httpd, 0, qr/^maintenance: on/, 'on', $httpd->dir . '/two.ini');
+    says($httpd, 0, qr/^maintenance: on/, 'on', $httpd->dir . '/two.ini');
     $are->('backoff', 'on', 'weavectl for both');
-    ctl($httpd, 0, qr/^maintenance: off/, 'off');
+    says($httpd, 0, qr/^maintenance: off/, 'off');
     $are->('off', 'off', 'weavectl for all');
     ok defined $httpd->stop, 'httpd stops';
 };

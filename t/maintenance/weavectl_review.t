@@ -9,31 +9,18 @@ use Test::More;
 use JSON::PP ();
 use WeaveTest;
 use WeaveTest::Graceful qw(restarts);
+use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
 my $mounts = "WeaveApp /two \"DIR/two.ini\"\nWeaveApp /one \"DIR/sync.ini\"\n";
-my $httpd  = new_httpd(
-    mode    => '',
-    workers => "processes = 1\n",
-    expect  => qr/WEAVE00(?:05|14|46)/,
-    conf    => $mounts);
+my $httpd  = two_apps($mounts, qr/WEAVE00(?:05|14|46)/);
 my $dir = $httpd->dir;
 my ($one, $two) = ("$dir/sync.ini", "$dir/two.ini");
 my $file = $httpd->state . '/maintenance.json';
 my $user = getpwuid $<;
 my $ini  = slurp($one);
-$httpd->write('two.ini', $ini =~ s/^\[workers\]\n/[workers]\nmode = embedded\n/mr);
-$httpd->start;
-ok eventually(sub { workers($httpd, qr/sync\.ini/) == 1 }, 20), 'it runs';
 
-# A command that must end with EXIT and print what LIKE says.
-sub said {
-    my ($args, $exit, @like) = @_;
-    my ($got, $text) = weavectl($httpd, 'maintenance', @$args);
-    is $got, $exit, "maintenance @$args: exit $exit" or diag $text;
-    like $text, $_, 'says so' for @like;
-    return $text;
-}
+sub said { return printed($httpd, @_) }
 
 # The same without the -d of the httpd.
 sub alone {

@@ -14,12 +14,13 @@ use warnings FATAL => 'all';
 use Exporter 'import';
 use Test::More;
 use Time::HiRes qw(time);
-use WeaveTest qw(mode);
+use WeaveTest qw(mode eventually slurp);
 use WeaveTest::Httpd ();
+use WeaveTest::Workers qw(new_httpd weavectl workers);
 
 our @EXPORT = qw(
-    $STORAGE $V15 $TOKEN $PLAIN @PLACES paused modes is_refusal is_plain_refusal
-    is_served has_backoff has_no_backoff
+    $STORAGE $V15 $TOKEN $PLAIN $ASKS @PLACES paused two_apps modes ctl printed
+    is_refusal is_plain_refusal is_served has_backoff has_no_backoff
 );
 
 our $STORAGE = '"server issue: maintenance"';
@@ -27,6 +28,15 @@ our $V15     = '0';
 our $TOKEN   = '{"status":"error","errors":[{"location":"internal",'
     . '"name":"","description":"maintenance"}]}';
 our $PLAIN = "This service pauses for a moment.\n";
+
+# For a <Location> in which httpd asks everybody who he is; DIR/passwords is to
+# be written.
+our $ASKS = <<'END';
+    AuthType Basic
+    AuthName "weave tests"
+    AuthUserFile "DIR/passwords"
+    Require valid-user
+END
 
 # Paths below the mount and what is said there, to those who want no HTML.
 our @PLACES = (
@@ -85,6 +95,40 @@ sub paused {
         for sort keys %file;
     $httpd->start if $start;
     return $httpd;
+}
+
+# A started httpd with an application in a worker process, of DIR/sync.ini, and
+# an embedded one, of DIR/two.ini; CONF mounts them.
+sub two_apps {
+    my ($conf, $expect) = @_;
+    my $httpd = new_httpd(mode => '', workers => "processes = 1\n",
+        expect => $expect, conf => $conf);
+    my $ini = slurp($httpd->dir . '/sync.ini');
+    $ini =~ s/^\[workers\]\n/[workers]\nmode = embedded\n/m;
+    $httpd->write('two.ini', $ini);
+    $httpd->start;
+    ok eventually(sub { workers($httpd, qr/sync\.ini/) == 1 }, 20), 'it runs';
+    return $httpd;
+}
+
+# `weavectl maintenance` with the ARGS, found by the runtime directory: it must
+# end with EXIT and print what each of LIKE says.
+sub printed {
+    my ($httpd, $args, $exit, @like) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 2;
+    my ($got, $text) = weavectl($httpd, 'maintenance', @$args);
+    is $got, $exit, "maintenance @$args: exit $exit" or diag $text;
+    like $text, $_, 'says so' for @like;
+    return $text;
+}
+
+# weavectl ARGS for HTTPD, which must end with EXIT; what it printed.
+sub ctl {
+    my ($httpd, $exit, @args) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my ($got, $text) = weavectl($httpd, '-s', $httpd->state, @args);
+    is $got, $exit, "weavectl @args: exit $exit" or diag $text;
+    return $text;
 }
 
 # The names of the headers, in lower case, sorted.
