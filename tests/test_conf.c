@@ -182,6 +182,24 @@ static void test_retry_after_of_global(void **state)
                      1800 * S);
 }
 
+static void test_heartbeat_of_global(void **state)
+{
+    (void)state;
+    assert_string_equal(weave_conf_heartbeat(weave_conf_make(pool)),
+                        "/__heartbeat__");
+    read_text("[global]\nheartbeat_page = /are/you/well//\n");
+    assert_string_equal(weave_conf_heartbeat(conf), "/are/you/well");
+    assert_string_equal(
+        weave_conf_heartbeat(weave_conf_merge(pool, conf, conf)),
+        "/are/you/well");
+    assert_string_equal(weave_conf_heartbeat(weave_conf_merge(
+                            pool, conf, weave_conf_make(pool))),
+                        "/are/you/well");
+    read_text("[global]\nheartbeat_page = /\n");
+    assert_string_equal(weave_conf_heartbeat(conf), "/__heartbeat__");
+    assert_no_problem();
+}
+
 /* --- what is refused ---------------------------------------------------- */
 
 static void test_all_problems_are_reported(void **state)
@@ -443,6 +461,7 @@ int main(void)
         each(test_paths_of_extended_files),
         each(test_keys_of_default),
         each(test_retry_after_of_global),
+        each(test_heartbeat_of_global),
         each(test_all_problems_are_reported),
         each(test_value_that_could_not_be_expanded),
         each(test_file_that_is_missing),

@@ -78,6 +78,7 @@ weave_conf_t *weave_conf_make(apr_pool_t *pool)
 
     conf->pool = pool;
     conf->path = "";
+    conf->heartbeat = "/__heartbeat__";
     conf->files = apr_array_make(pool, 1, sizeof(weave_ini_file_t));
     conf->environ = apr_table_make(pool, 4);
     conf->env = apr_table_make(pool, 4);
@@ -214,6 +215,7 @@ weave_conf_t *weave_conf_merge(apr_pool_t *pool, const weave_conf_t *base,
         merged->dir = over->dir;
         merged->files = over->files;
         merged->retry_after = over->retry_after;
+        merged->heartbeat = over->heartbeat;
     }
     merged->environ = members_merge(pool, base->environ, over->environ);
     merged->env = members_merge(pool, base->env, over->env);
@@ -318,6 +320,11 @@ const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,
 const apr_array_header_t *weave_conf_files(const weave_conf_t *conf)
 {
     return conf->files;
+}
+
+const char *weave_conf_heartbeat(const weave_conf_t *conf)
+{
+    return conf->heartbeat;
 }
 
 const char *weave_conf_path(const weave_conf_t *conf)

@@ -89,6 +89,10 @@ const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,
  *  weave_ini_files); empty for a configuration of directives only. */
 const apr_array_header_t *weave_conf_files(const weave_conf_t *conf);
 
+/** The path of the application's health page below its mount: that of
+ *  global.heartbeat_page, "/__heartbeat__" where it says none. */
+const char *weave_conf_heartbeat(const weave_conf_t *conf);
+
 /** The absolute path of the ini; "" for one of directives only. */
 const char *weave_conf_path(const weave_conf_t *conf);
 

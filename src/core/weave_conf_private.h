@@ -21,6 +21,7 @@ struct weave_conf_t {
     const apr_array_header_t *files;
     conf_setting_t settings[WEAVE_KEY_COUNT];
     conf_setting_t retry_after; /* global.retry_after, the application's */
+    const char *heartbeat;      /* global.heartbeat_page, its path */
     apr_table_t *environ, *env;
 };
 

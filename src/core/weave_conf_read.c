@@ -217,6 +217,30 @@ static void retry_after_read(conf_reader_t *reader)
     setting->line = entry->line;
 }
 
+/* With or without slashes around it. A bad one is the application's to refuse,
+ * as above. */
+static void heartbeat_read(conf_reader_t *reader)
+{
+    const weave_ini_entry_t *entry =
+        weave_ini_get(reader->ini, "global", "heartbeat_page");
+    apr_pool_t *pool = reader->conf->pool;
+    const char *page;
+    apr_size_t len;
+
+    if (!entry || entry->broken || entry->value.type == WEAVE_INI_LIST) {
+        return;
+    }
+    page = entry->value.text + strspn(entry->value.text, "/");
+    len = strlen(page);
+    while (len && page[len - 1] == '/') {
+        len--;
+    }
+    if (len) {
+        reader->conf->heartbeat =
+            apr_pstrcat(pool, "/", apr_pstrmemdup(pool, page, len), NULL);
+    }
+}
+
 /* The application will see workers.env.NAME: that we do not is no error. */
 static int is_for_workers(const weave_problem_t *problem,
                           const weave_conf_t *conf)
@@ -275,6 +299,7 @@ apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
         (*conf)->files = weave_ini_files(ini);
         sections_read(&reader);
         retry_after_read(&reader);
+        heartbeat_read(&reader);
         conf_settle(*conf);
         reader.problems = without_workers(reader.problems, *conf, pool);
         status = weave_problems_finish(reader.problems, 0);

@@ -10,7 +10,6 @@
 #include <apr_strings.h>
 
 static const char lb_heartbeat[] = "/__lbheartbeat__";
-static const char heartbeat[] = "/__heartbeat__";
 /* the first call of each sync */
 static const char first_call[] = "/info/collections";
 
@@ -30,14 +29,20 @@ static int is_lb_heartbeat(request_rec *r, const mod_weave_mount_t *mount)
            !strcmp(path, lb_heartbeat);
 }
 
-/* Whatever is in front: applications have prefixes of their own. */
+/* Whatever is in front: applications have prefixes of their own. But below
+ * /storage it is an item of a collection that is named so. */
 static int is_first_call(const char *path)
 {
+    static const char storage[] = "/storage";
     apr_size_t len = strlen(path), want = sizeof(first_call) - 1;
+    apr_size_t item = sizeof(storage) - 1;
 
     while (len && path[len - 1] == '/')
         len--;
-    return len > want && !strncmp(path + len - want, first_call, want);
+    if (len <= want || strncmp(path + len - want, first_call, want) != 0)
+        return 0;
+    len -= want;
+    return len < item || strncmp(path + len - item, storage, item) != 0;
 }
 
 /* ---- who may pass ---- */
@@ -109,7 +114,8 @@ static apr_uint32_t narrowed(apr_uint32_t mode, request_rec *r,
     if (mode == WEAVE_MAINTENANCE_BACKOFF && !mod_weave_is_sync(conf))
         return WEAVE_MAINTENANCE_OFF;
     /* load balancers come from where operators come from */
-    if (mode == WEAVE_MAINTENANCE_ON && !strcmp(path, heartbeat))
+    if (mode == WEAVE_MAINTENANCE_ON &&
+        !strcmp(path, weave_conf_heartbeat(conf)))
         return mode;
     return is_allowed(r, conf) ? WEAVE_MAINTENANCE_OFF : mode;
 }

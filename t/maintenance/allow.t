@@ -57,7 +57,8 @@ END
 for my $mode (modes()) {
     subtest "whom it lets pass, $mode" => sub {
         my $httpd = paused('On', mode => $mode, expect => qr/AH01617|AH01618/,
-            more => "[maintenance]\nallow =\n  192.0.2.0/24\n  127.0.0.2\n",
+            more => "[maintenance]\nallow =\n  192.0.2.0/24\n  127.0.0.2\n"
+                . "[global]\nheartbeat_page = /are/you/well/\n",
             conf => <<"END");
 <Location /backoff>
 $ASKS</Location>
@@ -68,9 +69,11 @@ END
             'one that is listed');
         is_deeply [notes($note, 1)], ['asked GET /1.1/x'], 'by the application';
         is_refusal(get_from($httpd, '127.0.0.1', '/1.1/x'), 'another', %on);
-        is_refusal(get_from($httpd, $_, '/__heartbeat__'),
+        is_refusal(get_from($httpd, $_, '/are/you/well'),
             "$_: the application is not well", %on)
             for '127.0.0.1', '127.0.0.2';
+        is_served(get_from($httpd, '127.0.0.2', '/__heartbeat__'),
+            'its page is where it says');
         is get_from($httpd, '127.0.0.2', '/__lbheartbeat__')->status, 200,
             'and httpd is';
         my $res = get_from($httpd, '127.0.0.2', '/backoff');

@@ -22,7 +22,7 @@ my @OTHERS = qw(
     / /1.1/u/storage/meta/global /1.1/u/info/collection_counts /1.1/u/info/quota
     /1.1/u/info/collectionsx /1.5/42/storage/tabs /token/1.0/sync/1.5
     /user/1.0/u/node/weave /info/collections /__heartbeat__
-    /1.1/u/storage/x?a=/info/collections
+    /1.1/u/storage/x?a=/info/collections /1.1/u/storage/info/collections
 );
 
 for my $mode (modes()) {
