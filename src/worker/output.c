@@ -227,6 +227,13 @@ static int advance(batch_t *batch, int at, size_t sent)
     return at;
 }
 
+/* Is the request that sends over its time? With the lock. */
+static int is_abandoned(const connection_t *connection)
+{
+    return connection->current &&
+           atomic_load(&connection->abandon) == connection->current;
+}
+
 /* 1: there is room. */
 static int wait_room(const connection_t *connection)
 {
@@ -246,8 +253,7 @@ static int send_now(connection_t *connection, batch_t *batch, int at,
             at = advance(batch, at, (size_t)sent);
         else if (errno != EAGAIN)
             break_off(connection);
-        else if (atomic_load(&connection->abandon) || !patient ||
-                 !wait_room(connection))
+        else if (is_abandoned(connection) || !patient || !wait_room(connection))
             break;
     }
     return at;
@@ -256,7 +262,7 @@ static int send_now(connection_t *connection, batch_t *batch, int at,
 /* Nothing more can be kept: the sender is as slow as the reader now. */
 static void wait_pumped(connection_t *connection)
 {
-    if (atomic_load(&connection->abandon)) {
+    if (is_abandoned(connection)) {
         weave_line_say(WEAVE_LOG_ERROR,
                        "WEAVE0101: a thread has waited for a client that does"
                        " not read until limits.request_timeout: its answer is"

@@ -62,7 +62,7 @@ static int abandon(executor_t *executor, connection_t *connection,
     int still;
 
     /* whoever waits for the reader with the lock lets go of it */
-    atomic_store(&connection->abandon, 1);
+    atomic_store(&connection->abandon, number);
     pthread_mutex_lock(&connection->lock);
     still = atomic_load(&executor->connection) == connection &&
             executor->number == number && connection->current == number &&
@@ -71,9 +71,6 @@ static int abandon(executor_t *executor, connection_t *connection,
         complain(executor, took_us);
         answer(connection, number);
         connection->current = 0; /* once */
-    }
-    else {
-        atomic_store(&connection->abandon, 0);
     }
     pthread_mutex_unlock(&connection->lock);
     return still;

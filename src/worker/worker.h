@@ -116,13 +116,15 @@ struct connection_t {
     int retries;               /* as well: it is in that list */
     /* output: under `lock` */
     pthread_mutex_t lock;
-    atomic_int abandon; /* without the lock: stop waiting for the reader */
-    int broken;         /* nothing can be sent any more */
-    int pumped;         /* owned by the pump until `first` is NULL */
-    int armed;          /* known to the control thread's epoll */
-    uint32_t current;   /* number of the request in Python, 0: none */
-    int head_left;      /* of that request */
-    int ended;          /* its last byte was given */
+    /* number of the request that is to stop waiting for the reader: set
+     * without the lock, which that request may hold */
+    _Atomic uint32_t abandon;
+    int broken;       /* nothing can be sent any more */
+    int pumped;       /* owned by the pump until `first` is NULL */
+    int armed;        /* known to the control thread's epoll */
+    uint32_t current; /* number of the request in Python, 0: none */
+    int head_left;    /* of that request */
+    int ended;        /* its last byte was given */
     chunk_t *first, *last;
     size_t memory; /* bytes of `first` that are no file's */
     int spool_fd;  /* -1: none */
