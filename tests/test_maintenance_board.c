@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "weave_maintenance_board.h"
+#include "weave_tally.h"
 
 #define WRITES 100000
 
@@ -470,43 +471,6 @@ static void refuses_that_of_another(void **state)
     waitpid(pid, NULL, 0);
 }
 
-/* ---- the tally ---- */
-
-static void sums_stripes(void **state)
-{
-    weave_tally_row_t sum;
-    weave_tally_t *tally;
-    const weave_tally_t *seen;
-    int tally_fd, stripe, kind;
-
-    (void)state;
-    assert_null(weave_maintenance_tally(board, pool));
-    assert_int_equal(weave_tally_create(&tally_fd, &tally), 0);
-    for (stripe = 0; stripe < WEAVE_TALLY_STRIPES; stripe++) {
-        weave_tally_row_t *row = &tally->rows[stripe][2];
-
-        for (kind = 0; kind < WEAVE_REFUSED_KINDS; kind++)
-            row->refused[kind] = (uint64_t)(kind + 1) << 32;
-        row->backoff = 3;
-        row->backoff_load = 4;
-        row->load_us = stripe == 5 ? 99 : stripe;
-        tally->rows[stripe][1].backoff = 1000; /* another's */
-    }
-    board->tally_fd = tally_fd;
-    seen = weave_maintenance_tally(board, pool);
-    assert_non_null(seen);
-    weave_tally_sum(&sum, seen, 2);
-    for (kind = 0; kind < WEAVE_REFUSED_KINDS; kind++)
-        assert_true(sum.refused[kind] == (uint64_t)(kind + 1) * 16 << 32);
-    assert_true(sum.backoff == 48);
-    assert_true(sum.backoff_load == 64);
-    assert_true(sum.load_us == 99);
-    board->tally_fd = fd;
-    assert_null(weave_maintenance_tally(board, pool));
-    weave_tally_unmap(tally);
-    close(tally_fd);
-}
-
 #define BOARD(test)                                                            \
     cmocka_unit_test_setup_teardown(test, board_setup, board_teardown)
 
@@ -530,7 +494,6 @@ int main(void)
         BOARD(reports_a_folder_that_cannot_be_read),
         BOARD(leaves_files_alone),
         BOARD(refuses_that_of_another),
-        BOARD(sums_stripes),
     };
 
     return run_each(tests);

@@ -22,9 +22,7 @@
 /* ---- making and mapping ---- */
 
 _Static_assert(offsetof(weave_maintenance_board_t, bytes) ==
-                       offsetof(weave_memory_t, bytes) &&
-                   offsetof(weave_tally_t, bytes) ==
-                       offsetof(weave_memory_t, bytes),
+                   offsetof(weave_memory_t, bytes),
                "shared memory");
 
 apr_status_t weave_maintenance_board_create(int *fd,
@@ -52,42 +50,6 @@ apr_status_t weave_maintenance_board_map(weave_maintenance_board_t **board,
 void weave_maintenance_board_unmap(weave_maintenance_board_t *board)
 {
     munmap(board, sizeof(*board));
-}
-
-apr_status_t weave_tally_create(int *fd, weave_tally_t **tally)
-{
-    return weave_memory_create(fd, (void **)tally, "weave-tally",
-                               sizeof(**tally), WEAVE_TALLY_MAGIC);
-}
-
-apr_status_t weave_tally_map(weave_tally_t **tally, int fd, int writable)
-{
-    return weave_memory_map((void **)tally, fd, sizeof(**tally),
-                            WEAVE_TALLY_MAGIC, writable);
-}
-
-void weave_tally_unmap(weave_tally_t *tally)
-{
-    munmap(tally, sizeof(*tally));
-}
-
-void weave_tally_sum(weave_tally_row_t *sum, const weave_tally_t *tally,
-                     uint32_t place)
-{
-    int stripe, kind;
-
-    memset(sum, 0, sizeof(*sum));
-    for (stripe = 0; stripe < WEAVE_TALLY_STRIPES; stripe++) {
-        const weave_tally_row_t *row = &tally->rows[stripe][place];
-        int64_t load_us = atomic_load(&row->load_us);
-
-        for (kind = 0; kind < WEAVE_REFUSED_KINDS; kind++)
-            sum->refused[kind] += atomic_load(&row->refused[kind]);
-        sum->backoff += atomic_load(&row->backoff);
-        sum->backoff_load += atomic_load(&row->backoff_load);
-        if (load_us > sum->load_us)
-            sum->load_us = load_us;
-    }
 }
 
 /* ---- rows ---- */
@@ -327,29 +289,4 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
     if (folder)
         closedir(folder);
     return boards;
-}
-
-static apr_status_t tally_forget(void *tally)
-{
-    weave_tally_unmap(tally);
-    return APR_SUCCESS;
-}
-
-const weave_tally_t *weave_maintenance_tally(
-    const weave_maintenance_board_t *board, apr_pool_t *pool)
-{
-    const char *path =
-        apr_psprintf(pool, "/proc/%u/fd/%d", board->pid, board->tally_fd);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    weave_tally_t *tally;
-    apr_status_t rv;
-
-    if (fd < 0)
-        return NULL;
-    rv = weave_tally_map(&tally, fd, 0);
-    close(fd);
-    if (rv != APR_SUCCESS)
-        return NULL;
-    apr_pool_cleanup_register(pool, tally, tally_forget, apr_pool_cleanup_null);
-    return tally;
 }

@@ -3,14 +3,11 @@
 #define WEAVE_MAINTENANCE_BOARD_H
 
 /**
- * Maintenance as httpd's children and the workers see it: two pieces of
- * sealed memory that the httpd parent makes once and keeps.
- *
- *   board  what weavectl has said, for each application, and what the
- *          configuration says, for weavectl to show. Written by the parent and
- *          by weavectl, one after the other (under weave_maintenance_lock),
- *          read-only for everybody else
- *   tally  counters that the children write, and nobody trusts
+ * Maintenance as httpd's children and the workers see it: sealed memory that
+ * the httpd parent makes once and keeps. In it is what weavectl has said, for
+ * each application, and what the configuration says, for weavectl to show.
+ * Written by the parent and by weavectl, one after the other (under
+ * weave_maintenance_lock), read-only for everybody else.
  *
  * weavectl finds the board through a link in WeaveStateDir, httpd-PID, that
  * leads to the parent's descriptor below /proc. So it works without weaved,
@@ -30,7 +27,6 @@
 #include "weave_maintenance.h"
 
 #define WEAVE_MAINTENANCE_MAGIC 0x4d425657u /* "WVBM" */
-#define WEAVE_TALLY_MAGIC 0x54425657u       /* "WVBT" */
 
 #define WEAVE_MAINTENANCE_PATH 4096
 #define WEAVE_MAINTENANCE_DECLARED 65536
@@ -52,7 +48,7 @@ typedef struct weave_maintenance_board_t {
     uint32_t bytes;
     _Atomic uint32_t epoch; /* never 0 */
     uint32_t pid;           /* of the httpd parent */
-    int32_t tally_fd;       /* its descriptor of the tally */
+    int32_t tally_fd;       /* its descriptor of the tally: weave_tally.h */
     uint32_t reserved[10];
     weave_maintenance_row_t rows[WEAVE_MAINTENANCE_ROWS];
     char state_dir[WEAVE_MAINTENANCE_PATH];
@@ -63,43 +59,6 @@ typedef struct weave_maintenance_board_t {
     char declared[WEAVE_MAINTENANCE_DECLARED];
 } weave_maintenance_board_t;
 
-/* --- the tally ----------------------------------------------------------- */
-
-/** Why an answer was a 503 of ours. */
-typedef enum weave_refused_e {
-    WEAVE_REFUSED_MAINTENANCE,
-    WEAVE_REFUSED_DOWN,      /* nothing runs that could answer */
-    WEAVE_REFUSED_QUEUE,     /* the queue was full */
-    WEAVE_REFUSED_LATE,      /* too long in the queue */
-    WEAVE_REFUSED_RESOURCES, /* its body could not be spooled */
-    WEAVE_REFUSED_KINDS
-} weave_refused_e;
-
-typedef struct weave_tally_row_t {
-    _Atomic uint64_t refused[WEAVE_REFUSED_KINDS];
-    _Atomic uint64_t backoff;      /* answers with backoff: maintenance */
-    _Atomic uint64_t backoff_load; /* the same because of load */
-    _Atomic int64_t load_us;       /* the last such answer, apr_time_t */
-} weave_tally_row_t;
-_Static_assert(sizeof(weave_tally_row_t) == 64, "shared memory");
-
-/** Children choose a stripe by their pid, so that few share a cache line. */
-#define WEAVE_TALLY_STRIPES 16
-typedef struct weave_tally_t {
-    uint32_t magic;
-    uint32_t version;
-    uint32_t bytes;
-    _Atomic uint32_t logged_epoch; /* whose changes are in the log */
-    uint32_t reserved[12];
-    /* by row of the board: `since_us` of what was logged last; 0: off */
-    _Atomic int64_t logged_since[WEAVE_MAINTENANCE_ROWS];
-    weave_tally_row_t rows[WEAVE_TALLY_STRIPES][WEAVE_ROSTER_APPS];
-} weave_tally_t;
-
-/** The sums for the application at PLACE. */
-void weave_tally_sum(weave_tally_row_t *sum, const weave_tally_t *tally,
-                     uint32_t place);
-
 /* --- making and mapping -------------------------------------------------- */
 
 /** As weave_roster_create and weave_roster_map. */
@@ -108,9 +67,6 @@ apr_status_t weave_maintenance_board_create(int *fd,
 apr_status_t weave_maintenance_board_map(weave_maintenance_board_t **board,
                                          int fd, int writable);
 void weave_maintenance_board_unmap(weave_maintenance_board_t *board);
-apr_status_t weave_tally_create(int *fd, weave_tally_t **tally);
-apr_status_t weave_tally_map(weave_tally_t **tally, int fd, int writable);
-void weave_tally_unmap(weave_tally_t *tally);
 
 /* --- readers ------------------------------------------------------------- */
 
@@ -161,10 +117,6 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
  */
 apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
                                              int writable, apr_pool_t *pool);
-
-/** The tally of BOARD's httpd for reading, or NULL. Unmapped with POOL. */
-const weave_tally_t *weave_maintenance_tally(
-    const weave_maintenance_board_t *board, apr_pool_t *pool);
 
 /**
  * What the configuration says, as the parent publishes it and weavectl shows

@@ -391,25 +391,12 @@ static int report(const change_t *change)
     return rc;
 }
 
-/* Nobody counts what is in Python in httpd's own processes. */
 static int wait_report(const change_t *change)
 {
-    int i, rc;
-
     fflush(stdout);
     if (!change->boards->nelts) /* said already, and nothing else is known */
         return CTL_DONE;
-    rc = ctl_wait(change->ctl, change->wait_us, change->boards, change->dir);
-    fflush(stdout);
-    for (i = 0; i < change->after->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
-
-        if (app->embedded && ctl_is_meant(change->ctl, app->ini))
-            rc = ctl_say("--wait: %s is embedded: what is in Python there "
-                         "cannot be known",
-                         app->ini);
-    }
-    return rc;
+    return ctl_wait(change->ctl, change->wait_us, change->boards, change->dir);
 }
 
 static int change_make(change_t *change)

@@ -185,6 +185,8 @@ void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
         word_show(ctl, apr_psprintf(ctl->pool, "    only in %s: ", word->scope),
                   word);
     }
+    if (app->embedded && app->running >= 0)
+        printf("  requests in Python: %" APR_INT64_T_FMT "\n", app->running);
     tally_show(ctl, app);
 }
 

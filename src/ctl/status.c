@@ -90,6 +90,10 @@ static void app_complete(json_t *app, const ctl_app_t *own)
         json_object_set_new(app, "last_error", json_string(NOT_UP));
     }
     json_object_set_new(app, "embedded", json_boolean(own && own->embedded));
+    if (own && own->embedded)
+        json_object_set_new(app, "running",
+                            own->running < 0 ? json_null()
+                                             : json_integer(own->running));
     json_object_set_new(app, "maintenance",
                         own ? ctl_app_json(own) : json_null());
 }

@@ -153,6 +153,7 @@ static void app_add(apr_array_header_t *apps,
                                                          : (uint32_t)place,
         .drain_us = apr_time_from_sec(ctl_int(object, "drain_s")),
         .embedded = json_is_true(json_object_get(object, "embedded")),
+        .running = tally ? weave_tally_running(tally, board->pid) : -1,
         .failed = json_is_true(json_object_get(object, "failed")),
         .plain = !strcmp(ctl_text(object, "style"), "plain"),
         .words = apr_array_make(pool, 4, sizeof(ctl_word_t)),
@@ -180,7 +181,7 @@ const char *ctl_apps_add(apr_array_header_t *apps,
                          const char *dir, apr_pool_t *pool)
 {
     const json_t *list = declared_read(board, pool), *object;
-    const weave_tally_t *tally = weave_maintenance_tally(board, pool);
+    const weave_tally_t *tally = weave_tally_open(board, pool);
     size_t i;
 
     if (!list)

@@ -7,6 +7,7 @@
 
 #include "ctl.h"
 #include "weave_maintenance_board.h"
+#include "weave_tally.h"
 
 /* One thing that somebody has said, and that is not over. */
 typedef struct ctl_word_t {
@@ -27,9 +28,10 @@ typedef struct ctl_app_t {
     uint32_t place; /* in the roster; WEAVE_ROSTER_APPS: it has none */
     int64_t drain_us;
     int embedded;
-    int failed;                 /* httpd could not bring it up */
-    int plain;                  /* maintenance.style */
-    apr_array_header_t *words;  /* ctl_word_t; the first is in force */
+    int64_t running;           /* embedded: requests in Python; -1: not known */
+    int failed;                /* httpd could not bring it up */
+    int plain;                 /* maintenance.style */
+    apr_array_header_t *words; /* ctl_word_t; the first is in force */
     apr_array_header_t *scoped; /* those for a part of it: only there */
     const json_t *declared;     /* as the httpd has it */
     const weave_tally_t *tally; /* NULL: not to be read */

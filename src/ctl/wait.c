@@ -69,6 +69,13 @@ static void app_look(left_t *left, const ctl_t *ctl, const ctl_app_t *app)
         left->problem =
             apr_psprintf(ctl->pool, "%s: it is %s, and not to become on",
                          app->ini, weave_maintenance_mode_name(mode));
+    if (app->embedded && app->running < 0)
+        left->problem = apr_psprintf(ctl->pool,
+                                     "%s is embedded, and not all children of "
+                                     "httpd count what is in Python",
+                                     app->ini);
+    else if (app->embedded)
+        left->requests += app->running;
 }
 
 /* Memory is that of ctl->pool. */

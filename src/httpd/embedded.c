@@ -39,7 +39,8 @@ static struct {
     weave_app_t spec;
     weave_host_t host;
     const weave_maintenance_board_t *board;
-    atomic_int state; /* state_e */
+    weave_tally_child_t *seat; /* NULL: nobody counts */
+    atomic_int state;          /* state_e */
     apr_thread_mutex_t *lock;
     apr_thread_cond_t *changed;
     pid_t pid;      /* of the child */
@@ -365,6 +366,8 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
     embedded.pid = getpid();
     if (!embedded.app)
         return;
+    if (mod_weave_tally_all())
+        embedded.seat = weave_tally_seat(mod_weave_tally_all());
     rv = prepare(pchild);
     if (rv == APR_SUCCESS) {
         /* httpd's signals are for httpd's threads; a fault is one's own */
@@ -400,4 +403,18 @@ const weave_engine_t *mod_weave_embedded_ready(request_rec *r)
                                   until - apr_time_now());
     apr_thread_mutex_unlock(embedded.lock);
     return atomic_load(&embedded.state) == READY ? mod_weave_engine : NULL;
+}
+
+int mod_weave_embedded_run(const weave_engine_t *engine,
+                           const weave_request_t *in)
+{
+    weave_tally_child_t *seat = embedded.seat;
+    int outcome;
+
+    if (!seat)
+        return engine->run(in);
+    atomic_fetch_add(&seat->running, 1); /* before may_start() looks */
+    outcome = engine->run(in);
+    atomic_fetch_sub(&seat->running, 1);
+    return outcome;
 }

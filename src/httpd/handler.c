@@ -21,7 +21,7 @@ static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
     in.vars = vars.items;
     in.vars_count = vars.count;
     do
-        outcome = engine->run(&in);
+        outcome = mod_weave_embedded_run(engine, &in);
     while (outcome == WEAVE_RUN_HELD &&
            mod_weave_maintenance_again(exchange) == OK);
     return outcome == WEAVE_RUN_HELD ? WEAVE_RUN_DONE : outcome;

@@ -22,7 +22,7 @@
 #include "weave_board.h"
 #include "weave_conf.h"
 #include "weave_engine.h"
-#include "weave_maintenance_board.h"
+#include "weave_tally.h"
 #include "weave_version.h"
 #include "weave_virtualenv.h"
 
@@ -280,6 +280,9 @@ void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful);
 /* The engine once its application is imported; waits while it is being
  * imported. NULL: it cannot be, or not in time. */
 const weave_engine_t *mod_weave_embedded_ready(request_rec *r);
+/* engine->run(), counted for weavectl. */
+int mod_weave_embedded_run(const weave_engine_t *engine,
+                           const weave_request_t *in);
 extern const weave_engine_t *mod_weave_engine;
 
 /* mount.c */

@@ -189,8 +189,16 @@ subtest 'until nothing is in Python' => sub {
     is $httpd->get('/one/who')->status, 200, 'what httpd has makes the drain';
     said(['drain', $one, '--for', '1s', '-W', '2s'], 1, qr/--wait: .*not to become on/);
     declares($one, sub { $_->{drain_s} = 300 });
-    said(['on', '-W', '5s'], 1, qr/^nothing is in Python any more$/m,
-         qr/--wait: \Q$two\E is embedded: what is in Python there cannot/);
+    said(['on', '-W', '20s'], 0, qr/^nothing is in Python any more$/m);
+    said(['off'], 0);
+    ($client) = in_flight($httpd, 'GET', '/two/sleep?s=3');
+    said(['on', '--wait', '1s'], 1,
+         qr/--wait: the time is over, still in Python: 1 /);
+    is status_of($two)->{running}, 1, 'of the one that is embedded';
+    said([], 0, qr/^  requests in Python: 1$/m);
+    said(['on', '-W', '20s'], 0, qr/^nothing is in Python any more$/m);
+    is $client->response->status, 200, 'what ran there has ended by then';
+    is status_of($two)->{running}, 0, 'and is counted no more';
     said(['backoff', '-W', '5s'], 2, qr/backoff takes no --wait/);
     said(['off', '-W', '5s'], 2, qr/off takes no --wait/);
     said(['off'], 0);

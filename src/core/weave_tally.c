@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_tally.c: what httpd's children count */
+#include "weave_tally.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+/* ---- making and mapping ---- */
+
+_Static_assert(offsetof(weave_tally_t, bytes) ==
+                   offsetof(weave_memory_t, bytes),
+               "shared memory");
+
+apr_status_t weave_tally_create(int *fd, weave_tally_t **tally)
+{
+    return weave_memory_create(fd, (void **)tally, "weave-tally",
+                               sizeof(**tally), WEAVE_TALLY_MAGIC);
+}
+
+apr_status_t weave_tally_map(weave_tally_t **tally, int fd, int writable)
+{
+    return weave_memory_map((void **)tally, fd, sizeof(**tally),
+                            WEAVE_TALLY_MAGIC, writable);
+}
+
+void weave_tally_unmap(weave_tally_t *tally)
+{
+    munmap(tally, sizeof(*tally));
+}
+
+static apr_status_t tally_forget(void *tally)
+{
+    weave_tally_unmap(tally);
+    return APR_SUCCESS;
+}
+
+const weave_tally_t *weave_tally_open(const weave_maintenance_board_t *board,
+                                      apr_pool_t *pool)
+{
+    const char *path =
+        apr_psprintf(pool, "/proc/%u/fd/%d", board->pid, board->tally_fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    weave_tally_t *tally;
+    apr_status_t rv;
+
+    if (fd < 0)
+        return NULL;
+    rv = weave_tally_map(&tally, fd, 0);
+    close(fd);
+    if (rv != APR_SUCCESS)
+        return NULL;
+    apr_pool_cleanup_register(pool, tally, tally_forget, apr_pool_cleanup_null);
+    return tally;
+}
+
+/* ---- answers ---- */
+
+void weave_tally_sum(weave_tally_row_t *sum, const weave_tally_t *tally,
+                     uint32_t place)
+{
+    int stripe, kind;
+
+    memset(sum, 0, sizeof(*sum));
+    for (stripe = 0; stripe < WEAVE_TALLY_STRIPES; stripe++) {
+        const weave_tally_row_t *row = &tally->rows[stripe][place];
+        int64_t load_us = atomic_load(&row->load_us);
+
+        for (kind = 0; kind < WEAVE_REFUSED_KINDS; kind++)
+            sum->refused[kind] += atomic_load(&row->refused[kind]);
+        sum->backoff += atomic_load(&row->backoff);
+        sum->backoff_load += atomic_load(&row->backoff_load);
+        if (load_us > sum->load_us)
+            sum->load_us = load_us;
+    }
+}
+
+/* ---- children ---- */
+
+weave_tally_child_t *weave_tally_seat(weave_tally_t *tally)
+{
+    int32_t self = (int32_t)getpid();
+    int i;
+
+    for (i = 0; i < WEAVE_TALLY_CHILDREN; i++) {
+        weave_tally_child_t *child = &tally->children[i];
+        int32_t pid = atomic_load(&child->pid);
+
+        if (pid && pid != self && (kill(pid, 0) == 0 || errno != ESRCH))
+            continue;
+        if (!atomic_compare_exchange_strong(&child->pid, &pid, self))
+            continue;
+        atomic_store(&child->running, 0);
+        return child;
+    }
+    atomic_fetch_add(&tally->unseated, 1);
+    return NULL;
+}
+
+/* Its number may be another process's by now. */
+static int is_child(long pid, long parent)
+{
+    char path[64], text[512], state;
+    const char *rest;
+    int fd, is = 0;
+    ssize_t got;
+    long its;
+
+    snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    got = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[got > 0 ? got : 0] = '\0';
+    rest = strrchr(text, ')'); /* behind its name, which may hold anything */
+    if (rest && sscanf(rest + 1, " %c %ld", &state, &its) == 2)
+        is = its == parent && state != 'Z' && state != 'X';
+    return is;
+}
+
+int64_t weave_tally_running(const weave_tally_t *tally, long parent)
+{
+    int64_t sum = 0;
+    int i;
+
+    if (atomic_load(&tally->unseated))
+        return -1;
+    for (i = 0; i < WEAVE_TALLY_CHILDREN; i++) {
+        const weave_tally_child_t *child = &tally->children[i];
+        uint32_t running = atomic_load(&child->running);
+
+        if (running && is_child(atomic_load(&child->pid), parent))
+            sum += running;
+    }
+    return sum;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_tally.c: what httpd's children count */
+
+#include "conf_support.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "weave_tally.h"
+
+static int board_fd, tally_fd;
+static weave_maintenance_board_t *board;
+static weave_tally_t *tally;
+
+static int tally_setup(void **state)
+{
+    if (each_setup(state) ||
+        weave_maintenance_board_create(&board_fd, &board) != APR_SUCCESS ||
+        weave_tally_create(&tally_fd, &tally) != APR_SUCCESS)
+        return -1;
+    board->tally_fd = tally_fd;
+    return 0;
+}
+
+static int tally_teardown(void **state)
+{
+    weave_tally_unmap(tally);
+    close(tally_fd);
+    weave_maintenance_board_unmap(board);
+    close(board_fd);
+    return each_teardown(state);
+}
+
+/* ---- answers ---- */
+
+static void sums_stripes(void **state)
+{
+    weave_tally_row_t sum;
+    const weave_tally_t *seen;
+    int stripe, kind;
+
+    (void)state;
+    for (stripe = 0; stripe < WEAVE_TALLY_STRIPES; stripe++) {
+        weave_tally_row_t *row = &tally->rows[stripe][2];
+
+        for (kind = 0; kind < WEAVE_REFUSED_KINDS; kind++)
+            row->refused[kind] = (uint64_t)(kind + 1) << 32;
+        row->backoff = 3;
+        row->backoff_load = 4;
+        row->load_us = stripe == 5 ? 99 : stripe;
+        tally->rows[stripe][1].backoff = 1000; /* another's */
+    }
+    seen = weave_tally_open(board, pool);
+    assert_non_null(seen);
+    weave_tally_sum(&sum, seen, 2);
+    for (kind = 0; kind < WEAVE_REFUSED_KINDS; kind++)
+        assert_true(sum.refused[kind] == (uint64_t)(kind + 1) * 16 << 32);
+    assert_true(sum.backoff == 48);
+    assert_true(sum.backoff_load == 64);
+    assert_true(sum.load_us == 99);
+}
+
+static void opens_nothing_else(void **state)
+{
+    (void)state;
+    board->tally_fd = -1;
+    assert_null(weave_tally_open(board, pool));
+    board->tally_fd = board_fd;
+    assert_null(weave_tally_open(board, pool));
+}
+
+/* ---- children ---- */
+
+/* A child that takes a seat and has RUNNING requests, until it is killed. */
+static pid_t child_start(uint32_t running)
+{
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0) {
+        weave_tally_child_t *seat = weave_tally_seat(tally);
+
+        if (seat)
+            atomic_fetch_add(&seat->running, running);
+        _exit(write(ready[1], seat ? "y" : "n", 1) != 1 || pause());
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(byte, 'y');
+    close(ready[0]);
+    return pid;
+}
+
+static void child_end(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void counts_what_runs(void **state)
+{
+    pid_t one = child_start(3), other = child_start(4);
+
+    (void)state;
+    assert_int_equal(weave_tally_running(tally, getpid()), 7);
+    assert_int_equal(weave_tally_running(tally, getppid()), 0);
+    child_end(one); /* in the middle of its requests */
+    assert_int_equal(weave_tally_running(tally, getpid()), 4);
+    child_end(other);
+    assert_int_equal(weave_tally_running(tally, getpid()), 0);
+}
+
+static void a_zombie_runs_nothing(void **state)
+{
+    pid_t pid = child_start(1);
+    siginfo_t info;
+
+    (void)state;
+    kill(pid, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(weave_tally_running(tally, getpid()), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void gives_seats_again(void **state)
+{
+    weave_tally_child_t *seat = weave_tally_seat(tally);
+    pid_t gone = child_start(5);
+    int i;
+
+    (void)state;
+    assert_ptr_equal(weave_tally_seat(tally), seat); /* its own */
+    assert_int_equal(tally->children[1].pid, gone);
+    child_end(gone);
+    for (i = 2; i < WEAVE_TALLY_CHILDREN; i++)
+        tally->children[i].pid = getppid(); /* lives */
+    child_end(child_start(0));
+    assert_int_equal(tally->children[1].running, 0);
+    assert_int_equal(weave_tally_running(tally, getpid()), 0);
+}
+
+static void says_that_there_was_none(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0; i < WEAVE_TALLY_CHILDREN; i++)
+        tally->children[i].pid = getppid();
+    assert_null(weave_tally_seat(tally));
+    assert_int_equal(weave_tally_running(tally, getpid()), -1);
+}
+
+#define TALLY(test)                                                            \
+    cmocka_unit_test_setup_teardown(test, tally_setup, tally_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TALLY(sums_stripes),      TALLY(opens_nothing_else),
+        TALLY(counts_what_runs),  TALLY(a_zombie_runs_nothing),
+        TALLY(gives_seats_again), TALLY(says_that_there_was_none),
+    };
+
+    return run_each(tests);
+}
