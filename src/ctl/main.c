@@ -64,11 +64,12 @@ static const struct command_t {
      "                        remains of --for, or maintenance.retry_after\n"
      "  -m, --message TEXT    for people, on the page that browsers get; not\n"
      "                        for backoff, which has none\n"
-     "  -W, --wait DURATION   until it is on and nothing is in Python in the\n"
-     "                        workers any more, for so long at most: then the\n"
-     "                        exit status is 1; with on and drain\n"
+     "  -W, --wait DURATION   until it is on and no request is in Python any\n"
+     "                        more, for so long at most: then the exit status\n"
+     "                        is 1; with on and drain\n"
      "\n"
-     "Exit status 1 also when, after off, something else still holds.\n"},
+     "Exit status 1 also when, after off, something else still holds. For\n"
+     "programs, `weavectl status --json` has all of it.\n"},
     {"config", ctl_config, "jI", "show every key of INI and where it is set",
      "Reads INI (" DEFAULT_INI ") and what it extends; asks no weaved. What\n"
      "WeaveSet in httpd.conf says is not in it.\n"
@@ -335,6 +336,15 @@ static void take(line_t *line, int letter, const char *value)
     use(line, letter);
 }
 
+static const char *option_name(int letter)
+{
+    const apr_getopt_option_t *option = options;
+
+    while (option->name && option->optch != letter)
+        option++;
+    return option->name;
+}
+
 /* Options may stand anywhere; what is left are words. */
 static apr_status_t parse(line_t *line, int argc, const char *const *argv,
                           const char **words, int *count)
@@ -384,7 +394,7 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
     line_t line = {.ctl = {.pool = pool}};
     const char *words[WORDS] = {NULL};
     const struct command_t *command;
-    int count;
+    int count, foreign;
 
     if (parse(&line, argc, argv, words, &count) != APR_SUCCESS)
         return CTL_USAGE; /* APR has said why */
@@ -399,8 +409,10 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
         return usage("there is no command %s", words[0]);
     if (line.help)
         return show_command(command);
-    if (strspn(line.used, command->takes) != strlen(line.used))
-        return usage("%s does not take that option", command->name);
+    foreign = line.used[strspn(line.used, command->takes)];
+    if (foreign)
+        return usage("%s", apr_psprintf(pool, "%s does not take --%s",
+                                        command->name, option_name(foreign)));
     if (words_take(&line.ctl, command, words, count) != CTL_DONE)
         return CTL_USAGE;
     if (is_empty(line.ctl.ini) || is_empty(line.ctl.dir) ||

@@ -147,7 +147,7 @@ subtest 'mistakes' => sub {
         [qr/off takes no/ => 'off', '--for', '5s'],
         [qr/which mode/ => '--for', '5s'],
         [qr/one word too many/ => 'on', $one, $two],
-        [qr/does not take that option/ => 'on', '--no-wait'],
+        [qr/does not take --no-wait/ => 'on', '--no-wait'],
     ) {
         my ($like, @args) = @$case;
         said(\@args, 2, $like);
