@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything an application may return, and what it may not."""
 import io
+import os
 import time
 
 from weave_test import Noted, case, note, query
@@ -97,11 +98,13 @@ def _endless(environ):
         note(environ, "finally")
 
 
-def _slow(environ):
-    for i in range(int(query(environ).get("n", 3))):
-        note(environ, "yield %d" % i)
+def _gated(environ):
+    """Goes on when the client has seen what came: then there is a file."""
+    for i in range(3):
         yield b"tick%d\n" % i
-        time.sleep(float(query(environ).get("pause", 0.3)))
+        end = time.monotonic() + 40
+        while not os.path.exists(query(environ)["gate"] + str(i)) and time.monotonic() < end:
+            time.sleep(0.01)
 
 
 def _raises_after(environ, n, error):
@@ -140,7 +143,7 @@ MAKE = {
     "noted_list": lambda e: Noted(e, [b"abc"]),
     "finally": lambda e: _generator(e, [b"a", b"b", b"c"]),
     "endless": _endless,
-    "slow": _slow,
+    "gated": _gated,
     "str": lambda e: "abc",
     "list_of_str": lambda e: ["abc"],
     "list_of_int": lambda e: [1, 2],

@@ -4,7 +4,7 @@ in any way that does harm."""
 import threading
 import time
 
-from weave_test import case
+from weave_test import case, note
 
 PLAIN = [("Content-Type", "text/plain")]
 
@@ -91,14 +91,17 @@ def write_and_leave(environ, start_response):
     return [b"left"]
 
 
-def _log_on(errors):
-    for i in range(50):
-        errors.write("late line %d\n" % i)
-        time.sleep(0.002)
+def _log_on(environ):
+    try:
+        for i in range(50):
+            environ["wsgi.errors"].write("late line %d\n" % i)
+            time.sleep(0.002)
+    finally:
+        note(environ, "logged")
 
 
 def log_and_leave(environ, start_response):
-    _start(_log_on, environ["wsgi.errors"])
+    _start(_log_on, environ)
     start_response("200 OK", PLAIN)
     return [b"left"]
 

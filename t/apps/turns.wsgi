@@ -94,7 +94,7 @@ def write_together(environ, start_response):
 
 def _until_refused(environ, use, what):
     """Notes how a thread is told that its request is over."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         try:
             use()
@@ -108,15 +108,18 @@ def _until_refused(environ, use, what):
 def use_after(environ, start_response):
     stream = environ["wsgi.input"]
     write = start_response("200 OK", PLAIN)
+    started = threading.Event()
 
     def run():
+        started.set()
         note(environ, "read %d" % len(stream.read()))
         _until_refused(environ, lambda: stream.read(0), "read")
         _until_refused(environ, stream.readline, "readline")
         _until_refused(environ, lambda: next(stream), "next")
         _until_refused(environ, lambda: write(b"late"), "write")
     threading.Thread(target=run, daemon=True).start()
-    time.sleep(0.05)
+    started.wait()
+    time.sleep(0.3)  # it is in read(), soon
     return [b"left"]
 
 

@@ -84,7 +84,7 @@ subtest 'the file is closed once' => sub {
     my $client = client();
     $client->send(WeaveTest::Client::format_request(
         'GET', '/file_wrapper/noting_file', note => $note));
-    $client->readable(5);
+    $client->readable(30);
     $client->close(1);
     is_deeply [notes($note, 1)], ['close'], 'after a client that left';
 };

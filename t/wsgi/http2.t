@@ -6,7 +6,6 @@ use strict;
 use warnings FATAL => 'all';
 use Digest::SHA qw(sha1_hex);
 use Test::More;
-use Time::HiRes qw(sleep time);
 use WeaveTest;
 use WeaveTest::H2 ();
 

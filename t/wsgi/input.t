@@ -123,7 +123,7 @@ subtest '100-continue' => sub {
     $res = $client->response;
     is $res->status, 200, 'the final answer comes instead';
     is $res->body, '"ignored"', 'whole';
-    ok $client->readable(5), 'httpd then ends the connection or wants the body';
+    ok $client->readable(30), 'httpd then ends the connection or wants the body';
 
     $client = client();
     $client->send("POST /input/read_all $head\r\nabc");

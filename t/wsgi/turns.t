@@ -6,7 +6,6 @@
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
-use Time::HiRes qw(sleep);
 use WeaveTest;
 use WeaveTest::Client ();
 
@@ -58,7 +57,8 @@ subtest 'beyond the end of the request' => sub {
     my $client = client();
     $client->send("POST /turns/use_after HTTP/1.1\r\nHost: x\r\n"
             . "X-Note: $note\r\nContent-Length: 10\r\n\r\nabcd");
-    sleep 0.3;
+    # worker processes get whole bodies
+    $client->readable(1) if mode() eq 'embedded';
     $client->send('efghij');
     is $client->response->body, 'left', 'the answer comes';
     my $ended = 'was used after its request had ended';
