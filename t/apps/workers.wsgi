@@ -44,6 +44,14 @@ def sleep(environ):
     return who(environ)
 
 
+def hold(environ):
+    """Until there is the file "until"."""
+    end = time.monotonic() + 100
+    while not os.path.exists(query(environ)["until"]) and time.monotonic() < end:
+        time.sleep(0.01)
+    return who(environ)
+
+
 def read(environ):
     return "%d" % len(environ["wsgi.input"].read())
 
@@ -108,7 +116,7 @@ def thread(environ):
 def caught(environ):
     """Signals that came to the handlers that the application has set."""
     os.kill(os.getpid(), signal.SIGUSR1)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not _signals and time.monotonic() < end:
         time.sleep(0.01)
     return " ".join(_signals)

@@ -1,62 +1,108 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The queue of a worker: its length, and how long a request may wait there.
+# Its one thread is held until the test lets it go: no time decides who waits.
 
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 use WeaveTest;
 use WeaveTest::Workers;
 
 my $httpd = new_httpd(
     workers => "processes = 1\nthreads = 1\n",
-    limits  => "queue_length = 2\nqueue_timeout = 1\nbackoff = 9\n");
+    limits  => "queue_length = 2\nqueue_timeout = 50\nbackoff = 9\n",
+    conf    => <<'END');
+WeaveApp / "DIR/sync.ini"
+<Location /impatient>
+    WeaveSet limits.queue_timeout 1
+</Location>
+END
 serves($httpd, 1);
 
 sub ask {
-    my $note   = shift;
+    my ($note, $path) = @_;
     my $client = $httpd->client;
     $client->send(WeaveTest::Client::format_request(
-        'POST', '/who', note => $note, close => 1, body => 'x'));
+        'POST', $path || '/who', note => $note, close => 1, body => 'x'));
     return $client;
 }
 
-subtest 'a busy worker' => sub {
-    my ($busy) = in_flight($httpd, 'GET', '/sleep?s=3');
+# A request that the worker has until there is a file: (client, file).
+my $holds = 0;
+sub hold {
+    my $file = $httpd->dir . '/go-' . ++$holds;
+    my ($client, $pid) = in_flight($httpd, 'GET', "/hold?until=$file");
+    ok $pid, 'the worker is busy';
+    return ($client, $file);
+}
+
+sub queue_is {
+    my ($want, $name) = @_;
+    my $now;
+    ok eventually(sub {
+        my ($worker) = map { @{ $_->{workers} } }
+            map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
+        $now = $worker->{queued};
+        return $now == $want;
+    }, 30), $name or diag "$now wait";
+}
+
+subtest 'a full queue' => sub {
+    my ($busy, $go) = hold();
+    my $note   = new_note();
+    my @queued = map { ask($note) } 1 .. 2;
+    queue_is(2, 'it is full');
+    my $refused = new_note();
+    my $res     = ask($refused)->response;
+    is $res->status, 503, 'another request is refused';
+    cmp_ok $res->header('Retry-After'), '>=', 1, 'with the time to come again';
+    queue_is(2, 'while they wait');
+    spew($go, '');
+    is $busy->response->status, 200, 'who was first is answered';
+    is $_->response->status, 200, 'so are those who waited' for @queued;
+    is scalar(notes($note, 2)), 2, 'by the application';
+    is_deeply [notes($refused)], [], 'which has not seen the other one';
+};
+
+subtest 'too long in the queue' => sub {
+    my ($busy, $go) = hold();
     my $note   = new_note();
     my $begin  = time;
-    my @queued = map { ask($note) } 1 .. 2;
-    sleep 0.3;
-    my $res = ask($note)->response;
-    is $res->status, 503, 'a full queue refuses';
-    cmp_ok time - $begin, '<', 0.95, 'at once';
-    cmp_ok $res->header('Retry-After'), '>=', 1, 'with the time to come again';
+    my @queued = map { ask($note, '/impatient/who') } 1 .. 2;
     for my $client (@queued) {
-        is $client->response->status, 503, 'too long in the queue';
+        is $client->response->status, 503, 'is refused in the end';
         cmp_ok time - $begin, '>', 0.9, 'not before its time';
-        cmp_ok time - $begin, '<', 2.9, 'nor when a thread is free';
     }
+    queue_is(0, 'nobody waits any more');
+    spew($go, '');
     is $busy->response->status, 200, 'who was first is answered';
     is $httpd->get('/who')->status, 200, 'the next one too';
     is_deeply [notes($note)], [], 'nobody has begun with the others';
 };
 
 subtest 'a short wait' => sub {
-    my ($busy) = in_flight($httpd, 'GET', '/sleep?s=0.4');
-    is ask('none')->response->status, 200, 'is no matter';
+    my ($busy, $go) = hold();
+    my $waits = ask(new_note());
+    queue_is(1, 'one waits');
+    spew($go, '');
+    is $waits->response->status, 200, 'is no matter';
     is $busy->response->status, 200, 'for nobody';
 };
 
 subtest 'a client that leaves the queue' => sub {
-    my ($busy) = in_flight($httpd, 'GET', '/sleep?s=0.8');
-    my $note   = new_note();
-    my @left   = map { ask($note) } 1 .. 2;
-    sleep 0.2;
+    my ($busy, $go) = hold();
+    my $note = new_note();
+    my @left = map { ask($note) } 1 .. 2;
+    queue_is(2, 'two wait');
     $_->close(1) for @left;
-    sleep 0.2;
-    is ask('none')->response->status, 200, 'has room for the next one';
-    is $busy->response->status, 200, 'who was first is answered';
+    queue_is(0, 'and go');
+    my $next = ask(new_note());
+    queue_is(1, 'there is room for the next one');
+    spew($go, '');
+    is $next->response->status, 200, 'which is answered';
+    is $busy->response->status, 200, 'as is who was first';
     is_deeply [notes($note)], [], 'nobody has begun with those who left';
 };
 
