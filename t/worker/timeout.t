@@ -9,36 +9,59 @@ use Time::HiRes qw(sleep time);
 use WeaveTest;
 use WeaveTest::Workers;
 
+my $TIMEOUT = 2;
+
 my $httpd = new_httpd(
     workers => "processes = 1\nthreads = 3\n",
-    limits  => "request_timeout = 2\n",
+    limits  => "request_timeout = $TIMEOUT\nqueue_timeout = 30\n",
     expect  => qr/WEAVE00(?:71|72|73|75|76|99)|WEAVE0136|$STACKS/);
 $httpd->log->allow_crash;
 
-subtest 'a request that takes too long' => sub {
-    my ($pid) = serves($httpd, 1);
-    my ($stuck) = in_flight($httpd, 'GET', '/sleep?s=30');
-    sleep 1;
-    my ($other) = in_flight($httpd, 'GET', '/sleep?s=1.5');
+# A request that takes too long, and another one that begins a second later and
+# ends when the first one is over its time. What is seen says nothing where the
+# machine was so slow that the other one may have been over its own.
+sub stuck_beside_another {
+    my $go    = $httpd->dir . '/go-' . new_note();
+    my %seen  = (pid => (serves($httpd, 1))[0]);
     my $begin = time;
-    my $log   = $httpd->logged(qr/WEAVE0071/, sub {
-        my $res = $stuck->response;
-        is $res->status, 504, 'a 504';
-        cmp_ok time - $begin, '<', 10, 'soon after its time';
+    my ($stuck) = in_flight($httpd, 'GET', '/sleep?s=60');
+    sleep 1;
+    my $due = time + $TIMEOUT;
+    my ($other, $pid) = in_flight($httpd, 'GET', "/hold?until=$go");
+    $seen{log} = $httpd->logged(qr/WEAVE0071/, sub {
+        $seen{stuck} = $stuck->response->status;
+        $seen{took}  = time - $begin;
     });
-    like $log, qr{weave:error WEAVE0099.*GET /sleep}, 'it is named';
-    like $log, qr/File ".*workers\.wsgi", line \d+ in sleep/m,
+    spew($go, '');
+    $seen{other}   = $other->response;
+    $seen{in_time} = time < $due && ($pid || 0) == $seen{pid};
+    return \%seen;
+}
+
+subtest 'a request that takes too long' => sub {
+    my $seen;
+    for (1 .. 5) {
+        $seen = stuck_beside_another();
+        last if $seen->{in_time};
+        diag 'once more: this machine is slow';
+        ok gone($seen->{pid}), 'this worker is gone';
+    }
+    is $seen->{stuck}, 504, 'a 504';
+    cmp_ok $seen->{took}, '>', $TIMEOUT - 0.1, 'not before its time';
+    cmp_ok $seen->{took}, '<', $TIMEOUT + 9, 'and soon after it, by the worker';
+    like $seen->{log}, qr{weave:error WEAVE0099.*GET /sleep}, 'it is named';
+    like $seen->{log}, qr/File ".*workers\.wsgi", line \d+ in sleep/m,
         'with the stacks of the threads';
-    my $res = $other->response;
-    is $res->status, 200, 'what else it had is finished';
-    like $res->body, qr/^$pid /, 'by itself';
-    like $httpd->get('/who')->body, qr/^(?!$pid )\d+ /, 'another one goes on';
+    my $pid = $seen->{pid};
+    is $seen->{other}->status, 200, 'what else it had is finished';
+    like $seen->{other}->body, qr/^$pid /, 'by itself';
     ok gone($pid), 'it is gone then';
+    like $httpd->get('/who')->body, qr/^\d+ /, 'another one goes on';
 };
 
 subtest 'the head is out' => sub {
     my ($pid) = serves($httpd, 1);
-    my $res   = $httpd->get('/late?s=30');
+    my $res   = $httpd->get('/late?s=60');
     is $res->status, 200, 'the head had come';
     is substr($res->body, 0, 5), 'first', 'and what there was of the body';
     ok !$res->complete, 'then the connection is cut';
@@ -49,8 +72,8 @@ subtest 'stuck in C, with the GIL' => sub {
     my ($pid) = serves($httpd, 1);
     my $begin = time;
     is $httpd->get('/in_c_for_ever')->status, 504, 'a 504';
-    cmp_ok time - $begin, '<', 12, 'soon after its time';
-    ok eventually(sub { $httpd->get('/who')->body =~ /^(?!$pid )\d+ / }, 20),
+    cmp_ok time - $begin, '<', $TIMEOUT + 9, 'by the worker: httpd waits longer';
+    ok eventually(sub { $httpd->get('/who')->body =~ /^(?!$pid )\d+ / }),
         'another one goes on';
     ok gone($pid), 'it is killed';
 };
