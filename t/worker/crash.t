@@ -5,13 +5,12 @@
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
-use Time::HiRes qw(sleep);
 use WeaveTest;
 use WeaveTest::Load ();
 use WeaveTest::Workers;
 
 my $httpd = new_httpd(
-    limits => "backoff = 7\n",
+    limits => "backoff = 7\nqueue_timeout = 30\n",
     expect => qr/WEAVE0075|WEAVE0137|$STACKS/);
 $httpd->log->allow_crash;
 my @first = serves($httpd);
@@ -31,15 +30,29 @@ subtest 'while it is idle' => sub {
     is scalar(grep { $_ == $first[0] } @now), 0, 'another one takes its place';
 };
 
+# The worker PID answers COUNT requests: what it had before, it has no more.
+sub answers {
+    my ($pid, $count) = @_;
+    my $requests = sub {
+        my ($worker) = grep { $_->{pid} == $pid } map { @{ $_->{workers} } }
+            map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
+        return $worker ? $worker->{requests} : 0;
+    };
+    my $end = $requests->() + $count;
+    ok eventually(sub { $requests->() >= $end }), 'it is busy';
+}
+
 subtest 'under load' => sub {
     fresh();
     for my $keep_alive (0, 1) {
         my $load = WeaveTest::Load->start($httpd->port, '/sleep?s=0.02',
             clients => 4, keep_alive => $keep_alive);
         for (1 .. 2) {
-            sleep 0.3;
-            kill KILL => (workers($httpd))[0];
-            eventually(sub { workers($httpd) == 2 });
+            my $pid = (workers($httpd))[0];
+            answers($pid, 15);
+            kill KILL => $pid;
+            ok gone($pid), 'a worker dies';
+            serves($httpd);
         }
         my ($answered, $reopened, @failures) = $load->stop;
         cmp_ok $answered, '>', 20, 'there was load';
@@ -58,7 +71,7 @@ subtest 'with a request that may be sent again' => sub {
 
 subtest 'with one that may not' => sub {
     fresh();
-    my ($client, $pid) = in_flight($httpd, 'POST', '/sleep?s=10', body => 'x');
+    my ($client, $pid) = in_flight($httpd, 'POST', '/sleep?s=50', body => 'x');
     my $log =
         $httpd->logged(qr/WEAVE0137.*POST/, sub { kill KILL => $pid });
     my $res = $client->response;
@@ -69,8 +82,8 @@ subtest 'with one that may not' => sub {
 
 subtest 'with the head out' => sub {
     fresh();
-    my ($client, $pid) = in_flight($httpd, 'GET', '/late?s=10');
-    ok $client->readable(10), 'it begins';
+    my ($client, $pid) = in_flight($httpd, 'GET', '/late?s=50');
+    ok $client->readable(40), 'it begins';
     kill KILL => $pid;
     my $res = $client->response;
     is $res->status, 200, 'the head had come';
