@@ -35,7 +35,7 @@ sub switch_to {
 
 sub is_release {
     my ($name, $why) = @_;
-    ok eventually(sub { $httpd->get('/app/who')->body =~ / $name$/ }, 20), $why;
+    ok eventually(sub { $httpd->get('/app/who')->body =~ / $name$/ }), $why;
 }
 
 switch_to('one');
@@ -92,7 +92,7 @@ subtest 'another ini' => sub {
     my $before = generation($httpd);
     spew("$dir/sync.ini", $ini =~ s/^threads = .*/threads = 2/mr);
     restarts($httpd);
-    ok eventually(sub { generation($httpd) > $before }, 20),
+    ok eventually(sub { generation($httpd) > $before }),
         'is another generation';
     is_release('one', 'of the same release');
 };

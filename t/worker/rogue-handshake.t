@@ -6,13 +6,13 @@
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 use WeaveTest;
 use WeaveTest::Rogue ();
 use WeaveTest::Workers qw(weavectl status gone);
 
 my $httpd = WeaveTest::Rogue->new(
-    limits => "queue_timeout = 200ms\nstartup_timeout = 5\n",
+    limits => "queue_timeout = 200ms\nstartup_timeout = 30\n",
     conf   => $WeaveTest::Rogue::ONE_CHILD,
     expect => qr/WEAVE013[48]|WEAVE007[01459]|WEAVE0080|WEAVE009|AH1015|AH00161|rogue/);
 $httpd->serves;
@@ -32,13 +32,18 @@ subtest 'a WELCOME that is none' => sub {
         my $begin = time;
         my ($end) = $httpd->asks('well');
         is $end, '503', $name;
-        cmp_ok time - $begin, '<', 4, "$name: in time";
+        cmp_ok time - $begin, '<', 20, "$name: in time";
     }
     is good(), 200, 'the other application goes on';
-    my $now = $httpd->descriptors($pid);
-    is $now->{$_} || 0, $before->{$_} || 0, "no $_ is left"
-        for grep { !/^socket$/ && mpm() ne 'prefork' } keys %$now;
-    is $httpd->boards($pid) > 2 ? 'many' : 'few', 'few', 'nor a mapping';
+    my %left = map { $_ => 1 } keys %{ $httpd->descriptors($pid) };
+    delete $left{socket};
+    for my $kind (mpm() eq 'prefork' ? () : sort keys %left) {
+        ok eventually(sub {
+            my $now = $httpd->descriptors($pid)->{$kind} || 0;
+            $now == ($before->{$kind} || 0);
+        }), "no $kind is left";
+    }
+    ok eventually(sub { $httpd->boards($pid) <= 2 }), 'nor a mapping';
     my $said = () = $httpd->log_text =~ /WEAVE013[48]/g;
   SKIP: {
         skip 'each child says it', 1 if mpm() eq 'prefork';
@@ -53,7 +58,7 @@ subtest 'none at all' => sub {
     my $begin = time;
     is(($httpd->ends($_))[0], '503', 'is waited for as long as it may take')
         for @waiting;
-    cmp_ok time - $begin, '<', 8, 'and not longer';
+    cmp_ok time - $begin, '<', 20, 'and not longer';
     $httpd->serve_as('');
     is(($httpd->asks('well'))[0], '200', 'then it serves again');
 };
@@ -96,7 +101,7 @@ subtest 'an end before it was ready' => sub {
 subtest 'ready twice' => sub {
     tells('ready_twice', qr/WEAVE0070.*says twice/);
     $httpd->serve_as('');
-    ok eventually(sub { ($httpd->asks('well'))[0] eq '200' }, 20),
+    ok eventually(sub { ($httpd->asks('well'))[0] eq '200' }),
         'a good one takes its place';
 };
 
@@ -107,14 +112,21 @@ subtest 'descriptors that nobody wants' => sub {
 };
 
 subtest 'stuck, and stuck, and stuck' => sub {
-    my $before = () = $httpd->log_text =~ /serves, after/g;
+    my $before = length $httpd->log_text;
     tells('stuck', qr/WEAVE0079.*its successor starts in/);
-    sleep 1;
-    my $after = () = $httpd->log_text =~ /serves, after/g;
-    cmp_ok $after - $before, '<', 6, 'starts one after the other, with pauses';
+    my ($log, @pauses);
+    ok eventually(sub {
+        $log    = substr $httpd->log_text, $before;
+        @pauses = $log =~ /WEAVE0079.*its successor starts in ([\d.]+) s/g;
+        return @pauses >= 5;
+    }), 'again and again';
+    is_deeply [@pauses[0 .. 4]], [qw(0.0 0.1 0.2 0.4 0.8)],
+        'with pauses that grow';
+    cmp_ok scalar(() = $log =~ /serves, after/g), '<=', scalar @pauses,
+        'starts one after the other';
     is good(), 200, 'the other application goes on';
     $httpd->serve_as('');
-    ok eventually(sub { ($httpd->asks('well'))[0] eq '200' }, 20),
+    ok eventually(sub { ($httpd->asks('well'))[0] eq '200' }),
         'a good one takes its place';
 };
 

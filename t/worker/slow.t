@@ -29,7 +29,7 @@ subtest 'slow readers' => sub {
     my @slow = map { $httpd->client } 1 .. 6;
     $_->send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         for @slow;
-    ok $_->readable(10), 'the answer begins' for @slow;
+    ok $_->readable(60), 'the answer begins' for @slow;
     others('while they do not read');
     for my $client (@slow) {
         my $res = $client->response;
