@@ -6,7 +6,7 @@
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 use WeaveTest;
 use WeaveTest::Rogue ();
 
@@ -61,7 +61,7 @@ my %ENDS = (
 my %WANT = map { my $end = $_; map { $_ => $end } @{ $ENDS{$end} } } keys %ENDS;
 
 my $httpd = WeaveTest::Rogue->new(
-    limits => "queue_timeout = 1\nrequest_timeout = 1\n",
+    limits => "queue_timeout = 8\nrequest_timeout = 1\n",
     conf   => $WeaveTest::Rogue::ONE_CHILD,
     expect => qr/WEAVE013[67]|AH1015|AH00161|rogue/);
 $httpd->serves;
@@ -115,7 +115,7 @@ subtest 'a worker that hangs' => sub {
         my ($end) = $httpd->ends($slow{$name});
         is $end, $want{$name}, $name;
     }
-    cmp_ok time - $begin, '<', 25, 'is waited for as long as it may take';
+    cmp_ok time - $begin, '<', 45, 'is waited for as long as it may take';
 };
 
 SKIP: {
@@ -139,7 +139,7 @@ sub nothing_is_left {
         !grep { $now->{$_} > ($before->{$_} || 0) } keys %$now;
     }), 'of descriptors' or diag $count->($before), "\n",
         $count->($httpd->descriptors($pid));
-    cmp_ok $httpd->boards($pid), '<=', $boards, 'nor of mappings';
+    ok eventually(sub { $httpd->boards($pid) <= $boards }), 'nor of mappings';
     is $httpd->child, $pid, 'by the same child';
 }
 
