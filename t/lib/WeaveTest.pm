@@ -18,7 +18,7 @@ use File::Basename qw(dirname);
 use File::Spec ();
 use JSON::PP ();
 use Test::More ();
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep time clock_gettime CLOCK_MONOTONIC);
 
 use WeaveTest::Client ();
 use WeaveTest::Log ();
@@ -26,7 +26,7 @@ use WeaveTest::Log ();
 our @EXPORT = qw(
     root conf_var port client get request json logged expect_log quiet_log
     notes new_note eventually slurp spew finish mpm mode
-    descendants python_version
+    children_of descendants python_version
 );
 
 my $root = dirname(dirname(File::Spec->rel2abs(__FILE__)));
@@ -101,15 +101,30 @@ sub spew {
     return $file;
 }
 
-# Waits for a condition, 10 s unless told otherwise; returns what it returned.
+# Waits for a condition, as long as a machine may take that has other things to
+# do: 60 s unless told otherwise. Returns what it returned.
 sub eventually {
     my ($condition, $timeout) = @_;
-    my $end = time + ($timeout || 10);
+    my $end = clock_gettime(CLOCK_MONOTONIC) + ($timeout || 60);
     while (1) {
+        my $late  = clock_gettime(CLOCK_MONOTONIC) > $end;
         my $value = $condition->();
-        return $value if $value || time > $end;
+        return $value if $value || $late;
         sleep 0.02;
     }
+}
+
+# The processes that PID has started and not yet waited for. Linux leaves one
+# out where another one ends meanwhile, so that two lists must agree.
+sub children_of {
+    my $pid = shift or return;
+    my ($before, @found) = ('none');
+    while ("@found" ne $before) {
+        $before = "@found";
+        @found  = map { split ' ', eval { slurp($_) } || '' }
+            glob "/proc/$pid/task/*/children";
+    }
+    return @found;
 }
 
 # The processes that PID has started, and those that they have, as far as
@@ -117,8 +132,7 @@ sub eventually {
 sub descendants {
     my @found;
     for my $pid (@_) {
-        my @children = map { split ' ', eval { slurp($_) } || '' }
-            glob "/proc/$pid/task/*/children";
+        my @children = children_of($pid);
         push @found, @children, descendants(@children);
     }
     return @found;
@@ -128,7 +142,7 @@ my $note_count = 0;
 sub new_note { return join '-', $$, time, ++$note_count }
 
 # What applications noted for an id, one element a note. With a number, waits
-# until there are that many, or 10 s.
+# until there are that many, as eventually() does.
 sub notes {
     my ($id, $at_least) = @_;
     my $file = "$root/logs/notes";
@@ -175,8 +189,9 @@ sub quiet_log {
     Test::More::diag("logged: $_") for @bad;
 }
 
-# The end of every .t.
+# The end of every .t. What a server says at its end counts, too.
 sub finish {
+    WeaveTest::Httpd::reap() if $own;
     sleep 0.1;
     my @bad = map { $_->unexpected } @watched;
     Test::More::is(scalar @bad, 0, 'nothing unexpected in the error log');

@@ -18,7 +18,7 @@ sub new {
         PeerAddr => '127.0.0.1',
         PeerPort => $arg{port},
         Proto    => 'tcp',
-        Timeout  => 10,
+        Timeout  => 60,
     ) or die "127.0.0.1:$arg{port}: $!\n";
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
     $socket = _tls($socket) if $arg{tls};
@@ -26,7 +26,7 @@ sub new {
     return bless {
         socket  => $socket,
         buffer  => '',
-        timeout => $arg{timeout} || 20,
+        timeout => $arg{timeout} || 60,
         eof     => 0,
     }, $class;
 }

@@ -23,13 +23,16 @@ use warnings FATAL => 'all';
 use File::Path qw(make_path remove_tree);
 use File::Temp ();
 use IO::Socket::INET ();
+use Scalar::Util qw(weaken);
+use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Time::HiRes qw(sleep time);
 
-use WeaveTest qw(root conf_var eventually slurp spew);
+use WeaveTest qw(root conf_var children_of eventually slurp spew);
 use WeaveTest::Client ();
 use WeaveTest::Log ();
 
 my $count = 0;
+my @all;    # weak
 my $CRASH = 'exit signal|AH00046|SIGKILL|Segmentation|Fatal Python|core dump';
 
 sub new {
@@ -48,6 +51,8 @@ sub new {
     $self->{log} = WeaveTest::Log->new($dir, 'error_log');
     $self->{log}->expect($arg{expect}) if $arg{expect};
     WeaveTest::watch($self->{log});
+    push @all, $self;
+    weaken $all[-1];
     return $self;
 }
 
@@ -99,13 +104,21 @@ END
     $self->write('httpd.conf', $text);
 }
 
-# Below the ports that the kernel gives to clients, and above t/run's.
+# Below the ports that the kernel gives to clients, and above t/run's. It is
+# bound here to the end, so that no other test takes it before httpd listens or
+# between a stop and a start: httpd may bind it beside a socket that does not
+# listen, as both allow it.
+my @held;
+
 sub _free_port {
     for (1 .. 200) {
         my $port   = 20_000 + int rand 12_000;
         my $socket = IO::Socket::INET->new(
-            LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1);
-        return $port if $socket;
+            LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp')
+            or next;
+        setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1 or die "port: $!";
+        push @held, $socket;
+        return $port;
     }
     die 'no free port';
 }
@@ -152,14 +165,12 @@ sub signal {
 sub graceful { return $_[0]->signal('USR1') }
 
 # `graceful` (or CODE), and waits until no child of before is left to answer
-# anybody. weaved is a child as well, and stays.
+# anybody.
 sub renew {
     my ($self, $code) = @_;
-    my %old = map { $_ => 1 }
-        grep { (eval { slurp("/proc/$_/comm") } || 'weaved') !~ /^weaved/ }
-        @{ $self->children };
+    my %old = map { $_ => 1 } $self->serving;
     $code ? $code->() : $self->graceful;
-    return eventually(sub { !grep { $old{$_} } @{ $self->children } }, 30);
+    return eventually(sub { !grep { $old{$_} } $self->serving });
 }
 
 sub running { return $_[0]{pid} && kill 0, $_[0]{pid} }
@@ -173,17 +184,20 @@ sub stop {
     my $begin = time;
     $self->signal($signal || 'TERM');
     return undef
-        unless eventually(sub { !$self->running }, $timeout || 30);
+        unless eventually(sub { !$self->running }, $timeout || 60);
     $self->{pid} = 0;
     return time - $begin;
 }
 
-# The processes that serve: [PID...].
-sub children {
+# The processes that it has started: [PID...].
+sub children { return [children_of($_[0]{pid})] }
+
+# Those of them that serve: weaved is a child as well. It is no new name at
+# once, so that of each is asked anew each time.
+sub serving {
     my $self = shift;
-    my $pid  = $self->{pid};
-    open my $in, '<', "/proc/$pid/task/$pid/children" or return [];
-    return [split ' ', scalar(<$in>) || ''];
+    return grep { (eval { slurp("/proc/$_/comm") } || 'weaved') !~ /^weaved/ }
+        @{ $self->children };
 }
 
 sub client {
@@ -232,21 +246,49 @@ sub log_text {
     return -e $file ? slurp($file) : '';
 }
 
+# Those whose objects are gone. None is waited for before the test ends; and
+# none is told to end at once: event may crash, on TERM, over a connection that
+# it is just freeing.
+my @ending;
+
 # A test that dies must not leave a server behind.
 sub DESTROY {
     my $self = shift;
-    local ($@, $?);
+    local ($@, $?, $!);
     return if $self->{owner} != $$;
-    $self->_end;
-    remove_tree($self->{runtime});
+    push @ending, {%$self{qw(owner pid runtime)}, since => time};
+    $self->{owner} = 0;
+    _end(0.3);
 }
 
+# Tells those to end that have been done with for SECONDS.
 sub _end {
-    my $self = shift;
-    return unless $self->{pid} && kill 0, $self->{pid};
-    kill 'TERM', $self->{pid};
-    eventually(sub { !kill 0, $self->{pid} }, 10)
-        or kill 'KILL', -getpgrp($self->{pid});
+    my $seconds = shift;
+    for my $one (@ending) {
+        next if $one->{told} || $one->{owner} != $$;
+        sleep 0.02 while !$seconds && time < $one->{since} + 0.3;
+        next if time < $one->{since} + $seconds;
+        kill 'TERM', $one->{pid} if $one->{pid};
+        $one->{told} = 1;
+    }
+}
+
+# Ends them all, and waits until they have.
+sub reap {
+    _end(0);
+    for my $one (splice @ending) {
+        next if $one->{owner} != $$;
+        my $pid = $one->{pid};
+        !$pid || eventually(sub { !kill 0, $pid })
+            or kill 'KILL', -getpgrp($pid);
+        remove_tree($one->{runtime});
+    }
+}
+
+END {
+    local $?;
+    $_ && $_->DESTROY for @all;
+    reap();
 }
 
 1;

@@ -14,8 +14,9 @@ my $LINE = qr/^\[[^\]]*\]\ \[(\w*):(\w+)\]
     \ \[pid\ (\d+)(?:\]\ \[id\ ([^\]]*)|:tid\ \d+)\]
     \ (?:\[client\ [^\]]*\]\ )?(.*)$/x;
 
-# Warnings about the machine, not about us: a libssl older than mod_ssl's.
-my $MACHINE = qr/AH01882:/;
+# Warnings about the machine, not about us: a libssl older than mod_ssl's; and
+# event, which may stumble over a connection that it closes when TERM comes.
+my $MACHINE = qr/AH01882:|AH03092: process_lingering_close/;
 
 # What httpd says at notice when a child crashes is no notice to us.
 my $CRASH = qr/exit signal|Fatal Python error/;
@@ -84,22 +85,32 @@ sub unexpected {
     return map { _show($_) } grep { $self->_is_bad($_) } @lines;
 }
 
-# All lines since last asked, once one matches WANT or 5 s are over, and a
-# moment more for what belongs to it.
+# All lines since last asked, once one matches WANT or a minute is over, and a
+# moment more, until no more come, for what belongs to it.
 sub take {
     my ($self, $want) = @_;
     return join "\n", map { _show($_) } $self->take_lines($want);
 }
 
+# Reads until nothing more comes.
+sub _read_on {
+    my ($self, $end) = @_;
+    my $before = -1;
+    while ($before != @{ $self->{ready} } && time < $end) {
+        $before = @{ $self->{ready} };
+        sleep 0.05;
+        $self->_read;
+    }
+}
+
 sub take_lines {
     my ($self, $want) = @_;
-    my $end = time + 5;
+    my $end = time + 60;
     while (1) {
         $self->_read;
         last if !$want || time > $end;
         if (grep { _show($_) =~ $want } @{ $self->{ready} }) {
-            sleep 0.05;
-            $self->_read;
+            $self->_read_on($end);
             last;
         }
         sleep 0.02;

@@ -112,7 +112,7 @@ sub good  { return WeaveTest::Workers::workers($_[0], qr/sync\.ini$/) }
 sub serves {
     my $self = shift;
     $self->start if !$self->running;
-    ok eventually(sub { $self->good && $self->rogue }, 20),
+    ok eventually(sub { $self->good && $self->rogue }),
         'the workers are ready';
 }
 
@@ -155,12 +155,7 @@ sub asks {
 }
 
 # The process of httpd that answers, where there is but one.
-sub child {
-    my $self = shift;
-    my @serve = grep { slurp("/proc/$_/cmdline") !~ /weaved/ }
-        @{ $self->children };
-    return $serve[0];
-}
+sub child { return ($_[0]->serving)[0] }
 
 # Descriptors of PID by kind: {socket => 3, ...}.
 sub descriptors {

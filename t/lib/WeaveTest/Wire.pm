@@ -62,7 +62,7 @@ sub request {
     my $vars = defined $how{vars} ? $how{vars}
         : join '', map { _var($_, $names{$_}) } sort keys %names;
     my $body = defined $how{body} ? $how{body} : '';
-    my $payload = pack('qqLLLL', -1, $how{file_bytes} || 0,
+    my $payload = pack('qqqLLLL', -1, $how{file_bytes} || 0, 0,
         defined $how{count}  ? $how{count}  : scalar keys %names,
         defined $how{inline} ? $how{inline} : length $body,
         $how{epoch} || 0, 0) . $vars . $body;
@@ -76,12 +76,12 @@ sub connect {
     return bless {socket => $socket, buffer => ''}, $class;
 }
 
-# Connects and is welcomed; undef where it is not within 5 s.
+# Connects and is welcomed; undef where it is not within 30 s.
 sub hello {
     my ($class, $path) = @_;
     my $self = $class->connect($path) or return undef;
     $self->send(hello_of());
-    my ($type) = $self->frame(5);
+    my ($type) = $self->frame(30);
     return defined $type && $type == $TYPE{WELCOME} ? $self : undef;
 }
 
@@ -127,7 +127,7 @@ sub _need {
 # The next frame: (type, payload, flags), or () when none comes.
 sub frame {
     my ($self, $seconds) = @_;
-    my $end = time + ($seconds || 10);
+    my $end = time + ($seconds || 30);
     return () unless $self->_need(16, $end);
     my (undef, undef, $type, $flags, $bytes) =
         unpack 'LSCCLL', $self->{buffer};

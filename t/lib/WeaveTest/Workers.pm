@@ -10,14 +10,16 @@ package WeaveTest::Workers;
 use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
+use Fcntl qw(O_RDWR);
 use JSON::PP ();
+use POSIX qw(mkfifo);
 use Test::More;
 use WeaveTest;
 use WeaveTest::Httpd ();
 
 our @EXPORT = qw(
-    $STACKS new_httpd weavectl status workers generation serves reloads
-    in_flight gone
+    $STACKS $GATES new_httpd weavectl status workers generation serves reloads
+    in_flight gone gate is_at opens
 );
 
 # Lines of faulthandler, and those of tracebacks.
@@ -25,6 +27,34 @@ our $STACKS = qr/^(?:(?:Current[ ]thread|Thread)[ ]0x
     |[ ]{2}File[ ]"|[ ]*<no[ ]Python[ ]frame>
     |Fatal[ ]Python|Extension[ ]modules
     |Traceback|[ ]{4}|\w+(?:Error|Exception)\b|$)/x;
+
+# For an app.wsgi: stands_at() waits until the test opens that gate, with the
+# GIL all the time or without it.
+our $GATES = <<'END';
+import ctypes
+import os
+import select
+import sys
+
+
+class Polled(ctypes.Structure):
+    _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short),
+                ("revents", ctypes.c_short)]
+
+
+def stands_at(gate, with_gil=False):
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), gate)
+    libc = (ctypes.PyDLL if with_gil else ctypes.CDLL)(None)
+    switch = sys.getswitchinterval()
+    if with_gil:
+        sys.setswitchinterval(1000)  # nobody has a turn between two calls
+    fd = libc.open(path.encode(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    polled = Polled(fd, select.POLLIN, 0)
+    libc.mkdir(path.encode() + b".here", 0o700)
+    libc.poll(ctypes.byref(polled), 1, 300000)
+    sys.setswitchinterval(switch)
+    os.close(fd)
+END
 
 # WeaveTest::Httpd->new for t/apps/workers.wsgi in worker processes, two of four
 # threads unless `workers` says otherwise; `workers`, `limits` and `release` are
@@ -87,7 +117,7 @@ sub workers {
 sub serves {
     my ($httpd, $count) = @_;
     $httpd->start if !$httpd->running;
-    ok eventually(sub { workers($httpd) == ($count || 2) }, 20),
+    ok eventually(sub { workers($httpd) == ($count || 2) }),
         'its workers are ready';
     return workers($httpd);
 }
@@ -112,9 +142,29 @@ sub in_flight {
     return ($client, $pid);
 }
 
+# Makes a gate where requests can be held up, for $GATES.
+my $gates = 0;
+
+sub gate {
+    my $httpd = shift;
+    my $name  = 'gate-' . ++$gates;
+    my $file  = $httpd->dir . "/$name";
+    mkfifo($file, 0600) or die "$file: $!";
+    sysopen my $pipe, $file, O_RDWR or die "$file: $!";
+    return {name => $name, here => "$file.here", pipe => $pipe};
+}
+
+# Waits until a request stands there.
+sub is_at {
+    my $gate = shift;
+    return ok eventually(sub { -d $gate->{here} }), 'it is under way';
+}
+
+sub opens { return syswrite $_[0]{pipe}, 'x' }
+
 sub gone {
     my ($pid, $seconds) = @_;
-    return eventually(sub { !kill 0, $pid }, $seconds || 15);
+    return eventually(sub { !kill 0, $pid }, $seconds || 60);
 }
 
 1;
