@@ -12,19 +12,15 @@ use WeaveTest;
 use WeaveTest::Rogue ();
 use WeaveTest::Workers;
 
-my $app = <<'END';
-import ctypes
-import time
+my $app = $GATES . <<'END';
 from weave_test import case, note, query
 
 
 def application(environ, start_response):
     name = case(environ)
     note(environ, "in")
-    if name == "hold":  # and the GIL
-        ctypes.PyDLL(None).usleep(int(query(environ)["us"]))
-    elif name == "sleep":
-        time.sleep(float(query(environ)["s"]))
+    if name in ("hold", "sleep"):  # with the GIL, and without
+        stands_at(query(environ)["gate"], name == "hold")
     elif name == "read":
         environ["wsgi.input"].read()
     start_response("200 OK", [("Content-Length", "4")])
@@ -44,7 +40,7 @@ END
 my $ini = slurp($httpd->dir . '/sync.ini');
 $httpd->write('two.ini', $ini =~ s/^\[workers\]\n/[workers]\nmode = embedded\n/mr);
 $httpd->start;
-ok eventually(sub { workers($httpd, qr/sync\.ini/) == 1 }, 20), 'it runs';
+ok eventually(sub { workers($httpd, qr/sync\.ini/) == 1 }), 'it runs';
 is $httpd->get('/two/who')->status, 200, 'in httpd, too';
 
 sub says {
@@ -74,35 +70,38 @@ sub ends {
         'and so it is in Python';
 }
 
-# SLOW keeps Python busy; the TARGETS cannot start before it ends.
+# SLOW keeps Python busy until the gate is opened; the TARGETS cannot start before.
 sub behind {
     my ($slow, @targets) = @_;
-    my ($busy) = in_flight($httpd, 'GET', $slow);
-    sleep 0.1; # it has noted that, and goes on
+    my $gate = gate($httpd);
+    my ($busy) = in_flight($httpd, 'GET', "$slow?gate=$gate->{name}");
+    is_at($gate);
     my @asked = map { asks($_) } @targets;
     sleep 0.3;
-    return ($busy, @asked);
+    return ($busy, $gate, @asked);
 }
 
 for my $where (
-    ['a queue', '/one/sleep?s=1.5', qw(/one/who /one/read /one/stream/read)],
-    ['the GIL', '/two/hold?us=1500000', qw(/two/who /two/read)],
+    ['a queue', '/one/sleep', qw(/one/who /one/read /one/stream/read)],
+    ['the GIL', '/two/hold', qw(/two/who /two/read)],
 ) {
     my ($what, $slow, @targets) = @$where;
     next if $what eq 'the GIL' && mpm() eq 'prefork'; # everybody has one
     subtest "who waits for $what" => sub {
-        my ($busy, @asked) = behind($slow, @targets);
+        my ($busy, $gate, @asked) = behind($slow, @targets);
         says('on');
         is $httpd->get($targets[0])->status, 503, 'a new one';
+        opens($gate);
         is $busy->response->status, 200, 'what runs is not cut';
         ends($_, 503) for @asked;
         says('off');
         is $httpd->get($targets[0])->status, 200, 'and on it goes';
     };
     subtest "$what, and a change that is none" => sub {
-        my ($busy, @asked) = behind($slow, @targets);
+        my ($busy, $gate, @asked) = behind($slow, @targets);
         says('on');
         says('off');
+        opens($gate);
         is $busy->response->status, 200, 'what runs is not cut';
         ends($_, 200) for @asked;
     };

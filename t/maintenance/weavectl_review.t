@@ -7,13 +7,21 @@ use strict;
 use warnings FATAL => 'all';
 use Test::More;
 use JSON::PP ();
+use Time::HiRes qw(sleep);
 use WeaveTest;
 use WeaveTest::Graceful qw(restarts);
 use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
 my $mounts = "WeaveApp /two \"DIR/two.ini\"\nWeaveApp /one \"DIR/sync.ini\"\n";
-my $httpd  = two_apps($mounts, qr/WEAVE00(?:05|14|46)/);
+my $httpd  = two_apps($mounts, qr/WEAVE00(?:05|14|46)/,
+    app => slurp(root() . '/apps/workers.wsgi') . "\n\n$GATES" . <<'END');
+
+
+def held(environ):
+    stands_at(query(environ)["gate"])
+    return "held"
+END
 my $dir = $httpd->dir;
 my ($one, $two) = ("$dir/sync.ini", "$dir/two.ini");
 my $file = $httpd->state . '/maintenance.json';
@@ -105,7 +113,8 @@ subtest 'an application that did not come up' => sub {
     said([], 0, qr/^\Q$one\E:\n  maintenance: off$/m);
     said(['off', $one], 0);
     restarts($httpd);
-    is status_of($one)->{state}, 'serving', 'it is there again';
+    ok eventually(sub { status_of($one)->{state} eq 'serving' }),
+        'it is there again';
 
     my $three = "$dir/three.ini";
     spew($three, $ini =~ s/^virtualenv = .*/virtualenv = $dir\/none/mr);
@@ -176,27 +185,52 @@ subtest 'what is no Sync' => sub {
     said(['off'], 0);
 };
 
+# A request to PATH that is in Python, until its gate is opened.
+sub held {
+    my $path = shift;
+    my $gate = gate($httpd);
+    my ($client) = in_flight($httpd, 'GET', "$path/held?gate=$gate->{name}");
+    is_at($gate);
+    return ($client, $gate);
+}
+
+# Has somebody else open GATE in a moment.
+sub opens_soon {
+    my $gate = shift;
+    my $pid  = fork;
+    die "fork: $!" unless defined $pid;
+    return $pid if $pid;
+    sleep 0.5;
+    opens($gate);
+    require POSIX;
+    POSIX::_exit(0);
+}
+
 subtest 'until nothing is in Python' => sub {
-    my ($client) = in_flight($httpd, 'GET', '/one/sleep?s=3');
+    my ($client, $gate) = held('/one');
     said(['on', $one, '--wait', '1s'], 1, qr/^maintenance: on/m,
          qr/--wait: the time is over, still in Python: 1 /);
     is $httpd->get('/one/who')->status, 503, 'it is on all the same';
-    said(['on', $one, '-W', '20s'], 0, qr/^nothing is in Python any more$/m);
+    my $pid = opens_soon($gate);
+    said(['on', $one, '-W', '60s'], 0, qr/^nothing is in Python any more$/m);
+    waitpid $pid, 0;
     is $client->response->status, 200, 'what ran has ended by then';
     said(['drain', $one, '-W', '1'], 1, qr/the drain becomes on only at \d/);
     declares($one, sub { $_->{drain_s} = 1 });
-    said(['drain', $one, '-W', '20s'], 0, qr/^nothing is in Python/m);
+    said(['drain', $one, '-W', '60s'], 0, qr/^nothing is in Python/m);
     is $httpd->get('/one/who')->status, 200, 'what httpd has makes the drain';
     said(['drain', $one, '--for', '1s', '-W', '2s'], 1, qr/--wait: .*not to become on/);
     declares($one, sub { $_->{drain_s} = 300 });
-    said(['on', '-W', '20s'], 0, qr/^nothing is in Python any more$/m);
+    said(['on', '-W', '60s'], 0, qr/^nothing is in Python any more$/m);
     said(['off'], 0);
-    ($client) = in_flight($httpd, 'GET', '/two/sleep?s=3');
+    ($client, $gate) = held('/two');
     said(['on', '--wait', '1s'], 1,
          qr/--wait: the time is over, still in Python: 1 /);
     is status_of($two)->{running}, 1, 'of the one that is embedded';
     said([], 0, qr/^  requests in Python: 1$/m);
-    said(['on', '-W', '20s'], 0, qr/^nothing is in Python any more$/m);
+    $pid = opens_soon($gate);
+    said(['on', '-W', '60s'], 0, qr/^nothing is in Python any more$/m);
+    waitpid $pid, 0;
     is $client->response->status, 200, 'what ran there has ended by then';
     is status_of($two)->{running}, 0, 'and is counted no more';
     said(['backoff', '-W', '5s'], 2, qr/backoff takes no --wait/);
@@ -236,7 +270,7 @@ subtest 'two httpds with one folder' => sub {
             . "WeaveApp / \"DIR/sync.ini\"\n");
     my $theirs = $other->dir . '/sync.ini';
     $other->start;
-    ok eventually(sub { workers($other) == 1 }, 20), 'it runs';
+    ok eventually(sub { workers($other) == 1 }), 'it runs';
     said(['on', $theirs], 0);
     is $other->get('/who')->status, 503, 'it is reached';
     unlike said([], 0, qr/^in httpd \d+, with \Q${\ $other->runtime}\E: maintenance on since .*, for \Q$theirs\E/m),
