@@ -39,7 +39,7 @@ def exit_at_once(environ):
 
 def exit_in_thread(environ):
     threading.Thread(target=os._exit, args=(4,)).start()
-    time.sleep(5)
+    time.sleep(50)
 
 
 def sys_exit(environ):
@@ -48,7 +48,7 @@ def sys_exit(environ):
 
 def kill(environ):
     os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(5)
+    time.sleep(50)
 
 
 def terminate(environ):
@@ -84,7 +84,7 @@ def fork_and_answer(environ):
 
 def outlive(environ):
     """A program that stays when its parent has gone."""
-    return "%d" % subprocess.Popen(["sleep", "20"]).pid
+    return "%d" % subprocess.Popen(["sleep", "200"]).pid
 
 
 def fill_stderr(environ):

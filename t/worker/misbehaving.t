@@ -6,20 +6,27 @@
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 use WeaveTest;
 use WeaveTest::Rogue ();
 use WeaveTest::Workers;
 
-# one child of httpd: it knows who is busy
-my $httpd = new_httpd(
-    app     => slurp(root() . '/apps/misbehaving.wsgi'),
-    workers => "processes = 2\nthreads = 2\n",
-    limits  => "request_timeout = 1\n",
-    conf    => "WeaveApp / \"DIR/sync.ini\"\n$WeaveTest::Rogue::ONE_CHILD",
-    expect  => qr/WEAVE00(?:7[1-6]|8[017]|99|47|4\d)|WEAVE01(?:02|3[67])|AH1015|AH00161|filling|$STACKS/);
-$httpd->log->allow_crash;
-serves($httpd);
+# One child of httpd: it knows who is busy.
+sub serve {
+    my $limits = shift;
+    my $httpd  = new_httpd(
+        app     => slurp(root() . '/apps/misbehaving.wsgi'),
+        workers => "processes = 2\nthreads = 2\n",
+        limits  => "queue_timeout = 30\n$limits",
+        conf => "WeaveApp / \"DIR/sync.ini\"\n$WeaveTest::Rogue::ONE_CHILD",
+        expect => qr/WEAVE00(?:7[1-6]|8[017]|99|47|4\d)|WEAVE01(?:02|3[67])|AH1015|AH00161|filling|$STACKS/);
+    $httpd->log->allow_crash;
+    serves($httpd);
+    return $httpd;
+}
+
+# first of all where a request may not take long, which none but one does
+my $httpd = serve("request_timeout = 2\n");
 
 # Asks for NAME, which costs the worker its life; the log says WANT, at error.
 sub costs {
@@ -36,7 +43,7 @@ sub costs {
     ok eventually(sub {
         my @now = workers($httpd);
         @now == 2 && grep { my $pid = $_; !grep { $_ == $pid } @before } @now;
-    }, 20), 'a successor takes its place';
+    }), 'a successor takes its place';
     return $log;
 }
 
@@ -44,22 +51,31 @@ subtest 'a regular expression that never ends' => sub {
     my $begin = time;
     my $log = costs('backtrack', 504, qr/WEAVE0099.*POST \/backtrack/,
         qr/File ".*app\.wsgi", line \d+ in backtrack/);
-    cmp_ok time - $begin, '<', 12, 'in time';
+    cmp_ok time - $begin, '<', 20, 'in time';
 };
 
+# The successor comes when the test lets it.
 subtest 'while its successor is on its way' => sub {
-    spew($httpd->dir . '/at_import', 'time.sleep(1.5)');
+    my ($dir, $gate, $note) =
+        ($httpd->dir, $httpd->dir . '/gate', new_note());
     reloads($httpd);
     serves($httpd);
+    spew($gate, '');
+    spew("$dir/at_import", "while os.path.exists('$gate'): time.sleep(0.01)");
     $httpd->logged(qr/WEAVE0071/, sub {
-        is $httpd->get('/backtrack')->status, 504, 'a 504' });
+        is $httpd->get('/backtrack', note => $note)->status, 504, 'a 504' });
     for (1 .. 12) {
         my $begin = time;
         is $httpd->get('/who')->status, 200, 'the other worker serves';
-        cmp_ok time - $begin, '<', 0.9, 'at once';
+        cmp_ok time - $begin, '<', 20, 'without waiting for it';
     }
-    unlink $httpd->dir . '/at_import';
+    unlink "$dir/at_import", $gate;
+    my ($pid) = (join ' ', notes($note, 1)) =~ /in (\d+)/;
+    ok gone($pid), 'when it has come, the stuck one is killed';
 };
+
+ok defined $httpd->stop, 'httpd stops';
+$httpd = serve('');
 
 my %ends = (
     exit_at_once   => qr/WEAVE0075.*exit status 3/,
@@ -115,7 +131,7 @@ subtest 'threads that do not end' => sub {
     my $begin = time;
     reloads($httpd);
     ok gone($pid), 'they do not keep the process';
-    cmp_ok time - $begin, '<', 8, 'for long';
+    cmp_ok time - $begin, '<', 50, 'for long';
 };
 
 subtest 'a program that outlives it' => sub {
@@ -161,5 +177,5 @@ unlink "$dir/at_import";
 
 my $begin = time;
 ok defined $httpd->stop, 'httpd stops';
-cmp_ok time - $begin, '<', 8, 'in time';
+cmp_ok time - $begin, '<', 20, 'in time';
 finish;
