@@ -94,9 +94,45 @@ int mod_weave_retained_place(const char *ini)
     return app ? (int)(app - data->apps) : -1;
 }
 
+/* WRITTEN leads to APP now, and to nobody else any more: a release that does
+ * not come up falls back to the one before it, not to an older one. */
+static void keep_written(mod_weave_retained_app_t *app, const char *written)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    int i;
+
+    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
+        if (data->apps[i].written && !strcmp(data->apps[i].written, written))
+            keep(&data->apps[i].written, NULL);
+    keep(&app->written, written);
+}
+
+static int is_among(const apr_array_header_t *apps, const char *ini)
+{
+    int i;
+
+    for (i = 0; i < apps->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(apps, i, mod_weave_app_t *)->ini, ini))
+            return 1;
+    return 0;
+}
+
+/* Of those that are not configured any more, places may be given away. */
+static void release(const apr_array_header_t *apps)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    int i;
+
+    for (i = 0; data && i < WEAVE_ROSTER_APPS; i++)
+        if (data->apps[i].ini && !is_among(apps, data->apps[i].ini))
+            data->apps[i].embedded = 0;
+}
+
 void mod_weave_retain(const apr_array_header_t *apps)
 {
     int i;
+
+    release(apps);
 
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
@@ -105,7 +141,7 @@ void mod_weave_retain(const apr_array_header_t *apps)
         if (!app->flat || mod_weave_retained_place(app->ini) < 0)
             continue; /* nothing newer than what is kept */
         kept = find(app->ini);
-        keep(&kept->written, app->written);
+        keep_written(kept, app->written);
         keep(&kept->text, app->flat);
         keep(&kept->spec, app->spec);
         kept->embedded = app->embedded;
