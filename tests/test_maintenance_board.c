@@ -160,6 +160,29 @@ static void outlives_a_writer(void **state)
     is_whole(&copy, 2);
 }
 
+/* Whoever looks at `mode` alone may not take for OFF what is half an ON. */
+static void is_never_off_by_accident(void **state)
+{
+    weave_maintenance_t off = {0}, on;
+    int i;
+
+    (void)state;
+    word_make(&on, 2);
+    on.mode = WEAVE_MAINTENANCE_ON;
+    for (i = 0; i < 100; i++) {
+        pid_t pid = fork();
+
+        while (pid == 0) {
+            weave_maintenance_row_set(board, 5, &on);
+            weave_maintenance_row_set(board, 5, &off);
+        }
+        usleep(1000 + 13 * (unsigned)i);
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_true(board->rows[5].mode || !board->rows[5].word.mode);
+    }
+}
+
 static void ends_texts(void **state)
 {
     weave_maintenance_t word, copy;
@@ -481,6 +504,7 @@ int main(void)
         BOARD(keeps_rows_apart),
         BOARD(readers_see_whole_words),
         BOARD(outlives_a_writer),
+        BOARD(is_never_off_by_accident),
         BOARD(ends_texts),
         BOARD(publishes_by_place),
         BOARD(epoch_is_never_0),

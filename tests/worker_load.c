@@ -289,12 +289,14 @@ static uint32_t epoch_now(void)
 }
 
 static int request_send(client_t *client, const char *path, int has_body,
-                        uint32_t epoch)
+                        weave_admission_t admission)
 {
     static const char name[] = "PATH_INFO";
     char data[512], *to = data + sizeof(weave_frame_t);
-    weave_frame_request_t fixed = {
-        .content_length = has_body ? -1 : 0, .vars = 1, .epoch = epoch};
+    weave_frame_request_t fixed = {.content_length = has_body ? -1 : 0,
+                                   .until_us = admission.until_us,
+                                   .vars = 1,
+                                   .epoch = admission.epoch};
     weave_frame_t frame;
 
     memcpy(to, &fixed, sizeof(fixed));
@@ -403,6 +405,7 @@ static int one(client_t *client)
     unsigned dice = (unsigned)rand_r(&client->seed) % 1000;
     long argument = arguments[which];
     int keep = 0, old = dice % 50 == 7, fate;
+    weave_admission_t admission = {0, 0};
     char path[96];
 
     client->id = atomic_fetch_add(&test.next_id, 1);
@@ -415,8 +418,9 @@ static int one(client_t *client)
     snprintf(path, sizeof(path), "/%s/%lu/%ld", kinds[which], client->id,
              argument);
     /* one that asks for nothing, one that is late, and those of now */
-    if (request_send(client, path, which == 5,
-                     dice % 50 == 6 ? 0 : epoch_now() - (uint32_t)old) < 0) {
+    if (dice % 50 != 6)
+        admission.epoch = epoch_now() - (uint32_t)old;
+    if (request_send(client, path, which == 5, admission) < 0) {
         atomic_store(&test.fate[client->id], NEVER);
         return -1;
     }
@@ -451,13 +455,13 @@ static void *client_run(void *data)
 
 /* The type of the last frame of its answer; *frames: how many came. */
 static int asks(client_t *client, const char *path, int has_body,
-                uint32_t epoch, int *frames)
+                weave_admission_t admission, int *frames)
 {
     weave_frame_t frame = {0};
     int fate = -1;
 
     *frames = 0;
-    must(request_send(client, path, has_body, epoch) == 0, path);
+    must(request_send(client, path, has_body, admission) == 0, path);
     while (fate < 0) {
         must(frame_read(client, &frame, 10000) == 1, path);
         fate = take(client, &frame);
@@ -493,23 +497,27 @@ static size_t begun(void)
 static void check_epochs(void)
 {
     client_t *client = calloc(1, sizeof(*client));
-    uint32_t old = epoch_now();
+    weave_admission_t old = {epoch_now(), 0}, now, over = {0, 1}, any = {0, 0};
     int frames;
 
     must(client && open_up(client, WEAVE_ROLE_CLIENT) == 0, "client");
     weave_maintenance_turn(test.maintenance);
+    now =
+        (weave_admission_t){epoch_now(), apr_time_now() + APR_TIME_C(60000000)};
     check(asks(client, "/quick/0/0", 0, old, &frames) == WEAVE_FRAME_STALE &&
               frames == 1 && begun() == 0,
           "an old epoch is STALE, and nothing was called");
     check(asks(client, "/read/0/0", 1, old, &frames) == WEAVE_FRAME_STALE &&
               frames == 1 && begun() == 0,
           "nor was its body asked for");
+    check(asks(client, "/quick/0/0", 0, over, &frames) == WEAVE_FRAME_STALE &&
+              frames == 1 && begun() == 0,
+          "so is what a drain let in that has become on");
     cancel(client);
-    check(asks(client, "/read/0/0", 1, epoch_now(), &frames) ==
-                  WEAVE_FRAME_HEAD &&
+    check(asks(client, "/read/0/0", 1, now, &frames) == WEAVE_FRAME_HEAD &&
               begun() == 1,
           "a CANCEL that crosses STALE is forgotten, the epoch of now runs");
-    check(asks(client, "/quick/1/0", 0, 0, &frames) == WEAVE_FRAME_HEAD &&
+    check(asks(client, "/quick/1/0", 0, any, &frames) == WEAVE_FRAME_HEAD &&
               begun() == 2,
           "without an epoch it runs");
     check(has_counted(2), "what is STALE counts as no request");
@@ -635,7 +643,7 @@ int main(int argc, char **argv)
         pthread_join(threads[i], NULL);
     check(exit_status(20) == 0, "a drained worker ends, with status 0");
     check_runs();
-    printf("1..11\n");
+    printf("1..12\n");
     if (!test.errors)
         folder_remove(pool);
     else

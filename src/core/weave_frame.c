@@ -6,7 +6,7 @@
 
 _Static_assert(sizeof(weave_hello_t) == 8, "part of the wire");
 _Static_assert(sizeof(weave_welcome_t) == 16, "part of the wire");
-_Static_assert(sizeof(weave_frame_request_t) == 32, "part of the wire");
+_Static_assert(sizeof(weave_frame_request_t) == 40, "part of the wire");
 _Static_assert(sizeof(weave_frame_var_t) == 12, "part of the wire");
 _Static_assert(sizeof(weave_frame_head_t) == 24, "part of the wire");
 _Static_assert(sizeof(weave_frame_file_t) == 16, "part of the wire");

@@ -53,6 +53,25 @@ uint32_t weave_maintenance_mode_at(const weave_maintenance_t *word,
     return word->mode < MODES ? word->mode : WEAVE_MAINTENANCE_ON;
 }
 
+int64_t weave_maintenance_on_at(const weave_maintenance_t *word,
+                                int64_t drain_us)
+{
+    int64_t on_us = word->since_us + drain_us;
+
+    if (word->mode != WEAVE_MAINTENANCE_DRAINING ||
+        (word->until_us && word->until_us <= on_us))
+        return 0;
+    return on_us;
+}
+
+int weave_maintenance_is_more(const weave_maintenance_t *a,
+                              const weave_maintenance_t *b)
+{
+    if (!a->retry_after_s != !b->retry_after_s)
+        return a->retry_after_s != 0;
+    return b->until_us && (!a->until_us || a->until_us > b->until_us);
+}
+
 /* ---- the folder ---- */
 
 static const char *place(const char *dir, const char *name, apr_pool_t *pool)

@@ -66,6 +66,15 @@ int weave_maintenance_mode_find(const char *name);
 uint32_t weave_maintenance_mode_at(const weave_maintenance_t *word,
                                    int64_t now_us, int64_t drain_us);
 
+/** When a drain of WORD becomes ON; 0: it is no drain, or is over before. */
+int64_t weave_maintenance_on_at(const weave_maintenance_t *word,
+                                int64_t drain_us);
+
+/** Of two words that are as strict: does A decide what clients are told? Who
+ *  names a number does, and then who lasts longer. */
+int weave_maintenance_is_more(const weave_maintenance_t *a,
+                              const weave_maintenance_t *b);
+
 /* --- the folder ---------------------------------------------------------- */
 
 /**

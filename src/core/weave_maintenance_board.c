@@ -97,6 +97,9 @@ void weave_maintenance_row_set(weave_maintenance_board_t *board, uint32_t row,
     /* one that died in the middle has left it odd: it goes on from there */
     atomic_store(&to->serial, serial);
     atomic_thread_fence(memory_order_release);
+    /* as an OFF it is an answer alone: nobody may die with it too long there */
+    if (word->mode != WEAVE_MAINTENANCE_OFF)
+        atomic_store(&to->mode, word->mode);
     to->word = *word;
     atomic_store(&to->mode, word->mode);
     atomic_store(&to->serial, serial + 1);

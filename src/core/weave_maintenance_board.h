@@ -15,13 +15,14 @@
  *
  * `epoch` moves after each change. A request takes it with it: whoever is about
  * to start it in Python looks whether it is still the same, and if not, asks
- * again what is to become of the request.
+ * again what is to become of the request. See weave_admission_t.
  */
 
 #include <stdatomic.h>
 #include <stdint.h>
 
 #include <apr_errno.h>
+#include <apr_time.h>
 
 #include "weave_board.h"
 #include "weave_maintenance.h"
@@ -58,6 +59,26 @@ typedef struct weave_maintenance_board_t {
     /* what the configuration says, as JSON: see weave_maintenance_declared */
     char declared[WEAVE_MAINTENANCE_DECLARED];
 } weave_maintenance_board_t;
+
+/* --- requests ------------------------------------------------------------ */
+
+/** By what a request was let in: the epoch at that time (0: it may run,
+ *  whatever has changed), and when a drain that let it in becomes on,
+ * apr_time_t (0: none did). */
+typedef struct weave_admission_t {
+    uint32_t epoch;
+    int64_t until_us;
+} weave_admission_t;
+
+/** Does it still hold? Asked with the GIL in hand: this is one load, and only
+ *  during a drain a look at the clock. */
+static inline int weave_admission_holds(const weave_admission_t *admission,
+                                        const weave_maintenance_board_t *board)
+{
+    return (!admission->epoch ||
+            admission->epoch == atomic_load(&board->epoch)) &&
+           (!admission->until_us || apr_time_now() < admission->until_us);
+}
 
 /* --- making and mapping -------------------------------------------------- */
 

@@ -302,13 +302,9 @@ static void plain_report(const change_t *change)
     }
 }
 
-/* When does a drain become on in APP? 0: it ends before. */
 static int64_t on_at(const change_t *change, const ctl_app_t *app)
 {
-    const weave_maintenance_t *word = &change->word;
-    int64_t on_us = word->since_us + app->drain_us;
-
-    return word->until_us && word->until_us <= on_us ? 0 : on_us;
+    return weave_maintenance_on_at(&change->word, app->drain_us);
 }
 
 /* The end of the first line, and a line for each application where they do not

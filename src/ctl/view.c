@@ -28,18 +28,10 @@ const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini)
 
 /* ---- words ---- */
 
-/* Of two that are as strict, httpd takes the one that names a number, then the
- * one that lasts longer. */
 static int is_more(const ctl_word_t *a, const ctl_word_t *b)
 {
-    const weave_maintenance_t *said = &a->said, *other = &b->said;
-
-    if (a->mode != b->mode)
-        return a->mode > b->mode;
-    if (!said->retry_after_s != !other->retry_after_s)
-        return said->retry_after_s != 0;
-    return other->until_us &&
-           (!said->until_us || said->until_us > other->until_us);
+    return a->mode == b->mode ? weave_maintenance_is_more(&a->said, &b->said)
+                              : a->mode > b->mode;
 }
 
 static void word_add(apr_array_header_t *words, const ctl_word_t *word)
@@ -62,10 +54,7 @@ static void word_weigh(apr_array_header_t *words, ctl_word_t *word,
     const weave_maintenance_t *said = &word->said;
 
     word->mode = weave_maintenance_mode_at(said, apr_time_now(), app->drain_us);
-    if (said->mode == WEAVE_MAINTENANCE_DRAINING)
-        word->on_us = said->since_us + app->drain_us;
-    if (said->until_us && said->until_us <= word->on_us)
-        word->on_us = 0;
+    word->on_us = weave_maintenance_on_at(said, app->drain_us);
     if (word->mode != WEAVE_MAINTENANCE_OFF)
         word_add(words, word);
 }
@@ -153,7 +142,7 @@ static void app_add(apr_array_header_t *apps,
                                                          : (uint32_t)place,
         .drain_us = apr_time_from_sec(ctl_int(object, "drain_s")),
         .embedded = json_is_true(json_object_get(object, "embedded")),
-        .running = tally ? weave_tally_running(tally, board->pid) : -1,
+        .running = -1,
         .failed = json_is_true(json_object_get(object, "failed")),
         .plain = !strcmp(ctl_text(object, "style"), "plain"),
         .words = apr_array_make(pool, 4, sizeof(ctl_word_t)),
@@ -173,6 +162,9 @@ static void app_add(apr_array_header_t *apps,
     {
         declared_add(&app, entry);
     }
+    /* after what is in force: nothing begins any more where that is on */
+    if (app.embedded && tally)
+        app.running = weave_tally_running(tally, board->pid);
     APR_ARRAY_PUSH(apps, ctl_app_t) = app;
 }
 

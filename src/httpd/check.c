@@ -230,6 +230,7 @@ static void note(const group_t *group)
     if (!app || group->check.errors) {
         app = apr_pcalloc(group->check.pconf, sizeof(*app));
         app->ini = group->ini;
+        app->written = first_of(group)->ini;
         app->place = place;
     }
     APR_ARRAY_PUSH(the_all, mod_weave_app_t *) = app;

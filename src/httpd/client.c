@@ -73,6 +73,9 @@ static int lost(client_t *client, apr_uint32_t pid)
 
 static int unavailable(client_t *client, weave_refused_e kind, const char *why)
 {
+    /* maintenance that has begun meanwhile has a time of its own */
+    if (mod_weave_maintenance_again(client->exchange) != OK)
+        return OK;
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, client->exchange->r,
                   "answered 503: %s", why);
     return mod_weave_unavailable(client->exchange->r, client->exchange->conf,

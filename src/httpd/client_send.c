@@ -197,7 +197,8 @@ int client_send(client_t *client)
     weave_frame_request_t *request = (weave_frame_request_t *)(frame + 1);
 
     frame->number = ++client->link->number;
-    request->epoch = client->exchange->epoch;
+    request->epoch = client->exchange->admission.epoch;
+    request->until_us = client->exchange->admission.until_us;
     return send_parts(client, parts, client->spool.len ? 2 : 1,
                       client->spool.fd);
 }

@@ -282,14 +282,13 @@ static const char *given(const char *text)
     return *text ? text : NULL;
 }
 
-/* With the GIL: nothing but this load. What becomes of a request that may not
- * start, the handler decides without it. */
+/* With the GIL: nothing but this. What becomes of a request that may not start,
+ * the handler decides without it. */
 static int may_start(void *host)
 {
     const mod_weave_exchange_t *exchange = host;
 
-    return !embedded.board ||
-           exchange->epoch == atomic_load(&embedded.board->epoch);
+    return weave_admission_holds(&exchange->admission, embedded.board);
 }
 
 static void fill_spec(apr_pool_t *pool)

@@ -61,10 +61,11 @@ int mod_weave_handler(request_rec *r)
     if (exchange.mount->app && !exchange.mount->app->embedded)
         return mod_weave_client_run(&exchange);
     engine = exchange.mount->app ? mod_weave_embedded_ready(r) : NULL;
+    /* first: it may have begun while Python was waited for */
+    if (mod_weave_maintenance_again(&exchange) != OK)
+        return OK;
     if (!engine)
         return mod_weave_unavailable(r, exchange.conf, WEAVE_REFUSED_DOWN,
                                      NULL);
-    if (mod_weave_maintenance_again(&exchange) != OK)
-        return OK;
     return mod_weave_finish(&exchange, run(engine, &exchange));
 }

@@ -63,26 +63,30 @@ static int is_allowed(request_rec *r, const weave_conf_t *conf)
 
 /* ---- the verdict ---- */
 
-/* Of two that are as strict, the one that names a number, then the one that
- * lasts longer. */
-static int is_more(const weave_maintenance_t *a, const weave_maintenance_t *b)
-{
-    if (!a->retry_after_s != !b->retry_after_s)
-        return a->retry_after_s != 0;
-    return b->until_us && (!a->until_us || a->until_us > b->until_us);
-}
-
 static void consider(mod_weave_verdict_t *verdict,
                      const weave_maintenance_t *word, apr_time_t now,
                      apr_interval_time_t drain)
 {
     apr_uint32_t mode = weave_maintenance_mode_at(word, now, drain);
+    apr_time_t *until = &verdict->admission.until_us;
+    apr_time_t on = mode == WEAVE_MAINTENANCE_DRAINING
+                        ? weave_maintenance_on_at(word, drain)
+                        : 0;
 
-    if (mode < verdict->mode || mode == WEAVE_MAINTENANCE_OFF ||
-        (mode == verdict->mode && !is_more(word, &verdict->word)))
+    if (mode == WEAVE_MAINTENANCE_OFF)
         return;
-    verdict->mode = mode;
-    verdict->word = *word;
+    if (on && (!*until || on < *until))
+        *until = on;
+    if (*word->message && mode > verdict->message_mode) {
+        verdict->message_mode = mode;
+        apr_cpystrn(verdict->message, word->message, sizeof(verdict->message));
+    }
+    if (mode > verdict->mode ||
+        (mode == verdict->mode &&
+         weave_maintenance_is_more(word, &verdict->word))) {
+        verdict->mode = mode;
+        verdict->word = *word;
+    }
 }
 
 static void consider_row(mod_weave_verdict_t *verdict, apr_uint32_t row,
@@ -99,25 +103,30 @@ static void consider_row(mod_weave_verdict_t *verdict, apr_uint32_t row,
     consider(verdict, &word, now, drain);
 }
 
-/* Of a drain: the first call of a sync is refused, the others pass and are
- * told to stay away afterwards. */
-static apr_uint32_t narrowed(apr_uint32_t mode, request_rec *r,
-                             const mod_weave_mount_t *mount,
-                             const weave_conf_t *conf)
+/* What the strictest word makes of this very request. Of a drain: the first
+ * call of a sync is refused, the others pass and are told to stay away
+ * afterwards. */
+static void narrow(mod_weave_verdict_t *verdict, request_rec *r,
+                   const mod_weave_mount_t *mount, const weave_conf_t *conf)
 {
     const char *path = path_of(r, mount);
+    int is_sync = mod_weave_is_sync(conf);
 
-    if (mode == WEAVE_MAINTENANCE_DRAINING)
-        mode = mod_weave_is_sync(conf) && is_first_call(path)
-                   ? WEAVE_MAINTENANCE_ON
-                   : WEAVE_MAINTENANCE_BACKOFF;
-    if (mode == WEAVE_MAINTENANCE_BACKOFF && !mod_weave_is_sync(conf))
-        return WEAVE_MAINTENANCE_OFF;
+    if (verdict->mode == WEAVE_MAINTENANCE_DRAINING)
+        verdict->mode = is_sync && is_first_call(path)
+                            ? WEAVE_MAINTENANCE_ON
+                            : WEAVE_MAINTENANCE_BACKOFF;
     /* load balancers come from where operators come from */
-    if (mode == WEAVE_MAINTENANCE_ON &&
+    if (verdict->mode == WEAVE_MAINTENANCE_ON &&
         !strcmp(path, weave_conf_heartbeat(conf)))
-        return mode;
-    return is_allowed(r, conf) ? WEAVE_MAINTENANCE_OFF : mode;
+        return;
+    if (is_allowed(r, conf)) {
+        verdict->mode = WEAVE_MAINTENANCE_OFF;
+        verdict->admission.until_us = 0;
+    }
+    else if (verdict->mode == WEAVE_MAINTENANCE_BACKOFF && !is_sync) {
+        verdict->mode = WEAVE_MAINTENANCE_OFF;
+    }
 }
 
 static const weave_conf_t *conf_for(request_rec *r,
@@ -143,7 +152,7 @@ static void weigh(mod_weave_verdict_t *verdict, request_rec *r,
     if (mount->place >= 0)
         consider_row(verdict, (apr_uint32_t)mount->place + 1, now, drain);
     if (verdict->mode != WEAVE_MAINTENANCE_OFF)
-        verdict->mode = narrowed(verdict->mode, r, mount, conf);
+        narrow(verdict, r, mount, conf);
 }
 
 /* Does weavectl say something? */
@@ -158,21 +167,29 @@ static int is_said(const weave_maintenance_board_t *board, int place)
 }
 
 /* Does nobody say anything but "off"? So it is for nearly every request, and
- * the less memory it touches the better. *EPOCH: that of the board. */
-static int is_quiet(apr_uint32_t *epoch, request_rec *r,
-                    const mod_weave_mount_t *mount)
+ * the less memory it touches the better. */
+static int is_quiet(request_rec *r, const mod_weave_mount_t *mount)
 {
     const mod_weave_dir_t *dir =
         ap_get_module_config(r->per_dir_config, &weave_module);
     const weave_maintenance_board_t *board = mod_weave_board();
 
-    *epoch = 0;
-    if (board) { /* before what it says: see weave_maintenance_board.h */
-        *epoch = atomic_load_explicit(&board->epoch, memory_order_acquire);
-        mod_weave_announce(*epoch);
-    }
     return !dir->directive && !dir->mode && !mount->mode &&
            !(board && is_said(board, mount->place));
+}
+
+/* Before looking at what it goes with: see weave_maintenance_board.h. A change
+ * gets into the log by whoever is the first to see it. */
+static apr_uint32_t epoch_take(void)
+{
+    const weave_maintenance_board_t *board = mod_weave_board();
+    apr_uint32_t epoch = 0;
+
+    if (board) {
+        epoch = atomic_load_explicit(&board->epoch, memory_order_acquire);
+        mod_weave_announce(epoch);
+    }
+    return epoch;
 }
 
 static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
@@ -182,13 +199,11 @@ static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
     const mod_weave_dir_t *dir =
         ap_get_module_config(r->per_dir_config, &weave_module);
 
-    verdict->mode = WEAVE_MAINTENANCE_OFF;
-    verdict->load = 0;
-    if (!is_quiet(&verdict->epoch, r, mount)) {
-        memset(&verdict->word, 0, sizeof(verdict->word));
+    memset(verdict, 0, sizeof(*verdict));
+    verdict->admission.epoch = epoch_take();
+    if (!is_quiet(r, mount))
         weigh(verdict, r, mount, dir->directive,
               dir->mode ? dir->mode : mount->mode);
-    }
     if (verdict->mode == WEAVE_MAINTENANCE_OFF &&
         mod_weave_is_shedding(mount, r->request_time) &&
         mod_weave_is_sync(conf_for(r, mount))) {
@@ -213,6 +228,8 @@ static __attribute__((noinline)) int ask(request_rec *r,
     /* whatever else there is to know about the request does not matter; but
      * its answer goes through the filters that are configured */
     r->handler = MOD_WEAVE_REFUSAL;
+    apr_pool_userdata_setn(apr_pmemdup(r->pool, &verdict, sizeof(verdict)),
+                           MOD_WEAVE_REFUSAL, NULL, r->pool);
     rc = ap_invoke_handler(r);
     return rc == OK ? DONE : rc;
 }
@@ -220,10 +237,12 @@ static __attribute__((noinline)) int ask(request_rec *r,
 int mod_weave_maintenance_ask(request_rec *r)
 {
     const mod_weave_mount_t *mount = mod_weave_mount_ours(r);
-    apr_uint32_t epoch;
 
-    if (!mount || (is_quiet(&epoch, r, mount) && !is_lb_heartbeat(r, mount) &&
-                   !mod_weave_is_shedding(mount, r->request_time)))
+    if (!mount)
+        return DECLINED;
+    epoch_take();
+    if (is_quiet(r, mount) && !is_lb_heartbeat(r, mount) &&
+        !mod_weave_is_shedding(mount, r->request_time))
         return DECLINED;
     return ask(r, mount);
 }
@@ -234,7 +253,7 @@ static __attribute__((noinline)) int ask_again(mod_weave_exchange_t *exchange)
     mod_weave_verdict_t verdict;
 
     decide(&verdict, r, exchange->mount);
-    exchange->epoch = verdict.epoch;
+    exchange->admission = verdict.admission;
     if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
         mod_weave_backoff_add(r, exchange->conf, &verdict);
     if (verdict.mode != WEAVE_MAINTENANCE_ON)
@@ -247,9 +266,8 @@ static __attribute__((noinline)) int ask_again(mod_weave_exchange_t *exchange)
 /* What is asked because of load was asked the first time. */
 int mod_weave_maintenance_again(mod_weave_exchange_t *exchange)
 {
-    return is_quiet(&exchange->epoch, exchange->r, exchange->mount)
-               ? OK
-               : ask_again(exchange);
+    exchange->admission = (weave_admission_t){epoch_take(), 0};
+    return is_quiet(exchange->r, exchange->mount) ? OK : ask_again(exchange);
 }
 
 /* ---- what is answered in the application's place ---- */
@@ -270,7 +288,7 @@ static int alive(request_rec *r)
 int mod_weave_maintenance_refuse(request_rec *r)
 {
     const mod_weave_mount_t *mount;
-    mod_weave_verdict_t verdict;
+    void *verdict = NULL;
 
     if (!r->handler || strcmp(r->handler, MOD_WEAVE_REFUSAL) != 0)
         return DECLINED;
@@ -279,8 +297,7 @@ int mod_weave_maintenance_refuse(request_rec *r)
         return DECLINED;
     if (is_lb_heartbeat(r, mount))
         return alive(r);
-    decide(&verdict, r, mount);
-    return mod_weave_unavailable(
-        r, conf_for(r, mount), WEAVE_REFUSED_MAINTENANCE,
-        verdict.mode == WEAVE_MAINTENANCE_ON ? &verdict : NULL);
+    apr_pool_userdata_get(&verdict, MOD_WEAVE_REFUSAL, r->pool);
+    return mod_weave_unavailable(r, conf_for(r, mount),
+                                 WEAVE_REFUSED_MAINTENANCE, verdict);
 }

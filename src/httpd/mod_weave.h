@@ -71,9 +71,13 @@ typedef struct mod_weave_check_t {
 typedef struct mod_weave_switch_t {
     weave_maintenance_t word; /* `since` once post_config is through */
     const char *from;         /* "WeaveMaintenance", "maintenance.mode" */
+    int is_key;               /* the latter: of several, the last one holds */
     const char *where;        /* "httpd.conf:12" */
     const server_rec *s;
-    const char *path; /* of the <Location>; NULL: the whole server */
+    const char *path;    /* of the <Location>; NULL: the whole server */
+    const char *section; /* "Location", "LocationMatch"; NULL: no path */
+    int is_pattern;      /* what is in `path`: only httpd can tell */
+    int number;          /* in the order in which they are said */
 } mod_weave_switch_t;
 
 /* WeaveApp: a path of a server and what answers below it. */
@@ -171,7 +175,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 3
+#define MOD_WEAVE_RETAINED_VERSION 4
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {
@@ -304,8 +308,8 @@ typedef struct mod_weave_exchange_t {
     request_rec *r;
     const weave_conf_t *conf; /* with the <Location>'s WeaveSet */
     const mod_weave_mount_t *mount;
-    apr_uint32_t epoch; /* of the maintenance board when it was asked last */
-    apr_bucket_brigade *in; /* read, not yet given away */
+    weave_admission_t admission; /* when it was asked last */
+    apr_bucket_brigade *in;      /* read, not yet given away */
     apr_bucket_brigade *out;
     int has_body;          /* 1: the client announces one */
     int in_ended;          /* 1: all of it was read */
@@ -393,10 +397,14 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange);
 
 /* maintenance.c: what is to become of a request */
 typedef struct mod_weave_verdict_t {
-    apr_uint32_t epoch;
-    apr_uint32_t mode;        /* for this request: OFF, BACKOFF or ON */
-    weave_maintenance_t word; /* of what decided that; not set where OFF */
-    int load;                 /* BACKOFF because of it, not of a word */
+    apr_uint32_t mode; /* for this request: OFF, BACKOFF or ON */
+    weave_admission_t admission;
+    int load; /* BACKOFF because of it, not of a word */
+    /* where there are words, and load is 0 */
+    weave_maintenance_t word; /* the one that decides */
+    /* that of the strictest which has one; "": none */
+    char message[WEAVE_MAINTENANCE_MESSAGE_BYTES];
+    apr_uint32_t message_mode;
 } mod_weave_verdict_t;
 /* The hook that asks as soon as the Location is known; and the handler of what
  * it has refused. */

@@ -337,7 +337,8 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
-    if (data && data->maintenance_write_fd >= 0)
+    /* httpd -X: the parent serves, and weavectl looks for it there */
+    if (data && data->maintenance_write_fd >= 0 && data->owner != getpid())
         close(data->maintenance_write_fd);
     if (!data || !data->roster)
         return;

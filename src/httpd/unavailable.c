@@ -24,11 +24,14 @@ static int starts(const char *path, const char *prefix)
     return strncmp(path, prefix, strlen(prefix)) == 0;
 }
 
+/* But for slashes behind it. */
 static int ends(const char *path, const char *suffix)
 {
     apr_size_t len = strlen(path), want = strlen(suffix);
 
-    return len >= want && !strcmp(path + len - want, suffix);
+    while (len && path[len - 1] == '/')
+        len--;
+    return len >= want && !strncmp(path + len - want, suffix, want);
 }
 
 int mod_weave_is_sync(const weave_conf_t *conf)
@@ -103,6 +106,9 @@ static const char *seconds_of(request_rec *r, const weave_conf_t *conf,
     if (word && word->until_us && !word->retry_after_s &&
         seconds < WEAVE_MAINTENANCE_REMAINING_MIN)
         seconds = WEAVE_MAINTENANCE_REMAINING_MIN;
+    /* it may end sooner than was thought */
+    if (seconds > WEAVE_MAINTENANCE_RETRY_MAX)
+        seconds = WEAVE_MAINTENANCE_RETRY_MAX;
     return apr_psprintf(r->pool, "%" APR_INT64_T_FMT, spread(seconds, conf));
 }
 
@@ -114,6 +120,9 @@ static void refusal_headers(request_rec *r, const weave_conf_t *conf,
     apr_table_t *out = r->err_headers_out;
     apr_time_t now = apr_time_now();
 
+    /* of whatever this has come to us from, such as an ErrorDocument 401 */
+    apr_table_unset(out, "WWW-Authenticate");
+    apr_table_unset(out, "Location");
     apr_table_setn(out, "Retry-After", seconds);
     apr_table_setn(out, "Cache-Control", "no-store");
     if (!mod_weave_is_sync(conf))
@@ -192,8 +201,8 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
 
     count(mount, why);
     if (why == WEAVE_REFUSED_MAINTENANCE)
-        message = verdict && *verdict->word.message
-                      ? verdict->word.message
+        message = verdict && *verdict->message
+                      ? verdict->message
                       : weave_conf_str(conf, WEAVE_MAINTENANCE_MESSAGE);
     kind = kind_of(r, r->uri + mount->prefix_len, conf, message);
     if (is_chunked(r))

@@ -130,7 +130,7 @@ static int decode(executor_t *executor, connection_t *connection,
         return -1;
     exchange->connection = connection;
     exchange->number = frame->number;
-    exchange->epoch = fixed.epoch;
+    exchange->admission = (weave_admission_t){fixed.epoch, fixed.until_us};
     exchange->body_ended = exchange->body_problem = 0;
     exchange->head_len = 0;
     request->host = exchange;

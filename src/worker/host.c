@@ -328,13 +328,12 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
 
 /* ---- its beginning and its end ---- */
 
-/* With the GIL: nothing but this load. */
+/* With the GIL: nothing but this. */
 static int may_start(void *host)
 {
     const exchange_t *exchange = host;
 
-    return !exchange->epoch ||
-           exchange->epoch == atomic_load(&worker.maintenance->epoch);
+    return weave_admission_holds(&exchange->admission, worker.maintenance);
 }
 
 weave_io_e exchange_end(exchange_t *exchange, int outcome)

@@ -214,7 +214,7 @@ void spool_close(connection_t *connection);
 typedef struct exchange_t {
     connection_t *connection;
     uint32_t number;
-    uint32_t epoch; /* when it was decided that it may run; 0: it may */
+    weave_admission_t admission;
     int64_t file_at, file_bytes; /* of a spooled body; file_bytes 0: none */
     int body_ended;
     int body_problem; /* weave_io_e */
