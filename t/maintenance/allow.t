@@ -23,9 +23,9 @@ sub get_from {
         PeerHost  => $opt{to} || '127.0.0.1',
         PeerPort  => $opt{port} || $httpd->port,
         LocalHost => $from,
-        Timeout   => 10,
+        Timeout   => 60,
     ) or return undef;
-    my $client = bless {socket => $socket, buffer => '', timeout => 20,
+    my $client = bless {socket => $socket, buffer => '', timeout => 60,
         eof => 0}, 'WeaveTest::Client';
     return $client->request('GET', $path, close => 1, %opt);
 }

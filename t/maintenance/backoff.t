@@ -68,34 +68,38 @@ END
 }
 
 sub drain {
-    my $mode  = shift;
-    my $begin = time;
-    my $httpd = paused('Drain', mode => $mode,
-        set => ['retry_after 77', 'drain 8']);
-    my $since = time;
-    for my $call (@FIRST_CALLS) {
-        my ($path, $body) = @$call;
-        is_refusal($httpd->get($path), "$path begins a sync", body => $body,
+    my $mode = shift;
+    my $note = new_note();
+    my ($httpd, $drain, $begin, $since, @first);
+    my @others = in_time(6, sub {
+        ($drain, $begin) = ($_[0], time);
+        $httpd = paused('Drain', mode => $mode,
+            set => ['retry_after 77', "drain $drain"]);
+        $since = time;
+        @first = map { $httpd->get($_->[0], note => $note) } @FIRST_CALLS;
+        return map { $httpd->get($_) } @OTHERS;
+    });
+    for my $i (0 .. $#FIRST_CALLS) {
+        my ($path, $body) = @{ $FIRST_CALLS[$i] };
+        is_refusal($first[$i], "$path begins a sync", body => $body,
             retry => 77);
     }
-    for my $path (@OTHERS) {
-        my $res = $httpd->get($path);
-        is $res->body, "served\n", "$path goes on";
-        has_backoff($res, 'not for long', retry => 77);
+    is_deeply [notes($note)], [], 'which the application never sees';
+    for my $i (0 .. $#OTHERS) {
+        is $others[$i]->body, "served\n", "$OTHERS[$i] goes on";
+        has_backoff($others[$i], 'not for long', retry => 77);
     }
-    my $note = new_note();
-    is_refusal($httpd->get('/1.1/u/info/collections', note => $note),
-        'the first call again', body => $STORAGE, retry => 77);
-    is_deeply [notes($note)], [], 'is never seen by the application';
-    sleep 0.1 while time < $since + 4;
-    $httpd->graceful;
-    my $graceful = time;
-    sleep 0.5;
-    is $httpd->get('/1.1/x')->status, 200, 'a graceful does not end it';
-    ok eventually(sub { $httpd->get('/1.1/x')->status == 503 }, 15),
-        'its time does';
-    cmp_ok time - $begin, '>', 7.9, 'not before';
-    cmp_ok time - $graceful, '<', 7, 'and the graceful did not begin it anew';
+    sleep 0.1 while time < $since + $drain / 2;
+    ok $httpd->renew, 'a graceful';
+    my ($asked, $served) = (0, 0);
+    ok eventually(sub {
+        $asked = time;
+        my $status = $httpd->get('/1.1/x')->status;
+        $served = $asked if $status == 200;
+        return $status == 503;
+    }, 2 * $drain + 60), 'its time ends it';
+    cmp_ok time - $begin, '>', $drain - 0.1, 'the graceful does not';
+    cmp_ok $served, '<', $since + $drain, 'nor does that begin it anew';
     is_refusal($httpd->get($_), "$_ is refused", retry => 77) for @OTHERS;
 }
 

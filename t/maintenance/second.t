@@ -30,6 +30,7 @@ my $httpd = new_httpd(
     mode    => '',
     app     => $app,
     workers => "processes = 1\nthreads = 1\n",
+    limits  => "queue_timeout = 60\n",
     conf    => $WeaveTest::Rogue::ONE_CHILD . <<'END');
 WeaveApp /one "DIR/sync.ini"
 WeaveApp /two "DIR/two.ini"

@@ -6,10 +6,10 @@
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 use JSON::PP ();
 use WeaveTest;
-use WeaveTest::Graceful qw(restarts);
+use WeaveTest::Graceful ();
 use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
@@ -22,6 +22,13 @@ my $user  = getpwuid $<;
 my $ini   = slurp($one);
 
 sub said { return printed($httpd, @_) }
+
+# A child of before may know another configuration: none is left.
+sub restarts {
+    my $httpd = shift;
+    ok $httpd->renew(sub { WeaveTest::Graceful::restarts($httpd) }),
+        'all children are new';
+}
 
 sub answers {
     my ($first, $second, $why) = @_;
@@ -91,9 +98,16 @@ subtest 'for one of them' => sub {
 };
 
 subtest 'an end' => sub {
-    said(['on', '--for', '2s'], 0, qr/until \d\d:\d\d:\d\d \(2 s\)$/m);
-    answers(503, 503, 'before');
-    sleep 2.1;
+    my ($seconds, $said);
+    my @statuses = in_time(1, sub {
+        $seconds = shift;
+        said(['on', '--for', "${seconds}s"], 0,
+            qr/until \d\d:\d\d:\d\d \($seconds s\)$/m);
+        $said = time;
+        return map { $httpd->get("/$_/who")->status } qw(one two);
+    });
+    is "@statuses", '503 503', 'before';
+    sleep 0.1 while time < $said + $seconds + 0.1;
     answers(200, 200, 'and after, by itself');
     said([], 0, qr/maintenance: off/);
     said(['on', '--for', '30m'], 0, qr/\(30 min\)$/m);
@@ -214,7 +228,7 @@ subtest 'restarts' => sub {
     is maintenance_of($one)->{since}, $since, 'it is the same';
     is maintenance_of($one)->{retry_after}, 99, 'with all its terms';
     said(['off'], 0, qr/before: drain .*, for \Q$two\E until it is taken back$/m);
-    ok eventually(sub { $httpd->get('/one/who')->status == 200 }, 20), 'off';
+    ok eventually(sub { $httpd->get('/one/who')->status == 200 }), 'off';
 };
 
 subtest 'a file that is damaged' => sub {
@@ -257,7 +271,7 @@ subtest 'a damaged file at the start' => sub {
     my $shown = said([], 1, qr/maintenance: on .*state file is damaged/);
     is scalar(() = $shown =~ /on since/g), 2, 'once for each';
     said(['backoff'], 0, qr/notice: .*it is replaced/);
-    ok eventually(sub { $httpd->get('/one/who')->status == 200 }, 20),
+    ok eventually(sub { $httpd->get('/one/who')->status == 200 }),
         'until somebody says what is right';
     said(['off'], 0);
 };
