@@ -13,7 +13,7 @@ _context = multiprocessing.get_context("fork")
 
 def _run(connection):
     connection.send("running")
-    time.sleep(60)
+    time.sleep(200)
 
 
 def _process():
@@ -28,7 +28,7 @@ def _process():
 def terminated(environ):
     process = _process()
     process.terminate()
-    process.join(5)
+    process.join(50)
     result = process.exitcode
     if result is None:
         process.kill()

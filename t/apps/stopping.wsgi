@@ -21,7 +21,7 @@ def idle(environ):
 
 
 def sleeping(environ):
-    time.sleep(30)
+    time.sleep(100)
 
 
 def short(environ):
@@ -34,7 +34,7 @@ def in_c(environ):
 
 
 def in_c_for_ever(environ):
-    ctypes.PyDLL(None).sleep(60)
+    ctypes.PyDLL(None).sleep(100)
 
 
 def locked(environ):

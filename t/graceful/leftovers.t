@@ -49,7 +49,7 @@ subtest 'a process when httpd stops' => sub {
     my $port = $httpd->port;
     ok alive($pid), 'runs';
     ok defined $httpd->stop, 'httpd stops';
-    ok eventually(sub { !alive($pid) }, 5), 'so does the process'
+    ok eventually(sub { !alive($pid) }), 'so does the process'
         or kill 'KILL', $pid;
     ok +IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
         Listen => 1, ReuseAddr => 1), 'the port is free';
@@ -66,12 +66,17 @@ subtest 'exit handlers beside a thread that does not end' => sub {
         expect => qr/AH00045/,
     );
     $httpd->start;
-    is $httpd->get('/thread_for_ever')->body, 'done', 'a thread for a minute';
-    ok defined $httpd->stop(undef, 12), 'httpd stops all the same';
+    my $ready = sub {
+        return scalar(
+            () = $httpd->log_text =~ /the application of \S+ is ready/g);
+    };
+    ok eventually(sub { $ready->() == @{ $httpd->children } }),
+        'all children are ready';
+    is $httpd->get('/thread_for_ever')->body, 'done', 'a thread for minutes';
+    ok defined $httpd->stop, 'httpd stops all the same';
     # every child has handlers: the one with the thread must be among them
     my $children = grep { $_ eq 'atexit' } notes($note, 2);
-    my $pids = () = $httpd->log_text =~ /the application of \S+ is ready/g;
-    is $children, $pids, 'the exit handlers of every child ran';
+    is $children, $ready->(), 'the exit handlers of every child ran';
     $httpd->no_crash;
 };
 
