@@ -12,6 +12,8 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "weave_utf8.h"
+
 #define LOCK_MS 10000
 /* Children and workers look at the epoch immediately before they call Python;
  * whoever looked just before it moved has called by then. */
@@ -27,7 +29,8 @@ typedef struct {
     apr_array_header_t *entries;        /* of the file, as it is to be */
     apr_array_header_t *old;            /* as it was, of what was not over */
     apr_array_header_t *before, *after; /* ctl_app_t */
-    const char *why; /* an httpd runs that could not be told */
+    const char *why;    /* an httpd runs that could not be told */
+    const char *unread; /* what a configuration says is not known: why */
 } change_t;
 
 /* ---- the change, with the lock held ---- */
@@ -37,7 +40,7 @@ static weave_maintenance_board_t *board_at(const change_t *change, int i)
     return APR_ARRAY_IDX(change->boards, i, weave_maintenance_board_t *);
 }
 
-static apr_array_header_t *apps_get(const change_t *change)
+static apr_array_header_t *apps_get(change_t *change)
 {
     apr_pool_t *pool = change->ctl->pool;
     apr_array_header_t *apps = apr_array_make(pool, 4, sizeof(ctl_app_t));
@@ -48,7 +51,7 @@ static apr_array_header_t *apps_get(const change_t *change)
             ctl_apps_add(apps, board_at(change, i), change->dir, pool);
 
         if (problem)
-            ctl_note("%s", problem);
+            change->unread = problem;
     }
     return ctl_apps_order(apps, pool);
 }
@@ -64,12 +67,27 @@ static int is_kept(const change_t *change)
            weave_maintenance_find(entries, change->ini);
 }
 
+/* The state file is JSON, and httpd shows such a path escaped. */
+static int is_utf8(const change_t *change)
+{
+    const char *ini = change->ini;
+    const ctl_app_t *app = ctl_app_find(change->before, ini);
+
+    return weave_utf8_is_text(ini, ini + strlen(ini)) &&
+           (!app || app->place >= WEAVE_ROSTER_APPS ||
+            !strcmp(app->ini, app->board->ini[app->place]));
+}
+
 /* An INI that nobody has is a slip. */
 static int ini_check(const change_t *change)
 {
     const char *list = "", *wrong;
     int i;
 
+    if (change->ini && !is_utf8(change))
+        return ctl_say("%s: this path is no UTF-8, so nothing can be said for "
+                       "it alone: without INI it is for all",
+                       change->ini);
     if (!change->ini || ctl_app_find(change->before, change->ini) ||
         is_kept(change))
         return CTL_DONE;
@@ -78,7 +96,7 @@ static int ini_check(const change_t *change)
         return ctl_say("%s", wrong);
     if (strlen(change->ini) >= WEAVE_MAINTENANCE_PATH)
         return ctl_say("%s: this is too long", change->ini);
-    if (!change->before->nelts || change->why)
+    if (!change->before->nelts || change->why || change->unread)
         return CTL_DONE;
     for (i = 0; i < change->before->nelts; i++)
         list =
@@ -267,9 +285,19 @@ static int app_is_off(const change_t *change, const ctl_app_t *app)
     return rc;
 }
 
+/* What is not known may hold, instead of or beside what was said. */
+static int unknown_report(const change_t *change, const char *problem)
+{
+    if (problem && !change->word.mode)
+        return ctl_say("%s", problem);
+    if (problem)
+        ctl_note("%s", problem);
+    return CTL_DONE;
+}
+
 static int apps_report(const change_t *change)
 {
-    int i, rc = CTL_DONE;
+    int i, rc = unknown_report(change, change->unread);
 
     for (i = 0; i < change->after->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
@@ -279,6 +307,10 @@ static int apps_report(const change_t *change)
         if (change->word.mode != WEAVE_MAINTENANCE_OFF)
             app_report(change, app);
         else if (app_is_off(change, app) != CTL_DONE)
+            rc = CTL_FAILED;
+        if (ctl_app_mode(app) != WEAVE_MAINTENANCE_ON &&
+            unknown_report(change, ctl_untold(app, change->ctl->pool)) !=
+                CTL_DONE)
             rc = CTL_FAILED;
     }
     return rc;

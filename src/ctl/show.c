@@ -175,7 +175,7 @@ void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
     int i;
 
     if (!app->words->nelts)
-        puts("  maintenance: off");
+        printf("  maintenance: %s\n", app->truncated ? "not known" : "off");
     for (i = 0; i < app->words->nelts; i++)
         word_show(ctl, i ? "    also set: " : "  maintenance: ",
                   &APR_ARRAY_IDX(app->words, i, ctl_word_t));
@@ -322,7 +322,8 @@ json_t *ctl_app_json(const ctl_app_t *app)
             part, word_json(&APR_ARRAY_IDX(app->scoped, i, ctl_word_t)));
     object = app->words->nelts
                  ? word_json(&APR_ARRAY_IDX(app->words, 0, ctl_word_t))
-                 : json_pack("{s:s}", "mode", "off");
+                 : json_pack("{s:s?}", "mode", app->truncated ? NULL : "off");
+    json_object_set_new(object, "truncated", json_boolean(app->truncated));
     json_object_set_new(object, "style",
                         json_string(app->plain ? "plain" : "sync"));
     json_object_set_new(object, "set", set);

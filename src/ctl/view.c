@@ -100,6 +100,20 @@ uint32_t ctl_app_mode(const ctl_app_t *app)
                              : (uint32_t)WEAVE_MAINTENANCE_OFF;
 }
 
+const char *ctl_untold(const ctl_app_t *app, apr_pool_t *pool)
+{
+    return !app->truncated
+               ? NULL
+               : apr_psprintf(
+                     pool,
+                     "%s: httpd %u cannot hand on all that its configuration "
+                     "says about maintenance, there is too much of it: more "
+                     "may hold than is known here. Look for WeaveMaintenance "
+                     "and maintenance.mode there; what many virtual hosts say "
+                     "fits when it is said once, around them",
+                     app->ini, app->board->pid);
+}
+
 /* ---- the applications of an httpd ---- */
 
 static apr_status_t json_clean(void *json)
@@ -145,6 +159,7 @@ static void app_add(apr_array_header_t *apps,
         .running = -1,
         .failed = json_is_true(json_object_get(object, "failed")),
         .plain = !strcmp(ctl_text(object, "style"), "plain"),
+        .truncated = json_is_true(json_object_get(object, "truncated")),
         .words = apr_array_make(pool, 4, sizeof(ctl_word_t)),
         .scoped = apr_array_make(pool, 1, sizeof(ctl_word_t)),
         .declared = ctl_list(object, "declared"),
@@ -179,8 +194,12 @@ const char *ctl_apps_add(apr_array_header_t *apps,
     if (!list)
         return apr_psprintf(pool,
                             "what the configuration of httpd %u says cannot "
-                            "be read: it is of another version of mod_weave",
-                            board->pid);
+                            "be read: %s",
+                            board->pid,
+                            *board->declared
+                                ? "it is of another version of mod_weave"
+                                : "its applications have names that are too "
+                                  "long");
     json_array_foreach(list, i, object)
     {
         app_add(apps, board, tally, object, dir, pool);
@@ -315,6 +334,8 @@ static apr_array_header_t *apps_read(ctl_view_t *view,
             ctl_apps_add(apps,
                          APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *),
                          view->dir, pool));
+    for (i = 0; i < apps->nelts; i++)
+        problem_add(view, ctl_untold(&APR_ARRAY_IDX(apps, i, ctl_app_t), pool));
     return apps;
 }
 

@@ -31,6 +31,7 @@ typedef struct ctl_app_t {
     int64_t running;           /* embedded: requests in Python; -1: not known */
     int failed;                /* httpd could not bring it up */
     int plain;                 /* maintenance.style */
+    int truncated;             /* there is more than `words` and `scoped` */
     apr_array_header_t *words; /* ctl_word_t; the first is in force */
     apr_array_header_t *scoped; /* those for a part of it: only there */
     const json_t *declared;     /* as the httpd has it */
@@ -74,7 +75,10 @@ apr_array_header_t *ctl_apps_order(const apr_array_header_t *apps,
 /* The one of INI among APPS, or NULL. */
 const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini);
 
-/* The mode that is in force for all of APP. */
+/* Why what the configuration says of APP is not known, or NULL: it is. */
+const char *ctl_untold(const ctl_app_t *app, apr_pool_t *pool);
+
+/* The mode that is in force for all of APP, as far as is known. */
 uint32_t ctl_app_mode(const ctl_app_t *app);
 
 /* Is what FILE (NULL: nothing) says the same as what BOARD has in ROW? */
