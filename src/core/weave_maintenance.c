@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -366,24 +367,48 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
 
 /* ---- entries ---- */
 
-static int is_of(const weave_maintenance_entry_t *entry, const char *ini)
+int weave_maintenance_is_for(const char *path, const char *ini,
+                             const char *written)
 {
-    return entry->ini && ini ? !strcmp(entry->ini, ini) : entry->ini == ini;
+    char *real;
+    int is;
+
+    if (!strcmp(path, ini) || (written && *written && !strcmp(path, written)))
+        return 1;
+    real = realpath(path, NULL);
+    is = real && !strcmp(real, ini);
+    free(real);
+    return is;
+}
+
+/* An application, or all of them. */
+typedef struct {
+    const char *ini, *written;
+} whose_t;
+
+static int is_of(const weave_maintenance_entry_t *entry, const whose_t *whose)
+{
+    return entry->ini && whose->ini
+               ? weave_maintenance_is_for(entry->ini, whose->ini,
+                                          whose->written)
+               : entry->ini == whose->ini;
 }
 
 const weave_maintenance_t *weave_maintenance_find(
-    const apr_array_header_t *entries, const char *ini)
+    const apr_array_header_t *entries, const char *ini, const char *written)
 {
+    const weave_maintenance_t *found = NULL;
+    whose_t whose = {ini, written};
     int i;
 
     for (i = 0; i < entries->nelts; i++) {
         const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
 
-        if (is_of(entry, ini))
-            return &entry->word;
+        if (is_of(entry, &whose) && (!found || entry->word.mode > found->mode))
+            found = &entry->word;
     }
-    return NULL;
+    return found;
 }
 
 /* Takes out what FN says of. */
@@ -403,9 +428,9 @@ static void drop(apr_array_header_t *entries,
     entries->nelts = to;
 }
 
-static int is_for(const weave_maintenance_entry_t *entry, const void *ini)
+static int is_whose(const weave_maintenance_entry_t *entry, const void *whose)
 {
-    return is_of(entry, ini);
+    return is_of(entry, whose);
 }
 
 static int is_over(const weave_maintenance_entry_t *entry, const void *now_us)
@@ -416,16 +441,19 @@ static int is_over(const weave_maintenance_entry_t *entry, const void *now_us)
 }
 
 void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
-                           const weave_maintenance_t *word)
+                           const char *written, const weave_maintenance_t *word)
 {
+    whose_t whose = {ini, written};
+
     if (word->mode == WEAVE_MAINTENANCE_OFF && !ini) {
         apr_array_clear(entries);
         return;
     }
-    drop(entries, is_for, ini);
+    drop(entries, is_whose, &whose);
     if (word->mode != WEAVE_MAINTENANCE_OFF)
         APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
-            (weave_maintenance_entry_t){ini, *word};
+            (weave_maintenance_entry_t){written && *written ? written : ini,
+                                        *word};
 }
 
 void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us)

@@ -52,9 +52,18 @@ _Static_assert(sizeof(weave_maintenance_t) == 664, "shared memory");
 
 /** The word of one application, or of all: INI NULL. */
 typedef struct weave_maintenance_entry_t {
-    const char *ini; /* absolute path */
+    const char *ini; /* absolute path, as in WeaveApp where that is known */
     weave_maintenance_t word;
 } weave_maintenance_entry_t;
+
+/**
+ * Does PATH, of an entry, mean the application of INI, which WeaveApp names
+ * WRITTEN (NULL or "": not known)? It is one of both, or leads to INI. So what
+ * was said of a link that leads to the release of now goes on when the link
+ * moves to the next.
+ */
+int weave_maintenance_is_for(const char *path, const char *ini,
+                             const char *written);
 
 /** "off", ...; never NULL. */
 const char *weave_maintenance_mode_name(uint32_t mode);
@@ -111,13 +120,16 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
 const char *weave_maintenance_write(const apr_array_header_t *entries,
                                     const char *dir, apr_pool_t *pool);
 
-/** The word for INI (NULL: for all), or NULL: none. */
+/** The word for INI (NULL: for all), or NULL: none. Of several the strictest.
+ *  WRITTEN as above. */
 const weave_maintenance_t *weave_maintenance_find(
-    const apr_array_header_t *entries, const char *ini);
+    const apr_array_header_t *entries, const char *ini, const char *written);
 
-/** Sets the word for INI (NULL: for all). WORD off takes it out; off for all
- *  takes out everything. INI is not copied. */
+/** Sets the word for INI (NULL: for all), which is kept as WRITTEN where that
+ *  is known. WORD off takes it out; off for all takes out everything. Neither
+ *  path is copied. */
 void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
+                           const char *written,
                            const weave_maintenance_t *word);
 
 /** Drops what is over at NOW_US. */

@@ -118,10 +118,11 @@ void weave_maintenance_publish(weave_maintenance_board_t *board,
     uint32_t row;
 
     for (row = 0; row < WEAVE_MAINTENANCE_ROWS; row++) {
-        const char *ini =
-            row == WEAVE_MAINTENANCE_ALL ? NULL : board->ini[row - 1];
+        int all = row == WEAVE_MAINTENANCE_ALL;
+        const char *ini = all ? NULL : board->ini[row - 1];
+        const char *written = all ? NULL : board->written[row - 1];
         const weave_maintenance_t *word =
-            ini && !*ini ? NULL : weave_maintenance_find(entries, ini);
+            ini && !*ini ? NULL : weave_maintenance_find(entries, ini, written);
 
         weave_maintenance_row_set(board, row, word ? word : &off);
     }

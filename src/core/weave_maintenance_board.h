@@ -54,8 +54,9 @@ typedef struct weave_maintenance_board_t {
     weave_maintenance_row_t rows[WEAVE_MAINTENANCE_ROWS];
     char state_dir[WEAVE_MAINTENANCE_PATH];
     char runtime_dir[WEAVE_MAINTENANCE_PATH];
-    /* by place in the roster; "": nobody */
+    /* by place in the roster, resolved ("": nobody) and as in WeaveApp */
     char ini[WEAVE_ROSTER_APPS][WEAVE_MAINTENANCE_PATH];
+    char written[WEAVE_ROSTER_APPS][WEAVE_MAINTENANCE_PATH];
     /* what the configuration says, as JSON: see weave_maintenance_declared */
     char declared[WEAVE_MAINTENANCE_DECLARED];
 } weave_maintenance_board_t;

@@ -265,6 +265,8 @@ static const char *real(apr_pool_t *pool, const char *path)
 
 static void settle(ctl_t *ctl)
 {
+    char *named;
+
     if (!ctl->dir)
         ctl->dir = environment("WEAVE_RUNTIME_DIR");
     ctl->dir_given = ctl->dir != NULL;
@@ -278,7 +280,12 @@ static void settle(ctl_t *ctl)
         apr_pstrcat(ctl->pool, ctl->dir, "/" WEAVE_CONTROL_SOCKET, NULL);
     ctl->libdir = own_folder(ctl->pool);
     ctl->ini_given = ctl->ini != NULL;
-    ctl->ini = real(ctl->pool, ctl->ini ? ctl->ini : DEFAULT_INI);
+    if (!ctl->ini)
+        ctl->ini = DEFAULT_INI;
+    if (apr_filepath_merge(&named, NULL, ctl->ini, 0, ctl->pool) != APR_SUCCESS)
+        named = apr_pstrdup(ctl->pool, ctl->ini);
+    ctl->ini_named = named;
+    ctl->ini = real(ctl->pool, ctl->ini);
 }
 
 typedef struct {

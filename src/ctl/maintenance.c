@@ -20,8 +20,9 @@
 #define SETTLE_US 100000
 
 typedef struct {
-    const ctl_t *ctl;
-    const char *ini; /* NULL: all */
+    ctl_t *ctl;
+    const char *ini;     /* NULL: all */
+    const char *written; /* as WeaveApp has it, or as it was given */
     const char *dir;
     weave_maintenance_t word;
     int64_t wait_us;
@@ -64,7 +65,7 @@ static int is_kept(const change_t *change)
 
     weave_maintenance_read(&entries, &problem, change->dir, change->ctl->pool);
     return change->word.mode == WEAVE_MAINTENANCE_OFF &&
-           weave_maintenance_find(entries, change->ini);
+           weave_maintenance_find(entries, change->ini, change->written);
 }
 
 /* The state file is JSON, and httpd shows such a path escaped. */
@@ -116,10 +117,11 @@ static int drift_check(const change_t *change)
     for (i = 0; i < change->before->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
 
-        if (ctl_same(weave_maintenance_find(change->entries, NULL), app->board,
-                     WEAVE_MAINTENANCE_ALL) &&
+        if (ctl_same(weave_maintenance_find(change->entries, NULL, NULL),
+                     app->board, WEAVE_MAINTENANCE_ALL) &&
             (!strcmp(app->ini, change->ini) ||
-             ctl_same(weave_maintenance_find(change->entries, app->ini),
+             ctl_same(weave_maintenance_find(change->entries, app->ini,
+                                             app->written),
                       app->board, 1 + app->place)))
             continue;
         return ctl_say(
@@ -133,7 +135,7 @@ static int drift_check(const change_t *change)
 }
 
 static void recover_row(change_t *change, const weave_maintenance_board_t *from,
-                        uint32_t row, const char *ini)
+                        uint32_t row, const char *ini, const char *written)
 {
     weave_maintenance_t word;
 
@@ -141,7 +143,7 @@ static void recover_row(change_t *change, const weave_maintenance_board_t *from,
     if (weave_maintenance_mode_at(&word, apr_time_now(), 0) !=
             WEAVE_MAINTENANCE_OFF &&
         strcmp(word.by, WEAVE_MAINTENANCE_BY_NOBODY) != 0)
-        weave_maintenance_set(change->entries, ini, &word);
+        weave_maintenance_set(change->entries, ini, written, &word);
 }
 
 /* What is lost with the file, httpds that run still know. */
@@ -150,12 +152,14 @@ static void recover(change_t *change)
     int i;
 
     for (i = 0; i < change->boards->nelts; i++)
-        recover_row(change, board_at(change, i), WEAVE_MAINTENANCE_ALL, NULL);
+        recover_row(change, board_at(change, i), WEAVE_MAINTENANCE_ALL, NULL,
+                    NULL);
     for (i = 0; i < change->before->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
 
         if (app->place < WEAVE_ROSTER_APPS)
-            recover_row(change, app->board, 1 + app->place, app->ini);
+            recover_row(change, app->board, 1 + app->place, app->ini,
+                        app->written);
     }
     if (change->entries->nelts)
         ctl_note("%s/" WEAVE_MAINTENANCE_FILE " has gone or is damaged: what "
@@ -184,6 +188,20 @@ static int file_read(change_t *change)
     return CTL_DONE;
 }
 
+/* The application that is meant. */
+static void whose(change_t *change)
+{
+    const ctl_app_t *app;
+
+    if (!change->ctl->ini_given)
+        return;
+    ctl_ini_settle(change->ctl, change->before);
+    change->ini = change->ctl->ini;
+    app = ctl_app_find(change->before, change->ini);
+    change->written =
+        app && *app->written ? app->written : change->ctl->ini_named;
+}
+
 static int change_locked(change_t *change)
 {
     apr_pool_t *pool = change->ctl->pool;
@@ -193,9 +211,11 @@ static int change_locked(change_t *change)
     change->boards =
         weave_maintenance_boards(&change->why, change->dir, 1, pool);
     change->before = apps_get(change);
+    whose(change);
     if (ini_check(change) != CTL_DONE || file_read(change) != CTL_DONE)
         return CTL_FAILED;
-    weave_maintenance_set(change->entries, change->ini, &change->word);
+    weave_maintenance_set(change->entries, change->ini, change->written,
+                          &change->word);
     weave_maintenance_expire(change->entries, apr_time_now());
     problem = weave_maintenance_write(change->entries, change->dir, pool);
     if (problem)
@@ -215,8 +235,10 @@ static void old_show(const change_t *change)
     for (i = 0; i < change->old->nelts; i++) {
         const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(change->old, i, weave_maintenance_entry_t);
-        int same = entry->ini && change->ini ? !strcmp(entry->ini, change->ini)
-                                             : entry->ini == change->ini;
+        int same = entry->ini && change->ini
+                       ? weave_maintenance_is_for(entry->ini, change->ini,
+                                                  change->written)
+                       : entry->ini == change->ini;
 
         if (!same && (change->ini || change->word.mode))
             continue;
@@ -382,7 +404,7 @@ static int file_report(const change_t *change)
 {
     ctl_word_t word = {.scope = "", .all = 1};
     const weave_maintenance_t *all =
-        weave_maintenance_find(change->entries, NULL);
+        weave_maintenance_find(change->entries, NULL, NULL);
 
     if (change->word.mode || !change->ini || !all || change->after->nelts)
         return CTL_DONE;
@@ -461,7 +483,8 @@ static int change_make(change_t *change)
 
 int ctl_maintenance(const ctl_t *ctl)
 {
-    change_t change = {.ctl = ctl, .ini = ctl->ini_given ? ctl->ini : NULL};
+    ctl_t meant = *ctl;
+    change_t change = {.ctl = &meant};
     int rc;
 
     if (!ctl->mode) {

@@ -219,7 +219,8 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
             &APR_ARRAY_IDX(view->entries, i, weave_maintenance_entry_t);
 
         if (!is_shown(view, entry->ini) &&
-            (!entry->ini || ctl_is_meant(ctl, entry->ini)))
+            (!entry->ini || !ctl->ini_given ||
+             weave_maintenance_is_for(entry->ini, ctl->ini, ctl->ini_named)))
             printf("%s: maintenance %s, %s\n",
                    holder(view, entry->ini, ctl->pool),
                    ctl_since(ctl, &entry->word),
@@ -247,8 +248,9 @@ static int apps_show(const ctl_t *ctl, const apr_array_header_t *apps)
     return shown;
 }
 
-int ctl_maintenance_show(const ctl_t *ctl)
+int ctl_maintenance_show(const ctl_t *given)
 {
+    ctl_t meant = *given, *ctl = &meant;
     ctl_view_t view;
     int shown;
 

@@ -170,8 +170,9 @@ static int has_workers(const ctl_view_t *view)
     return has;
 }
 
-int ctl_status(const ctl_t *ctl)
+int ctl_status(const ctl_t *given)
 {
+    ctl_t meant = *given, *ctl = &meant;
     const char *problem = NULL;
     json_t *answer = NULL, *status;
     ctl_view_t view;

@@ -20,10 +20,27 @@ const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini)
 {
     int i;
 
-    for (i = 0; i < apps->nelts; i++)
-        if (!strcmp(APR_ARRAY_IDX(apps, i, ctl_app_t).ini, ini))
-            return &APR_ARRAY_IDX(apps, i, ctl_app_t);
+    for (i = 0; i < apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
+
+        if (weave_maintenance_is_for(ini, app->ini, app->written))
+            return app;
+    }
     return NULL;
+}
+
+void ctl_ini_settle(ctl_t *ctl, const apr_array_header_t *apps)
+{
+    int i;
+
+    for (i = 0; ctl->ini_given && i < apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
+
+        if (!strcmp(app->written, ctl->ini_named)) {
+            ctl->ini = app->ini;
+            return;
+        }
+    }
 }
 
 /* ---- words ---- */
@@ -152,6 +169,7 @@ static void app_add(apr_array_header_t *apps,
     ctl_app_t app = {
         .board = board,
         .ini = ctl_text(object, "ini"),
+        .written = "",
         .place = place < 0 || place >= WEAVE_ROSTER_APPS ? WEAVE_ROSTER_APPS
                                                          : (uint32_t)place,
         .drain_us = apr_time_from_sec(ctl_int(object, "drain_s")),
@@ -170,8 +188,11 @@ static void app_add(apr_array_header_t *apps,
     const json_t *entry;
     size_t i;
 
-    if (app.place < WEAVE_ROSTER_APPS)
+    if (app.place < WEAVE_ROSTER_APPS) {
+        app.written = apr_pstrndup(pool, board->written[app.place],
+                                   sizeof(board->written[0]));
         row_add(&app, 1 + app.place, where);
+    }
     row_add(&app, WEAVE_MAINTENANCE_ALL, where);
     json_array_foreach(app.declared, i, entry)
     {
@@ -242,15 +263,16 @@ static const char *drift_of(const ctl_view_t *view,
 {
     int i;
 
-    if (!ctl_same(weave_maintenance_find(view->entries, NULL), board,
+    if (!ctl_same(weave_maintenance_find(view->entries, NULL, NULL), board,
                   WEAVE_MAINTENANCE_ALL))
         return ctl_whose(NULL);
     for (i = 0; i < view->apps->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
 
         if (app->board == board &&
-            !ctl_same(weave_maintenance_find(view->entries, app->ini), board,
-                      1 + app->place))
+            !ctl_same(
+                weave_maintenance_find(view->entries, app->ini, app->written),
+                board, 1 + app->place))
             return app->ini;
     }
     return NULL;
@@ -389,7 +411,7 @@ static const char *dir_find(ctl_view_t *view, const ctl_t *ctl)
     return NULL;
 }
 
-void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
+void ctl_view_load(ctl_view_t *view, ctl_t *ctl)
 {
     const char *problem;
     int tries = 0;
@@ -419,4 +441,7 @@ void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
                                       "looked at: ",
                                       view->unseen, NULL));
     weave_maintenance_expire(view->entries, apr_time_now());
+    ctl_ini_settle(ctl, view->apps);
+    if (!ctl_app_find(view->apps, ctl->ini))
+        ctl_ini_settle(ctl, view->others);
 }

@@ -25,7 +25,8 @@ typedef struct ctl_word_t {
 typedef struct ctl_app_t {
     const weave_maintenance_board_t *board;
     const char *ini;
-    uint32_t place; /* in the roster; WEAVE_ROSTER_APPS: it has none */
+    const char *written; /* as WeaveApp has it; "": not known */
+    uint32_t place;      /* in the roster; WEAVE_ROSTER_APPS: it has none */
     int64_t drain_us;
     int embedded;
     int64_t running;           /* embedded: requests in Python; -1: not known */
@@ -60,8 +61,9 @@ const char *ctl_why(const char *why, apr_pool_t *pool);
 /* Why PATH is no sync.ini, or NULL. */
 const char *ctl_ini_wrong(const char *path, apr_pool_t *pool);
 
-/* Everything there is to show. Problems are in it. */
-void ctl_view_load(ctl_view_t *view, const ctl_t *ctl);
+/* Everything there is to show. Problems are in it; the INI of CTL is settled.
+ */
+void ctl_view_load(ctl_view_t *view, ctl_t *ctl);
 
 /* The applications of BOARD, appended to APPS. NULL, or what is wrong. */
 const char *ctl_apps_add(apr_array_header_t *apps,
@@ -72,8 +74,11 @@ const char *ctl_apps_add(apr_array_header_t *apps,
  * them. */
 apr_array_header_t *ctl_apps_order(const apr_array_header_t *apps,
                                    apr_pool_t *pool);
-/* The one of INI among APPS, or NULL. */
+/* The one of INI (resolved, or as in WeaveApp) among APPS, or NULL. */
 const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini);
+/* Where the INI of CTL is what WeaveApp of one of APPS says, that one is meant,
+ * wherever a link may lead by now. */
+void ctl_ini_settle(ctl_t *ctl, const apr_array_header_t *apps);
 
 /* Why what the configuration says of APP is not known, or NULL: it is. */
 const char *ctl_untold(const ctl_app_t *app, apr_pool_t *pool);

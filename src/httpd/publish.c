@@ -65,15 +65,17 @@ static void word_of_nobody(weave_maintenance_t *word)
     apr_cpystrn(word->by, WEAVE_MAINTENANCE_BY_NOBODY, sizeof(word->by));
 }
 
-/* Whose place is whose. 1: INI was not at PLACE before. */
-static int name_place(weave_maintenance_board_t *board, int place,
-                      const char *ini)
+/* Whose place is whose. 1: APP was not at its place before. */
+static int name_place(weave_maintenance_board_t *board,
+                      const mod_weave_app_t *app)
 {
-    char *name = board->ini[place];
+    char *name = board->ini[app->place];
 
-    if (!strcmp(name, ini))
+    apr_cpystrn(board->written[app->place], app->written,
+                WEAVE_MAINTENANCE_PATH);
+    if (!strcmp(name, app->ini))
         return 0;
-    apr_cpystrn(name, ini, WEAVE_MAINTENANCE_PATH);
+    apr_cpystrn(name, app->ini, WEAVE_MAINTENANCE_PATH);
     return 1;
 }
 
@@ -101,10 +103,10 @@ static void name_all(weave_maintenance_board_t *board,
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
         const weave_maintenance_t *word = &on;
 
-        if (app->place < 0 || !name_place(board, app->place, app->ini))
+        if (app->place < 0 || !name_place(board, app))
             continue;
         if (entries)
-            word = weave_maintenance_find(entries, app->ini);
+            word = weave_maintenance_find(entries, app->ini, app->written);
         weave_maintenance_row_set(board, (apr_uint32_t)app->place + 1,
                                   word ? word : &off);
         tally_clear(app->place);
