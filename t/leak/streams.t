@@ -33,8 +33,8 @@ subtest 'a reader who stops' => sub {
     my $client = $httpd->client;
     $client->send(WeaveTest::Client::format_request('GET', '/endless',
         note => $note));
-    $client->readable(5);
-    sleep 1.5;
+    $client->readable(60);
+    sleep 1;
     cmp_ok rss(), '<', $before + 10 * $MB, 'is waited for';
     $client->close(1);
     my ($count) = join(' ', notes($note, 1)) =~ /yielded (\d+)/;
@@ -61,7 +61,7 @@ subtest 'a large file' => sub {
     my $client = $httpd->client;
     $client->send(
         WeaveTest::Client::format_request('GET', '/large_file', close => 1));
-    $client->readable(5);
+    $client->readable(60);
     sleep 0.5;
     cmp_ok rss(), '<', $before + 10 * $MB, 'is not read into memory';
     $client->close(1);

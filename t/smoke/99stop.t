@@ -16,9 +16,10 @@ cmp_ok scalar @children, '>', 0, 'there are children';
 my $begin = time;
 my $log   = logged(qr/caught SIGTERM/, sub { kill TERM => $pid });
 ok eventually(sub { !kill 0, $pid }), 'httpd ends';
-cmp_ok time - $begin, '<', 8, 'within the time that it gives its children';
+cmp_ok time - $begin, '<', 20, 'without waiting for anybody';
 unlike $log, qr/exit signal|still did not exit/,
     'no child crashed or had to be killed';
-is scalar(grep { kill 0, $_ } @children), 0, 'no process of its own is left';
+ok eventually(sub { !grep { kill 0, $_ } @children }),
+    'no process of its own is left';
 remove_tree(conf_var('weave_runtime'));
 finish;
