@@ -32,6 +32,7 @@ my $httpd = new_httpd(
     workers => "processes = 1\nthreads = 1\n",
     limits  => "queue_timeout = 60\n",
     conf    => $WeaveTest::Rogue::ONE_CHILD . <<'END');
+WeaveSet maintenance.drain 2
 WeaveApp /one "DIR/sync.ini"
 WeaveApp /two "DIR/two.ini"
 <Location /one/stream>
@@ -97,6 +98,18 @@ for my $where (
         ends($_, 503) for @asked;
         says('off');
         is $httpd->get($targets[0])->status, 200, 'and on it goes';
+    };
+    # no epoch moves then
+    subtest "$what, and a drain that becomes on" => sub {
+        says('drain');
+        my ($busy, $gate, @asked) = behind($slow, @targets);
+        ok eventually(sub {
+            (weavectl($httpd, 'maintenance'))[1] !~ /maintenance: drain/;
+        }), 'on';
+        opens($gate);
+        is $busy->response->status, 200, 'what runs is not cut';
+        ends($_, 503) for @asked;
+        says('off');
     };
     subtest "$what, and a change that is none" => sub {
         my ($busy, $gate, @asked) = behind($slow, @targets);
