@@ -12,6 +12,7 @@ WeaveTest::Setup::runtime_dir(conf_var('weave_runtime'));
 WeaveTest::Setup::certificate(root() . '/conf');
 WeaveTest::Setup::passwords(root() . '/conf/htpasswd');
 
+local $ENV{APACHE_TEST_STARTUP_TIMEOUT} = 600;
 my $output = qx($^X t/TEST.PL -start-httpd 2>&1);
 is $?, 0, 'the server starts' or BAIL_OUT($output);
 diag $output if $output =~ /failed|error/i;
