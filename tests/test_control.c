@@ -62,7 +62,7 @@ static int hears(int n)
     json_t *message;
     int pass;
 
-    assert_int_equal(hear(&message, &pass, 5000), APR_SUCCESS);
+    assert_int_equal(hear(&message, &pass, 60000), APR_SUCCESS);
     assert_int_equal(json_integer_value(json_object_get(message, "n")), n);
     json_decref(message);
     return pass;
@@ -217,11 +217,11 @@ static void carries_long_lines(void **state)
     message = json_pack("{s:s}", "text", text);
     pid = fork();
     if (pid == 0) {
-        int rv = weave_control_send(far, message, file, 20000);
+        int rv = weave_control_send(far, message, file, 60000);
 
         _exit(rv || weave_fd_send(far, "{\"n\":2}\n", 8, far, 0) != 8);
     }
-    assert_int_equal(hear(&got, &pass, 20000), APR_SUCCESS);
+    assert_int_equal(hear(&got, &pass, 60000), APR_SUCCESS);
     assert_true(json_equal(got, message));
     assert_true(same_file(pass, file));
     close(pass);
@@ -385,8 +385,8 @@ static pid_t weaved(int fd, int listens, const char *answer)
         json_t *message = NULL;
         int pass = -1, wrong;
 
-        alarm(20);
-        wrong = weave_control_receive(&peer, &message, &pass, 10000);
+        alarm(120);
+        wrong = weave_control_receive(&peer, &message, &pass, 60000);
         wrong |= json_integer_value(json_object_get(message, "version")) !=
                  WEAVE_CONTROL_VERSION;
         wrong |= pass < 0;
@@ -416,9 +416,9 @@ static apr_status_t asks(json_t **answer, char **problem, const char *path)
 
     *answer = NULL;
     *problem = NULL;
-    rv = path ? weave_control_ask(answer, problem, path, request, 0, 5000)
+    rv = path ? weave_control_ask(answer, problem, path, request, 0, 60000)
               : weave_control_ask_over(answer, problem, &control, request, 0,
-                                       5000);
+                                       60000);
     assert_true(!rv == !!*answer);
     assert_true(!rv == !*problem);
     json_decref(request);

@@ -38,6 +38,7 @@
 #define QUEUE 6
 #define IDS_MOST (1 << 20)
 #define DATA (1 << 21)
+#define PATIENCE_MS 60000 /* for what a busy machine may take */
 #define GIVEN (WEAVE_WORKER_FDS - WEAVE_WORKER_LISTEN_FD)
 
 /* What must be true of a request. */
@@ -99,7 +100,7 @@ static json_t *order(const char *build, apr_pool_t *pool)
         .home = "/",
         .env = apr_table_make(pool, 1),
         .request_timeout_us = 400000,
-        .startup_timeout_us = 10000000,
+        .startup_timeout_us = 60000000,
         .queue_length = QUEUE,
         .spool_dir = "",
         .warmup = "",
@@ -173,10 +174,10 @@ static void worker_start(const char *build, apr_pool_t *pool)
     close(fds[0]);
     test.lifeline = line[1];
     test.channel.fd = pair[0];
-    must(weave_control_send(pair[0], order(build, pool), -1, 5000) ==
+    must(weave_control_send(pair[0], order(build, pool), -1, PATIENCE_MS) ==
                  APR_SUCCESS &&
-             weave_control_receive(&test.channel, &message, &passed, 20000) ==
-                 APR_SUCCESS,
+             weave_control_receive(&test.channel, &message, &passed,
+                                   PATIENCE_MS) == APR_SUCCESS,
          "the worker's first word");
     must(!strcmp(json_string_value(json_object_get(message, "op")), "ready"),
          json_dumps(message, 0));
@@ -187,7 +188,8 @@ static void tell(const char *op)
 {
     json_t *message = json_pack("{s:s}", "op", op);
 
-    must(weave_control_send(test.channel.fd, message, -1, 5000) == APR_SUCCESS,
+    must(weave_control_send(test.channel.fd, message, -1, PATIENCE_MS) ==
+             APR_SUCCESS,
          op);
     json_decref(message);
 }
@@ -271,7 +273,7 @@ static int open_up(client_t *client, uint32_t role)
     if (weave_control_connect(&client->fd, test.socket) != APR_SUCCESS)
         return -1;
     if (send_all(client->fd, &say, sizeof(say)) < 0 ||
-        frame_read(client, &frame, 10000) <= 0 ||
+        frame_read(client, &frame, PATIENCE_MS) <= 0 ||
         frame.type != WEAVE_FRAME_WELCOME) {
         close(client->fd);
         client->fd = -1;
@@ -368,7 +370,7 @@ static int answer(client_t *client, int patience_ms, int *keep)
     weave_frame_t frame;
 
     for (;;) {
-        rc = frame_read(client, &frame, cancelled ? 10000 : patience_ms);
+        rc = frame_read(client, &frame, cancelled ? PATIENCE_MS : patience_ms);
         if (rc < 0) {
             *keep = -1;
             return atomic_load(&test.board->started[client->slot]) ==
@@ -377,7 +379,7 @@ static int answer(client_t *client, int patience_ms, int *keep)
                        : NEVER;
         }
         if (rc == 0 && cancelled++) {
-            printf("# no answer within 10 s\n");
+            printf("# no answer within a minute\n");
             atomic_fetch_add(&test.broken, 1);
             *keep = -1;
             return ANY;
@@ -463,7 +465,7 @@ static int asks(client_t *client, const char *path, int has_body,
     *frames = 0;
     must(request_send(client, path, has_body, admission) == 0, path);
     while (fate < 0) {
-        must(frame_read(client, &frame, 10000) == 1, path);
+        must(frame_read(client, &frame, PATIENCE_MS) == 1, path);
         fate = take(client, &frame);
         frame_drop(client, &frame);
         ++*frames;
@@ -476,7 +478,7 @@ static int has_counted(uint64_t requests)
 {
     int i;
 
-    for (i = 0; i < 500; i++) {
+    for (i = 0; i < PATIENCE_MS / 10; i++) {
         if (atomic_load(&test.board->requests) == requests &&
             atomic_load(&test.board->running) == 0)
             return 1;
@@ -530,11 +532,20 @@ static void check_epochs(void)
 
 /* ---- the test ---- */
 
+static int had_load(void)
+{
+    return atomic_load(&test.ends[ONCE]) > 100 &&
+           atomic_load(&test.ends[NEVER]) > 0 && atomic_load(&test.stale) > 2;
+}
+
+/* Until there was load, too. */
 static void turn_for(int seconds)
 {
-    int64_t end = apr_time_now() + seconds * APR_USEC_PER_SEC / 2;
+    int64_t now = apr_time_now();
+    int64_t end = now + seconds * APR_USEC_PER_SEC / 2;
+    int64_t last = now + APR_TIME_C(1000) * PATIENCE_MS;
 
-    while (apr_time_now() < end) {
+    while ((now = apr_time_now()) < end || (!had_load() && now < last)) {
         usleep(30000);
         weave_maintenance_turn(test.maintenance);
     }
@@ -592,10 +603,7 @@ static void check_runs(void)
     check(lost == 0, "what was answered has run");
     check(wrong == 0, "what had not started never ran");
     check(atomic_load(&test.broken) == 0, "every frame was in its place");
-    check(atomic_load(&test.ends[ONCE]) > 100 &&
-              atomic_load(&test.ends[NEVER]) > 0 &&
-              atomic_load(&test.stale) > 2,
-          "there was load");
+    check(had_load(), "there was load");
 }
 
 static void folder_make(void)
@@ -641,7 +649,7 @@ int main(int argc, char **argv)
     tell("drain");
     for (i = 0; i < CLIENTS; i++)
         pthread_join(threads[i], NULL);
-    check(exit_status(20) == 0, "a drained worker ends, with status 0");
+    check(exit_status(60) == 0, "a drained worker ends, with status 0");
     check_runs();
     printf("1..12\n");
     if (!test.errors)
