@@ -24,7 +24,7 @@ PYTHON = "/usr/bin/python3"
 MPMS = ("event", "worker", "prefork")
 USERS = ("www-data", "apache", "nobody")
 PROGRAMS = ("weaved", "weave-worker")
-WAIT_S = 30
+WAIT_S = 60
 
 WORSE_THAN_NOTICE = re.compile(r":(?:warn|error|crit|alert|emerg)\]|exit signal")
 
@@ -113,16 +113,22 @@ def load_modules(httpd, mpm):
     return "\n".join(lines)
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def hold_port():
+    """A socket whose port nobody else gets: it stays bound, and does not listen.
+
+    So httpd may bind it as well, as both allow it.
+    """
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return holder
 
 
 class Httpd:
     def __init__(self, folder, mpm):
         self.folder = folder
-        self.port = free_port()
+        self.holder = hold_port()
+        self.port = self.holder.getsockname()[1]
         self.program = "%s/%s" % (ask_apxs("SBINDIR"), ask_apxs("PROGNAME"))
         user = server_user()
         modules = load_modules(self.program, mpm)

@@ -11,10 +11,11 @@ use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use IO::Socket::INET ();
 use POSIX ();
+use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-use constant {UP_S => 120, DOWN_S => 20};
+use constant {UP_S => 300, DOWN_S => 60};
 
 my $top   = abs_path(dirname(__FILE__) . '/..');
 my $build = $ENV{BUILD} || 'build';
@@ -42,10 +43,16 @@ sub wait_until {
     return 0;
 }
 
+# It stays bound here, so that nobody else gets it before httpd listens: httpd may
+# bind it beside a socket that does not listen, as both allow it.
+my @held;
+
 sub free_port {
     my $socket =
-        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp', LocalPort => 0)
         or die "no free port: $@";
+    setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1 or die "port: $!";
+    push @held, $socket;
     return $socket->sockport;
 }
 
@@ -97,6 +104,8 @@ sub stop_ok {
     wait_until(DOWN_S, sub { waitpid($pid, POSIX::WNOHANG()) && defined($status = $?) });
     is($status, 0, "SIG$signal ends it, and that is no error");
     delete $started{$pid} if defined $status;
+    # whom the end has killed may take a moment
+    wait_until(DOWN_S, sub { !processes($port) });
     is_deeply([processes($port)], [], 'no process is left');
 }
 

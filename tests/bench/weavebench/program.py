@@ -14,10 +14,21 @@ from . import BenchError, process
 STOP_TIMEOUT_S = 15
 
 
+# ports that were given out
+held = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody else gets, to the end of this process.
+
+    It stays bound here by a socket that does not listen; a server may bind it
+    as well, as both allow it.
+    """
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.append(holder)
+    return holder.getsockname()[1]
 
 
 def accepts(address):
