@@ -59,8 +59,8 @@ my $NOTED = 'RequestHeader setifempty X-Note "load-DIR"';
 subtest 'graceful' => sub {
     my $httpd = new_httpd();
     $httpd->start;
-    my %before = map { $_ => 1 } @{ $httpd->children };
     my ($client, $go) = hold($httpd);
+    my %before = map { $_ => 1 } @{ $httpd->children };
     $httpd->graceful;
     ok resumed($httpd, 2), 'httpd goes on';
     ok eventually(sub {
