@@ -18,6 +18,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "weave_problem.h"
 
@@ -27,6 +28,19 @@ static apr_pool_t *pool;             /* of one test */
 static char folder[32];              /* of one test */
 static apr_array_header_t *problems; /* of one test */
 static apr_array_header_t *written;  /* paths in the folder */
+
+/* CODE in a process of its own, which the caller waits for. */
+static UNUSED pid_t forked(void (*code)(void))
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        code();
+        _exit(0);
+    }
+    return pid;
+}
 
 static UNUSED int each_setup(void **state)
 {

@@ -1,86 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_maintenance.c: what weavectl has said, kept in a file */
 
-#include "conf_support.h"
+#include "maintenance_support.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <apr_time.h>
-
-#include "weave_maintenance.h"
-
-#define NOBODY 65534
-#define SECOND APR_USEC_PER_SEC
-
-/* Whatever is in the folder goes, not only what the tests have named. */
-static int tidy_teardown(void **state)
-{
-    DIR *dir = opendir(folder);
-    const struct dirent *entry;
-
-    while (dir && (entry = readdir(dir)) != NULL)
-        unlink(in_folder(entry->d_name));
-    if (dir)
-        closedir(dir);
-    return each_teardown(state);
-}
-
-#define TIDY(test)                                                             \
-    cmocka_unit_test_setup_teardown(test, each_setup, tidy_teardown)
-
-static weave_maintenance_t word_make(uint32_t mode, const char *by)
-{
-    weave_maintenance_t word = {.mode = mode, .since_us = 5 * SECOND};
-
-    apr_cpystrn(word.by, by, sizeof(word.by));
-    return word;
-}
-
-static apr_array_header_t *entries_make(void)
-{
-    return apr_array_make(pool, 2, sizeof(weave_maintenance_entry_t));
-}
-
-static void set(apr_array_header_t *entries, const char *ini, uint32_t mode)
-{
-    weave_maintenance_t word = word_make(mode, "root");
-
-    weave_maintenance_set(entries, ini, NULL, &word);
-}
-
-static uint32_t mode_of(const apr_array_header_t *entries, const char *ini)
-{
-    const weave_maintenance_t *word =
-        weave_maintenance_find(entries, ini, NULL);
-
-    return word ? word->mode : WEAVE_MAINTENANCE_OFF;
-}
-
-static void writes(const apr_array_header_t *entries)
-{
-    const char *problem = weave_maintenance_write(entries, folder, pool);
-
-    if (problem)
-        fail_msg("%s", problem);
-}
-
-static apr_array_header_t *reads(void)
-{
-    apr_array_header_t *entries;
-    const char *problem;
-    weave_maintenance_file_e file =
-        weave_maintenance_read(&entries, &problem, folder, pool);
-
-    if (problem)
-        fail_msg("%s", problem);
-    assert_int_equal(file, WEAVE_MAINTENANCE_FILE_READ);
-    return entries;
-}
 
 /* What is there is BAD, says so with its path, and says nothing else. */
 static void reads_bad(const char *why)
@@ -203,6 +127,35 @@ static void sets_and_finds(void **state)
     assert_int_equal(entries->nelts, 2);
     /* off for all is everybody's */
     set(entries, NULL, WEAVE_MAINTENANCE_OFF);
+    assert_int_equal(entries->nelts, 0);
+}
+
+/* The usual release: WeaveApp names a link, and it moves. */
+static void follows_a_link_that_moves(void **state)
+{
+    const char *link = in_folder("current.ini");
+    const char *old = file_write("old.ini", ""),
+               *new = file_write("new.ini", "");
+    weave_maintenance_t word = word_make(WEAVE_MAINTENANCE_ON, "root");
+    apr_array_header_t *entries = entries_make();
+
+    (void)state;
+    assert_int_equal(symlink(old, link), 0);
+    weave_maintenance_set(entries, old, link, &word);
+    assert_non_null(weave_maintenance_find(entries, old, link));
+    assert_non_null(weave_maintenance_find(entries, old, NULL));
+    unlink(link);
+    assert_int_equal(symlink(new, link), 0);
+    assert_non_null(weave_maintenance_find(entries, new, link));
+    assert_non_null(weave_maintenance_find(entries, new, "/another/link"));
+    assert_null(weave_maintenance_find(entries, old, "/another/link"));
+    /* two say something of it: the strictest, and off takes back both */
+    set(entries, new, WEAVE_MAINTENANCE_BACKOFF);
+    assert_int_equal(entries->nelts, 1);
+    APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
+        (weave_maintenance_entry_t){link, word};
+    assert_int_equal(mode_of(entries, new), WEAVE_MAINTENANCE_ON);
+    set(entries, new, WEAVE_MAINTENANCE_OFF);
     assert_int_equal(entries->nelts, 0);
 }
 
@@ -329,6 +282,10 @@ static void refuses_what_is_no_word(void **state)
         WORD("\"on\"", "0", "0", "4294967296", "\"\"", "\"\""),
         WORD("\"on\"", "0", "0", "null", "\"\"", "\"\""),
         WORD("\"on\"", "99999999999999999999", "0", "0", "\"\"", "\"\""),
+        WORD("\"on\"", "253402300800000000", "0", "0", "\"\"", "\"\""),
+        WORD("\"on\"", "0", "253402300800000000", "0", "\"\"", "\"\""),
+        WORD("\"on\"", "0", "0", "0", "\"\\u001b[2J\"", "\"\""),
+        WORD("\"on\"", "0", "0", "0", "\"\"", "\"two\\nlines\""),
         WORD("\"on\"", "0", "0", "0", "null", "\"\""),
         WORD("\"on\"", "0", "0", "0", "\"\"", "[]"),
         WORD("\"on\"", "0", "0", "0", "\"\"", "\"\xff\""),
@@ -409,138 +366,6 @@ static void follows_no_link(void **state)
                          0);
 }
 
-/* ---- the folder ---- */
-
-/* CODE runs in a process of its own, as somebody who may not do everything. */
-static int as_nobody(int (*code)(void))
-{
-    int status = -1;
-    pid_t pid = fork();
-
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        if (geteuid() == 0 && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
-            _exit(99);
-        _exit(code());
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static int cannot_write(void)
-{
-    const char *problem = weave_maintenance_write(entries_make(), folder, pool);
-
-    return problem && strstr(problem, WEAVE_MAINTENANCE_FILE) ? 0 : 1;
-}
-
-static void keeps_the_old_file(void **state)
-{
-    apr_array_header_t *entries = entries_make();
-
-    (void)state;
-    set(entries, NULL, WEAVE_MAINTENANCE_ON);
-    writes(entries);
-    assert_int_equal(chmod(folder, 0555), 0);
-    assert_int_equal(as_nobody(cannot_write), 0);
-    assert_int_equal(mode_of(reads(), NULL), WEAVE_MAINTENANCE_ON);
-    assert_int_equal(chmod(folder, 0700), 0);
-    assert_non_null(weave_maintenance_write(entries, in_folder("none"), pool));
-}
-
-static const char *locks(const char *dir, int make)
-{
-    int lock = -1;
-    const char *problem = weave_maintenance_lock(&lock, dir, make, 60, pool);
-
-    if (problem)
-        assert_int_equal(lock, -1);
-    else
-        weave_maintenance_unlock(lock);
-    return problem;
-}
-
-static void refuses(const char *dir, int make, const char *why)
-{
-    const char *problem = locks(dir, make);
-
-    if (!problem || !strstr(problem, why) || !strstr(problem, dir))
-        fail_msg("'%s' is not in '%s'", why, problem ? problem : "");
-}
-
-static int lock_as_nobody(void)
-{
-    return locks(folder, 0) ? 0 : 1;
-}
-
-static void wants_a_folder_of_its_own(void **state)
-{
-    const char *made = in_folder("made"), *file = file_write("file", "");
-
-    (void)state;
-    refuses(made, 0, "No such file");
-    assert_null(locks(made, 1));
-    assert_null(locks(made, 1));
-    assert_int_equal(chmod(made, 0775), 0);
-    refuses(made, 1, "nobody else may write in it");
-    assert_int_equal(chmod(made, 0757), 0);
-    refuses(made, 1, "nobody else may write in it");
-    assert_int_equal(chmod(made, 01777), 0);
-    refuses(made, 1, "nobody else may write in it");
-    unlink(apr_pstrcat(pool, made, "/" WEAVE_MAINTENANCE_LOCK, NULL));
-    rmdir(made);
-    refuses(file, 1, "no folder");
-    refuses(in_folder("file/below"), 1, "Not a directory");
-    refuses(in_folder("not/there"), 1, "No such file");
-    if (geteuid() != 0)
-        return;
-    assert_int_equal(chmod(folder, 0755), 0);
-    assert_int_equal(as_nobody(lock_as_nobody), 0);
-    assert_int_equal(chown(folder, NOBODY, NOBODY), 0);
-    refuses(folder, 1, "its owner is 65534");
-}
-
-static void follows_no_link_to_a_lock(void **state)
-{
-    (void)state;
-    assert_int_equal(
-        symlink(in_folder("precious"), in_folder(WEAVE_MAINTENANCE_LOCK)), 0);
-    refuses(folder, 1, "cannot be opened");
-    assert_int_not_equal(access(in_folder("precious"), F_OK), 0);
-}
-
-/* Another process holds it, then it is gone without a word. */
-static void waits_for_the_lock(void **state)
-{
-    apr_time_t begin;
-    int ready[2], lock = -1;
-    char byte;
-    pid_t pid;
-
-    (void)state;
-    assert_int_equal(pipe(ready), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        if (weave_maintenance_lock(&lock, folder, 0, 1000, pool))
-            _exit(1);
-        (void)!write(ready[1], "", 1);
-        for (;;)
-            pause();
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    begin = apr_time_now();
-    refuses(folder, 0, "somebody else holds");
-    assert_true(apr_time_now() - begin >= 59000);
-    kill(pid, SIGKILL);
-    assert_null(weave_maintenance_lock(&lock, folder, 0, 60000, pool));
-    weave_maintenance_unlock(lock);
-    waitpid(pid, NULL, 0);
-    close(ready[0]);
-    close(ready[1]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -548,6 +373,7 @@ int main(void)
         TIDY(ends_by_itself),
         TIDY(drains_and_closes),
         TIDY(sets_and_finds),
+        TIDY(follows_a_link_that_moves),
         TIDY(forgets_what_is_over),
         TIDY(goes_there_and_back),
         TIDY(has_none_before_anybody_speaks),
@@ -556,10 +382,6 @@ int main(void)
         TIDY(waits_for_no_fifo),
         TIDY(refuses_long_strings),
         TIDY(follows_no_link),
-        TIDY(keeps_the_old_file),
-        TIDY(wants_a_folder_of_its_own),
-        TIDY(follows_no_link_to_a_lock),
-        TIDY(waits_for_the_lock),
     };
 
     return run_each(tests);

@@ -15,8 +15,11 @@
 #include <apr_time.h>
 #include <jansson.h>
 
+#include "weave_utf8.h"
+
 #define LOOK_US 20000
 #define FORMAT "mod_weave maintenance"
+#define TIME_MAX APR_TIME_C(253402300799000000) /* the end of the year 9999 */
 
 /* ---- words ---- */
 
@@ -92,15 +95,18 @@ static const char *dir_judge(const char *dir, const struct stat *status,
 {
     if (!S_ISDIR(status->st_mode))
         return apr_psprintf(pool, "%s is no folder", dir);
-    if ((status->st_uid != 0 && status->st_uid != geteuid()) ||
-        (status->st_mode & (S_IWGRP | S_IWOTH)))
-        return apr_psprintf(
-            pool,
-            "%s must belong to the user that starts httpd, and nobody else may"
-            " write in it (its owner is %ld, its mode is %04o, and this is"
-            " %ld): `chmod go-w %s`, become its owner, or choose another one",
-            dir, (long)status->st_uid, status->st_mode & 07777, (long)geteuid(),
-            dir);
+    if (status->st_mode & (S_IWGRP | S_IWOTH))
+        return apr_psprintf(pool,
+                            "%s: nobody else may write in it, and its mode is"
+                            " %04o: `chmod go-w %s`, or choose another one",
+                            dir, status->st_mode & 07777, dir);
+    if (status->st_uid != 0 && status->st_uid != geteuid())
+        return apr_psprintf(pool,
+                            "%s belongs to user %ld, and this is user %ld: it"
+                            " must belong to root or to the user that starts"
+                            " httpd. Either that user does this, or `chown"
+                            " root: %s`, or choose another one",
+                            dir, (long)status->st_uid, (long)geteuid(), dir);
     return NULL;
 }
 
@@ -174,7 +180,8 @@ static int text_take(char *to, size_t room, const json_t *object,
     const json_t *value = json_object_get(object, name);
     size_t len = json_string_length(value);
 
-    if (!json_is_string(value) || len >= room)
+    if (!json_is_string(value) || len >= room ||
+        !weave_utf8_is_sentence(json_string_value(value)))
         return 0;
     memcpy(to, json_string_value(value), len + 1);
     return 1;
@@ -196,8 +203,8 @@ static int word_take(weave_maintenance_t *word, const json_t *object)
 
     memset(word, 0, sizeof(*word));
     if (number < 0 || !number_take(&since, object, "since_us") ||
-        !number_take(&until, object, "until_us") ||
-        !number_take(&retry, object, "retry_after_s") ||
+        !number_take(&until, object, "until_us") || since > TIME_MAX ||
+        until > TIME_MAX || !number_take(&retry, object, "retry_after_s") ||
         retry > WEAVE_MAINTENANCE_RETRY_MAX ||
         !text_take(word->by, sizeof(word->by), object, "by") ||
         !text_take(word->message, sizeof(word->message), object, "message"))

@@ -256,6 +256,16 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
     return board;
 }
 
+/* A link may have been copied, or be left of a folder that its httpd has no
+ * more. What cannot be looked at is believed. */
+static int is_elsewhere(const weave_maintenance_board_t *board, const char *dir)
+{
+    struct stat one, other;
+
+    return stat(dir, &one) == 0 && stat(board->state_dir, &other) == 0 &&
+           (one.st_dev != other.st_dev || one.st_ino != other.st_ino);
+}
+
 /* What only has such a name is not ours. */
 static int is_link(const char *path)
 {
@@ -283,6 +293,8 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
             continue;
         path = apr_pstrcat(pool, dir, "/", entry->d_name, NULL);
         board = weave_maintenance_open(&wrong, path, writable, pool);
+        if (board && is_elsewhere(board, dir))
+            continue;
         if (board)
             APR_ARRAY_PUSH(boards, weave_maintenance_board_t *) = board;
         else if (wrong)

@@ -145,13 +145,17 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
  * it: a JSON list with one object for each application of the httpd
  *
  *   {"app": PLACE, "ini": PATH, "embedded": BOOL, "drain_s": N,
+ *    "truncated": true (where there was no room for all of `declared`),
  *    "declared": [{"mode": "on", "from": "WeaveMaintenance" or
  *                  "maintenance.mode", "where": "httpd.conf:12",
  *                  "scope": "" (all of it, alone or with others) or
- *                  "<Location /x>" or "<VirtualHost name>", "since": SECONDS,
- *                  "server": "name", "name:port" or ""}]}
+ *                  "<Location /x>" or "<LocationMatch x>" or
+ *                  "<VirtualHost name>", "since": SECONDS,
+ *                  "server": "name", "name:port" or "" (the main one, or
+ *                  several)}]}
  *
- * `declared` holds what is not off, the strictest first.
+ * `declared` holds what is not off, the strictest first. An empty text: there
+ * was no room for anything.
  */
 
 #endif

@@ -3,6 +3,8 @@
 
 #include "weave_utf8.h"
 
+#include <string.h>
+
 static int is_tail(unsigned char c)
 {
     return (c & 0xc0) == 0x80;
@@ -62,6 +64,22 @@ int weave_utf8_is_text(const char *p, const char *end)
             return 0;
         }
         p += bytes;
+    }
+    return 1;
+}
+
+int weave_utf8_is_sentence(const char *text)
+{
+    const char *end = text + strlen(text);
+    apr_uint32_t code;
+    int bytes;
+
+    for (; text < end; text += bytes) {
+        bytes = weave_utf8_next(text, end, &code);
+        if (!bytes || code < 0x20 || (code >= 0x7f && code < 0xa0) ||
+            code == 0x2028 || code == 0x2029) {
+            return 0;
+        }
     }
     return 1;
 }

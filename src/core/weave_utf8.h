@@ -15,6 +15,10 @@ int weave_utf8_next(const char *p, const char *end, apr_uint32_t *code);
 /** Is all of it UTF-8, without NUL? */
 int weave_utf8_is_text(const char *p, const char *end);
 
+/** Is all of TEXT UTF-8 on one line, without control characters? So it may go
+ *  to terminals, logs and pages. */
+int weave_utf8_is_sentence(const char *text);
+
 /** str.isspace() of one character. */
 int weave_utf8_is_space(apr_uint32_t code);
 

@@ -41,22 +41,6 @@ static int duration_read(int64_t *us, const char *option, const char *text,
     return CTL_DONE;
 }
 
-/* It goes to terminals, logs and pages. */
-static int is_sentence(const char *text)
-{
-    const char *end = text + strlen(text);
-    apr_uint32_t code;
-    int bytes;
-
-    for (; text < end; text += bytes) {
-        bytes = weave_utf8_next(text, end, &code);
-        if (!bytes || code < 0x20 || (code >= 0x7f && code < 0xa0) ||
-            code == 0x2028 || code == 0x2029)
-            return 0;
-    }
-    return 1;
-}
-
 /* As much of TEXT as there is room for, in whole characters. */
 static void text_copy(char *to, size_t room, const char *text)
 {
@@ -86,7 +70,7 @@ static const char *who(size_t room, apr_pool_t *pool)
     size_t used = strlen(name) + sizeof(format) - sizeof("%s%s") + 1;
     char *cut;
 
-    if (!sudo || !*sudo || !is_sentence(sudo) || used >= room)
+    if (!sudo || !*sudo || !weave_utf8_is_sentence(sudo) || used >= room)
         return name;
     cut = apr_palloc(pool, room);
     text_copy(cut, room - used + 1, sudo);
@@ -95,7 +79,7 @@ static const char *who(size_t room, apr_pool_t *pool)
 
 static int message_read(weave_maintenance_t *word, const char *text)
 {
-    if (!is_sentence(text))
+    if (!weave_utf8_is_sentence(text))
         return wrong("--message", "must be UTF-8 on one line, without control "
                                   "characters");
     if (strlen(text) >= sizeof(word->message)) {

@@ -171,8 +171,8 @@ static weave_conf_t *set_of(cmd_parms *cmd, void *dir)
 const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
                               const char *value)
 {
-    const char *problem = ap_check_cmd_context(
-        cmd, NOT_IN_LIMIT | NOT_IN_DIRECTORY | NOT_IN_FILES);
+    const char *problem =
+        ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT & ~NOT_IN_LOCATION);
     weave_conf_t *set;
 
     /* of an application there are no files: httpd looks at <Location> */

@@ -90,8 +90,8 @@ const char *mod_weave_maintenance_set(cmd_parms *cmd, void *dir,
                                       const char *mode)
 {
     mod_weave_dir_t *conf = dir;
-    const char *problem = ap_check_cmd_context(
-        cmd, NOT_IN_LIMIT | NOT_IN_DIRECTORY | NOT_IN_FILES);
+    const char *problem =
+        ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT & ~NOT_IN_LOCATION);
     char *name = apr_pstrdup(cmd->pool, mode);
     int number;
 
