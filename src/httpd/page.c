@@ -36,22 +36,29 @@ static const char built_in[] =
 
 /* ---- does the client want it? ---- */
 
-/* The quality of TYPE in an Accept header, in thousandths; -1: not named (RFC
- * 9110 section 12.5.1). */
-static int quality(const char *accept, const char *type)
+static int thousandths(const char *text)
 {
-    apr_size_t len = strlen(type);
+    double q = strtod(text, NULL);
+
+    return q >= 1 ? 1000 : q > 0 ? (int)(q * 1000) : 0;
+}
+
+/* The quality of RANGE in an Accept header, in thousandths; -1: not named (RFC
+ * 9110 section 12.5.1). */
+static int quality(const char *accept, const char *range)
+{
+    apr_size_t len = strlen(range);
     const char *at = accept;
 
     while (*at) {
         at += strspn(at, " \t,");
-        if (!ap_cstr_casecmpn(at, type, len) && strchr(" \t,;", at[len])) {
+        if (!ap_cstr_casecmpn(at, range, len) && strchr(" \t,;", at[len])) {
             const char *end = at + strcspn(at, ","), *q = at + len;
 
             while ((q = strchr(q, ';')) && q < end) {
                 q += 1 + strspn(q + 1, " \t");
                 if ((*q == 'q' || *q == 'Q') && q[1] == '=')
-                    return (int)(strtod(q + 2, NULL) * 1000);
+                    return thousandths(q + 2);
             }
             return 1000;
         }
@@ -60,12 +67,18 @@ static int quality(const char *accept, const char *type)
     return -1;
 }
 
+/* Who takes anything gets what programs get: HTML has to be named. */
 static int prefers_html(request_rec *r)
 {
     const char *accept = apr_table_get(r->headers_in, "Accept");
-    int html = accept ? quality(accept, "text/html") : -1;
+    int html = accept ? quality(accept, "text/html") : 0;
+    int json = accept ? quality(accept, "application/json") : 0;
 
-    return html > 0 && html >= quality(accept, "application/json");
+    if (html > 0 && json < 0)
+        json = quality(accept, "application/*");
+    if (html > 0 && json < 0)
+        json = quality(accept, "*/*");
+    return html > 0 && html >= json;
 }
 
 /* ---- the file ---- */

@@ -150,26 +150,40 @@ static void keep(weave_maintenance_board_t *board, mod_weave_retained_t *data,
                  problem);
 }
 
-/* Without the lock, weavectl may be about to say something else than the file
- * says: then what is there stays. */
+/* Why what the file says is not to be believed, or NULL. */
+static const char *file_read(apr_array_header_t **entries,
+                             const weave_maintenance_board_t *board,
+                             apr_pool_t *pool)
+{
+    const char *dir = mod_weave_state_dir(), *problem;
+
+    switch (weave_maintenance_read(entries, &problem, dir, pool)) {
+    case WEAVE_MAINTENANCE_FILE_READ:
+        return weave_maintenance_dir_check(dir, pool);
+    case WEAVE_MAINTENANCE_FILE_NONE:
+        return is_quiet(board)
+                   ? NULL
+                   : apr_psprintf(
+                         pool, "%s/" WEAVE_MAINTENANCE_FILE " has gone", dir);
+    default:
+        return problem;
+    }
+}
+
 static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
                  const apr_array_header_t *apps, int locked, server_rec *s,
                  apr_pool_t *pool)
 {
-    const char *dir = mod_weave_state_dir(), *problem;
     apr_array_header_t *entries;
-    weave_maintenance_file_e file =
-        weave_maintenance_read(&entries, &problem, dir, pool);
+    const char *problem = file_read(&entries, board, pool);
 
-    if (file == WEAVE_MAINTENANCE_FILE_NONE && !is_quiet(board))
-        problem =
-            apr_psprintf(pool, "%s/" WEAVE_MAINTENANCE_FILE " has gone", dir);
-    else if (file == WEAVE_MAINTENANCE_FILE_READ)
-        problem = weave_maintenance_dir_check(dir, pool);
     name_all(board, apps, problem ? NULL : entries);
-    if (problem)
+    if (problem) {
         keep(board, data, problem, s);
-    if (problem || (!locked && data->maintenance_known)) {
+        weave_maintenance_turn(board);
+    }
+    else if (!locked && data->maintenance_known) {
+        /* weavectl may be about to say something else than the file says */
         weave_maintenance_turn(board);
     }
     else {
