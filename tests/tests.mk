@@ -2,7 +2,8 @@
 # tests.mk: tests, lint, sanitizers, fuzzers, coverage, bench
 
 MPMS         ?= event worker prefork
-JOBS         ?= $(or $(shell nproc 2>/dev/null),2)
+# tests mostly wait
+JOBS         ?= $(shell expr 2 '*' "$$(nproc 2>/dev/null || echo 1)")
 FUZZ_SECONDS ?= 60
 
 # ---- what is built for the tests ----
