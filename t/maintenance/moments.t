@@ -31,16 +31,21 @@ END
 
 for my $mode (modes()) {
     subtest "who waits for the application, $mode" => sub {
-        my $httpd = WeaveTest::Httpd->new(
-            mode => $mode, app => $SLOW,
-            more => "[limits]\nstartup_timeout = 4\n"
-                . "[maintenance]\nspread = 0\n",
-            expect => qr/WEAVE0080/);
-        $httpd->start;
-        my $client = $httpd->client;
-        $client->send(WeaveTest::Client::format_request('GET', '/1.1/x'));
-        sleep 0.3;
-        ctl($httpd, 0, 'maintenance', 'on', '--retry-after', '1h');
+        my $httpd;
+        my $client = in_time(3, sub {
+            my $waits = shift;
+            $httpd = WeaveTest::Httpd->new(
+                mode => $mode, app => $SLOW,
+                more => "[limits]\nstartup_timeout = $waits\n"
+                    . "[maintenance]\nspread = 0\n",
+                expect => qr/WEAVE0080/);
+            $httpd->start;
+            my $asks = $httpd->client;
+            $asks->send(WeaveTest::Client::format_request('GET', '/1.1/x'));
+            sleep 0.3;
+            ctl($httpd, 0, 'maintenance', 'on', '--retry-after', '1h');
+            return $asks;
+        });
         is_refusal($client->response, 'is told how long it lasts',
             retry => 3600, body => $STORAGE);
         my $counters = JSON::PP->new->decode(
