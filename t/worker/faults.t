@@ -82,6 +82,17 @@ END
     $httpd->no_crash;
 };
 
+# Until CONT. The signal is for the process: while the thread that is to take
+# it waits for a processor, the others may still welcome somebody.
+sub stands_still {
+    my $pid = shift;
+    kill STOP => $pid;
+    ok eventually(sub {
+        !grep { (eval { slurp($_) } || '') !~ /\) T / }
+            glob "/proc/$pid/task/*/stat";
+    }), 'the worker stands still';
+}
+
 # As many connections to PATH as its socket takes, until what it returns is
 # closed.
 sub fill_backlog {
@@ -128,7 +139,7 @@ subtest 'a full backlog' => sub {
     my ($pid) = serves($httpd, 1);
     $httpd->get('/who');
     my ($path) = glob $httpd->runtime . '/w-*.sock';
-    kill STOP => $pid;
+    stands_still($pid);
     my $fill = fill_backlog($path);
     refuses($httpd, qr/WEAVE0138.*too many connections wait/);
     close $fill;
@@ -148,7 +159,7 @@ subtest 'stopped workers' => sub {
     my ($pid) = serves($httpd, 1);
     my @idle = map { in_flight($httpd, 'GET', '/sleep?s=0.2') } 1 .. 2;
     $_->response for grep { ref } @idle;
-    kill STOP => $pid;
+    stands_still($pid);
     refuses($httpd, qr/WEAVE0138.*it says nothing/);
     kill CONT => $pid;
     ok eventually(sub { $httpd->get('/who')->status == 200 }),
