@@ -30,7 +30,7 @@ static apr_array_header_t *problems; /* of one test */
 static apr_array_header_t *written;  /* paths in the folder */
 
 /* CODE in a process of its own, which the caller waits for. */
-static UNUSED pid_t forked(void (*code)(void))
+static UNUSED pid_t in_child(void (*code)(void))
 {
     pid_t pid = fork();
 

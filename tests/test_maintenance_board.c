@@ -103,7 +103,7 @@ static void readers_see_whole_words(void **state)
     (void)state;
     word_make(&copy, 1);
     weave_maintenance_row_set(board, 5, &copy);
-    pid = forked(writes_all_the_time);
+    pid = in_child(writes_all_the_time);
     while (changes < CHANGES) {
         weave_maintenance_row_get(&copy, board, 5);
         if (!*copy.by) { /* the writer was put aside in the middle */
@@ -157,10 +157,11 @@ static void is_never_off_by_accident(void **state)
     for (i = 0; i < 100; i++) {
         pid_t pid = fork();
 
-        while (pid == 0) {
-            weave_maintenance_row_set(board, 5, &on);
-            weave_maintenance_row_set(board, 5, &off);
-        }
+        if (pid == 0)
+            for (;;) {
+                weave_maintenance_row_set(board, 5, &on);
+                weave_maintenance_row_set(board, 5, &off);
+            }
         usleep(1000 + 13 * (unsigned)i);
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);

@@ -113,7 +113,7 @@ static void nothing(void)
 
 static void sweeps_links_of_the_dead(void **state)
 {
-    pid_t dead = forked(nothing);
+    pid_t dead = in_child(nothing);
     const char *path;
 
     (void)state;
@@ -258,7 +258,7 @@ static void waits(void)
 /* A child has the descriptor, too; the board is its parent's. */
 static void refuses_that_of_another(void **state)
 {
-    pid_t pid = forked(waits);
+    pid_t pid = in_child(waits);
     const char *path = links(pid, fd), *why = "";
 
     (void)state;

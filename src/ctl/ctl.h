@@ -28,7 +28,7 @@ typedef struct ctl_t {
 
 /* Each returns an exit status. */
 int ctl_reload(const ctl_t *ctl);
-int ctl_status(const ctl_t *ctl);
+int ctl_status(const ctl_t *given);
 int ctl_maintenance(const ctl_t *ctl);
 int ctl_config(const ctl_t *ctl);
 int ctl_check(const ctl_t *ctl);

@@ -416,7 +416,7 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
         return usage("there is no command %s", words[0]);
     if (line.help)
         return show_command(command);
-    foreign = line.used[strspn(line.used, command->takes)];
+    foreign = (unsigned char)line.used[strspn(line.used, command->takes)];
     if (foreign)
         return usage("%s", apr_psprintf(pool, "%s does not take --%s",
                                         command->name, option_name(foreign)));

@@ -123,7 +123,7 @@ const char *ctl_origin(const ctl_t *ctl, const ctl_word_t *word);
 
 void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app);
 /* `weavectl maintenance` without a mode; an exit status. */
-int ctl_maintenance_show(const ctl_t *ctl);
+int ctl_maintenance_show(const ctl_t *given);
 /* What holds for no application that runs; and the problems. */
 int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view);
 /* "maintenance" of the application in --json. */
