@@ -1,33 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_maintenance_board.c: maintenance in shared memory */
 
-#include "conf_support.h"
+#include "maintenance_board_support.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "weave_maintenance_board.h"
-
 #define WRITES 100000
 #define CHANGES 100 /* that a reader is to see, however it has its turns */
-
-static int fd;
-static weave_maintenance_board_t *board;
-
-static int board_setup(void **state)
-{
-    return each_setup(state) || weave_maintenance_board_create(&fd, &board) ? -1
-                                                                            : 0;
-}
-
-static int board_teardown(void **state)
-{
-    weave_maintenance_board_unmap(board);
-    close(fd);
-    return each_teardown(state);
-}
 
 /* ---- rows ---- */
 
@@ -240,9 +222,6 @@ static void epoch_is_never_0(void **state)
     weave_maintenance_turn(board);
     assert_int_equal(board->epoch, 2);
 }
-
-#define BOARD(test)                                                            \
-    cmocka_unit_test_setup_teardown(test, board_setup, board_teardown)
 
 int main(void)
 {

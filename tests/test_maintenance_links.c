@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_maintenance_links.c: how weavectl finds the maintenance board */
 
-#include "conf_support.h"
+#include "maintenance_board_support.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,22 +14,6 @@
 #include <unistd.h>
 
 #include "weave_tally.h"
-
-static int fd;
-static weave_maintenance_board_t *board;
-
-static int board_setup(void **state)
-{
-    return each_setup(state) || weave_maintenance_board_create(&fd, &board) ? -1
-                                                                            : 0;
-}
-
-static int board_teardown(void **state)
-{
-    weave_maintenance_board_unmap(board);
-    close(fd);
-    return each_teardown(state);
-}
 
 static const char *link_path(long pid)
 {
@@ -280,9 +264,6 @@ static void believes_no_link_of_another_folder(void **state)
     apr_cpystrn(board->state_dir, folder, sizeof(board->state_dir));
     assert_int_equal(boards_count(1), 1);
 }
-
-#define BOARD(test)                                                            \
-    cmocka_unit_test_setup_teardown(test, board_setup, board_teardown)
 
 int main(void)
 {
