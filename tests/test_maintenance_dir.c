@@ -3,7 +3,11 @@
 
 #include "maintenance_support.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -45,6 +49,54 @@ static void keeps_the_old_file(void **state)
     assert_int_equal(mode_of(reads(), NULL), WEAVE_MAINTENANCE_ON);
     assert_int_equal(chmod(folder, 0700), 0);
     assert_non_null(weave_maintenance_write(entries, in_folder("none"), pool));
+}
+
+/* A disk of its own, which others have filled. */
+static void disk_fill(void)
+{
+    static const char block[4096] = "x";
+    int fd = open(in_folder("others"), O_WRONLY | O_CREAT, 0600);
+
+    while (write(fd, block, sizeof(block)) > 0)
+        ;
+    assert_int_equal(errno, ENOSPC);
+    close(fd);
+}
+
+static int on_a_full_disk(void)
+{
+    apr_array_header_t *entries = entries_make();
+
+    if (unshare(CLONE_NEWNS) < 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("weave-test", folder, "tmpfs", 0, "size=256k") < 0)
+        return 77;
+    weave_maintenance_reserve(folder, pool);
+    disk_fill();
+    set(entries, NULL, WEAVE_MAINTENANCE_ON);
+    writes(entries);
+    assert_int_equal(mode_of(reads(), NULL), WEAVE_MAINTENANCE_ON);
+    /* now there is no room for the next one */
+    set(entries, NULL, WEAVE_MAINTENANCE_BACKOFF);
+    disk_fill();
+    assert_non_null(weave_maintenance_write(entries, folder, pool));
+    assert_int_equal(mode_of(reads(), NULL), WEAVE_MAINTENANCE_ON);
+    return 0;
+}
+
+static void has_room_on_a_full_disk(void **state)
+{
+    pid_t pid = fork();
+    int status = -1;
+
+    (void)state;
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(on_a_full_disk());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (status == 77 << 8)
+        skip(); /* only root mounts */
+    assert_int_equal(status, 0);
 }
 
 static const char *locks(const char *dir, int make)
@@ -142,9 +194,8 @@ static void waits_for_the_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TIDY(keeps_the_old_file),
-        TIDY(wants_a_folder_of_its_own),
-        TIDY(follows_no_link_to_a_lock),
+        TIDY(keeps_the_old_file),        TIDY(has_room_on_a_full_disk),
+        TIDY(wants_a_folder_of_its_own), TIDY(follows_no_link_to_a_lock),
         TIDY(waits_for_the_lock),
     };
 

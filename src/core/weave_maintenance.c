@@ -19,6 +19,8 @@
 
 #define LOOK_US 20000
 #define FORMAT "mod_weave maintenance"
+#define FRESH WEAVE_MAINTENANCE_FILE ".new" /* what it is written as */
+#define RESERVED_BYTES 65536
 #define TIME_MAX APR_TIME_C(253402300799000000) /* the end of the year 9999 */
 
 /* ---- words ---- */
@@ -319,6 +321,8 @@ static json_t *root_make(const apr_array_header_t *entries)
 
 static int write_all(int fd, const char *text, size_t len)
 {
+    off_t end = (off_t)len;
+
     while (len) {
         ssize_t put = write(fd, text, len);
 
@@ -329,7 +333,7 @@ static int write_all(int fd, const char *text, size_t len)
         text += put;
         len -= (size_t)put;
     }
-    return fsync(fd);
+    return ftruncate(fd, end) < 0 ? -1 : fsync(fd);
 }
 
 /* The name is only as lasting as the folder it stands in. */
@@ -343,11 +347,27 @@ static void sync_dir(const char *dir)
     close(fd);
 }
 
+/* The file to be, from its beginning: what was kept for it, or a new one. */
+static int fresh_open(const char *fresh)
+{
+    int fd = open(fresh, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat status;
+
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_nlink == 1 && status.st_uid == geteuid())
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    unlink(fresh);
+    return open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                0644);
+}
+
 const char *weave_maintenance_write(const apr_array_header_t *entries,
                                     const char *dir, apr_pool_t *pool)
 {
     const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool);
-    const char *fresh = apr_pstrcat(pool, path, ".new", NULL);
+    const char *fresh = place(dir, FRESH, pool);
     json_t *root = root_make(entries);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     const char *problem = NULL;
@@ -356,9 +376,7 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
     json_decref(root);
     if (!text)
         return "what is to be kept is no UTF-8";
-    unlink(fresh);
-    fd =
-        open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    fd = fresh_open(fresh);
     if (fd < 0 || fchmod(fd, 0644) < 0 ||
         write_all(fd, text, strlen(text)) < 0 || rename(fresh, path) < 0)
         problem = cannot("written", path, pool);
@@ -369,7 +387,20 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
         unlink(fresh);
     else
         sync_dir(dir);
+    weave_maintenance_reserve(dir, pool);
     return problem;
+}
+
+void weave_maintenance_reserve(const char *dir, apr_pool_t *pool)
+{
+    const char *fresh = place(dir, FRESH, pool);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0) /* it is there, or cannot be */
+        return;
+    if (posix_fallocate(fd, 0, RESERVED_BYTES) != 0)
+        unlink(fresh);
+    close(fd);
 }
 
 /* ---- entries ---- */

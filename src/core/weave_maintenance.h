@@ -120,6 +120,10 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
 const char *weave_maintenance_write(const apr_array_header_t *entries,
                                     const char *dir, apr_pool_t *pool);
 
+/** Keeps room for the next weave_maintenance_write in DIR, where there is any:
+ *  a full disk is when maintenance is wanted. With the lock held. */
+void weave_maintenance_reserve(const char *dir, apr_pool_t *pool);
+
 /** The word for INI (NULL: for all), or NULL: none. Of several the strictest.
  *  WRITTEN as above. */
 const weave_maintenance_t *weave_maintenance_find(

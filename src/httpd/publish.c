@@ -311,8 +311,10 @@ static void publish(weave_maintenance_board_t *board,
     fill(board, data, apps, lock >= 0, s, pool);
     mod_weave_switches_declare(board->declared, sizeof(board->declared), apps,
                                s, pool);
-    if (!problem)
+    if (!problem) {
+        weave_maintenance_reserve(dir, pool);
         problem = link_board(data, dir, pool);
+    }
     if (problem)
         unusable(s, problem);
     if (lock >= 0)
