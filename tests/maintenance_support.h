@@ -55,8 +55,7 @@ static UNUSED void set(apr_array_header_t *entries, const char *ini,
 static UNUSED uint32_t mode_of(const apr_array_header_t *entries,
                                const char *ini)
 {
-    const weave_maintenance_t *word =
-        weave_maintenance_find(entries, ini, NULL);
+    const weave_maintenance_t *word = weave_maintenance_find(entries, ini);
 
     return word ? word->mode : WEAVE_MAINTENANCE_OFF;
 }

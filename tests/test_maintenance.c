@@ -106,10 +106,10 @@ static void sets_and_finds(void **state)
     apr_array_header_t *entries = entries_make();
 
     (void)state;
-    assert_null(weave_maintenance_find(entries, NULL, NULL));
+    assert_null(weave_maintenance_find(entries, NULL));
     set(entries, "/a.ini", WEAVE_MAINTENANCE_ON);
-    assert_null(weave_maintenance_find(entries, NULL, NULL));
-    assert_null(weave_maintenance_find(entries, "/b.ini", NULL));
+    assert_null(weave_maintenance_find(entries, NULL));
+    assert_null(weave_maintenance_find(entries, "/b.ini"));
     set(entries, NULL, WEAVE_MAINTENANCE_BACKOFF);
     set(entries, "/b.ini", WEAVE_MAINTENANCE_DRAINING);
     assert_int_equal(mode_of(entries, "/a.ini"), WEAVE_MAINTENANCE_ON);
@@ -121,41 +121,12 @@ static void sets_and_finds(void **state)
     assert_int_equal(mode_of(entries, "/a.ini"), WEAVE_MAINTENANCE_BACKOFF);
     /* off for one is that one's */
     set(entries, "/a.ini", WEAVE_MAINTENANCE_OFF);
-    assert_null(weave_maintenance_find(entries, "/a.ini", NULL));
+    assert_null(weave_maintenance_find(entries, "/a.ini"));
     assert_int_equal(entries->nelts, 2);
     set(entries, "/a.ini", WEAVE_MAINTENANCE_OFF);
     assert_int_equal(entries->nelts, 2);
     /* off for all is everybody's */
     set(entries, NULL, WEAVE_MAINTENANCE_OFF);
-    assert_int_equal(entries->nelts, 0);
-}
-
-/* The usual release: WeaveApp names a link, and it moves. */
-static void follows_a_link_that_moves(void **state)
-{
-    const char *link = in_folder("current.ini");
-    const char *old = file_write("old.ini", ""),
-               *new = file_write("new.ini", "");
-    weave_maintenance_t word = word_make(WEAVE_MAINTENANCE_ON, "root");
-    apr_array_header_t *entries = entries_make();
-
-    (void)state;
-    assert_int_equal(symlink(old, link), 0);
-    weave_maintenance_set(entries, old, link, &word);
-    assert_non_null(weave_maintenance_find(entries, old, link));
-    assert_non_null(weave_maintenance_find(entries, old, NULL));
-    unlink(link);
-    assert_int_equal(symlink(new, link), 0);
-    assert_non_null(weave_maintenance_find(entries, new, link));
-    assert_non_null(weave_maintenance_find(entries, new, "/another/link"));
-    assert_null(weave_maintenance_find(entries, old, "/another/link"));
-    /* two say something of it: the strictest, and off takes back both */
-    set(entries, new, WEAVE_MAINTENANCE_BACKOFF);
-    assert_int_equal(entries->nelts, 1);
-    APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
-        (weave_maintenance_entry_t){link, word};
-    assert_int_equal(mode_of(entries, new), WEAVE_MAINTENANCE_ON);
-    set(entries, new, WEAVE_MAINTENANCE_OFF);
     assert_int_equal(entries->nelts, 0);
 }
 
@@ -172,11 +143,11 @@ static void forgets_what_is_over(void **state)
     weave_maintenance_set(entries, "/eleven.ini", NULL, &word);
     word.mode = WEAVE_MAINTENANCE_OFF;
     APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
-        (weave_maintenance_entry_t){"/off.ini", word};
+        (weave_maintenance_entry_t){"/off.ini", NULL, word};
     weave_maintenance_expire(entries, 10);
     assert_int_equal(entries->nelts, 2);
-    assert_non_null(weave_maintenance_find(entries, "/for-ever.ini", NULL));
-    assert_non_null(weave_maintenance_find(entries, "/eleven.ini", NULL));
+    assert_non_null(weave_maintenance_find(entries, "/for-ever.ini"));
+    assert_non_null(weave_maintenance_find(entries, "/eleven.ini"));
 }
 
 /* ---- the file ---- */
@@ -201,7 +172,7 @@ static void goes_there_and_back(void **state)
     assert_int_equal(status.st_mode & 07777, 0644);
     entries = reads();
     assert_int_equal(entries->nelts, 2);
-    got = weave_maintenance_find(entries, "/m\xc3\xbc \"x\"\n.ini", NULL);
+    got = weave_maintenance_find(entries, "/m\xc3\xbc \"x\"\n.ini");
     assert_non_null(got);
     assert_memory_equal(got, &word, sizeof(word));
     assert_int_equal(mode_of(entries, NULL), WEAVE_MAINTENANCE_BACKOFF);
@@ -383,7 +354,6 @@ int main(void)
         TIDY(ends_by_itself),
         TIDY(drains_and_closes),
         TIDY(sets_and_finds),
-        TIDY(follows_a_link_that_moves),
         TIDY(forgets_what_is_over),
         TIDY(goes_there_and_back),
         TIDY(has_none_before_anybody_speaks),

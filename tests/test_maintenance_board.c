@@ -210,6 +210,106 @@ static void publishes_by_place(void **state)
     assert_int_equal(mode_of(1 + (uint32_t)last), WEAVE_MAINTENANCE_OFF);
 }
 
+static void name(int place, const char *ini, const char *names)
+{
+    strcpy(board->ini[place], ini);
+    strcpy(board->names[place], names);
+}
+
+static uint32_t mode_for(const apr_array_header_t *entries, int place)
+{
+    weave_maintenance_t word;
+
+    weave_maintenance_word_of(&word, entries, board, 1 + (uint32_t)place, 100);
+    return word.mode;
+}
+
+static void say(apr_array_header_t *entries, const char *ini, const char *real,
+                uint32_t mode, int64_t until_us)
+{
+    weave_maintenance_t word = {.mode = mode, .until_us = until_us};
+
+    weave_maintenance_set(entries, ini, real, &word);
+}
+
+static void knows_names(void **state)
+{
+    (void)state;
+    assert_true(weave_names_have("/a\n/b\n", "/a"));
+    assert_true(weave_names_have("/a\n/b\n", "/b"));
+    assert_false(weave_names_have("/a\n/b\n", "/"));
+    assert_false(weave_names_have("/a\n/b\n", "/a\n/b"));
+    assert_false(weave_names_have("/a\n/b\n", ""));
+    assert_false(weave_names_have("/cut/off", "/cut/off"));
+    assert_false(weave_names_have("", ""));
+    assert_true(weave_names_share("/a\n/b\n", "/c\n/b\n"));
+    assert_false(weave_names_share("/a\n/b\n", "/c\n/bb\n"));
+    assert_false(weave_names_share("", ""));
+}
+
+/* The usual release: WeaveApp names a link, and it moves. */
+static void follows_a_link_that_moves(void **state)
+{
+    apr_array_header_t *entries =
+        apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
+
+    (void)state;
+    name(0, "/r1/a.ini", "/current/a.ini\n");
+    say(entries, "/current/a.ini", "/r1/a.ini", WEAVE_MAINTENANCE_ON, 0);
+    assert_int_equal(mode_for(entries, 0), WEAVE_MAINTENANCE_ON);
+    /* it has moved; children of before go by the old place */
+    name(1, "/r2/a.ini", "/current/a.ini\n");
+    assert_int_equal(mode_for(entries, 0), WEAVE_MAINTENANCE_ON);
+    assert_int_equal(mode_for(entries, 1), WEAVE_MAINTENANCE_ON);
+}
+
+/* Where a name led to counts only while it is nobody's name. */
+static void keeps_to_its_name(void **state)
+{
+    apr_array_header_t *entries =
+        apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
+
+    (void)state;
+    name(0, "/r1/a.ini", "/current/a.ini\n");
+    name(1, "/r2/a.ini", "/r2/a.ini\n");
+    say(entries, "/current/a.ini", "/r2/a.ini", WEAVE_MAINTENANCE_ON, 0);
+    assert_int_equal(mode_for(entries, 0), WEAVE_MAINTENANCE_ON);
+    assert_int_equal(mode_for(entries, 1), WEAVE_MAINTENANCE_OFF);
+    assert_false(weave_maintenance_adopt(entries, board));
+    apr_array_clear(entries);
+    say(entries, "/another/a.ini", "/r1/a.ini", WEAVE_MAINTENANCE_ON, 0);
+    assert_int_equal(mode_for(entries, 0), WEAVE_MAINTENANCE_ON);
+    assert_int_equal(mode_for(entries, 1), WEAVE_MAINTENANCE_OFF);
+    /* from now on it follows the link */
+    assert_true(weave_maintenance_adopt(entries, board));
+    assert_non_null(weave_maintenance_find(entries, "/current/a.ini"));
+    assert_false(weave_maintenance_adopt(entries, board));
+}
+
+/* Two names have come to lead to one application. */
+static void merges_to_the_safe_side(void **state)
+{
+    apr_array_header_t *entries =
+        apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
+    weave_maintenance_t word;
+
+    (void)state;
+    name(0, "/r2/a.ini", "/current/a.ini\n/r2/a.ini\n");
+    say(entries, "/r2/a.ini", NULL, WEAVE_MAINTENANCE_ON, 200);
+    say(entries, "/current/a.ini", NULL, WEAVE_MAINTENANCE_BACKOFF, 0);
+    assert_true(weave_maintenance_word_of(&word, entries, board, 1, 100));
+    assert_int_equal(word.mode, WEAVE_MAINTENANCE_ON);
+    assert_int_equal(word.until_us, 0);
+    say(entries, "/current/a.ini", NULL, WEAVE_MAINTENANCE_BACKOFF, 900);
+    weave_maintenance_word_of(&word, entries, board, 1, 100);
+    assert_int_equal(word.until_us, 900);
+    /* what is over counts no more */
+    weave_maintenance_word_of(&word, entries, board, 1, 200);
+    assert_int_equal(word.mode, WEAVE_MAINTENANCE_BACKOFF);
+    assert_false(weave_maintenance_word_of(&word, entries, board, 1, 900));
+    assert_int_equal(word.mode, WEAVE_MAINTENANCE_OFF);
+}
+
 /* 0 is "it may run whatever is said". */
 static void epoch_is_never_0(void **state)
 {
@@ -233,6 +333,10 @@ int main(void)
         BOARD(is_never_off_by_accident),
         BOARD(ends_texts),
         BOARD(publishes_by_place),
+        BOARD(knows_names),
+        BOARD(follows_a_link_that_moves),
+        BOARD(keeps_to_its_name),
+        BOARD(merges_to_the_safe_side),
         BOARD(epoch_is_never_0),
     };
 

@@ -235,6 +235,7 @@ static const char *entries_take(apr_array_header_t *entries, const json_t *root)
     json_array_foreach(list, i, object)
     {
         const json_t *ini = json_object_get(object, "ini");
+        const json_t *real = json_object_get(object, "real");
         weave_maintenance_entry_t entry = {NULL};
 
         if (!word_take(&entry.word, object) ||
@@ -242,6 +243,8 @@ static const char *entries_take(apr_array_header_t *entries, const json_t *root)
             return "one of its entries is none";
         if (json_is_string(ini))
             entry.ini = apr_pstrdup(entries->pool, json_string_value(ini));
+        if (json_is_string(real))
+            entry.real = apr_pstrdup(entries->pool, json_string_value(real));
         APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) = entry;
     }
     return NULL;
@@ -296,24 +299,29 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
 
 /* ---- the file, written ---- */
 
+/* NULL: a path is no UTF-8. */
 static json_t *root_make(const apr_array_header_t *entries)
 {
     json_t *list = json_array();
-    int i;
+    int i, wrong = 0;
 
     for (i = 0; i < entries->nelts; i++) {
         const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
         const weave_maintenance_t *word = &entry->word;
 
-        json_array_append_new(
-            list,
-            json_pack("{s:s?, s:s, s:I, s:I, s:I, s:s, s:s}", "ini", entry->ini,
-                      "mode", weave_maintenance_mode_name(word->mode),
-                      "since_us", (json_int_t)word->since_us, "until_us",
-                      (json_int_t)word->until_us, "retry_after_s",
-                      (json_int_t)word->retry_after_s, "by", word->by,
-                      "message", word->message));
+        wrong |= json_array_append_new(
+            list, json_pack("{s:s?, s:s*, s:s, s:I, s:I, s:I, s:s, s:s}", "ini",
+                            entry->ini, "real", entry->real, "mode",
+                            weave_maintenance_mode_name(word->mode), "since_us",
+                            (json_int_t)word->since_us, "until_us",
+                            (json_int_t)word->until_us, "retry_after_s",
+                            (json_int_t)word->retry_after_s, "by", word->by,
+                            "message", word->message));
+    }
+    if (wrong) {
+        json_decref(list);
+        return NULL;
     }
     return json_pack("{s:s, s:i, s:o}", "format", FORMAT, "version",
                      WEAVE_MAINTENANCE_VERSION, "entries", list);
@@ -405,54 +413,30 @@ void weave_maintenance_reserve(const char *dir, apr_pool_t *pool)
 
 /* ---- entries ---- */
 
-int weave_maintenance_is_for(const char *path, const char *ini,
-                             const char *written)
+static int is_of(const weave_maintenance_entry_t *entry, const void *ini)
 {
-    char *real;
-    int is;
-
-    if (!strcmp(path, ini) || (written && *written && !strcmp(path, written)))
-        return 1;
-    real = realpath(path, NULL);
-    is = real && !strcmp(real, ini);
-    free(real);
-    return is;
-}
-
-/* An application, or all of them. */
-typedef struct {
-    const char *ini, *written;
-} whose_t;
-
-static int is_of(const weave_maintenance_entry_t *entry, const whose_t *whose)
-{
-    return entry->ini && whose->ini
-               ? weave_maintenance_is_for(entry->ini, whose->ini,
-                                          whose->written)
-               : entry->ini == whose->ini;
+    return entry->ini && ini ? !strcmp(entry->ini, ini) : entry->ini == ini;
 }
 
 const weave_maintenance_t *weave_maintenance_find(
-    const apr_array_header_t *entries, const char *ini, const char *written)
+    const apr_array_header_t *entries, const char *ini)
 {
-    const weave_maintenance_t *found = NULL;
-    whose_t whose = {ini, written};
     int i;
 
     for (i = 0; i < entries->nelts; i++) {
         const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
 
-        if (is_of(entry, &whose) && (!found || entry->word.mode > found->mode))
-            found = &entry->word;
+        if (is_of(entry, ini))
+            return &entry->word;
     }
-    return found;
+    return NULL;
 }
 
-/* Takes out what FN says of. */
-static void drop(apr_array_header_t *entries,
-                 int (*fn)(const weave_maintenance_entry_t *, const void *),
-                 const void *data)
+void weave_maintenance_drop(apr_array_header_t *entries,
+                            int (*fn)(const weave_maintenance_entry_t *,
+                                      const void *),
+                            const void *data)
 {
     int from, to = 0;
 
@@ -466,11 +450,6 @@ static void drop(apr_array_header_t *entries,
     entries->nelts = to;
 }
 
-static int is_whose(const weave_maintenance_entry_t *entry, const void *whose)
-{
-    return is_of(entry, whose);
-}
-
 static int is_over(const weave_maintenance_entry_t *entry, const void *now_us)
 {
     return entry->word.mode == WEAVE_MAINTENANCE_OFF ||
@@ -479,22 +458,19 @@ static int is_over(const weave_maintenance_entry_t *entry, const void *now_us)
 }
 
 void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
-                           const char *written, const weave_maintenance_t *word)
+                           const char *real, const weave_maintenance_t *word)
 {
-    whose_t whose = {ini, written};
-
     if (word->mode == WEAVE_MAINTENANCE_OFF && !ini) {
         apr_array_clear(entries);
         return;
     }
-    drop(entries, is_whose, &whose);
+    weave_maintenance_drop(entries, is_of, ini);
     if (word->mode != WEAVE_MAINTENANCE_OFF)
         APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
-            (weave_maintenance_entry_t){written && *written ? written : ini,
-                                        *word};
+            (weave_maintenance_entry_t){ini, real, *word};
 }
 
 void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us)
 {
-    drop(entries, is_over, &now_us);
+    weave_maintenance_drop(entries, is_over, &now_us);
 }

@@ -50,20 +50,13 @@ typedef struct weave_maintenance_t {
 } weave_maintenance_t;
 _Static_assert(sizeof(weave_maintenance_t) == 664, "shared memory");
 
-/** The word of one application, or of all: INI NULL. */
+/** The word of one application, or of all: INI NULL. Whose it is, is
+ *  weave_maintenance_is_for's to say. */
 typedef struct weave_maintenance_entry_t {
-    const char *ini; /* absolute path, as in WeaveApp where that is known */
+    const char *ini;  /* absolute path, as in WeaveApp where that is known */
+    const char *real; /* what it led to when it was said; NULL: not known */
     weave_maintenance_t word;
 } weave_maintenance_entry_t;
-
-/**
- * Does PATH, of an entry, mean the application of INI, which WeaveApp names
- * WRITTEN (NULL or "": not known)? It is one of both, or leads to INI. So what
- * was said of a link that leads to the release of now goes on when the link
- * moves to the next.
- */
-int weave_maintenance_is_for(const char *path, const char *ini,
-                             const char *written);
 
 /** "off", ...; never NULL. */
 const char *weave_maintenance_mode_name(uint32_t mode);
@@ -124,17 +117,20 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
  *  a full disk is when maintenance is wanted. With the lock held. */
 void weave_maintenance_reserve(const char *dir, apr_pool_t *pool);
 
-/** The word for INI (NULL: for all), or NULL: none. Of several the strictest.
- *  WRITTEN as above. */
+/** The word kept for INI, by that very name (NULL: for all), or NULL: none. */
 const weave_maintenance_t *weave_maintenance_find(
-    const apr_array_header_t *entries, const char *ini, const char *written);
+    const apr_array_header_t *entries, const char *ini);
 
-/** Sets the word for INI (NULL: for all), which is kept as WRITTEN where that
- *  is known. WORD off takes it out; off for all takes out everything. Neither
- *  path is copied. */
+/** Sets the word for INI (NULL: for all), by that very name. WORD off takes it
+ *  out; off for all takes out everything. Neither path is copied. */
 void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
-                           const char *written,
-                           const weave_maintenance_t *word);
+                           const char *real, const weave_maintenance_t *word);
+
+/** Drops those of which FN says 1. */
+void weave_maintenance_drop(apr_array_header_t *entries,
+                            int (*fn)(const weave_maintenance_entry_t *,
+                                      const void *),
+                            const void *data);
 
 /** Drops what is over at NOW_US. */
 void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us);

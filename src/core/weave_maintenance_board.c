@@ -114,19 +114,137 @@ void weave_maintenance_turn(weave_maintenance_board_t *board)
 void weave_maintenance_publish(weave_maintenance_board_t *board,
                                const apr_array_header_t *entries)
 {
-    static const weave_maintenance_t off;
+    int64_t now = apr_time_now();
+    weave_maintenance_t word;
     uint32_t row;
 
     for (row = 0; row < WEAVE_MAINTENANCE_ROWS; row++) {
-        int all = row == WEAVE_MAINTENANCE_ALL;
-        const char *ini = all ? NULL : board->ini[row - 1];
-        const char *written = all ? NULL : board->written[row - 1];
-        const weave_maintenance_t *word =
-            ini && !*ini ? NULL : weave_maintenance_find(entries, ini, written);
-
-        weave_maintenance_row_set(board, row, word ? word : &off);
+        weave_maintenance_word_of(&word, entries, board, row, now);
+        weave_maintenance_row_set(board, row, &word);
     }
     weave_maintenance_turn(board);
+}
+
+/* ---- whose a word is ---- */
+
+static int names_have(const char *names, const char *path, size_t len)
+{
+    const char *end;
+
+    for (; (end = strchr(names, '\n')) != NULL; names = end + 1)
+        if ((size_t)(end - names) == len && !memcmp(names, path, len))
+            return 1;
+    return 0;
+}
+
+int weave_names_have(const char *names, const char *path)
+{
+    return names_have(names, path, strlen(path));
+}
+
+int weave_names_share(const char *a, const char *b)
+{
+    const char *end;
+
+    for (; (end = strchr(a, '\n')) != NULL; a = end + 1)
+        if (names_have(b, a, (size_t)(end - a)))
+            return 1;
+    return 0;
+}
+
+static int is_name_of(const char *path, const weave_maintenance_board_t *board,
+                      uint32_t place)
+{
+    return *board->ini[place] && (!strcmp(path, board->ini[place]) ||
+                                  weave_names_have(board->names[place], path));
+}
+
+static int is_anybodys(const char *path, const weave_maintenance_board_t *board)
+{
+    uint32_t place;
+
+    for (place = 0; place < WEAVE_ROSTER_APPS; place++)
+        if (is_name_of(path, board, place))
+            return 1;
+    return 0;
+}
+
+int weave_maintenance_is_for(const weave_maintenance_entry_t *entry,
+                             const weave_maintenance_board_t *board,
+                             uint32_t place)
+{
+    if (!entry->ini)
+        return 0;
+    return is_name_of(entry->ini, board, place) ||
+           (entry->real && is_name_of(entry->real, board, place) &&
+            !is_anybodys(entry->ini, board));
+}
+
+/* Of TO and WORD, which are for the same. */
+static void word_merge(weave_maintenance_t *to, const weave_maintenance_t *word)
+{
+    int64_t until = to->until_us;
+
+    if (until && (!word->until_us || word->until_us > until))
+        until = word->until_us;
+    if (word->mode > to->mode ||
+        (word->mode == to->mode && weave_maintenance_is_more(word, to)))
+        *to = *word;
+    to->until_us = until;
+}
+
+int weave_maintenance_word_of(weave_maintenance_t *word,
+                              const apr_array_header_t *entries,
+                              const weave_maintenance_board_t *board,
+                              uint32_t row, int64_t now_us)
+{
+    int i, found = 0;
+
+    memset(word, 0, sizeof(*word));
+    for (i = 0; i < entries->nelts; i++) {
+        const weave_maintenance_entry_t *entry =
+            &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
+
+        if (row == WEAVE_MAINTENANCE_ALL
+                ? entry->ini != NULL
+                : !weave_maintenance_is_for(entry, board, row - 1))
+            continue;
+        if (entry->word.until_us && entry->word.until_us <= now_us)
+            continue;
+        if (found++)
+            word_merge(word, &entry->word);
+        else
+            *word = entry->word;
+    }
+    return found > 0;
+}
+
+int weave_maintenance_adopt(apr_array_header_t *entries,
+                            const weave_maintenance_board_t *board)
+{
+    int i, adopted = 0;
+
+    for (i = 0; i < entries->nelts; i++) {
+        weave_maintenance_entry_t *entry =
+            &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
+        uint32_t place;
+
+        for (place = 0; place < WEAVE_ROSTER_APPS; place++) {
+            const char *names = board->names[place];
+
+            if (!strchr(names, '\n') || !entry->ini ||
+                weave_names_have(names, entry->ini) ||
+                !weave_maintenance_is_for(entry, board, place))
+                continue;
+            entry->real = apr_pstrdup(entries->pool, board->ini[place]);
+            entry->ini =
+                apr_pstrndup(entries->pool, names,
+                             (apr_size_t)(strchr(names, '\n') - names));
+            adopted = 1;
+            break;
+        }
+    }
+    return adopted;
 }
 
 /* ---- links ---- */
@@ -256,8 +374,7 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
     return board;
 }
 
-/* A link may have been copied, or be left of a folder that its httpd has no
- * more. What cannot be looked at is believed. */
+/* A link may have been copied. What cannot be looked at is believed. */
 static int is_elsewhere(const weave_maintenance_board_t *board, const char *dir)
 {
     struct stat one, other;
@@ -294,8 +411,11 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
         path = apr_pstrcat(pool, dir, "/", entry->d_name, NULL);
         board = weave_maintenance_open(&wrong, path, writable, pool);
         if (board && is_elsewhere(board, dir))
-            continue;
-        if (board)
+            *why = apr_psprintf(pool,
+                                "%s leads to an httpd that has its"
+                                " WeaveStateDir in %s",
+                                path, board->state_dir);
+        else if (board)
             APR_ARRAY_PUSH(boards, weave_maintenance_board_t *) = board;
         else if (wrong)
             *why = wrong;

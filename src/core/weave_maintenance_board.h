@@ -54,9 +54,11 @@ typedef struct weave_maintenance_board_t {
     weave_maintenance_row_t rows[WEAVE_MAINTENANCE_ROWS];
     char state_dir[WEAVE_MAINTENANCE_PATH];
     char runtime_dir[WEAVE_MAINTENANCE_PATH];
-    /* by place in the roster, resolved ("": nobody) and as in WeaveApp */
+    /* by place in the roster: resolved ("": nobody), and the names that
+     * WeaveApp has for it, each with a '\n' behind it. They outlive the
+     * configuration: children of before may still go by them. */
     char ini[WEAVE_ROSTER_APPS][WEAVE_MAINTENANCE_PATH];
-    char written[WEAVE_ROSTER_APPS][WEAVE_MAINTENANCE_PATH];
+    char names[WEAVE_ROSTER_APPS][WEAVE_MAINTENANCE_PATH];
     /* what the configuration says, as JSON: see weave_maintenance_declared */
     char declared[WEAVE_MAINTENANCE_DECLARED];
 } weave_maintenance_board_t;
@@ -98,13 +100,45 @@ void weave_maintenance_row_get(weave_maintenance_t *copy,
                                const weave_maintenance_board_t *board,
                                uint32_t row);
 
+/* --- whose a word is ----------------------------------------------------- */
+
+/** Is PATH one of NAMES (see weave_maintenance_board_t)? Do A and B share one?
+ */
+int weave_names_have(const char *names, const char *path);
+int weave_names_share(const char *a, const char *b);
+
+/**
+ * Is ENTRY for the application at PLACE? It is when it has a name of it: so
+ * what was said of a link that leads to the release of now goes on when the
+ * link moves to the next. Otherwise, and where nobody has that name, it is for
+ * whom the name led to when it was said.
+ */
+int weave_maintenance_is_for(const weave_maintenance_entry_t *entry,
+                             const weave_maintenance_board_t *board,
+                             uint32_t place);
+
+/**
+ * What ENTRIES say in ROW at NOW_US. Several may be for one application, once
+ * links have moved: the strictest, until the last of them ends. 1; 0: nothing,
+ * and WORD is OFF.
+ */
+int weave_maintenance_word_of(weave_maintenance_t *word,
+                              const apr_array_header_t *entries,
+                              const weave_maintenance_board_t *board,
+                              uint32_t row, int64_t now_us);
+
+/** Gives entries that are only for whom their path led to the name of that
+ *  application, so that they follow it. 1: there were any. */
+int weave_maintenance_adopt(apr_array_header_t *entries,
+                            const weave_maintenance_board_t *board);
+
 /* --- writers, with the lock held ----------------------------------------- */
 
 void weave_maintenance_row_set(weave_maintenance_board_t *board, uint32_t row,
                                const weave_maintenance_t *word);
 
-/** Puts all of ENTRIES (weave_maintenance_read) there, as far as this httpd
- *  has their applications, then moves the epoch. */
+/** Puts there what ENTRIES (weave_maintenance_read) say now, then moves the
+ *  epoch. */
 void weave_maintenance_publish(weave_maintenance_board_t *board,
                                const apr_array_header_t *entries);
 

@@ -89,7 +89,8 @@ weave_tally_child_t *weave_tally_seat(weave_tally_t *tally)
     int i;
 
     for (i = 0; i < WEAVE_TALLY_CHILDREN; i++) {
-        weave_tally_child_t *child = &tally->children[i];
+        weave_tally_child_t *child =
+            &tally->children[(self + i) % WEAVE_TALLY_CHILDREN];
         int32_t pid = atomic_load(&child->pid);
 
         if (pid && pid != self && (kill(pid, 0) == 0 || errno != ESRCH))
@@ -103,26 +104,29 @@ weave_tally_child_t *weave_tally_seat(weave_tally_t *tally)
     return NULL;
 }
 
-/* Its number may be another process's by now. */
-static int is_child(long pid, long parent)
+/* Does PID run, and for PARENT (httpd -X: as such)? Its number may be another
+ * process's by now. What cannot be looked at does. */
+static int is_serving(long pid, long parent)
 {
     char path[64], text[512], state;
     const char *rest;
-    int fd, is = 0;
-    ssize_t got;
+    ssize_t got = -1;
     long its;
+    int fd;
 
     snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    got = read(fd, text, sizeof(text) - 1);
-    close(fd);
-    text[got > 0 ? got : 0] = '\0';
+    if (fd >= 0) {
+        got = read(fd, text, sizeof(text) - 1);
+        close(fd);
+    }
+    if (got <= 0)
+        return errno != ENOENT && errno != ESRCH;
+    text[got] = '\0';
     rest = strrchr(text, ')'); /* behind its name, which may hold anything */
-    if (rest && sscanf(rest + 1, " %c %ld", &state, &its) == 2)
-        is = its == parent && state != 'Z' && state != 'X';
-    return is;
+    if (!rest || sscanf(rest + 1, " %c %ld", &state, &its) != 2)
+        return 1;
+    return (its == parent || pid == parent) && state != 'Z' && state != 'X';
 }
 
 int64_t weave_tally_running(const weave_tally_t *tally, long parent)
@@ -136,7 +140,7 @@ int64_t weave_tally_running(const weave_tally_t *tally, long parent)
         const weave_tally_child_t *child = &tally->children[i];
         uint32_t running = atomic_load(&child->running);
 
-        if (running && is_child(atomic_load(&child->pid), parent))
+        if (running && is_serving(atomic_load(&child->pid), parent))
             sum += running;
     }
     return sum;

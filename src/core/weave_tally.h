@@ -40,7 +40,7 @@ _Static_assert(sizeof(weave_tally_child_t) == 64, "a cache line each");
 
 /** Children choose a stripe by their pid, so that few share a cache line. */
 #define WEAVE_TALLY_STRIPES 16
-#define WEAVE_TALLY_CHILDREN 1024
+#define WEAVE_TALLY_CHILDREN 4096
 typedef struct weave_tally_t {
     uint32_t magic;
     uint32_t version;

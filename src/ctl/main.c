@@ -285,7 +285,7 @@ static void settle(ctl_t *ctl)
     if (apr_filepath_merge(&named, NULL, ctl->ini, 0, ctl->pool) != APR_SUCCESS)
         named = apr_pstrdup(ctl->pool, ctl->ini);
     ctl->ini_named = named;
-    ctl->ini = real(ctl->pool, ctl->ini);
+    ctl->ini = ctl->ini_real = real(ctl->pool, ctl->ini);
 }
 
 typedef struct {

@@ -3,7 +3,7 @@
  *
  * The file first, then every httpd that runs: what could not be kept is not
  * said, and what is said outlives them. */
-#include "view.h"
+#include "change.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -18,21 +18,6 @@
 /* Children and workers look at the epoch immediately before they call Python;
  * whoever looked just before it moved has called by then. */
 #define SETTLE_US 100000
-
-typedef struct {
-    ctl_t *ctl;
-    const char *ini;     /* NULL: all */
-    const char *written; /* as WeaveApp has it, or as it was given */
-    const char *dir;
-    weave_maintenance_t word;
-    int64_t wait_us;
-    apr_array_header_t *boards;         /* those that run */
-    apr_array_header_t *entries;        /* of the file, as it is to be */
-    apr_array_header_t *old;            /* as it was, of what was not over */
-    apr_array_header_t *before, *after; /* ctl_app_t */
-    const char *why;    /* an httpd runs that could not be told */
-    const char *unread; /* what a configuration says is not known: why */
-} change_t;
 
 /* ---- the change, with the lock held ---- */
 
@@ -57,15 +42,36 @@ static apr_array_header_t *apps_get(change_t *change)
     return ctl_apps_order(apps, pool);
 }
 
+/* Is ENTRY for what is meant? */
+int change_is_meant(const weave_maintenance_entry_t *entry, const void *data)
+{
+    const change_t *change = data;
+    const ctl_app_t *app;
+
+    if (!entry->ini || !change->ini)
+        return entry->ini == change->ini;
+    app = ctl_app_of(change->before, entry);
+    if (app)
+        return !strcmp(app->ini, change->ini);
+    /* nobody's whom an httpd knows */
+    return weave_names_have(change->names, entry->ini) ||
+           !strcmp(entry->ini, change->ini) ||
+           (entry->real && !strcmp(entry->real, change->ini));
+}
+
 /* Is there something to be taken back, whatever has become of the INI? */
 static int is_kept(const change_t *change)
 {
     apr_array_header_t *entries;
     const char *problem;
+    int all;
 
+    if (change->word.mode != WEAVE_MAINTENANCE_OFF)
+        return 0;
     weave_maintenance_read(&entries, &problem, change->dir, change->ctl->pool);
-    return change->word.mode == WEAVE_MAINTENANCE_OFF &&
-           weave_maintenance_find(entries, change->ini, change->written);
+    all = entries->nelts;
+    weave_maintenance_drop(entries, change_is_meant, change);
+    return entries->nelts < all;
 }
 
 /* The state file is JSON, and httpd shows such a path escaped. */
@@ -117,12 +123,9 @@ static int drift_check(const change_t *change)
     for (i = 0; i < change->before->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
 
-        if (ctl_same(weave_maintenance_find(change->entries, NULL, NULL),
-                     app->board, WEAVE_MAINTENANCE_ALL) &&
+        if (ctl_same(change->entries, app->board, WEAVE_MAINTENANCE_ALL) &&
             (!strcmp(app->ini, change->ini) ||
-             ctl_same(weave_maintenance_find(change->entries, app->ini,
-                                             app->written),
-                      app->board, 1 + app->place)))
+             ctl_same(change->entries, app->board, 1 + app->place)))
             continue;
         return ctl_say(
             "%s/" WEAVE_MAINTENANCE_FILE " says something else than "
@@ -134,8 +137,43 @@ static int drift_check(const change_t *change)
     return CTL_DONE;
 }
 
+/* Of NAMES those that the state file can have, or INI. */
+static const char *names_kept(const char *names, const char *ini,
+                              apr_pool_t *pool)
+{
+    const char *end, *kept = "";
+
+    for (; (end = strchr(names, '\n')) != NULL; names = end + 1)
+        if (weave_utf8_is_text(names, end))
+            kept = apr_pstrcat(
+                pool, kept,
+                apr_pstrmemdup(pool, names, (apr_size_t)(end + 1 - names)),
+                NULL);
+    return *kept ? kept : apr_pstrcat(pool, ini, "\n", NULL);
+}
+
+/* WORD is for INI (NULL: for all) from now on. By each of NAMES: whichever
+ * leads to another one later, what was said holds there, too. */
+static void said(change_t *change, const char *names, const char *ini,
+                 const weave_maintenance_t *word)
+{
+    apr_pool_t *pool = change->ctl->pool;
+    const char *end;
+
+    if (!ini) {
+        weave_maintenance_set(change->entries, NULL, NULL, word);
+        return;
+    }
+    names = names_kept(names, ini, pool);
+    for (; (end = strchr(names, '\n')) != NULL; names = end + 1)
+        weave_maintenance_set(
+            change->entries,
+            apr_pstrmemdup(pool, names, (apr_size_t)(end - names)), ini, word);
+}
+
+/* APP NULL: of all. */
 static void recover_row(change_t *change, const weave_maintenance_board_t *from,
-                        uint32_t row, const char *ini, const char *written)
+                        uint32_t row, const ctl_app_t *app)
 {
     weave_maintenance_t word;
 
@@ -143,7 +181,7 @@ static void recover_row(change_t *change, const weave_maintenance_board_t *from,
     if (weave_maintenance_mode_at(&word, apr_time_now(), 0) !=
             WEAVE_MAINTENANCE_OFF &&
         strcmp(word.by, WEAVE_MAINTENANCE_BY_NOBODY) != 0)
-        weave_maintenance_set(change->entries, ini, written, &word);
+        said(change, app ? app->names : NULL, app ? app->ini : NULL, &word);
 }
 
 /* What is lost with the file, httpds that run still know. */
@@ -152,14 +190,12 @@ static void recover(change_t *change)
     int i;
 
     for (i = 0; i < change->boards->nelts; i++)
-        recover_row(change, board_at(change, i), WEAVE_MAINTENANCE_ALL, NULL,
-                    NULL);
+        recover_row(change, board_at(change, i), WEAVE_MAINTENANCE_ALL, NULL);
     for (i = 0; i < change->before->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
 
         if (app->place < WEAVE_ROSTER_APPS)
-            recover_row(change, app->board, 1 + app->place, app->ini,
-                        app->written);
+            recover_row(change, app->board, 1 + app->place, app);
     }
     if (change->entries->nelts)
         ctl_note("%s/" WEAVE_MAINTENANCE_FILE " has gone or is damaged: what "
@@ -188,18 +224,19 @@ static int file_read(change_t *change)
     return CTL_DONE;
 }
 
-/* The application that is meant. */
-static void whose(change_t *change)
+/* Which application is meant. */
+static void settle(change_t *change)
 {
+    ctl_t *ctl = change->ctl;
     const ctl_app_t *app;
 
-    if (!change->ctl->ini_given)
+    if (!ctl->ini_given)
         return;
-    ctl_ini_settle(change->ctl, change->before);
-    change->ini = change->ctl->ini;
+    ctl_ini_settle(ctl, change->before);
+    change->ini = ctl->ini;
     app = ctl_app_find(change->before, change->ini);
-    change->written =
-        app && *app->written ? app->written : change->ctl->ini_named;
+    change->names =
+        app ? app->names : apr_pstrcat(ctl->pool, ctl->ini_named, "\n", NULL);
 }
 
 static int change_locked(change_t *change)
@@ -211,11 +248,12 @@ static int change_locked(change_t *change)
     change->boards =
         weave_maintenance_boards(&change->why, change->dir, 1, pool);
     change->before = apps_get(change);
-    whose(change);
+    settle(change);
     if (ini_check(change) != CTL_DONE || file_read(change) != CTL_DONE)
         return CTL_FAILED;
-    weave_maintenance_set(change->entries, change->ini, change->written,
-                          &change->word);
+    if (change->ini)
+        weave_maintenance_drop(change->entries, change_is_meant, change);
+    said(change, change->names, change->ini, &change->word);
     weave_maintenance_expire(change->entries, apr_time_now());
     problem = weave_maintenance_write(change->entries, change->dir, pool);
     if (problem)
@@ -226,227 +264,14 @@ static int change_locked(change_t *change)
     return CTL_DONE;
 }
 
-/* ---- what has come of it ---- */
-
-static void old_show(const change_t *change)
-{
-    int i, shown = 0;
-
-    for (i = 0; i < change->old->nelts; i++) {
-        const weave_maintenance_entry_t *entry =
-            &APR_ARRAY_IDX(change->old, i, weave_maintenance_entry_t);
-        int same = entry->ini && change->ini
-                       ? weave_maintenance_is_for(entry->ini, change->ini,
-                                                  change->written)
-                       : entry->ini == change->ini;
-
-        if (!same && (change->ini || change->word.mode))
-            continue;
-        printf("before: %s, for %s%s\n", ctl_since(change->ctl, &entry->word),
-               ctl_whose(entry->ini), ctl_left(change->ctl, &entry->word));
-        shown++;
-    }
-    if (!shown && !change->word.mode)
-        puts("before: nothing was set");
-}
-
-static int still_holds(const change_t *change, const char *ini,
-                       const ctl_word_t *word)
-{
-    const ctl_t *ctl = change->ctl;
-    const char *part =
-        *word->scope ? apr_pstrcat(ctl->pool, " in ", word->scope, NULL) : "";
-
-    if (word->all)
-        return ctl_say("%s: %s, for all applications%s, still holds; "
-                       "`weavectl maintenance off` ends it",
-                       ini, ctl_since(ctl, &word->said),
-                       ctl_left(ctl, &word->said));
-    return ctl_say("%s%s: %s still holds; remove it and `apachectl graceful`",
-                   ini, part, ctl_origin(ctl, word));
-}
-
-/* WORD, where it is in force instead of what was said; PART "": for all. */
-static void force_report(const change_t *change, const ctl_app_t *app,
-                         const ctl_word_t *word)
-{
-    const ctl_t *ctl = change->ctl;
-    int is_said = !strcmp(word->from, "weavectl");
-
-    if (word->said.since_us == change->word.since_us)
-        return;
-    printf("in force for %s%s%s: %s%s (%s)\n", app->ini,
-           *word->scope ? ", only in " : "", word->scope, ctl_now(ctl, word),
-           is_said ? ctl_left(ctl, &word->said) : "", ctl_origin(ctl, word));
-}
-
-static void app_report(const change_t *change, const ctl_app_t *app)
-{
-    int i;
-
-    if (app->words->nelts)
-        force_report(change, app, &APR_ARRAY_IDX(app->words, 0, ctl_word_t));
-    for (i = 0; i < app->scoped->nelts; i++) {
-        const ctl_word_t *word = &APR_ARRAY_IDX(app->scoped, i, ctl_word_t);
-
-        if (word->mode > ctl_app_mode(app))
-            force_report(change, app, word);
-    }
-}
-
-static int app_is_off(const change_t *change, const ctl_app_t *app)
-{
-    int i, rc = CTL_DONE;
-
-    for (i = 0; i < app->words->nelts; i++)
-        rc = still_holds(change, app->ini,
-                         &APR_ARRAY_IDX(app->words, i, ctl_word_t));
-    for (i = 0; i < app->scoped->nelts; i++)
-        rc = still_holds(change, app->ini,
-                         &APR_ARRAY_IDX(app->scoped, i, ctl_word_t));
-    return rc;
-}
-
-/* What is not known may hold, instead of or beside what was said. */
-static int unknown_report(const change_t *change, const char *problem)
-{
-    if (problem && !change->word.mode)
-        return ctl_say("%s", problem);
-    if (problem)
-        ctl_note("%s", problem);
-    return CTL_DONE;
-}
-
-static int apps_report(const change_t *change)
-{
-    int i, rc = unknown_report(change, change->unread);
-
-    for (i = 0; i < change->after->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
-
-        if (!ctl_is_meant(change->ctl, app->ini))
-            continue;
-        if (change->word.mode != WEAVE_MAINTENANCE_OFF)
-            app_report(change, app);
-        else if (app_is_off(change, app) != CTL_DONE)
-            rc = CTL_FAILED;
-        if (ctl_app_mode(app) != WEAVE_MAINTENANCE_ON &&
-            unknown_report(change, ctl_untold(app, change->ctl->pool)) !=
-                CTL_DONE)
-            rc = CTL_FAILED;
-    }
-    return rc;
-}
-
-/* Some modes do nothing for clients that know of no Sync. */
-static void plain_report(const change_t *change)
-{
-    int i, mode = (int)change->word.mode;
-
-    if (mode != WEAVE_MAINTENANCE_BACKOFF && mode != WEAVE_MAINTENANCE_DRAINING)
-        return;
-    for (i = 0; i < change->after->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
-
-        if (app->plain && ctl_is_meant(change->ctl, app->ini))
-            ctl_note("%s has maintenance.style = plain: %s", app->ini,
-                     mode == WEAVE_MAINTENANCE_BACKOFF
-                         ? "backoff changes nothing there"
-                         : "everything is served until the drain is over");
-    }
-}
-
-static int64_t on_at(const change_t *change, const ctl_app_t *app)
-{
-    return weave_maintenance_on_at(&change->word, app->drain_us);
-}
-
-/* The end of the first line, and a line for each application where they do not
- * agree. */
-static void drain_report(const change_t *change)
-{
-    const ctl_app_t *first = NULL;
-    int i, differ = 0;
-
-    for (i = 0; i < change->after->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
-
-        if (!ctl_is_meant(change->ctl, app->ini))
-            continue;
-        differ = differ || (first && first->drain_us != app->drain_us);
-        first = first ? first : app;
-    }
-    if (!first)
-        printf(", becomes on after maintenance.drain");
-    else if (!differ && on_at(change, first))
-        printf(", becomes on at %s",
-               ctl_clock(change->ctl->pool, on_at(change, first)));
-    for (i = 0; differ && i < change->after->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
-
-        if (ctl_is_meant(change->ctl, app->ini) && on_at(change, app))
-            printf("\nbecomes on at %s: %s",
-                   ctl_clock(change->ctl->pool, on_at(change, app)), app->ini);
-    }
-}
-
-/* Nobody goes by it yet: is this what was meant? */
-static void unheard_report(const change_t *change)
-{
-    ctl_warn("no httpd runs with %s: %san httpd with another WeaveStateDir is "
-             "not reached",
-             change->dir,
-             change->word.mode ? "this holds from its next start on; " : "");
-}
-
-/* Off for one that no httpd has, with a word for all in the file. */
-static int file_report(const change_t *change)
-{
-    ctl_word_t word = {.scope = "", .all = 1};
-    const weave_maintenance_t *all =
-        weave_maintenance_find(change->entries, NULL, NULL);
-
-    if (change->word.mode || !change->ini || !all || change->after->nelts)
-        return CTL_DONE;
-    word.said = *all;
-    return still_holds(change, change->ini, &word);
-}
-
-static int report(const change_t *change)
-{
-    const weave_maintenance_t *word = &change->word;
-    int rc;
-
-    printf("maintenance: %s %s", weave_maintenance_mode_name(word->mode),
-           word->mode ? ctl_terms(change->ctl, change->ini, word)
-                      : apr_pstrcat(change->ctl->pool, "for ",
-                                    ctl_whose(change->ini), NULL));
-    if (word->mode == WEAVE_MAINTENANCE_DRAINING)
-        drain_report(change);
-    puts("");
-    if (*word->message)
-        printf("message: %s\n", word->message);
-    old_show(change);
-    rc = apps_report(change);
-    fflush(stdout);
-    plain_report(change);
-    if (file_report(change) != CTL_DONE)
-        rc = CTL_FAILED;
-    if (change->why)
-        rc = ctl_say("an httpd that runs was not told, it goes by this from "
-                     "its next start or graceful on: %s",
-                     ctl_why(change->why, change->ctl->pool));
-    else if (!change->boards->nelts)
-        unheard_report(change);
-    return rc;
-}
+/* ---- all of it ---- */
 
 static int wait_report(const change_t *change)
 {
     fflush(stdout);
     if (!change->boards->nelts) /* said already, and nothing else is known */
         return CTL_DONE;
-    return ctl_wait(change->ctl, change->wait_us, change->boards, change->dir);
+    return ctl_wait(change->ctl, change->wait_us, change->dir);
 }
 
 static int change_make(change_t *change)
@@ -477,7 +302,7 @@ static int change_make(change_t *change)
         return rc;
     if (change->word.mode != WEAVE_MAINTENANCE_OFF && change->boards->nelts)
         apr_sleep(SETTLE_US);
-    rc = report(change);
+    rc = change_report(change);
     return rc == CTL_DONE && change->wait_us ? wait_report(change) : rc;
 }
 

@@ -190,17 +190,19 @@ void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
     tally_show(ctl, app);
 }
 
-static int is_shown(const ctl_view_t *view, const char *ini)
+static int is_shown(const ctl_view_t *view,
+                    const weave_maintenance_entry_t *entry)
 {
-    return ini ? ctl_app_find(view->apps, ini) != NULL
-               : view->boards->nelts > 0;
+    return entry->ini ? ctl_app_of(view->apps, entry) != NULL
+                      : view->boards->nelts > 0;
 }
 
-/* For whom what stands in the file for INI is, when none of those shown. */
-static const char *holder(const ctl_view_t *view, const char *ini,
+/* For whom what ENTRY says is, when none of those shown. */
+static const char *holder(const ctl_view_t *view,
+                          const weave_maintenance_entry_t *entry,
                           apr_pool_t *pool)
 {
-    const ctl_app_t *other = ini ? ctl_app_find(view->others, ini) : NULL;
+    const ctl_app_t *other = ctl_app_of(view->others, entry);
 
     if (other)
         return apr_psprintf(pool, "in httpd %u, with %s", other->board->pid,
@@ -218,11 +220,10 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
         const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(view->entries, i, weave_maintenance_entry_t);
 
-        if (!is_shown(view, entry->ini) &&
-            (!entry->ini || !ctl->ini_given ||
-             weave_maintenance_is_for(entry->ini, ctl->ini, ctl->ini_named)))
-            printf("%s: maintenance %s, %s\n",
-                   holder(view, entry->ini, ctl->pool),
+        if (!is_shown(view, entry) &&
+            (!entry->ini || ctl_is_meant(ctl, entry->ini) ||
+             !strcmp(entry->ini, ctl->ini_named)))
+            printf("%s: maintenance %s, %s\n", holder(view, entry, ctl->pool),
                    ctl_since(ctl, &entry->word),
                    ctl_terms(ctl, entry->ini, &entry->word));
     }

@@ -20,10 +20,22 @@ const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini)
 {
     int i;
 
+    for (i = 0; i < apps->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(apps, i, ctl_app_t).ini, ini))
+            return &APR_ARRAY_IDX(apps, i, ctl_app_t);
+    return NULL;
+}
+
+const ctl_app_t *ctl_app_of(const apr_array_header_t *apps,
+                            const weave_maintenance_entry_t *entry)
+{
+    int i;
+
     for (i = 0; i < apps->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
 
-        if (weave_maintenance_is_for(ini, app->ini, app->written))
+        if (app->place < WEAVE_ROSTER_APPS &&
+            weave_maintenance_is_for(entry, app->board, app->place))
             return app;
     }
     return NULL;
@@ -33,10 +45,11 @@ void ctl_ini_settle(ctl_t *ctl, const apr_array_header_t *apps)
 {
     int i;
 
+    ctl->ini = ctl->ini_real;
     for (i = 0; ctl->ini_given && i < apps->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
 
-        if (!strcmp(app->written, ctl->ini_named)) {
+        if (weave_names_have(app->names, ctl->ini_named)) {
             ctl->ini = app->ini;
             return;
         }
@@ -169,7 +182,7 @@ static void app_add(apr_array_header_t *apps,
     ctl_app_t app = {
         .board = board,
         .ini = ctl_text(object, "ini"),
-        .written = "",
+        .names = "",
         .place = place < 0 || place >= WEAVE_ROSTER_APPS ? WEAVE_ROSTER_APPS
                                                          : (uint32_t)place,
         .drain_us = apr_time_from_sec(ctl_int(object, "drain_s")),
@@ -189,8 +202,8 @@ static void app_add(apr_array_header_t *apps,
     size_t i;
 
     if (app.place < WEAVE_ROSTER_APPS) {
-        app.written = apr_pstrndup(pool, board->written[app.place],
-                                   sizeof(board->written[0]));
+        app.names = apr_pstrndup(pool, board->names[app.place],
+                                 sizeof(board->names[0]));
         row_add(&app, 1 + app.place, where);
     }
     row_add(&app, WEAVE_MAINTENANCE_ALL, where);
@@ -230,25 +243,23 @@ const char *ctl_apps_add(apr_array_header_t *apps,
 
 /* ---- everything ---- */
 
-int ctl_same(const weave_maintenance_t *file,
+int ctl_same(const apr_array_header_t *entries,
              const weave_maintenance_board_t *board, uint32_t row)
 {
-    weave_maintenance_t has = {0};
+    weave_maintenance_t has = {0}, file;
     int64_t now = apr_time_now();
-    int file_off = !file || weave_maintenance_mode_at(file, now, 0) ==
-                                WEAVE_MAINTENANCE_OFF;
 
     if (row >= WEAVE_MAINTENANCE_ROWS)
         return 1; /* there is no room for it: nobody goes by it */
     weave_maintenance_row_get(&has, board, row);
-    if (file_off ||
+    weave_maintenance_word_of(&file, entries, board, row, now);
+    if (file.mode == WEAVE_MAINTENANCE_OFF ||
         weave_maintenance_mode_at(&has, now, 0) == WEAVE_MAINTENANCE_OFF)
-        return file_off &&
-               weave_maintenance_mode_at(&has, now, 0) == WEAVE_MAINTENANCE_OFF;
-    return has.mode == file->mode && has.since_us == file->since_us &&
-           has.until_us == file->until_us &&
-           has.retry_after_s == file->retry_after_s &&
-           !strcmp(has.message, file->message);
+        return file.mode == weave_maintenance_mode_at(&has, now, 0);
+    return has.mode == file.mode && has.since_us == file.since_us &&
+           has.until_us == file.until_us &&
+           has.retry_after_s == file.retry_after_s &&
+           !strcmp(has.message, file.message);
 }
 
 static void problem_add(ctl_view_t *view, const char *problem)
@@ -263,16 +274,13 @@ static const char *drift_of(const ctl_view_t *view,
 {
     int i;
 
-    if (!ctl_same(weave_maintenance_find(view->entries, NULL, NULL), board,
-                  WEAVE_MAINTENANCE_ALL))
+    if (!ctl_same(view->entries, board, WEAVE_MAINTENANCE_ALL))
         return ctl_whose(NULL);
     for (i = 0; i < view->apps->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
 
         if (app->board == board &&
-            !ctl_same(
-                weave_maintenance_find(view->entries, app->ini, app->written),
-                board, 1 + app->place))
+            !ctl_same(view->entries, board, 1 + app->place))
             return app->ini;
     }
     return NULL;

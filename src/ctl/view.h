@@ -25,8 +25,8 @@ typedef struct ctl_word_t {
 typedef struct ctl_app_t {
     const weave_maintenance_board_t *board;
     const char *ini;
-    const char *written; /* as WeaveApp has it; "": not known */
-    uint32_t place;      /* in the roster; WEAVE_ROSTER_APPS: it has none */
+    const char *names; /* in WeaveApp, see weave_maintenance_board.h */
+    uint32_t place;    /* in the roster; WEAVE_ROSTER_APPS: it has none */
     int64_t drain_us;
     int embedded;
     int64_t running;           /* embedded: requests in Python; -1: not known */
@@ -74,9 +74,12 @@ const char *ctl_apps_add(apr_array_header_t *apps,
  * them. */
 apr_array_header_t *ctl_apps_order(const apr_array_header_t *apps,
                                    apr_pool_t *pool);
-/* The one of INI (resolved, or as in WeaveApp) among APPS, or NULL. */
+/* The one of INI, resolved, among APPS, or NULL. */
 const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini);
-/* Where the INI of CTL is what WeaveApp of one of APPS says, that one is meant,
+/* The one that ENTRY is for among APPS, or NULL. */
+const ctl_app_t *ctl_app_of(const apr_array_header_t *apps,
+                            const weave_maintenance_entry_t *entry);
+/* Where the INI of CTL is a name in WeaveApp of one of APPS, that one is meant,
  * wherever a link may lead by now. */
 void ctl_ini_settle(ctl_t *ctl, const apr_array_header_t *apps);
 
@@ -86,8 +89,8 @@ const char *ctl_untold(const ctl_app_t *app, apr_pool_t *pool);
 /* The mode that is in force for all of APP, as far as is known. */
 uint32_t ctl_app_mode(const ctl_app_t *app);
 
-/* Is what FILE (NULL: nothing) says the same as what BOARD has in ROW? */
-int ctl_same(const weave_maintenance_t *file,
+/* Is what ENTRIES say the same as what BOARD has in ROW? */
+int ctl_same(const apr_array_header_t *entries,
              const weave_maintenance_board_t *board, uint32_t row);
 
 /* Is INI (NULL: all) meant by the command line? */
@@ -100,8 +103,7 @@ int ctl_word_read(weave_maintenance_t *word, int64_t *wait_us,
 
 /* Waits until the applications that are meant are on and nothing of them is in
  * Python, for WAIT_US at most; an exit status, said. */
-int ctl_wait(const ctl_t *ctl, int64_t wait_us,
-             const apr_array_header_t *boards, const char *dir);
+int ctl_wait(const ctl_t *ctl, int64_t wait_us, const char *dir);
 
 /* ---- for people (show.c) ---- */
 

@@ -17,6 +17,7 @@
 typedef struct {
     json_int_t requests; /* in Python, or in a queue before it */
     int64_t on_us;       /* a drain goes on until then; 0: none does */
+    int meant;           /* an httpd has an application that is meant */
     const char *problem; /* nobody can know, or there is nothing to wait for */
 } left_t;
 
@@ -36,10 +37,28 @@ static json_int_t requests_of(const json_t *app)
     return sum;
 }
 
-/* Of those applications of BOARD that are meant. */
-static void workers_look(left_t *left, const ctl_t *ctl,
-                         const weave_maintenance_board_t *board)
+/* Is what weaved has of INI meant? That may be the release of before, under a
+ * name of now; where BOARD has forgotten whose it was, it may be. */
+static int is_meant(const ctl_t *ctl, const weave_maintenance_board_t *board,
+                    const apr_array_header_t *apps, const char *ini)
 {
+    const ctl_app_t *app = ctl_app_find(apps, ctl->ini);
+    uint32_t place;
+
+    if (!app || ctl_is_meant(ctl, ini))
+        return 1;
+    for (place = 0; place < WEAVE_ROSTER_APPS; place++)
+        if (!strcmp(board->ini[place], ini))
+            return weave_names_share(board->names[place], app->names);
+    return 1;
+}
+
+/* What workers have. MUST: there are some, so not to know is a problem. */
+static void workers_look(left_t *left, const ctl_t *ctl,
+                         const weave_maintenance_board_t *board,
+                         const apr_array_header_t *apps, int must)
+{
+    const char *problem = NULL;
     ctl_t theirs = *ctl;
     const json_t *app;
     json_t *answer;
@@ -47,15 +66,33 @@ static void workers_look(left_t *left, const ctl_t *ctl,
 
     theirs.socket = apr_pstrcat(ctl->pool, board->runtime_dir,
                                 "/" WEAVE_CONTROL_SOCKET, NULL);
-    answer = ctl_ask_quietly(&theirs, json_pack("{s:s}", "op", "status"),
-                             &left->problem);
+    answer =
+        ctl_ask_quietly(&theirs, json_pack("{s:s}", "op", "status"), &problem);
+    if (must)
+        left->problem = problem;
     json_array_foreach(
         ctl_list(json_object_get(answer, "status"), "applications"), i, app)
     {
-        if (ctl_is_meant(ctl, ctl_text(app, "ini")))
+        if (is_meant(ctl, board, apps, ctl_text(app, "ini")))
             left->requests += requests_of(app);
     }
     json_decref(answer);
+}
+
+/* What httpd's own children have, which is all of one application. */
+static void children_look(left_t *left, const ctl_t *ctl,
+                          const weave_maintenance_board_t *board)
+{
+    const weave_tally_t *tally = weave_tally_open(board, ctl->pool);
+    int64_t running = tally ? weave_tally_running(tally, board->pid) : -1;
+
+    if (running < 0)
+        left->problem = apr_psprintf(ctl->pool,
+                                     "not all children of httpd %u count what "
+                                     "is in Python",
+                                     board->pid);
+    else
+        left->requests += running;
 }
 
 static void app_look(left_t *left, const ctl_t *ctl, const ctl_app_t *app)
@@ -69,41 +106,52 @@ static void app_look(left_t *left, const ctl_t *ctl, const ctl_app_t *app)
         left->problem =
             apr_psprintf(ctl->pool, "%s: it is %s, and not to become on",
                          app->ini, weave_maintenance_mode_name(mode));
-    if (app->embedded && app->running < 0)
-        left->problem = apr_psprintf(ctl->pool,
-                                     "%s is embedded, and not all children of "
-                                     "httpd count what is in Python",
-                                     app->ini);
-    else if (app->embedded)
-        left->requests += app->running;
 }
 
-/* Memory is that of ctl->pool. */
-static void look(left_t *left, const ctl_t *ctl,
-                 const apr_array_header_t *boards, const char *dir)
+/* What is in force first, then what runs: nothing begins any more where that is
+ * on. What runs need not be what is configured: the release of before, or
+ * another workers.mode. */
+static void board_look(left_t *left, ctl_t *ctl,
+                       const weave_maintenance_board_t *board, const char *dir)
 {
-    int i, k;
+    apr_array_header_t *apps = apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
+    int i, meant = 0, workers = 0, others = 0;
+
+    left->problem = ctl_apps_add(apps, board, dir, ctl->pool);
+    ctl_ini_settle(ctl, apps);
+    for (i = 0; i < apps->nelts && !left->problem; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
+        int is = ctl_is_meant(ctl, app->ini);
+
+        if (is)
+            app_look(left, ctl, app);
+        meant = meant || is;
+        workers = workers || (is && !app->embedded && !app->failed);
+        others = others || (!is && app->embedded);
+    }
+    if (!meant || left->problem)
+        return;
+    left->meant = 1;
+    workers_look(left, ctl, board, apps, workers);
+    if (!others && !left->problem)
+        children_look(left, ctl, board);
+}
+
+/* All of it anew: httpd may have been restarted. Memory is that of ctl->pool.
+ */
+static void look(left_t *left, ctl_t *ctl, const char *dir)
+{
+    const apr_array_header_t *boards;
+    int i;
 
     memset(left, 0, sizeof(*left));
-    for (i = 0; i < boards->nelts && !left->problem; i++) {
-        const weave_maintenance_board_t *board =
-            APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *);
-        apr_array_header_t *apps =
-            apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
-        int workers = 0;
-
-        left->problem = ctl_apps_add(apps, board, dir, ctl->pool);
-        for (k = 0; k < apps->nelts && !left->problem; k++) {
-            const ctl_app_t *app = &APR_ARRAY_IDX(apps, k, ctl_app_t);
-
-            if (!ctl_is_meant(ctl, app->ini))
-                continue;
-            app_look(left, ctl, app);
-            workers = workers || !(app->embedded || app->failed);
-        }
-        if (workers && !left->problem)
-            workers_look(left, ctl, board);
-    }
+    boards = weave_maintenance_boards(&left->problem, dir, 0, ctl->pool);
+    for (i = 0; i < boards->nelts && !left->problem; i++)
+        board_look(left, ctl,
+                   APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *), dir);
+    if (!left->problem && !left->meant && boards->nelts)
+        left->problem = apr_psprintf(
+            ctl->pool, "no httpd has an application of %s any more", ctl->ini);
 }
 
 static void progress(const ctl_t *ctl, const left_t *left, apr_time_t until)
@@ -143,24 +191,26 @@ static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
     return CTL_DONE;
 }
 
-int ctl_wait(const ctl_t *ctl, int64_t wait_us,
-             const apr_array_header_t *boards, const char *dir)
+int ctl_wait(const ctl_t *ctl, int64_t wait_us, const char *dir)
 {
     apr_time_t until = apr_time_now() + wait_us;
-    ctl_t now = *ctl;
+    apr_pool_t *pool;
     left_t left;
     int rc = -1;
 
-    if (apr_pool_create(&now.pool, ctl->pool) != APR_SUCCESS)
+    if (apr_pool_create(&pool, ctl->pool) != APR_SUCCESS)
         return CTL_FAILED;
-    apr_pool_tag(now.pool, "wait");
+    apr_pool_tag(pool, "wait");
     while (rc < 0) {
-        apr_pool_clear(now.pool);
-        look(&left, &now, boards, dir);
+        ctl_t now = *ctl;
+
+        apr_pool_clear(pool);
+        now.pool = pool;
+        look(&left, &now, dir);
         rc = outcome(&now, &left, until);
         if (rc < 0)
             apr_sleep(LOOK_US);
     }
-    apr_pool_destroy(now.pool);
+    apr_pool_destroy(pool);
     return rc;
 }

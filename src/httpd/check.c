@@ -75,13 +75,34 @@ static const mod_weave_mount_t *first_of(const group_t *group)
     return APR_ARRAY_IDX(group->check.mounts, 0, mod_weave_mount_t *);
 }
 
+/* What its mounts call it: see mod_weave_app_t. */
+static const char *names_of(const group_t *group)
+{
+    const char *names = "";
+    int i;
+
+    for (i = 0; i < group->check.mounts->nelts; i++) {
+        const char *name =
+            APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->ini;
+
+        if (!weave_names_have(names, name))
+            names = apr_pstrcat(group->check.pconf, names, name, "\n", NULL);
+    }
+    return names;
+}
+
+static int is_running(const group_t *group)
+{
+    return mod_weave_retained_is_embedded(mod_weave_retained_ini(
+        group->ini, names_of(group), group->check.ptemp));
+}
+
 /* What runs already comes first, then the order of httpd.conf: embedded mode
  * has room for one. */
 static int by_place(const void *a, const void *b)
 {
     const group_t *x = *(group_t *const *)a, *y = *(group_t *const *)b;
-    int runs_x = mod_weave_retained_is_embedded(x->ini);
-    int runs_y = mod_weave_retained_is_embedded(y->ini);
+    int runs_x = is_running(x), runs_y = is_running(y);
     const mod_weave_mount_t *one = first_of(x), *other = first_of(y);
     int rc = runs_y - runs_x;
 
@@ -155,7 +176,7 @@ static void make(group_t *group, const char *text, const group_t *embedded)
     group->app =
         mod_weave_app_make(&group->check, group->ini, text ? text : group->ini);
     if (group->app)
-        group->app->written = first_of(group)->ini;
+        group->app->names = names_of(group);
     if (group->app && group->app->embedded)
         check_embedded(group, embedded);
     if (group->app && text)
@@ -167,8 +188,8 @@ static void fall_back(group_t *group, const group_t *embedded)
 {
     const char *text;
 
-    group->ini = mod_weave_retained_ini(group->ini, first_of(group)->ini,
-                                        group->check.pconf);
+    group->ini =
+        mod_weave_retained_ini(group->ini, names_of(group), group->check.pconf);
     text = mod_weave_retained_text(group->ini, group->check.pconf);
     unbind_mounts(group);
     group->check.errors = 0;
@@ -221,19 +242,34 @@ static void note_limits(server_rec *s)
                  limit, most, 2 * most);
 }
 
+/* Two links may lead to one application once one of them has fallen back. */
+static mod_weave_app_t *noted(const char *ini)
+{
+    int i;
+
+    for (i = 0; i < the_all->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(the_all, i, mod_weave_app_t *)->ini, ini))
+            return APR_ARRAY_IDX(the_all, i, mod_weave_app_t *);
+    return NULL;
+}
+
 /* Maintenance is for those, too, that cannot run. */
 static void note(const group_t *group)
 {
-    mod_weave_app_t *app = group->app;
+    mod_weave_app_t *app = group->app, *same = noted(group->ini);
     int place = mod_weave_retained_place(group->ini), i;
 
     if (!app || group->check.errors) {
         app = apr_pcalloc(group->check.pconf, sizeof(*app));
         app->ini = group->ini;
-        app->written = first_of(group)->ini;
+        app->names = names_of(group);
         app->place = place;
     }
-    APR_ARRAY_PUSH(the_all, mod_weave_app_t *) = app;
+    if (same)
+        same->names =
+            apr_pstrcat(group->check.pconf, same->names, app->names, NULL);
+    else
+        APR_ARRAY_PUSH(the_all, mod_weave_app_t *) = app;
     for (i = 0; i < group->check.mounts->nelts; i++)
         APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->place =
             place;
@@ -293,7 +329,7 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     ap_add_version_component(pconf, MOD_WEAVE_NAME "/" MOD_WEAVE_VERSION);
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
-    mod_weave_retain(the_apps);
+    mod_weave_retain(the_apps, the_all);
     mod_weave_switches_settle(pconf, main_server);
     if (mod_weave_supervise(pconf, main_server, the_apps) == 0)
         mod_weave_publish_link(pconf, main_server);

@@ -350,6 +350,13 @@ static apr_status_t prepare(apr_pool_t *pchild)
     return rv;
 }
 
+/* The process that the application has forked may come back from its request,
+ * too. */
+static void leave_seat(void)
+{
+    embedded.seat = NULL;
+}
+
 void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
 {
     static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
@@ -367,6 +374,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
         return;
     if (mod_weave_tally_all())
         embedded.seat = weave_tally_seat(mod_weave_tally_all());
+    pthread_atfork(NULL, NULL, leave_seat);
     rv = prepare(pchild);
     if (rv == APR_SUCCESS) {
         /* httpd's signals are for httpd's threads; a fault is one's own */
@@ -407,13 +415,12 @@ const weave_engine_t *mod_weave_embedded_ready(request_rec *r)
 int mod_weave_embedded_run(const weave_engine_t *engine,
                            const weave_request_t *in)
 {
-    weave_tally_child_t *seat = embedded.seat;
     int outcome;
 
-    if (!seat)
-        return engine->run(in);
-    atomic_fetch_add(&seat->running, 1); /* before may_start() looks */
+    if (embedded.seat) /* before may_start() looks */
+        atomic_fetch_add(&embedded.seat->running, 1);
     outcome = engine->run(in);
-    atomic_fetch_sub(&seat->running, 1);
+    if (embedded.seat)
+        atomic_fetch_sub(&embedded.seat->running, 1);
     return outcome;
 }

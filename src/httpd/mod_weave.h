@@ -40,11 +40,11 @@ APLOG_USE_MODULE(weave);
 
 /* One application: one sync.ini, whatever it is mounted at. */
 typedef struct mod_weave_app_t {
-    const char *ini;     /* resolved path */
-    const char *written; /* as it is in WeaveApp */
-    int embedded;        /* 1: Python inside httpd's children */
-    int place;           /* in the roster and on the maintenance board */
-    const char *spec;    /* what weaved is told, or NULL: see weave_spec.h */
+    const char *ini;   /* resolved path */
+    const char *names; /* as they are in WeaveApp, each with a '\n' behind it */
+    int embedded;      /* 1: Python inside httpd's children */
+    int place;         /* in the roster and on the maintenance board */
+    const char *spec;  /* what weaved is told, or NULL: see weave_spec.h */
     const char *ini_now; /* where its text is read from: see retain.c */
     const weave_conf_t
         *conf; /* the file, and what server-level WeaveSet says */
@@ -187,10 +187,10 @@ typedef struct mod_weave_retained_since_t {
 } mod_weave_retained_since_t;
 
 typedef struct mod_weave_retained_app_t {
-    char *ini;     /* malloc: resolved path; its place is that in the roster */
-    char *written; /* malloc: the path in WeaveApp */
-    char *text;    /* malloc: what was good last, flat; NULL: nothing yet */
-    char *spec;    /* malloc: the same for weaved; NULL: embedded */
+    char *ini;   /* malloc: resolved path; its place is that in the roster */
+    char *names; /* malloc: in WeaveApp, as above; a name is one's only */
+    char *text;  /* malloc: what was good last, flat; NULL: nothing yet */
+    char *spec;  /* malloc: the same for weaved; NULL: embedded */
     int embedded;
     int wanted; /* weaved is to run `spec` */
 } mod_weave_retained_app_t;
@@ -224,14 +224,16 @@ typedef struct mod_weave_retained_t {
 mod_weave_retained_t *mod_weave_retained_get(void);
 /* The place of INI, from now on; -1: there are too many. */
 int mod_weave_retained_place(const char *ini);
-void mod_weave_retain(const apr_array_header_t *apps);
+/* APPS are good; of those not in ALL there is no need to keep a place. */
+void mod_weave_retain(const apr_array_header_t *apps,
+                      const apr_array_header_t *all);
 int mod_weave_is_running(void); /* a restart rather than a first start */
 int mod_weave_retained_is_embedded(const char *ini);
 /* What was good last for the application of INI, or NULL: its spec, and where
  * the text of its file can be read. */
 const char *mod_weave_retained_spec(const char *ini);
-/* INI, or what WRITTEN, a link perhaps, led to when it was good last. */
-const char *mod_weave_retained_ini(const char *ini, const char *written,
+/* INI, or what one of NAMES, a link perhaps, led to when it was good last. */
+const char *mod_weave_retained_ini(const char *ini, const char *names,
                                    apr_pool_t *pool);
 const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf);
 /* Since when the part KEY says MODE: now, when it did not before. SWEEP

@@ -65,20 +65,6 @@ static void word_of_nobody(weave_maintenance_t *word)
     apr_cpystrn(word->by, WEAVE_MAINTENANCE_BY_NOBODY, sizeof(word->by));
 }
 
-/* Whose place is whose. 1: APP was not at its place before. */
-static int name_place(weave_maintenance_board_t *board,
-                      const mod_weave_app_t *app)
-{
-    char *name = board->ini[app->place];
-
-    apr_cpystrn(board->written[app->place], app->written,
-                WEAVE_MAINTENANCE_PATH);
-    if (!strcmp(name, app->ini))
-        return 0;
-    apr_cpystrn(name, app->ini, WEAVE_MAINTENANCE_PATH);
-    return 1;
-}
-
 /* What was counted for whoever had PLACE before is nobody's. */
 static void tally_clear(int place)
 {
@@ -88,29 +74,43 @@ static void tally_clear(int place)
         memset(&the_tally->rows[stripe][place], 0, sizeof(weave_tally_row_t));
 }
 
-/* Puts the applications there, those that are new with what ENTRIES say of
- * them. Where nobody knows (NULL), they are on. */
-static void name_all(weave_maintenance_board_t *board,
-                     const apr_array_header_t *apps,
+/* What holds for who had one of the names of APP until now: the release before
+ * it. Where there is none, nobody knows, and it is on. */
+static void word_inherit(weave_maintenance_t *word,
+                         const weave_maintenance_board_t *board,
+                         const mod_weave_app_t *app)
+{
+    int place;
+
+    for (place = 0; place < WEAVE_ROSTER_APPS; place++)
+        if (place != app->place && *board->ini[place] &&
+            weave_names_share(board->names[place], app->names)) {
+            weave_maintenance_row_get(word, board, (apr_uint32_t)place + 1);
+            return;
+        }
+    word_of_nobody(word);
+}
+
+/* Puts APP there. One that is new goes by what ENTRIES say of it; where they
+ * are not to be believed (NULL), by what is known until now. */
+static void name_one(weave_maintenance_board_t *board,
+                     const mod_weave_app_t *app,
                      const apr_array_header_t *entries)
 {
-    static const weave_maintenance_t off;
-    weave_maintenance_t on;
-    int i;
+    apr_uint32_t row = (apr_uint32_t)app->place + 1;
+    int is_new = strcmp(board->ini[app->place], app->ini) != 0;
+    weave_maintenance_t word;
 
-    word_of_nobody(&on);
-    for (i = 0; i < apps->nelts; i++) {
-        const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
-        const weave_maintenance_t *word = &on;
-
-        if (app->place < 0 || !name_place(board, app))
-            continue;
-        if (entries)
-            word = weave_maintenance_find(entries, app->ini, app->written);
-        weave_maintenance_row_set(board, (apr_uint32_t)app->place + 1,
-                                  word ? word : &off);
-        tally_clear(app->place);
-    }
+    if (is_new && !entries)
+        word_inherit(&word, board, app);
+    apr_cpystrn(board->ini[app->place], app->ini, WEAVE_MAINTENANCE_PATH);
+    apr_cpystrn(board->names[app->place], app->names, WEAVE_MAINTENANCE_PATH);
+    if (!is_new)
+        return;
+    if (entries)
+        weave_maintenance_word_of(&word, entries, board, row, apr_time_now());
+    weave_maintenance_row_set(board, row, &word);
+    tally_clear(app->place);
 }
 
 /* Has weavectl said nothing, or nothing that is not over? */
@@ -170,14 +170,29 @@ static const char *file_read(apr_array_header_t **entries,
     }
 }
 
+/* Of what was said before httpd knew it, the file gets the name by which it
+ * follows a link. */
+static void adopt(apr_array_header_t *entries,
+                  const weave_maintenance_board_t *board, apr_pool_t *pool)
+{
+    if (weave_maintenance_adopt(entries, board))
+        weave_maintenance_write(entries, mod_weave_state_dir(), pool);
+}
+
 static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
                  const apr_array_header_t *apps, int locked, server_rec *s,
                  apr_pool_t *pool)
 {
     apr_array_header_t *entries;
     const char *problem = file_read(&entries, board, pool);
+    int i;
 
-    name_all(board, apps, problem ? NULL : entries);
+    for (i = 0; i < apps->nelts; i++) {
+        const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
+
+        if (app->place >= 0)
+            name_one(board, app, problem ? NULL : entries);
+    }
     if (problem) {
         keep(board, data, problem, s);
         weave_maintenance_turn(board);
@@ -187,6 +202,8 @@ static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
         weave_maintenance_turn(board);
     }
     else {
+        if (locked)
+            adopt(entries, board, pool);
         weave_maintenance_publish(board, entries);
     }
     data->maintenance_known = 1;
@@ -306,7 +323,6 @@ static void publish(weave_maintenance_board_t *board,
     int lock = -1;
     const char *problem = weave_maintenance_lock(&lock, dir, 1, LOCK_MS, pool);
 
-    apr_cpystrn(board->state_dir, dir, sizeof(board->state_dir));
     apr_cpystrn(board->runtime_dir, runtime, sizeof(board->runtime_dir));
     fill(board, data, apps, lock >= 0, s, pool);
     mod_weave_switches_declare(board->declared, sizeof(board->declared), apps,
@@ -317,6 +333,9 @@ static void publish(weave_maintenance_board_t *board,
     }
     if (problem)
         unusable(s, problem);
+    /* where weavectl finds it: that of before, while the new one has no link */
+    apr_cpystrn(board->state_dir, data->state_dir ? data->state_dir : dir,
+                sizeof(board->state_dir));
     if (lock >= 0)
         weave_maintenance_unlock(lock);
 }

@@ -76,7 +76,7 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
         if (app->ini && (app->wanted || app->embedded || !app->text))
             continue;
         keep(&app->ini, ini);
-        keep(&app->written, NULL);
+        keep(&app->names, NULL);
         keep(&app->text, NULL);
         keep(&app->spec, NULL);
         return app;
@@ -94,18 +94,45 @@ int mod_weave_retained_place(const char *ini)
     return app ? (int)(app - data->apps) : -1;
 }
 
-/* WRITTEN leads to APP now, and to nobody else any more: a release that does
- * not come up falls back to the one before it, not to an older one. */
-static void keep_written(mod_weave_retained_app_t *app, const char *written)
+/* ---- names ---- */
+
+/* Takes the name from FROM to its '\n' out of what is kept of APP. */
+static void name_drop(mod_weave_retained_app_t *app, const char *from,
+                      size_t len)
+{
+    char *name = app->names, *end;
+
+    for (; name && (end = strchr(name, '\n')); name = end + 1) {
+        if ((size_t)(end - name) != len || memcmp(name, from, len) != 0)
+            continue;
+        memmove(name, end + 1, strlen(end + 1) + 1);
+        return;
+    }
+}
+
+/* NAMES lead to APP now, and to nobody else any more: a release that does not
+ * come up falls back to the one before it, not to an older one. Those that APP
+ * had stay: another link may have fallen back to it. */
+static void keep_names(mod_weave_retained_app_t *app, const char *names)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
+    const char *end, *name = names;
+    char *all;
     int i;
 
-    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
-        if (data->apps[i].written && !strcmp(data->apps[i].written, written))
-            keep(&data->apps[i].written, NULL);
-    keep(&app->written, written);
+    for (; (end = strchr(name, '\n')); name = end + 1)
+        for (i = 0; i < WEAVE_ROSTER_APPS; i++)
+            name_drop(&data->apps[i], name, (size_t)(end - name));
+    all = malloc(strlen(names) + (app->names ? strlen(app->names) : 0) + 1);
+    if (!all)
+        return;
+    strcpy(all, names);
+    strcat(all, app->names ? app->names : "");
+    free(app->names);
+    app->names = all;
 }
+
+/* ---- what is kept ---- */
 
 static int is_among(const apr_array_header_t *apps, const char *ini)
 {
@@ -118,22 +145,28 @@ static int is_among(const apr_array_header_t *apps, const char *ini)
 }
 
 /* Of those that are not configured any more, places may be given away. */
-static void release(const apr_array_header_t *apps)
+static void release(const apr_array_header_t *all)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     int i;
 
-    for (i = 0; data && i < WEAVE_ROSTER_APPS; i++)
-        if (data->apps[i].ini && !is_among(apps, data->apps[i].ini))
-            data->apps[i].embedded = 0;
+    for (i = 0; data && i < WEAVE_ROSTER_APPS; i++) {
+        mod_weave_retained_app_t *app = &data->apps[i];
+
+        if (!app->ini || is_among(all, app->ini))
+            continue;
+        app->embedded = 0;
+        if (!app->text) /* it never was good */
+            keep(&app->ini, NULL);
+    }
 }
 
-void mod_weave_retain(const apr_array_header_t *apps)
+void mod_weave_retain(const apr_array_header_t *apps,
+                      const apr_array_header_t *all)
 {
     int i;
 
-    release(apps);
-
+    release(all);
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
         mod_weave_retained_app_t *kept;
@@ -141,7 +174,7 @@ void mod_weave_retain(const apr_array_header_t *apps)
         if (!app->flat || mod_weave_retained_place(app->ini) < 0)
             continue; /* nothing newer than what is kept */
         kept = find(app->ini);
-        keep_written(kept, app->written);
+        keep_names(kept, app->names);
         keep(&kept->text, app->flat);
         keep(&kept->spec, app->spec);
         kept->embedded = app->embedded;
@@ -162,7 +195,7 @@ const char *mod_weave_retained_spec(const char *ini)
     return app ? app->spec : NULL;
 }
 
-const char *mod_weave_retained_ini(const char *ini, const char *written,
+const char *mod_weave_retained_ini(const char *ini, const char *names,
                                    apr_pool_t *pool)
 {
     const mod_weave_retained_t *data = mod_weave_retained_get();
@@ -173,7 +206,7 @@ const char *mod_weave_retained_ini(const char *ini, const char *written,
         return ini;
     for (i = 0; data && i < WEAVE_ROSTER_APPS; i++) {
         app = &data->apps[i];
-        if (app->text && app->written && !strcmp(app->written, written))
+        if (app->text && app->names && weave_names_share(app->names, names))
             return apr_pstrdup(pool, app->ini);
     }
     return ini;

@@ -20,16 +20,16 @@ sub maps {
 # for that, for writing: so did its children.
 subtest 'children cannot write to the board' => sub {
     my $httpd = paused('');
-    my %old   = map { $_ => 1 } @{ $httpd->children };
-    $httpd->graceful;
+    my %maps;
+    ok $httpd->renew, 'a graceful';
     ok eventually(sub {
-        my @new = grep { !$old{$_} } @{ $httpd->children };
-        return @new && maps($new[0]);
-    }, 20), 'children of the second generation';
-    for my $pid ($httpd->pid, grep { !$old{$_} } @{ $httpd->children }) {
-        my @maps = maps($pid) or next;
-        is scalar(grep { !/ r--s / } @maps), 0, "$pid reads only"
-            or diag @maps;
+        %maps = map { $_ => [maps($_)] } $httpd->serving;
+        return grep { @$_ } values %maps;
+    }), 'children of the second generation';
+    $maps{ $httpd->pid } = [maps($httpd->pid)];
+    for my $pid (sort keys %maps) {
+        is scalar(grep { !/ r--s / } @{ $maps{$pid} }), 0, "$pid reads only"
+            or diag @{ $maps{$pid} };
     }
 };
 

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Whose a word of weavectl is, and what --wait waits for, where links move and
+# several of them lead to one application.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use POSIX ();
+use Time::HiRes qw(sleep time);
+use WeaveTest;
+use WeaveTest::Maintenance;
+use WeaveTest::Releases;
+use WeaveTest::Workers qw(gate is_at opens);
+
+my $MOUNT = qq(WeaveApp /sync "DIR/current/sync.ini"\n);
+
+sub status_of { return $_[0]->get("$_[1]/1.1/x")->status }
+
+# `weavectl maintenance` with ARGS ends with EXIT and says what LIKE says.
+sub says {
+    my ($httpd, $args, $exit, $like) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $text = ctl($httpd, $exit, 'maintenance', @$args);
+    like $text, $like, 'and says so' if $like;
+    return $text;
+}
+
+# A request to PATH that stands at a gate in Python: (gate, client).
+sub in_python {
+    my ($httpd, $path) = @_;
+    my $gate   = gate($httpd);
+    my $client = $httpd->client;
+    $client->send(WeaveTest::Client::format_request('GET',
+        "$path/x?gate=$gate->{name}", note => new_note(), close => 1));
+    is_at($gate);
+    return ($gate, $client);
+}
+
+sub started {
+    my ($mode, $conf, %arg) = @_;
+    my $httpd = released($mode, $conf || $MOUNT, %arg);
+    moves($httpd, current => 'r1');
+    $httpd->start;
+    serves_release($httpd, '/sync', 'r1', 'the first release');
+    return ($httpd, $httpd->dir . '/current/sync.ini');
+}
+
+for my $mode (modes()) {
+    subtest "what the release of before has in Python, $mode" => sub {
+        my ($httpd, $ini) = started($mode);
+        my ($gate, $client) = in_python($httpd, '/sync');
+        moves($httpd, current => 'r2');
+        $httpd->graceful;
+        serves_release($httpd, '/sync', 'r2', 'the next release');
+        says($httpd, ['on', $ini, '--wait', '1s'], 1, qr/still in Python: 1 /);
+        opens($gate);
+        is $client->response->body, 'r1', 'it is not cut';
+        says($httpd, ['on', $ini, '--wait', '60s'], 0,
+            qr/^nothing is in Python any more$/m);
+    };
+    subtest "a graceful while --wait waits, $mode" => sub {
+        my ($httpd, $ini) = started($mode, undef,
+            more => "[maintenance]\ndrain = 600\n");
+        my $pid = fork;
+        die "fork: $!" unless defined $pid;
+        if (!$pid) {
+            sleep 1;
+            moves($httpd, current => 'r2');
+            $httpd->graceful;
+            POSIX::_exit(0);
+        }
+        says($httpd, ['drain', $ini, '--wait', '4s'], 1,
+            qr/the time is over, and the drain becomes on only at/);
+        waitpid $pid, 0;
+    };
+}
+
+subtest 'another workers.mode' => sub {
+    my ($httpd, $ini) = started('', undef, more => "[workers]\nprocesses = 1\n");
+    my ($gate, $client) = in_python($httpd, '/sync');
+    my $text = slurp($httpd->dir . '/r1/sync.ini');
+    $httpd->write('r1/sync.ini',
+        $text =~ s/^\[workers\]\n/[workers]\nmode = embedded\n/mr);
+    $httpd->graceful;
+    ok eventually(sub {
+        ctl($httpd, 0, 'status') =~ /sync\.ini: embedded$/m }), 'embedded';
+    says($httpd, ['on', $ini, '--wait', '1s'], 1, qr/still in Python: 1 /);
+    opens($gate);
+    is $client->response->status, 200, 'it is not cut';
+    says($httpd, ['on', $ini, '--wait', '60s'], 0);
+};
+
+subtest 'two names of one application' => sub {
+    my ($httpd, $ini) = started('processes',
+        qq(WeaveApp /a "DIR/r1/sync.ini"\n$MOUNT));
+    says($httpd, ['on', $httpd->dir . '/r1/sync.ini'], 0);
+    moves($httpd, current => 'r2');
+    ok $httpd->renew, 'one of them leads elsewhere';
+    is status_of($httpd, $_), 503, "$_: what was said is for both"
+        for '/a', '/sync';
+    says($httpd, ['off', $ini], 0);
+    serves_release($httpd, '/sync', 'r2', 'each can be taken back');
+    is status_of($httpd, '/a'), 503, 'and the other stays';
+};
+
+subtest 'a name is its own' => sub {
+    my ($httpd, $ini) = started('processes',
+        qq(WeaveApp /pre "DIR/r2/sync.ini"\n$MOUNT));
+    says($httpd, ['on', $ini], 0);
+    moves($httpd, current => 'r2');
+    unlike says($httpd, ['off', $httpd->dir . '/r2/sync.ini'], 0,
+        qr/before: nothing was set/), qr/current/, 'that of another is not';
+    is status_of($httpd, '/sync'), 503, 'taken back';
+    ok $httpd->renew, 'both lead to one now';
+    is status_of($httpd, $_), 503, "$_: what was said of one holds"
+        for '/pre', '/sync';
+};
+
+subtest 'two words meet' => sub {
+    my ($httpd, $ini) = started('processes',
+        qq(WeaveApp /pre "DIR/r2/sync.ini"\n$MOUNT));
+    says($httpd, ['on', $httpd->dir . '/r2/sync.ini', '--for', '5s'], 0);
+    my $end = time + 5;
+    says($httpd, ['on', $ini], 0);
+    moves($httpd, current => 'r2');
+    ok $httpd->renew, 'a graceful';
+    sleep 0.1 while time < $end + 0.5;
+    is status_of($httpd, '/sync'), 503, 'the one without an end goes on';
+    says($httpd, ['off', $ini], 0);
+    serves_release($httpd, '/sync', 'r2', 'until it is taken back');
+};
+
+subtest 'a damaged file, and a link that moves' => sub {
+    my ($httpd, $ini) = started('processes', undef, expect => qr/WEAVE0151/);
+    for my $case (['off', 200, 'r2'], ['on', 503, 'r1']) {
+        my ($word, $status, $next) = @$case;
+        says($httpd, [$word], 0);
+        spew($httpd->state . '/maintenance.json', '{');
+        moves($httpd, current => $next);
+        ok $httpd->renew, 'a graceful';
+        is status_of($httpd, '/sync'), $status, "it stays $word";
+    }
+};
+
+subtest 'the embedded one that runs keeps its place' => sub {
+    my ($httpd) = started('embedded', undef, expect => qr/WEAVE001[14]/);
+    mkdir $httpd->dir . '/b';
+    $httpd->write('b/sync.ini', slurp($httpd->dir . '/sync.ini'));
+    $httpd->configure(qq(WeaveApp /b "DIR/b/sync.ini"\n$MOUNT));
+    for my $name (qw(r1 r2)) {
+        moves($httpd, current => $name);
+        ok $httpd->renew, 'a graceful';
+        serves_release($httpd, '/sync', $name, $name);
+        is status_of($httpd, '/b'), 503, 'another has none';
+    }
+};
+
+subtest 'a new folder that cannot be used' => sub {
+    my ($httpd) = started('embedded', undef, expect => qr/WEAVE015[01]/);
+    says($httpd, ['on'], 0);
+    mkdir $httpd->dir . '/other';
+    chmod 0777, $httpd->dir . '/other' or die $!;
+    $httpd->configure(qq(WeaveStateDir "DIR/other"\n$MOUNT));
+    ok $httpd->renew, 'a graceful';
+    is status_of($httpd, '/sync'), 503, 'changes nothing';
+    says($httpd, ['off'], 0);
+    serves_release($httpd, '/sync', 'r1', 'that of before is still heard');
+};
+
+finish;
