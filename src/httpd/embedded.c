@@ -40,7 +40,8 @@ static struct {
     weave_host_t host;
     const weave_maintenance_board_t *board;
     weave_tally_child_t *seat; /* NULL: nobody counts */
-    atomic_int state;          /* state_e */
+    int forked;       /* 1: this is a process that the application has forked */
+    atomic_int state; /* state_e */
     apr_thread_mutex_t *lock;
     apr_thread_cond_t *changed;
     pid_t pid;      /* of the child */
@@ -282,6 +283,42 @@ static const char *given(const char *text)
     return *text ? text : NULL;
 }
 
+/* ---- the host, but for what the application has forked ---- */
+
+/* Its parent goes on with the request, and answers: the process ends where it
+ * would, too. */
+static void leave_fork(void)
+{
+    if (embedded.forked)
+        _exit(0);
+}
+
+static ssize_t body_read(void *host, char *buffer, size_t size)
+{
+    return embedded.forked ? WEAVE_IO_GONE
+                           : mod_weave_body_read(host, buffer, size);
+}
+
+static void head_send(void *host, const weave_head_t *head)
+{
+    if (!embedded.forked)
+        mod_weave_head_send(host, head);
+}
+
+static weave_io_e body_send(void *host, const weave_piece_t *pieces,
+                            size_t count, int flags)
+{
+    leave_fork();
+    return mod_weave_body_send(host, pieces, count, flags);
+}
+
+static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
+                            int flags)
+{
+    leave_fork();
+    return mod_weave_file_send(host, fd, offset, length, flags);
+}
+
 /* With the GIL: nothing but this. What becomes of a request that may not start,
  * the handler decides without it. */
 static int may_start(void *host)
@@ -310,10 +347,9 @@ static void fill_spec(apr_pool_t *pool)
     spec->environ = pairs(app->environ, pool);
     spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
     spec->multiprocess = forked > 1;
-    embedded.host = (weave_host_t){WEAVE_ENGINE_ABI,    sizeof(weave_host_t),
-                                   mod_weave_body_read, mod_weave_head_send,
-                                   mod_weave_body_send, mod_weave_file_send,
-                                   mod_weave_log,       may_start};
+    embedded.host = (weave_host_t){
+        WEAVE_ENGINE_ABI, sizeof(weave_host_t), body_read, head_send, body_send,
+        file_send,        mod_weave_log,        may_start};
 }
 
 /* What the application finds in os.environ. */
@@ -350,10 +386,9 @@ static apr_status_t prepare(apr_pool_t *pchild)
     return rv;
 }
 
-/* The process that the application has forked may come back from its request,
- * too. */
-static void leave_seat(void)
+static void fork_child(void)
 {
+    embedded.forked = 1;
     embedded.seat = NULL;
 }
 
@@ -374,7 +409,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
         return;
     if (mod_weave_tally_all())
         embedded.seat = weave_tally_seat(mod_weave_tally_all());
-    pthread_atfork(NULL, NULL, leave_seat);
+    pthread_atfork(NULL, NULL, fork_child);
     rv = prepare(pchild);
     if (rv == APR_SUCCESS) {
         /* httpd's signals are for httpd's threads; a fault is one's own */
@@ -420,6 +455,7 @@ int mod_weave_embedded_run(const weave_engine_t *engine,
     if (embedded.seat) /* before may_start() looks */
         atomic_fetch_add(&embedded.seat->running, 1);
     outcome = engine->run(in);
+    leave_fork();
     if (embedded.seat)
         atomic_fetch_sub(&embedded.seat->running, 1);
     return outcome;
