@@ -7,9 +7,8 @@
 
 typedef struct change_t {
     ctl_t *ctl;
-    const char *ini; /* resolved; NULL: all */
-    const char
-        *names; /* by which it is kept: in WeaveApp, or as it was given */
+    const char *ini;   /* resolved; NULL: all */
+    const char *names; /* by which it is kept, each with a '\n' behind it */
     const char *dir;
     weave_maintenance_t word;
     int64_t wait_us;
