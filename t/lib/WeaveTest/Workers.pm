@@ -51,7 +51,8 @@ def stands_at(gate, with_gil=False):
     fd = libc.open(path.encode(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     polled = Polled(fd, select.POLLIN, 0)
     libc.mkdir(path.encode() + b".here", 0o700)
-    libc.poll(ctypes.byref(polled), 1, 300000)
+    while libc.poll(ctypes.byref(polled), 1, 300000) < 0:
+        pass  # a signal, such as that of graceful in prefork
     sys.setswitchinterval(switch)
     os.close(fd)
 END
