@@ -283,7 +283,13 @@ static void keeps_to_its_name(void **state)
     /* from now on it follows the link */
     assert_true(weave_maintenance_adopt(entries, board));
     assert_non_null(weave_maintenance_find(entries, "/current/a.ini"));
+    assert_non_null(weave_maintenance_find(entries, "/another/a.ini"));
     assert_false(weave_maintenance_adopt(entries, board));
+    apr_array_clear(entries);
+    say(entries, "/r1/a.ini", NULL, WEAVE_MAINTENANCE_ON, 0);
+    assert_true(weave_maintenance_adopt(entries, board));
+    assert_non_null(weave_maintenance_find(entries, "/current/a.ini"));
+    assert_int_equal(entries->nelts, 1);
 }
 
 /* Two names have come to lead to one application. */
@@ -296,14 +302,18 @@ static void merges_to_the_safe_side(void **state)
     (void)state;
     name(0, "/r2/a.ini", "/current/a.ini\n/r2/a.ini\n");
     say(entries, "/r2/a.ini", NULL, WEAVE_MAINTENANCE_ON, 200);
-    say(entries, "/current/a.ini", NULL, WEAVE_MAINTENANCE_BACKOFF, 0);
+    say(entries, "/current/a.ini", NULL, WEAVE_MAINTENANCE_DRAINING, 0);
     assert_true(weave_maintenance_word_of(&word, entries, board, 1, 100));
     assert_int_equal(word.mode, WEAVE_MAINTENANCE_ON);
     assert_int_equal(word.until_us, 0);
-    say(entries, "/current/a.ini", NULL, WEAVE_MAINTENANCE_BACKOFF, 900);
+    say(entries, "/current/a.ini", NULL, WEAVE_MAINTENANCE_ON, 900);
     weave_maintenance_word_of(&word, entries, board, 1, 100);
     assert_int_equal(word.until_us, 900);
-    /* what is over counts no more */
+    /* what is less strict puts off no end; what is over counts no more */
+    say(entries, "/current/a.ini", NULL, WEAVE_MAINTENANCE_BACKOFF, 900);
+    weave_maintenance_word_of(&word, entries, board, 1, 100);
+    assert_int_equal(word.mode, WEAVE_MAINTENANCE_ON);
+    assert_int_equal(word.until_us, 200);
     weave_maintenance_word_of(&word, entries, board, 1, 200);
     assert_int_equal(word.mode, WEAVE_MAINTENANCE_BACKOFF);
     assert_false(weave_maintenance_word_of(&word, entries, board, 1, 900));

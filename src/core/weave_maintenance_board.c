@@ -180,9 +180,18 @@ int weave_maintenance_is_for(const weave_maintenance_entry_t *entry,
             !is_anybodys(entry->ini, board));
 }
 
-/* Of TO and WORD, which are for the same. */
+/* A drain becomes on: none of both may end the other. */
+static int is_refusing(const weave_maintenance_t *word)
+{
+    return word->mode >= WEAVE_MAINTENANCE_DRAINING;
+}
+
+/* Of TO and WORD, which are for the same. An end is put off only for one that
+ * is as strict. */
 static void word_merge(weave_maintenance_t *to, const weave_maintenance_t *word)
 {
+    int is_alike =
+        word->mode == to->mode || (is_refusing(word) && is_refusing(to));
     int64_t until = to->until_us;
 
     if (until && (!word->until_us || word->until_us > until))
@@ -190,7 +199,8 @@ static void word_merge(weave_maintenance_t *to, const weave_maintenance_t *word)
     if (word->mode > to->mode ||
         (word->mode == to->mode && weave_maintenance_is_more(word, to)))
         *to = *word;
-    to->until_us = until;
+    if (is_alike)
+        to->until_us = until;
 }
 
 int weave_maintenance_word_of(weave_maintenance_t *word,
@@ -219,13 +229,36 @@ int weave_maintenance_word_of(weave_maintenance_t *word,
     return found > 0;
 }
 
+/* The first of NAMES for what ENTRY says of INI. What it had as a name may be
+ * that of another httpd with the same folder; the path itself is replaced. 1:
+ * there was none. */
+static int name_add(apr_array_header_t *entries,
+                    weave_maintenance_entry_t entry, const char *ini,
+                    const char *names)
+{
+    const char *name = apr_pstrmemdup(
+        entries->pool, names, (apr_size_t)(strchr(names, '\n') - names));
+
+    if (weave_maintenance_find(entries, name))
+        return 0;
+    if (!strcmp(entry.ini, ini)) {
+        static const weave_maintenance_t off;
+
+        weave_maintenance_set(entries, entry.ini, NULL, &off);
+    }
+    weave_maintenance_set(entries, name, apr_pstrdup(entries->pool, ini),
+                          &entry.word);
+    return 1;
+}
+
 int weave_maintenance_adopt(apr_array_header_t *entries,
                             const weave_maintenance_board_t *board)
 {
-    int i, adopted = 0;
+    int i, adopted = 0, all = entries->nelts;
 
-    for (i = 0; i < entries->nelts; i++) {
-        weave_maintenance_entry_t *entry =
+    /* from the end: what is added or taken out is behind or has been seen */
+    for (i = all - 1; i >= 0; i--) {
+        const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
         uint32_t place;
 
@@ -236,11 +269,7 @@ int weave_maintenance_adopt(apr_array_header_t *entries,
                 weave_names_have(names, entry->ini) ||
                 !weave_maintenance_is_for(entry, board, place))
                 continue;
-            entry->real = apr_pstrdup(entries->pool, board->ini[place]);
-            entry->ini =
-                apr_pstrndup(entries->pool, names,
-                             (apr_size_t)(strchr(names, '\n') - names));
-            adopted = 1;
+            adopted |= name_add(entries, *entry, board->ini[place], names);
             break;
         }
     }

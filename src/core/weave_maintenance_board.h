@@ -127,8 +127,8 @@ int weave_maintenance_word_of(weave_maintenance_t *word,
                               const weave_maintenance_board_t *board,
                               uint32_t row, int64_t now_us);
 
-/** Gives entries that are only for whom their path led to the name of that
- *  application, so that they follow it. 1: there were any. */
+/** Says under the name of an application, too, what entries say of whom their
+ *  path led to, so that it follows the name. 1: there were any such. */
 int weave_maintenance_adopt(apr_array_header_t *entries,
                             const weave_maintenance_board_t *board);
 

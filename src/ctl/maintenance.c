@@ -91,6 +91,8 @@ static int ini_check(const change_t *change)
     const char *list = "", *wrong;
     int i;
 
+    if (change->ini && strchr(change->ctl->ini_named, '\n'))
+        return ctl_say("%s: there is a line feed in it", change->ini);
     if (change->ini && !is_utf8(change))
         return ctl_say("%s: this path is no UTF-8, so nothing can be said for "
                        "it alone: without INI it is for all",
@@ -114,6 +116,17 @@ static int ini_check(const change_t *change)
                    change->dir, change->ini, list);
 }
 
+/* What APP went by has ended: what else the file says of it, it takes now. */
+static int is_over(const ctl_app_t *app)
+{
+    weave_maintenance_t word = {0};
+
+    if (app->place < WEAVE_ROSTER_APPS)
+        weave_maintenance_row_get(&word, app->board, 1 + app->place);
+    return word.mode != WEAVE_MAINTENANCE_OFF && word.until_us &&
+           word.until_us <= apr_time_now();
+}
+
 /* Has an httpd something else for another application than the file? Then
  * what is said here for one would change that of another. */
 static int drift_check(const change_t *change)
@@ -124,7 +137,7 @@ static int drift_check(const change_t *change)
         const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
 
         if (ctl_same(change->entries, app->board, WEAVE_MAINTENANCE_ALL) &&
-            (!strcmp(app->ini, change->ini) ||
+            (!strcmp(app->ini, change->ini) || is_over(app) ||
              ctl_same(change->entries, app->board, 1 + app->place)))
             continue;
         return ctl_say(
@@ -224,19 +237,26 @@ static int file_read(change_t *change)
     return CTL_DONE;
 }
 
-/* Which application is meant. */
+/* Which application is meant, and what all httpds that have it call it. */
 static void settle(change_t *change)
 {
     ctl_t *ctl = change->ctl;
-    const ctl_app_t *app;
+    int i;
 
     if (!ctl->ini_given)
         return;
     ctl_ini_settle(ctl, change->before);
     change->ini = ctl->ini;
-    app = ctl_app_find(change->before, change->ini);
-    change->names =
-        app ? app->names : apr_pstrcat(ctl->pool, ctl->ini_named, "\n", NULL);
+    change->names = "";
+    for (i = 0; i < change->before->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
+
+        if (!strcmp(app->ini, change->ini))
+            change->names =
+                apr_pstrcat(ctl->pool, change->names, app->names, NULL);
+    }
+    if (!*change->names)
+        change->names = apr_pstrcat(ctl->pool, ctl->ini_named, "\n", NULL);
 }
 
 static int change_locked(change_t *change)
@@ -269,7 +289,8 @@ static int change_locked(change_t *change)
 static int wait_report(const change_t *change)
 {
     fflush(stdout);
-    if (!change->boards->nelts) /* said already, and nothing else is known */
+    /* said already: nothing runs, and nothing will */
+    if (!change->boards->nelts && change->word.mode == WEAVE_MAINTENANCE_ON)
         return CTL_DONE;
     return ctl_wait(change->ctl, change->wait_us, change->dir);
 }

@@ -18,6 +18,7 @@ typedef struct {
     json_int_t requests; /* in Python, or in a queue before it */
     int64_t on_us;       /* a drain goes on until then; 0: none does */
     int meant;           /* an httpd has an application that is meant */
+    int gone;            /* no httpd runs */
     const char *problem; /* nobody can know, or there is nothing to wait for */
 } left_t;
 
@@ -53,6 +54,20 @@ static int is_meant(const ctl_t *ctl, const weave_maintenance_board_t *board,
     return 1;
 }
 
+/* Where BOARD's httpd runs no weaved, its folder may be that of another. */
+static int is_its_folder(const ctl_t *ctl,
+                         const weave_maintenance_board_t *board)
+{
+    const char *why;
+    const weave_maintenance_board_t *its = weave_maintenance_open(
+        &why,
+        apr_pstrcat(ctl->pool, board->runtime_dir,
+                    "/" WEAVE_MAINTENANCE_RUNTIME_LINK, NULL),
+        0, ctl->pool);
+
+    return its && its->pid == board->pid;
+}
+
 /* What workers have. MUST: there are some, so not to know is a problem. */
 static void workers_look(left_t *left, const ctl_t *ctl,
                          const weave_maintenance_board_t *board,
@@ -64,6 +79,8 @@ static void workers_look(left_t *left, const ctl_t *ctl,
     json_t *answer;
     size_t i;
 
+    if (!must && !is_its_folder(ctl, board))
+        return;
     theirs.socket = apr_pstrcat(ctl->pool, board->runtime_dir,
                                 "/" WEAVE_CONTROL_SOCKET, NULL);
     answer =
@@ -149,7 +166,8 @@ static void look(left_t *left, ctl_t *ctl, const char *dir)
     for (i = 0; i < boards->nelts && !left->problem; i++)
         board_look(left, ctl,
                    APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *), dir);
-    if (!left->problem && !left->meant && boards->nelts)
+    left->gone = !boards->nelts;
+    if (!left->problem && !left->meant && !left->gone)
         left->problem = apr_psprintf(
             ctl->pool, "no httpd has an application of %s any more", ctl->ini);
 }
@@ -167,7 +185,8 @@ static void progress(const ctl_t *ctl, const left_t *left, apr_time_t until)
 /* -1: not yet; otherwise an exit status, and it is said. */
 static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
 {
-    int is_over = !left->problem && !left->on_us && !left->requests;
+    int is_over =
+        !left->problem && !left->on_us && !left->requests && !left->gone;
     int is_late = apr_time_now() >= until;
 
     if (!left->problem && !is_over && !is_late) {
@@ -178,6 +197,9 @@ static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
         fputs("\r\033[K", stderr);
     if (left->problem)
         return ctl_say("--wait: %s", left->problem);
+    if (left->gone)
+        return ctl_say("--wait: no httpd runs; what was said holds from its "
+                       "next start on");
     if (is_over)
         puts("nothing is in Python any more");
     else if (left->on_us)

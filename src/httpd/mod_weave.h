@@ -175,7 +175,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 4
+#define MOD_WEAVE_RETAINED_VERSION 5
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {

@@ -39,7 +39,9 @@ sub in_python {
 
 sub started {
     my ($mode, $conf, %arg) = @_;
-    my $httpd = released($mode, $conf || $MOUNT, %arg);
+    my $before = delete $arg{before};
+    my $httpd  = released($mode, $conf || $MOUNT, %arg);
+    $before->($httpd) if $before;
     moves($httpd, current => 'r1');
     $httpd->start;
     serves_release($httpd, '/sync', 'r1', 'the first release');
@@ -75,6 +77,23 @@ for my $mode (modes()) {
         waitpid $pid, 0;
     };
 }
+
+subtest 'httpd stops while --wait waits' => sub {
+    my ($httpd, $ini) = started('processes', undef,
+        more => "[maintenance]\ndrain = 600\n");
+    my $pid = fork;
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        sleep 1;
+        kill TERM => $httpd->pid;
+        POSIX::_exit(0);
+    }
+    says($httpd, ['drain', $ini, '--wait', '6s'], 1, qr/no httpd runs/);
+    waitpid $pid, 0;
+    ok eventually(sub { !$httpd->running }), 'it is gone';
+    $httpd->{pid} = 0;
+    says($httpd, ['drain', $ini, '--wait', '1s'], 1, qr/no httpd runs/);
+};
 
 subtest 'another workers.mode' => sub {
     my ($httpd, $ini) = started('', undef, more => "[workers]\nprocesses = 1\n");
@@ -129,6 +148,25 @@ subtest 'two words meet' => sub {
     is status_of($httpd, '/sync'), 503, 'the one without an end goes on';
     says($httpd, ['off', $ini], 0);
     serves_release($httpd, '/sync', 'r2', 'until it is taken back');
+};
+
+subtest 'a word ends over a weaker one' => sub {
+    my ($httpd, $ini) = started('processes', qq(WeaveApp /o "DIR/o/sync.ini"\n)
+        . qq(WeaveApp /pre "DIR/r2/sync.ini"\n$MOUNT),
+        before => sub {
+            my $httpd = shift;
+            mkdir $httpd->dir . '/o';
+            $httpd->write('o/sync.ini', slurp($httpd->dir . '/r1/sync.ini'));
+        });
+    says($httpd, ['on', $httpd->dir . '/r2/sync.ini', '--for', '5s'], 0);
+    says($httpd, ['backoff', $ini], 0);
+    moves($httpd, current => 'r2');
+    ok $httpd->renew, 'both are for one application now';
+    ok eventually(sub { status_of($httpd, '/sync') == 200 }), 'the end comes';
+    says($httpd, ['on', $httpd->dir . '/o/sync.ini'], 0);
+    is status_of($httpd, '/o'), 503, 'another can be told something';
+    ok $httpd->get('/sync/1.1/x')->header('X-Backoff'),
+        'and what is left of the first holds again';
 };
 
 subtest 'a damaged file, and a link that moves' => sub {
