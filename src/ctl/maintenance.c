@@ -150,38 +150,27 @@ static int drift_check(const change_t *change)
     return CTL_DONE;
 }
 
-/* Of NAMES those that the state file can have, or INI. */
-static const char *names_kept(const char *names, const char *ini,
-                              apr_pool_t *pool)
-{
-    const char *end, *kept = "";
-
-    for (; (end = strchr(names, '\n')) != NULL; names = end + 1)
-        if (weave_utf8_is_text(names, end))
-            kept = apr_pstrcat(
-                pool, kept,
-                apr_pstrmemdup(pool, names, (apr_size_t)(end + 1 - names)),
-                NULL);
-    return *kept ? kept : apr_pstrcat(pool, ini, "\n", NULL);
-}
-
-/* WORD is for INI (NULL: for all) from now on. By each of NAMES: whichever
- * leads to another one later, what was said holds there, too. */
+/* WORD is for INI (NULL: for all) from now on. By each of NAMES that the state
+ * file can have: whichever leads to another one later, what was said holds
+ * there, too. */
 static void said(change_t *change, const char *names, const char *ini,
                  const weave_maintenance_t *word)
 {
-    apr_pool_t *pool = change->ctl->pool;
+    apr_array_header_t *entries = change->entries;
     const char *end;
+    int kept = 0;
 
-    if (!ini) {
-        weave_maintenance_set(change->entries, NULL, NULL, word);
-        return;
-    }
-    names = names_kept(names, ini, pool);
-    for (; (end = strchr(names, '\n')) != NULL; names = end + 1)
+    for (; ini && (end = strchr(names, '\n')) != NULL; names = end + 1) {
+        if (!weave_utf8_is_text(names, end))
+            continue;
         weave_maintenance_set(
-            change->entries,
-            apr_pstrmemdup(pool, names, (apr_size_t)(end - names)), ini, word);
+            entries,
+            apr_pstrmemdup(entries->pool, names, (apr_size_t)(end - names)),
+            ini, word);
+        kept = 1;
+    }
+    if (!kept)
+        weave_maintenance_set(entries, ini, ini, word);
 }
 
 /* APP NULL: of all. */
