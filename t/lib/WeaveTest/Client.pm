@@ -7,6 +7,7 @@ package WeaveTest::Client;
 
 use strict;
 use warnings FATAL => 'all';
+use Errno qw(EINTR);
 use IO::Select ();
 use IO::Socket::INET ();
 use Socket qw(IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_LINGER);
@@ -44,6 +45,7 @@ sub send {
     my $at = 0;
     while ($at < length $bytes) {
         my $n = syswrite $self->{socket}, $bytes, 65536, $at;
+        next if !defined $n && $! == EINTR;
         return 0 unless $n;
         $at += $n;
     }
@@ -60,12 +62,21 @@ sub close {
 
 sub shut_writing { shutdown $_[0]{socket}, 1 }
 
-# Whether a byte (or the end) is there within SECONDS.
+# Whether a byte (or the end) is there within SECONDS. A signal is no end of
+# waiting: who is told to stop goes on to the end of the answer.
 sub readable {
     my ($self, $seconds) = @_;
     return 1 if length $self->{buffer} || $self->{eof};
     return 1 if $self->{socket}->can('pending') && $self->{socket}->pending;
-    return scalar IO::Select->new($self->{socket})->can_read($seconds);
+    my $end = time + $seconds;
+    my $found;
+    do {
+        $! = 0;
+        my $left = $end - time;
+        $found = IO::Select->new($self->{socket})
+            ->can_read($left > 0 ? $left : 0);
+    } until $found || $! != EINTR;
+    return $found;
 }
 
 sub _fill {
@@ -73,8 +84,11 @@ sub _fill {
     return 0 if $self->{eof};
     die "no answer in $self->{timeout} s\n"
         unless $self->readable($self->{timeout});
-    my $n = sysread $self->{socket}, $self->{buffer}, 262144,
-        length $self->{buffer};
+    my $n;
+    do {
+        $n = sysread $self->{socket}, $self->{buffer}, 262144,
+            length $self->{buffer};
+    } until defined $n || $! != EINTR;
     return 1 if $n;
     $self->{eof} = 1;
     return 0;

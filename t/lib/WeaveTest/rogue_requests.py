@@ -160,8 +160,9 @@ def do_second_head_later(link):
 
 
 def do_after_the_last(link):
-    link.answer()
-    link.send(DATA, b"and one more")
+    """With the answer: what comes later meets the next request."""
+    link.put(frame(HEAD, head(length=4, body=b"fine"), link.number, LAST)
+             + frame(DATA, b"and one more", link.number))
     link.send(END, struct.pack("=ii", 0, 0))
 
 
