@@ -28,12 +28,14 @@ typedef struct ctl_t {
 } ctl_t;
 
 /* Each returns an exit status. */
-int ctl_reload(const ctl_t *ctl);
+int ctl_reload(const ctl_t *given);
 int ctl_status(const ctl_t *given);
 int ctl_maintenance(const ctl_t *ctl);
 int ctl_config(const ctl_t *ctl);
 int ctl_check(const ctl_t *ctl);
 
+/* DIR is the folder of the weaved that is meant. */
+void ctl_dir_set(ctl_t *ctl, const char *dir);
 /* Asks weaved; REQUEST is given away. NULL after saying why not. */
 json_t *ctl_ask(const ctl_t *ctl, json_t *request);
 /* The same, with *PROBLEM instead of saying it. */

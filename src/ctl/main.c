@@ -96,7 +96,8 @@ static const apr_getopt_option_t options[] = {
 static const char general[] =
     "  -d, --directory DIR   the folder of weaved's sockets, as httpd.conf\n"
     "                        has in WeaveRuntimeDir ($WEAVE_RUNTIME_DIR, or\n"
-    "                        else " DEFAULT_DIR ")\n"
+    "                        else " DEFAULT_DIR
+    ", or that of the only httpd of -s)\n"
     "  -s, --state-dir DIR   the folder of WeaveStateDir ($WEAVE_STATE_DIR,\n"
     "                        or that of the httpd of -d, or else\n"
     "                        " WEAVE_STATE_DIR ")\n"
@@ -168,6 +169,12 @@ void ctl_note(const char *format, ...)
     va_start(args, format);
     say("weavectl: notice: ", format, args);
     va_end(args);
+}
+
+void ctl_dir_set(ctl_t *ctl, const char *dir)
+{
+    ctl->dir = dir;
+    ctl->socket = apr_pstrcat(ctl->pool, dir, "/" WEAVE_CONTROL_SOCKET, NULL);
 }
 
 json_t *ctl_ask_quietly(const ctl_t *ctl, json_t *request, const char **problem)
@@ -276,8 +283,7 @@ static void settle(ctl_t *ctl)
         ctl->state_dir = environment("WEAVE_STATE_DIR");
     if (ctl->state_dir)
         ctl->state_dir = real(ctl->pool, ctl->state_dir);
-    ctl->socket =
-        apr_pstrcat(ctl->pool, ctl->dir, "/" WEAVE_CONTROL_SOCKET, NULL);
+    ctl_dir_set(ctl, ctl->dir);
     ctl->libdir = own_folder(ctl->pool);
     ctl->ini_given = ctl->ini != NULL;
     if (!ctl->ini)

@@ -3,7 +3,7 @@
  *
  * weaved answers at once; what becomes of the new generation shows in its
  * status. */
-#include "ctl.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -120,11 +120,27 @@ static int wait_all(const ctl_t *ctl, const json_t *before)
     return rc;
 }
 
-int ctl_reload(const ctl_t *ctl)
+/* A link that leads elsewhere by now: weaved has the application that it led to
+ * when httpd read its configuration, and its code is not what is meant. */
+static int has_moved(const ctl_t *ctl)
 {
-    json_t *before = applications(ctl), *answer;
-    int rc = CTL_FAILED;
+    return ctl->ini_given && strcmp(ctl->ini, ctl->ini_real) != 0;
+}
 
+int ctl_reload(const ctl_t *given)
+{
+    ctl_t meant = *given, *ctl = &meant;
+    json_t *before, *answer;
+    int rc = CTL_FAILED;
+    ctl_view_t view;
+
+    ctl_view_load(&view, ctl); /* what it cannot see changes nothing here */
+    if (has_moved(ctl))
+        return ctl_say("%s leads to %s now, and httpd runs %s until it is told "
+                       "to: `apachectl graceful` goes over to it, and loses no "
+                       "request",
+                       ctl->ini_named, ctl->ini_real, ctl->ini);
+    before = applications(ctl);
     if (!before)
         return rc;
     answer = ctl_ask(

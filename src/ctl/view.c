@@ -351,6 +351,20 @@ static apr_array_header_t *boards_choose(ctl_view_t *view, const ctl_t *ctl)
     return others;
 }
 
+/* Where the default folder means no httpd, and that of WeaveStateDir only one,
+ * it is that one's weaved that is meant. */
+static void dir_settle(ctl_view_t *view, ctl_t *ctl)
+{
+    const weave_maintenance_board_t *only;
+
+    if (view->matched || ctl->dir_given || view->boards->nelts != 1)
+        return;
+    only = APR_ARRAY_IDX(view->boards, 0, weave_maintenance_board_t *);
+    ctl_dir_set(ctl, apr_pstrndup(ctl->pool, only->runtime_dir,
+                                  sizeof(only->runtime_dir)));
+    view->matched = 1;
+}
+
 static apr_array_header_t *apps_read(ctl_view_t *view,
                                      const apr_array_header_t *boards,
                                      apr_pool_t *pool)
@@ -449,6 +463,7 @@ void ctl_view_load(ctl_view_t *view, ctl_t *ctl)
                                       "looked at: ",
                                       view->unseen, NULL));
     weave_maintenance_expire(view->entries, apr_time_now());
+    dir_settle(view, ctl);
     ctl_ini_settle(ctl, view->apps);
     if (!ctl_app_find(view->apps, ctl->ini))
         ctl_ini_settle(ctl, view->others);

@@ -61,8 +61,8 @@ const char *ctl_why(const char *why, apr_pool_t *pool);
 /* Why PATH is no sync.ini, or NULL. */
 const char *ctl_ini_wrong(const char *path, apr_pool_t *pool);
 
-/* Everything there is to show. Problems are in it; the INI of CTL is settled.
- */
+/* Everything there is to show. Problems are in it; the INI of CTL is settled,
+ * and the folder of weaved, where only one can be meant. */
 void ctl_view_load(ctl_view_t *view, ctl_t *ctl);
 
 /* The applications of BOARD, appended to APPS. NULL, or what is wrong. */

@@ -81,8 +81,7 @@ static void workers_look(left_t *left, const ctl_t *ctl,
 
     if (!must && !is_its_folder(ctl, board))
         return;
-    theirs.socket = apr_pstrcat(ctl->pool, board->runtime_dir,
-                                "/" WEAVE_CONTROL_SOCKET, NULL);
+    ctl_dir_set(&theirs, board->runtime_dir);
     answer =
         ctl_ask_quietly(&theirs, json_pack("{s:s}", "op", "status"), &problem);
     if (must)

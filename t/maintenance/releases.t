@@ -34,6 +34,9 @@ sub releases {
     moves($httpd, current => 'r2');
     like ctl($httpd, 0, 'maintenance', '-i', $ini), qr{/r1/sync\.ini:\n  maintenance: on},
         'which is meant, whatever it leads to by now';
+    like ctl($httpd, 1, 'reload', $ini),
+        qr{\Q$ini\E leads to \S+/r2/sync\.ini now, .*/r1/sync\.ini .*`apachectl graceful`},
+        'reload would be of the one before';
     ctl($httpd, 0, 'maintenance', 'off', $ini);
     $serves->('r1', 'off');
     ctl($httpd, 0, 'maintenance', 'on', $ini, '--retry-after', 77);

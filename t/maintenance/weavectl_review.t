@@ -158,6 +158,9 @@ subtest 'folders' => sub {
     alone(['-s', $other, 'maintenance', 'off', $one], 0,
           qr/warning: no httpd runs with \Q$other\E: an httpd with another/);
     is $httpd->get('/one/who')->status, 200, 'and so it is';
+    alone(['-s', $httpd->state, 'status', $one], 0,
+          qr/^weaved .* in \Q${\ $httpd->runtime}\E$/m, qr/^  generation \d+: serving$/m);
+    alone(['-s', $httpd->state, 'reload', $one], 0, qr/generation \d+ serves/);
 };
 
 subtest 'when a drain becomes on' => sub {
