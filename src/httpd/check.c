@@ -253,6 +253,25 @@ static mod_weave_app_t *noted(const char *ini)
     return NULL;
 }
 
+/* The board has room for so many names: those that come first in httpd.conf. */
+static void note_names(server_rec *s)
+{
+    int i;
+
+    for (i = 0; i < the_all->nelts; i++) {
+        const mod_weave_app_t *app =
+            APR_ARRAY_IDX(the_all, i, mod_weave_app_t *);
+
+        if (strlen(app->names) >= WEAVE_MAINTENANCE_PATH)
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                         "WEAVE0140: WeaveApp has more names (links) for %s"
+                         " than fit into %d bytes: `weavectl maintenance` does"
+                         " not know it by the last ones. Use fewer, or shorter"
+                         " ones",
+                         app->ini, WEAVE_MAINTENANCE_PATH - 1);
+    }
+}
+
 /* Maintenance is for those, too, that cannot run. */
 static void note(const group_t *group)
 {
@@ -314,6 +333,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
         return HTTP_INTERNAL_SERVER_ERROR;
     if (mod_weave_is_configtest() && groups->nelts) {
         note_limits(main_server);
+        note_names(main_server);
         mod_weave_publish_check(ptemp, main_server);
     }
     return OK;
@@ -329,6 +349,7 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     ap_add_version_component(pconf, MOD_WEAVE_NAME "/" MOD_WEAVE_VERSION);
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
+    note_names(main_server);
     mod_weave_retain(the_apps, the_all);
     mod_weave_switches_settle(pconf, main_server);
     if (mod_weave_supervise(pconf, main_server, the_apps) == 0)

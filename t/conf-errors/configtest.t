@@ -170,6 +170,23 @@ subtest 'directives' => sub {
     is $status, 0, 'but a request key may stand there' or diag $output;
 };
 
+subtest 'an application by many names' => sub {
+    my @links = map { sprintf '%s-%02d.ini', 'x' x 200, $_ } 1 .. 30;
+    my $httpd = WeaveTest::Httpd->new(ini => $good, expect => qr/WEAVE0140/,
+        conf => join '', map { qq(WeaveApp /$_ "DIR/$_"\n) } @links);
+    symlink 'sync.ini', $httpd->dir . "/$_" or die "$_: $!" for @links;
+    my ($status, $output) = $httpd->configtest;
+    is $status, 0, 'is accepted' or diag $output;
+    my @said = $output =~ /(WEAVE\d+: .*)/g;
+    is @said, 1, 'said once' or diag $output;
+    like $said[0], qr{WEAVE0140: .*/sync\.ini than fit into 4095 bytes: .*fewer}, 'and why';
+    $httpd->start;
+    is $httpd->get("/$_/")->status, 200, 'it runs' for @links[0, -1];
+    @said = $httpd->log_text =~ /(WEAVE0140)/g;
+    is @said, 1, 'and httpd has said so, too';
+    ok defined $httpd->stop, 'httpd stops';
+};
+
 subtest 'start refuses the same' => sub {
     my $httpd = WeaveTest::Httpd->new(ini => "${good}skript = x\n",
         expect => qr/WEAVE0001|AH00014/);
