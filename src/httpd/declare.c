@@ -71,6 +71,28 @@ static int reaches(const mod_weave_switch_t *sw, const mod_weave_mount_t *mount)
     return *sw->path != '/' || is_below(sw->path, mount->prefix) ? 2 : 0;
 }
 
+/* Is its path inside a mount that lies below that of SEAT? What is said there
+ * is said of that one. */
+static int is_anothers(const mod_weave_switch_t *sw, const seat_t *seat)
+{
+    const apr_array_header_t *mounts =
+        mod_weave_server_get((server_rec *)seat->s)->mounts;
+    int i;
+
+    if (!sw->path || sw->is_pattern)
+        return 0;
+    for (i = 0; i < mounts->nelts; i++) {
+        const mod_weave_mount_t *other =
+            APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *);
+
+        if (other->prefix_len > seat->mount->prefix_len &&
+            is_below(other->prefix, seat->mount->prefix) &&
+            is_below(sw->path, other->prefix))
+            return 1;
+    }
+    return 0;
+}
+
 /* Does httpd merge A after B, for a server that both are in? */
 static int is_after(const mod_weave_switch_t *a, const mod_weave_switch_t *b)
 {
@@ -100,7 +122,7 @@ static int covers(const mod_weave_switch_t *sw, const seat_t *seat)
 {
     if (sw->is_key && !sw->path)
         return sw == seat->mount->mode && !seat->key;
-    if (!is_in(sw, seat->s) ||
+    if (!is_in(sw, seat->s) || is_anothers(sw, seat) ||
         (sw->is_key && seat->key && is_after(seat->key, sw)))
         return 0;
     return reaches(sw, seat->mount);

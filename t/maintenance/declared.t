@@ -269,5 +269,22 @@ like ctl($httpd, 1, 'maintenance', 'on', $escaped), qr/is no UTF-8.*for all/,
 like ctl($httpd, 1, 'maintenance', 'on', $httpd->dir . "/$raw"),
     qr/is no UTF-8/, 'by its own name neither';
 
+# ---- one application below another one ----
+
+$httpd->configure($APP, mode => 'processes');
+$httpd->write('below.ini', $plain);
+declares 'the place of another application',
+    app => 'WeaveApp / "DIR/sync.ini"' . qq(\nWeaveApp /sync/b "DIR/below.ini"\n)
+        . location('Location "/sync/b"', $ON),
+    at   => ['/sync/x' => 200, '/sync/b/x' => 503, '/sync/bc/x' => 200],
+    like => [qr{/below\.ini:\n  maintenance: on }, qr{/sync\.ini:\n  maintenance: off\n(?!    only)}],
+    off  => 1;
+declares 'and a place around it',
+    app => 'WeaveApp / "DIR/sync.ini"' . qq(\nWeaveApp /sync/b "DIR/below.ini"\n)
+        . location('Location "/sync"', $ON),
+    at   => ['/sync/x' => 503, '/sync/b/x' => 503, '/x' => 200],
+    like => [qr{/below\.ini:\n  maintenance: on }, qr{/sync\.ini:\n  maintenance: off\n    only in }],
+    off  => 1;
+
 ok defined $httpd->stop, 'httpd stops';
 finish;
