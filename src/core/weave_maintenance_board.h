@@ -29,6 +29,9 @@
 
 #define WEAVE_MAINTENANCE_MAGIC 0x4d425657u /* "WVBM" */
 
+/** The name of its memory, as /proc shows it. */
+#define WEAVE_MAINTENANCE_MEMORY "weave-maintenance"
+
 #define WEAVE_MAINTENANCE_PATH 4096
 #define WEAVE_MAINTENANCE_DECLARED 65536
 /** The row of all applications; that of an application is its place in the

@@ -19,6 +19,7 @@ typedef struct {
     int64_t on_us;       /* a drain goes on until then; 0: none does */
     int meant;           /* an httpd has an application that is meant */
     int gone;            /* no httpd runs */
+    const char *unseen;  /* weaved does not answer now: there may be another */
     const char *problem; /* nobody can know, or there is nothing to wait for */
 } left_t;
 
@@ -84,8 +85,8 @@ static void workers_look(left_t *left, const ctl_t *ctl,
     ctl_dir_set(&theirs, board->runtime_dir);
     answer =
         ctl_ask_quietly(&theirs, json_pack("{s:s}", "op", "status"), &problem);
-    if (must)
-        left->problem = problem;
+    if (problem)
+        left->unseen = problem;
     json_array_foreach(
         ctl_list(json_object_get(answer, "status"), "applications"), i, app)
     {
@@ -184,8 +185,8 @@ static void progress(const ctl_t *ctl, const left_t *left, apr_time_t until)
 /* -1: not yet; otherwise an exit status, and it is said. */
 static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
 {
-    int is_over =
-        !left->problem && !left->on_us && !left->requests && !left->gone;
+    int is_over = !left->problem && !left->unseen && !left->on_us &&
+                  !left->requests && !left->gone;
     int is_late = apr_time_now() >= until;
 
     if (!left->problem && !is_over && !is_late) {
@@ -205,6 +206,10 @@ static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
         return ctl_say("--wait: the time is over, and the drain becomes on "
                        "only at %s",
                        ctl_clock(ctl->pool, left->on_us));
+    else if (left->unseen)
+        return ctl_say("--wait: the time is over, and nobody knows what is "
+                       "still in Python: %s",
+                       left->unseen);
     else
         return ctl_say("--wait: the time is over, still in Python: "
                        "%" JSON_INTEGER_FORMAT " (`weavectl status` shows it)",

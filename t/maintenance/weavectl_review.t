@@ -14,7 +14,7 @@ use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
 my $mounts = "WeaveApp /two \"DIR/two.ini\"\nWeaveApp /one \"DIR/sync.ini\"\n";
-my $httpd  = two_apps($mounts, qr/WEAVE00(?:05|14|46)/,
+my $httpd  = two_apps($mounts, qr/WEAVE00(?:05|14|46)|WEAVE0131/,
     app => slurp(root() . '/apps/workers.wsgi') . "\n\n$GATES" . <<'END');
 
 
@@ -245,6 +245,25 @@ subtest 'until nothing is in Python' => sub {
     is status_of($two)->{running}, 0, 'and is counted no more';
     said(['backoff', '-W', '5s'], 2, qr/backoff takes no --wait/);
     said(['off', '-W', '5s'], 2, qr/off takes no --wait/);
+    said(['off'], 0);
+};
+
+subtest 'weaved dies while --wait waits' => sub {
+    my ($client, $gate) = held('/one');
+    my $weaved = status($httpd)->{pid};
+    my $pid    = fork;
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        sleep 0.5;
+        kill KILL => $weaved;
+        eventually(sub { ((status($httpd) || {})->{pid} || $weaved) != $weaved });
+        opens($gate);
+        require POSIX;
+        POSIX::_exit(0);
+    }
+    said(['on', $one, '-W', '60s'], 0, qr/^nothing is in Python any more$/m);
+    waitpid $pid, 0;
+    is $client->response->status, 200, 'what ran has ended by then';
     said(['off'], 0);
 };
 
