@@ -23,7 +23,16 @@ typedef struct change_t {
 /* Is ENTRY for what the change_t DATA means? As weave_maintenance_drop asks. */
 int change_is_meant(const weave_maintenance_entry_t *entry, const void *data);
 
+/* Has every child go by `on` where the drain of CHANGE stands: those of before
+ * the last graceful go by what maintenance.drain and WeaveMaintenance were
+ * then. An exit status, said. */
+int change_hold(change_t *change);
+
 /* report.c: says what has come of it; an exit status. */
 int change_report(const change_t *change);
+
+/* wait.c: waits until the applications that are meant are on and nothing of
+ * them is in Python, for wait_us at most; an exit status, said. */
+int change_wait(change_t *change);
 
 #endif

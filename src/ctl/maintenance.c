@@ -248,14 +248,24 @@ static void settle(change_t *change)
         change->names = apr_pstrcat(ctl->pool, ctl->ini_named, "\n", NULL);
 }
 
-static int change_locked(change_t *change)
+/* The file is written, and all boards are. */
+static int keep_and_publish(change_t *change)
 {
-    apr_pool_t *pool = change->ctl->pool;
-    const char *problem;
+    const char *problem = weave_maintenance_write(change->entries, change->dir,
+                                                  change->ctl->pool);
     int i;
 
-    change->boards =
-        weave_maintenance_boards(&change->why, change->dir, 1, pool);
+    if (problem)
+        return ctl_say("%s; nothing has changed", problem);
+    for (i = 0; i < change->boards->nelts; i++)
+        weave_maintenance_publish(board_at(change, i), change->entries);
+    return CTL_DONE;
+}
+
+static int change_locked(change_t *change)
+{
+    change->boards = weave_maintenance_boards(&change->why, change->dir, 1,
+                                              change->ctl->pool);
     change->before = apps_get(change);
     settle(change);
     if (ini_check(change) != CTL_DONE || file_read(change) != CTL_DONE)
@@ -264,38 +274,48 @@ static int change_locked(change_t *change)
         weave_maintenance_drop(change->entries, change_is_meant, change);
     said(change, change->names, change->ini, &change->word);
     weave_maintenance_expire(change->entries, apr_time_now());
-    problem = weave_maintenance_write(change->entries, change->dir, pool);
-    if (problem)
-        return ctl_say("%s; nothing has changed", problem);
-    for (i = 0; i < change->boards->nelts; i++)
-        weave_maintenance_publish(board_at(change, i), change->entries);
+    if (keep_and_publish(change) != CTL_DONE)
+        return CTL_FAILED;
     change->after = apps_get(change);
     return CTL_DONE;
 }
 
-/* ---- all of it ---- */
-
-static int wait_report(const change_t *change)
+/* The drain of CHANGE, where nobody has said anything else since, is on. */
+static int hold_locked(change_t *change)
 {
-    fflush(stdout);
-    /* said already: nothing runs, and nothing will */
-    if (!change->boards->nelts && change->word.mode == WEAVE_MAINTENANCE_ON)
-        return CTL_DONE;
-    return ctl_wait(change->ctl, change->wait_us, change->dir);
+    const char *problem;
+    int i, found = 0;
+
+    change->boards = weave_maintenance_boards(&change->why, change->dir, 1,
+                                              change->ctl->pool);
+    change->before = apps_get(change);
+    settle(change);
+    weave_maintenance_read(&change->entries, &problem, change->dir,
+                           change->ctl->pool);
+    for (i = 0; i < change->entries->nelts; i++) {
+        weave_maintenance_entry_t *entry =
+            &APR_ARRAY_IDX(change->entries, i, weave_maintenance_entry_t);
+
+        if (entry->word.mode != WEAVE_MAINTENANCE_DRAINING ||
+            entry->word.since_us != change->word.since_us ||
+            !change_is_meant(entry, change))
+            continue;
+        entry->word.mode = WEAVE_MAINTENANCE_ON;
+        entry->word.since_us = apr_time_now();
+        found = 1;
+    }
+    return found ? keep_and_publish(change) : CTL_DONE;
 }
 
-static int change_make(change_t *change)
-{
-    const ctl_t *ctl = change->ctl;
-    const char *problem = ctl_state_dir(&change->dir, ctl);
-    sigset_t signals, mask;
-    int lock = -1, rc;
+/* ---- all of it ---- */
 
-    if (!problem)
-        problem = ctl_dir_check(change->dir, 1, ctl->pool);
-    if (!problem)
-        problem =
-            weave_maintenance_lock(&lock, change->dir, 0, LOCK_MS, ctl->pool);
+static int locked(change_t *change, int (*work)(change_t *))
+{
+    sigset_t signals, mask;
+    int lock, rc;
+    const char *problem = weave_maintenance_lock(&lock, change->dir, 0, LOCK_MS,
+                                                 change->ctl->pool);
+
     if (problem)
         return ctl_say("%s", problem);
     /* Ctrl-C must not leave a row half written */
@@ -305,14 +325,42 @@ static int change_make(change_t *change)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGTSTP);
     sigprocmask(SIG_BLOCK, &signals, &mask);
-    rc = change_locked(change);
+    rc = work(change);
     weave_maintenance_unlock(lock);
     sigprocmask(SIG_SETMASK, &mask, NULL);
-    if (rc != CTL_DONE)
-        return rc;
-    if (change->word.mode != WEAVE_MAINTENANCE_OFF && change->boards->nelts)
+    if (rc == CTL_DONE && change->word.mode != WEAVE_MAINTENANCE_OFF &&
+        change->boards->nelts)
         apr_sleep(SETTLE_US);
-    rc = change_report(change);
+    return rc;
+}
+
+int change_hold(change_t *change)
+{
+    return locked(change, hold_locked);
+}
+
+static int wait_report(change_t *change)
+{
+    fflush(stdout);
+    /* said already: nothing runs, and nothing will */
+    if (!change->boards->nelts && change->word.mode == WEAVE_MAINTENANCE_ON)
+        return CTL_DONE;
+    return change_wait(change);
+}
+
+static int change_make(change_t *change)
+{
+    const ctl_t *ctl = change->ctl;
+    const char *problem = ctl_state_dir(&change->dir, ctl);
+    int rc;
+
+    if (!problem)
+        problem = ctl_dir_check(change->dir, 1, ctl->pool);
+    if (problem)
+        return ctl_say("%s", problem);
+    rc = locked(change, change_locked);
+    if (rc == CTL_DONE)
+        rc = change_report(change);
     return rc == CTL_DONE && change->wait_us ? wait_report(change) : rc;
 }
 

@@ -101,10 +101,6 @@ int ctl_is_meant(const ctl_t *ctl, const char *ini);
 int ctl_word_read(weave_maintenance_t *word, int64_t *wait_us,
                   const ctl_t *ctl);
 
-/* Waits until the applications that are meant are on and nothing of them is in
- * Python, for WAIT_US at most; an exit status, said. */
-int ctl_wait(const ctl_t *ctl, int64_t wait_us, const char *dir);
-
 /* ---- for people (show.c) ---- */
 
 /* "all applications", or INI. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wait.c: until nothing is in Python any more */
-#include "view.h"
+#include "change.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -182,11 +182,16 @@ static void progress(const ctl_t *ctl, const left_t *left, apr_time_t until)
             ctl_duration(ctl, apr_time_sec(until - apr_time_now())));
 }
 
+/* By the configuration of now. */
+static int is_on(const left_t *left)
+{
+    return !left->problem && !left->on_us && !left->gone;
+}
+
 /* -1: not yet; otherwise an exit status, and it is said. */
 static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
 {
-    int is_over = !left->problem && !left->unseen && !left->on_us &&
-                  !left->requests && !left->gone;
+    int is_over = is_on(left) && !left->unseen && !left->requests;
     int is_late = apr_time_now() >= until;
 
     if (!left->problem && !is_over && !is_late) {
@@ -217,22 +222,27 @@ static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
     return CTL_DONE;
 }
 
-int ctl_wait(const ctl_t *ctl, int64_t wait_us, const char *dir)
+int change_wait(change_t *change)
 {
-    apr_time_t until = apr_time_now() + wait_us;
+    apr_time_t until = apr_time_now() + change->wait_us;
+    int rc = -1, held = change->word.mode != WEAVE_MAINTENANCE_DRAINING;
     apr_pool_t *pool;
     left_t left;
-    int rc = -1;
 
-    if (apr_pool_create(&pool, ctl->pool) != APR_SUCCESS)
+    if (apr_pool_create(&pool, change->ctl->pool) != APR_SUCCESS)
         return CTL_FAILED;
     apr_pool_tag(pool, "wait");
     while (rc < 0) {
-        ctl_t now = *ctl;
+        ctl_t now = *change->ctl;
 
         apr_pool_clear(pool);
         now.pool = pool;
-        look(&left, &now, dir);
+        look(&left, &now, change->dir);
+        if (!held && is_on(&left)) {
+            held = 1;
+            rc = change_hold(change) == CTL_DONE ? -1 : CTL_FAILED;
+            continue;
+        }
         rc = outcome(&now, &left, until);
         if (rc < 0)
             apr_sleep(LOOK_US);

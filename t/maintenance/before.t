@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Children of before the last graceful go by the configuration of then, as long
+# as they have a request. What `weavectl maintenance drain --wait` has reported
+# holds in them, too. With worker processes they read a body before Python has
+# the request; embedded, it is Python that waits for it, and is waited for.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use WeaveTest;
+use WeaveTest::Httpd ();
+use WeaveTest::Maintenance;
+
+my $APP = <<'END';
+def application(environ, start_response):
+    size = len(environ["wsgi.input"].read())
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % size]
+END
+
+sub started {
+    my $more  = shift;
+    my $httpd = WeaveTest::Httpd->new(
+        mode => 'processes', app => $APP, more => $more);
+    $httpd->start;
+    ok eventually(sub { $httpd->get('/')->status == 200 }), 'it serves';
+    return $httpd;
+}
+
+# A request whose body has not come whole, in a child that is told to leave.
+sub half_sent {
+    my $httpd  = shift;
+    my $client = $httpd->client;
+    $client->send("PUT /1.1/u/storage/x HTTP/1.1\r\nHost: localhost\r\n"
+        . "Content-Length: 10\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n");
+    is $client->response->status, 100, 'a request is being read';
+    $client->send('12345');
+    return $client;
+}
+
+sub is_refused {
+    my ($client, $name) = @_;
+    $client->send('67890');
+    is $client->response->status, 503, $name;
+}
+
+subtest 'WeaveMaintenance' => sub {
+    my $httpd  = started();
+    my $client = half_sent($httpd);
+    $httpd->configure(qq(WeaveMaintenance On\nWeaveApp / "DIR/sync.ini"\n));
+    $httpd->graceful;
+    ok eventually(sub { $httpd->get('/')->status == 503 }), 'it is on by now';
+    like ctl($httpd, 0, 'maintenance', 'drain', '--wait', '60s'),
+        qr/^nothing is in Python any more$/m, 'and all is done';
+    is_refused($client, 'so that nothing begins');
+    like ctl($httpd, 0, 'maintenance'), qr/maintenance: on since .*\(weavectl/,
+        'as what weavectl says is on, too';
+    ok defined $httpd->stop, 'httpd stops';
+};
+
+subtest 'another maintenance.drain' => sub {
+    my $httpd  = started("[maintenance]\ndrain = 600\n");
+    my $client = half_sent($httpd);
+    my @old    = $httpd->serving;
+    $httpd->write('sync.ini',
+        slurp($httpd->dir . '/sync.ini') =~ s/^drain = 600/drain = 1/mr);
+    $httpd->graceful;
+    ok eventually(sub {
+        my %old = map { $_ => 1 } @old;
+        grep { !$old{$_} } $httpd->serving;
+    }), 'there are others';
+    ctl($httpd, 0, 'maintenance', 'drain', '--message', 'back soon', '--wait', '60s');
+    is_refused($client, 'nothing begins');
+    my $res = $httpd->request('GET', '/', headers => [Accept => 'text/html']);
+    like $res->body, qr/back soon/, 'what was said with the drain is still said';
+    ctl($httpd, 0, 'maintenance', 'off');
+    is $httpd->get('/')->status, 200, 'until it is taken back';
+    ok defined $httpd->stop, 'httpd stops';
+};
+
+subtest 'somebody else meanwhile' => sub {
+    my $httpd = started("[maintenance]\ndrain = 3\n");
+    my $pid   = fork;
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        eventually(sub {
+            ctl($httpd, 0, 'maintenance') =~ /maintenance: drain/;
+        });
+        ctl($httpd, 0, 'maintenance', 'backoff');
+        require POSIX;
+        POSIX::_exit(0);
+    }
+    like ctl($httpd, 1, 'maintenance', 'drain', '--wait', '60s'),
+        qr/--wait: .* is backoff, and not to become on/, 'is the one who holds';
+    waitpid $pid, 0;
+    like ctl($httpd, 0, 'maintenance'), qr/maintenance: backoff/, 'it stays so';
+    ok defined $httpd->stop, 'httpd stops';
+};
+
+finish;
