@@ -3,13 +3,18 @@
 
 #include "maintenance_board_support.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WRITES 100000
 #define CHANGES 100 /* that a reader is to see, however it has its turns */
+#define LOOKS 20
+#define ASIDE_US 8000     /* a turn of somebody else */
+#define PATIENCE_US 20000 /* of a reader, at least */
 
 /* ---- rows ---- */
 
@@ -125,6 +130,57 @@ static void outlives_a_writer(void **state)
     assert_int_equal(board->rows[5].serial & 1, 0);
     weave_maintenance_row_get(&copy, board, 5);
     is_whole(&copy, 2);
+}
+
+/* What is torn costs each request that sees it next to nothing. */
+static void is_torn_cheaply(void **state)
+{
+    weave_maintenance_t copy;
+    clock_t begin = clock();
+    int i;
+
+    (void)state;
+    board->rows[5].serial = 1;
+    for (i = 0; i < LOOKS; i++) {
+        weave_maintenance_row_get(&copy, board, 5);
+        assert_int_equal(copy.mode, WEAVE_MAINTENANCE_ON);
+    }
+    assert_true((clock() - begin) * 1000 / CLOCKS_PER_SEC < LOOKS);
+}
+
+static void writes_with_a_pause(void)
+{
+    weave_maintenance_t word;
+
+    while (!(board->rows[6].serial))
+        sched_yield();
+    word_make(&word, 3);
+    usleep(ASIDE_US);
+    weave_maintenance_row_set(board, 5, &word);
+}
+
+/* A 503 for a moment in which the writer had no processor is one too many. */
+static void waits_for_a_writer(void **state)
+{
+    weave_maintenance_t word, copy;
+    apr_time_t begin;
+    pid_t pid;
+
+    (void)state;
+    word_make(&word, 2);
+    weave_maintenance_row_set(board, 5, &word);
+    pid = in_child(writes_with_a_pause);
+    board->rows[5].serial++;
+    weave_maintenance_row_set(board, 6, &word); /* go */
+    begin = apr_time_now();
+    weave_maintenance_row_get(&copy, board, 5);
+    if (*copy.by)
+        is_whole(&copy, 3);
+    else /* it was away for longer than anybody waits */
+        assert_true(apr_time_now() - begin >= PATIENCE_US);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    weave_maintenance_row_get(&copy, board, 5);
+    is_whole(&copy, 3);
 }
 
 /* Whoever looks at `mode` alone may not take for OFF what is half an ON. */
@@ -340,6 +396,8 @@ int main(void)
         BOARD(keeps_rows_apart),
         BOARD(readers_see_whole_words),
         BOARD(outlives_a_writer),
+        BOARD(is_torn_cheaply),
+        BOARD(waits_for_a_writer),
         BOARD(is_never_off_by_accident),
         BOARD(ends_texts),
         BOARD(publishes_by_place),

@@ -2,13 +2,15 @@
 /* weave_maintenance_board.c: maintenance in shared memory: rows */
 #include "weave_maintenance_board.h"
 
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define READ_TRIES 100000
-#define YIELD_EVERY 1000
+/* How often a reader looks at once, how often after a pause, and the first of
+ * these, each of which is twice the one before: 25 ms in all. */
+#define LOOKS_AT_ONCE 100
+#define LOOKS_LATER 9
+#define PAUSE_US 50
 
 /* ---- making and mapping ---- */
 
@@ -50,26 +52,40 @@ static void text_end(char *text, size_t bytes)
     text[bytes - 1] = '\0';
 }
 
+/* 0: somebody has been writing. */
+static int row_copy(weave_maintenance_t *copy,
+                    const weave_maintenance_row_t *from)
+{
+    uint32_t serial = atomic_load(&from->serial);
+
+    if (serial & 1)
+        return 0;
+    memcpy(copy, &from->word, sizeof(*copy));
+    atomic_thread_fence(memory_order_acquire);
+    return serial == atomic_load(&from->serial);
+}
+
+/* A writer is done within a microsecond, unless it has lost its processor: then
+ * it gets it back within milliseconds, and an ON meanwhile would be a 503 for
+ * nothing. So a reader waits for as long as that takes, but asleep: where the
+ * writer is dead, each request until somebody writes again waits, and pays with
+ * a dozen system calls. To remember the serial of a dead one would spare the
+ * wait, too; it is not worth a memory that must tell boards apart. */
 void weave_maintenance_row_get(weave_maintenance_t *copy,
                                const weave_maintenance_board_t *board,
                                uint32_t row)
 {
     const weave_maintenance_row_t *from = &board->rows[row];
-    uint32_t serial;
-    int tries = 0;
+    int looks;
 
-    do {
-        /* its writer may wait for this very processor */
-        if (tries % YIELD_EVERY == YIELD_EVERY - 1)
-            sched_yield();
-        serial = atomic_load(&from->serial);
-        memcpy(copy, &from->word, sizeof(*copy));
-        atomic_thread_fence(memory_order_acquire);
-    } while (((serial & 1) || serial != atomic_load(&from->serial)) &&
-             ++tries < READ_TRIES);
-    if (tries == READ_TRIES) {
-        memset(copy, 0, sizeof(*copy));
-        copy->mode = WEAVE_MAINTENANCE_ON;
+    for (looks = 1; !row_copy(copy, from); looks++) {
+        if (looks == LOOKS_AT_ONCE + LOOKS_LATER) {
+            memset(copy, 0, sizeof(*copy));
+            copy->mode = WEAVE_MAINTENANCE_ON;
+            break;
+        }
+        if (looks >= LOOKS_AT_ONCE)
+            apr_sleep(PAUSE_US << (looks - LOOKS_AT_ONCE));
     }
     text_end(copy->by, sizeof(copy->by));
     text_end(copy->message, sizeof(copy->message));

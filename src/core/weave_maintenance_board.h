@@ -97,8 +97,9 @@ void weave_maintenance_board_unmap(weave_maintenance_board_t *board);
 
 /* --- readers ------------------------------------------------------------- */
 
-/** A consistent copy of ROW. One whose writer died in the middle of it is ON:
- *  nobody knows what it would have said. */
+/** A consistent copy of ROW, after up to 25 ms where somebody is writing it. One
+ *  whose writer died in the middle of it is ON: nobody knows what it would have
+ *  said. */
 void weave_maintenance_row_get(weave_maintenance_t *copy,
                                const weave_maintenance_board_t *board,
                                uint32_t row);
