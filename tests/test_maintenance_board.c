@@ -376,6 +376,51 @@ static void merges_to_the_safe_side(void **state)
     assert_int_equal(word.mode, WEAVE_MAINTENANCE_OFF);
 }
 
+/* A drain that is over is on: the drain of another name does not begin it anew,
+ * whichever of both was said first, and whoever has more to tell clients. */
+static void merges_drains(void **state)
+{
+    apr_array_header_t *entries =
+        apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
+    weave_maintenance_t word;
+    weave_maintenance_t first = {.mode = WEAVE_MAINTENANCE_DRAINING,
+                                 .since_us = 10,
+                                 .message = "the disk"};
+    weave_maintenance_t next = {.mode = WEAVE_MAINTENANCE_DRAINING,
+                                .since_us = 90,
+                                .retry_after_s = 600};
+
+    (void)state;
+    name(0, "/r2/a.ini", "/current/a.ini\n/other/a.ini\n");
+    weave_maintenance_set(entries, "/current/a.ini", NULL, &first);
+    weave_maintenance_set(entries, "/other/a.ini", NULL, &next);
+    weave_maintenance_word_of(&word, entries, board, 1, 100);
+    assert_int_equal(weave_maintenance_mode_at(&word, 100, 50),
+                     WEAVE_MAINTENANCE_ON);
+    assert_int_equal(word.retry_after_s, 600);
+    assert_string_equal(word.message, "the disk");
+    weave_maintenance_set(entries, "/current/a.ini", NULL, &next);
+    strcpy(first.message, "");
+    weave_maintenance_set(entries, "/other/a.ini", NULL, &first);
+    weave_maintenance_word_of(&word, entries, board, 1, 100);
+    assert_int_equal(word.since_us, 10);
+    assert_int_equal(word.retry_after_s, 600);
+    /* a message of its own stays, and one that is about less is no help */
+    strcpy(next.message, "the network");
+    weave_maintenance_set(entries, "/current/a.ini", NULL, &next);
+    strcpy(first.message, "the disk");
+    weave_maintenance_set(entries, "/other/a.ini", NULL, &first);
+    weave_maintenance_word_of(&word, entries, board, 1, 100);
+    assert_string_equal(word.message, "the network");
+    strcpy(next.message, "");
+    weave_maintenance_set(entries, "/current/a.ini", NULL, &next);
+    first.mode = WEAVE_MAINTENANCE_BACKOFF;
+    weave_maintenance_set(entries, "/other/a.ini", NULL, &first);
+    weave_maintenance_word_of(&word, entries, board, 1, 100);
+    assert_int_equal(word.since_us, 90);
+    assert_string_equal(word.message, "");
+}
+
 /* 0 is "it may run whatever is said". */
 static void epoch_is_never_0(void **state)
 {
@@ -405,6 +450,7 @@ int main(void)
         BOARD(follows_a_link_that_moves),
         BOARD(keeps_to_its_name),
         BOARD(merges_to_the_safe_side),
+        BOARD(merges_drains),
         BOARD(epoch_is_never_0),
     };
 

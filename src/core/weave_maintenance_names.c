@@ -66,20 +66,29 @@ static int is_refusing(const weave_maintenance_t *word)
 }
 
 /* Of TO and WORD, which are for the same. An end is put off only for one that
- * is as strict. */
+ * is as strict; and a drain goes on to where the earlier one is: it may be
+ * over, which is on. */
 static void word_merge(weave_maintenance_t *to, const weave_maintenance_t *word)
 {
     int is_alike =
         word->mode == to->mode || (is_refusing(word) && is_refusing(to));
-    int64_t until = to->until_us;
+    const weave_maintenance_t other = *to;
 
-    if (until && (!word->until_us || word->until_us > until))
-        until = word->until_us;
     if (word->mode > to->mode ||
-        (word->mode == to->mode && weave_maintenance_is_more(word, to)))
+        (word->mode == to->mode && weave_maintenance_is_more(word, to))) {
         *to = *word;
-    if (is_alike)
-        to->until_us = until;
+        word = &other;
+    }
+    if (!is_alike)
+        return;
+    if (to->until_us && (!word->until_us || word->until_us > to->until_us))
+        to->until_us = word->until_us;
+    if (!*to->message)
+        memcpy(to->message, word->message, sizeof(to->message));
+    if (to->mode == WEAVE_MAINTENANCE_DRAINING &&
+        word->mode == WEAVE_MAINTENANCE_DRAINING &&
+        word->since_us < to->since_us)
+        to->since_us = word->since_us;
 }
 
 int weave_maintenance_word_of(weave_maintenance_t *word,
