@@ -151,6 +151,25 @@ static void wants_a_folder_of_its_own(void **state)
     refuses(folder, 1, "belongs to user 65534");
 }
 
+static int check_as_nobody(void)
+{
+    const char *problem = weave_maintenance_dir_check(in_folder("made"), pool);
+
+    return problem && strstr(problem, "Permission denied") ? 0 : 1;
+}
+
+/* configtest says what the start would: that it cannot be made. */
+static void checks_the_folder_above(void **state)
+{
+    (void)state;
+    assert_null(weave_maintenance_dir_check(in_folder("made"), pool));
+    assert_non_null(weave_maintenance_dir_check(in_folder("not/there"), pool));
+    assert_int_equal(chmod(folder, 0555), 0);
+    assert_int_equal(as_nobody(check_as_nobody), 0);
+    assert_int_equal(chmod(folder, 0700), 0);
+    assert_int_not_equal(access(in_folder("made"), F_OK), 0);
+}
+
 static void follows_no_link_to_a_lock(void **state)
 {
     (void)state;
@@ -195,8 +214,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TIDY(keeps_the_old_file),        TIDY(has_room_on_a_full_disk),
-        TIDY(wants_a_folder_of_its_own), TIDY(follows_no_link_to_a_lock),
-        TIDY(waits_for_the_lock),
+        TIDY(wants_a_folder_of_its_own), TIDY(checks_the_folder_above),
+        TIDY(follows_no_link_to_a_lock), TIDY(waits_for_the_lock),
     };
 
     return run_each(tests);

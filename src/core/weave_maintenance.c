@@ -123,7 +123,7 @@ const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool)
         return dir_judge(dir, &status, pool);
     if (errno != ENOENT)
         return cannot("used", dir, pool);
-    return access(above, X_OK) < 0 ? cannot("used", above, pool) : NULL;
+    return access(above, W_OK | X_OK) < 0 ? cannot("used", above, pool) : NULL;
 }
 
 static const char *dir_open(const char *dir, int make, apr_pool_t *pool)
