@@ -111,7 +111,7 @@ static void readers_stay_readers(void **state)
     int readonly;
 
     (void)state;
-    assert_int_equal(weave_board_readonly(&readonly, fd), 0);
+    assert_int_equal(weave_memory_reopen(&readonly, fd, 0), 0);
     assert_int_equal(fcntl(readonly, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     assert_int_equal(fcntl(readonly, F_GETFL) & O_ACCMODE, O_RDONLY);
     assert_int_equal(weave_roster_map(&seen, readonly, 1), EACCES);
@@ -315,7 +315,7 @@ static int waits_through_readonly(void)
     int readonly;
     uint32_t event;
 
-    if (weave_board_readonly(&readonly, fd) ||
+    if (weave_memory_reopen(&readonly, fd, 0) ||
         weave_roster_map(&seen, readonly, 0))
         return 1;
     event = seen->apps[63].event;

@@ -155,7 +155,7 @@ static UNUSED void worker_start(const char *build, apr_pool_t *pool)
              weave_board_create(&board, &test.board, THREADS) == APR_SUCCESS &&
              weave_maintenance_board_create(&maintenance, &test.maintenance) ==
                  APR_SUCCESS &&
-             weave_board_readonly(&fds[4], maintenance) == APR_SUCCESS,
+             weave_memory_reopen(&fds[4], maintenance, 0) == APR_SUCCESS,
          "what a worker is given");
     fds[0] = listen_at(test.socket);
     fds[1] = pair[1];

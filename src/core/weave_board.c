@@ -137,16 +137,16 @@ void weave_board_unmap(weave_board_t *board)
     munmap(board, sizeof(*board));
 }
 
-apr_status_t weave_board_readonly(int *readonly, int fd)
+apr_status_t weave_memory_reopen(int *opened, int fd, int writable)
 {
     char path[64];
-    int opened;
+    int made;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    opened = open(path, O_RDONLY | O_CLOEXEC);
-    if (opened < 0)
+    made = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (made < 0)
         return failure();
-    *readonly = opened;
+    *opened = made;
     return APR_SUCCESS;
 }
 

@@ -151,8 +151,9 @@ apr_status_t weave_board_map(weave_board_t **board, int fd, int writable);
 void weave_roster_unmap(weave_roster_t *roster);
 void weave_board_unmap(weave_board_t *board);
 
-/** A descriptor (close-on-exec) for reading only of what FD is open for. */
-apr_status_t weave_board_readonly(int *readonly, int fd);
+/** Another descriptor (close-on-exec) of what FD is open for: for reading only,
+ *  or for WRITING, too, which only the user that made the memory can. */
+apr_status_t weave_memory_reopen(int *opened, int fd, int writable);
 
 /* --- the roster, by its readers ----------------------------------------- */
 

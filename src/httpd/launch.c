@@ -146,14 +146,16 @@ const char *mod_weave_launch(pid_t *pid, int *control, const server_rec *s,
     char *argv[] = {(char *)program, data->runtime_dir, NULL};
     int ready[2] = {-1, -1}, report[2] = {-1, -1}, pair[2] = {-1, -1};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), log = log_fd(s);
+    int roster = -1; /* which weaved writes, and nobody else */
     const char *problem = NULL;
     pid_t child = -1;
 
-    if (null >= 0 && pipe2(ready, O_CLOEXEC) == 0 &&
-        pipe2(report, O_CLOEXEC) == 0 &&
+    if (null >= 0 &&
+        weave_memory_reopen(&roster, data->roster_fd, 1) == APR_SUCCESS &&
+        pipe2(ready, O_CLOEXEC) == 0 && pipe2(report, O_CLOEXEC) == 0 &&
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
-        plan_t plan = {{null, log, log, data->lifeline[0], data->roster_fd,
-                        ready[1], pair[1], data->maintenance_fd},
+        plan_t plan = {{null, log, log, data->lifeline[0], roster, ready[1],
+                        pair[1], data->maintenance_fd},
                        argv,
                        report[1]};
 
@@ -164,6 +166,7 @@ const char *mod_weave_launch(pid_t *pid, int *control, const server_rec *s,
     if (child < 0)
         problem = apr_psprintf(pool, "cannot be started: %s", strerror(errno));
     close(null);
+    close(roster);
     close(ready[1]);
     close(report[1]);
     close(pair[1]);

@@ -175,7 +175,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 5
+#define MOD_WEAVE_RETAINED_VERSION 6
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {
@@ -204,14 +204,13 @@ typedef struct mod_weave_retained_t {
     apr_time_t next_try; /* of one that keeps dying; 0: now */
     int failures;
     int lifeline[2];
-    int roster_fd;          /* may be written: closed in the children */
+    int roster_fd;          /* for reading only; closed in the children */
     int control_fd;         /* to weaved */
     weave_roster_t *roster; /* read-only mapping, inherited */
     char *runtime_dir;      /* malloc: that weaved runs with */
     /* maintenance: see weave_maintenance_board.h */
     weave_maintenance_board_t *maintenance; /* read-only mapping, inherited */
     int maintenance_fd;                     /* for reading only */
-    int maintenance_write_fd;               /* closed in the children */
     int maintenance_known;                  /* 0: not yet read from the file */
     weave_tally_t *tally;                   /* for writing, inherited */
     int tally_fd;

@@ -20,21 +20,39 @@ static weave_tally_t *the_tally;
 
 /* ---- the memory ---- */
 
+/* What the parent has open its children inherit, and so does what mod_cgid
+ * forks: for writing it is opened each time, which only its user can. */
 static apr_status_t board_make(mod_weave_retained_t *data)
 {
     weave_maintenance_board_t *board;
-    apr_status_t rv =
-        weave_maintenance_board_create(&data->maintenance_write_fd, &board);
+    int made, fd = -1;
+    apr_status_t rv = weave_maintenance_board_create(&made, &board);
 
     if (rv != APR_SUCCESS)
         return rv;
     board->tally_fd = data->tally_fd;
     weave_maintenance_board_unmap(board);
-    rv =
-        weave_board_readonly(&data->maintenance_fd, data->maintenance_write_fd);
+    rv = weave_memory_reopen(&fd, made, 0);
+    close(made);
     if (rv == APR_SUCCESS)
-        rv = weave_maintenance_board_map(&data->maintenance,
-                                         data->maintenance_fd, 0);
+        rv = weave_maintenance_board_map(&data->maintenance, fd, 0);
+    if (rv == APR_SUCCESS)
+        data->maintenance_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    return rv;
+}
+
+static apr_status_t board_open(weave_maintenance_board_t **board,
+                               const mod_weave_retained_t *data)
+{
+    int fd;
+    apr_status_t rv = weave_memory_reopen(&fd, data->maintenance_fd, 1);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = weave_maintenance_board_map(board, fd, 1);
+    close(fd);
     return rv;
 }
 
@@ -274,7 +292,7 @@ static const char *link_board(mod_weave_retained_t *data, const char *dir,
     free(data->state_dir);
     data->state_dir = strdup(dir);
     sweep(dir, pool);
-    return weave_maintenance_link(dir, name, data->maintenance_write_fd, pool);
+    return weave_maintenance_link(dir, name, data->maintenance_fd, pool);
 }
 
 void mod_weave_publish_link(apr_pool_t *pool, server_rec *s)
@@ -285,7 +303,7 @@ void mod_weave_publish_link(apr_pool_t *pool, server_rec *s)
     if (data && data->runtime_dir && data->supervisor)
         problem = weave_maintenance_link(data->runtime_dir,
                                          WEAVE_MAINTENANCE_RUNTIME_LINK,
-                                         data->maintenance_write_fd, pool);
+                                         data->maintenance_fd, pool);
     if (problem)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "WEAVE0153: %s: weavectl has to be told WeaveStateDir"
@@ -357,7 +375,7 @@ const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s)
     /* first: where what follows fails, children go by what was said before */
     the_board = data->maintenance;
     the_tally = data->tally;
-    rv = weave_maintenance_board_map(&board, data->maintenance_write_fd, 1);
+    rv = board_open(&board, data);
     if (rv != APR_SUCCESS)
         return "the maintenance board cannot be written";
     publish(board, data, apps, s, pconf);

@@ -90,20 +90,23 @@ static const char *share(mod_weave_retained_t *data, apr_pool_t *pool)
 {
     apr_status_t rv;
     weave_roster_t *writable, *roster = NULL;
-    int fd = -1;
+    int made, fd = -1;
 
     if (data->roster)
         return NULL;
     if (data->lifeline[0] < 0 && pipe2(data->lifeline, O_CLOEXEC) != 0)
         return apr_psprintf(pool, "pipe: %s", strerror(errno));
-    rv = weave_roster_create(&data->roster_fd, &writable);
+    rv = weave_roster_create(&made, &writable);
     if (rv == APR_SUCCESS) {
         weave_roster_unmap(writable);
-        rv = weave_board_readonly(&fd, data->roster_fd);
+        rv = weave_memory_reopen(&fd, made, 0);
+        close(made);
     }
     if (rv == APR_SUCCESS)
         rv = weave_roster_map(&roster, fd, 0);
-    if (fd >= 0)
+    if (roster)
+        data->roster_fd = fd;
+    else if (fd >= 0)
         close(fd);
     data->roster = roster;
     data->owner = getpid();
@@ -337,9 +340,6 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
-    /* httpd -X: the parent serves, and weavectl looks for it there */
-    if (data && data->maintenance_write_fd >= 0 && data->owner != getpid())
-        close(data->maintenance_write_fd);
     if (!data || !data->roster)
         return;
     close(data->lifeline[0]);

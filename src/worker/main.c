@@ -181,7 +181,7 @@ static void descriptors_take(void)
     fcntl(worker.listen_fd, F_SETFL,
           fcntl(worker.listen_fd, F_GETFL) | O_NONBLOCK);
     if (weave_board_map(&worker.board, worker.board_fd, 1) != APR_SUCCESS ||
-        weave_board_readonly(&worker.readonly_fd, worker.board_fd) !=
+        weave_memory_reopen(&worker.readonly_fd, worker.board_fd, 0) !=
             APR_SUCCESS)
         die("its scoreboard is of another version of mod_weave, or missing");
     maintenance_take();
