@@ -145,13 +145,39 @@ static weave_io_e pass(mod_weave_exchange_t *exchange)
     return WEAVE_IO_GONE;
 }
 
+/* Of a stream (see mod_weave_body_discard()). A client that sees a success goes
+ * on with its body; one that sees anything else may stop, and never end it. */
+static void rest_take(mod_weave_exchange_t *exchange)
+{
+    request_rec *r = exchange->r;
+
+    if (exchange->in_problem || mod_weave_body_discard(r, APR_NONBLOCK_READ))
+        return;
+    if (r->status < 300) {
+        APR_BRIGADE_INSERT_TAIL(
+            exchange->out,
+            apr_bucket_flush_create(exchange->out->bucket_alloc));
+        pass(exchange);
+    }
+    else if (r->sent_bodyct) { /* it has seen it */
+        return;
+    }
+    if (!exchange->taken_over && !r->connection->aborted)
+        mod_weave_body_discard(r, APR_BLOCK_READ);
+}
+
 static void insert_end(mod_weave_exchange_t *exchange, int flags)
 {
     apr_bucket_brigade *out = exchange->out;
 
-    /* httpd reads the rest of a body before it sends a small answer */
-    if ((flags & WEAVE_SEND_LAST) && exchange->has_body && !exchange->in_ended)
-        flags |= WEAVE_SEND_FLUSH;
+    if ((flags & WEAVE_SEND_LAST) && exchange->has_body &&
+        !exchange->in_ended) {
+        /* httpd reads the rest of a body before it sends a small answer */
+        if (!exchange->r->connection->master)
+            flags |= WEAVE_SEND_FLUSH;
+        else
+            rest_take(exchange);
+    }
     if (flags & WEAVE_SEND_FLUSH)
         APR_BRIGADE_INSERT_TAIL(out,
                                 apr_bucket_flush_create(out->bucket_alloc));

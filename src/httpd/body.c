@@ -6,6 +6,8 @@
 #include <apr_strings.h>
 
 #define PEEK_BYTES 65536 /* a body up to this size is read ahead */
+#define BLOCK 65536
+#define LINGER APR_TIME_C(30000000) /* as httpd does for connections */
 
 static weave_io_e kind_of(mod_weave_exchange_t *exchange, apr_status_t rv)
 {
@@ -170,4 +172,35 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
     in->body = buffer;
     peek(exchange, buffer, (apr_size_t)length, in);
     in->body_complete = exchange->in_ended;
+}
+
+/* ---- what nobody wants to read ---- */
+
+/* Below LimitRequestBody, which httpd would answer itself, in the middle, with
+ * 413. Past it, it is read for as long as httpd lingers where it closes a
+ * connection; the timeout of a read is that of the stream. */
+int mod_weave_body_discard(request_rec *r, apr_read_type_e block)
+{
+    apr_off_t limit = ap_get_limit_req_body(r), taken = 0, len = 0;
+    conn_rec *c = r->connection;
+    apr_bucket_brigade *in;
+    apr_time_t until = 0;
+    int ended = 0;
+
+    if (!c->master || r->expecting_100)
+        return 0;
+    in = apr_brigade_create(r->pool, c->bucket_alloc);
+    while (!ended && (!until || apr_time_now() < until) &&
+           ap_get_brigade(c->input_filters, in, AP_MODE_READBYTES, block,
+                          BLOCK) == APR_SUCCESS &&
+           !APR_BRIGADE_EMPTY(in)) {
+        ended = APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(in));
+        apr_brigade_length(in, 0, &len);
+        taken += len;
+        apr_brigade_cleanup(in);
+        if (limit > 0 && taken > limit && !until)
+            until = apr_time_now() + LINGER;
+    }
+    apr_brigade_destroy(in);
+    return ended;
 }

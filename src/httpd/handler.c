@@ -45,6 +45,14 @@ int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
     return outcome > 0 ? outcome : OK;
 }
 
+/* Where httpd is to answer: see mod_weave_body_discard(). */
+static int error_of(const mod_weave_exchange_t *exchange, int rc)
+{
+    if (rc > 0 && !exchange->in_ended && !exchange->in_problem)
+        mod_weave_body_discard(exchange->r, APR_BLOCK_READ);
+    return rc;
+}
+
 int mod_weave_handler(request_rec *r)
 {
     mod_weave_exchange_t exchange = {0};
@@ -59,7 +67,7 @@ int mod_weave_handler(request_rec *r)
     exchange.conf = exchange.mount->conf ? mod_weave_conf_of(r, exchange.mount)
                                          : weave_conf_make(r->pool);
     if (exchange.mount->app && !exchange.mount->app->embedded)
-        return mod_weave_client_run(&exchange);
+        return error_of(&exchange, mod_weave_client_run(&exchange));
     engine = exchange.mount->app ? mod_weave_embedded_ready(r) : NULL;
     /* first: it may have begun while Python was waited for */
     if (mod_weave_maintenance_again(&exchange) != OK)
@@ -67,5 +75,6 @@ int mod_weave_handler(request_rec *r)
     if (!engine)
         return mod_weave_unavailable(r, exchange.conf, WEAVE_REFUSED_DOWN,
                                      NULL);
-    return mod_weave_finish(&exchange, run(engine, &exchange));
+    return error_of(&exchange,
+                    mod_weave_finish(&exchange, run(engine, &exchange)));
 }

@@ -336,6 +336,13 @@ ssize_t mod_weave_body_read(void *host, char *buffer, size_t size);
 apr_off_t mod_weave_body_length(mod_weave_exchange_t *exchange);
 /* Fills `in` with what of a short body is here already. */
 void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in);
+/* Before an answer that does not need the body: on a stream of HTTP/2 reads
+ * what is left of it, with APR_NONBLOCK_READ what has come. A stream that we
+ * end before the client has is reset (RFC 9113 section 8.1), and curl and
+ * others report that and not the answer; ap_discard_request_body() does nothing
+ * there. 1: it has ended. On HTTP/1.x, and where the client waits for a 100, it
+ * does nothing. */
+int mod_weave_body_discard(request_rec *r, apr_read_type_e block);
 
 /* answer.c */
 void mod_weave_head_send(void *host, const weave_head_t *head);

@@ -152,6 +152,10 @@ static void body_take(request_rec *r)
     const char *text = apr_table_get(r->headers_in, "Content-Length");
     apr_off_t limit = ap_get_limit_req_body(r), announced = 0;
 
+    if (r->connection->master) {
+        mod_weave_body_discard(r, APR_BLOCK_READ);
+        return;
+    }
     if (text && !ap_parse_strict_length(&announced, text))
         announced = -1;
     if (r->expecting_100 || announced < 0 || (limit > 0 && announced > limit) ||

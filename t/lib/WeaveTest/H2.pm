@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Just enough of an HTTP/2 client (RFC 9113) over cleartext with prior
-# knowledge: requests on streams, bodies, resets. Of HPACK it writes literals
-# and reads the statuses of the static table.
+# knowledge: requests on streams, bodies, resets, the windows of an upload. Of
+# HPACK it writes literals and reads the statuses of the static table.
 
 package WeaveTest::H2;
 
@@ -20,6 +20,9 @@ use constant {
     WINDOW  => 8,
 };
 
+# RFC 9113, section 6.9.2 and 6.5.2
+use constant {FIRST_WINDOW => 65_535, INITIAL_WINDOW_SIZE => 4};
+
 my %STATUS = (
     0x88 => 200, 0x89 => 204, 0x8a => 206, 0x8b => 304,
     0x8c => 400, 0x8d => 404, 0x8e => 500,
@@ -31,6 +34,10 @@ sub new {
         client  => WeaveTest::Client->new(%arg),
         next    => 1,
         streams => {},
+        initial => FIRST_WINDOW,
+        given   => {},    # to a stream, beyond the first window; 0: to all
+        sent    => {},
+        pongs   => 0,
     }, $class;
     $self->{client}->send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     $self->_frame(SETTINGS, 0, 0, '');
@@ -86,8 +93,48 @@ sub body {
     my ($self, $id, $bytes, $last) = @_;
     my @parts = unpack '(a16000)*', $bytes;
     @parts = ('') unless @parts;
-    $self->_frame(DATA, $last && $_ == $#parts ? 1 : 0, $id, $parts[$_])
-        for 0 .. $#parts;
+    $self->_data($id, $parts[$_], $last && $_ == $#parts) for 0 .. $#parts;
+}
+
+sub _data {
+    my ($self, $id, $bytes, $last) = @_;
+    $self->{sent}{$_} += length $bytes for 0, $id;
+    return $self->_frame(DATA, $last ? 1 : 0, $id, $bytes);
+}
+
+# How much the server takes now.
+sub _room {
+    my ($self, $id) = @_;
+    my $all  = FIRST_WINDOW + ($self->{given}{0} || 0) - ($self->{sent}{0} || 0);
+    my $room = $self->{initial} + ($self->{given}{$id} || 0)
+        - ($self->{sent}{$id} || 0);
+    return $all < $room ? $all : $room;
+}
+
+# As a client uploads: BYTES as the server takes them, and the end with LAST.
+# 0: it has ended the stream before all were sent.
+sub upload {
+    my ($self, $id, $bytes, $last) = @_;
+    my $stream = $self->{streams}{$id};
+    for my $part (unpack '(a16000)*', $bytes) {
+        until ($stream->{ended} || $self->_room($id) >= length $part) {
+            return 0 unless $self->_read_frame;
+        }
+        return 0 if $stream->{ended};
+        $self->_data($id, $part, 0);
+    }
+    return $last ? $self->_data($id, '', 1) : 1;
+}
+
+# What the server has sent until it answers this has been read then.
+sub settle {
+    my $self = shift;
+    my $want = $self->{pongs} + 1;
+    $self->_frame(PING, 0, 0, 'settled?');
+    while ($self->{pongs} < $want) {
+        return 0 unless $self->_read_frame;
+    }
+    return 1;
 }
 
 sub reset_stream {
@@ -136,15 +183,29 @@ sub _read_frame {
     elsif ($type == RESET) {
         @$stream{qw(ended complete)} = (1, 0);
     }
-    elsif ($type == SETTINGS && !($flags & 1)) {
-        $self->_frame(SETTINGS, 1, 0, '');
-    }
-    elsif ($type == PING && !($flags & 1)) {
-        $self->_frame(PING, 1, 0, $payload);
+    else {
+        $self->_read_control($type, $flags & 1, $id, $payload);
     }
     @$stream{qw(ended complete)} = (1, 1)
         if ($type == DATA || $type == HEADERS) && $flags & 1;
     return $type != GOAWAY || !unpack('x4N', $payload);
+}
+
+sub _read_control {
+    my ($self, $type, $is_ack, $id, $payload) = @_;
+    if ($type == WINDOW) {
+        $self->{given}{$id} += unpack('N', $payload) & 0x7fff_ffff;
+    }
+    elsif ($type == SETTINGS && !$is_ack) {
+        my %set = unpack '(nN)*', $payload;
+        $self->{initial} = $set{+INITIAL_WINDOW_SIZE}
+            if defined $set{+INITIAL_WINDOW_SIZE};
+        $self->_frame(SETTINGS, 1, 0, '');
+    }
+    elsif ($type == PING) {
+        $is_ack ? $self->{pongs}++ : $self->_frame(PING, 1, 0, $payload);
+    }
+    return;
 }
 
 sub _give_window {
