@@ -101,11 +101,10 @@ static const char *list_read(apr_array_header_t *list, const json_t *apps,
 }
 
 /* Applications of a weaved before us that have no workers any more. */
-static void places_clear(const apr_array_header_t *list)
+static void places_clear(void)
 {
     uint32_t i;
 
-    (void)list;
     for (i = 0; i < WEAVE_ROSTER_APPS; i++)
         if (!super_app_at(i) &&
             atomic_load(&super.roster->apps[i].state) != WEAVE_APP_NONE)
@@ -137,6 +136,6 @@ const char *super_want(const json_t *request, apr_pool_t *pool)
             problem =
                 problem ? apr_pstrcat(pool, problem, "; ", wrong, NULL) : wrong;
     }
-    places_clear(list);
+    places_clear();
     return problem;
 }
