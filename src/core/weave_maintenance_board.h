@@ -97,9 +97,9 @@ void weave_maintenance_board_unmap(weave_maintenance_board_t *board);
 
 /* --- readers ------------------------------------------------------------- */
 
-/** A consistent copy of ROW, after up to 25 ms where somebody is writing it. One
- *  whose writer died in the middle of it is ON: nobody knows what it would have
- *  said. */
+/** A consistent copy of ROW, after up to 25 ms where somebody writes it. One
+ *  whose writer died in the middle of it is ON: nobody knows what it would
+ *  have said. */
 void weave_maintenance_row_get(weave_maintenance_t *copy,
                                const weave_maintenance_board_t *board,
                                uint32_t row);
@@ -170,13 +170,20 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
                                                   apr_pool_t *pool);
 
 /**
- * The boards of all httpds that run with DIR, of weave_maintenance_board_t *.
- * Links to those that are gone are removed when WRITABLE. *why: at least one
- * could not be opened, or none looked for, and this is the reason; otherwise
- * NULL.
+ * The boards of all httpds that run with DIR, of weave_maintenance_board_t *:
+ * those that links in DIR lead to, and, when WRITABLE or where a link leads
+ * nowhere or there is none, those that processes have open, as far as this user
+ * may look into them. Links to those that are gone are removed when WRITABLE.
+ * *why: at least one could not be opened, or none looked for, and this is the
+ * reason; otherwise NULL.
  */
 apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
                                              int writable, apr_pool_t *pool);
+
+/** The processes that have BOARD open, of long: httpd, its children, weaved,
+ *  workers and others that they started; as far as this user may look. */
+apr_array_header_t *weave_maintenance_holders(
+    const weave_maintenance_board_t *board, apr_pool_t *pool);
 
 /**
  * What the configuration says, as the parent publishes it and weavectl shows

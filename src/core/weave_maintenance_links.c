@@ -2,7 +2,9 @@
 /* weave_maintenance_links.c: the boards of the httpds that run
  *
  * Memory has no name that others could open: each httpd leaves a link to its
- * descriptor where weavectl looks. */
+ * descriptor where weavectl looks. Where that leads nowhere, because the parent
+ * was killed and its children serve on, or is not there, the processes are
+ * looked through for one that has it. */
 #include "weave_maintenance_board.h"
 
 #include <dirent.h>
@@ -14,6 +16,8 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
+
+#include "weave_process.h"
 
 #define LINK_PREFIX "httpd-"
 
@@ -114,6 +118,15 @@ static weave_maintenance_board_t *board_take(const char **why, int fd, long pid,
     return NULL;
 }
 
+static weave_maintenance_board_t *board_keep(weave_maintenance_board_t *board,
+                                             apr_pool_t *pool)
+{
+    if (board)
+        apr_pool_cleanup_register(pool, board, board_forget,
+                                  apr_pool_cleanup_null);
+    return board;
+}
+
 weave_maintenance_board_t *weave_maintenance_open(const char **why,
                                                   const char *path,
                                                   int writable,
@@ -130,26 +143,118 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
         error = fd < 0 ? errno : 0;
     }
     if (error) {
-        if (error != ENOENT)
+        if (error != ENOENT && !weave_process_is_gone(pid))
             *why = apr_psprintf(pool, "%s: %s", path, strerror(error));
         return NULL;
     }
     board = board_take(why, fd, pid, path, writable, pool);
     close(fd);
-    if (board)
-        apr_pool_cleanup_register(pool, board, board_forget,
-                                  apr_pool_cleanup_null);
-    return board;
+    return board_keep(board, pool);
 }
 
-/* A link may have been copied. What cannot be looked at is believed. */
-static int is_elsewhere(const weave_maintenance_board_t *board, const char *dir)
+/* Are A and B one folder? -1: they cannot be looked at. */
+static int is_same(const char *a, const char *b)
 {
     struct stat one, other;
 
-    return stat(dir, &one) == 0 && stat(board->state_dir, &other) == 0 &&
-           (one.st_dev != other.st_dev || one.st_ino != other.st_ino);
+    if (stat(a, &one) < 0 || stat(b, &other) < 0)
+        return -1;
+    return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
+
+/* ---- processes that have one ---- */
+
+/* Has the process of PATH its WeaveStateDir in DIR? It may have mounts of its
+ * own: another folder of the same name is that of another httpd. */
+static int is_with(const weave_maintenance_board_t *board, const char *path,
+                   const char *dir, apr_pool_t *pool)
+{
+    long pid;
+
+    return sscanf(path, "/proc/%ld/", &pid) == 1 &&
+           is_same(dir,
+                   apr_psprintf(pool, "/proc/%ld/root%.*s", pid,
+                                WEAVE_MAINTENANCE_PATH, board->state_dir)) == 1;
+}
+
+/* The board at PATH of /proc, of an httpd with DIR, or NULL. Only one of root
+ * or of the owner of DIR: anybody can make memory of that name. */
+static weave_maintenance_board_t *board_at(const char *path, const char *dir,
+                                           int writable, apr_pool_t *pool)
+{
+    int fd =
+        open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+    weave_maintenance_board_t *board = NULL;
+    struct stat memory, folder;
+
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &memory) < 0 || stat(dir, &folder) < 0 ||
+        (memory.st_uid != 0 && memory.st_uid != folder.st_uid) ||
+        weave_maintenance_board_map(&board, fd, writable) != APR_SUCCESS)
+        board = NULL;
+    close(fd);
+    if (board && !is_with(board, path, dir, pool)) {
+        weave_maintenance_board_unmap(board);
+        board = NULL;
+    }
+    return board;
+}
+
+static int has_board(const apr_array_header_t *boards, uint32_t pid)
+{
+    int i;
+
+    for (i = 0; i < boards->nelts; i++)
+        if (APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *)->pid == pid)
+            return 1;
+    return 0;
+}
+
+/* Adds what processes have open of httpds with DIR, and no link leads to. */
+static void boards_seek(apr_array_header_t *boards, const char *dir,
+                        int writable)
+{
+    const apr_array_header_t *paths =
+        weave_process_memory(WEAVE_MAINTENANCE_MEMORY, boards->pool);
+    int i;
+
+    for (i = 0; i < paths->nelts; i++) {
+        weave_maintenance_board_t *board = board_at(
+            APR_ARRAY_IDX(paths, i, const char *), dir, writable, boards->pool);
+
+        if (board && !has_board(boards, board->pid))
+            APR_ARRAY_PUSH(boards, weave_maintenance_board_t *) =
+                board_keep(board, boards->pool);
+        else if (board)
+            weave_maintenance_board_unmap(board);
+    }
+}
+
+apr_array_header_t *weave_maintenance_holders(
+    const weave_maintenance_board_t *board, apr_pool_t *pool)
+{
+    apr_array_header_t *holders = apr_array_make(pool, 8, sizeof(long));
+    const apr_array_header_t *paths =
+        weave_process_memory(WEAVE_MAINTENANCE_MEMORY, pool);
+    long pid, last = 0;
+    int i;
+
+    for (i = 0; i < paths->nelts; i++) {
+        const char *path = APR_ARRAY_IDX(paths, i, const char *);
+        weave_maintenance_board_t *its =
+            board_at(path, board->state_dir, 0, pool);
+
+        if (its && its->pid == board->pid &&
+            sscanf(path, "/proc/%ld/", &pid) == 1 && pid != last)
+            APR_ARRAY_PUSH(holders, long) = last = pid;
+        if (its)
+            weave_maintenance_board_unmap(its);
+    }
+    return holders;
+}
+
+/* ---- all of them ---- */
 
 /* What only has such a name is not ours. */
 static int is_link(const char *path)
@@ -159,10 +264,48 @@ static int is_link(const char *path)
     return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
 }
 
+/* Adds the board that the link PATH leads to. 0: it leads nowhere. */
+static int board_add(apr_array_header_t *boards, const char **why,
+                     const char *path, const char *dir, int writable)
+{
+    const char *wrong;
+    weave_maintenance_board_t *board =
+        weave_maintenance_open(&wrong, path, writable, boards->pool);
+
+    /* a link may have been copied */
+    if (board && is_same(dir, board->state_dir) == 0)
+        *why = apr_psprintf(boards->pool,
+                            "%s leads to an httpd that has its WeaveStateDir"
+                            " in %s",
+                            path, board->state_dir);
+    else if (board)
+        APR_ARRAY_PUSH(boards, weave_maintenance_board_t *) = board;
+    else if (wrong)
+        *why = wrong;
+    return board || wrong;
+}
+
+/* Those of LINKS whose httpd has gone, with all of its processes. */
+static void links_remove(const apr_array_header_t *links,
+                         const apr_array_header_t *boards)
+{
+    char to[64];
+    int i;
+
+    for (i = 0; i < links->nelts; i++) {
+        const char *path = APR_ARRAY_IDX(links, i, const char *);
+
+        if (is_link(path) &&
+            !has_board(boards, (uint32_t)link_read(to, sizeof(to), path)))
+            unlink(path);
+    }
+}
+
 apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
                                              int writable, apr_pool_t *pool)
 {
     apr_array_header_t *boards = apr_array_make(pool, 2, sizeof(void *));
+    apr_array_header_t *dangling = apr_array_make(pool, 1, sizeof(char *));
     DIR *folder = opendir(dir);
     const struct dirent *entry;
 
@@ -171,26 +314,17 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
         *why =
             apr_psprintf(pool, "%s cannot be read: %s", dir, strerror(errno));
     while (folder && (entry = readdir(folder)) != NULL) {
-        const char *path, *wrong;
-        weave_maintenance_board_t *board;
+        const char *path = apr_pstrcat(pool, dir, "/", entry->d_name, NULL);
 
-        if (strncmp(entry->d_name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0)
-            continue;
-        path = apr_pstrcat(pool, dir, "/", entry->d_name, NULL);
-        board = weave_maintenance_open(&wrong, path, writable, pool);
-        if (board && is_elsewhere(board, dir))
-            *why = apr_psprintf(pool,
-                                "%s leads to an httpd that has its"
-                                " WeaveStateDir in %s",
-                                path, board->state_dir);
-        else if (board)
-            APR_ARRAY_PUSH(boards, weave_maintenance_board_t *) = board;
-        else if (wrong)
-            *why = wrong;
-        else if (writable && is_link(path))
-            unlink(path);
+        if (!strncmp(entry->d_name, LINK_PREFIX, strlen(LINK_PREFIX)) &&
+            !board_add(boards, why, path, dir, writable))
+            APR_ARRAY_PUSH(dangling, const char *) = path;
     }
     if (folder)
         closedir(folder);
+    if (writable || dangling->nelts || !boards->nelts)
+        boards_seek(boards, dir, writable);
+    if (writable)
+        links_remove(dangling, boards);
     return boards;
 }

@@ -12,6 +12,8 @@
 
 #include <apr_strings.h>
 
+#include "weave_process.h"
+
 /* ---- making and mapping ---- */
 
 _Static_assert(offsetof(weave_tally_t, bytes) ==
@@ -41,22 +43,36 @@ static apr_status_t tally_forget(void *tally)
     return APR_SUCCESS;
 }
 
-const weave_tally_t *weave_tally_open(const weave_maintenance_board_t *board,
-                                      apr_pool_t *pool)
+static weave_tally_t *tally_at(const char *path)
 {
-    const char *path =
-        apr_psprintf(pool, "/proc/%u/fd/%d", board->pid, board->tally_fd);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    weave_tally_t *tally;
-    apr_status_t rv;
+    weave_tally_t *tally = NULL;
 
     if (fd < 0)
         return NULL;
-    rv = weave_tally_map(&tally, fd, 0);
+    if (weave_tally_map(&tally, fd, 0) != APR_SUCCESS)
+        tally = NULL;
     close(fd);
-    if (rv != APR_SUCCESS)
-        return NULL;
-    apr_pool_cleanup_register(pool, tally, tally_forget, apr_pool_cleanup_null);
+    return tally;
+}
+
+const weave_tally_t *weave_tally_open(const weave_maintenance_board_t *board,
+                                      apr_pool_t *pool)
+{
+    weave_tally_t *tally = tally_at(
+        apr_psprintf(pool, "/proc/%u/fd/%d", board->pid, board->tally_fd));
+    const apr_array_header_t *holders;
+    int i;
+
+    /* children have it under the same number */
+    holders = tally ? NULL : weave_maintenance_holders(board, pool);
+    for (i = 0; holders && !tally && i < holders->nelts; i++)
+        tally = tally_at(apr_psprintf(pool, "/proc/%ld/fd/%d",
+                                      APR_ARRAY_IDX(holders, i, long),
+                                      board->tally_fd));
+    if (tally)
+        apr_pool_cleanup_register(pool, tally, tally_forget,
+                                  apr_pool_cleanup_null);
     return tally;
 }
 
@@ -105,34 +121,20 @@ weave_tally_child_t *weave_tally_seat(weave_tally_t *tally)
 }
 
 /* Does PID run, and for PARENT (httpd -X: as such)? Its number may be another
- * process's by now. What cannot be looked at does. */
-static int is_serving(long pid, long parent)
+ * process's by now. Of a parent that was killed the children are anybody's. */
+static int is_serving(long pid, long parent, int orphaned)
 {
-    char path[64], text[512], state;
-    const char *rest;
-    ssize_t got = -1;
-    long its;
-    int fd;
+    long its = parent;
+    char state = weave_process_state(pid, &its);
 
-    snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        got = read(fd, text, sizeof(text) - 1);
-        close(fd);
-    }
-    if (got <= 0)
-        return errno != ENOENT && errno != ESRCH;
-    text[got] = '\0';
-    rest = strrchr(text, ')'); /* behind its name, which may hold anything */
-    if (!rest || sscanf(rest + 1, " %c %ld", &state, &its) != 2)
-        return 1;
-    return (its == parent || pid == parent) && state != 'Z' && state != 'X';
+    return state && state != 'Z' && state != 'X' &&
+           (orphaned || its == parent || pid == parent);
 }
 
 int64_t weave_tally_running(const weave_tally_t *tally, long parent)
 {
+    int i, orphaned = weave_process_is_gone(parent);
     int64_t sum = 0;
-    int i;
 
     if (atomic_load(&tally->unseated))
         return -1;
@@ -140,7 +142,7 @@ int64_t weave_tally_running(const weave_tally_t *tally, long parent)
         const weave_tally_child_t *child = &tally->children[i];
         uint32_t running = atomic_load(&child->running);
 
-        if (running && is_serving(atomic_load(&child->pid), parent))
+        if (running && is_serving(atomic_load(&child->pid), parent, orphaned))
             sum += running;
     }
     return sum;

@@ -182,6 +182,20 @@ static void unheard_report(const change_t *change)
              change->word.mode ? "this holds from its next start on; " : "");
 }
 
+static void orphans_report(const change_t *change)
+{
+    int i;
+
+    for (i = 0; i < change->boards->nelts; i++) {
+        const char *orphans = ctl_orphans(
+            APR_ARRAY_IDX(change->boards, i, weave_maintenance_board_t *),
+            change->ctl->pool);
+
+        if (orphans)
+            ctl_warn("%s; it goes by this from now on", orphans);
+    }
+}
+
 /* Off for one that no httpd has, with a word for all in the file. */
 static int file_report(const change_t *change)
 {
@@ -221,5 +235,6 @@ int change_report(const change_t *change)
                      ctl_why(change->why, change->ctl->pool));
     else if (!change->boards->nelts)
         unheard_report(change);
+    orphans_report(change);
     return rc;
 }

@@ -401,6 +401,7 @@ static void view_read(ctl_view_t *view, const ctl_t *ctl)
 {
     const char *problem = NULL, *why = NULL;
     const apr_array_header_t *others;
+    int i;
 
     apr_array_clear(view->problems);
     problem_add(view, ctl_dir_check(view->dir, 0, ctl->pool));
@@ -411,6 +412,11 @@ static void view_read(ctl_view_t *view, const ctl_t *ctl)
     view->apps =
         ctl_apps_order(apps_read(view, view->boards, ctl->pool), ctl->pool);
     view->others = apps_read(view, others, ctl->pool);
+    for (i = 0; i < view->boards->nelts; i++)
+        problem_add(view,
+                    ctl_orphans(APR_ARRAY_IDX(view->boards, i,
+                                              weave_maintenance_board_t *),
+                                ctl->pool));
     if (view->file == WEAVE_MAINTENANCE_FILE_BAD)
         problem_add(view, problem);
     if (why && !view->unseen)

@@ -86,6 +86,11 @@ void ctl_ini_settle(ctl_t *ctl, const apr_array_header_t *apps);
 /* Why what the configuration says of APP is not known, or NULL: it is. */
 const char *ctl_untold(const ctl_app_t *app, apr_pool_t *pool);
 
+/* What is left of an httpd whose parent was killed, as a sentence; or NULL: it
+ * runs. */
+const char *ctl_orphans(const weave_maintenance_board_t *board,
+                        apr_pool_t *pool);
+
 /* The mode that is in force for all of APP, as far as is known. */
 uint32_t ctl_app_mode(const ctl_app_t *app);
 

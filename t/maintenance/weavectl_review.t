@@ -228,7 +228,7 @@ subtest 'until nothing is in Python' => sub {
     said(['drain', $one, '-W', '1'], 1, qr/the drain becomes on only at \d/);
     declares($one, sub { $_->{drain_s} = 1 });
     said(['drain', $one, '-W', '60s'], 0, qr/^nothing is in Python/m);
-    is $httpd->get('/one/who')->status, 200, 'what httpd has makes the drain';
+    is $httpd->get('/one/who')->status, 503, 'for whose drain is longer, too';
     said(['drain', $one, '--for', '1s', '-W', '2s'], 1, qr/--wait: .*not to become on/);
     declares($one, sub { $_->{drain_s} = 300 });
     said(['on', '-W', '60s'], 0, qr/^nothing is in Python any more$/m);
