@@ -316,6 +316,21 @@ static int check_all(apr_array_header_t *groups, int strict)
     return errors;
 }
 
+/* Of those that come, and of those that they would fall back to: before one
+ * that is new gets any. */
+static void ask_places(const apr_array_header_t *groups)
+{
+    int i;
+
+    mod_weave_retained_unask();
+    for (i = 0; i < groups->nelts; i++) {
+        const group_t *group = APR_ARRAY_IDX(groups, i, group_t *);
+
+        mod_weave_retained_ask(mod_weave_retained_ini(
+            group->ini, names_of(group), group->check.ptemp));
+    }
+}
+
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
                            apr_pool_t *ptemp, server_rec *main_server)
 {
@@ -328,6 +343,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     the_apps = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
     the_all = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
     groups = collect(&proto);
+    ask_places(groups);
     errors = check_all(groups, strict);
     if (errors && strict && !is_command(ptemp))
         return HTTP_INTERNAL_SERVER_ERROR;

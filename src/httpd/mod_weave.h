@@ -192,7 +192,7 @@ typedef struct mod_weave_retained_app_t {
     char *text;  /* malloc: what was good last, flat; NULL: nothing yet */
     char *spec;  /* malloc: the same for weaved; NULL: embedded */
     int embedded;
-    int wanted; /* weaved is to run `spec` */
+    int wanted; /* weaved is to run `spec`, by the configuration read last */
 } mod_weave_retained_app_t;
 
 typedef struct mod_weave_retained_t {
@@ -221,6 +221,10 @@ typedef struct mod_weave_retained_t {
 
 /* NULL: it is another version of mod_weave that keeps it. */
 mod_weave_retained_t *mod_weave_retained_get(void);
+/* A configuration is about to be read: nobody asks for a place yet. */
+void mod_weave_retained_unask(void);
+/* Where INI has a place, nobody else gets it in this configuration. */
+void mod_weave_retained_ask(const char *ini);
 /* The place of INI, from now on; -1: there are too many. */
 int mod_weave_retained_place(const char *ini);
 /* APPS are good; of those not in ALL there is no need to keep a place. */

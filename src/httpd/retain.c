@@ -60,7 +60,31 @@ static void keep(char **kept, const char *text)
     *kept = text ? strdup(text) : NULL;
 }
 
-/* One that nobody has, or one that was had in an earlier configuration. */
+/* By place: whom the configuration that is read just now asks for. `wanted` is
+ * that of the one before it until it has been read. */
+static char the_asked[WEAVE_ROSTER_APPS];
+
+void mod_weave_retained_unask(void)
+{
+    memset(the_asked, 0, sizeof(the_asked));
+}
+
+static void ask(const mod_weave_retained_app_t *app)
+{
+    the_asked[app - mod_weave_retained_get()->apps] = 1;
+}
+
+void mod_weave_retained_ask(const char *ini)
+{
+    const mod_weave_retained_app_t *app = find(ini);
+
+    if (app)
+        ask(app);
+}
+
+/* One that nobody has, or one that was had in an earlier configuration: not in
+ * the last one, whose children may still ask for who had it, nor in this one.
+ */
 static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
                                            const char *ini)
 {
@@ -73,7 +97,8 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
         mod_weave_retained_app_t *app = &data->apps[i];
 
         /* the embedded one is wanted too, and weaved knows nothing of it */
-        if (app->ini && (app->wanted || app->embedded || !app->text))
+        if (app->ini &&
+            (the_asked[i] || app->wanted || app->embedded || !app->text))
             continue;
         keep(&app->ini, ini);
         keep(&app->names, NULL);
@@ -91,7 +116,10 @@ int mod_weave_retained_place(const char *ini)
 
     if (data && !app)
         app = place_for(data, ini);
-    return app ? (int)(app - data->apps) : -1;
+    if (!app)
+        return -1;
+    ask(app);
+    return (int)(app - data->apps);
 }
 
 /* ---- names ---- */

@@ -17,7 +17,7 @@ use WeaveTest qw(eventually slurp);
 use WeaveTest::Httpd ();
 use WeaveTest::Workers qw($GATES);
 
-our @EXPORT = qw(released moves serves_release);
+our @EXPORT = qw(released release moves serves_release);
 
 # Answers with the name of its release; with ?gate=NAME once that is open.
 my $APP = $GATES . <<'END';
@@ -38,13 +38,19 @@ sub released {
     my ($mode, $conf, %arg) = @_;
     my $httpd = WeaveTest::Httpd->new(
         mode => $mode, app => $APP, conf => $conf, %arg);
-    my $ini = slurp($httpd->dir . '/sync.ini');
-    for my $name (qw(r1 r2 r3)) {
-        mkdir $httpd->dir . "/$name" or die "$name: $!";
-        $httpd->write("$name/sync.ini", $ini =~ s/^(?=script)/environ.RELEASE = $name\n/mr
-            . ($name eq 'r3' ? "[limits]\nno_such_key = 1\n" : ''));
-    }
+    release($httpd, $_) for qw(r1 r2);
+    release($httpd, 'r3', "[limits]\nno_such_key = 1\n");
     return $httpd;
+}
+
+# DIR/NAME, whose ini has MORE lines than DIR/sync.ini.
+sub release {
+    my ($httpd, $name, $more) = @_;
+    my $ini = slurp($httpd->dir . '/sync.ini');
+    mkdir $httpd->dir . "/$name" or die "$name: $!";
+    $httpd->write("$name/sync.ini",
+        ($ini =~ s/^(?=script)/environ.RELEASE = $name\n/mr) . ($more || ''));
+    return;
 }
 
 # The link DIR/LINK leads to DIR/NAME from now on.
