@@ -285,6 +285,27 @@ static int board_add(apr_array_header_t *boards, const char **why,
     return board || wrong;
 }
 
+/* Of LINKS the first that BOARDS leave open: what its httpd has started may
+ * serve on, for all that another user than the owner of DIR can see. */
+static const char *link_open(const apr_array_header_t *links,
+                             const apr_array_header_t *boards, const char *dir)
+{
+    struct stat status;
+    char to[64];
+    int i;
+
+    if (geteuid() == 0 ||
+        (stat(dir, &status) == 0 && status.st_uid == geteuid()))
+        return NULL;
+    for (i = 0; i < links->nelts; i++) {
+        const char *path = APR_ARRAY_IDX(links, i, const char *);
+
+        if (!has_board(boards, (uint32_t)link_read(to, sizeof(to), path)))
+            return path;
+    }
+    return NULL;
+}
+
 /* Those of LINKS whose httpd has gone, with all of its processes. */
 static void links_remove(const apr_array_header_t *links,
                          const apr_array_header_t *boards)
@@ -308,6 +329,7 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
     apr_array_header_t *dangling = apr_array_make(pool, 1, sizeof(char *));
     DIR *folder = opendir(dir);
     const struct dirent *entry;
+    const char *unsure;
 
     *why = NULL;
     if (!folder && errno != ENOENT && errno != ENOTDIR)
@@ -324,6 +346,9 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
         closedir(folder);
     if (writable || dangling->nelts || !boards->nelts)
         boards_seek(boards, dir, writable);
+    unsure = link_open(dangling, boards, dir);
+    if (unsure)
+        *why = apr_psprintf(pool, "%s: %s", unsure, strerror(EACCES));
     if (writable)
         links_remove(dangling, boards);
     return boards;
