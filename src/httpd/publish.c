@@ -168,9 +168,24 @@ static void keep(weave_maintenance_board_t *board, mod_weave_retained_t *data,
                  problem);
 }
 
+/* What stands in the folder of until now goes into DIR, where nothing is yet.
+ * 1: it does, or that was nothing. */
+static int take_along(apr_array_header_t **entries,
+                      const mod_weave_retained_t *data, const char *dir,
+                      apr_pool_t *pool)
+{
+    const char *problem;
+
+    return data->state_dir && strcmp(data->state_dir, dir) != 0 &&
+           weave_maintenance_read(entries, &problem, data->state_dir, pool) ==
+               WEAVE_MAINTENANCE_FILE_READ &&
+           !weave_maintenance_write(*entries, dir, pool);
+}
+
 /* Why what the file says is not to be believed, or NULL. */
 static const char *file_read(apr_array_header_t **entries,
                              const weave_maintenance_board_t *board,
+                             const mod_weave_retained_t *data, int locked,
                              apr_pool_t *pool)
 {
     const char *dir = mod_weave_state_dir(), *problem;
@@ -179,7 +194,8 @@ static const char *file_read(apr_array_header_t **entries,
     case WEAVE_MAINTENANCE_FILE_READ:
         return weave_maintenance_dir_check(dir, pool);
     case WEAVE_MAINTENANCE_FILE_NONE:
-        return is_quiet(board)
+        return is_quiet(board) ||
+                       (locked && take_along(entries, data, dir, pool))
                    ? NULL
                    : apr_psprintf(
                          pool, "%s/" WEAVE_MAINTENANCE_FILE " has gone", dir);
@@ -202,7 +218,7 @@ static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
                  apr_pool_t *pool)
 {
     apr_array_header_t *entries;
-    const char *problem = file_read(&entries, board, pool);
+    const char *problem = file_read(&entries, board, data, locked, pool);
     int i;
 
     for (i = 0; i < apps->nelts; i++) {

@@ -11,7 +11,7 @@ use Time::HiRes qw(sleep time);
 use WeaveTest;
 use WeaveTest::Maintenance;
 use WeaveTest::Releases;
-use WeaveTest::Workers qw(gate is_at opens);
+use WeaveTest::Workers qw(gate is_at opens weavectl);
 
 my $MOUNT = qq(WeaveApp /sync "DIR/current/sync.ini"\n);
 
@@ -204,6 +204,23 @@ subtest 'a new folder that cannot be used' => sub {
     is status_of($httpd, '/sync'), 503, 'changes nothing';
     says($httpd, ['off'], 0);
     serves_release($httpd, '/sync', 'r1', 'that of before is still heard');
+};
+
+subtest 'a new folder' => sub {
+    my ($httpd) = started('embedded', undef);
+    says($httpd, ['on', '--message', 'moving'], 0);
+    mkdir $httpd->dir . '/other';
+    $httpd->configure(qq(WeaveStateDir "DIR/other"\n$MOUNT));
+    ok $httpd->renew, 'a graceful';
+    is status_of($httpd, '/sync'), 503, 'changes nothing';
+    ok defined $httpd->stop, 'httpd stops';
+    $httpd->start;
+    is status_of($httpd, '/sync'), 503, 'nor does a start';
+    my ($exit, $text) = weavectl($httpd, '-s', $httpd->dir . '/other', 'maintenance');
+    like $text, qr/moving/, 'it was taken along';
+    weavectl($httpd, '-s', $httpd->dir . '/other', 'maintenance', 'off');
+    serves_release($httpd, '/sync', 'r1', 'off');
+    ok defined $httpd->stop, 'httpd stops';
 };
 
 finish;
