@@ -368,7 +368,7 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     note_names(main_server);
     mod_weave_retain(the_apps, the_all);
     mod_weave_switches_settle(pconf, main_server);
-    if (mod_weave_supervise(pconf, main_server, the_apps) == 0)
+    if (mod_weave_supervise(pconf, main_server, the_apps, running) == 0)
         mod_weave_publish_link(pconf, main_server);
     else if (!running)
         return HTTP_INTERNAL_SERVER_ERROR;

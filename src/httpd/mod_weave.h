@@ -262,9 +262,9 @@ weave_tally_t *mod_weave_tally_all(void);
 void mod_weave_announce(apr_uint32_t epoch);
 
 /* supervise.c: weaved, from the parent. 0, or -1 after logging why APPS cannot
- * run. */
+ * run, or be spoken of by weavectl. RUNNING: a restart. */
 int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
-                        const apr_array_header_t *apps);
+                        const apr_array_header_t *apps, int running);
 /* In a child: lets go of what only the parent may have. */
 void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s);
 int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s);
@@ -341,12 +341,11 @@ apr_off_t mod_weave_body_length(mod_weave_exchange_t *exchange);
 /* Fills `in` with what of a short body is here already. */
 void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in);
 /* Before an answer that does not need the body: on a stream of HTTP/2 reads
- * what is left of it, with APR_NONBLOCK_READ what has come. A stream that we
- * end before the client has is reset (RFC 9113 section 8.1), and curl and
- * others report that and not the answer; ap_discard_request_body() does nothing
- * there. 1: it has ended. On HTTP/1.x, and where the client waits for a 100, it
- * does nothing. */
-int mod_weave_body_discard(request_rec *r, apr_read_type_e block);
+ * what is left of it. A stream that we end before the client has is reset (RFC
+ * 9113 section 8.1), and curl and others report that and not the answer;
+ * ap_discard_request_body() does nothing there. On HTTP/1.x, and where the
+ * client waits for a 100, it does nothing. */
+void mod_weave_body_discard(request_rec *r);
 
 /* answer.c */
 void mod_weave_head_send(void *host, const weave_head_t *head);

@@ -325,15 +325,18 @@ static const char *supervise(apr_pool_t *pconf, server_rec *s,
 }
 
 int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
-                        const apr_array_header_t *apps)
+                        const apr_array_header_t *apps, int running)
 {
-    const char *problem = mod_weave_publish(pconf, s);
+    const char *unpublished = mod_weave_publish(pconf, s), *problem = NULL;
 
-    if (!problem)
+    if (unpublished)
+        report(s, unpublished);
+    /* a weaved that runs is told what is wanted, whatever else is wrong */
+    if (!unpublished || running)
         problem = supervise(pconf, s, apps);
     if (problem)
         report(s, problem);
-    return problem ? -1 : 0;
+    return problem || unpublished ? -1 : 0;
 }
 
 void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
