@@ -145,25 +145,18 @@ static weave_io_e pass(mod_weave_exchange_t *exchange)
     return WEAVE_IO_GONE;
 }
 
-/* Of a stream (see mod_weave_body_discard()). A client that sees a success goes
- * on with its body; one that sees anything else may stop, and never end it. */
+/* Of a stream (see mod_weave_body_discard()), before its client sees the
+ * answer: who sees a failure, or one that is whole, may read and send no more
+ * (curl), and its body would never end. */
 static void rest_take(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
+    int seen = r->sent_bodyct &&
+               (r->status >= 300 ||
+                apr_table_get(r->headers_out, "Content-Length") != NULL);
 
-    if (exchange->in_problem || mod_weave_body_discard(r, APR_NONBLOCK_READ))
-        return;
-    if (r->status < 300) {
-        APR_BRIGADE_INSERT_TAIL(
-            exchange->out,
-            apr_bucket_flush_create(exchange->out->bucket_alloc));
-        pass(exchange);
-    }
-    else if (r->sent_bodyct) { /* it has seen it */
-        return;
-    }
-    if (!exchange->taken_over && !r->connection->aborted)
-        mod_weave_body_discard(r, APR_BLOCK_READ);
+    if (!seen && !exchange->in_problem && !exchange->taken_over)
+        mod_weave_body_discard(r);
 }
 
 static void insert_end(mod_weave_exchange_t *exchange, int flags)

@@ -179,7 +179,7 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
 /* Below LimitRequestBody, which httpd would answer itself, in the middle, with
  * 413. Past it, it is read for as long as httpd lingers where it closes a
  * connection; the timeout of a read is that of the stream. */
-int mod_weave_body_discard(request_rec *r, apr_read_type_e block)
+void mod_weave_body_discard(request_rec *r)
 {
     apr_off_t limit = ap_get_limit_req_body(r), taken = 0, len = 0;
     conn_rec *c = r->connection;
@@ -188,11 +188,11 @@ int mod_weave_body_discard(request_rec *r, apr_read_type_e block)
     int ended = 0;
 
     if (!c->master || r->expecting_100)
-        return 0;
+        return;
     in = apr_brigade_create(r->pool, c->bucket_alloc);
     while (!ended && (!until || apr_time_now() < until) &&
-           ap_get_brigade(c->input_filters, in, AP_MODE_READBYTES, block,
-                          BLOCK) == APR_SUCCESS &&
+           ap_get_brigade(c->input_filters, in, AP_MODE_READBYTES,
+                          APR_BLOCK_READ, BLOCK) == APR_SUCCESS &&
            !APR_BRIGADE_EMPTY(in)) {
         ended = APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(in));
         apr_brigade_length(in, 0, &len);
@@ -202,5 +202,4 @@ int mod_weave_body_discard(request_rec *r, apr_read_type_e block)
             until = apr_time_now() + LINGER;
     }
     apr_brigade_destroy(in);
-    return ended;
 }

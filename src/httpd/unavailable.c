@@ -153,7 +153,7 @@ static void body_take(request_rec *r)
     apr_off_t limit = ap_get_limit_req_body(r), announced = 0;
 
     if (r->connection->master) {
-        mod_weave_body_discard(r, APR_BLOCK_READ);
+        mod_weave_body_discard(r);
         return;
     }
     if (text && !ap_parse_strict_length(&announced, text))

@@ -142,7 +142,10 @@ sub reset_stream {
     return $self->_frame(RESET, 0, $id, pack 'N', 8);
 }
 
-# Reads until stream ID has ended: {status, body, complete}.
+# What is known of it: {status, body, ended, complete}.
+sub stream { return $_[0]{streams}{ $_[1] } }
+
+# Reads until stream ID has ended.
 sub response {
     my ($self, $id) = @_;
     my $stream = $self->{streams}{$id};
