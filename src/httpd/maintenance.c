@@ -29,20 +29,41 @@ static int is_lb_heartbeat(request_rec *r, const mod_weave_mount_t *mount)
            !strcmp(path, lb_heartbeat);
 }
 
-/* Whatever is in front: applications have prefixes of their own. But below
- * /storage it is an item of a collection that is named so. */
-static int is_first_call(const char *path)
+/* Is what ends at LEN a version of the storage API? LEN: without it. */
+static int ends_in_version(const char *path, apr_size_t *len)
+{
+    static const char *const versions[] = {"/1", "/1.0", "/1.1", "/1.5"};
+    apr_size_t i, size;
+
+    for (i = 0; i < sizeof(versions) / sizeof(*versions); i++) {
+        size = strlen(versions[i]);
+        if (size <= *len && !strncmp(path + *len - size, versions[i], size)) {
+            *len -= size;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whatever is in front: applications have prefixes of their own, and mounts
+ * may have the version or the user. But below VERSION/USER/storage it is an
+ * item of a collection that is named so; below VERSION/storage it is the call
+ * of a user of that name. (Users of 1.5 are numbers.) */
+static int is_first_call(const char *uri)
 {
     static const char storage[] = "/storage";
-    apr_size_t len = strlen(path), want = sizeof(first_call) - 1;
+    apr_size_t len = strlen(uri), want = sizeof(first_call) - 1;
     apr_size_t item = sizeof(storage) - 1;
 
-    while (len && path[len - 1] == '/')
+    while (len && uri[len - 1] == '/')
         len--;
-    if (len <= want || strncmp(path + len - want, first_call, want) != 0)
+    if (len < want || strncmp(uri + len - want, first_call, want) != 0)
         return 0;
     len -= want;
-    return len < item || strncmp(path + len - item, storage, item) != 0;
+    if (len < item || strncmp(uri + len - item, storage, item) != 0)
+        return 1;
+    len -= item;
+    return !len || (ends_in_version(uri, &len) && !ends_in_version(uri, &len));
 }
 
 /* ---- who may pass ---- */
@@ -113,7 +134,7 @@ static void narrow(mod_weave_verdict_t *verdict, request_rec *r,
     int is_sync = mod_weave_is_sync(conf);
 
     if (verdict->mode == WEAVE_MAINTENANCE_DRAINING)
-        verdict->mode = is_sync && is_first_call(path)
+        verdict->mode = is_sync && is_first_call(r->uri)
                             ? WEAVE_MAINTENANCE_ON
                             : WEAVE_MAINTENANCE_BACKOFF;
     /* load balancers come from where operators come from */

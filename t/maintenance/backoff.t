@@ -17,12 +17,20 @@ my @FIRST_CALLS = (
     ['/1.1/u/info/collections?v=1.38.0.20231', $STORAGE],
     ['/1.5/42/info/collections',               $V15],
     ['/1.5/42/info/collections/?v=1',          $V15],
+    ['/info/collections',                      $STORAGE],
+    ['/1.1/storage/info/collections',          $STORAGE],
+    ['/1.5/storage/info/collections',          $V15],
+    ['/a/sync/1.1/storage/info/collections',   $STORAGE],
+    ['/storage/1.1/u/info/collections',        $STORAGE],
+    ['/1.1/mounted/info/collections',          $STORAGE],
 );
 my @OTHERS = qw(
     / /1.1/u/storage/meta/global /1.1/u/info/collection_counts /1.1/u/info/quota
     /1.1/u/info/collectionsx /1.5/42/storage/tabs /token/1.0/sync/1.5
-    /user/1.0/u/node/weave /info/collections /__heartbeat__
+    /user/1.0/u/node/weave /__heartbeat__
     /1.1/u/storage/x?a=/info/collections /1.1/u/storage/info/collections
+    /1.1/storage/storage/info/collections /1.5/1/storage/info/collections
+    /1.1/myinfo/collections /1.1/mounted/storage/info/collections
 );
 
 for my $mode (modes()) {
@@ -74,7 +82,10 @@ sub drain {
     my @others = in_time(6, sub {
         ($drain, $begin) = ($_[0], time);
         $httpd = paused('Drain', mode => $mode,
-            set => ['retry_after 77', "drain $drain"]);
+            set => ['retry_after 77', "drain $drain"], mount => <<'END');
+WeaveApp / "DIR/sync.ini"
+WeaveApp /1.1/mounted "DIR/sync.ini"
+END
         $since = time;
         @first = map { $httpd->get($_->[0], note => $note) } @FIRST_CALLS;
         return map { $httpd->get($_) } @OTHERS;
