@@ -18,7 +18,8 @@
 #define COMPLAIN_EVERY APR_TIME_C(60000000)
 #define CANNOT_SHOW                                                            \
     "WEAVE0154: maintenance.page, %s, cannot be shown: %s. People see the"     \
-    " built-in page; make it readable for the user that httpd runs as"
+    " built-in page; make it a text file that the user whom httpd runs as"     \
+    " may read"
 
 /* What stands for maintenance.message, in the file and here. */
 static const char token[] = "{message}";
@@ -83,39 +84,57 @@ static int prefers_html(request_rec *r)
 
 /* ---- the file ---- */
 
-/* NULL and errno; EFBIG: it is no page. */
-static char *file_read(const char *path, apr_pool_t *pool)
+/* Of a file that can be read and is no page. */
+typedef enum { PAGE_GOOD, PAGE_NO_FILE = 201, PAGE_EMPTY, PAGE_NUL } flaw_e;
+
+/* Of what read() has returned. */
+static int flaw_of(const char *text, ssize_t got)
+{
+    if (got < 0)
+        return errno;
+    if (got == 0)
+        return PAGE_EMPTY;
+    return memchr(text, '\0', (size_t)got) ? PAGE_NUL : PAGE_GOOD;
+}
+
+/* NULL and *why: errno, or a flaw_e. */
+static char *file_read(const char *path, int *why, apr_pool_t *pool)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     char *text = NULL;
     struct stat status;
-    ssize_t got = -1;
+    ssize_t got;
 
+    *why = fd < 0 ? errno : PAGE_NO_FILE;
     if (fd < 0)
         return NULL;
-    errno = EFBIG;
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
         status.st_size <= PAGE_BYTES) {
-        text = apr_palloc(pool, (apr_size_t)status.st_size + 1);
+        text = apr_pcalloc(pool, (apr_size_t)status.st_size + 1);
         got = read(fd, text, (size_t)status.st_size);
+        *why = flaw_of(text, got);
     }
-    if (got >= 0)
-        text[got] = '\0';
     close(fd);
-    return got < 0 ? NULL : text;
+    return *why == PAGE_GOOD ? text : NULL;
 }
 
-static const char *why_not(int error, apr_pool_t *pool)
+static const char *why_not(int why, apr_pool_t *pool)
 {
-    return error == EFBIG ? apr_psprintf(pool,
-                                         "this is no file of at most %d"
-                                         " KiB",
-                                         PAGE_BYTES / 1024)
-                          : strerror(error);
+    switch (why) {
+    case PAGE_NO_FILE:
+        return apr_psprintf(pool, "this is no file of at most %d KiB",
+                            PAGE_BYTES / 1024);
+    case PAGE_EMPTY:
+        return "it is empty: without the key, the built-in page is shown";
+    case PAGE_NUL:
+        return "there is a NUL byte in it, as in UTF-16: save it as UTF-8";
+    default:
+        return strerror(why);
+    }
 }
 
 /* Once a minute for each child: it may be everybody who asks. */
-static void complain(request_rec *r, const char *path, int error)
+static void complain(request_rec *r, const char *path, int why)
 {
     static apr_time_t said;
 
@@ -123,24 +142,32 @@ static void complain(request_rec *r, const char *path, int error)
         return;
     said = r->request_time;
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CANNOT_SHOW, path,
-                  why_not(error, r->pool));
+                  why_not(why, r->pool));
 }
 
 /* ---- the page ---- */
 
+/* TEXT with the message, which is escaped, in the place of each token. */
 static const char *filled(const char *text, const char *message,
-                          apr_pool_t *pool)
+                          apr_size_t *len, apr_pool_t *pool)
 {
     const char *with = ap_escape_html(pool, message), *found;
-    const char *page = "";
+    apr_size_t count = 0, size = strlen(with), skip = sizeof(token) - 1;
+    char *page, *end;
 
+    for (found = text; (found = strstr(found, token)) != NULL; found += skip)
+        count++;
+    page = end = apr_palloc(pool, strlen(text) + count * size + 1);
     while ((found = strstr(text, token)) != NULL) {
-        page = apr_pstrcat(
-            pool, page, apr_pstrmemdup(pool, text, (apr_size_t)(found - text)),
-            with, NULL);
-        text = found + sizeof(token) - 1;
+        memcpy(end, text, (apr_size_t)(found - text));
+        end += found - text;
+        memcpy(end, with, size);
+        end += size;
+        text = found + skip;
     }
-    return apr_pstrcat(pool, page, text, NULL);
+    end = apr_cpystrn(end, text, strlen(text) + 1);
+    *len = (apr_size_t)(end - page);
+    return page;
 }
 
 const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
@@ -148,26 +175,25 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
 {
     const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
     const char *text = NULL;
+    int why = 0;
 
     if (!prefers_html(r))
         return NULL;
     if (*path) {
-        text = file_read(path, r->pool);
+        text = file_read(path, &why, r->pool);
         if (!text)
-            complain(r, path, errno);
+            complain(r, path, why);
     }
-    text = filled(text ? text : built_in, message, r->pool);
-    *len = strlen(text);
-    return text;
+    return filled(text ? text : built_in, message, len, r->pool);
 }
 
 /* ---- at configtest ---- */
 
-/* As the user of httpd's children would find it: errno, 0: it can be read. */
+/* As the user of httpd's children would find it: file_read()'s why. */
 static int try_as_child(const char *path, apr_pool_t *pool)
 {
     pid_t pid = geteuid() == 0 ? fork() : -1;
-    int status = 0;
+    int status = 0, why = 0;
 
     if (pid == 0) {
         if (initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id) !=
@@ -175,10 +201,13 @@ static int try_as_child(const char *path, apr_pool_t *pool)
             setgid(ap_unixd_config.group_id) != 0 ||
             setuid(ap_unixd_config.user_id) != 0)
             _exit(EPERM);
-        _exit(file_read(path, pool) ? 0 : errno & 255);
+        file_read(path, &why, pool);
+        _exit(why & 255);
     }
-    if (pid < 0)
-        return file_read(path, pool) ? 0 : errno;
+    if (pid < 0) {
+        file_read(path, &why, pool);
+        return why;
+    }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     return WIFEXITED(status) ? WEXITSTATUS(status) : EACCES;
@@ -187,14 +216,14 @@ static int try_as_child(const char *path, apr_pool_t *pool)
 const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool)
 {
     const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
-    int error = *path ? try_as_child(path, pool) : 0;
+    int why = *path ? try_as_child(path, pool) : 0;
 
-    if (!error)
+    if (!why)
         return NULL;
     if (mod_weave_is_configtest())
-        return apr_pstrcat(pool, path, ": ", why_not(error, pool), NULL);
+        return apr_pstrcat(pool, path, ": ", why_not(why, pool), NULL);
     /* nothing stops because of a page that has gone */
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf, CANNOT_SHOW, path,
-                 why_not(error, pool));
+                 why_not(why, pool));
     return NULL;
 }

@@ -12,7 +12,8 @@ use WeaveTest::Maintenance;
 my $HTML    = 'text/html; charset=utf-8';
 my $BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,'
     . 'image/avif,image/webp,*/*;q=0.8';
-my $MOST = 256 * 1024;
+my $MOST  = 256 * 1024;
+my $UTF16 = "\xff\xfe<\0p\0>\0";
 
 sub asks {
     my ($httpd, $path, $accept, $method) = @_;
@@ -111,14 +112,20 @@ subtest 'a page of one\'s own' => sub {
         body => $STORAGE);
     $own->write('page.html', 'new');
     is_page(asks($own, '/', 'text/html'), 'as it is now', 'new');
-    $own->write('page.html', '');
-    is_page(asks($own, '/', 'text/html'), 'even empty', '');
     my $large = '{message}' . 'x' x ($MOST - 9);
     $own->write('page.html', $large);
     is_page(asks($own, '/', 'text/html'), 'as large as can be',
         '&lt;&amp;&gt;' . 'x' x ($MOST - 9));
 
+    # the first of these within a minute is said; configtest shows the others
+    my $built_in = asks(paused('On', set => ['message "<&>"']), '/',
+        'text/html')->body;
     my $log = $own->logged(qr/WEAVE0154/, sub {
+        for my $bad ('', "a\0b", $UTF16, "\0") {
+            $own->write('page.html', $bad);
+            is_page(asks($own, '/', 'text/html'), 'what is no text is not shown',
+                $built_in);
+        }
         unlink $own->dir . '/page.html';
         like asks($own, '/', 'text/html')->body, qr/<p>&lt;&amp;&gt;<\/p>/,
             'removed: the built-in page';
@@ -129,7 +136,21 @@ subtest 'a page of one\'s own' => sub {
     my @said = $log =~ /WEAVE0154/g;
     cmp_ok scalar @said, '<=', mpm() eq 'prefork' ? 2 : 6,
         'once for each child';
-    like $log, qr/page\.html, cannot be shown: No such file/, 'and why';
+    like $log, qr/page\.html, cannot be shown: it is empty/, 'and why';
+};
+
+# It was copied once for each of them.
+subtest 'the message, again and again' => sub {
+    my ($times, $message) = (1000, '&' x 200);
+    my $own = paused('On', set => ["message $message", 'page DIR/page.html'],
+        files => {'page.html' => '{message}-' x $times . 'end'});
+    my $page = ('&amp;' x 200 . '-') x $times . 'end';
+    is_page(asks($own, '/', 'text/html'), 'is in all its places', $page)
+        for 1 .. 3;
+    my ($most) = sort { $b <=> $a } map {
+        slurp("/proc/$_/status") =~ /^VmHWM:\s*(\d+)/m
+    } $own->serving;
+    cmp_ok $most, '<', 200 * 1024, 'and takes no memory beyond it';
 };
 
 subtest 'configtest' => sub {
@@ -143,6 +164,9 @@ subtest 'configtest' => sub {
         ['a folder' => sub { mkdir $file }, qr/no file of at most 256 KiB/],
         ['too large' => sub { spew($file, 'x' x ($MOST + 1)) },
             qr/no file of at most 256 KiB/],
+        ['an empty one' => sub { spew($file, '') }, qr/it is empty/],
+        ['UTF-16' => sub { spew($file, $UTF16) }, qr/NUL.*as UTF-8/],
+        ['a NUL' => sub { spew($file, "<p>a\0b</p>") }, qr/NUL.*as UTF-8/],
         ['a device' => sub { symlink '/dev/zero', $file },
             qr/no file of at most 256 KiB/],
     );
