@@ -12,7 +12,6 @@
 
 #define WRITES 100000
 #define CHANGES 100 /* that a reader is to see, however it has its turns */
-#define LOOKS 20
 #define ASIDE_US 8000     /* a turn of somebody else */
 #define PATIENCE_US 20000 /* of a reader, at least */
 
@@ -130,22 +129,6 @@ static void outlives_a_writer(void **state)
     assert_int_equal(board->rows[5].serial & 1, 0);
     weave_maintenance_row_get(&copy, board, 5);
     is_whole(&copy, 2);
-}
-
-/* What is torn costs each request that sees it next to nothing. */
-static void is_torn_cheaply(void **state)
-{
-    weave_maintenance_t copy;
-    clock_t begin = clock();
-    int i;
-
-    (void)state;
-    board->rows[5].serial = 1;
-    for (i = 0; i < LOOKS; i++) {
-        weave_maintenance_row_get(&copy, board, 5);
-        assert_int_equal(copy.mode, WEAVE_MAINTENANCE_ON);
-    }
-    assert_true((clock() - begin) * 1000 / CLOCKS_PER_SEC < LOOKS);
 }
 
 static void writes_with_a_pause(void)
@@ -441,7 +424,6 @@ int main(void)
         BOARD(keeps_rows_apart),
         BOARD(readers_see_whole_words),
         BOARD(outlives_a_writer),
-        BOARD(is_torn_cheaply),
         BOARD(waits_for_a_writer),
         BOARD(is_never_off_by_accident),
         BOARD(ends_texts),
