@@ -245,6 +245,18 @@ static void test_strings(void **state)
     assert_refused(WEAVE_WSGI_CALLABLE, "make_app()", "a Python name");
     assert_accepted(WEAVE_WSGI_MODULE, "", "");
     assert_refused(WEAVE_WSGI_MODULE, "weave/server", "a Python name");
+    /* what weavectl maintenance --message takes */
+    assert_accepted(WEAVE_MAINTENANCE_MESSAGE, "Zur\u00fcck um 12 \u20ac",
+                    "Zur\u00fcck um 12 \u20ac");
+    assert_accepted(WEAVE_MAINTENANCE_MESSAGE, "", "");
+    assert_refused(WEAVE_MAINTENANCE_MESSAGE, "a\u2028b", "on one line");
+    assert_refused(WEAVE_MAINTENANCE_MESSAGE, "a\u2029b", "on one line");
+    assert_refused(WEAVE_MAINTENANCE_MESSAGE, "a\xc2\x85z", "control");
+    assert_refused(WEAVE_MAINTENANCE_MESSAGE,
+                   "Zur\xfc"
+                   "ck",
+                   "UTF-8");
+    assert_refused(WEAVE_MAINTENANCE_MESSAGE, "a\x1b[31m", "control");
     assert_accepted(WEAVE_RELEASE_WARMUP, "/a?b=c", "/a?b=c");
     assert_accepted(WEAVE_RELEASE_WARMUP, "", "");
     assert_refused(WEAVE_RELEASE_WARMUP, "a", "beginning with /");

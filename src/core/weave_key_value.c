@@ -2,6 +2,7 @@
 /* The values of keys: from text to what the type says. */
 
 #include "weave_keys.h"
+#include "weave_utf8.h"
 
 #include <apr_cstr.h>
 #include <apr_lib.h>
@@ -226,6 +227,9 @@ static int string_ok(const weave_key_t *key, const char *text)
     if (key->type == WEAVE_TYPE_DOTTED) {
         return is_dotted(text);
     }
+    if (key->type == WEAVE_TYPE_SENTENCE) {
+        return weave_utf8_is_sentence(text);
+    }
     return key->type == WEAVE_TYPE_TARGET ? is_target(text) : is_line(text);
 }
 
@@ -362,6 +366,8 @@ const char *weave_key_allowed(const weave_key_t *key, apr_pool_t *pool)
         return "a Python name, with dots between its parts";
     case WEAVE_TYPE_TARGET:
         return "a path as in a URL, beginning with /";
+    case WEAVE_TYPE_SENTENCE:
+        return "UTF-8 on one line, without control characters";
     case WEAVE_TYPE_PATH:
         return "a path, on one line";
     case WEAVE_TYPE_INT:

@@ -217,6 +217,7 @@ const char *weave_type_name(weave_type_e type)
     static const char *const names[] = {"string",
                                         "dotted name",
                                         "URL path",
+                                        "sentence",
                                         "path",
                                         "integer",
                                         "octal",

@@ -20,9 +20,10 @@ typedef enum weave_key_e {
 
 typedef enum weave_type_e {
     WEAVE_TYPE_STRING,
-    WEAVE_TYPE_DOTTED, /* a string: Python names with dots between them */
-    WEAVE_TYPE_TARGET, /* a string: what a request line may ask for */
-    WEAVE_TYPE_PATH,   /* a string; a relative one gets a directory */
+    WEAVE_TYPE_DOTTED,   /* a string: Python names with dots between them */
+    WEAVE_TYPE_TARGET,   /* a string: what a request line may ask for */
+    WEAVE_TYPE_SENTENCE, /* a string: weave_utf8_is_sentence() */
+    WEAVE_TYPE_PATH,     /* a string; a relative one gets a directory */
     WEAVE_TYPE_INT,
     WEAVE_TYPE_OCTAL,    /* a number, written as umask(1) writes it */
     WEAVE_TYPE_BOOL,     /* true, false; also yes, no, on, off */
