@@ -73,6 +73,9 @@ END
     like $httpd->request('TRACE', '/1.1/x')->body, qr{^TRACE /1\.1/x },
         'TRACE is for httpd';
     is $httpd->request('OPTIONS', '*')->status, 200, 'OPTIONS * too';
+    is $httpd->get("/1.1/u/storage/$_")->status, 404,
+        "$_ in a path is refused by httpd" for qw(a%2Fb a%00b);
+    is $httpd->get('/1.1/' . 'x' x 10_000)->status, 414, 'so is a long one';
     http2($httpd);
 };
 
