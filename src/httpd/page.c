@@ -161,8 +161,7 @@ static const char *filled(const char *text, const char *message,
     while ((found = strstr(text, token)) != NULL) {
         memcpy(end, text, (apr_size_t)(found - text));
         end += found - text;
-        memcpy(end, with, size);
-        end += size;
+        end = apr_cpystrn(end, with, size + 1);
         text = found + skip;
     }
     end = apr_cpystrn(end, text, strlen(text) + 1);
