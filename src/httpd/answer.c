@@ -163,14 +163,12 @@ static void insert_end(mod_weave_exchange_t *exchange, int flags)
 {
     apr_bucket_brigade *out = exchange->out;
 
-    if ((flags & WEAVE_SEND_LAST) && exchange->has_body &&
-        !exchange->in_ended) {
-        /* httpd reads the rest of a body before it sends a small answer */
-        if (!exchange->r->connection->master)
-            flags |= WEAVE_SEND_FLUSH;
-        else
-            rest_take(exchange);
-    }
+    if ((flags & WEAVE_SEND_LAST) && exchange->r->connection->master)
+        rest_take(exchange);
+    /* httpd reads the rest of a body before it sends a small answer */
+    else if ((flags & WEAVE_SEND_LAST) && exchange->has_body &&
+             !exchange->in_ended)
+        flags |= WEAVE_SEND_FLUSH;
     if (flags & WEAVE_SEND_FLUSH)
         APR_BRIGADE_INSERT_TAIL(out,
                                 apr_bucket_flush_create(out->bucket_alloc));

@@ -48,7 +48,7 @@ int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
 /* Where httpd is to answer: see mod_weave_body_discard(). */
 static int error_of(const mod_weave_exchange_t *exchange, int rc)
 {
-    if (rc > 0 && !exchange->in_ended && !exchange->in_problem)
+    if (rc > 0 && !exchange->in_problem)
         mod_weave_body_discard(exchange->r);
     return rc;
 }

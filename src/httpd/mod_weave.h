@@ -343,7 +343,8 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in);
 /* Before an answer that does not need the body: on a stream of HTTP/2 reads
  * what is left of it. A stream that we end before the client has is reset (RFC
  * 9113 section 8.1), and curl and others report that and not the answer;
- * ap_discard_request_body() does nothing there. On HTTP/1.x, and where the
+ * ap_discard_request_body() does nothing there. Content-Length may have ended
+ * the body before the client has ended the stream. On HTTP/1.x, and where the
  * client waits for a 100, it does nothing. */
 void mod_weave_body_discard(request_rec *r);
 

@@ -31,6 +31,10 @@ my $LIMIT = qr/AH01587|AH01588|AH01591|configured limit/;
 my $app = $GATES . <<'END';
 def application(environ, start_response):
     name, _, value = environ["QUERY_STRING"].partition("=")
+    if name == "raise":
+        raise RuntimeError("no answer")
+    if name == "die":
+        os._exit(1)
     if name == "gate":
         stands_at(value)
     start_response("%s Status" % (value if name == "status" else "200"),
@@ -56,7 +60,8 @@ sub sees {
     ok $sent && $h2->upload($id, '', 1), "$name: $size bytes can be sent";
     $h2->response($id);
     $h2->settle;
-    is $stream->{body}, $body, 'the answer';
+    ref $body ? like($stream->{body}, $body, 'the answer')
+        : is($stream->{body}, $body, 'the answer');
     return ok $stream->{complete}, 'and no reset';
 }
 
@@ -138,12 +143,16 @@ subtest 'Expect: 100-continue' => sub {
 for my $mode (modes()) {
     subtest "an application that does not read, $mode" => sub {
         my $served = paused('', mode => $mode, conf => $H2, app => $app,
-            script => undef, more => "stream_input = true\n");
+            script => undef, more => "stream_input = true\n",
+            expect => qr/RuntimeError|Traceback|File "|^\s|WEAVE/);
         my $h2   = h2($served);
         my $body = 'no need of it';
         sees_all($h2, '/x', $body, '200');
         sees($h2, '/x?pieces', $BIG, $body, 'in pieces', streamed => 1);
         sees($h2, '/x?status=403', $BIG, $body, '403');
+        sees($h2, '/x?raise', $BIG, qr/Internal Server Error/, '500');
+        sees($h2, '/x?die', $BIG, qr/Bad Gateway/, '502')
+            if $mode eq 'processes';
     };
 }
 
