@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #define WRITES 100000
-#define CHANGES 100 /* that a reader is to see, however it has its turns */
-#define ASIDE_US 8000     /* a turn of somebody else */
+#define CHANGES 100   /* that a reader is to see, however it has its turns */
+#define ASIDE_US 8000 /* a turn of somebody else */
 #define PATIENCE_US 20000 /* of a reader, at least */
 
 /* ---- rows ---- */

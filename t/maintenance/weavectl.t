@@ -57,7 +57,7 @@ subtest 'on, at once, and off' => sub {
     answers(503, 503, 'on');
     like $httpd->get('/one/who')->header('Retry-After'), qr/^(?:7[7-9]|8\d|9[0-2])$/,
         'the number (and what is spread) is sent';
-    said([], 0, qr/maintenance: on since \d\d:\d\d:\d\d by \Q$user\E \(weavectl, for all applications\)$/m,
+    said([], 0, qr/maintenance: on since $CLOCK by \Q$user\E \(weavectl, for all applications\)$/m,
          qr/message: Zurück um vier/);
     my $now = maintenance_of($one);
     is $now->{mode}, 'on', 'the status has it';
@@ -85,7 +85,7 @@ subtest 'for one of them' => sub {
     said(['on', $two], 0, qr/^maintenance: on for \Q$two\E until/m);
     answers(200, 503, 'on for one');
     said(['drain'], 0,
-         qr/^in force for \Q$two\E: on since [\d:]+ by \Q$user\E until it is taken back \(weavectl\)$/m);
+         qr/^in force for \Q$two\E: on since $CLOCK by \Q$user\E until it is taken back \(weavectl\)$/m);
     said(['off', $two], 1, qr/drain since .*, for all applications until it is taken back, still holds/);
     is $httpd->get('/one/who')->status, 200, 'a drain serves what goes on';
     is $httpd->get('/one/1.1/u/info/collections')->status, 503,
@@ -103,7 +103,7 @@ subtest 'an end' => sub {
     my @statuses = in_time(1, sub {
         $seconds = shift;
         said(['on', '--for', "${seconds}s"], 0,
-            qr/until \d\d:\d\d:\d\d \($seconds s\)$/m);
+            qr/until $CLOCK \($seconds s\)$/m);
         $said = time;
         return map { $httpd->get("/$_/who")->status } qw(one two);
     });
@@ -177,7 +177,7 @@ subtest 'what the configuration says' => sub {
     restarts($httpd);
     ok eventually(sub { $httpd->get('/one/who')->status == 503 }), 'holds';
     said(['backoff'], 0,
-         qr/^in force for \Q$one\E: on since [\d:]+ \(WeaveMaintenance On at .*httpd\.conf:\d+/m);
+         qr/^in force for \Q$one\E: on since $CLOCK \(WeaveMaintenance On at .*httpd\.conf:\d+/m);
     said(['off'], 1,
          qr/^weavectl: \Q$one\E: WeaveMaintenance On at .*httpd\.conf:\d+.* still holds; remove it and `apachectl graceful`/m);
     answers(503, 503, 'off is not enough');

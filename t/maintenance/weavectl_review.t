@@ -165,15 +165,15 @@ subtest 'folders' => sub {
 
 subtest 'when a drain becomes on' => sub {
     said(['drain'], 0,
-         qr/^maintenance: drain .* taken back, becomes on at \d\d:\d\d:\d\d$/m);
-    said([], 0, qr/^  maintenance: drain .*\n    becomes on at \d\d:\d\d:\d\d$/m);
+         qr/^maintenance: drain .* taken back, becomes on at $CLOCK$/m);
+    said([], 0, qr/^  maintenance: drain .*\n    becomes on at $CLOCK$/m);
     my $now = status_of($one)->{maintenance};
     cmp_ok abs(($now->{on_at} || 0) - $now->{since} - 300), '<=', 1, 'in the JSON, too';
     unlike said(['drain', '--for', '1m'], 0), qr/becomes on/, 'never, here';
     is status_of($one)->{maintenance}{on_at}, undef, 'nor there';
     declares($two, sub { $_->{drain_s} = 60 });
-    said(['drain'], 0, qr/^becomes on at [\d:]+: \Q$one\E$/m,
-         qr/^becomes on at [\d:]+: \Q$two\E$/m);
+    said(['drain'], 0, qr/^becomes on at $CLOCK: \Q$one\E$/m,
+         qr/^becomes on at $CLOCK: \Q$two\E$/m);
     declares($two, sub { $_->{drain_s} = 0 });
     said([], 0, qr/maintenance: on, after a drain since/);
     said(['on'], 0);

@@ -19,7 +19,7 @@ use WeaveTest::Httpd ();
 use WeaveTest::Workers qw(new_httpd weavectl workers);
 
 our @EXPORT = qw(
-    $STORAGE $V15 $TOKEN $PLAIN $ASKS @PLACES paused two_apps modes ctl printed
+    $STORAGE $V15 $TOKEN $PLAIN $ASKS $CLOCK @PLACES paused two_apps modes ctl printed
     in_time is_refusal is_plain_refusal is_served has_backoff has_no_backoff
 );
 
@@ -28,6 +28,9 @@ our $V15     = '0';
 our $TOKEN   = '{"status":"error","errors":[{"location":"internal",'
     . '"name":"","description":"maintenance"}]}';
 our $PLAIN = "This service pauses for a moment.\n";
+
+# A time as weavectl shows it: with the date when that is another day.
+our $CLOCK = qr/(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d/;
 
 # For a <Location> in which httpd asks everybody who he is; DIR/passwords is to
 # be written.
