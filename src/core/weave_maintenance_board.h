@@ -169,16 +169,22 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
                                                   int writable,
                                                   apr_pool_t *pool);
 
+typedef enum weave_maintenance_use_e {
+    WEAVE_MAINTENANCE_LOOK,  /* read them */
+    WEAVE_MAINTENANCE_SWEEP, /* remove links whose httpds have gone */
+    WEAVE_MAINTENANCE_TELL   /* the same, and write them: none is left out */
+} weave_maintenance_use_e;
+
 /**
  * The boards of all httpds that run with DIR, of weave_maintenance_board_t *:
- * those that links in DIR lead to, and, when WRITABLE or where a link leads
- * nowhere or there is none, those that processes have open, as far as this user
- * may look into them. Links to those that are gone are removed when WRITABLE.
+ * those that links in DIR lead to; and where one leads nowhere, where a LOOK
+ * has found none, and always to TELL them, those that processes have open.
  * *why: at least one could not be opened, or none looked for, and this is the
  * reason; otherwise NULL.
  */
 apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
-                                             int writable, apr_pool_t *pool);
+                                             weave_maintenance_use_e use,
+                                             apr_pool_t *pool);
 
 /** The processes that have BOARD open, of long: httpd, its children, weaved,
  *  workers and others that they started; as far as this user may look. */

@@ -58,30 +58,6 @@ static long link_read(char *to, size_t room, const char *path)
     return pid;
 }
 
-/* What has this pid now may be something else, and what that has open may be
- * anything: nobody opens it without need. 0, or errno; ENOENT: it is none. */
-static int board_look(const char *to)
-{
-    char what[64] = "";
-
-    if (readlink(to, what, sizeof(what) - 1) < 0)
-        return errno;
-    return strncmp(what, "/memfd:" WEAVE_MAINTENANCE_MEMORY,
-                   sizeof("/memfd:" WEAVE_MAINTENANCE_MEMORY) - 1) != 0
-               ? ENOENT
-               : 0;
-}
-
-/* Is what FD has from whoever has made the link PATH? A pid that was root's may
- * be anybody's by now. */
-static int is_owners(int fd, const char *path)
-{
-    struct stat link, status;
-
-    return lstat(path, &link) == 0 && fstat(fd, &status) == 0 &&
-           link.st_uid == status.st_uid;
-}
-
 static int is_other_version(int fd)
 {
     weave_memory_t head;
@@ -100,8 +76,6 @@ static weave_maintenance_board_t *board_take(const char **why, int fd, long pid,
     weave_maintenance_board_t *board;
     apr_status_t rv;
 
-    if (!is_owners(fd, path))
-        return NULL;
     rv = weave_maintenance_board_map(&board, fd, writable);
     if (rv == APR_EMISMATCH && is_other_version(fd))
         *why = apr_psprintf(pool,
@@ -135,14 +109,17 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
     weave_maintenance_board_t *board;
     char to[64];
     long pid = link_read(to, sizeof(to), path);
-    int error = pid ? board_look(to) : ENOENT, fd = -1;
+    struct stat link;
+    int fd = -1, error = ENOENT;
 
     *why = NULL;
-    if (!error) {
-        fd = open(to, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
-        error = fd < 0 ? errno : 0;
+    if (pid && lstat(path, &link) == 0) {
+        /* what has this pid now may be something else */
+        fd = weave_process_open(to, WEAVE_MAINTENANCE_MEMORY, link.st_uid,
+                                link.st_uid, writable);
+        error = errno;
     }
-    if (error) {
+    if (fd < 0) {
         if (error != ENOENT && !weave_process_is_gone(pid))
             *why = apr_psprintf(pool, "%s: %s", path, strerror(error));
         return NULL;
@@ -182,16 +159,17 @@ static int is_with(const weave_maintenance_board_t *board, const char *path,
 static weave_maintenance_board_t *board_at(const char *path, const char *dir,
                                            int writable, apr_pool_t *pool)
 {
-    int fd =
-        open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
     weave_maintenance_board_t *board = NULL;
-    struct stat memory, folder;
+    struct stat folder;
+    int fd;
 
+    if (stat(dir, &folder) < 0)
+        return NULL;
+    fd = weave_process_open(path, WEAVE_MAINTENANCE_MEMORY, folder.st_uid, 0,
+                            writable);
     if (fd < 0)
         return NULL;
-    if (fstat(fd, &memory) < 0 || stat(dir, &folder) < 0 ||
-        (memory.st_uid != 0 && memory.st_uid != folder.st_uid) ||
-        weave_maintenance_board_map(&board, fd, writable) != APR_SUCCESS)
+    if (weave_maintenance_board_map(&board, fd, writable) != APR_SUCCESS)
         board = NULL;
     close(fd);
     if (board && !is_with(board, path, dir, pool)) {
@@ -211,13 +189,15 @@ static int has_board(const apr_array_header_t *boards, uint32_t pid)
     return 0;
 }
 
-/* Adds what processes have open of httpds with DIR, and no link leads to. */
-static void boards_seek(apr_array_header_t *boards, const char *dir,
-                        int writable)
+/* Adds what processes have open of httpds with DIR, and no link leads to. 0:
+ * there may be others, this process may not look into all of them. */
+static int boards_seek(apr_array_header_t *boards, const char *dir,
+                       int writable)
 {
+    int i, blind;
     const apr_array_header_t *paths =
-        weave_process_memory(WEAVE_MAINTENANCE_MEMORY, boards->pool);
-    int i;
+        weave_process_memory(&blind, WEAVE_MAINTENANCE_MEMORY, boards->pool);
+    struct stat status;
 
     for (i = 0; i < paths->nelts; i++) {
         weave_maintenance_board_t *board = board_at(
@@ -229,16 +209,19 @@ static void boards_seek(apr_array_header_t *boards, const char *dir,
         else if (board)
             weave_maintenance_board_unmap(board);
     }
+    /* an httpd that root has not started runs as one user, all of it */
+    return !blind || (geteuid() != 0 && stat(dir, &status) == 0 &&
+                      status.st_uid == geteuid());
 }
 
 apr_array_header_t *weave_maintenance_holders(
     const weave_maintenance_board_t *board, apr_pool_t *pool)
 {
     apr_array_header_t *holders = apr_array_make(pool, 8, sizeof(long));
+    int i, blind;
     const apr_array_header_t *paths =
-        weave_process_memory(WEAVE_MAINTENANCE_MEMORY, pool);
+        weave_process_memory(&blind, WEAVE_MAINTENANCE_MEMORY, pool);
     long pid, last = 0;
-    int i;
 
     for (i = 0; i < paths->nelts; i++) {
         const char *path = APR_ARRAY_IDX(paths, i, const char *);
@@ -285,30 +268,9 @@ static int board_add(apr_array_header_t *boards, const char **why,
     return board || wrong;
 }
 
-/* Of LINKS the first that BOARDS leave open: what its httpd has started may
- * serve on, for all that another user than the owner of DIR can see. */
+/* The first of LINKS that leads to none of BOARDS, or NULL. */
 static const char *link_open(const apr_array_header_t *links,
-                             const apr_array_header_t *boards, const char *dir)
-{
-    struct stat status;
-    char to[64];
-    int i;
-
-    if (geteuid() == 0 ||
-        (stat(dir, &status) == 0 && status.st_uid == geteuid()))
-        return NULL;
-    for (i = 0; i < links->nelts; i++) {
-        const char *path = APR_ARRAY_IDX(links, i, const char *);
-
-        if (!has_board(boards, (uint32_t)link_read(to, sizeof(to), path)))
-            return path;
-    }
-    return NULL;
-}
-
-/* Those of LINKS whose httpd has gone, with all of its processes. */
-static void links_remove(const apr_array_header_t *links,
-                         const apr_array_header_t *boards)
+                             const apr_array_header_t *boards)
 {
     char to[64];
     int i;
@@ -318,18 +280,36 @@ static void links_remove(const apr_array_header_t *links,
 
         if (is_link(path) &&
             !has_board(boards, (uint32_t)link_read(to, sizeof(to), path)))
-            unlink(path);
+            return path;
+    }
+    return NULL;
+}
+
+/* Those of LINKS that lead nowhere: their httpds have gone, with all of their
+ * processes, when SURE; otherwise *why. */
+static void links_settle(apr_array_header_t *links, const char **why,
+                         const apr_array_header_t *boards, int sure,
+                         int writable)
+{
+    const char *path;
+
+    while ((path = link_open(links, boards)) != NULL) {
+        if (!sure)
+            *why = apr_psprintf(links->pool, "%s: %s", path, strerror(EACCES));
+        if (!sure || !writable || unlink(path) < 0)
+            return;
     }
 }
 
 apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
-                                             int writable, apr_pool_t *pool)
+                                             weave_maintenance_use_e use,
+                                             apr_pool_t *pool)
 {
     apr_array_header_t *boards = apr_array_make(pool, 2, sizeof(void *));
     apr_array_header_t *dangling = apr_array_make(pool, 1, sizeof(char *));
+    int writable = use != WEAVE_MAINTENANCE_LOOK, sure = 1;
     DIR *folder = opendir(dir);
     const struct dirent *entry;
-    const char *unsure;
 
     *why = NULL;
     if (!folder && errno != ENOENT && errno != ENOTDIR)
@@ -344,12 +324,9 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
     }
     if (folder)
         closedir(folder);
-    if (writable || dangling->nelts || !boards->nelts)
-        boards_seek(boards, dir, writable);
-    unsure = link_open(dangling, boards, dir);
-    if (unsure)
-        *why = apr_psprintf(pool, "%s: %s", unsure, strerror(EACCES));
-    if (writable)
-        links_remove(dangling, boards);
+    if (dangling->nelts || use == WEAVE_MAINTENANCE_TELL ||
+        (use == WEAVE_MAINTENANCE_LOOK && !boards->nelts))
+        sure = boards_seek(boards, dir, writable);
+    links_settle(dangling, why, boards, sure, writable);
     return boards;
 }

@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
 #include "weave_process.h"
+
+#define MEMORY "weave-tally" /* its name */
 
 /* ---- making and mapping ---- */
 
@@ -22,8 +25,8 @@ _Static_assert(offsetof(weave_tally_t, bytes) ==
 
 apr_status_t weave_tally_create(int *fd, weave_tally_t **tally)
 {
-    return weave_memory_create(fd, (void **)tally, "weave-tally",
-                               sizeof(**tally), WEAVE_TALLY_MAGIC);
+    return weave_memory_create(fd, (void **)tally, MEMORY, sizeof(**tally),
+                               WEAVE_TALLY_MAGIC);
 }
 
 apr_status_t weave_tally_map(weave_tally_t **tally, int fd, int writable)
@@ -43,9 +46,9 @@ static apr_status_t tally_forget(void *tally)
     return APR_SUCCESS;
 }
 
-static weave_tally_t *tally_at(const char *path)
+static weave_tally_t *tally_at(const char *path, uid_t owner)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = weave_process_open(path, MEMORY, owner, 0, 0);
     weave_tally_t *tally = NULL;
 
     if (fd < 0)
@@ -59,17 +62,24 @@ static weave_tally_t *tally_at(const char *path)
 const weave_tally_t *weave_tally_open(const weave_maintenance_board_t *board,
                                       apr_pool_t *pool)
 {
-    weave_tally_t *tally = tally_at(
-        apr_psprintf(pool, "/proc/%u/fd/%d", board->pid, board->tally_fd));
     const apr_array_header_t *holders;
+    weave_tally_t *tally;
+    struct stat status;
     int i;
+
+    if (stat(board->state_dir, &status) < 0)
+        return NULL;
+    tally = tally_at(
+        apr_psprintf(pool, "/proc/%u/fd/%d", board->pid, board->tally_fd),
+        status.st_uid);
 
     /* children have it under the same number */
     holders = tally ? NULL : weave_maintenance_holders(board, pool);
     for (i = 0; holders && !tally && i < holders->nelts; i++)
         tally = tally_at(apr_psprintf(pool, "/proc/%ld/fd/%d",
                                       APR_ARRAY_IDX(holders, i, long),
-                                      board->tally_fd));
+                                      board->tally_fd),
+                         status.st_uid);
     if (tally)
         apr_pool_cleanup_register(pool, tally, tally_forget,
                                   apr_pool_cleanup_null);

@@ -264,8 +264,8 @@ static int keep_and_publish(change_t *change)
 
 static int change_locked(change_t *change)
 {
-    change->boards = weave_maintenance_boards(&change->why, change->dir, 1,
-                                              change->ctl->pool);
+    change->boards = weave_maintenance_boards(
+        &change->why, change->dir, WEAVE_MAINTENANCE_TELL, change->ctl->pool);
     change->before = apps_get(change);
     settle(change);
     if (ini_check(change) != CTL_DONE || file_read(change) != CTL_DONE)
@@ -286,8 +286,8 @@ static int hold_locked(change_t *change)
     const char *problem;
     int i, found = 0;
 
-    change->boards = weave_maintenance_boards(&change->why, change->dir, 1,
-                                              change->ctl->pool);
+    change->boards = weave_maintenance_boards(
+        &change->why, change->dir, WEAVE_MAINTENANCE_TELL, change->ctl->pool);
     change->before = apps_get(change);
     settle(change);
     weave_maintenance_read(&change->entries, &problem, change->dir,

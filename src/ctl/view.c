@@ -407,7 +407,8 @@ static void view_read(ctl_view_t *view, const ctl_t *ctl)
     problem_add(view, ctl_dir_check(view->dir, 0, ctl->pool));
     view->file =
         weave_maintenance_read(&view->entries, &problem, view->dir, ctl->pool);
-    view->boards = weave_maintenance_boards(&why, view->dir, 0, ctl->pool);
+    view->boards = weave_maintenance_boards(&why, view->dir,
+                                            WEAVE_MAINTENANCE_LOOK, ctl->pool);
     others = boards_choose(view, ctl);
     view->apps =
         ctl_apps_order(apps_read(view, view->boards, ctl->pool), ctl->pool);

@@ -162,7 +162,8 @@ static void look(left_t *left, ctl_t *ctl, const char *dir)
     int i;
 
     memset(left, 0, sizeof(*left));
-    boards = weave_maintenance_boards(&left->problem, dir, 0, ctl->pool);
+    boards = weave_maintenance_boards(&left->problem, dir,
+                                      WEAVE_MAINTENANCE_LOOK, ctl->pool);
     for (i = 0; i < boards->nelts && !left->problem; i++)
         board_look(left, ctl,
                    APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *), dir);

@@ -293,7 +293,7 @@ static void sweep(const char *dir, apr_pool_t *parent)
     if (apr_pool_create(&pool, parent) != APR_SUCCESS)
         return;
     apr_pool_tag(pool, "weave_publish");
-    weave_maintenance_boards(&why, dir, 1, pool);
+    weave_maintenance_boards(&why, dir, WEAVE_MAINTENANCE_SWEEP, pool);
     apr_pool_destroy(pool);
 }
 
