@@ -145,29 +145,12 @@ static weave_io_e pass(mod_weave_exchange_t *exchange)
     return WEAVE_IO_GONE;
 }
 
-/* Of a stream (see mod_weave_body_discard()), before its client sees the
- * answer: who sees a failure, or one that is whole, may read and send no more
- * (curl), and its body would never end. */
-static void rest_take(mod_weave_exchange_t *exchange)
-{
-    request_rec *r = exchange->r;
-    int seen = r->sent_bodyct &&
-               (r->status >= 300 ||
-                apr_table_get(r->headers_out, "Content-Length") != NULL);
-
-    if (!seen && !exchange->in_problem && !exchange->taken_over)
-        mod_weave_body_discard(r);
-}
-
 static void insert_end(mod_weave_exchange_t *exchange, int flags)
 {
     apr_bucket_brigade *out = exchange->out;
 
-    if ((flags & WEAVE_SEND_LAST) && exchange->r->connection->master)
-        rest_take(exchange);
     /* httpd reads the rest of a body before it sends a small answer */
-    else if ((flags & WEAVE_SEND_LAST) && exchange->has_body &&
-             !exchange->in_ended)
+    if ((flags & WEAVE_SEND_LAST) && exchange->has_body && !exchange->in_ended)
         flags |= WEAVE_SEND_FLUSH;
     if (flags & WEAVE_SEND_FLUSH)
         APR_BRIGADE_INSERT_TAIL(out,

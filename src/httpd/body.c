@@ -7,7 +7,8 @@
 
 #define PEEK_BYTES 65536 /* a body up to this size is read ahead */
 #define BLOCK 65536
-#define LINGER APR_TIME_C(30000000) /* as httpd does for connections */
+#define LINGER APR_TIME_C(30000000)      /* as httpd does for connections */
+#define DISCARDED "weave-body-discarded" /* a note of the stream */
 
 static weave_io_e kind_of(mod_weave_exchange_t *exchange, apr_status_t rv)
 {
@@ -176,30 +177,26 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
 
 /* ---- what nobody wants to read ---- */
 
-/* Below LimitRequestBody, which httpd would answer itself, in the middle, with
- * 413. Past it, it is read for as long as httpd lingers where it closes a
- * connection; the timeout of a read is that of the stream. */
+/* From the connection's filters: those of the request would answer a body over
+ * LimitRequestBody with 413, in the middle. */
 void mod_weave_body_discard(request_rec *r)
 {
-    apr_off_t limit = ap_get_limit_req_body(r), taken = 0, len = 0;
     conn_rec *c = r->connection;
+    apr_time_t until = apr_time_now() + LINGER;
     apr_bucket_brigade *in;
-    apr_time_t until = 0;
     int ended = 0;
 
-    if (!c->master || r->expecting_100)
+    if (!c->master || r->main || r->expecting_100 ||
+        apr_table_get(c->notes, DISCARDED))
         return;
+    apr_table_setn(c->notes, DISCARDED, "1");
     in = apr_brigade_create(r->pool, c->bucket_alloc);
-    while (!ended && (!until || apr_time_now() < until) &&
+    while (!ended && apr_time_now() < until &&
            ap_get_brigade(c->input_filters, in, AP_MODE_READBYTES,
                           APR_BLOCK_READ, BLOCK) == APR_SUCCESS &&
            !APR_BRIGADE_EMPTY(in)) {
         ended = APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(in));
-        apr_brigade_length(in, 0, &len);
-        taken += len;
         apr_brigade_cleanup(in);
-        if (limit > 0 && taken > limit && !until)
-            until = apr_time_now() + LINGER;
     }
     apr_brigade_destroy(in);
 }

@@ -340,12 +340,14 @@ ssize_t mod_weave_body_read(void *host, char *buffer, size_t size);
 apr_off_t mod_weave_body_length(mod_weave_exchange_t *exchange);
 /* Fills `in` with what of a short body is here already. */
 void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in);
-/* Before an answer that does not need the body: on a stream of HTTP/2 reads
- * what is left of it. A stream that we end before the client has is reset (RFC
- * 9113 section 8.1), and curl and others report that and not the answer;
- * ap_discard_request_body() does nothing there. Content-Length may have ended
- * the body before the client has ended the stream. On HTTP/1.x, and where the
- * client waits for a 100, it does nothing. */
+/* Before an answer of ours, or an error that httpd is to answer for us: on a
+ * stream of HTTP/2 reads what is left of the body. A stream that we end before
+ * the client has is reset (RFC 9113 section 8.1), and curl and others report
+ * that and not the answer; ap_discard_request_body() does nothing there.
+ * Content-Length may have ended the body before the client has ended the
+ * stream. After 30 s no other read begins, and one lasts up to the timeout of
+ * the stream. On HTTP/1.x, in a subrequest, where the client waits for a 100,
+ * and the second time on a stream, it does nothing. */
 void mod_weave_body_discard(request_rec *r);
 
 /* answer.c */

@@ -27,7 +27,8 @@ END
 # What httpd has to say of bodies that are larger than they may be.
 my $LIMIT = qr/AH01587|AH01588|AH01591|configured limit/;
 
-# Answers without reading; ?gate waits there, ?status=N answers with that.
+# ?gate waits there, without reading; ?raise and ?die do not answer; ?include
+# has a part that nobody may have, and then reads.
 my $app = $GATES . <<'END';
 def application(environ, start_response):
     name, _, value = environ["QUERY_STRING"].partition("=")
@@ -37,26 +38,27 @@ def application(environ, start_response):
         os._exit(1)
     if name == "gate":
         stands_at(value)
-    start_response("%s Status" % (value if name == "status" else "200"),
-                   [("Content-Type", "text/plain")])
-    if name == "pieces":
-        return iter([b"no ", b"need ", b"of ", b"it"])
-    return [b"no need of it"]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if name == "include":
+        yield b'[<!--#include virtual="/part/" -->] '
+        yield b"read %d" % len(environ["wsgi.input"].read())
+    else:
+        yield b"no need of it"
 END
 
 sub h2 { return WeaveTest::H2->new(port => $_[0]->port) }
 
 # A client in the middle of an upload of SIZE sees the BODY of the answer, to
-# its end, and no reset behind it; and, but where it is streamed, nothing of it
-# before: a client that has a whole answer may read on no more (curl), and never
-# learn that it may go on with its body.
+# its end, and no reset behind it; and nothing of it before: a client that has a
+# whole answer may read on no more (curl), and never learn that it may go on with
+# its body.
 sub sees {
     my ($h2, $path, $size, $body, $name, %opt) = @_;
     my $id = $h2->start($opt{method} || 'POST', $path, open => 1,
         headers => $opt{announced} ? ['content-length' => $size] : []);
     my $stream = $h2->stream($id);
     my $sent   = $h2->upload($id, 'x' x $size);
-    is $stream->{status}, 0, "$name: nothing yet" unless $opt{streamed};
+    is $stream->{status}, 0, "$name: nothing yet";
     ok $sent && $h2->upload($id, '', 1), "$name: $size bytes can be sent";
     $h2->response($id);
     $h2->settle;
@@ -141,18 +143,33 @@ subtest 'Expect: 100-continue' => sub {
 };
 
 for my $mode (modes()) {
-    subtest "an application that does not read, $mode" => sub {
+    subtest "an application that does not answer, $mode" => sub {
         my $served = paused('', mode => $mode, conf => $H2, app => $app,
             script => undef, more => "stream_input = true\n",
             expect => qr/RuntimeError|Traceback|File "|^\s|WEAVE/);
-        my $h2   = h2($served);
-        my $body = 'no need of it';
-        sees_all($h2, '/x', $body, '200');
-        sees($h2, '/x?pieces', $BIG, $body, 'in pieces', streamed => 1);
-        sees($h2, '/x?status=403', $BIG, $body, '403');
-        sees($h2, '/x?raise', $BIG, qr/Internal Server Error/, '500');
+        my $h2 = h2($served);
+        sees_all($h2, '/x?raise', qr/Internal Server Error/, '500');
         sees($h2, '/x?die', $BIG, qr/Bad Gateway/, '502')
             if $mode eq 'processes';
+    };
+
+    # The part took the body of the page.
+    subtest "a refusal in an answer, $mode" => sub {
+        my $served = paused('', mode => $mode, app => $app, script => undef,
+            more => "stream_input = true\n", conf => $H2 . <<'END');
+<Location /page>
+    Options +Includes
+    SetOutputFilter INCLUDES
+</Location>
+<Location /part>
+    WeaveMaintenance On
+</Location>
+END
+        my $h2 = h2($served);
+        my $id = $h2->start('POST', '/page?include', open => 1);
+        ok $h2->upload($id, 'x' x $BIG, 1), 'its body can be sent';
+        is $h2->response($id)->{body}, "[$STORAGE] read $BIG",
+            'the application has read it';
     };
 }
 
