@@ -137,7 +137,7 @@ static int drift_check(const change_t *change)
         const ctl_app_t *app = &APR_ARRAY_IDX(change->before, i, ctl_app_t);
 
         if (ctl_same(change->entries, app->board, WEAVE_MAINTENANCE_ALL) &&
-            (!strcmp(app->ini, change->ini) || is_over(app) ||
+            ((change->ini && !strcmp(app->ini, change->ini)) || is_over(app) ||
              ctl_same(change->entries, app->board, 1 + app->place)))
             continue;
         return ctl_say(
@@ -262,12 +262,17 @@ static int keep_and_publish(change_t *change)
     return CTL_DONE;
 }
 
-static int change_locked(change_t *change)
+static void boards_get(change_t *change)
 {
     change->boards = weave_maintenance_boards(
         &change->why, change->dir, WEAVE_MAINTENANCE_TELL, change->ctl->pool);
     change->before = apps_get(change);
     settle(change);
+}
+
+static int change_locked(change_t *change)
+{
+    boards_get(change);
     if (ini_check(change) != CTL_DONE || file_read(change) != CTL_DONE)
         return CTL_FAILED;
     if (change->ini)
@@ -280,18 +285,33 @@ static int change_locked(change_t *change)
     return CTL_DONE;
 }
 
+/* The file as it is now, which nobody may have changed past the httpds. */
+static int hold_read(change_t *change)
+{
+    const char *problem = NULL;
+
+    if (weave_maintenance_read(&change->entries, &problem, change->dir,
+                               change->ctl->pool) !=
+        WEAVE_MAINTENANCE_FILE_READ)
+        return ctl_say("--wait: children of before the last graceful may go by "
+                       "something else: %s",
+                       problem
+                           ? problem
+                           : apr_pstrcat(change->ctl->pool, change->dir,
+                                         "/" WEAVE_MAINTENANCE_FILE " has gone",
+                                         NULL));
+    return drift_check(change);
+}
+
 /* The drain of CHANGE, where nobody has said anything else since, is on. */
 static int hold_locked(change_t *change)
 {
-    const char *problem;
+    apr_time_t now = apr_time_now();
     int i, found = 0;
 
-    change->boards = weave_maintenance_boards(
-        &change->why, change->dir, WEAVE_MAINTENANCE_TELL, change->ctl->pool);
-    change->before = apps_get(change);
-    settle(change);
-    weave_maintenance_read(&change->entries, &problem, change->dir,
-                           change->ctl->pool);
+    boards_get(change);
+    if (hold_read(change) != CTL_DONE)
+        return CTL_FAILED;
     for (i = 0; i < change->entries->nelts; i++) {
         weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(change->entries, i, weave_maintenance_entry_t);
@@ -301,7 +321,7 @@ static int hold_locked(change_t *change)
             !change_is_meant(entry, change))
             continue;
         entry->word.mode = WEAVE_MAINTENANCE_ON;
-        entry->word.since_us = apr_time_now();
+        entry->word.since_us = now;
         found = 1;
     }
     return found ? keep_and_publish(change) : CTL_DONE;

@@ -168,6 +168,11 @@ static void keep(weave_maintenance_board_t *board, mod_weave_retained_t *data,
                  problem);
 }
 
+static int has_moved(const mod_weave_retained_t *data, const char *dir)
+{
+    return data->state_dir && strcmp(data->state_dir, dir) != 0;
+}
+
 /* What stands in the folder of until now goes into DIR, where nothing is yet.
  * 1: it does, or that was nothing. */
 static int take_along(apr_array_header_t **entries,
@@ -175,11 +180,16 @@ static int take_along(apr_array_header_t **entries,
                       apr_pool_t *pool)
 {
     const char *problem;
+    int lock, rc;
 
-    return data->state_dir && strcmp(data->state_dir, dir) != 0 &&
-           weave_maintenance_read(entries, &problem, data->state_dir, pool) ==
-               WEAVE_MAINTENANCE_FILE_READ &&
-           !weave_maintenance_write(*entries, dir, pool);
+    if (!has_moved(data, dir) ||
+        weave_maintenance_lock(&lock, data->state_dir, 0, LOCK_MS, pool))
+        return 0;
+    rc = weave_maintenance_read(entries, &problem, data->state_dir, pool) ==
+             WEAVE_MAINTENANCE_FILE_READ &&
+         !weave_maintenance_write(*entries, dir, pool);
+    weave_maintenance_unlock(lock);
+    return rc;
 }
 
 /* Why what the file says is not to be believed, or NULL. */
@@ -213,14 +223,32 @@ static void adopt(apr_array_header_t *entries,
         weave_maintenance_write(entries, mod_weave_state_dir(), pool);
 }
 
+/* A folder that has a word of its own already. */
+static void note_move(const weave_maintenance_board_t *board,
+                      const mod_weave_retained_t *data, server_rec *s,
+                      apr_pool_t *pool)
+{
+    const char *dir = mod_weave_state_dir();
+    const char *file = apr_pstrcat(pool, dir, "/" WEAVE_MAINTENANCE_FILE, NULL);
+
+    if (has_moved(data, dir) && !is_quiet(board) && access(file, F_OK) == 0)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0141: WeaveStateDir was %s until now: what"
+                     " `weavectl maintenance` has said there does not hold any"
+                     " more, but what %s says",
+                     data->state_dir, file);
+}
+
 static void fill(weave_maintenance_board_t *board, mod_weave_retained_t *data,
                  const apr_array_header_t *apps, int locked, server_rec *s,
                  apr_pool_t *pool)
 {
     apr_array_header_t *entries;
-    const char *problem = file_read(&entries, board, data, locked, pool);
+    const char *problem;
     int i;
 
+    note_move(board, data, s, pool);
+    problem = file_read(&entries, board, data, locked, pool);
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
 

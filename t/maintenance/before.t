@@ -11,6 +11,7 @@ use Test::More;
 use WeaveTest;
 use WeaveTest::Httpd ();
 use WeaveTest::Maintenance;
+use WeaveTest::Workers qw(weavectl);
 
 my $APP = <<'END';
 def application(environ, start_response):
@@ -37,6 +38,14 @@ sub half_sent {
     is $client->response->status, 100, 'a request is being read';
     $client->send('12345');
     return $client;
+}
+
+# Waits, in a process that has no tests, until weavectl shows a drain.
+sub drains {
+    my $httpd = shift;
+    return eventually(sub {
+        (weavectl($httpd, '-s', $httpd->state, 'maintenance'))[1] =~ /maintenance: drain/;
+    });
 }
 
 sub is_refused {
@@ -79,15 +88,35 @@ subtest 'another maintenance.drain' => sub {
     ok defined $httpd->stop, 'httpd stops';
 };
 
+for my $case (['has gone', sub { unlink $_[0] or die $! }],
+              ['is damaged', sub { spew($_[0], '{"version": 1, "ent') }]) {
+    my ($what, $damage) = @$case;
+    subtest "a state file that $what meanwhile" => sub {
+        my $httpd = started("[maintenance]\ndrain = 3\n");
+        my $pid   = fork;
+        die "fork: $!" unless defined $pid;
+        if (!$pid) {
+            drains($httpd);
+            $damage->($httpd->state . '/maintenance.json');
+            require POSIX;
+            POSIX::_exit(0);
+        }
+        my $said = ctl($httpd, 1, 'maintenance', 'drain', '--wait', '60s');
+        like $said, qr/--wait: children of before .*maintenance\.json/, 'is said';
+        unlike $said, qr/nothing is in Python/, 'and nothing that is not known';
+        waitpid $pid, 0;
+        is $httpd->get('/')->status, 503, 'it is on all the same';
+        ok defined $httpd->stop, 'httpd stops';
+    };
+}
+
 subtest 'somebody else meanwhile' => sub {
     my $httpd = started("[maintenance]\ndrain = 3\n");
     my $pid   = fork;
     die "fork: $!" unless defined $pid;
     if (!$pid) {
-        eventually(sub {
-            ctl($httpd, 0, 'maintenance') =~ /maintenance: drain/;
-        });
-        ctl($httpd, 0, 'maintenance', 'backoff');
+        drains($httpd);
+        weavectl($httpd, '-s', $httpd->state, 'maintenance', 'backoff');
         require POSIX;
         POSIX::_exit(0);
     }

@@ -207,7 +207,7 @@ subtest 'a new folder that cannot be used' => sub {
 };
 
 subtest 'a new folder' => sub {
-    my ($httpd) = started('embedded', undef);
+    my ($httpd) = started('embedded', undef, expect => qr/WEAVE0141/);
     says($httpd, ['on', '--message', 'moving'], 0);
     mkdir $httpd->dir . '/other';
     $httpd->configure(qq(WeaveStateDir "DIR/other"\n$MOUNT));
@@ -220,6 +220,15 @@ subtest 'a new folder' => sub {
     like $text, qr/moving/, 'it was taken along';
     weavectl($httpd, '-s', $httpd->dir . '/other', 'maintenance', 'off');
     serves_release($httpd, '/sync', 'r1', 'off');
+
+    my $said = $httpd->logged(qr/WEAVE0141/, sub {
+        weavectl($httpd, '-s', $httpd->dir . '/other', 'maintenance', 'drain');
+        $httpd->configure($MOUNT);
+        $httpd->renew;
+    });
+    like $said, qr{WEAVE0141: WeaveStateDir was \S+/other until now: .*\S+/state/maintenance\.json says},
+        'a folder that has a word of its own';
+    is status_of($httpd, '/sync'), 503, 'goes by that';
     ok defined $httpd->stop, 'httpd stops';
 };
 
