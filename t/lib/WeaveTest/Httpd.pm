@@ -23,6 +23,7 @@ use warnings FATAL => 'all';
 use File::Path qw(make_path remove_tree);
 use File::Temp ();
 use IO::Socket::INET ();
+use POSIX qw(SIGUSR1);
 use Scalar::Util qw(weaken);
 use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Time::HiRes qw(sleep time);
@@ -154,7 +155,17 @@ sub start {
     ($self->{pid}) = slurp("$self->{dir}/httpd.pid") =~ /(\d+)/;
     eventually(sub { eval { $self->client } })
         or die "httpd does not listen: $output\n";
+    # all of that comes before it catches signals: one of ours would end it
+    eventually(sub { _catches($self->{pid}, SIGUSR1) })
+        or die "httpd catches no signals: $output\n";
     return $output;
+}
+
+# Has PID a handler for SIGNAL?
+sub _catches {
+    my ($pid, $signal) = @_;
+    my ($mask) = (eval { slurp("/proc/$pid/status") } || '') =~ /^SigCgt:\s*([0-9a-f]+)/m;
+    return hex(substr $mask || '0', -8) >> ($signal - 1) & 1;
 }
 
 sub signal {
