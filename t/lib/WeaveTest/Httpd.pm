@@ -144,8 +144,8 @@ sub run {
 # Status 0 where the configuration is all right, and what httpd says.
 sub configtest { return $_[0]->run('-t') }
 
-# Starts and waits until it listens. Returns what httpd printed; dies when it
-# does not come up.
+# Starts and waits until it listens and has children. Returns what httpd
+# printed; dies when it does not come up.
 sub start {
     my $self = shift;
     my ($status, $output) = $self->run('-k', 'start');
@@ -158,6 +158,7 @@ sub start {
     # all of that comes before it catches signals: one of ours would end it
     eventually(sub { _catches($self->{pid}, SIGUSR1) })
         or die "httpd catches no signals: $output\n";
+    eventually(sub { $self->serving || !$self->running });
     return $output;
 }
 
