@@ -84,13 +84,12 @@ static void knows_who_has_gone(void **state)
     if (pid == 0)
         _exit(0);
     assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-    assert_int_equal(weave_process_state(pid, &parent), 'Z');
+    assert_true(weave_process_is_gone(pid, &parent));
     assert_int_equal(parent, getpid());
-    assert_true(weave_process_is_gone(pid));
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    assert_int_equal(weave_process_state(pid, NULL), 0);
-    assert_true(weave_process_is_gone(pid));
-    assert_false(weave_process_is_gone(getpid()));
+    assert_true(weave_process_is_gone(pid, NULL));
+    assert_false(weave_process_is_gone(getpid(), &parent));
+    assert_int_equal(parent, getppid());
 }
 
 int main(void)

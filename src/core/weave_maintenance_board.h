@@ -186,6 +186,9 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
                                              weave_maintenance_use_e use,
                                              apr_pool_t *pool);
 
+/** Are A and B one folder? -1: they cannot be looked at. */
+int weave_maintenance_is_same_folder(const char *a, const char *b);
+
 /** The processes that have BOARD open, of long: httpd, its children, weaved,
  *  workers and others that they started; as far as this user may look. */
 apr_array_header_t *weave_maintenance_holders(

@@ -120,7 +120,7 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
         error = errno;
     }
     if (fd < 0) {
-        if (error != ENOENT && !weave_process_is_gone(pid))
+        if (error != ENOENT && !weave_process_is_gone(pid, NULL))
             *why = apr_psprintf(pool, "%s: %s", path, strerror(error));
         return NULL;
     }
@@ -129,8 +129,7 @@ weave_maintenance_board_t *weave_maintenance_open(const char **why,
     return board_keep(board, pool);
 }
 
-/* Are A and B one folder? -1: they cannot be looked at. */
-static int is_same(const char *a, const char *b)
+int weave_maintenance_is_same_folder(const char *a, const char *b)
 {
     struct stat one, other;
 
@@ -149,9 +148,10 @@ static int is_with(const weave_maintenance_board_t *board, const char *path,
     long pid;
 
     return sscanf(path, "/proc/%ld/", &pid) == 1 &&
-           is_same(dir,
-                   apr_psprintf(pool, "/proc/%ld/root%.*s", pid,
-                                WEAVE_MAINTENANCE_PATH, board->state_dir)) == 1;
+           weave_maintenance_is_same_folder(
+               dir, apr_psprintf(pool, "/proc/%ld/root%.*s", pid,
+                                 WEAVE_MAINTENANCE_PATH, board->state_dir)) ==
+               1;
 }
 
 /* The board at PATH of /proc, of an httpd with DIR, or NULL. Only one of root
@@ -256,7 +256,7 @@ static int board_add(apr_array_header_t *boards, const char **why,
         weave_maintenance_open(&wrong, path, writable, boards->pool);
 
     /* a link may have been copied */
-    if (board && is_same(dir, board->state_dir) == 0)
+    if (board && weave_maintenance_is_same_folder(dir, board->state_dir) == 0)
         *why = apr_psprintf(boards->pool,
                             "%s leads to an httpd that has its WeaveStateDir"
                             " in %s",

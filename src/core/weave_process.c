@@ -16,36 +16,29 @@
 
 #define DESCRIPTORS_MOST 4096 /* of a process; the lowest come first */
 
-char weave_process_state(long pid, long *parent)
+int weave_process_is_gone(long pid, long *parent)
 {
     char path[64], text[512], state;
     const char *rest;
-    ssize_t got = -1;
-    long its = 0;
+    ssize_t got;
+    long its;
     int fd;
 
     snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        got = read(fd, text, sizeof(text) - 1);
-        close(fd);
-    }
-    if (got <= 0)
-        return errno == ENOENT || errno == ESRCH ? 0 : '?';
+    if (fd < 0)
+        return errno == ENOENT;
+    got = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (got <= 0) /* it has ended just now */
+        return 1;
     text[got] = '\0';
     rest = strrchr(text, ')'); /* behind its name, which may hold anything */
     if (!rest || sscanf(rest + 1, " %c %ld", &state, &its) != 2)
-        return '?';
+        return 0;
     if (parent)
         *parent = its;
-    return state;
-}
-
-int weave_process_is_gone(long pid)
-{
-    char state = weave_process_state(pid, NULL);
-
-    return !state || state == 'Z' || state == 'X';
+    return state == 'Z' || state == 'X';
 }
 
 /* Adds those of the process of FOLDER. 0: it may not be looked into. */

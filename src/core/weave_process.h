@@ -9,13 +9,9 @@
 
 #include <apr_tables.h>
 
-/** The state of PID, a letter as in proc(5), and *parent (may be NULL); 0:
- * there is none; '?': it cannot be looked at. */
-char weave_process_state(long pid, long *parent);
-
-/** Has PID ended? One that nobody has waited for yet has. What cannot be looked
- *  at has not. */
-int weave_process_is_gone(long pid);
+/** Has PID ended? One that nobody has waited for yet has; what cannot be looked
+ *  at has not. *parent (may be NULL): its parent, or as before: not known. */
+int weave_process_is_gone(long pid, long *parent);
 
 /**
  * The descriptors by which processes have memory of NAME (memfd_create) open,

@@ -135,15 +135,14 @@ weave_tally_child_t *weave_tally_seat(weave_tally_t *tally)
 static int is_serving(long pid, long parent, int orphaned)
 {
     long its = parent;
-    char state = weave_process_state(pid, &its);
 
-    return state && state != 'Z' && state != 'X' &&
+    return !weave_process_is_gone(pid, &its) &&
            (orphaned || its == parent || pid == parent);
 }
 
 int64_t weave_tally_running(const weave_tally_t *tally, long parent)
 {
-    int i, orphaned = weave_process_is_gone(parent);
+    int i, orphaned = weave_process_is_gone(parent, NULL);
     int64_t sum = 0;
 
     if (atomic_load(&tally->unseated))

@@ -42,11 +42,7 @@ const char *ctl_dir_check(const char *dir, int writable, apr_pool_t *pool)
 
 int ctl_is_same_folder(const char *a, const char *b)
 {
-    struct stat one, other;
-
-    return !strcmp(a, b) ||
-           (stat(a, &one) == 0 && stat(b, &other) == 0 &&
-            one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+    return !strcmp(a, b) || weave_maintenance_is_same_folder(a, b) == 1;
 }
 
 /* The board of the httpd of ctl->dir, or NULL; *why: it cannot be known. */

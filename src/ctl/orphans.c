@@ -18,7 +18,7 @@ const char *ctl_orphans(const weave_maintenance_board_t *board,
     const char *list = "";
     int i;
 
-    if (!weave_process_is_gone(board->pid))
+    if (!weave_process_is_gone((long)board->pid, NULL))
         return NULL;
     holders = weave_maintenance_holders(board, pool);
     for (i = 0; i < holders->nelts && i < SHOWN; i++)

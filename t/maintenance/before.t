@@ -7,6 +7,7 @@
 
 use strict;
 use warnings FATAL => 'all';
+use POSIX ();
 use Test::More;
 use WeaveTest;
 use WeaveTest::Httpd ();
@@ -40,10 +41,21 @@ sub half_sent {
     return $client;
 }
 
-# Waits until weavectl has said that there is a drain.
-sub drains {
-    my $file = $_[0]->state . '/maintenance.json';
-    return eventually(sub { (eval { slurp($file) } || '') =~ /"drain"/ });
+# `drain --wait`, which fails, and CODE as soon as it has said that there is a
+# drain: what it prints.
+sub meanwhile {
+    my ($httpd, $code) = @_;
+    my $file = $httpd->state . '/maintenance.json';
+    my $pid  = fork;
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        eventually(sub { (eval { slurp($file) } || '') =~ /"drain"/ });
+        $code->($file);
+        POSIX::_exit(0);
+    }
+    my $said = ctl($httpd, 1, 'maintenance', 'drain', '--wait', '60s');
+    waitpid $pid, 0;
+    return $said;
 }
 
 sub is_refused {
@@ -91,18 +103,9 @@ for my $case (['has gone', sub { unlink $_[0] or die $! }],
     my ($what, $damage) = @$case;
     subtest "a state file that $what meanwhile" => sub {
         my $httpd = started("[maintenance]\ndrain = 3\n");
-        my $pid   = fork;
-        die "fork: $!" unless defined $pid;
-        if (!$pid) {
-            drains($httpd);
-            $damage->($httpd->state . '/maintenance.json');
-            require POSIX;
-            POSIX::_exit(0);
-        }
-        my $said = ctl($httpd, 1, 'maintenance', 'drain', '--wait', '60s');
+        my $said  = meanwhile($httpd, $damage);
         like $said, qr/--wait: children of before .*maintenance\.json/, 'is said';
         unlike $said, qr/nothing is in Python/, 'and nothing that is not known';
-        waitpid $pid, 0;
         is $httpd->get('/')->status, 503, 'it is on all the same';
         ok defined $httpd->stop, 'httpd stops';
     };
@@ -110,17 +113,11 @@ for my $case (['has gone', sub { unlink $_[0] or die $! }],
 
 subtest 'somebody else meanwhile' => sub {
     my $httpd = started("[maintenance]\ndrain = 600\n");
-    my $pid   = fork;
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
-        drains($httpd);
+    my $said  = meanwhile($httpd, sub {
         weavectl($httpd, '-s', $httpd->state, 'maintenance', 'backoff');
-        require POSIX;
-        POSIX::_exit(0);
-    }
-    like ctl($httpd, 1, 'maintenance', 'drain', '--wait', '60s'),
-        qr/--wait: .* is backoff, and not to become on/, 'is the one who holds';
-    waitpid $pid, 0;
+    });
+    like $said, qr/--wait: .* is backoff, and not to become on/,
+        'is the one who holds';
     like ctl($httpd, 0, 'maintenance'), qr/maintenance: backoff/, 'it stays so';
     ok defined $httpd->stop, 'httpd stops';
 };
