@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_file.c: reads a file that others may exchange at any moment */
+#include "weave_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#define MORE_BYTES 4096 /* of a file that is longer than its size says */
+
+/* Opens for reading what the O_PATH descriptor FOUND stands for. */
+static apr_status_t file_reopen(int *fd, int found)
+{
+    char path[40];
+    int made;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", found);
+    made = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (made < 0)
+        return errno;
+    *fd = made;
+    return APR_SUCCESS;
+}
+
+apr_status_t weave_file_open(int *fd, struct stat *status, int dir,
+                             const char *name)
+{
+    int found = openat(dir, name, O_PATH | O_CLOEXEC);
+    apr_status_t rv = APR_SUCCESS;
+    struct stat seen;
+
+    if (found < 0)
+        return errno;
+    if (fstat(found, &seen) < 0)
+        rv = errno;
+    else if (!S_ISREG(seen.st_mode))
+        rv = WEAVE_FILE_OTHER;
+    else
+        rv = file_reopen(fd, found);
+    close(found);
+    if (rv == APR_SUCCESS && status)
+        *status = seen;
+    return rv;
+}
+
+/* Reads until the end, or until there are ROOM bytes. */
+static apr_status_t file_fill(weave_file_t *file, int fd, apr_size_t room)
+{
+    while (file->bytes < room) {
+        ssize_t got = read(fd, file->data + file->bytes, room - file->bytes);
+
+        if (got == 0)
+            break;
+        if (got < 0 && errno != EINTR)
+            return errno;
+        if (got > 0)
+            file->bytes += (apr_size_t)got;
+    }
+    return APR_SUCCESS;
+}
+
+/* One byte more than there should be shows whether the file goes on. */
+static apr_status_t file_take(weave_file_t *file, int fd, apr_size_t most,
+                              apr_pool_t *pool)
+{
+    apr_size_t room = (apr_size_t)file->status.st_size + 1;
+    apr_status_t rv;
+
+    if ((apr_uint64_t)file->status.st_size > most)
+        return WEAVE_FILE_LONG;
+    for (;;) {
+        char *data = apr_palloc(pool, room + 1);
+
+        if (file->bytes)
+            memcpy(data, file->data, file->bytes);
+        file->data = data;
+        rv = file_fill(file, fd, room);
+        if (rv != APR_SUCCESS || file->bytes < room)
+            break;
+        if (room > most)
+            return WEAVE_FILE_LONG;
+        room = 2 * room + MORE_BYTES;
+        if (room > most + 1)
+            room = most + 1;
+    }
+    file->data[file->bytes] = '\0';
+    return rv;
+}
+
+apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
+                             apr_size_t most, apr_pool_t *pool)
+{
+    weave_file_t made = {NULL};
+    apr_status_t rv;
+    int fd;
+
+    rv = weave_file_open(&fd, &made.status, dir, name);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = file_take(&made, fd, most, pool);
+    close(fd);
+    if (rv == APR_SUCCESS)
+        *file = made;
+    return rv;
+}
+
+static const char *size_text(apr_size_t bytes, apr_pool_t *pool)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB"};
+    int i = 0;
+
+    while (i < 2 && bytes && bytes % 1024 == 0) {
+        bytes /= 1024;
+        i++;
+    }
+    return apr_psprintf(pool, "%" APR_SIZE_T_FMT " %s", bytes, units[i]);
+}
+
+const char *weave_file_why(apr_status_t rv, apr_size_t most, apr_pool_t *pool)
+{
+    char why[120];
+
+    if (rv == WEAVE_FILE_OTHER)
+        return "not a regular file";
+    if (rv == WEAVE_FILE_LONG)
+        return apr_pstrcat(pool, "larger than ", size_text(most, pool), NULL);
+    return apr_pstrcat(
+        pool, "cannot be read: ", apr_strerror(rv, why, sizeof(why)), NULL);
+}
