@@ -23,6 +23,12 @@ $(BUILD)/tests/engine_stub.so: tests/supp/engine_stub.c $(BUILD)/include/weave_e
 	$(CC) $(BASE) $(APR_INC) -I$(BUILD)/include -MMD -MP -shared -o $@ $< $(LDFLAGS)
 TESTS += $(BUILD)/tests/engine_stub.so
 
+# a wall clock that tests can step, preloaded into all processes
+$(BUILD)/tests/clock_shim.so: tests/supp/clock_shim.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -fPIC -shared $(WARN) -O2 -o $@ $<
+TESTS += $(BUILD)/tests/clock_shim.so
+
 # A fuzzer in tests/fuzz/fuzz_NAME.c has its corpus in tests/fuzz/corpus/NAME.
 # Everywhere it is built as a program that replays inputs; clang makes it fuzz.
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -26,7 +26,7 @@
 
 #include <apr_errno.h>
 
-#define WEAVE_BOARD_VERSION 1
+#define WEAVE_BOARD_VERSION 2
 #define WEAVE_ROSTER_MAGIC 0x4f525657u /* "WVRO" */
 #define WEAVE_BOARD_MAGIC 0x4f425657u  /* "WVBO" */
 
@@ -92,7 +92,7 @@ typedef struct weave_roster_t {
 
 /** What an executor does. */
 typedef struct weave_board_thread_t {
-    _Atomic int64_t since_us; /* apr_time_t; 0: idle */
+    _Atomic int64_t since_us; /* weave_clock_us(); 0: idle */
     _Atomic uint32_t slot;    /* of the connection */
     _Atomic uint32_t number;  /* of the request there */
 } weave_board_thread_t;

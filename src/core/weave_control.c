@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
-#include <apr_time.h>
+
+#include "weave_clock.h"
 
 #define NAME_BYTES 256
 
@@ -105,10 +106,10 @@ apr_status_t weave_control_peer(int fd, long *uid, long *pid)
 }
 
 /* 1: ready, 0: the time is over, -1: errno. */
-static int wait_for(int fd, short events, apr_time_t until)
+static int wait_for(int fd, short events, int64_t until)
 {
     struct pollfd wait = {fd, events, 0};
-    apr_interval_time_t left = until - apr_time_now();
+    int64_t left = until - weave_clock_us();
     int rc = poll(&wait, 1, left > 0 ? (int)((left + 999) / 1000) : 0);
 
     return rc < 0 && errno == EINTR ? 1 : rc;
@@ -117,7 +118,7 @@ static int wait_for(int fd, short events, apr_time_t until)
 static apr_status_t send_all(int fd, const char *data, size_t bytes, int pass,
                              int timeout_ms)
 {
-    apr_time_t until = apr_time_now() + timeout_ms * 1000L;
+    int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
 
     while (bytes) {
         long sent = weave_fd_send(fd, data, bytes, pass, MSG_DONTWAIT);
@@ -244,7 +245,7 @@ static apr_status_t more(weave_control_t *control)
 apr_status_t weave_control_receive(weave_control_t *control, json_t **message,
                                    int *pass, int timeout_ms)
 {
-    apr_time_t until = apr_time_now() + timeout_ms * 1000L;
+    int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
 
     for (;;) {
         apr_status_t rv = line_take(control, message, pass);

@@ -15,6 +15,7 @@
 #include <apr_time.h>
 #include <jansson.h>
 
+#include "weave_clock.h"
 #include "weave_utf8.h"
 
 #define LOOK_US 20000
@@ -142,7 +143,7 @@ const char *weave_maintenance_lock(int *lock, const char *dir, int make,
 {
     const char *path = place(dir, WEAVE_MAINTENANCE_LOCK, pool);
     const char *problem = dir_open(dir, make, pool);
-    apr_time_t until = apr_time_now() + timeout_ms * APR_TIME_C(1000);
+    int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
     int fd;
 
     if (problem)
@@ -152,7 +153,7 @@ const char *weave_maintenance_lock(int *lock, const char *dir, int make,
         return cannot("opened", path, pool);
     while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if ((errno == EWOULDBLOCK || errno == EINTR) &&
-            apr_time_now() < until) {
+            weave_clock_us() < until) {
             apr_sleep(LOOK_US);
             continue;
         }

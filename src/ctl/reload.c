@@ -11,6 +11,8 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "weave_clock.h"
+
 #define LOOK_US 100000
 #define WAIT_MOST APR_TIME_C(3600000000) /* startup_timeout ends it before */
 
@@ -82,9 +84,9 @@ static int report(const json_t *now, int rc)
 
 static int wait_for(const ctl_t *ctl, const json_t *before)
 {
-    apr_time_t until = apr_time_now() + WAIT_MOST;
+    int64_t until = weave_clock_us() + WAIT_MOST;
 
-    while (apr_time_now() < until) {
+    while (weave_clock_us() < until) {
         json_t *apps = applications(ctl);
         const json_t *now = same_app(apps, before);
         int rc = now ? outcome(before, now) : -1;

@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "weave_clock.h"
 #include "weave_control.h"
 
 #define LOOK_US 200000
@@ -173,14 +174,14 @@ static void look(left_t *left, ctl_t *ctl, const char *dir)
             ctl->pool, "no httpd has an application of %s any more", ctl->ini);
 }
 
-static void progress(const ctl_t *ctl, const left_t *left, apr_time_t until)
+static void progress(const ctl_t *ctl, const left_t *left, int64_t until)
 {
     if (!isatty(STDERR_FILENO))
         return;
     fprintf(stderr, "\r\033[K%" JSON_INTEGER_FORMAT " in Python%s%s, %s left",
             left->requests, left->on_us ? ", on at " : "",
             left->on_us ? ctl_clock(ctl->pool, left->on_us) : "",
-            ctl_duration(ctl, apr_time_sec(until - apr_time_now())));
+            ctl_duration(ctl, apr_time_sec(until - weave_clock_us())));
 }
 
 /* By the configuration of now. */
@@ -190,10 +191,10 @@ static int is_on(const left_t *left)
 }
 
 /* -1: not yet; otherwise an exit status, and it is said. */
-static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
+static int outcome(const ctl_t *ctl, const left_t *left, int64_t until)
 {
     int is_over = is_on(left) && !left->unseen && !left->requests;
-    int is_late = apr_time_now() >= until;
+    int is_late = weave_clock_us() >= until;
 
     if (!left->problem && !is_over && !is_late) {
         progress(ctl, left, until);
@@ -225,7 +226,7 @@ static int outcome(const ctl_t *ctl, const left_t *left, apr_time_t until)
 
 int change_wait(change_t *change)
 {
-    apr_time_t until = apr_time_now() + change->wait_us;
+    int64_t until = weave_clock_us() + change->wait_us;
     int rc = -1, held = change->word.mode != WEAVE_MAINTENANCE_DRAINING;
     apr_pool_t *pool;
     left_t left;

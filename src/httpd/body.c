@@ -182,7 +182,7 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
 void mod_weave_body_discard(request_rec *r)
 {
     conn_rec *c = r->connection;
-    apr_time_t until = apr_time_now() + LINGER;
+    int64_t until = weave_clock_us() + LINGER;
     apr_bucket_brigade *in;
     int ended = 0;
 
@@ -191,7 +191,7 @@ void mod_weave_body_discard(request_rec *r)
         return;
     apr_table_setn(c->notes, DISCARDED, "1");
     in = apr_brigade_create(r->pool, c->bucket_alloc);
-    while (!ended && apr_time_now() < until &&
+    while (!ended && weave_clock_us() < until &&
            ap_get_brigade(c->input_filters, in, AP_MODE_READBYTES,
                           APR_BLOCK_READ, BLOCK) == APR_SUCCESS &&
            !APR_BRIGADE_EMPTY(in)) {

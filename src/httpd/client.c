@@ -169,7 +169,7 @@ static int run(client_t *client)
             if (!again(client, avoid, &tries, &rc))
                 return rc;
         }
-        else if (apr_time_now() >= client->queue_until) {
+        else if (weave_clock_us() >= client->queue_until) {
             return unavailable(client, WEAVE_REFUSED_DOWN,
                                "no worker is there");
         }
@@ -205,7 +205,7 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange)
     client.client_fd = client_fd(r);
     client.passed = -1;
     if (mod_weave_pool_wait(client.app,
-                            r->request_time +
+                            weave_clock_us() +
                                 weave_conf_int(client.app->conf,
                                                WEAVE_LIMITS_STARTUP_TIMEOUT)) !=
         WEAVE_APP_SERVING)
@@ -222,7 +222,7 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange)
         return exchange->taken_over ? AP_FILTER_ERROR : rc;
     }
     client.queue_until =
-        apr_time_now() +
+        weave_clock_us() +
         weave_conf_int(exchange->conf, WEAVE_LIMITS_QUEUE_TIMEOUT);
     return run(&client);
 }

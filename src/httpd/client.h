@@ -33,9 +33,9 @@ typedef struct client_t {
     int streamed;  /* 1: some of the body has gone to a worker for good */
     int repeated;  /* 1: it is the second time that it was begun with */
     int heard;     /* 1: the worker has said something of it */
-    apr_time_t queue_until;
-    apr_time_t silent_until; /* a worker that says nothing until then hangs */
-    apr_time_t cancel_until; /* CANCEL was sent and is waited for; 0: not */
+    int64_t queue_until;
+    int64_t silent_until; /* a worker that says nothing until then hangs */
+    int64_t cancel_until; /* CANCEL was sent and is waited for; 0: not */
     client_end_e end;
     int outcome;           /* weave_run_e */
     int reusable;          /* the connection may carry another request */

@@ -98,12 +98,12 @@ int client_has_started(const client_t *client)
     return client->heard || mod_weave_link_has_started(client->link);
 }
 
-static apr_time_t sooner(apr_time_t a, apr_time_t b)
+static int64_t sooner(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-static int cancel(client_t *client, apr_time_t now)
+static int cancel(client_t *client, int64_t now)
 {
     weave_frame_t frame =
         weave_frame_make(WEAVE_FRAME_CANCEL, 0, 0, client->link->number);
@@ -114,7 +114,7 @@ static int cancel(client_t *client, apr_time_t now)
 }
 
 /* What the clock says: when to look again, or 0 and client->end. */
-static apr_time_t deadline(client_t *client, apr_time_t now)
+static int64_t deadline(client_t *client, int64_t now)
 {
     if (client_has_started(client)) {
         if (!client->silent_until)
@@ -139,7 +139,7 @@ int client_wait(client_t *client, short events)
                             {client->client_fd, POLLRDHUP, 0}};
 
     for (;;) {
-        apr_time_t now = apr_time_now(), next = deadline(client, now);
+        int64_t now = weave_clock_us(), next = deadline(client, now);
         int rc;
 
         if (!next)

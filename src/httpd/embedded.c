@@ -22,8 +22,6 @@
 
 #include <ap_mpm.h>
 #include <apr_strings.h>
-#include <apr_thread_cond.h>
-#include <apr_thread_mutex.h>
 #include <apr_thread_proc.h>
 
 #define RETRY_FIRST_S 1
@@ -42,8 +40,8 @@ static struct {
     weave_tally_child_t *seat; /* NULL: nobody counts */
     int forked;       /* 1: this is a process that the application has forked */
     atomic_int state; /* state_e */
-    apr_thread_mutex_t *lock;
-    apr_thread_cond_t *changed;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
     pid_t pid;      /* of the child */
     int stop_fd[2]; /* anything to read: stop */
     int done_fd[2]; /* end of file: stopped */
@@ -53,10 +51,10 @@ const weave_engine_t *mod_weave_engine;
 
 static void set_state(state_e state)
 {
-    apr_thread_mutex_lock(embedded.lock);
+    pthread_mutex_lock(&embedded.lock);
     atomic_store(&embedded.state, state);
-    apr_thread_cond_broadcast(embedded.changed);
-    apr_thread_mutex_unlock(embedded.lock);
+    pthread_cond_broadcast(&embedded.changed);
+    pthread_mutex_unlock(&embedded.lock);
 }
 
 /* ---- Python's main thread ---- */
@@ -363,6 +361,22 @@ static void set_environment(void)
         setenv(env[0], env[1], 1);
 }
 
+/* A condition whose waits are by the clock that is never set. */
+static apr_status_t changed_init(void)
+{
+    pthread_condattr_t attr;
+    int rc = pthread_mutex_init(&embedded.lock, NULL);
+
+    if (rc == 0)
+        rc = pthread_condattr_init(&attr);
+    if (rc != 0)
+        return rc;
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    rc = pthread_cond_init(&embedded.changed, &attr);
+    pthread_condattr_destroy(&attr);
+    return rc;
+}
+
 static apr_status_t prepare(apr_pool_t *pchild)
 {
     apr_status_t rv = apr_pool_create(&embedded.pool, NULL);
@@ -373,10 +387,7 @@ static apr_status_t prepare(apr_pool_t *pchild)
     if (pipe2(embedded.stop_fd, O_CLOEXEC) != 0 ||
         pipe2(embedded.done_fd, O_CLOEXEC) != 0)
         return errno;
-    rv = apr_thread_mutex_create(&embedded.lock, APR_THREAD_MUTEX_DEFAULT,
-                                 embedded.pool);
-    if (rv == APR_SUCCESS)
-        rv = apr_thread_cond_create(&embedded.changed, embedded.pool);
+    rv = changed_init();
     if (rv == APR_SUCCESS) {
         apr_pool_cleanup_register(pchild, NULL, leave, apr_pool_cleanup_null);
         apr_pool_pre_cleanup_register(pchild, NULL, stop);
@@ -427,9 +438,11 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
                  "WEAVE0022: no thread can be made for Python");
 }
 
-const weave_engine_t *mod_weave_embedded_ready(request_rec *r)
+const weave_engine_t *mod_weave_embedded_ready(void)
 {
-    apr_time_t until;
+    int64_t until_us;
+    struct timespec until;
+    int rc = 0;
 
     if (!embedded.app)
         return NULL;
@@ -437,13 +450,13 @@ const weave_engine_t *mod_weave_embedded_ready(request_rec *r)
         return mod_weave_engine;
     if (atomic_load(&embedded.state) == FAILED)
         return NULL;
-    until = r->request_time +
-            weave_conf_int(embedded.app->conf, WEAVE_LIMITS_STARTUP_TIMEOUT);
-    apr_thread_mutex_lock(embedded.lock);
-    while (atomic_load(&embedded.state) == STARTING && apr_time_now() < until)
-        apr_thread_cond_timedwait(embedded.changed, embedded.lock,
-                                  until - apr_time_now());
-    apr_thread_mutex_unlock(embedded.lock);
+    until_us = weave_clock_us() +
+               weave_conf_int(embedded.app->conf, WEAVE_LIMITS_STARTUP_TIMEOUT);
+    until = (struct timespec){until_us / 1000000, until_us % 1000000 * 1000};
+    pthread_mutex_lock(&embedded.lock);
+    while (atomic_load(&embedded.state) == STARTING && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&embedded.changed, &embedded.lock, &until);
+    pthread_mutex_unlock(&embedded.lock);
     return atomic_load(&embedded.state) == READY ? mod_weave_engine : NULL;
 }
 

@@ -68,7 +68,7 @@ int mod_weave_handler(request_rec *r)
                                          : weave_conf_make(r->pool);
     if (exchange.mount->app && !exchange.mount->app->embedded)
         return error_of(&exchange, mod_weave_client_run(&exchange));
-    engine = exchange.mount->app ? mod_weave_embedded_ready(r) : NULL;
+    engine = exchange.mount->app ? mod_weave_embedded_ready() : NULL;
     /* first: it may have begun while Python was waited for */
     if (mod_weave_maintenance_again(&exchange) != OK)
         return OK;

@@ -88,12 +88,12 @@ static void become(const plan_t *plan)
 static int read_until_closed(int fd, char *text, apr_size_t size,
                              apr_size_t *len, int timeout_ms)
 {
-    apr_time_t until = apr_time_now() + timeout_ms * APR_TIME_C(1000);
+    int64_t until = weave_clock_us() + timeout_ms * APR_TIME_C(1000);
 
     *len = 0;
     for (;;) {
         struct pollfd wait = {fd, POLLIN, 0};
-        apr_interval_time_t left = until - apr_time_now();
+        int64_t left = until - weave_clock_us();
         ssize_t got;
 
         if (left <= 0 || *len == size)

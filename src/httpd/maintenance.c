@@ -226,8 +226,7 @@ static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
         weigh(verdict, r, mount, dir->directive,
               dir->mode ? dir->mode : mount->mode);
     if (verdict->mode == WEAVE_MAINTENANCE_OFF &&
-        mod_weave_is_shedding(mount, r->request_time) &&
-        mod_weave_is_sync(conf_for(r, mount))) {
+        mod_weave_is_shedding(mount) && mod_weave_is_sync(conf_for(r, mount))) {
         verdict->mode = WEAVE_MAINTENANCE_BACKOFF;
         verdict->load = 1;
     }
@@ -263,7 +262,7 @@ int mod_weave_maintenance_ask(request_rec *r)
         return DECLINED;
     epoch_take();
     if (is_quiet(r, mount) && !is_lb_heartbeat(r, mount) &&
-        !mod_weave_is_shedding(mount, r->request_time))
+        !mod_weave_is_shedding(mount))
         return DECLINED;
     return ask(r, mount);
 }

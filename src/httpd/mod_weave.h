@@ -20,6 +20,7 @@
 #endif
 
 #include "weave_board.h"
+#include "weave_clock.h"
 #include "weave_conf.h"
 #include "weave_engine.h"
 #include "weave_tally.h"
@@ -200,8 +201,8 @@ typedef struct mod_weave_retained_t {
     /* weaved, and what it shares with httpd; only the parent has these */
     pid_t owner;      /* the parent */
     pid_t supervisor; /* pid of weaved; 0: none */
-    apr_time_t started;
-    apr_time_t next_try; /* of one that keeps dying; 0: now */
+    int64_t started;
+    int64_t next_try; /* of one that keeps dying; 0: now */
     int failures;
     int lifeline[2];
     int roster_fd;          /* for reading only; closed in the children */
@@ -288,7 +289,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server);
 void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful);
 /* The engine once its application is imported; waits while it is being
  * imported. NULL: it cannot be, or not in time. */
-const weave_engine_t *mod_weave_embedded_ready(request_rec *r);
+const weave_engine_t *mod_weave_embedded_ready(void);
 /* engine->run(), counted for weavectl. */
 int mod_weave_embedded_run(const weave_engine_t *engine,
                            const weave_request_t *in);
@@ -375,16 +376,16 @@ typedef struct mod_weave_link_t {
 } mod_weave_link_t;
 void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s);
 /* Waits until the application answers or cannot: WEAVE_APP_SERVING, or what it
- * is at UNTIL. */
-apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until);
+ * is at UNTIL_US (weave_clock_us()). */
+apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, int64_t until_us);
 /* The share of its workers' threads that have something to do, 0 to 1. */
 double mod_weave_pool_busy(const mod_weave_app_t *app);
 /* A connection to the ready worker with the fewest requests, other than *AVOID
  * (a pid, 0: none) where there is another one. NULL: none takes it just now;
- * *AVOID is one that should have. Nothing is waited for much longer than UNTIL.
- */
+ * *AVOID is one that should have. Nothing is waited for much longer than
+ * UNTIL_US (weave_clock_us()). */
 mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
-                                         apr_uint32_t *avoid, apr_time_t until);
+                                         apr_uint32_t *avoid, int64_t until_us);
 /* Gives it back. */
 enum {
     MOD_WEAVE_LINK_IDLE,   /* for the next request */
@@ -429,8 +430,8 @@ int mod_weave_maintenance_refuse(request_rec *r);
 int mod_weave_maintenance_again(mod_weave_exchange_t *exchange);
 
 /* shed.c: 1 while so many slots of APP are busy that clients are asked to come
- * less often. NOW: the time, for one look every now and then. */
-int mod_weave_is_shedding(const mod_weave_mount_t *mount, apr_time_t now);
+ * less often. */
+int mod_weave_is_shedding(const mod_weave_mount_t *mount);
 
 /* unavailable.c: the 503 that Sync clients obey; OK, as a handler returns it.
  * Its seconds: of VERDICT, or limits.backoff where that is NULL. */

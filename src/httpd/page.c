@@ -136,11 +136,12 @@ static const char *why_not(int why, apr_pool_t *pool)
 /* Once a minute for each child: it may be everybody who asks. */
 static void complain(request_rec *r, const char *path, int why)
 {
-    static apr_time_t said;
+    static int64_t next;
+    int64_t now = weave_clock_us();
 
-    if (r->request_time - said < COMPLAIN_EVERY)
+    if (now < next)
         return;
-    said = r->request_time;
+    next = now + COMPLAIN_EVERY;
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CANNOT_SHOW, path,
                   why_not(why, r->pool));
 }

@@ -220,7 +220,7 @@ static int failed(int error)
 
 /* The frame and payload of a WELCOME, whole, or -1 and errno. */
 static int welcome_read(int fd, weave_welcome_t *welcome, int *board,
-                        apr_time_t until)
+                        int64_t until)
 {
     char data[sizeof(weave_frame_t) + sizeof(*welcome)];
     weave_frame_t frame;
@@ -228,7 +228,7 @@ static int welcome_read(int fd, weave_welcome_t *welcome, int *board,
     int passed;
 
     *board = -1;
-    while (len < sizeof(data) && apr_time_now() < until) {
+    while (len < sizeof(data) && weave_clock_us() < until) {
         long got =
             weave_fd_receive(fd, data + len, sizeof(data) - len, &passed, 0);
 
@@ -268,7 +268,7 @@ static int welcome_take(mod_weave_link_t *link, weave_board_t **board, int fd,
 
 /* Both sides say who they are. 0, or -1 and errno. */
 static int shake_hands(mod_weave_link_t *link, weave_board_t **board,
-                       apr_time_t until)
+                       int64_t until)
 {
     struct {
         weave_frame_t frame;
@@ -324,7 +324,7 @@ static void complain(mod_weave_worker_t *worker, int error)
 }
 
 static mod_weave_link_t *link_make(mod_weave_worker_t *worker,
-                                   weave_board_t **board, apr_time_t until)
+                                   weave_board_t **board, int64_t until)
 {
     mod_weave_link_t *link = calloc(1, sizeof(*link));
 
@@ -341,11 +341,11 @@ static mod_weave_link_t *link_make(mod_weave_worker_t *worker,
 }
 
 /* How long a worker that one may wait for until UNTIL gets for its WELCOME. */
-static apr_time_t welcome_until(apr_time_t until)
+static int64_t welcome_until(int64_t until)
 {
-    apr_time_t now = apr_time_now();
-    apr_time_t least = now + WELCOME_LEAST_MS * APR_TIME_C(1000);
-    apr_time_t most = now + WELCOME_MS * APR_TIME_C(1000);
+    int64_t now = weave_clock_us();
+    int64_t least = now + WELCOME_LEAST_MS * APR_TIME_C(1000);
+    int64_t most = now + WELCOME_MS * APR_TIME_C(1000);
 
     return until < least ? least : until > most ? most : until;
 }
@@ -359,7 +359,7 @@ static void worker_leave(mod_weave_worker_t *worker)
 }
 
 mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
-                                         apr_uint32_t *avoid, apr_time_t until)
+                                         apr_uint32_t *avoid, int64_t until)
 {
     pool_t *pool = &pools[app->place];
     weave_board_t *board = NULL;
@@ -430,7 +430,7 @@ apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link)
     return link->worker->entry.pid;
 }
 
-apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until)
+apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, int64_t until)
 {
     const weave_roster_t *roster = mod_weave_roster();
     const weave_roster_app_t *row;
@@ -440,13 +440,13 @@ apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, apr_time_t until)
         return WEAVE_APP_FAILED;
     row = &roster->apps[app->place];
     for (;;) {
-        apr_time_t now;
+        int64_t now;
 
         event = atomic_load(&row->event);
         state = atomic_load(&row->state);
         if (state == WEAVE_APP_SERVING || state == WEAVE_APP_FAILED)
             return state;
-        now = apr_time_now();
+        now = weave_clock_us();
         if (now >= until)
             return state;
         weave_roster_wait(roster, (apr_uint32_t)app->place, event, until - now);

@@ -20,10 +20,10 @@
 #define HYSTERESIS 0.85 /* of the threshold; below it is over */
 
 static struct shed_t {
-    _Atomic apr_time_t next; /* look; whoever moves it looks */
+    _Atomic int64_t next; /* look; whoever moves it looks */
     atomic_int shedding;
     /* of whoever looks */
-    apr_time_t last;
+    int64_t last;
     double busy; /* smoothed, 0 to 1 */
 } sheds[WEAVE_ROSTER_APPS];
 
@@ -55,7 +55,7 @@ static double busy_httpd(void)
 }
 
 static void look(struct shed_t *shed, const mod_weave_mount_t *mount,
-                 apr_time_t now)
+                 int64_t now)
 {
     double at = (double)weave_conf_int(mount->conf, WEAVE_LIMITS_BACKOFF_AT);
     double busy =
@@ -83,27 +83,18 @@ static void look(struct shed_t *shed, const mod_weave_mount_t *mount,
                               : "clients are asked to come less often");
 }
 
-/* A clock that was set back must not end the looking. */
-static int is_due(apr_time_t next, apr_time_t now)
-{
-    return now >= next || next - now > 2 * LOOK_US;
-}
-
-int mod_weave_is_shedding(const mod_weave_mount_t *mount, apr_time_t now)
+int mod_weave_is_shedding(const mod_weave_mount_t *mount)
 {
     struct shed_t *shed;
-    apr_time_t next;
+    int64_t now, next;
 
     if (!mount->app || mount->app->place < 0)
         return 0;
     shed = &sheds[mount->app->place];
     next = atomic_load_explicit(&shed->next, memory_order_relaxed);
-    if (is_due(next, now)) {
-        /* a request whose head came slowly has an old time */
-        now = apr_time_now();
-        if (is_due(next, now) &&
-            atomic_compare_exchange_strong(&shed->next, &next, now + LOOK_US))
-            look(shed, mount, now);
-    }
+    now = weave_clock_us();
+    if (now >= next &&
+        atomic_compare_exchange_strong(&shed->next, &next, now + LOOK_US))
+        look(shed, mount, now);
     return atomic_load_explicit(&shed->shedding, memory_order_relaxed);
 }

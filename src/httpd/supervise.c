@@ -141,17 +141,17 @@ static const char *start(server_rec *s, apr_pool_t *pool)
         mod_weave_launch(&data->supervisor, &data->control_fd, s, data, pool);
     if (problem)
         return problem;
-    data->started = apr_time_now();
+    data->started = weave_clock_us();
     watch(data, s);
     return NULL;
 }
 
 /* How long it waits before another one is tried. */
-static apr_interval_time_t pause_after(mod_weave_retained_t *data)
+static int64_t pause_after(mod_weave_retained_t *data)
 {
     int i, seconds = 1;
 
-    if (apr_time_now() - data->started > apr_time_from_sec(STEADY_S))
+    if (weave_clock_us() - data->started > apr_time_from_sec(STEADY_S))
         data->failures = 0;
     for (i = AT_ONCE; i < data->failures && seconds < PAUSE_MOST_S; i++)
         seconds *= 2;
@@ -191,7 +191,7 @@ static void died(int reason, void *s_, int status)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     server_rec *s = s_;
-    apr_interval_time_t pause;
+    int64_t pause;
 
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
         return;
@@ -201,7 +201,7 @@ static void died(int reason, void *s_, int status)
                  (int)data->supervisor, end_of(status, s->process->pconf));
     data->supervisor = 0;
     pause = pause_after(data);
-    data->next_try = apr_time_now() + pause;
+    data->next_try = weave_clock_us() + pause;
     if (!pause)
         start_again(s);
 }
@@ -223,8 +223,8 @@ int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s)
 
     (void)pool;
     if (is_needed(data) && !data->supervisor &&
-        apr_time_now() >= data->next_try) {
-        data->next_try = apr_time_now() + pause_after(data);
+        weave_clock_us() >= data->next_try) {
+        data->next_try = weave_clock_us() + pause_after(data);
         start_again(s);
     }
     return DECLINED;
@@ -241,7 +241,7 @@ static int is_gone(mod_weave_retained_t *data)
 static apr_status_t stop(void *unused)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
-    apr_time_t until = apr_time_now() + STOP_MS * APR_TIME_C(1000);
+    int64_t until = weave_clock_us() + STOP_MS * APR_TIME_C(1000);
     json_t *request;
 
     (void)unused;
@@ -252,7 +252,7 @@ static apr_status_t stop(void *unused)
         json_pack("{s:s, s:i}", "op", "stop", "version", WEAVE_CONTROL_VERSION);
     weave_control_send(data->control_fd, request, -1, ASK_MS);
     json_decref(request);
-    while (!is_gone(data) && apr_time_now() < until)
+    while (!is_gone(data) && weave_clock_us() < until)
         apr_sleep(5000);
     data->supervisor = 0;
     return APR_SUCCESS;

@@ -225,7 +225,7 @@ static void say_serves(const super_app_t *app,
               "WEAVE0082: generation %u of %s serves: Python %s, after %.1f s,"
               " pid%s",
               generation->number, app->name, python,
-              (double)(super_now() - generation->started_us) / 1e6, pids);
+              (double)(weave_clock_us() - generation->started_us) / 1e6, pids);
 }
 
 /* The switch. A weaved that dies in the middle must not leave the identity of
@@ -238,7 +238,7 @@ static void serve(const super_app_t *app, super_generation_t *generation)
     generation->state = SUPER_SERVING;
     for (worker = generation->workers; worker; worker = worker->next) {
         worker->state = SUPER_READY;
-        worker->ready_us = super_now();
+        worker->ready_us = weave_clock_us();
         super_worker_show(worker, WEAVE_WORKER_READY);
     }
     shown->identity[0] = shown->identity[1] = 0;

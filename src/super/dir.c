@@ -121,7 +121,7 @@ static void lock_sign(void)
 static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
 {
     const char *path = place(WEAVE_CONTROL_LOCK, pool), *problem;
-    int64_t until = super_now() + wait_us;
+    int64_t until = weave_clock_us() + wait_us;
     char owner[32] = "";
 
     ours |= access(path, F_OK) == 0;
@@ -135,7 +135,7 @@ static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
             lock_sign();
             return NULL;
         }
-        if (super_now() >= until)
+        if (weave_clock_us() >= until)
             break;
         apr_sleep(100000);
     }

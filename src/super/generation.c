@@ -22,7 +22,7 @@ super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
     generation->app = app;
     generation->number = number;
     generation->state = state;
-    generation->started_us = super_now();
+    generation->started_us = weave_clock_us();
     generation->next = app->generations;
     app->generations = generation;
     return generation;
@@ -174,7 +174,7 @@ static int64_t pause_of(const super_generation_t *generation)
 
 int64_t super_generation_pause(super_generation_t *generation, int64_t most_us)
 {
-    int64_t now = super_now(), pause = pause_of(generation);
+    int64_t now = weave_clock_us(), pause = pause_of(generation);
 
     if (now - generation->crashed_us > pause + CALM_US)
         generation->crashes = 0;

@@ -57,7 +57,7 @@ static void busy_count(const super_worker_t *worker, unsigned *busy,
                        unsigned *hopeless)
 {
     const weave_spec_t *spec = spec_of(worker);
-    apr_time_t now = apr_time_now();
+    int64_t now = weave_clock_us();
     int i, threads = spec->threads;
 
     *busy = *hopeless = 0;

@@ -8,19 +8,12 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <time.h>
+
+#include "weave_clock.h"
 
 static int epoll = -1;
 static int leaving;
 static super_timer_t *timers;
-
-int64_t super_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 apr_status_t super_loop_init(void)
 {
@@ -69,7 +62,7 @@ void super_timer_set(super_timer_t *timer, int64_t delay_us, super_timer_fn *fn,
     super_timer_t **at = &timers;
 
     super_timer_cancel(timer);
-    timer->due_us = super_now() + delay_us;
+    timer->due_us = weave_clock_us() + delay_us;
     timer->fn = fn;
     timer->data = data;
     while (*at && (*at)->due_us <= timer->due_us)
@@ -83,7 +76,7 @@ void super_timer_set(super_timer_t *timer, int64_t delay_us, super_timer_fn *fn,
 
 static void timers_run(void)
 {
-    int64_t now = super_now();
+    int64_t now = weave_clock_us();
 
     while (timers && timers->due_us <= now) {
         super_timer_t *timer = timers;
@@ -99,7 +92,7 @@ static int timers_wait_ms(void)
 
     if (!timers)
         return -1;
-    left = timers->due_us - super_now();
+    left = timers->due_us - weave_clock_us();
     if (left <= 0)
         return 0;
     return left < 60000000 ? (int)((left + 999) / 1000) : 60000;

@@ -26,13 +26,10 @@ typedef void super_timer_fn(void *data);
 
 typedef struct super_timer_t {
     struct super_timer_t *next, **link; /* link NULL: idle */
-    int64_t due_us;
+    int64_t due_us;                     /* weave_clock_us() */
     super_timer_fn *fn;
     void *data;
 } super_timer_t;
-
-/* Microseconds of a clock that nobody sets. */
-int64_t super_now(void);
 
 apr_status_t super_loop_init(void);
 /* Returns when super_loop_leave() was called. */

@@ -57,7 +57,7 @@ static void join_in(super_worker_t *worker)
     super_app_t *app = generation->app;
 
     worker->state = SUPER_READY;
-    worker->ready_us = super_now();
+    worker->ready_us = weave_clock_us();
     super_worker_show(worker, WEAVE_WORKER_READY);
     if (atomic_load(&super.roster->apps[app->index].state) != WEAVE_APP_SERVING)
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_SERVING,
@@ -122,7 +122,7 @@ static void replace(super_generation_t *generation, int64_t lived_us,
 
 static int64_t lived(const super_worker_t *worker)
 {
-    return worker->ready_us ? super_now() - worker->ready_us : 0;
+    return worker->ready_us ? weave_clock_us() - worker->ready_us : 0;
 }
 
 void super_generation_failed(super_worker_t *worker, const char *why)

@@ -55,7 +55,7 @@ static json_t *worker_status(const super_worker_t *worker)
                                        : json_null());
     json_object_set_new(object, "socket", json_string(worker->socket));
     put(object, "uptime_s",
-        (uint64_t)((super_now() - worker->started_us) / SUPER_SECOND));
+        (uint64_t)((weave_clock_us() - worker->started_us) / SUPER_SECOND));
     put_board(object, worker);
     put(object, "rss_bytes", super_proc_rss(worker->pid));
     put(object, "generation", worker->generation->number);

@@ -22,6 +22,7 @@
 #include "channel.h"
 #include "loop.h"
 #include "weave_board.h"
+#include "weave_clock.h"
 #include "weave_line.h"
 #include "weave_spec.h"
 
@@ -119,7 +120,7 @@ struct super_generation_t {
     uint64_t identity;
     super_worker_t *workers;
     uint32_t sockets;   /* the number of the last socket */
-    int64_t started_us; /* super_now() */
+    int64_t started_us; /* weave_clock_us() */
     int crashes;        /* of young workers, in a row */
     int64_t crashed_us; /* when the last one did */
     super_timer_t fill; /* running: the pause before they are replaced */
@@ -184,7 +185,7 @@ struct super_worker_t {
     super_join_t *join;           /* while it is adopted */
     super_timer_t limit;          /* of its state */
     super_timer_t grace;          /* a worker that has closed its channel */
-    int64_t started_us, ready_us; /* super_now(); 0: not yet */
+    int64_t started_us, ready_us; /* weave_clock_us(); 0: not yet */
     int recycle;                  /* 1: a successor is to come first */
     int stuck;                    /* 1: a request of it is over its time */
     int reported;                 /* 1: its end has been explained already */

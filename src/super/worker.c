@@ -37,7 +37,7 @@ static super_worker_t *worker_make(super_generation_t *generation)
     worker->generation = generation;
     worker->place = worker->pidfd = worker->report_fd = -1;
     worker->channel.closed = 1;
-    worker->started_us = super_now();
+    worker->started_us = weave_clock_us();
     while (*last)
         last = &(*last)->next;
     *last = worker;
@@ -141,7 +141,7 @@ static void replace(super_worker_t *worker, const json_t *message, int stuck)
     worker->recycle = 1;
     worker->stuck = stuck;
     /* with a max_rss that is too small, each would start the next one */
-    if (super_now() - worker->ready_us < SERVED_US)
+    if (weave_clock_us() - worker->ready_us < SERVED_US)
         super_say(
             worker->generation->app, 4,
             "WEAVE0079: %s wants to be replaced as soon as it serves"

@@ -57,7 +57,8 @@ static connection_t *place_take(void)
     pthread_mutex_lock(&table.lock);
     slot = table.free[table.free_first];
     if (table.used < WEAVE_BOARD_SLOTS &&
-        (!table.free_count || table.freed_us[slot] + REST_US > worker_now())) {
+        (!table.free_count ||
+         table.freed_us[slot] + REST_US > weave_clock_us())) {
         found = place_make();
     }
     else if (table.free_count) {
@@ -76,7 +77,7 @@ static void place_give(connection_t *connection)
     pthread_mutex_lock(&table.lock);
     at = (table.free_first + table.free_count++) % WEAVE_BOARD_SLOTS;
     table.free[at] = connection->slot;
-    table.freed_us[connection->slot] = worker_now();
+    table.freed_us[connection->slot] = weave_clock_us();
     pthread_mutex_unlock(&table.lock);
 }
 

@@ -172,7 +172,7 @@ static void quit(void)
 
     if (control.exit_us)
         return;
-    control.exit_us = worker_now() + STOP_US;
+    control.exit_us = weave_clock_us() + STOP_US;
     if (write(worker.stop_fd, &one, sizeof(one)) < 0)
         _exit(0);
 }
@@ -182,7 +182,7 @@ static void drain(void)
     if (atomic_exchange(&worker.draining, 1))
         return;
     handshake_stop();
-    control.drain_us = worker_now();
+    control.drain_us = weave_clock_us();
 }
 
 static int64_t drain_tick(int64_t now_us)
@@ -360,7 +360,7 @@ static int64_t least(int64_t one, int64_t other)
 /* What is due, and how long nothing will be. */
 static int tick(void)
 {
-    int64_t now = worker_now(), next, left;
+    int64_t now = weave_clock_us(), next, left;
 
     if (control.exit_us && control.exit_us <= now)
         _exit(0);
@@ -376,7 +376,7 @@ static int tick(void)
         next = least(next, timeout_tick(now));
     if (next == INT64_MAX)
         return -1;
-    left = (next - worker_now() + 999) / 1000;
+    left = (next - weave_clock_us() + 999) / 1000;
     return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }
 

@@ -148,6 +148,7 @@ static void begin(executor_t *executor, connection_t *connection)
     weave_board_t *board = worker.board;
     weave_board_thread_t *shown = &board->thread[executor->index];
     uint32_t number = executor->exchange.number;
+    int64_t now_us = weave_clock_us();
 
     pthread_mutex_lock(&connection->lock);
     connection->current = number;
@@ -158,11 +159,9 @@ static void begin(executor_t *executor, connection_t *connection)
                           memory_order_relaxed);
     atomic_store_explicit(&shown->slot, connection->slot, memory_order_relaxed);
     atomic_store_explicit(&shown->number, number, memory_order_relaxed);
-    atomic_store_explicit(&shown->since_us, apr_time_now(),
-                          memory_order_release);
+    atomic_store_explicit(&shown->since_us, now_us, memory_order_release);
     atomic_fetch_add_explicit(&board->running, 1, memory_order_relaxed);
-    atomic_store_explicit(&executor->since_us, worker_now(),
-                          memory_order_release);
+    atomic_store_explicit(&executor->since_us, now_us, memory_order_release);
     /* whoever sees a connection close must know what it had */
     atomic_store(&board->started[connection->slot], number);
 }
@@ -192,7 +191,7 @@ static int end(executor_t *executor, connection_t *connection, int held,
                           memory_order_release);
     atomic_fetch_sub_explicit(&worker.board->running, 1, memory_order_relaxed);
     if (!held)
-        count(worker_now() - since);
+        count(weave_clock_us() - since);
     pthread_mutex_lock(&connection->lock);
     connection->current = 0;
     *broken = connection->broken;

@@ -187,7 +187,7 @@ static void pending_make(int fd)
         return;
     }
     pending->fd = fd;
-    pending->since_us = worker_now();
+    pending->since_us = weave_clock_us();
     pending->next = handshake.first;
     handshake.first = pending;
     handshake_event(pending); /* HELLO is mostly there */
@@ -201,7 +201,7 @@ static void pause_accept(void)
                        "WEAVE0098: no connection can be accepted: %s",
                        strerror(errno));
     listen_watch(0);
-    handshake.retry_us = worker_now() + RETRY_US;
+    handshake.retry_us = weave_clock_us() + RETRY_US;
 }
 
 void handshake_accept(void)

@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #include "weave_board.h"
+#include "weave_clock.h"
 #include "weave_control.h"
 #include "weave_engine.h"
 #include "weave_frame.h"
@@ -54,8 +55,6 @@ typedef struct worker_t {
 } worker_t;
 extern worker_t worker;
 
-/* Microseconds that only go forward. */
-int64_t worker_now(void);
 /* The application has closed what is ours: the numbers are its own files now,
  * or will be. Any thread. */
 void worker_descriptors_lost(void) __attribute__((noreturn));
@@ -233,7 +232,7 @@ weave_io_e exchange_end(exchange_t *exchange, int outcome);
 
 struct executor_t {
     unsigned index;
-    _Atomic int64_t since_us; /* worker_now(); 0: idle */
+    _Atomic int64_t since_us; /* weave_clock_us(); 0: idle */
     _Atomic(connection_t *) connection;
     _Atomic uint32_t number; /* stays while `since_us` does, as the rest */
     char *buffer;            /* INPUT_BYTES */
