@@ -61,6 +61,23 @@ enum {
     WEAVE_WORKER_MAINTENANCE_FD, /* for reading only */
     WEAVE_WORKER_FDS
 };
+
+/**
+ * httpd tries at configtest whether an engine can be loaded:
+ *
+ *   weave-worker --probe ENGINE VERSION LIBPYTHON SONAME [FILE ...]
+ *
+ * with the rights of the user that the application runs as, /dev/null as 0, 1
+ * and 2, and a pipe as descriptor WEAVE_PROBE_ANSWER_FD. It loads LIBPYTHON or
+ * SONAME ("": none) and ENGINE, which must be for Python VERSION ("": any), and
+ * looks whether each FILE ("": none) can be read. It writes WEAVE_PROBE_GOOD,
+ * or what is wrong as text for the administrator, and ends. The code that it
+ * loads may be anybody's, so nothing is sure about what is written.
+ */
+#define WEAVE_PROBE_OPTION "--probe"
+#define WEAVE_PROBE_GOOD "good"
+enum { WEAVE_PROBE_ANSWER_FD = 3, WEAVE_PROBE_FDS };
+
 /** Those that weaved is started with, beside 0, 1 and 2. READY gets a line
  *  for the operator, or none and its end when weaved takes requests. CONTROL is
  *  httpd's own channel (as over the socket): it works without the folder. */

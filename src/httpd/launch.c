@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <apr_portable.h>
@@ -19,65 +18,32 @@
 
 #include "launch.h"
 #include "weave_control.h"
+#include "weave_exec.h"
 
 #define READY_MS 10000 /* it may wait for an owner that is just stopping */
-#define DESCRIPTORS_MOST 65536
 
 typedef struct {
-    int from[WEAVE_SUPER_FDS]; /* what becomes descriptor 0, 1, 2, ... */
+    /* what becomes descriptor 0, 1, 2, ...; errno goes to the last one when it
+     * cannot be executed */
+    int from[WEAVE_SUPER_FDS + 1];
     char *const *argv;
-    int report; /* errno goes here when it cannot be executed */
 } plan_t;
-
-static void close_from(int first)
-{
-    int fd;
-
-#ifdef SYS_close_range
-    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
-        return;
-#endif
-    for (fd = first; fd < DESCRIPTORS_MOST; fd++)
-        close(fd);
-}
-
-/* Puts each descriptor where it is expected, and where to report as the next.
- * They go out of the way first: the numbers overlap. 0, or -1. */
-static int arrange(const plan_t *plan)
-{
-    int i, parked[WEAVE_SUPER_FDS + 1];
-
-    for (i = 0; i <= WEAVE_SUPER_FDS; i++) {
-        int from = i < WEAVE_SUPER_FDS ? plan->from[i] : plan->report;
-
-        parked[i] = fcntl(from, F_DUPFD_CLOEXEC, WEAVE_SUPER_FDS + 1);
-        if (parked[i] < 0)
-            return -1;
-    }
-    for (i = 0; i <= WEAVE_SUPER_FDS; i++)
-        if (dup2(parked[i], i) < 0)
-            return -1;
-    fcntl(WEAVE_SUPER_FDS, F_SETFD, FD_CLOEXEC);
-    close_from(WEAVE_SUPER_FDS + 1);
-    return 0;
-}
 
 /* In the forked process. Only async-signal-safe calls: httpd may have
  * threads. */
 static void become(const plan_t *plan)
 {
-    int signum, error, report = WEAVE_SUPER_FDS;
-    sigset_t none;
+    int error, report = WEAVE_SUPER_FDS;
 
-    for (signum = 1; signum < NSIG; signum++)
-        signal(signum, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    weave_exec_signals();
     setsid();
-    if (arrange(plan) == 0)
+    if (weave_exec_descriptors(plan->from, WEAVE_SUPER_FDS + 1) == 0) {
+        fcntl(report, F_SETFD, FD_CLOEXEC);
         execv(plan->argv[0], plan->argv);
-    else
-        report = plan->report;
+    }
+    else {
+        report = plan->from[WEAVE_SUPER_FDS];
+    }
     error = errno;
     if (write(report, &error, sizeof(error)) < 0)
         _exit(126);
@@ -155,9 +121,8 @@ const char *mod_weave_launch(pid_t *pid, int *control, const server_rec *s,
         pipe2(ready, O_CLOEXEC) == 0 && pipe2(report, O_CLOEXEC) == 0 &&
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
         plan_t plan = {{null, log, log, data->lifeline[0], roster, ready[1],
-                        pair[1], data->maintenance_fd},
-                       argv,
-                       report[1]};
+                        pair[1], data->maintenance_fd, report[1]},
+                       argv};
 
         child = fork();
         if (child == 0)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* page.c: the page for people, where they ask for one */
-#include "mod_weave.h"
+#include "helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,7 +13,10 @@
 #include <http_main.h>
 #include <unixd.h>
 
+#include "weave_exec.h"
+
 #define PAGE_BYTES 262144
+#define LOOK_MS 10000 /* for the process that reads it at configtest */
 #define COMPLAIN_EVERY APR_TIME_C(60000000)
 #define CANNOT_SHOW                                                            \
     "WEAVE0154: maintenance.page, %s, cannot be shown: %s. People see the"     \
@@ -189,28 +191,29 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
 
 /* ---- at configtest ---- */
 
-/* As the user of httpd's children would find it: file_read()'s why. */
+/* As the user of httpd's children would find it: file_read()'s why. Another
+ * process of that user could stop the one that looks, so its time is short. */
 static int try_as_child(const char *path, apr_pool_t *pool)
 {
-    pid_t pid = geteuid() == 0 ? fork() : -1;
-    int status = 0, why = 0;
+    mod_weave_helper_t helper = {.fd = -1};
+    int why = 0;
 
-    if (pid == 0) {
-        if (initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id) !=
-                0 ||
-            setgid(ap_unixd_config.group_id) != 0 ||
-            setuid(ap_unixd_config.user_id) != 0)
+    helper.pid = geteuid() == 0 ? fork() : -1;
+    if (helper.pid == 0) {
+        if (weave_exec_user(ap_unixd_config.user_name, ap_unixd_config.user_id,
+                            ap_unixd_config.group_id))
             _exit(EPERM);
         file_read(path, &why, pool);
         _exit(why & 255);
     }
-    if (pid < 0) {
+    if (helper.pid < 0) {
         file_read(path, &why, pool);
         return why;
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EACCES;
+    mod_weave_helper_wait(&helper, LOOK_MS);
+    if (helper.is_late)
+        return ETIMEDOUT;
+    return WIFEXITED(helper.status) ? WEXITSTATUS(helper.status) : EACCES;
 }
 
 const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool)

@@ -1,134 +1,206 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe.c: would this engine load? Asked in a child that has the rights of
- * whom the application runs as, because as root nothing of a virtualenv may be
- * loaded, and no Python may ever be in the parent. */
-#include "mod_weave.h"
+/* probe.c: tries at configtest whether an engine would load
+ *
+ * An engine loads the libpython that a virtualenv names, and both may belong to
+ * whom the application runs as. So `weave-worker --probe` loads them: another
+ * program, in a session of its own, with the rights of that user, without the
+ * memory, the terminal and the descriptors of this process. Nothing is loaded
+ * here, and what the program says is text of somebody with fewer rights. */
+#include "helper.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <link.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <apr_lib.h>
 #include <apr_strings.h>
+
+#include "weave_control.h"
+#include "weave_exec.h"
 
 #define ANSWER_BYTES 2048
 #define PROBE_SECONDS 20
 
-static int drop_privileges(const mod_weave_app_t *app)
+/* ---- in the forked process ---- */
+
+typedef struct {
+    const mod_weave_app_t *app;
+    pid_t parent;
+    int from[WEAVE_PROBE_FDS]; /* what becomes descriptor 0, 1, 2, ... */
+    char **argv, **env;
+} plan_t;
+
+static void step_fail(const char *what) __attribute__((noreturn));
+
+/* Answers in place of the program. No lock and no memory is needed. */
+static void step_fail(const char *what)
 {
-    if (geteuid() != 0)
-        return 0;
-    if (initgroups(app->user, app->gid) != 0 || setgid(app->gid) != 0 ||
-        setuid(app->uid) != 0)
-        return -1;
-    return 0;
+    const char *parts[] = {what, errno ? ": " : "",
+                           errno ? strerror(errno) : ""};
+    int i;
+
+    for (i = 0; i < 3; i++)
+        if (write(WEAVE_PROBE_ANSWER_FD, parts[i], strlen(parts[i])) < 0)
+            _exit(126);
+    _exit(127);
 }
 
-/* The home folder of a user is often closed to others. Workers are told what
- * the ini says; children read it. */
-static const char *check_readable(const mod_weave_app_t *app, apr_pool_t *pool)
-{
-    const char *worker =
-        app->embedded
-            ? ""
-            : apr_pstrcat(pool, mod_weave_libdir(pool), "/weave-worker", NULL);
-    const char *paths[] = {app->embedded ? app->ini : "",
-                           weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT),
-                           app->venv ? app->venv->python : "", app->engine,
-                           worker};
-    apr_size_t i;
+static void become(const plan_t *plan) __attribute__((noreturn));
 
-    for (i = 0; i < sizeof(paths) / sizeof(*paths); i++)
-        if (*paths[i] && access(paths[i], R_OK) != 0)
-            return apr_psprintf(pool,
-                                "%s cannot be read by the user %s, whom the"
-                                " application of %s runs as: %s. Let that user"
-                                " read the file and enter the folders above it",
-                                paths[i], app->user, app->ini, strerror(errno));
-    return NULL;
+static void become(const plan_t *plan)
+{
+    const mod_weave_app_t *app = plan->app;
+    const char *failed;
+
+    setsid();
+    weave_exec_signals();
+    if (weave_exec_descriptors(plan->from, WEAVE_PROBE_FDS) < 0)
+        _exit(126);
+    failed = weave_exec_user(app->user, app->uid, app->gid);
+    if (failed)
+        step_fail(failed);
+    /* after the user has changed, which resets it */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != plan->parent ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || chdir("/") < 0)
+        step_fail("it cannot be confined");
+    execve(plan->argv[0], plan->argv, plan->env);
+    step_fail("weave-worker cannot be executed by this user");
 }
 
-static void probe(const mod_weave_app_t *app, int fd, apr_pool_t *pool)
-{
-    const weave_engine_t *engine;
-    const char *problem =
-        apr_pstrcat(pool, "cannot become the user ", app->user, NULL);
-    apr_size_t len;
+/* ---- what it is told ---- */
 
-    alarm(PROBE_SECONDS);
-    if (drop_privileges(app) == 0) {
-        problem = check_readable(app, pool);
-        /* beside the Python of another module ours would not load */
-        if (!problem && !mod_weave_libpython_loaded(pool))
-            problem = mod_weave_engine_load(&engine, app, pool);
-    }
-    len = problem ? strlen(problem) : 0;
-    _exit(len && write(fd, problem, len) < 0);
+static const char *text_or_none(const char *text)
+{
+    return text ? text : "";
 }
 
-static apr_size_t read_all(int fd, char *text, apr_size_t size)
+/* See weave_control.h. The home folder of a user is often closed to others;
+ * workers are told what the ini says, children read it. */
+static char **arguments_make(const mod_weave_app_t *app, apr_pool_t *pool)
 {
-    apr_size_t len = 0;
-    ssize_t got;
+    const weave_virtualenv_t *venv = app->venv;
+    const char *const list[] = {
+        apr_pstrcat(pool, mod_weave_libdir(pool), "/weave-worker", NULL),
+        WEAVE_PROBE_OPTION,
+        app->engine,
+        venv ? venv->version : "",
+        venv ? text_or_none(venv->libpython) : "",
+        venv ? text_or_none(venv->soname) : "",
+        weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT),
+        venv ? venv->python : "",
+        app->embedded ? app->ini : "",
+        NULL};
 
-    while (len < size) {
-        got = read(fd, text + len, size - len);
-        if (got > 0)
-            len += (apr_size_t)got;
-        else if (got == 0 || errno != EINTR)
-            break;
-    }
-    return len;
+    return apr_pmemdup(pool, list, sizeof(list));
 }
 
-/* NULL, or how the probe ended before it could answer. */
-static const char *end_of(const mod_weave_app_t *app, int status,
-                          apr_pool_t *pool)
+static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
 {
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+    /* the last one for embedded mode only: children have it when they load the
+     * same */
+    static const char *const passed[] = {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+        "ASAN_OPTIONS",
+        "LSAN_OPTIONS",
+        "TSAN_OPTIONS",
+        "UBSAN_OPTIONS",
+#endif
+        "LD_LIBRARY_PATH"
+    };
+    apr_size_t count = sizeof(passed) / sizeof(*passed), i;
+    apr_array_header_t *list = apr_array_make(pool, 8, sizeof(char *));
+
+    APR_ARRAY_PUSH(list, const char *) = "PATH=/usr/bin:/bin";
+    APR_ARRAY_PUSH(list, const char *) = "LANG=C.UTF-8";
+    if (!app->embedded)
+        count--;
+    for (i = 0; i < count; i++)
+        if (getenv(passed[i]))
+            APR_ARRAY_PUSH(list, const char *) =
+                apr_pstrcat(pool, passed[i], "=", getenv(passed[i]), NULL);
+    APR_ARRAY_PUSH(list, const char *) = NULL;
+    return (char **)list->elts;
+}
+
+/* ---- what it answers ---- */
+
+/* Makes one line of what may be anything. */
+static const char *answer_clean(const mod_weave_helper_t *helper,
+                                apr_pool_t *pool)
+{
+    char *text = apr_pstrmemdup(pool, helper->answer, helper->len), *at;
+
+    for (at = text; at < text + helper->len; at++)
+        if (apr_iscntrl(*at))
+            *at = '?';
+    return text;
+}
+
+/* NULL: the engine can be loaded. */
+static const char *end_explain(const mod_weave_helper_t *helper,
+                               const mod_weave_app_t *app, apr_pool_t *pool)
+{
+    if (helper->is_late)
         return apr_psprintf(pool,
                             "loading %s took more than %d s: try again"
                             " when the machine is less busy",
                             app->engine, PROBE_SECONDS);
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(helper->status))
         return apr_psprintf(pool,
-                            "loading %s ended with signal %d (%s): the file is"
-                            " damaged. Install it again with `make install`",
-                            app->engine, WTERMSIG(status),
-                            strsignal(WTERMSIG(status)));
-    if (WEXITSTATUS(status) != 0)
-        return apr_psprintf(pool, "loading %s ended with exit status %d",
-                            app->engine, WEXITSTATUS(status));
-    return NULL;
+                            "loading %s ended with signal %d (%s): the file, or"
+                            " the libpython of its Python, is damaged. Install"
+                            " it again with `make install`",
+                            app->engine, WTERMSIG(helper->status),
+                            strsignal(WTERMSIG(helper->status)));
+    if (helper->len == strlen(WEAVE_PROBE_GOOD) &&
+        !memcmp(helper->answer, WEAVE_PROBE_GOOD, helper->len))
+        return NULL;
+    if (helper->len)
+        return answer_clean(helper, pool);
+    return apr_psprintf(pool,
+                        "loading %s ended with exit status %d and without an"
+                        " answer",
+                        app->engine, WEXITSTATUS(helper->status));
 }
+
+/* ---- both ---- */
 
 const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
 {
     char answer[ANSWER_BYTES];
-    apr_size_t len;
-    int fds[2], status = 0;
-    pid_t pid;
+    mod_weave_helper_t helper = {.answer = answer, .room = sizeof(answer)};
+    plan_t plan = {.app = app, .parent = getpid()};
+    int fds[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const char *problem;
 
-    if (pipe(fds) != 0)
-        return apr_psprintf(pool, "pipe: %s", strerror(errno));
-    pid = fork();
-    if (pid == 0) {
-        close(fds[0]);
-        probe(app, fds[1], pool);
-    }
+    if (null < 0 || pipe2(fds, O_CLOEXEC) != 0)
+        return apr_psprintf(pool, "nothing can be tried: %s", strerror(errno));
+    plan.argv = arguments_make(app, pool);
+    plan.env = environment_make(app, pool);
+    plan.from[0] = plan.from[1] = plan.from[2] = null;
+    plan.from[WEAVE_PROBE_ANSWER_FD] = fds[1];
+    helper.pid = fork();
+    if (helper.pid == 0)
+        become(&plan);
+    problem = helper.pid < 0 ? strerror(errno) : NULL;
     close(fds[1]);
-    len = pid < 0 ? 0 : read_all(fds[0], answer, sizeof(answer));
+    close(null);
+    helper.fd = fds[0];
+    if (!problem) {
+        mod_weave_helper_wait(&helper, PROBE_SECONDS * 1000);
+        problem = end_explain(&helper, app, pool);
+    }
     close(fds[0]);
-    if (pid < 0)
-        return apr_psprintf(pool, "fork: %s", strerror(errno));
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (len)
-        return apr_pstrmemdup(pool, answer, len);
-    return end_of(app, status, pool);
+    return problem ? apr_psprintf(pool, "%s, tried %s%s for %s: %s",
+                                  app->engine, *app->user ? "as the user " : "",
+                                  app->user, app->ini, problem)
+                   : NULL;
 }
 
 static int is_libpython(struct dl_phdr_info *info, size_t size, void *found)

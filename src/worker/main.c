@@ -269,7 +269,7 @@ static const weave_app_t *app_make(const weave_spec_t *spec, apr_pool_t *pool)
     return app;
 }
 
-static const char *engine_load(const weave_spec_t *spec, apr_pool_t *pool)
+const char *worker_engine_load(const weave_spec_t *spec, apr_pool_t *pool)
 {
     const char *path = given(spec->engine);
     const void *found = NULL;
@@ -303,7 +303,7 @@ static void application_start(apr_pool_t *pool)
     int failed;
 
     setenv("WEAVE_INI", app->ini, 1);
-    problem = engine_load(worker.spec, pool);
+    problem = worker_engine_load(worker.spec, pool);
     if (!problem)
         problem = worker.engine->start(app, &worker_host);
     if (problem)
@@ -354,6 +354,8 @@ int main(int argc, char **argv)
         apr_pool_create(&pool, NULL) != APR_SUCCESS)
         die("no memory");
     apr_pool_tag(pool, "weave_worker");
+    if (argc > 1 && !strcmp(argv[1], WEAVE_PROBE_OPTION))
+        return probe_run(argc, argv, pool);
     worker.listen_fd = worker.readonly_fd = -1;
     descriptors_take();
     order_take(&channel, pool);

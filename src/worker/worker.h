@@ -70,6 +70,14 @@ void worker_signals_open(void);
 int worker_thread_start(void *(*function)(void *), void *data,
                         size_t stack_bytes, const char *name);
 
+/* Loads the engine of SPEC into `engine`. NULL, or what is wrong. */
+const char *worker_engine_load(const weave_spec_t *spec, apr_pool_t *pool);
+
+/* --- probe.c ------------------------------------------------------------ */
+
+/* `weave-worker --probe`: see weave_control.h. Returns the exit status. */
+int probe_run(int argc, char **argv, apr_pool_t *pool);
+
 /* --- connection.c ------------------------------------------------------- */
 
 /* Who has it. */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_exec.c: from a forked process to another program */
+#include "weave_exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+#define DESCRIPTORS_MOST 65536
+
+void weave_exec_signals(void)
+{
+    sigset_t none;
+    int number;
+
+    for (number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void descriptors_close(int first)
+{
+    int fd;
+
+    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
+        return;
+    for (fd = first; fd < DESCRIPTORS_MOST; fd++)
+        close(fd);
+}
+
+/* Copies them behind the last number first: the numbers overlap. */
+int weave_exec_descriptors(const int *from, int count)
+{
+    int parked[WEAVE_EXEC_DESCRIPTORS];
+    int i;
+
+    if (count > WEAVE_EXEC_DESCRIPTORS) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (i = 0; i < count; i++) {
+        parked[i] = fcntl(from[i], F_DUPFD_CLOEXEC, count);
+        if (parked[i] < 0)
+            return -1;
+    }
+    for (i = 0; i < count; i++)
+        if (dup2(parked[i], i) < 0)
+            return -1;
+    descriptors_close(count);
+    return 0;
+}
+
+/* Is the process this user and group in every respect? */
+static int is_user(uid_t uid, gid_t gid)
+{
+    uid_t real, effective, saved;
+    gid_t group, effective_group, saved_group;
+
+    return getresuid(&real, &effective, &saved) == 0 &&
+           getresgid(&group, &effective_group, &saved_group) == 0 &&
+           real == uid && effective == uid && saved == uid && group == gid &&
+           effective_group == gid && saved_group == gid;
+}
+
+const char *weave_exec_user(const char *name, uid_t uid, gid_t gid)
+{
+    if (geteuid() != 0)
+        return NULL;
+    errno = 0;
+    if (uid == 0)
+        return "it would run as root";
+    if (*name ? initgroups(name, gid) : setgroups(0, NULL))
+        return "its groups cannot be set";
+    if (setgid(gid) < 0)
+        return "its group cannot be set";
+    if (setuid(uid) < 0)
+        return "its user cannot be set";
+    if (!is_user(uid, gid) || setuid(0) == 0)
+        return "it keeps the rights of root";
+    errno = 0;
+    /* another process of this user must not look into the copy of our memory
+     * before exec has replaced it, whatever fs.suid_dumpable says */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return "its memory cannot be protected";
+    return NULL;
+}
