@@ -153,6 +153,15 @@ int engine_file_start(void);
 int engine_file_plain(PyObject *wrapper, int *fd, int64_t *offset,
                       int64_t *length);
 
+/* context.c: the contextvars of a request, and where its thread was before */
+typedef struct {
+    PyObject *own;
+    PyObject *outer; /* NULL: in none */
+} engine_context_t;
+int engine_context_enter(engine_context_t *context); /* -1: an exception */
+/* On the thread that has entered it, whatever the application did there. */
+void engine_context_exit(engine_context_t *context);
+
 /* run.c */
 extern PyObject *engine_application;
 int engine_run(const weave_request_t *in);

@@ -451,6 +451,18 @@ static int call_application(engine_request_t *request, plan_t *plan)
     return outcome;
 }
 
+static int call_in_context(engine_request_t *request, plan_t *plan)
+{
+    engine_context_t context;
+    int outcome;
+
+    if (engine_context_enter(&context) < 0)
+        return end_raised(request);
+    outcome = call_application(request, plan);
+    engine_context_exit(&context);
+    return outcome;
+}
+
 /* A request that includes another one (mod_include) runs it on its own
  * thread, in the middle of itself. */
 int engine_run(const weave_request_t *in)
@@ -458,7 +470,7 @@ int engine_run(const weave_request_t *in)
     engine_thread_t *thread = engine_thread_self();
     engine_request_t request, *outer;
     plan_t plan;
-    int outcome = 500;
+    int outcome = 500, outer_level;
 
     if (!thread)
         return outcome;
@@ -470,9 +482,11 @@ int engine_run(const weave_request_t *in)
     plan.ready = 0;
     plan.count = 0;
     outer = thread->request;
+    outer_level = thread->log_level;
     thread->request = &request;
+    thread->log_level = 0;
     if (engine_gil_take()) {
-        outcome = call_application(&request, &plan);
+        outcome = call_in_context(&request, &plan);
         engine_turn_end(&request);
         engine_log_flush(thread);
         engine_gil_give();
@@ -481,5 +495,6 @@ int engine_run(const weave_request_t *in)
     }
     engine_head_clear(&request);
     thread->request = outer;
+    thread->log_level = outer_level;
     return outcome;
 }

@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers that pass through filters of httpd, and parts of other answers."""
+import contextvars
 import json
 
 from weave_test import case, note
+
+_var = contextvars.ContextVar("parts", default="nothing")
 
 
 def outer(environ, start_response):
     """A page that includes an answer of this application."""
     errors = environ["wsgi.errors"]
     start_response("200 OK", [("Content-Type", "text/html")])
+    _var.set("set by the page")
     errors.write("before the part\n")
     yield b'[<!--#include virtual="/sub/parts/inner/x%20y?in=1" -->]'
     errors.write("after the part\n")
+    yield _var.get().encode()
     print("printed after the part")
 
 
 def inner(environ, start_response):
     environ["wsgi.errors"].write("inside the part\n")
+    found = dict(environ, context=_var.get())
+    _var.set("set by the part")
     start_response("200 OK", [("Content-Type", "application/json")])
-    return [json.dumps({name: environ.get(name) for name in (
+    return [json.dumps({name: found.get(name) for name in (
         "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REQUEST_METHOD",
+        "context",
     )}).encode()]
 
 

@@ -60,13 +60,14 @@ subtest 'an answer in an answer' => sub {
     my $body = $httpd->get('/parts/outer?out=1', host => 'a.example')->body;
     @lines = grep { $_->{text} =~ /the part$/ }
         $httpd->log->take_lines(qr/printed after the part/);
-    my ($part) = $body =~ /^\[(\{.*\})\]$/s;
+    my ($part) = $body =~ /^\[(\{.*\})\]set by the page$/s;
     ok $part, 'is included' or diag $body;
     my %own = (
         SCRIPT_NAME    => '/sub',
         PATH_INFO      => '/parts/inner/x y',
         QUERY_STRING   => 'in=1',
         REQUEST_METHOD => 'GET',
+        context        => 'nothing',
     );
     my $seen = JSON::PP->new->decode($part || '{}');
     is_deeply $seen, \%own, 'it has its own place';

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* context.c: a context of its own for each request (PEP 567, contextvars)
+ *
+ * It is new and empty, as each thread's of socketserver.ThreadingMixIn is:
+ * a copy of the thread's own one would hand on what finalizers, or the page
+ * that includes this answer, have set there. */
+#include "engine.h"
+
+int engine_context_enter(engine_context_t *context)
+{
+    context->own = PyContext_New();
+    if (!context->own)
+        return -1;
+    /* PyContext_Exit() of another one may drop it */
+    context->outer = PyThreadState_Get()->context;
+    Py_XINCREF(context->outer);
+    if (PyContext_Enter(context->own) == 0)
+        return 0;
+    Py_CLEAR(context->own);
+    Py_CLEAR(context->outer);
+    return -1;
+}
+
+/* Leaves the context that the thread is in; 0, or -1 where it cannot be left,
+ * because nobody has entered it by PyContext_Enter(). */
+static int current_exit(PyThreadState *tstate)
+{
+    PyObject *current = tstate->context;
+    int rc;
+
+    if (!current)
+        return -1;
+    Py_INCREF(current);
+    rc = PyContext_Exit(current);
+    Py_DECREF(current);
+    if (rc < 0)
+        PyErr_Clear();
+    return rc;
+}
+
+/* Brings the thread back to where the request began. */
+static void outer_restore(const engine_context_t *context)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+    PyObject *current;
+
+    while (tstate->context != context->outer && current_exit(tstate) == 0)
+        ;
+    current = tstate->context;
+    if (current == context->outer)
+        return;
+    Py_XINCREF(context->outer);
+    tstate->context = context->outer;
+    tstate->context_ver++; /* what ContextVar.get() remembers is void */
+    Py_XDECREF(current);
+}
+
+void engine_context_exit(engine_context_t *context)
+{
+    if (PyContext_Exit(context->own) < 0) {
+        PyErr_Clear();
+        outer_restore(context);
+        engine_log(WEAVE_LOG_WARNING,
+                   "WEAVE0210: the application has left a context entered that"
+                   " it did not exit, or the other way round: its thread is"
+                   " back in its own one");
+    }
+    Py_CLEAR(context->own);
+    Py_CLEAR(context->outer);
+}
