@@ -15,6 +15,7 @@
 #include <apr_time.h>
 
 #include "weave_control.h"
+#include "weave_socket.h"
 
 static int far;                 /* the other end */
 static weave_control_t control; /* ours */
@@ -367,10 +368,10 @@ static void knows_its_peer(void **state)
     long uid = -1, pid = -1;
 
     (void)state;
-    assert_int_equal(weave_control_peer(control.fd, &uid, &pid), 0);
+    assert_int_equal(weave_socket_peer(control.fd, &uid, &pid), 0);
     assert_int_equal(uid, geteuid());
     assert_int_equal(pid, getpid());
-    assert_int_equal(weave_control_peer(-1, &uid, &pid), EBADF);
+    assert_int_equal(weave_socket_peer(-1, &uid, &pid), EBADF);
 }
 
 /* ---- asking ---- */

@@ -27,7 +27,9 @@
 #include "weave_board.h"
 #include "weave_control.h"
 #include "weave_frame.h"
+#include "weave_handshake.h"
 #include "weave_maintenance_board.h"
+#include "weave_socket.h"
 #include "weave_spec.h"
 
 #define UNUSED __attribute__((unused))
@@ -258,17 +260,14 @@ static UNUSED void frame_drop(client_t *client, const weave_frame_t *frame)
 
 static UNUSED int open_up(client_t *client, uint32_t role)
 {
-    struct {
-        weave_frame_t frame;
-        weave_hello_t hello;
-    } say = {weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(say.hello), 0),
-             {(uint32_t)getpid(), role}};
+    weave_hello_frame_t say = weave_hello_make(role);
     weave_welcome_t welcome;
     weave_frame_t frame;
 
     client->fd = -1;
     client->len = client->number = 0;
-    if (weave_control_connect(&client->fd, test.socket) != APR_SUCCESS)
+    if (weave_socket_connect(&client->fd, test.socket, geteuid(), 0) !=
+        APR_SUCCESS)
         return -1;
     if (send_all(client->fd, &say, sizeof(say)) < 0 ||
         frame_read(client, &frame, PATIENCE_MS) <= 0 ||

@@ -373,6 +373,41 @@ subtest 'sockets of workers' => sub {
     }
 };
 
+# Another user has come by the place of a worker's socket and listens there:
+# nothing is said to him, neither a HELLO nor what clients send.
+subtest 'a listener of another user' => sub {
+    my ($path) = map { $_->{socket} } grep { $_->{pid} == $about{one}{pid} }
+        map { @{ $_->{workers} } } map { @{ $_->{generations} } }
+        @{ JSON::PP->new->decode((weavectl('status', '--json'))[1])->{applications} };
+    rename $path, "$path.real" or die "$path: $!";
+    my $listener = IO::Socket::UNIX->new(Local => $path) or die "$path: $!";
+    chmod 0666, $path;
+    # he who calls listen() is the peer of whoever connects
+    as_user($two, sub { listen $listener, 100 });
+    my $before = () = log_text() =~ /WEAVE0138/g;
+    kill USR1 => $pid; # no child has a connection from before
+    my $heard = '';
+    my $status;
+    eventually(sub {
+        ($status) = ask('GET', '/one/about');
+        my $rin = '';
+        vec($rin, fileno $listener, 1) = 1;
+        while (select my $rout = $rin, undef, undef, 0) {
+            my $peer = $listener->accept or last;
+            $peer->blocking(0);
+            sysread $peer, $heard, 1000, length $heard;
+        }
+        return (() = log_text() =~ /WEAVE0138/g) > $before;
+    });
+    is $heard, '', 'hears nothing';
+    is $status, 503, 'the client hears that nobody is there';
+    like log_text(), qr/WEAVE0138: .*another user than the one who started/,
+        'and the log says why';
+    unlink $path;
+    rename "$path.real", $path or die "$path: $!";
+    is json('/one/about')->{pid}, $about{one}{pid}, 'the worker is asked again';
+};
+
 # HELLO of a supervisor (src/core/weave_frame.h): by its peer credentials it is
 # none.
 subtest 'who says that he is weaved' => sub {
@@ -491,7 +526,7 @@ my @left = map { $_->{pid} } values %about;
 ok stop_httpd(), 'httpd stops';
 ok eventually(sub { !kill 0, @left }), 'no worker is left';
 is_deeply [glob "$runtime/*"], [], 'nor a socket';
-my @bad = grep { !/WEAVE00(?:03|13|94|97)|WEAVE0135|outside of a/ }
+my @bad = grep { !/WEAVE00(?:03|13|94|97)|WEAVE013[58]|outside of a/ }
     grep { /:(?:warn|error|crit|alert|emerg)\]|exit signal|Traceback/ }
     split /\n/, log_text();
 is scalar @bad, 0, 'nothing unexpected in the error log'

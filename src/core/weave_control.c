@@ -3,17 +3,21 @@
 #include "weave_control.h"
 
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
 #include "weave_clock.h"
+
+#include "weave_socket.h"
 
 #define NAME_BYTES 256
 
@@ -72,37 +76,19 @@ long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
 
 /* ---- connections ---- */
 
-apr_status_t weave_control_connect(int *fd, const char *path)
+/* weaved takes no folder that is another user's, so whoever the folder of PATH
+ * belongs to has started it: nobody else may listen there. */
+static apr_status_t control_connect(int *fd, const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int made;
+    char folder[PATH_MAX];
+    struct stat status;
 
-    if (strlen(path) >= sizeof(address.sun_path))
+    if (strlen(path) >= sizeof(folder))
         return APR_ENAMETOOLONG;
-    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
-    made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (made < 0)
+    apr_cpystrn(folder, path, sizeof(folder));
+    if (stat(dirname(folder), &status) < 0)
         return errno;
-    if (connect(made, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        apr_status_t rv = errno;
-
-        close(made);
-        return rv;
-    }
-    *fd = made;
-    return APR_SUCCESS;
-}
-
-apr_status_t weave_control_peer(int fd, long *uid, long *pid)
-{
-    struct ucred peer;
-    socklen_t bytes = sizeof(peer);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0)
-        return errno;
-    *uid = peer.uid;
-    *pid = peer.pid;
-    return APR_SUCCESS;
+    return weave_socket_connect(fd, path, status.st_uid, 0);
 }
 
 /* 1: ready, 0: the time is over, -1: errno. */
@@ -295,6 +281,11 @@ static char *explain_connect(const char *path, apr_status_t rv)
                  "%s: only root and the user httpd was started by may ask"
                  " weaved",
                  path);
+    else if (rv == EPERM)
+        snprintf(text, sizeof(text),
+                 "who listens at %s is not of the user that its folder belongs"
+                 " to: it is no weaved",
+                 path);
     else
         snprintf(text, sizeof(text), "%s: %s", path,
                  apr_strerror(rv, why, sizeof(why)));
@@ -356,7 +347,7 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
                                int timeout_ms)
 {
     weave_control_t control = {.fd = -1};
-    apr_status_t rv = weave_control_connect(&control.fd, path);
+    apr_status_t rv = control_connect(&control.fd, path);
     char name[NAME_BYTES];
 
     snprintf(name, sizeof(name), "the weaved at %s", path);

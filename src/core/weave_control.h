@@ -103,12 +103,6 @@ typedef struct weave_control_t {
     } passed[2];
 } weave_control_t;
 
-/** Connects to the socket at PATH (close-on-exec). */
-apr_status_t weave_control_connect(int *fd, const char *path);
-
-/** Who is at the other end (SO_PEERCRED). */
-apr_status_t weave_control_peer(int fd, long *uid, long *pid);
-
 /**
  * Sends MESSAGE as one line, with PASS beside it (-1: none), waiting for room
  * TIMEOUT_MS at most (0: not at all).
@@ -130,8 +124,9 @@ void weave_control_close(weave_control_t *control);
 /**
  * One request to weaved and its answer: APR_SUCCESS and *answer (the caller's)
  * only for {"ok":true}. Otherwise *problem, malloc'ed, says what happened, for
- * people. REQUEST gets its "version" here. weave_control_ask connects to PATH;
- * weave_control_ask_over uses a channel that is there, and stays.
+ * people. REQUEST gets its "version" here. weave_control_ask connects to PATH,
+ * where the owner of its folder must listen; weave_control_ask_over uses a
+ * channel that is there, and stays.
  */
 apr_status_t weave_control_ask(json_t **answer, char **problem,
                                const char *path, json_t *request, int pass,

@@ -176,7 +176,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 6
+#define MOD_WEAVE_RETAINED_VERSION 7
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {
@@ -200,6 +200,7 @@ typedef struct mod_weave_retained_t {
     apr_uint32_t version;
     /* weaved, and what it shares with httpd; only the parent has these */
     pid_t owner;      /* the parent */
+    uid_t starter;    /* its user: weaved listens as that one */
     pid_t supervisor; /* pid of weaved; 0: none */
     int64_t started;
     int64_t next_try; /* of one that keeps dying; 0: now */

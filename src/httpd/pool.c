@@ -14,13 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
-#include "weave_control.h"
-#include "weave_frame.h"
+#include "weave_handshake.h"
+#include "weave_socket.h"
 
 #define WELCOME_MS 5000
 #define WELCOME_LEAST_MS 1000 /* also for who has waited long enough */
@@ -192,101 +191,65 @@ static mod_weave_worker_t *choose(pool_t *pool, apr_uint32_t avoid)
 
 static int link_connect(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval wake = {0, WAKE_MS * 1000};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return -1;
-    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    int fd = -1;
     /* a full backlog is EAGAIN here, not a wait */
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        fcntl(fd, F_SETFL, 0) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wake, sizeof(wake)) < 0) {
-        int error = errno;
+    apr_status_t rv = weave_socket_connect(
+        &fd, path, mod_weave_retained_get()->starter, WEAVE_SOCKET_NONBLOCK);
 
+    if (rv == APR_SUCCESS &&
+        (fcntl(fd, F_SETFL, 0) < 0 ||
+         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wake, sizeof(wake)) < 0)) {
+        rv = errno;
         close(fd);
-        errno = error;
-        return -1;
     }
-    return fd;
+    errno = rv;
+    return rv == APR_SUCCESS ? fd : -1;
 }
 
-static int failed(int error)
+static apr_status_t welcome_read(weave_welcome_t *welcome,
+                                 weave_welcome_part_t *part, int fd,
+                                 int64_t until)
 {
-    errno = error;
-    return -1;
+    apr_status_t rv;
+
+    do {
+        rv = weave_welcome_receive(welcome, part, fd, 0);
+    } while (APR_STATUS_IS_EAGAIN(rv) && weave_clock_us() < until);
+    return APR_STATUS_IS_EAGAIN(rv) ? ETIMEDOUT
+           : rv == APR_EOF          ? ECONNRESET
+                                    : rv;
 }
 
-/* The frame and payload of a WELCOME, whole, or -1 and errno. */
-static int welcome_read(int fd, weave_welcome_t *welcome, int *board,
-                        int64_t until)
-{
-    char data[sizeof(weave_frame_t) + sizeof(*welcome)];
-    weave_frame_t frame;
-    size_t len = 0;
-    int passed;
-
-    *board = -1;
-    while (len < sizeof(data) && weave_clock_us() < until) {
-        long got =
-            weave_fd_receive(fd, data + len, sizeof(data) - len, &passed, 0);
-
-        if (passed >= 0) {
-            if (*board >= 0)
-                close(*board);
-            *board = passed;
-        }
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-            return failed(got ? errno : ECONNRESET);
-        len += got > 0 ? (size_t)got : 0;
-        if (len >= sizeof(frame) &&
-            weave_frame_decode(&frame, data, len) == WEAVE_FRAME_OTHER_VERSION)
-            return failed(EPROTO);
-    }
-    if (len < sizeof(data))
-        return failed(ETIMEDOUT);
-    if (weave_frame_decode(&frame, data, len) != WEAVE_FRAME_OK ||
-        frame.type != WEAVE_FRAME_WELCOME)
-        return failed(EBADMSG);
-    memcpy(welcome, data + sizeof(frame), sizeof(*welcome));
-    return 0;
-}
-
-/* What there is of a WELCOME is all right: 0, or -1 and errno. */
-static int welcome_take(mod_weave_link_t *link, weave_board_t **board, int fd,
-                        const weave_welcome_t *welcome)
+static apr_status_t welcome_take(mod_weave_link_t *link, weave_board_t **board,
+                                 int fd, const weave_welcome_t *welcome)
 {
     if (welcome->slot == WEAVE_SLOT_NONE)
-        return failed(EUSERS); /* the worker says it */
+        return EUSERS; /* the worker says it */
     if (fd < 0 || welcome->slot >= WEAVE_BOARD_SLOTS ||
         weave_board_map(board, fd, 0) != APR_SUCCESS)
-        return failed(EBADMSG);
+        return EBADMSG;
     link->slot = welcome->slot;
-    return 0;
+    return APR_SUCCESS;
 }
 
 /* Both sides say who they are. 0, or -1 and errno. */
 static int shake_hands(mod_weave_link_t *link, weave_board_t **board,
                        int64_t until)
 {
-    struct {
-        weave_frame_t frame;
-        weave_hello_t hello;
-    } say = {weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(say.hello), 0),
-             {(uint32_t)getpid(), WEAVE_ROLE_CLIENT}};
+    weave_hello_frame_t say = weave_hello_make(WEAVE_ROLE_CLIENT);
+    weave_welcome_part_t part = WEAVE_WELCOME_NOTHING;
     weave_welcome_t welcome;
-    int fd, rc, error;
+    apr_status_t rv;
 
     if (send(link->fd, &say, sizeof(say), MSG_NOSIGNAL) != (ssize_t)sizeof(say))
         return -1;
-    rc = welcome_read(link->fd, &welcome, &fd, until);
-    if (rc == 0)
-        rc = welcome_take(link, board, fd, &welcome);
-    error = errno;
-    if (fd >= 0)
-        close(fd);
-    return rc < 0 ? failed(error) : 0;
+    rv = welcome_read(&welcome, &part, link->fd, until);
+    if (rv == APR_SUCCESS)
+        rv = welcome_take(link, board, part.board_fd, &welcome);
+    weave_welcome_drop(&part);
+    errno = rv;
+    return rv == APR_SUCCESS ? 0 : -1;
 }
 
 /* One that is just leaving is no news; what is, is said once by each child. */
@@ -297,6 +260,7 @@ static void complain(mod_weave_worker_t *worker, int error)
         const char *text;
     } words[] = {
         {EAGAIN, "too many connections wait there already"},
+        {EPERM, "another user than the one who started httpd listens there"},
         {ETIMEDOUT, "it says nothing"},
         {EBADMSG, "what it says is no WELCOME"},
     };

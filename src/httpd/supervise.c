@@ -110,6 +110,7 @@ static const char *share(mod_weave_retained_t *data, apr_pool_t *pool)
         close(fd);
     data->roster = roster;
     data->owner = getpid();
+    data->starter = geteuid();
     return rv == APR_SUCCESS
                ? NULL
                : apr_psprintf(pool,

@@ -11,22 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
-#include "weave_frame.h"
+#include "weave_handshake.h"
+#include "weave_socket.h"
 
 #define JOIN_US (2 * SUPER_SECOND)
 
 struct super_join_t {
     int fd;
-    int board_fd;
     super_watch_t watch;
     super_timer_t limit;
-    size_t len;
-    char data[sizeof(weave_frame_t) + sizeof(weave_welcome_t)];
+    weave_welcome_part_t part;
 };
 
 void super_join_end(super_worker_t *worker)
@@ -40,8 +38,7 @@ void super_join_end(super_worker_t *worker)
     super_timer_cancel(&join->limit);
     if (join->fd >= 0)
         close(join->fd);
-    if (join->board_fd >= 0)
-        close(join->board_fd);
+    weave_welcome_drop(&join->part);
     free(join);
 }
 
@@ -62,34 +59,18 @@ static void too_slow(void *data)
 
 /* ---- the WELCOME ---- */
 
-static const char *welcome_check(const super_worker_t *worker)
-{
-    const super_join_t *join = worker->join;
-    weave_frame_t frame;
-    weave_welcome_t welcome;
-
-    if (weave_frame_decode(&frame, join->data, join->len) != WEAVE_FRAME_OK ||
-        frame.type != WEAVE_FRAME_WELCOME)
-        return "it answers with rubbish, or is of another version of mod_weave";
-    memcpy(&welcome, join->data + sizeof(frame), sizeof(welcome));
-    if (welcome.pid != (uint32_t)worker->pid ||
-        welcome.generation != worker->generation->number)
-        return "it is not the one that the roster names";
-    return NULL;
-}
-
-static void joined(super_worker_t *worker)
+static void joined(super_worker_t *worker, const weave_welcome_t *welcome)
 {
     super_join_t *join = worker->join;
-    const char *problem = welcome_check(worker);
     int fd = join->fd;
 
-    if (problem) {
-        give_up(worker, problem);
+    if (welcome->pid != (uint32_t)worker->pid ||
+        welcome->generation != worker->generation->number) {
+        give_up(worker, "it is not the one that the roster names");
         return;
     }
-    if (join->board_fd >= 0 &&
-        weave_board_map(&worker->board, join->board_fd, 0) != APR_SUCCESS)
+    if (join->part.board_fd >= 0 &&
+        weave_board_map(&worker->board, join->part.board_fd, 0) != APR_SUCCESS)
         worker->board = NULL;
     super_unwatch(&join->watch);
     join->fd = -1;
@@ -105,49 +86,40 @@ static void joined(super_worker_t *worker)
         super_channel_op(&worker->channel, "quit", -1);
 }
 
-/* Not a byte more than the WELCOME: control messages follow. */
+/* Behind the WELCOME come control messages. */
 static void join_event(void *data, uint32_t events)
 {
     super_worker_t *worker = data;
     super_join_t *join = worker->join;
-    int pass;
-    long got =
-        weave_fd_receive(join->fd, join->data + join->len,
-                         sizeof(join->data) - join->len, &pass, MSG_DONTWAIT);
+    weave_welcome_t welcome;
+    apr_status_t rv =
+        weave_welcome_receive(&welcome, &join->part, join->fd, MSG_DONTWAIT);
 
     (void)events;
-    if (pass >= 0 && join->board_fd < 0)
-        join->board_fd = pass;
-    else if (pass >= 0)
-        close(pass);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
+    if (rv == APR_SUCCESS)
+        joined(worker, &welcome);
+    else if (rv == EBADMSG || rv == EPROTO)
+        give_up(worker, "it answers with rubbish, or is of another version of"
+                        " mod_weave");
+    else if (!APR_STATUS_IS_EAGAIN(rv))
         give_up(worker, "it has closed the connection");
-        return;
-    }
-    join->len += (size_t)got;
-    if (join->len == sizeof(join->data))
-        joined(worker);
 }
 
 /* ---- the HELLO ---- */
 
-static apr_status_t hello(super_worker_t *worker, int fd)
+static apr_status_t hello(super_worker_t *worker)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct {
-        weave_frame_t frame;
-        weave_hello_t hello;
-    } out = {weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(weave_hello_t), 0),
-             {(uint32_t)getpid(), WEAVE_ROLE_SUPERVISOR}};
+    weave_hello_frame_t out = weave_hello_make(WEAVE_ROLE_SUPERVISOR);
+    super_join_t *join = worker->join;
+    apr_status_t rv = weave_socket_connect(&join->fd, worker->socket, geteuid(),
+                                           WEAVE_SOCKET_NONBLOCK);
 
-    apr_cpystrn(address.sun_path, worker->socket, sizeof(address.sun_path));
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (weave_fd_send(join->fd, &out, sizeof(out), -1, MSG_DONTWAIT) !=
+        sizeof(out))
         return errno;
-    if (weave_fd_send(fd, &out, sizeof(out), -1, MSG_DONTWAIT) != sizeof(out))
-        return errno;
-    return super_watch(&worker->join->watch, fd, EPOLLIN, join_event, worker);
+    return super_watch(&join->watch, join->fd, EPOLLIN, join_event, worker);
 }
 
 static void join(super_worker_t *worker)
@@ -157,10 +129,9 @@ static void join(super_worker_t *worker)
 
     worker->join = calloc(1, sizeof(*worker->join));
     if (worker->join) {
-        worker->join->board_fd = -1;
-        worker->join->fd =
-            socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        rv = worker->join->fd < 0 ? errno : hello(worker, worker->join->fd);
+        worker->join->part = WEAVE_WELCOME_NOTHING;
+        worker->join->fd = -1;
+        rv = hello(worker);
     }
     if (rv == APR_SUCCESS)
         super_timer_set(&worker->join->limit, JOIN_US, too_slow, worker);

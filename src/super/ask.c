@@ -10,6 +10,8 @@
 
 #include <apr_strings.h>
 
+#include "weave_socket.h"
+
 #define ASKERS_MAX 64
 
 typedef struct asker_t {
@@ -195,7 +197,7 @@ static int may_ask(int fd)
 {
     long uid = -1, pid;
 
-    return weave_control_peer(fd, &uid, &pid) == APR_SUCCESS &&
+    return weave_socket_peer(fd, &uid, &pid) == APR_SUCCESS &&
            (uid == 0 || uid == (long)geteuid());
 }
 

@@ -10,16 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
-#include "weave_frame.h"
+#include "weave_handshake.h"
+#include "weave_socket.h"
 
 struct super_warmup_t {
     int fd;
     super_watch_t watch;
+    weave_welcome_part_t part;
+    int welcomed;
     char *data; /* malloc: what has arrived */
     size_t len, room;
     char *out; /* malloc: what is to be sent */
@@ -37,6 +39,7 @@ void super_warmup_end(super_worker_t *worker)
     super_unwatch(&warmup->watch);
     if (warmup->fd >= 0)
         close(warmup->fd);
+    weave_welcome_drop(&warmup->part);
     free(warmup->data);
     free(warmup->out);
     free(warmup);
@@ -122,21 +125,19 @@ static apr_status_t request_make(super_warmup_t *warmup, const char *target,
         {"HTTP_USER_AGENT", "weaved"},
     };
     enum { VARS = sizeof(vars) / sizeof(*vars) };
-    weave_hello_t hello = {(uint32_t)getpid(), WEAVE_ROLE_CLIENT};
+    weave_hello_frame_t hello = weave_hello_make(WEAVE_ROLE_CLIENT);
     /* epoch 0: maintenance is no reason not to bring up a release */
     weave_frame_request_t request = {.content_length = -1, .vars = VARS};
     size_t bytes = sizeof(request), i;
-    weave_frame_t head =
-        weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(hello), 0);
+    weave_frame_t head;
     char *at;
 
     for (i = 0; i < VARS; i++)
         bytes += weave_frame_var_size(strlen(vars[i][0]), strlen(vars[i][1]));
-    warmup->out_len = 2 * sizeof(head) + sizeof(hello) + bytes;
+    warmup->out_len = sizeof(hello) + sizeof(head) + bytes;
     at = warmup->out = malloc(warmup->out_len);
     if (!at)
         return APR_ENOMEM;
-    at = (char *)memcpy(at, &head, sizeof(head)) + sizeof(head);
     at = (char *)memcpy(at, &hello, sizeof(hello)) + sizeof(hello);
     head =
         weave_frame_make(WEAVE_FRAME_REQUEST, WEAVE_FRAME_BODY_HERE, bytes, 1);
@@ -174,7 +175,6 @@ static int frame_take(super_worker_t *worker, const weave_frame_t *frame,
         memcpy(&end, payload, sizeof(end));
         *why = "ended without a complete answer";
         return worker->warmup->status && end.outcome == 0 ? 0 : -1;
-    case WEAVE_FRAME_WELCOME:
     case WEAVE_FRAME_DATA:
     case WEAVE_FRAME_FILE:
         break;
@@ -231,13 +231,27 @@ static int read_some(super_warmup_t *warmup)
     got = weave_fd_receive(warmup->fd, warmup->data + warmup->len,
                            warmup->room - warmup->len, &pass, MSG_DONTWAIT);
     if (pass >= 0)
-        close(pass); /* its board, or a file: of no use here */
+        close(pass); /* a file: of no use here */
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (got <= 0)
         return -1;
     warmup->len += (size_t)got;
     return 1;
+}
+
+/* As read_some(), of the WELCOME. */
+static int welcome_read(super_warmup_t *warmup)
+{
+    weave_welcome_t welcome;
+    apr_status_t rv = weave_welcome_receive(&welcome, &warmup->part, warmup->fd,
+                                            MSG_DONTWAIT);
+
+    if (rv != APR_SUCCESS)
+        return APR_STATUS_IS_EAGAIN(rv) ? 0 : -1;
+    warmup->welcomed = 1;
+    weave_welcome_drop(&warmup->part);
+    return 0;
 }
 
 static void warmup_event(void *data, uint32_t events)
@@ -259,7 +273,7 @@ static void warmup_event(void *data, uint32_t events)
     }
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         return;
-    rc = read_some(warmup);
+    rc = warmup->welcomed ? read_some(warmup) : welcome_read(warmup);
     if (rc > 0)
         rc = frames_take(worker, &why);
     else if (rc == 0)
@@ -273,20 +287,18 @@ static void warmup_event(void *data, uint32_t events)
 void super_warmup_start(super_worker_t *worker)
 {
     super_warmup_t *warmup = calloc(1, sizeof(*warmup));
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     apr_status_t rv = APR_ENOMEM;
     char why[120];
 
     worker->warmup = warmup;
     if (warmup) {
-        apr_cpystrn(address.sun_path, worker->socket, sizeof(address.sun_path));
-        warmup->fd =
-            socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        rv = warmup->fd < 0 || connect(warmup->fd, (struct sockaddr *)&address,
-                                       sizeof(address)) < 0
-                 ? errno
-                 : request_make(warmup, worker->generation->spec->warmup,
-                                worker->pool);
+        warmup->fd = -1;
+        warmup->part = WEAVE_WELCOME_NOTHING;
+        rv = weave_socket_connect(&warmup->fd, worker->socket, geteuid(),
+                                  WEAVE_SOCKET_NONBLOCK);
+        if (rv == APR_SUCCESS)
+            rv = request_make(warmup, worker->generation->spec->warmup,
+                              worker->pool);
     }
     if (rv == APR_SUCCESS)
         rv = super_watch(&warmup->watch, warmup->fd, EPOLLIN | EPOLLOUT,

@@ -11,6 +11,7 @@
 
 #include "weave_control.h"
 #include "weave_line.h"
+#include "weave_socket.h"
 
 #define PATIENCE_US 10000000
 #define DRAIN_PATIENCE_US 1000000
@@ -114,7 +115,7 @@ static void admit_supervisor(int fd)
 {
     long uid = -1, pid = -1;
 
-    if (weave_control_peer(fd, &uid, &pid) != APR_SUCCESS ||
+    if (weave_socket_peer(fd, &uid, &pid) != APR_SUCCESS ||
         (uid != 0 && uid != worker.starter_uid)) {
         weave_line_say(WEAVE_LOG_WARNING,
                        "WEAVE0097: process %ld of user %ld wanted to"

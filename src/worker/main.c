@@ -20,6 +20,7 @@
 #include "weave_control.h"
 #include "weave_dso.h"
 #include "weave_line.h"
+#include "weave_socket.h"
 
 #define START_MS 60000
 
@@ -206,7 +207,7 @@ static void order_take(weave_control_t *channel, apr_pool_t *pool)
     int passed = -1;
     long pid;
 
-    if (weave_control_peer(channel->fd, &worker.starter_uid, &pid) !=
+    if (weave_socket_peer(channel->fd, &worker.starter_uid, &pid) !=
             APR_SUCCESS ||
         weave_control_receive(channel, &message, &passed, START_MS) !=
             APR_SUCCESS)

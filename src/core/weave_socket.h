@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEAVE_SOCKET_H
+#define WEAVE_SOCKET_H
+
+/**
+ * UNIX sockets between the processes of one httpd: who connects makes sure
+ * that it speaks with the one it means before it sends a byte.
+ */
+
+#include <sys/types.h>
+
+#include <apr_errno.h>
+
+/** Connects without waiting; the socket stays like that. A full backlog is
+ *  APR_EAGAIN then. */
+#define WEAVE_SOCKET_NONBLOCK 0x1
+
+/**
+ * Connects to the socket at PATH (close-on-exec). Whoever has called listen()
+ * there must have been OWNER: weaved does that for its own socket and for all
+ * workers, as the user who started httpd; its process may have ended since.
+ * Otherwise EPERM, and nothing was sent.
+ */
+apr_status_t weave_socket_connect(int *fd, const char *path, uid_t owner,
+                                  int flags);
+
+/** Who is at the other end (SO_PEERCRED). For a socket that connect() made:
+ *  who called listen(). */
+apr_status_t weave_socket_peer(int fd, long *uid, long *pid);
+
+#endif
