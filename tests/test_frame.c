@@ -25,7 +25,7 @@ static const struct {
     {WEAVE_FRAME_DATA, 0, WEAVE_FRAME_DATA_MAX},
     {WEAVE_FRAME_FILE, 16, 16},
     {WEAVE_FRAME_END, 8, 8},
-    {WEAVE_FRAME_LOG, 8, 8 + WEAVE_FRAME_DATA_MAX},
+    {WEAVE_FRAME_LOG, 8, 8 + WEAVE_FRAME_LINE_MAX},
     {WEAVE_FRAME_STALE, 0, 0},
 };
 #define TYPES (sizeof(types) / sizeof(*types))

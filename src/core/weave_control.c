@@ -71,6 +71,11 @@ long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
         head->cmsg_type == SCM_RIGHTS &&
         head->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(pass, CMSG_DATA(head), sizeof(int));
+    if (message.msg_flags & MSG_CTRUNC) {
+        if (*pass >= 0)
+            close(*pass);
+        *pass = WEAVE_FD_MANY;
+    }
     return got;
 }
 

@@ -136,7 +136,10 @@ apr_status_t weave_control_ask_over(json_t **answer, char **problem,
                                     int pass, int timeout_ms);
 
 /** sendmsg/recvmsg with one descriptor: as send()/recv(), flags included.
- *  PASS -1: none. *pass gets the descriptor (close-on-exec), or -1. */
+ *  PASS -1: none. *pass gets the descriptor (close-on-exec); -1: none came; or
+ *  WEAVE_FD_MANY: more than one, or more than this process may have. None of
+ *  those is open. */
+#define WEAVE_FD_MANY (-2)
 long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags);
 long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags);
 

@@ -31,7 +31,7 @@ static const struct {
                           sizeof(weave_frame_file_t)},
     [WEAVE_FRAME_END] = {sizeof(weave_frame_end_t), sizeof(weave_frame_end_t)},
     [WEAVE_FRAME_LOG] = {sizeof(weave_frame_log_t),
-                         sizeof(weave_frame_log_t) + WEAVE_FRAME_DATA_MAX},
+                         sizeof(weave_frame_log_t) + WEAVE_FRAME_LINE_MAX},
     [WEAVE_FRAME_STALE] = {0, 0},
 };
 

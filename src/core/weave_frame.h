@@ -28,7 +28,8 @@
  * request's any more; the client is to ask again what becomes of it. It comes
  * instead of the answer, LOG may come before it, and a CANCEL that crosses it
  * is ignored. A client that wants nothing of a request any more just closes.
- * Every frame of a request carries its number; the client counts from 1.
+ * Every frame of a request carries its number; the client counts from 1. How
+ * much of each the answer to one request may have: weave_answer.h.
  */
 
 #include <stddef.h>
@@ -40,6 +41,8 @@
 /** No frame's payload is larger; nor are DATA and BODY than DATA_MAX. */
 #define WEAVE_FRAME_MAX (16u << 20)
 #define WEAVE_FRAME_DATA_MAX (1u << 20)
+/** The text of a LOG is a line of httpd's error log at most. */
+#define WEAVE_FRAME_LINE_MAX 8192u
 
 typedef enum weave_frame_type_e {
     WEAVE_FRAME_HELLO = 1,

@@ -198,41 +198,51 @@ static apr_status_t close_fd(void *fd)
     return APR_SUCCESS;
 }
 
-static apr_status_t file_of(apr_file_t **file, int fd, request_rec *r)
+static apr_file_t *file_of(int own, request_rec *r)
 {
     core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    int flags = APR_FOPEN_READ, own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int flags = APR_FOPEN_READ;
+    apr_file_t *file = NULL;
 
-    if (own < 0)
-        return errno;
     apr_pool_cleanup_register(r->pool, (void *)(intptr_t)own, close_fd,
                               apr_pool_cleanup_null);
     if (core->enable_sendfile == ENABLE_SENDFILE_ON)
         flags |= APR_FOPEN_SENDFILE_ENABLED;
-    return apr_os_file_put(file, &own, flags, r->pool);
+    apr_os_file_put(&file, &own, flags, r->pool);
+    return file;
+}
+
+weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
+                               int64_t offset, int64_t length, int flags)
+{
+    apr_bucket_brigade *out = out_of(exchange);
+    request_rec *r = exchange->r;
+
+    if (length > 0)
+        /* a file that shrinks must not become a SIGBUS */
+        apr_bucket_file_enable_mmap(
+            apr_brigade_insert_file(out, file_of(own, r), offset, length,
+                                    r->pool),
+            0);
+    else
+        close(own);
+    insert_end(exchange, flags);
+    return pass(exchange);
 }
 
 weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
                                int64_t length, int flags)
 {
     mod_weave_exchange_t *exchange = host;
-    apr_bucket_brigade *out = out_of(exchange);
-    request_rec *r = exchange->r;
-    apr_file_t *file = NULL;
-    apr_status_t rv = file_of(&file, fd, r);
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-    if (rv != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+    if (own < 0) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, errno, exchange->r,
                       "WEAVE0030: no descriptor for the file of"
                       " wsgi.file_wrapper");
         return WEAVE_IO_GONE;
     }
-    if (length > 0)
-        /* a file that shrinks must not become a SIGBUS */
-        apr_bucket_file_enable_mmap(
-            apr_brigade_insert_file(out, file, offset, length, r->pool), 0);
-    insert_end(exchange, flags);
-    return pass(exchange);
+    return mod_weave_file_give(exchange, own, offset, length, flags);
 }
 
 /* As mod_proxy does where its backend breaks: a chunked body does not get

@@ -53,15 +53,12 @@ static int gone(client_t *client)
     return mod_weave_finish(client->exchange, WEAVE_RUN_GONE);
 }
 
-static int lost(client_t *client, apr_uint32_t pid)
+/* What the client gets whose answer will not come. */
+static int failed(client_t *client)
 {
     mod_weave_exchange_t *exchange = client->exchange;
     request_rec *r = exchange->r;
 
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "WEAVE0137: the worker (pid %u) was lost while it had this"
-                  " request: %s %s",
-                  pid, r->method, r->uri);
     if (exchange->head_sent)
         return mod_weave_finish(exchange, WEAVE_RUN_CUT);
     apr_table_setn(r->err_headers_out, "Retry-After",
@@ -69,6 +66,17 @@ static int lost(client_t *client, apr_uint32_t pid)
                                 apr_time_sec(weave_conf_int(
                                     exchange->conf, WEAVE_LIMITS_BACKOFF))));
     return HTTP_BAD_GATEWAY;
+}
+
+static int lost(client_t *client, apr_uint32_t pid)
+{
+    request_rec *r = client->exchange->r;
+
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "WEAVE0137: the worker (pid %u) was lost while it had this"
+                  " request: %s %s",
+                  pid, r->method, r->uri);
+    return failed(client);
 }
 
 static int unavailable(client_t *client, weave_refused_e kind, const char *why)
@@ -120,6 +128,9 @@ static int again(client_t *client, apr_uint32_t pid, tries_t *tries, int *rc)
         *rc = unavailable(client, WEAVE_REFUSED_LATE,
                           "the time in the queue is over");
         return 0;
+    case CLIENT_BROKEN:
+        *rc = failed(client);
+        return 0;
     case CLIENT_LOST:
         if (client->exchange->in_problem) { /* it stopped for our client */
             *rc = gone(client);
@@ -146,7 +157,8 @@ static void attempt(client_t *client)
         client_receive(client);
     mod_weave_link_release(client->link, client->reusable ? MOD_WEAVE_LINK_IDLE
                                          : client->end == CLIENT_UNSTARTED ||
-                                                 client->end == CLIENT_LOST
+                                                 client->end == CLIENT_LOST ||
+                                                 client->end == CLIENT_BROKEN
                                              ? MOD_WEAVE_LINK_DEAD
                                              : MOD_WEAVE_LINK_BROKEN);
 }

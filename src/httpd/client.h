@@ -7,6 +7,7 @@
  * of the thread that handles the request. */
 
 #include "mod_weave.h"
+#include "weave_answer.h"
 #include "weave_frame.h"
 
 #define CLIENT_BUFFER 16384
@@ -19,6 +20,7 @@ typedef enum {
     CLIENT_LATE,      /* the same, and its time in the queue is over */
     CLIENT_STALE,     /* the same: maintenance may have something against it */
     CLIENT_LOST,      /* it had begun, and the worker is no more */
+    CLIENT_BROKEN,    /* the worker breaks the rules of the wire; logged */
     CLIENT_GONE       /* the client has left */
 } client_end_e;
 
@@ -40,9 +42,11 @@ typedef struct client_t {
     int outcome;           /* weave_run_e */
     int reusable;          /* the connection may carry another request */
     int flush_due;         /* the application had it flushed */
+    weave_answer_t answer; /* what of it the worker has sent */
     int passed;            /* a descriptor that has come, or -1 */
-    apr_int64_t body_left; /* of the announced length; -1: none was */
-    char *data;            /* what has arrived: `buffer`, or something larger */
+    /* bytes of this attempt, and how many there were when `passed` had come */
+    apr_uint64_t received, passed_at;
+    char *data; /* what has arrived: `buffer`, or something larger */
     apr_size_t at, len, room;
     struct client_block_t *block; /* of a streamed body, or NULL */
     char buffer[CLIENT_BUFFER];
@@ -51,6 +55,9 @@ typedef struct client_t {
 /* Has the worker begun with it? The board alone does not know for ever: its
  * place there is another connection's some time after this one has closed. */
 int client_has_started(const client_t *client);
+
+/* Does the worker ask for the body with READ? */
+int client_is_streamed(const client_t *client);
 
 /* client_send.c: OK, or the HTTP status of a request that is too large. */
 int client_encode(client_t *client);

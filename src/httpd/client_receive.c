@@ -18,9 +18,7 @@
 
 #include "weave_control.h"
 
-#define BLOCK 65536        /* of an answer on its way through */
-#define HEADERS_MOST 65536 /* in one answer */
-#define TEXT_MOST (2u << 20)
+#define BLOCK 65536 /* of an answer on its way through */
 
 /* ---- receiving ---- */
 
@@ -30,14 +28,21 @@ static int ended(client_t *client, client_end_e end)
     return -1;
 }
 
-/* A worker that breaks the rules is as good as dead. */
+/* Ends the request of a worker that breaks the rules: another attempt would
+ * meet the same. */
 static int broken(client_t *client, const char *what)
 {
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, client->exchange->r,
                   "WEAVE0136: the worker (pid %u) has sent what it must not"
-                  " (%s): the connection to it is closed",
+                  " (%s): the connection to it is closed, and its request ends",
                   mod_weave_link_pid(client->link), what);
-    return ended(client, CLIENT_LOST);
+    return ended(client, CLIENT_BROKEN);
+}
+
+/* As weave_answer_take() says: 0, or -1 and client->end. */
+static int allowed(client_t *client, const char *problem)
+{
+    return problem ? broken(client, problem) : 0;
 }
 
 static int at_end(client_t *client)
@@ -46,13 +51,26 @@ static int at_end(client_t *client)
                  client_has_started(client) ? CLIENT_LOST : CLIENT_UNSTARTED);
 }
 
-static void keep_passed(client_t *client, int passed)
+/* Keeps the descriptor that came with the last bytes: 0, or -1 and
+ * client->end. A read ends behind the bytes that a descriptor came with
+ * (unix(7)): it belongs to the frame that has the last of them. */
+static int passed_keep(client_t *client, int passed)
 {
-    if (passed < 0)
-        return;
-    if (client->passed >= 0)
-        close(client->passed);
+    if (passed == WEAVE_FD_MANY)
+        return broken(client, "descriptors that cannot be taken");
+    if (client->passed >= 0) {
+        close(passed);
+        return broken(client, "more descriptors than one");
+    }
     client->passed = passed;
+    client->passed_at = client->received;
+    return 0;
+}
+
+/* Where in all that was received the next byte to be taken is. */
+static apr_uint64_t taken(const client_t *client)
+{
+    return client->received - (client->len - client->at);
 }
 
 static int flush(client_t *client)
@@ -73,7 +91,10 @@ static ssize_t receive(client_t *client, char *to, apr_size_t room)
         long got = weave_fd_receive(client->link->fd, to, room, &passed,
                                     client->flush_due ? MSG_DONTWAIT : 0);
 
-        keep_passed(client, passed);
+        if (got > 0)
+            client->received += (apr_uint64_t)got;
+        if (passed != -1 && passed_keep(client, passed) < 0)
+            return -1;
         if (got > 0) {
             client->silent_until = 0;
             return got;
@@ -126,19 +147,6 @@ static int given(client_t *client, weave_io_e io)
     return io == WEAVE_IO_OK ? 0 : ended(client, CLIENT_GONE);
 }
 
-/* BYTES more of the body: what is longer than its head has said would be the
- * beginning of another answer to our client. */
-static int count(client_t *client, apr_int64_t bytes, int flags)
-{
-    if (client->body_left < 0)
-        return 0;
-    if (bytes > client->body_left ||
-        ((flags & WEAVE_FRAME_LAST) && bytes < client->body_left))
-        return broken(client, "a body of another length than its head says");
-    client->body_left -= bytes;
-    return 0;
-}
-
 /* LEFT bytes, the first of which may have arrived, block by block. */
 static int body_through(client_t *client, apr_size_t left, int flags)
 {
@@ -173,8 +181,6 @@ static int body(client_t *client, apr_size_t bytes, int flags)
 {
     int send_flags = flags & WEAVE_FRAME_LAST ? WEAVE_SEND_LAST : 0, rc;
 
-    if (count(client, (apr_int64_t)bytes, flags) < 0)
-        return -1;
     if (client->len - client->at >= bytes) {
         weave_piece_t piece = {client->data + client->at, bytes, NULL};
 
@@ -235,8 +241,7 @@ static int is_sane(const weave_head_t *head)
 {
     apr_size_t i;
 
-    if (head->status < 200 || head->status > 999 || head->content_length < -1 ||
-        strpbrk(head->reason, "\r\n"))
+    if (strpbrk(head->reason, "\r\n"))
         return 0;
     for (i = 0; i < head->headers_count; i++) {
         const char *name = head->headers[i].name;
@@ -249,13 +254,6 @@ static int is_sane(const weave_head_t *head)
     return 1;
 }
 
-/* RFC 9110 section 6.4.1 */
-static int has_content(const client_t *client, const weave_head_t *head)
-{
-    return !client->exchange->r->header_only && head->status != 204 &&
-           head->status != 304;
-}
-
 static int on_head(client_t *client, const weave_frame_t *frame)
 {
     apr_pool_t *pool = client->exchange->r->pool;
@@ -264,14 +262,11 @@ static int on_head(client_t *client, const weave_frame_t *frame)
     weave_head_t head = {0};
     weave_header_t *headers;
 
-    if (client->exchange->head_sent)
-        return broken(client, "a second head");
     if (need(client, sizeof(fixed)) < 0)
         return -1;
     memcpy(&fixed, client->data + client->at, sizeof(fixed));
-    if (fixed.strings > frame->bytes - sizeof(fixed) ||
-        fixed.strings > TEXT_MOST || fixed.headers > HEADERS_MOST)
-        return broken(client, "a head whose lengths are wrong");
+    if (allowed(client, weave_answer_head(&client->answer, frame, &fixed)) < 0)
+        return -1;
     if (need(client, sizeof(fixed) + fixed.strings) < 0)
         return -1;
     cursor.at = client->data + client->at + sizeof(fixed);
@@ -288,7 +283,6 @@ static int on_head(client_t *client, const weave_frame_t *frame)
         !is_sane(&head))
         return broken(client, "a head that is no head");
     mod_weave_head_send(client->exchange, &head);
-    client->body_left = has_content(client, &head) ? head.content_length : -1;
     client->at += sizeof(fixed) + fixed.strings;
     return body(client, frame->bytes - sizeof(fixed) - fixed.strings,
                 frame->flags);
@@ -296,8 +290,6 @@ static int on_head(client_t *client, const weave_frame_t *frame)
 
 static int on_data(client_t *client, const weave_frame_t *frame)
 {
-    if (!client->exchange->head_sent)
-        return broken(client, "a body before its head");
     return body(client, frame->bytes, frame->flags);
 }
 
@@ -317,20 +309,18 @@ static int on_file(client_t *client, const weave_frame_t *frame)
 
     if (need(client, sizeof(file)) < 0)
         return -1;
-    fd = client->passed;
     memcpy(&file, client->data + client->at, sizeof(file));
     client->at += sizeof(file);
-    if (!client->exchange->head_sent || !is_readable_file(fd) ||
-        file.offset < 0 || file.length < 0)
-        return broken(client, "a file that is none");
-    if (count(client, file.length, frame->flags) < 0)
+    if (allowed(client, weave_answer_file(&client->answer, frame, &file)) < 0)
         return -1;
+    if (!is_readable_file(client->passed))
+        return broken(client, "a file that is none");
+    fd = client->passed;
     client->passed = -1;
     rc = given(client,
-               mod_weave_file_send(
+               mod_weave_file_give(
                    client->exchange, fd, file.offset, file.length,
                    frame->flags & WEAVE_FRAME_LAST ? WEAVE_SEND_LAST : 0));
-    close(fd);
     if (frame->flags & WEAVE_FRAME_FLUSH)
         client->flush_due = 1;
     return rc < 0 ? -1 : (frame->flags & WEAVE_FRAME_LAST) != 0;
@@ -349,18 +339,15 @@ static int on_end(client_t *client, const weave_frame_t *frame)
     if (end.outcome < WEAVE_RUN_CUT ||
         (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599)))
         return broken(client, "an end that is none");
-    if (client->exchange->head_sent && end.outcome == WEAVE_RUN_DONE &&
-        count(client, 0, WEAVE_FRAME_LAST) < 0)
-        return -1;
-    if (client->exchange->head_sent && end.outcome == WEAVE_RUN_DONE)
-        return given(client, mod_weave_body_send(client->exchange, NULL, 0,
-                                                 WEAVE_SEND_LAST)) < 0
+    if (end.outcome == WEAVE_RUN_DONE)
+        return allowed(client, weave_answer_done(&client->answer)) < 0 ||
+                       given(client, mod_weave_body_send(client->exchange, NULL,
+                                                         0, WEAVE_SEND_LAST)) <
+                           0
                    ? -1
                    : 1;
     if (client->exchange->head_sent)
         client->outcome = WEAVE_RUN_CUT;
-    else if (end.outcome == WEAVE_RUN_DONE)
-        return broken(client, "an end without an answer");
     return 1;
 }
 
@@ -409,6 +396,8 @@ static int on_read(client_t *client, const weave_frame_t *frame)
         client->exchange, answer->data,
         wanted.bytes && wanted.bytes < BLOCK ? wanted.bytes : BLOCK);
     answer->body = (weave_frame_body_t){got < 0 ? (int32_t)got : 0, 0};
+    if (got <= 0)
+        weave_answer_read_end(&client->answer);
     if (got < 0)
         got = 0;
     answer->frame = weave_frame_make(WEAVE_FRAME_BODY, 0,
@@ -421,24 +410,17 @@ static int on_read(client_t *client, const weave_frame_t *frame)
     return 0;
 }
 
+/* What the worker has said before a STALE are lines of a finalizer or the like.
+ * Its board may show that request as started: it was in the executor's hands.
+ */
 static int on_unstarted(client_t *client, const weave_frame_t *frame)
 {
-    if (client_has_started(client))
+    if (frame->type != WEAVE_FRAME_STALE && client_has_started(client))
         return broken(client, "a refusal after it has begun");
     client->reusable = client->at == client->len;
     return ended(client, frame->type == WEAVE_FRAME_REFUSED ? CLIENT_REFUSED
+                         : frame->type == WEAVE_FRAME_STALE ? CLIENT_STALE
                                                             : CLIENT_LATE);
-}
-
-/* What the worker has said before are lines of a finalizer or the like. Its
- * board may show the request as started: it was in the executor's hands. */
-static int on_stale(client_t *client, const weave_frame_t *frame)
-{
-    (void)frame;
-    if (client->exchange->head_sent || client->streamed)
-        return broken(client, "a return after it has begun");
-    client->reusable = client->at == client->len;
-    return ended(client, CLIENT_STALE);
 }
 
 static int (*const handlers[WEAVE_FRAME_TYPES])(client_t *,
@@ -451,25 +433,41 @@ static int (*const handlers[WEAVE_FRAME_TYPES])(client_t *,
     [WEAVE_FRAME_FILE] = on_file,
     [WEAVE_FRAME_END] = on_end,
     [WEAVE_FRAME_LOG] = on_log,
-    [WEAVE_FRAME_STALE] = on_stale,
+    [WEAVE_FRAME_STALE] = on_unstarted,
 };
 
-/* 0: more will come, 1: that was the answer, or -1 and client->end. */
-static int frame_take(client_t *client)
+/* Takes the frame whose head is here: as frame_take(). */
+static int frame_handle(client_t *client)
 {
+    apr_uint64_t begin = taken(client);
     weave_frame_t frame;
+    int has_fd;
 
-    if (need(client, sizeof(frame)) < 0)
-        return -1;
     if (weave_frame_decode(&frame, client->data + client->at,
-                           client->len - client->at) != WEAVE_FRAME_OK ||
-        !handlers[frame.type] || frame.number != client->link->number)
+                           client->len - client->at) != WEAVE_FRAME_OK)
         return broken(client, "no frame that could come now");
+    has_fd = client->passed >= 0 &&
+             client->passed_at <= begin + sizeof(frame) + frame.bytes;
+    if (allowed(client, weave_answer_take(&client->answer, &frame, has_fd)) < 0)
+        return -1;
     client->at += sizeof(frame);
     if (frame.type != WEAVE_FRAME_CANCELLED &&
         frame.type != WEAVE_FRAME_REFUSED)
         client->heard = 1;
     return handlers[frame.type](client, &frame);
+}
+
+/* 0: more will come, 1: that was the answer, or -1 and client->end. */
+static int frame_take(client_t *client)
+{
+    int rc = need(client, sizeof(weave_frame_t));
+
+    if (rc == 0)
+        rc = frame_handle(client);
+    /* one that came in the middle of a frame */
+    if (rc == 0 && client->passed >= 0 && client->passed_at <= taken(client))
+        return broken(client, "a descriptor that belongs to no file");
+    return rc;
 }
 
 void client_receive(client_t *client)
@@ -479,8 +477,11 @@ void client_receive(client_t *client)
     client->data = client->buffer;
     client->room = sizeof(client->buffer);
     client->at = client->len = 0;
+    client->received = client->passed_at = 0;
     client->outcome = WEAVE_RUN_DONE;
-    client->body_left = -1;
+    weave_answer_begin(&client->answer, client->link->number,
+                       client_is_streamed(client),
+                       client->exchange->r->header_only);
     do
         rc = frame_take(client);
     while (rc == 0);
@@ -488,7 +489,9 @@ void client_receive(client_t *client)
         client->end = CLIENT_DONE;
         client->reusable = client->at == client->len;
     }
-    if (client->passed >= 0)
+    if (client->passed >= 0) {
+        client->reusable = 0;
         close(client->passed);
+    }
     client->passed = -1;
 }

@@ -34,6 +34,13 @@ static apr_size_t size_of(const mod_weave_vars_t *vars)
     return bytes;
 }
 
+int client_is_streamed(const client_t *client)
+{
+    const weave_frame_t *frame = (const weave_frame_t *)client->frame;
+
+    return !(frame->flags & WEAVE_FRAME_BODY_HERE);
+}
+
 static int flags_of(const client_t *client)
 {
     const mod_weave_exchange_t *exchange = client->exchange;

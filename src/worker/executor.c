@@ -132,6 +132,7 @@ static int decode(executor_t *executor, connection_t *connection,
     exchange->number = frame->number;
     exchange->admission = (weave_admission_t){fixed.epoch, fixed.until_us};
     exchange->body_ended = exchange->body_problem = 0;
+    exchange->lines = (weave_answer_lines_t){0, 0};
     exchange->head_len = 0;
     request->host = exchange;
     request->vars = executor->vars;

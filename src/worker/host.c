@@ -378,9 +378,11 @@ static int log_send(exchange_t *exchange, int level, const char *text,
     batch.count = 3;
     batch.pass = -1;
     pthread_mutex_lock(&connection->lock);
-    /* what has begun to leave must leave whole */
+    /* what has begun to leave must leave whole; more lines than that, and the
+     * client would end the request */
     if (!connection->broken && !connection->ended &&
-        connection->memory < INLINE_BYTES)
+        connection->memory < INLINE_BYTES &&
+        weave_answer_line(&exchange->lines, len) == 0)
         rc = output_send_locked(connection, &batch, 0) == WEAVE_IO_OK ? 0 : -1;
     pthread_mutex_unlock(&connection->lock);
     return rc;
@@ -388,8 +390,8 @@ static int log_send(exchange_t *exchange, int level, const char *text,
 
 static void log_line(void *host, int level, const char *text, size_t len)
 {
-    if (len > WEAVE_LINE_BYTES)
-        len = WEAVE_LINE_BYTES;
+    if (len > WEAVE_FRAME_LINE_MAX)
+        len = WEAVE_FRAME_LINE_MAX;
     if (host && !worker.forked && log_send(host, level, text, len) == 0)
         return;
     if (level <= worker.spec->log_level)

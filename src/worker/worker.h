@@ -17,6 +17,7 @@
 
 #include <jansson.h>
 
+#include "weave_answer.h"
 #include "weave_board.h"
 #include "weave_clock.h"
 #include "weave_control.h"
@@ -224,8 +225,9 @@ typedef struct exchange_t {
     weave_admission_t admission;
     int64_t file_at, file_bytes; /* of a spooled body; file_bytes 0: none */
     int body_ended;
-    int body_problem; /* weave_io_e */
-    size_t head_len;  /* of `head`: it has not left */
+    int body_problem;           /* weave_io_e */
+    weave_answer_lines_t lines; /* that went to the client */
+    size_t head_len;            /* of `head`: it has not left */
     char *head;
     size_t head_room;
 } exchange_t;

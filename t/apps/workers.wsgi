@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -58,6 +59,12 @@ def read(environ):
 
 def large(environ):
     return "x" * (8 << 20)
+
+
+def lines(environ):
+    for i in range(11000):
+        print("line %d of many" % i, file=sys.stderr)
+    return who(environ)
 
 
 def warm(environ):

@@ -133,6 +133,10 @@ def do_log_too_long(link):
     link.send(LOG, bytes(8), size=(1 << 20) + 9)
 
 
+def do_log_too_short(link):
+    link.send(LOG, bytes(7))
+
+
 # ---- order ----
 
 def do_data_first(link):
@@ -144,6 +148,13 @@ def do_data_first(link):
 def do_file_first(link):
     with open(__file__, "rb") as stream:
         link.send(FILE, struct.pack("=qq", 0, 10), fds=[stream.fileno()], flags=FD | LAST)
+
+
+def do_data_of_nothing(link):
+    link.start()
+    link.send(HEAD, head())
+    link.put(frame(DATA, b"", link.number, FLUSH) * 10)
+    _until_closed(link)
 
 
 def do_second_head(link):
@@ -164,6 +175,12 @@ def do_after_the_last(link):
     link.put(frame(HEAD, head(length=4, body=b"fine"), link.number, LAST)
              + frame(DATA, b"and one more", link.number))
     link.send(END, struct.pack("=ii", 0, 0))
+
+
+def do_flags_on_end(link):
+    link.start()
+    link.send(HEAD, head())
+    link.send(END, struct.pack("=ii", 0, 0), flags=LAST)
 
 
 # ---- heads ----
@@ -305,13 +322,68 @@ def do_file_that_shrinks(link):
     os.close(fd)
 
 
-def do_many_fds(link):
+def _until_closed(link):
+    """Whoever is cut off at once does not get here."""
+    link.sock.settimeout(30)
+    while link.sock.recv(65536):
+        pass
+
+
+def do_files_of_nothing(link):
     link.start()
+    link.send(HEAD, head())
     with open(__file__, "rb") as stream:
-        fd = stream.fileno()
-        for count in (1, 1, 2, 3, 100):
-            link.send(LOG, struct.pack("=II", 7, 0) + b"with descriptors", fds=[fd] * count,
-                      flags=FD)
+        for _ in range(400):
+            link.send(FILE, struct.pack("=qq", 0, 0), fds=[stream.fileno()], flags=FD)
+    _until_closed(link)
+
+
+def do_file_and_data(link):
+    with open(__file__, "rb") as stream:
+        _file(link, [stream.fileno()], flags=FD)
+    link.send(DATA, b"more", flags=LAST)
+
+
+def do_file_with_two(link):
+    with open(__file__, "rb") as stream:
+        _file(link, [stream.fileno()] * 2)
+
+
+def do_file_with_late_fd(link):
+    """It comes with the last bytes of the frame, not with the first."""
+    link.start()
+    data = frame(FILE, struct.pack("=qq", 0, 10), link.number, FD | LAST)
+    link.send(HEAD, head())
+    link.put(data[:20])
+    with open(__file__, "rb") as stream:
+        link.put(data[20:], stream.fileno())
+
+
+def _log_with_fds(flags, *counts):
+    def send_log(link):
+        link.start()
+        with open(__file__, "rb") as stream:
+            for count in counts:
+                link.send(LOG, struct.pack("=II", 7, 0) + b"with descriptors",
+                          fds=[stream.fileno()] * count, flags=flags)
+        link.answer()
+    return send_log
+
+
+do_log_with_fd = _log_with_fds(FD, 1)
+do_log_with_hidden_fd = _log_with_fds(0, 1)
+do_log_with_flag = _log_with_fds(FD, 0)
+do_many_fds = _log_with_fds(FD, 100)
+
+
+def do_fd_in_the_middle(link):
+    """Of a frame that has none."""
+    link.start()
+    data = frame(LOG, struct.pack("=II", 7, 0) + b"x" * 100, link.number)
+    link.put(data[:50])
+    time.sleep(0.1)
+    with open(__file__, "rb") as stream:
+        link.put(data[50:], stream.fileno())
     link.answer()
 
 
@@ -483,8 +555,30 @@ def do_log(link):
     for level in (3, 99, 0xffffffff):
         link.send(LOG, struct.pack("=II", level, 0) + b"rogue \x00\x01\r\n\xff%s%n")
     link.send(LOG, struct.pack("=II", 7, 0))
-    link.send(LOG, struct.pack("=II", 7, 0) + b"x" * (1 << 20))
+    link.send(LOG, struct.pack("=II", 7, 0) + b"x" * 8192)
     link.answer()
+
+
+def _lines(sizes):
+    """Lines of these sizes, a quarter of an MiB or more at a time."""
+    def send_lines(link):
+        link.start()
+        data = b""
+        for size in sizes:
+            data += frame(LOG, struct.pack("=II", 7, 0) + b"x" * size, link.number)
+            if len(data) > 1 << 18:
+                link.put(data)
+                data = b""
+        link.put(data)
+        link.answer()
+    return send_lines
+
+
+do_log_line_too_long = _lines([8193])
+do_log_lines_that_grow = _lines(range(20000, 400000, 1000))
+do_log_many_lines = _lines([8000] * 100 + [10] * 9000)
+do_log_too_many_lines = _lines([0] * 10001)
+do_log_too_many_bytes = _lines([8000] * 132)
 
 
 def do_stderr(link):

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_answer.c: what a worker may send as the answer to one request */
+#include "weave_answer.h"
+
+#include <string.h>
+
+void weave_answer_begin(weave_answer_t *answer, uint32_t number, int may_read,
+                        int head_only)
+{
+    memset(answer, 0, sizeof(*answer));
+    answer->number = number;
+    answer->may_read = may_read;
+    answer->head_only = head_only;
+    answer->body_left = -1;
+}
+
+/* Counts BYTES more of the body: what is longer than its head has said would be
+ * the beginning of another answer to the client. */
+static const char *body_count(weave_answer_t *answer, int64_t bytes, int flags)
+{
+    int last = flags & WEAVE_FRAME_LAST;
+
+    if (last)
+        answer->is_over = 1;
+    if (answer->body_left < 0)
+        return NULL;
+    if (bytes > answer->body_left || (last && bytes < answer->body_left))
+        return "a body of another length than its head says";
+    answer->body_left -= bytes;
+    return NULL;
+}
+
+int weave_answer_line(weave_answer_lines_t *lines, size_t bytes)
+{
+    if (lines->count >= WEAVE_ANSWER_LINES_MAX ||
+        bytes > WEAVE_ANSWER_LINES_BYTES - lines->bytes)
+        return -1;
+    lines->count++;
+    lines->bytes += (uint32_t)bytes;
+    return 0;
+}
+
+/* ---- one function for each type ---- */
+
+static const char *head_take(weave_answer_t *answer, const weave_frame_t *frame)
+{
+    (void)frame;
+    if (answer->has_head)
+        return "a second head";
+    answer->has_head = 1;
+    return NULL;
+}
+
+static const char *data_take(weave_answer_t *answer, const weave_frame_t *frame)
+{
+    if (!answer->has_head)
+        return "a body before its head";
+    if (answer->has_file)
+        return "a body behind a file";
+    if (!frame->bytes && !(frame->flags & WEAVE_FRAME_LAST))
+        return "an empty piece of a body";
+    return body_count(answer, frame->bytes, frame->flags);
+}
+
+static const char *file_take(weave_answer_t *answer, const weave_frame_t *frame)
+{
+    (void)frame;
+    if (!answer->has_head)
+        return "a file before its head";
+    if (answer->has_file)
+        return "a second file";
+    answer->has_file = 1;
+    return NULL;
+}
+
+static const char *read_take(weave_answer_t *answer, const weave_frame_t *frame)
+{
+    (void)frame;
+    if (!answer->may_read)
+        return "a question for a body that it has";
+    answer->has_read = 1;
+    return NULL;
+}
+
+static const char *log_take(weave_answer_t *answer, const weave_frame_t *frame)
+{
+    return weave_answer_line(&answer->lines,
+                             frame->bytes - sizeof(weave_frame_log_t)) < 0
+               ? "too many lines for the log"
+               : NULL;
+}
+
+static const char *end_take(weave_answer_t *answer, const weave_frame_t *frame)
+{
+    (void)frame;
+    answer->is_over = 1;
+    return NULL;
+}
+
+static const char *unstarted_take(weave_answer_t *answer,
+                                  const weave_frame_t *frame)
+{
+    (void)frame;
+    if (answer->has_head || answer->has_read)
+        return "a refusal after it has begun";
+    answer->is_over = 1;
+    return NULL;
+}
+
+static const struct {
+    const char *(*take)(weave_answer_t *, const weave_frame_t *);
+    int flags; /* that it may have */
+} types[WEAVE_FRAME_TYPES] = {
+    [WEAVE_FRAME_CANCELLED] = {unstarted_take, 0},
+    [WEAVE_FRAME_REFUSED] = {unstarted_take, 0},
+    [WEAVE_FRAME_READ] = {read_take, 0},
+    [WEAVE_FRAME_HEAD] = {head_take, WEAVE_FRAME_LAST | WEAVE_FRAME_FLUSH},
+    [WEAVE_FRAME_DATA] = {data_take, WEAVE_FRAME_LAST | WEAVE_FRAME_FLUSH},
+    [WEAVE_FRAME_FILE] = {file_take, WEAVE_FRAME_LAST | WEAVE_FRAME_FLUSH |
+                                         WEAVE_FRAME_FD},
+    [WEAVE_FRAME_END] = {end_take, 0},
+    [WEAVE_FRAME_LOG] = {log_take, 0},
+    [WEAVE_FRAME_STALE] = {unstarted_take, 0},
+};
+
+const char *weave_answer_take(weave_answer_t *answer,
+                              const weave_frame_t *frame, int has_fd)
+{
+    int is_file = frame->type == WEAVE_FRAME_FILE;
+
+    if (frame->type >= WEAVE_FRAME_TYPES || !types[frame->type].take)
+        return "a frame that is no answer";
+    if (frame->number != answer->number || answer->is_over)
+        return "a frame of another request";
+    if (!has_fd != !is_file || !(frame->flags & WEAVE_FRAME_FD) != !is_file)
+        return is_file ? "a file without descriptor"
+                       : "a descriptor that belongs to no file";
+    if (frame->flags & ~types[frame->type].flags)
+        return "flags that it cannot have";
+    return types[frame->type].take(answer, frame);
+}
+
+/* ---- payloads ---- */
+
+/* RFC 9110 section 6.4.1 */
+static int has_content(const weave_answer_t *answer, int status)
+{
+    return !answer->head_only && status != 204 && status != 304;
+}
+
+const char *weave_answer_head(weave_answer_t *answer,
+                              const weave_frame_t *frame,
+                              const weave_frame_head_t *head)
+{
+    size_t room = frame->bytes - sizeof(*head);
+
+    /* each string has a NUL at least */
+    if (head->strings > room || head->strings > WEAVE_ANSWER_TEXT_MAX ||
+        head->headers > WEAVE_ANSWER_HEADERS_MAX ||
+        2 * (size_t)head->headers + 1 > head->strings)
+        return "a head whose lengths are wrong";
+    /* 1xx is httpd's */
+    if (head->status < 200 || head->status > 999 || head->content_length < -1)
+        return "a head that is no head";
+    if (has_content(answer, head->status))
+        answer->body_left = head->content_length;
+    return body_count(answer, (int64_t)(room - head->strings), frame->flags);
+}
+
+const char *weave_answer_file(weave_answer_t *answer,
+                              const weave_frame_t *frame,
+                              const weave_frame_file_t *file)
+{
+    if (file->offset < 0 || file->length < 0 ||
+        file->length > INT64_MAX - file->offset)
+        return "a file that is none";
+    return body_count(answer, file->length, frame->flags);
+}
+
+const char *weave_answer_done(weave_answer_t *answer)
+{
+    if (!answer->has_head)
+        return "an end without an answer";
+    return body_count(answer, 0, WEAVE_FRAME_LAST);
+}
+
+void weave_answer_read_end(weave_answer_t *answer)
+{
+    answer->may_read = 0;
+}
