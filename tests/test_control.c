@@ -250,7 +250,42 @@ static void refuses_too_long_lines(void **state)
         rv = hear(&message, &pass, 0);
     }
     assert_int_equal(rv, APR_EINVAL);
-    assert_true(control.room < 3 * (size_t)WEAVE_CONTROL_LINE_MAX);
+    assert_true(control.room <= (size_t)WEAVE_CONTROL_LINE_MAX);
+}
+
+/* A peer that may say little takes little memory, however much it sends. */
+static void bounds_lines_and_memory(void **state)
+{
+    char chunk[1000];
+
+    (void)state;
+    control.line_max = 600;
+    says("{\"n\":1}\n{\"n\":2}\n{");
+    hears(1);
+    assert_true(weave_control_has_line(&control));
+    hears(2);
+    assert_false(weave_control_has_line(&control));
+    memset(chunk, ' ', sizeof(chunk));
+    assert_int_equal(write(far, chunk, 590), 590);
+    says("\"n\":3}\n");
+    hears(3);
+    assert_int_equal(write(far, chunk, sizeof(chunk)), sizeof(chunk));
+    hears_not(APR_EINVAL);
+    assert_true(control.room <= 600);
+}
+
+/* What one long line took is given back. */
+static void gives_memory_back(void **state)
+{
+    char *text = apr_pcalloc(pool, 100000);
+
+    (void)state;
+    memset(text, ' ', 99990);
+    says(apr_pstrcat(pool, text, "{\"n\":1}\n", NULL));
+    hears(1);
+    assert_int_equal(control.room, 0);
+    says("{\"n\":2}\n");
+    hears(2);
 }
 
 /* ---- descriptors ---- */
@@ -538,6 +573,8 @@ int main(void)
         PAIR(gives_up_sending),
         PAIR(carries_long_lines),
         PAIR(refuses_too_long_lines),
+        PAIR(bounds_lines_and_memory),
+        PAIR(gives_memory_back),
         PAIR(brings_descriptors),
         PAIR(knows_whose_descriptor),
         PAIR(keeps_descriptors_of_pieces),

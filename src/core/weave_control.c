@@ -20,6 +20,8 @@
 #include "weave_socket.h"
 
 #define NAME_BYTES 256
+/* a larger buffer is not kept when it is empty */
+#define KEPT_BYTES 65536
 
 /* ---- descriptors ---- */
 
@@ -183,6 +185,27 @@ static int passed_take(weave_control_t *control, size_t bytes)
     return fd;
 }
 
+static size_t line_max(const weave_control_t *control)
+{
+    return control->line_max ? control->line_max : WEAVE_CONTROL_LINE_MAX;
+}
+
+int weave_control_has_line(const weave_control_t *control)
+{
+    return control->len && memchr(control->data, '\n', control->len);
+}
+
+static void line_drop(weave_control_t *control, size_t bytes)
+{
+    control->len -= bytes;
+    memmove(control->data, control->data + bytes, control->len);
+    if (control->len || control->room <= KEPT_BYTES)
+        return;
+    free(control->data);
+    control->data = NULL;
+    control->room = 0;
+}
+
 static apr_status_t line_take(weave_control_t *control, json_t **message,
                               int *pass)
 {
@@ -192,12 +215,11 @@ static apr_status_t line_take(weave_control_t *control, json_t **message,
     int passed;
 
     if (!newline)
-        return control->len < WEAVE_CONTROL_LINE_MAX ? APR_EAGAIN : APR_EINVAL;
+        return control->len < line_max(control) ? APR_EAGAIN : APR_EINVAL;
     len = (size_t)(newline - control->data);
     passed = passed_take(control, len + 1);
     *message = json_loadb(control->data, len, JSON_REJECT_DUPLICATES, NULL);
-    control->len -= len + 1;
-    memmove(control->data, newline + 1, control->len);
+    line_drop(control, len + 1);
     if (!json_is_object(*message)) {
         json_decref(*message);
         *message = NULL;
@@ -209,15 +231,19 @@ static apr_status_t line_take(weave_control_t *control, json_t **message,
     return APR_SUCCESS;
 }
 
+/* Reads once. There is no whole line yet, and less than the longest one. */
 static apr_status_t more(weave_control_t *control)
 {
     long got;
     int pass;
 
-    if (control->room - control->len < 4096) {
+    if (control->room - control->len < 4096 &&
+        control->room < line_max(control)) {
         size_t room = control->room * 2 + 8192;
-        char *grown = realloc(control->data, room);
+        char *grown;
 
+        room = room < line_max(control) ? room : line_max(control);
+        grown = realloc(control->data, room);
         if (!grown)
             return APR_ENOMEM;
         control->data = grown;

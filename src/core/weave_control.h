@@ -31,13 +31,7 @@
  *   {"op":"quit"}                    atexit functions with a deadline, exit 0
  *   {"op":"stacks"}                  all thread stacks into the log
  *
- * and back:
- *
- *   {"op":"ready","python":VERSION}
- *   {"op":"failed","error":TEXT}     the application cannot be imported, or
- *                                    Python does not start; it exits next
- *   {"op":"recycle","why":TEXT}      replace me: successor first
- *   {"op":"stuck","why":TEXT}        the same; and a request is over its time
+ * and back: the reports of weave_report.h.
  */
 
 #include <stddef.h>
@@ -49,8 +43,11 @@
 #define WEAVE_CONTROL_SOCKET "weaved.sock"
 #define WEAVE_CONTROL_LOCK "weaved.lock"
 
-/** No line is longer: a spec holds the text of a sync.ini (1 MiB at most). */
+/** No line of httpd's or weaved's is longer: a spec holds the text of a
+ * sync.ini (1 MiB at most). */
 #define WEAVE_CONTROL_LINE_MAX (16u << 20)
+/** Nor is one of weavectl's. */
+#define WEAVE_CONTROL_ASK_MAX 65536u
 
 /** The descriptors that weave-worker is started with, beside 0, 1 and 2. */
 enum {
@@ -90,10 +87,12 @@ enum {
     WEAVE_SUPER_FDS
 };
 
-/** A channel: what has arrived of the next line. Zero it, set `fd`. */
+/** A channel: what has arrived of the next line. Zero it, set `fd`. It takes no
+ *  more memory than the longest line that it may have. */
 typedef struct weave_control_t {
     int fd;
-    char *data; /* malloc */
+    size_t line_max; /* 0: WEAVE_CONTROL_LINE_MAX */
+    char *data;      /* malloc */
     size_t len, room;
     /* descriptors that came, plus 1; 0: none. With the line of the byte before
      * `end`: that of this line, perhaps, and that of a later one. */
@@ -117,6 +116,9 @@ apr_status_t weave_control_send(int fd, const json_t *message, int pass,
  */
 apr_status_t weave_control_receive(weave_control_t *control, json_t **message,
                                    int *pass, int timeout_ms);
+
+/** 1: a whole line has arrived that was not received yet. */
+int weave_control_has_line(const weave_control_t *control);
 
 /** Closes the socket and frees what is left. */
 void weave_control_close(weave_control_t *control);

@@ -13,9 +13,13 @@
 #include "weave_socket.h"
 
 #define ASKERS_MAX 64
+/* how long a connection of weavectl's may last, and what it may say */
+#define ASKER_US (60 * SUPER_SECOND)
+#define ASKER_MESSAGES 16
 
 typedef struct asker_t {
     super_channel_t channel;
+    super_timer_t limit;
     int httpd; /* 1: the socket pair with httpd; 0: one of many */
 } asker_t;
 
@@ -179,8 +183,17 @@ static void asker_closed(void *data, const char *why)
         super_say(NULL, 6, "who asks weaved %s", why);
     if (asker->httpd)
         return; /* the lifeline tells when it is gone */
+    super_timer_cancel(&asker->limit);
     askers--;
     free(asker);
+}
+
+static void asker_too_slow(void *data)
+{
+    asker_t *asker = data;
+
+    super_channel_close(&asker->channel);
+    asker_closed(asker, "takes too long");
 }
 
 /* ---- connections ---- */
@@ -226,9 +239,13 @@ static void listener_event(void *data, uint32_t events)
         return;
     }
     askers++;
-    if (super_channel_open(&asker->channel, fd, asker_message, asker_closed,
-                           asker) != APR_SUCCESS)
+    if (super_channel_open(
+            &asker->channel, fd,
+            (super_bounds_t){WEAVE_CONTROL_ASK_MAX, ASKER_MESSAGES},
+            asker_message, asker_closed, asker) != APR_SUCCESS)
         asker_closed(asker, NULL);
+    else
+        super_timer_set(&asker->limit, ASKER_US, asker_too_slow, asker);
 }
 
 apr_status_t super_ask_listen(int fd)
@@ -251,6 +268,7 @@ void super_ask_unlisten(void)
 
 apr_status_t super_ask_httpd(int fd)
 {
-    return super_channel_open(&httpd.channel, fd, asker_message, asker_closed,
-                              &httpd);
+    return super_channel_open(&httpd.channel, fd,
+                              (super_bounds_t){WEAVE_CONTROL_LINE_MAX, 0},
+                              asker_message, asker_closed, &httpd);
 }

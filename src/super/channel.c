@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define KEPT_MAX (2 * (size_t)WEAVE_CONTROL_LINE_MAX)
-#define MESSAGES_AT_ONCE 1000
+#define MESSAGES_A_TURN 16
 
 struct super_line_t {
     super_line_t *next;
@@ -52,15 +52,18 @@ static apr_status_t listen_to(super_channel_t *channel)
 }
 
 apr_status_t super_channel_open(super_channel_t *channel, int fd,
+                                super_bounds_t bounds,
                                 super_message_fn *on_message,
                                 super_closed_fn *on_closed, void *data)
 {
     apr_status_t rv;
 
-    *channel = (super_channel_t){.control = {.fd = fd},
-                                 .on_message = on_message,
-                                 .on_closed = on_closed,
-                                 .data = data};
+    *channel =
+        (super_channel_t){.control = {.fd = fd, .line_max = bounds.line_bytes},
+                          .bounds = bounds,
+                          .on_message = on_message,
+                          .on_closed = on_closed,
+                          .data = data};
     rv = listen_to(channel);
     if (rv != APR_SUCCESS)
         super_channel_close(channel);
@@ -75,6 +78,7 @@ void super_channel_close(super_channel_t *channel)
     if (reading == channel)
         reading = NULL;
     super_unwatch(&channel->watch);
+    super_timer_cancel(&channel->again);
     lines_drop(channel);
     weave_control_close(&channel->control);
 }
@@ -179,33 +183,49 @@ apr_status_t super_channel_op(super_channel_t *channel, const char *op,
 
 /* ---- reading ---- */
 
-/* Everything that has arrived: nobody would tell of what stays in memory. */
+static void read_again(void *data)
+{
+    super_channel_read(data);
+}
+
+/* Takes one message. 1: there may be another one. */
+static int message_take(super_channel_t *channel)
+{
+    json_t *message = NULL;
+    int pass = -1;
+    apr_status_t rv =
+        weave_control_receive(&channel->control, &message, &pass, 0);
+
+    if (rv == APR_EOF)
+        give_up(channel, NULL);
+    else if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv))
+        give_up(channel, "has sent what is no control message");
+    if (rv != APR_SUCCESS)
+        return 0;
+    if (channel->bounds.messages && channel->taken >= channel->bounds.messages)
+        give_up(channel, "sends more control messages than it may");
+    else
+        channel->on_message(channel->data, message, &pass);
+    json_decref(message);
+    if (pass >= 0)
+        close(pass);
+    if (reading != channel)
+        return 0;
+    channel->taken++;
+    return 1;
+}
+
+/* epoll tells nothing of whole lines that are in memory: they come in the next
+ * turn, after all others. */
 static void messages_read(super_channel_t *channel)
 {
-    int count;
+    int count = 0;
 
     reading = channel;
-    for (count = 0; reading == channel && count < MESSAGES_AT_ONCE; count++) {
-        json_t *message = NULL;
-        int pass = -1;
-        apr_status_t rv =
-            weave_control_receive(&channel->control, &message, &pass, 0);
-
-        if (rv == APR_SUCCESS) {
-            channel->on_message(channel->data, message, &pass);
-            json_decref(message);
-            if (pass >= 0)
-                close(pass);
-            continue;
-        }
-        if (rv == APR_EOF)
-            give_up(channel, NULL);
-        else if (!APR_STATUS_IS_EAGAIN(rv))
-            give_up(channel, "has sent what is no control message");
-        return;
-    }
-    if (reading == channel)
-        give_up(channel, "sends control messages without end");
+    while (count < MESSAGES_A_TURN && message_take(channel))
+        count++;
+    if (count == MESSAGES_A_TURN && weave_control_has_line(&channel->control))
+        super_timer_set(&channel->again, 0, read_again, channel);
 }
 
 void super_channel_read(super_channel_t *channel)

@@ -20,9 +20,18 @@ typedef void super_closed_fn(void *data, const char *why);
 
 typedef struct super_line_t super_line_t;
 
+/* What the other end may send. */
+typedef struct super_bounds_t {
+    size_t line_bytes; /* of the longest line */
+    long messages;     /* in all; 0: as many as it likes */
+} super_bounds_t;
+
 typedef struct super_channel_t {
     weave_control_t control;
     super_watch_t watch;
+    super_timer_t again; /* running: messages are left for the next turn */
+    super_bounds_t bounds;
+    long taken;          /* messages so far */
     super_line_t *lines; /* not yet sent */
     size_t kept;         /* bytes in them */
     int closed;          /* 1: nothing is called any more */
@@ -31,8 +40,10 @@ typedef struct super_channel_t {
     void *data;
 } super_channel_t;
 
-/* FD becomes the channel's, in any case. */
+/* FD becomes the channel's, in any case. Who sends more than BOUNDS allow, has
+ * its channel closed. */
 apr_status_t super_channel_open(super_channel_t *channel, int fd,
+                                super_bounds_t bounds,
                                 super_message_fn *on_message,
                                 super_closed_fn *on_closed, void *data);
 
@@ -44,7 +55,8 @@ apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
 apr_status_t super_channel_op(super_channel_t *channel, const char *op,
                               int pass);
 
-/* Everything that has arrived, now: before the other end's death is judged. */
+/* Reads what has arrived, as far as one turn goes: before the other end's death
+ * is judged. */
 void super_channel_read(super_channel_t *channel);
 
 /* Calls nothing. May be called twice. */

@@ -2,7 +2,8 @@
 /* warmup.c: asks a new worker what release.warmup says
  *
  * The least of a client (weave_frame.h): one connection, one request, and of
- * the answer only whether it is a 2xx. */
+ * the answer only whether it is a 2xx. What else the worker sends is read and
+ * forgotten, a piece in each turn, until limits.startup_timeout. */
 #include "super.h"
 
 #include <errno.h>
@@ -17,14 +18,21 @@
 #include "weave_handshake.h"
 #include "weave_socket.h"
 
+/* what is kept of a payload: a line of the log */
+#define KEPT_BYTES (sizeof(weave_frame_log_t) + WEAVE_LINE_BYTES)
+#define READ_BYTES 16384 /* in one turn */
+#define LINES_MAX 1000   /* of the log */
+
 struct super_warmup_t {
     int fd;
     super_watch_t watch;
     weave_welcome_part_t part;
     int welcomed;
-    char *data; /* malloc: what has arrived */
-    size_t len, room;
-    char *out; /* malloc: what is to be sent */
+    weave_frame_t frame; /* valid when `len` is beyond it */
+    char data[sizeof(weave_frame_t) + KEPT_BYTES]; /* what is kept of it */
+    size_t len, skip; /* of `data`; of the payload that is not kept */
+    int lines;        /* of the log so far */
+    char *out;        /* malloc: what is to be sent */
     size_t out_len, out_sent;
     int status; /* of the answer; 0: none yet */
 };
@@ -40,7 +48,6 @@ void super_warmup_end(super_worker_t *worker)
     if (warmup->fd >= 0)
         close(warmup->fd);
     weave_welcome_drop(&warmup->part);
-    free(warmup->data);
     free(warmup->out);
     free(warmup);
 }
@@ -152,20 +159,33 @@ static apr_status_t request_make(super_warmup_t *warmup, const char *target,
 
 /* ---- the answer ---- */
 
-/* 1: go on, 0: it is complete, -1: *why. */
-static int frame_take(super_worker_t *worker, const weave_frame_t *frame,
-                      const char *payload, const char **why)
+static size_t kept_of(const weave_frame_t *frame)
+{
+    return frame->bytes < KEPT_BYTES ? frame->bytes : KEPT_BYTES;
+}
+
+static void log_take(super_worker_t *worker, const char *payload, size_t len)
 {
     weave_frame_log_t log;
+
+    memcpy(&log, payload, sizeof(log));
+    if (worker->generation->spec->log_level >= (int)(log.level & 7) &&
+        worker->warmup->lines++ < LINES_MAX)
+        weave_line_write(2, (int)(log.level & 7), payload + sizeof(log),
+                         len - sizeof(log));
+}
+
+/* 1: go on, 0: it is complete, -1: *why. */
+static int frame_take(super_worker_t *worker, const char **why)
+{
+    const weave_frame_t *frame = &worker->warmup->frame;
+    const char *payload = worker->warmup->data + sizeof(*frame);
     weave_frame_head_t head;
     weave_frame_end_t end;
 
     switch (frame->type) {
     case WEAVE_FRAME_LOG:
-        memcpy(&log, payload, sizeof(log));
-        if (worker->generation->spec->log_level >= (int)(log.level & 7))
-            weave_line_write(2, (int)(log.level & 7), payload + sizeof(log),
-                             frame->bytes - sizeof(log));
+        log_take(worker, payload, kept_of(frame));
         return 1;
     case WEAVE_FRAME_HEAD:
         memcpy(&head, payload, sizeof(head));
@@ -187,60 +207,69 @@ static int frame_take(super_worker_t *worker, const weave_frame_t *frame,
     return !(frame->flags & WEAVE_FRAME_LAST) || !worker->warmup->status;
 }
 
-static int frames_take(super_worker_t *worker, const char **why)
+/* How many of the LEFT bytes belong to what is kept of the frame. */
+static size_t wanted(const super_warmup_t *warmup, size_t left)
+{
+    size_t whole = sizeof(warmup->frame);
+
+    if (warmup->len >= whole)
+        whole += kept_of(&warmup->frame);
+    return left < whole - warmup->len ? left : whole - warmup->len;
+}
+
+/* As frame_take(), for LEN bytes that have arrived. */
+static int bytes_take(super_worker_t *worker, const char *data, size_t len,
+                      const char **why)
 {
     super_warmup_t *warmup = worker->warmup;
-    size_t at = 0;
+    weave_frame_t *frame = &warmup->frame;
+    const char *end = data + len;
     int rc = 1;
 
-    while (rc == 1) {
-        weave_frame_t frame;
-        weave_frame_status_e status =
-            weave_frame_decode(&frame, warmup->data + at, warmup->len - at);
+    while (rc == 1 && data < end) {
+        size_t left = (size_t)(end - data);
+        size_t part = warmup->skip < left ? warmup->skip : left;
 
-        if (status == WEAVE_FRAME_MORE ||
-            (status == WEAVE_FRAME_OK &&
-             warmup->len - at - sizeof(frame) < frame.bytes))
-            break;
+        if (!part) {
+            part = wanted(warmup, left);
+            memcpy(warmup->data + warmup->len, data, part);
+            warmup->len += part;
+        }
+        else {
+            warmup->skip -= part;
+        }
+        data += part;
         *why = "was answered by rubbish";
-        if (status != WEAVE_FRAME_OK)
+        if (warmup->len == sizeof(*frame) &&
+            weave_frame_decode(frame, warmup->data, warmup->len) !=
+                WEAVE_FRAME_OK)
             return -1;
-        rc = frame_take(worker, &frame, warmup->data + at + sizeof(frame), why);
-        at += sizeof(frame) + frame.bytes;
+        if (warmup->len < sizeof(*frame) ||
+            warmup->len < sizeof(*frame) + kept_of(frame))
+            continue;
+        rc = frame_take(worker, why);
+        warmup->skip = frame->bytes - kept_of(frame);
+        warmup->len = 0;
     }
-    warmup->len -= at;
-    memmove(warmup->data, warmup->data + at, warmup->len);
     return rc;
 }
 
-/* 1: something came, 0: not now, -1: its end, or no memory. */
-static int read_some(super_warmup_t *warmup)
+/* The same, with what there is to read. */
+static int read_some(super_worker_t *worker, const char **why)
 {
-    long got;
+    char some[READ_BYTES];
     int pass;
+    long got = weave_fd_receive(worker->warmup->fd, some, sizeof(some), &pass,
+                                MSG_DONTWAIT);
 
-    if (warmup->room - warmup->len < 65536) {
-        size_t room = warmup->room * 2 + 131072;
-        char *grown = realloc(warmup->data, room);
-
-        if (!grown)
-            return -1;
-        warmup->data = grown;
-        warmup->room = room;
-    }
-    got = weave_fd_receive(warmup->fd, warmup->data + warmup->len,
-                           warmup->room - warmup->len, &pass, MSG_DONTWAIT);
     if (pass >= 0)
         close(pass); /* a file: of no use here */
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    if (got <= 0)
-        return -1;
-    warmup->len += (size_t)got;
-    return 1;
+        return 1;
+    return got > 0 ? bytes_take(worker, some, (size_t)got, why) : -1;
 }
 
-/* As read_some(), of the WELCOME. */
+/* The same, of the WELCOME. */
 static int welcome_read(super_warmup_t *warmup)
 {
     weave_welcome_t welcome;
@@ -248,10 +277,10 @@ static int welcome_read(super_warmup_t *warmup)
                                             MSG_DONTWAIT);
 
     if (rv != APR_SUCCESS)
-        return APR_STATUS_IS_EAGAIN(rv) ? 0 : -1;
+        return APR_STATUS_IS_EAGAIN(rv) ? 1 : -1;
     warmup->welcomed = 1;
     weave_welcome_drop(&warmup->part);
-    return 0;
+    return 1;
 }
 
 static void warmup_event(void *data, uint32_t events)
@@ -273,11 +302,7 @@ static void warmup_event(void *data, uint32_t events)
     }
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         return;
-    rc = warmup->welcomed ? read_some(warmup) : welcome_read(warmup);
-    if (rc > 0)
-        rc = frames_take(worker, &why);
-    else if (rc == 0)
-        return;
+    rc = warmup->welcomed ? read_some(worker, &why) : welcome_read(warmup);
     if (rc < 0)
         fail(worker, why);
     else if (rc == 0)

@@ -14,6 +14,8 @@
 
 #include <apr_strings.h>
 
+#include "weave_report.h"
+
 /* How long one that has closed its channel may take to leave. */
 #define CLOSED_US (2 * SUPER_SECOND)
 /* One that asks to be replaced sooner has no use for a successor at once. */
@@ -131,10 +133,8 @@ static void say_rubbish(super_worker_t *worker, const char *what)
     super_generation_failed(worker, what);
 }
 
-static void replace(super_worker_t *worker, const json_t *message, int stuck)
+static void replace(super_worker_t *worker, const char *why, int stuck)
 {
-    const char *why = json_string_value(json_object_get(message, "why"));
-
     if (worker->state != SUPER_READY || (worker->recycle && !stuck) ||
         worker->stuck)
         return;
@@ -147,67 +147,51 @@ static void replace(super_worker_t *worker, const json_t *message, int stuck)
             "WEAVE0079: %s wants to be replaced as soon as it serves"
             " (%.500s); its successor starts in %.1f s",
             super_worker_name(worker, worker->pool),
-            why ? why : "it does not say why",
+            *why ? why : "it does not say why",
             (double)super_generation_pause(worker->generation, SUPER_PAUSE_US) /
                 1e6);
     else if (stuck)
         super_say(worker->generation->app, 3,
                   "WEAVE0071: %s is replaced, successor first: %.500s",
                   super_worker_name(worker, worker->pool),
-                  why ? why : "a request is over its time");
+                  *why ? why : "a request is over its time");
     else
         super_say(worker->generation->app, 6,
                   "%s is replaced, successor first: %.500s",
                   super_worker_name(worker, worker->pool),
-                  why ? why : "it asks for that");
+                  *why ? why : "it asks for that");
     super_generation_fill(worker->generation);
 }
 
-static void say_ready(super_worker_t *worker, const json_t *message)
+static void say_ready(super_worker_t *worker, const char *python)
 {
-    const char *python = json_string_value(json_object_get(message, "python"));
-
-    if (worker->adopted && worker->state == SUPER_READY) {
-        /* it tells every weaved that comes */
-        worker->python =
-            apr_psprintf(worker->pool, "%.40s", python ? python : "?");
-        return;
-    }
-    if (worker->state != SUPER_STARTING) {
+    if (!worker->adopted && worker->state != SUPER_STARTING) {
         say_rubbish(worker, "says twice that it is ready");
         return;
     }
-    worker->python = apr_psprintf(worker->pool, "%.40s", python ? python : "?");
-    super_generation_ready(worker);
-}
-
-static void say_failed(super_worker_t *worker, const json_t *message)
-{
-    const char *error = json_string_value(json_object_get(message, "error"));
-
-    if (worker->state == SUPER_ENDING)
-        return;
-    super_generation_failed(
-        worker, apr_psprintf(worker->pool, "%.4000s",
-                             error ? error : "the worker gives no reason"));
+    worker->python =
+        apr_psprintf(worker->pool, "%.40s", *python ? python : "?");
+    if (!worker->adopted) /* it tells every weaved that comes */
+        super_generation_ready(worker);
 }
 
 static void worker_message(void *data, json_t *message, int *pass)
 {
     super_worker_t *worker = data;
-    const char *op = json_string_value(json_object_get(message, "op"));
+    weave_report_t report;
 
     (void)pass;
-    if (op && !strcmp(op, "ready"))
-        say_ready(worker, message);
-    else if (op && !strcmp(op, "failed"))
-        say_failed(worker, message);
-    else if (op && !strcmp(op, "recycle"))
-        replace(worker, message, 0);
-    else if (op && !strcmp(op, "stuck"))
-        replace(worker, message, 1);
-    else
+    if (weave_report_read(&report, message) < 0)
         say_rubbish(worker, "has sent what is no control message");
+    else if (report.kind == WEAVE_REPORT_READY)
+        say_ready(worker, report.text);
+    else if (report.kind != WEAVE_REPORT_FAILED)
+        replace(worker, report.text, report.kind == WEAVE_REPORT_STUCK);
+    else if (worker->state != SUPER_ENDING)
+        super_generation_failed(
+            worker, apr_pstrdup(worker->pool,
+                                *report.text ? report.text
+                                             : "the worker gives no reason"));
 }
 
 static void closed_too_long(void *data)
@@ -227,8 +211,10 @@ static void worker_closed(void *data, const char *why)
 
 apr_status_t super_worker_connect(super_worker_t *worker, int fd)
 {
-    return super_channel_open(&worker->channel, fd, worker_message,
-                              worker_closed, worker);
+    return super_channel_open(
+        &worker->channel, fd,
+        (super_bounds_t){WEAVE_REPORT_LINE_MAX, WEAVE_REPORTS_MAX},
+        worker_message, worker_closed, worker);
 }
 
 /* ---- its start ---- */

@@ -30,7 +30,8 @@ static struct {
     pthread_mutex_t lock; /* of sending */
     weave_control_t channel;
     /* what a new weaved must hear again; under `lock` */
-    const char *replace_op, *replace_why;
+    const char *replace_why; /* NULL: nothing */
+    weave_report_e replace_kind;
     atomic_int drain_wanted;
     connection_t *retry; /* those that somebody else was sending on */
     int64_t look_us;     /* when to look around; 0: executors are idle */
@@ -69,21 +70,23 @@ void control_send(json_t *message)
 
 void control_say_ready(void)
 {
-    control_send(
-        json_pack("{s:s,s:s}", "op", "ready", "python", worker.engine->python));
+    control_send(weave_report_make(WEAVE_REPORT_READY, worker.engine->python));
 }
 
-void control_recycle(const char *op, const char *why)
+/* Each kind is said once, and none after STUCK: weaved counts reports. */
+void control_recycle(weave_report_e kind, const char *why)
 {
     int first;
 
     pthread_mutex_lock(&control.lock);
-    first = !control.replace_op || strcmp(control.replace_op, op) != 0;
-    control.replace_op = op;
-    control.replace_why = why;
+    first = !control.replace_why || control.replace_kind < kind;
+    if (first) {
+        control.replace_kind = kind;
+        control.replace_why = why;
+    }
     pthread_mutex_unlock(&control.lock);
     if (first)
-        control_send(json_pack("{s:s,s:s}", "op", op, "why", why));
+        control_send(weave_report_make(kind, why));
 }
 
 uint64_t control_event(int kind, const void *pointer)
@@ -271,14 +274,15 @@ static void watch(int fd, int kind)
 
 void control_replace(int fd)
 {
-    const char *op, *why;
+    weave_report_e kind;
+    const char *why;
 
     pthread_mutex_lock(&control.lock);
     if (control.channel.fd >= 0)
         epoll_ctl(control.epoll_fd, EPOLL_CTL_DEL, control.channel.fd, NULL);
     weave_control_close(&control.channel);
     control.channel.fd = fd;
-    op = control.replace_op;
+    kind = control.replace_kind;
     why = control.replace_why;
     pthread_mutex_unlock(&control.lock);
     if (fd < 0)
@@ -286,8 +290,8 @@ void control_replace(int fd)
     watch(fd, EVENT_CONTROL);
     if (atomic_load(&worker.ready))
         control_say_ready();
-    if (op)
-        control_send(json_pack("{s:s,s:s}", "op", op, "why", why));
+    if (why)
+        control_send(weave_report_make(kind, why));
 }
 
 /* ---- the loop ---- */

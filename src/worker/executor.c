@@ -177,7 +177,8 @@ static void count(int64_t took_us)
                               memory_order_relaxed);
     if (worker.spec->max_requests > 0 &&
         done + 1 == (uint64_t)worker.spec->max_requests)
-        control_recycle("recycle", "workers.max_requests is reached");
+        control_recycle(WEAVE_REPORT_RECYCLE,
+                        "workers.max_requests is reached");
 }
 
 /* 1: what is left of the answer is the pump's. HELD: it was no request. */

@@ -116,7 +116,7 @@ static void fail(const char *error) __attribute__((noreturn));
 /* weaved says it in the log. */
 static void fail(const char *error)
 {
-    control_send(json_pack("{s:s,s:s}", "op", "failed", "error", error));
+    control_send(weave_report_make(WEAVE_REPORT_FAILED, error));
     _exit(1);
 }
 

@@ -92,7 +92,7 @@ static int64_t check(executor_t *executor, int64_t now_us)
         abandon(executor, connection, number, now_us - since)) {
         atomic_fetch_add(&worker.board->timeouts, 1);
         control_stacks();
-        control_recycle("stuck", "a request is over its time");
+        control_recycle(WEAVE_REPORT_STUCK, "a request is over its time");
     }
     return INT64_MAX;
 }
@@ -146,7 +146,7 @@ int64_t rss_tick(int64_t now_us)
         bytes = rss_bytes();
         atomic_store(&worker.board->rss_bytes, (uint64_t)bytes);
         if (worker.spec->max_rss > 0 && bytes > worker.spec->max_rss)
-            control_recycle("recycle", "workers.max_rss is reached");
+            control_recycle(WEAVE_REPORT_RECYCLE, "workers.max_rss is reached");
     }
     return worker.spec->max_rss > 0 ? next_us : INT64_MAX;
 }

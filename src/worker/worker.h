@@ -24,6 +24,7 @@
 #include "weave_engine.h"
 #include "weave_frame.h"
 #include "weave_maintenance_board.h"
+#include "weave_report.h"
 #include "weave_spec.h"
 
 #define INPUT_BYTES 65536  /* what is asked of a socket at once */
@@ -314,7 +315,8 @@ void control_wake(void);
 /* Any thread. */
 void control_send(json_t *message); /* takes the reference */
 void control_say_ready(void);
-void control_recycle(const char *op, const char *why);
+/* WHY lasts as long as the process. */
+void control_recycle(weave_report_e kind, const char *why);
 /* Drain, then quit. Async-signal-safe. */
 void control_drain_soon(void);
 /* The control thread: FD is weaved's from now on. */
