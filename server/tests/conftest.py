@@ -12,7 +12,8 @@ import pytest
 import webtest
 from hypothesis.configuration import set_hypothesis_home_dir
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "src"))
+SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
+sys.path.insert(0, SOURCES)
 
 from weave.server.app import Databases, create_application  # noqa: E402
 

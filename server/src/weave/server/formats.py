@@ -53,13 +53,20 @@ def encode(value):
 
 
 def encode_list(items, media_type):
-    """The items as the body of one of the three list formats (bytes)."""
+    """Yields the body of one of the three list formats, in pieces (bytes)."""
+    encoded = (encode(item).encode("ascii") for item in items)
     if media_type == NEWLINES:
-        return "".join(encode(item) + "\n" for item in items).encode("ascii")
-    if media_type == WHOISI:
-        records = (encode(item).encode("ascii") for item in items)
-        return b"".join(struct.pack(">I", len(r)) + r for r in records)
-    return encode(items).encode("ascii")
+        for record in encoded:
+            yield record + b"\n"
+    elif media_type == WHOISI:
+        for record in encoded:
+            yield struct.pack(">I", len(record)) + record
+    else:
+        separator = b"["
+        for record in encoded:
+            yield separator + record
+            separator = b","
+        yield b"[]" if separator == b"[" else b"]"
 
 
 def _refuse_constant(name):

@@ -16,6 +16,7 @@ from weave.server import formats
 from weave.server.accounts import canonical_name
 from weave.server.config import ConfigError
 from weave.server.database import reason
+from weave.server.spool import SpoolError
 from weave.server.stamps import Stamp
 
 log = logging.getLogger(__name__)
@@ -180,17 +181,27 @@ class Stamps:
         resp.set_header("X-Weave-Timestamp", str(stamp_of(req)))
 
 
+def _send_unavailable(resp, seconds, issue):
+    """The 503 that clients know how to take."""
+    resp.status = falcon.HTTP_503
+    for name in ("Retry-After", "X-Weave-Backoff", "X-Backoff"):
+        resp.set_header(name, str(seconds))
+    resp.set_header("Cache-Control", "no-store")
+    send_json(resp, "server issue: " + issue)
+
+
 class Errors:
     """Error handlers of a falcon.App: install() adds them."""
 
     def __init__(self, retry_after):
-        self._retry_after = str(retry_after)
+        self._retry_after = retry_after
 
     def install(self, app):
         app.set_error_serializer(self.serialize)
         app.add_error_handler(Exception, self.on_unexpected)
         app.add_error_handler(SQLAlchemyError, self.on_database)
         app.add_error_handler(ConfigError, self.on_database)
+        app.add_error_handler(SpoolError, self.on_full)
 
     def serialize(self, _req, resp, error):
         if error.status == falcon.HTTP_400:
@@ -201,11 +212,12 @@ class Errors:
     def on_database(self, _req, resp, error, _params):
         """The database is full, locked, broken or away, or lacks its tables."""
         log.error("the database does not answer: %s", reason(error))
-        resp.status = falcon.HTTP_503
-        for name in ("Retry-After", "X-Weave-Backoff", "X-Backoff"):
-            resp.set_header(name, self._retry_after)
-        resp.set_header("Cache-Control", "no-store")
-        send_json(resp, "server issue: database")
+        _send_unavailable(resp, self._retry_after, "database")
+
+    def on_full(self, _req, resp, error, _params):
+        """A list does not fit where lists are put until they are sent."""
+        log.error("a list cannot be written to the temporary folder %s", error)
+        _send_unavailable(resp, self._retry_after, "temporary folder")
 
     def on_unexpected(self, req, resp, error, _params):
         log.error(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding rows, for those who read them and those who delete them."""
 
+import contextlib
+
 from sqlalchemy import select
 
 from weave.server.schema import collections, records
@@ -9,7 +11,13 @@ from weave.server.stamps import Stamp
 # SQLite before 3.32 takes at most 999 parameters.
 CHUNK = 400
 
+# Rows that are in memory at a time, each with up to 256 KiB of payload.
+BATCH = 10
+
 KB = 1024
+
+# What the order of a list is made from.
+_KEYS = (records.c.id, records.c.modified, records.c.sortindex)
 
 
 def is_live():
@@ -21,9 +29,9 @@ def is_live():
     return records.c.expires + 0 > Stamp.now()
 
 
-def chunks(items):
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
+def chunks(items, size=CHUNK):
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _ordering(sort):
@@ -63,17 +71,53 @@ def _conditions(selection):
 
 
 def fetch(connection, user_id, number, selection, columns):
-    """Rows of the live records that are selected, in the selected order."""
+    """Yields rows of the live records that are selected, in the selected order.
+
+    Few of them are in memory at a time. The caller reads to the end, or closes
+    the generator, before it uses the connection for anything else.
+    """
     query = select(*columns).where(
         records.c.user_id == user_id,
         records.c.collection == number,
         is_live(),
         *_conditions(selection),
     )
-    if selection.ids is None:
-        query = query.order_by(*_ordering(selection.sort))
-        query = query.limit(selection.limit).offset(selection.offset or None)
-        return connection.execute(query).all()
+    if selection.ids is not None:
+        if not selection.full or len(selection.ids) <= BATCH:
+            yield from _sorted_rows(connection, query, selection)
+        else:
+            yield from _stream_in_order(connection, query, selection)
+        return
+    ordered = query.order_by(*_ordering(selection.sort))
+    ordered = ordered.limit(selection.limit).offset(selection.offset or None)
+    if selection.full and selection.sort == "index":
+        # No index has this order, and SQLite would sort whole records.
+        yield from _stream_in_order(connection, query, selection, ordered)
+    else:
+        yield from _stream(connection, ordered)
+
+
+def _stream(connection, query):
+    query = query.execution_options(stream_results=True)
+    with contextlib.closing(connection.execute(query).yield_per(BATCH)) as rows:
+        yield from rows
+
+
+def _stream_in_order(connection, query, selection, ordered=None):
+    """Finds the ids first, which fit into memory, and then what belongs to them."""
+    if ordered is None:
+        keys = query.with_only_columns(*_KEYS)
+        ids = [row.id for row in _sorted_rows(connection, keys, selection)]
+    else:
+        keys = ordered.with_only_columns(records.c.id)
+        ids = [row.id for row in _stream(connection, keys)]
+    for some in chunks(ids, BATCH):
+        rows = connection.execute(query.where(records.c.id.in_(some))).all()
+        by_id = {row.id: row for row in rows}
+        yield from (by_id[id_] for id_ in some if id_ in by_id)
+
+
+def _sorted_rows(connection, query, selection):
     rows = []
     for ids in chunks(selection.ids):
         rows += connection.execute(query.where(records.c.id.in_(ids))).all()

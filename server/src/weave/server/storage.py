@@ -25,10 +25,10 @@ _JOINED = and_(
 
 
 def _as_record(row):
-    """What clients are shown of a row."""
-    record = {name: getattr(row, name) for name in _FIELDS}
-    record["modified"] = Stamp(row.modified)
-    return {name: value for name, value in record.items() if value is not None}
+    """What clients are shown of a row of _FIELDS."""
+    record = {name: value for name, value in zip(_FIELDS, row) if value is not None}
+    record["modified"] = Stamp(record["modified"])
+    return record
 
 
 def _live_groups(user_id, *columns):
@@ -76,16 +76,22 @@ class Storage:
         return {row.name: int(row.total) / KB for row in self._all(query)}
 
     def select(self, user_id, collection, selection):
-        """The selected records, or only their ids unless selection.full."""
+        """Yields the selected records, or only their ids unless selection.full.
+
+        The transaction lasts as long as the iteration: whoever reads this must
+        not wait for a client meanwhile.
+        """
         columns = [records.c[name] for name in _FIELDS]
         if not selection.full:
             columns = [records.c.id, records.c.modified, records.c.sortindex]
         with self._database.reading() as connection:
             number = collection_number(connection, user_id, collection)
             if number is None:
-                return []
+                return
             rows = fetch(connection, user_id, number, selection, columns)
-        return [_as_record(row) if selection.full else row.id for row in rows]
+            with contextlib.closing(rows):
+                for row in rows:
+                    yield _as_record(row) if selection.full else row.id
 
     def get(self, user_id, collection, record_id):
         """The record, or None."""

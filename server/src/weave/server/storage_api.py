@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage 1.0 and 1.1: /1.1/NAME/info/... and /1.1/NAME/storage/..."""
 
+import contextlib
 import re
 
 import falcon
 
 from weave.server import formats, http, query, records
 from weave.server.schema import MAX_COLLECTION_CHARS
+from weave.server.spool import Spool
 from weave.server.stamps import Stamp
 from weave.server.writer import Modified, OverQuota
 
@@ -147,13 +149,20 @@ class Collection(Resource):
         user_id = self.user_id(req, name)
         _check_collection(collection)
         selection = _selection(req)
-        items = self._storage.select(user_id, collection, selection)
-        if selection.full:
-            http.stamp_at_least(req, (item["modified"] for item in items))
         media_type = formats.choose(req.get_header("Accept") or "")
-        resp.set_header("X-Weave-Records", str(len(items)))
+        items = _Counted(self._storage.select(user_id, collection, selection))
+        spool = Spool()
+        try:
+            with contextlib.closing(items):
+                for piece in formats.encode_list(items, media_type):
+                    spool.write(piece)
+        except BaseException:
+            spool.close()
+            raise
+        http.stamp_at_least(req, [items.latest])
+        resp.set_header("X-Weave-Records", str(items.count))
         resp.content_type = media_type
-        resp.data = formats.encode_list(items, media_type)
+        spool.send(resp)
 
     def on_post(self, req, resp, name, collection):
         user_id = self.user_id(req, name)
@@ -250,6 +259,25 @@ def _id_as_sent(raw):
     if isinstance(id_, bool) or not isinstance(id_, (str, int, float)):
         return ""
     return str(id_)
+
+
+class _Counted:
+    """Passes on what Storage.select() yields; counts it, keeps its last Stamp."""
+
+    def __init__(self, items):
+        self._items = items
+        self.count = 0
+        self.latest = Stamp(0)
+
+    def __iter__(self):
+        for item in self._items:
+            self.count += 1
+            if not isinstance(item, str):
+                self.latest = max(self.latest, item["modified"])
+            yield item
+
+    def close(self):
+        self._items.close()
 
 
 def refuse_path(_req, _resp, **_params):

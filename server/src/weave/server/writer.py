@@ -114,8 +114,9 @@ class Writer:
         else:
             columns = [records.c.id, records.c.modified, records.c.sortindex]
             rows = fetch(self._connection, self._user_id, number, selection, columns)
-            count = len(rows)
-            for ids in chunks([row.id for row in rows]):
+            doomed = [row.id for row in rows]
+            count = len(doomed)
+            for ids in chunks(doomed):
                 query = delete(records).where(*mine, records.c.id.in_(ids))
                 self._connection.execute(query)
         if count:

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists that do not fit into memory: what they cost, and errors in their midst."""
+
+import errno
+import http.client
+import io
+import json
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from sqlalchemy import event
+
+from conftest import SOURCES, Site, basic, is_unavailable
+from weave.server import spool, storage
+
+# 110 MiB of large records, and many small ones
+LARGE, LARGE_BYTES = 440, 256 * 1024
+SMALL, SMALL_BYTES = 10000, 1024
+
+GROWTH_KB = 20 * 1024
+
+# {"id":"1","modified":1.00,"payload":"x","sortindex":1}
+QUOTES_OF_A_RECORD = 12
+
+SERVE = """
+import sys
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+sys.path.insert(0, sys.argv[1])
+from weave.server.app import create_application
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+server = make_server("127.0.0.1", 0, create_application(sys.argv[2]),
+                     handler_class=Quiet)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+class Process:
+    """The application in a process of its own, whose memory can be measured."""
+
+    def __init__(self, ini):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, SOURCES, str(ini)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._port = int(self._process.stdout.readline())
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def get(self, user, path, accept):
+        """(X-Weave-Records, lines) of a GET; lines is a generator."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        headers = {
+            "Authorization": basic(user.name, user.password),
+            "Accept": accept,
+        }
+        connection.request("GET", "/1.1/%s/%s" % (user.name, path), headers=headers)
+        response = connection.getresponse()
+        assert response.status == 200
+        yield int(response.headers["X-Weave-Records"])
+        yield from iter(lambda: response.read(65536), b"")
+        connection.close()
+
+    def memory_kb(self, key):
+        with open("/proc/%d/status" % self._process.pid) as lines:
+            return next(int(ln.split()[1]) for ln in lines if ln.startswith(key))
+
+    def forget_peak(self):
+        with open("/proc/%d/clear_refs" % self._process.pid, "w") as file:
+            file.write("5")
+
+
+def fill(site, user):
+    """Two collections, past the application: quickly."""
+    for name in ("large", "small"):
+        user.put("storage/%s/0" % name, {"payload": "", "sortindex": 0})
+    names = "select name, user_id, number from weave_collections"
+    for name, user_id, number in site.sql(names):
+        count, size = {"large": (LARGE, LARGE_BYTES), "small": (SMALL, SMALL_BYTES)}[name]
+        site.sql(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < ?)"
+            " insert into weave_records (user_id, collection, id, modified, expires,"
+            " sortindex, payload_size, payload) select ?, ?, cast(i as text), 100000 + i,"
+            " 9007199254740992, i %% 7, %d, replace(hex(zeroblob(%d)), '00', 'xy')"
+            " from n" % (size, size // 2),
+            (count - 1, user_id, number),
+        )
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    site = Site(tmp_path_factory.mktemp("large"))
+    user = site.user()
+    fill(site, user)
+    process = Process(site.ini)
+    yield process, user
+    process.close()
+
+
+LISTS = {
+    "large": ("storage/large?full=1", LARGE, LARGE_BYTES),
+    "by index": ("storage/large?full=1&sort=index", LARGE, LARGE_BYTES),
+    "by id": ("storage/large?full=1&ids=" + ",".join(map(str, range(LARGE))),
+              LARGE, LARGE_BYTES),
+    "many": ("storage/small?full=1&sort=newest", SMALL, SMALL_BYTES),
+    "ids only": ("storage/small", SMALL, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path, records, size", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("accept", ["application/json", "application/newlines"])
+def test_memory_of_a_large_list(filled, path, records, size, accept):
+    process, user = filled
+    list(process.get(user, "storage/nothing", accept))
+    process.forget_peak()
+    before = process.memory_kb("VmRSS")
+    answer = process.get(user, path, accept)
+    assert next(answer) == records
+    total = quotes = 0
+    for part in answer:
+        total += len(part)
+        quotes += part.count(b'"')
+    assert quotes == records * (QUOTES_OF_A_RECORD if "full" in path else 2)
+    assert total > (records - 1) * size
+    assert process.memory_kb("VmHWM") - before < GROWTH_KB
+
+
+RECORDS, RECORD_BYTES = 30, 70000
+
+
+@pytest.fixture
+def sizeable(site, user):
+    """Alice, with a list that is longer than what is kept in memory."""
+    names = [str(number) for number in range(RECORDS)]
+    for some in (names[:10], names[10:20], names[20:]):
+        user.post("storage/col", [{"id": n, "payload": "x" * RECORD_BYTES} for n in some])
+    user.site = site
+    return user
+
+
+@pytest.mark.parametrize(
+    "ids", ["", "&ids=" + ",".join(map(str, range(RECORDS)))], ids=["all", "by id"]
+)
+@pytest.mark.parametrize("accept", ["application/json", "application/newlines"])
+def test_list_from_a_file_is_that_from_memory(sizeable, monkeypatch, ids, accept):
+    path = "storage/col?full=1&sort=newest" + ids
+    answers = []
+    for limit in (10**9, 1024 * 1024, 0):
+        monkeypatch.setattr(spool, "MEMORY_BYTES", limit)
+        response = sizeable.get(path, Accept=accept)
+        assert response.headers["Content-Length"] == str(len(response.body))
+        assert response.headers["X-Weave-Records"] == str(RECORDS)
+        answers.append(response.body)
+    assert len(set(answers)) == 1
+    text = answers[0].decode()
+    records = json.loads(text) if accept.endswith("json") else text.splitlines()
+    assert len(records) == RECORDS
+
+
+def test_database_breaks_in_the_middle_of_a_list(sizeable, monkeypatch, caplog):
+    (database,) = sizeable.site.databases
+    connections, given = [], []
+    as_record = storage._as_record
+    event.listen(database.engine, "checkout", lambda c, *_: connections.append(c))
+
+    def break_off(row):
+        given.append(row.id)
+        connections[-1].interrupt()
+        return as_record(row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_as_record", break_off)
+        response = sizeable.get("storage/col?full=1", 503)
+    assert 0 < len(given) < RECORDS, "it was in the middle"
+    assert is_unavailable(response) and "X-Weave-Records" not in response.headers
+    assert "interrupted" in caplog.text
+    assert database.engine.pool.checkedout() == 0
+    assert len(sizeable.get("storage/col?full=1").json) == RECORDS
+
+
+class FullDisk(io.FileIO):
+    """A file that takes half of what it is given, and then nothing."""
+
+    def write(self, data):
+        if self.tell():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data[: len(data) // 2])
+
+
+def test_temporary_folder_is_full(sizeable, monkeypatch, tmp_path, caplog):
+    opened = []
+
+    def open_full(buffering):
+        opened.append(FullDisk(tmp_path / "spool", "w+b"))
+        return opened[0]
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", open_full)
+    response = sizeable.get("storage/col?full=1", 503)
+    assert is_unavailable(response) and "X-Weave-Records" not in response.headers
+    assert opened[0].closed
+    assert "No space left on device" in caplog.text
+    (database,) = sizeable.site.databases
+    assert database.engine.pool.checkedout() == 0
+
+
+def test_no_connection_is_held_while_a_list_is_sent(sizeable):
+    (database,) = sizeable.site.databases
+    seen = []
+    event.listen(database.engine, "checkin", lambda *_: seen.append("in"))
+    request = sizeable.app.RequestClass.blank("/1.1/alice/storage/col?full=1")
+    request.headers["Authorization"] = basic(sizeable.name, sizeable.password)
+    status, headers, body = request.call_application(sizeable.site.application)
+    first = next(iter(body))
+    assert first and seen and database.engine.pool.checkedout() == 0
+    body.close()
+
+
+def test_part_of_a_batch_is_never_listed(sizeable, monkeypatch):
+    # A write that comes while a list is read waits for nobody, and does not show.
+    as_record, written = storage._as_record, []
+
+    def write_first(row):
+        if not written:
+            written.append(1)
+            batch = [{"id": str(n), "payload": "new"} for n in range(RECORDS + 1)]
+            sizeable.post("storage/col", batch)
+        return as_record(row)
+
+    monkeypatch.setattr(storage, "_as_record", write_first)
+    response = sizeable.get("storage/col?full=1")
+    assert response.headers["X-Weave-Records"] == str(RECORDS)
+    assert {len(record["payload"]) for record in response.json} == {RECORD_BYTES}
+    assert len(sizeable.get("storage/col?full=1").json) == RECORDS + 1
