@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -124,6 +125,7 @@ static void lease_hold(void)
 {
     int fd = open(in_folder("leased"), O_WRONLY);
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
         _exit(1);
     signal(SIGIO, SIG_IGN);

@@ -288,7 +288,7 @@ static void waits_for_no_fifo(void **state)
 
     (void)state;
     assert_int_equal(mkfifo(path, 0644), 0);
-    reads_bad("no file");
+    reads_bad("not a regular file");
     unlink(path);
 }
 

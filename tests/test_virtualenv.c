@@ -156,6 +156,20 @@ static void refuses_half_a_config(void **state)
     assert_refused("does not say `home` and `version`");
 }
 
+/* Its owner may put there whatever keeps a reader waiting. */
+static void waits_for_no_fifo(void **state)
+{
+    (void)state;
+    alarm(10);
+    unlink(in_folder("venv/pyvenv.cfg"));
+    assert_int_equal(mkfifo(in_folder("venv/pyvenv.cfg"), 0644), 0);
+    assert_refused("pyvenv.cfg: not a regular file");
+    unlink(in_folder("venv/pyvenv.cfg"));
+    assert_int_equal(symlink("/dev/zero", in_folder("venv/pyvenv.cfg")), 0);
+    assert_refused("pyvenv.cfg: not a regular file");
+    alarm(0);
+}
+
 static void refuses_gone_python(void **state)
 {
     (void)state;
@@ -190,11 +204,12 @@ static void refuses_static_python(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TREE(finds_python),          TREE(finds_lib64),
-        TREE(reads_version_info),    TREE(refuses_no_folder),
-        TREE(refuses_no_virtualenv), TREE(refuses_half_a_config),
-        TREE(refuses_gone_python),   TREE(refuses_other_packages),
-        TREE(refuses_broken_link),   TREE(refuses_static_python),
+        TREE(finds_python),           TREE(finds_lib64),
+        TREE(reads_version_info),     TREE(refuses_no_folder),
+        TREE(refuses_no_virtualenv),  TREE(refuses_half_a_config),
+        TREE(waits_for_no_fifo),      TREE(refuses_gone_python),
+        TREE(refuses_other_packages), TREE(refuses_broken_link),
+        TREE(refuses_static_python),
     };
 
     return run_each(tests);

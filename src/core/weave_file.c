@@ -96,7 +96,7 @@ apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
 {
     weave_file_t made = {NULL};
     apr_status_t rv;
-    int fd;
+    int fd = -1;
 
     rv = weave_file_open(&fd, &made.status, dir, name);
     if (rv != APR_SUCCESS)

@@ -3,17 +3,19 @@
 
 #include "weave_ini_private.h"
 
-#include <apr_file_io.h>
-#include <apr_lib.h>
+#include <apr_file_info.h>
 #include <apr_strings.h>
 
+#include <fcntl.h>
 #include <string.h>
+
+#include "weave_file.h"
 
 /* A file that is being read, and the one that asked for it. */
 typedef struct reading_t {
     const struct reading_t *parent;
     const char *path; /* absolute */
-    apr_finfo_t finfo;
+    struct stat status;
     int depth;
 } reading_t;
 
@@ -71,65 +73,22 @@ static const char *path_dir(const char *path, apr_pool_t *pool)
     return apr_pstrmemdup(pool, path, slash == path ? 1 : slash - path);
 }
 
-/* A FIFO would block for ever, so it is not even opened. */
-static apr_status_t file_open(apr_file_t **file, reading_t *reading,
-                              apr_pool_t *pool)
-{
-    apr_status_t status =
-        apr_stat(&reading->finfo, reading->path, APR_FINFO_TYPE, pool);
-
-    if (!status && reading->finfo.filetype != APR_REG) {
-        status = APR_EBADPATH;
-    }
-    if (!status) {
-        status = apr_file_open(file, reading->path,
-                               APR_FOPEN_READ | APR_FOPEN_BINARY,
-                               APR_FPROT_OS_DEFAULT, pool);
-    }
-    if (!status) {
-        status = apr_file_info_get(&reading->finfo,
-                                   APR_FINFO_NORM | APR_FINFO_IDENT, *file);
-    }
-    if (!status && reading->finfo.filetype != APR_REG) {
-        status = APR_EBADPATH;
-    }
-    return status;
-}
-
 /* *reason is set on failure, to be put behind the file's name. */
 static apr_status_t file_slurp(ini_source_t *source, reading_t *reading,
                                const char **reason, apr_pool_t *pool)
 {
-    apr_file_t *file = NULL;
-    apr_size_t room;
-    char message[120];
-    apr_status_t status = file_open(&file, reading, pool);
+    weave_file_t file;
+    apr_status_t status = weave_file_read(&file, AT_FDCWD, reading->path,
+                                          WEAVE_INI_MAX_BYTES, pool);
 
-    if (!status) {
-        room = reading->finfo.size > WEAVE_INI_MAX_BYTES
-                   ? WEAVE_INI_MAX_BYTES + 1
-                   : (apr_size_t)reading->finfo.size;
-        source->data = apr_palloc(pool, room + 1);
-        status =
-            apr_file_read_full(file, source->data, room, &source->data_bytes);
-        status = APR_STATUS_IS_EOF(status) ? APR_SUCCESS : status;
-    }
-    if (file) {
-        apr_file_close(file);
-    }
     if (status) {
-        *reason =
-            status == APR_EBADPATH
-                ? "not a regular file"
-                : apr_pstrcat(pool, "cannot be read: ",
-                              apr_strerror(status, message, sizeof(message)),
-                              NULL);
+        *reason = weave_file_why(status, WEAVE_INI_MAX_BYTES, pool);
+        return status;
     }
-    else if (source->data_bytes > WEAVE_INI_MAX_BYTES) {
-        *reason = "larger than 1 MiB";
-        status = APR_EGENERAL;
-    }
-    return status;
+    source->data = file.data;
+    source->data_bytes = file.bytes;
+    reading->status = file.status;
+    return APR_SUCCESS;
 }
 
 /* --- extends ------------------------------------------------------------ */
@@ -272,7 +231,7 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
     }
     listed = apr_array_push(ini->files);
     listed->path = reading->path;
-    listed->finfo = reading->finfo;
+    listed->status = reading->status;
     listed->dir = source.dir = path_dir(reading->path, ini->pool);
     one = ini_make(ini->problems, ini->pool);
     ini_lines_read(one, &source);

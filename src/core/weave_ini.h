@@ -40,7 +40,8 @@
  * A weave_ini_t is never changed once it was read: any thread may use it.
  */
 
-#include <apr_file_info.h>
+#include <sys/stat.h>
+
 #include <apr_pools.h>
 #include <apr_tables.h>
 
@@ -84,9 +85,9 @@ typedef struct weave_ini_entry_t {
 
 /** A file that was read, as it was when it was open. */
 typedef struct weave_ini_file_t {
-    const char *path;  /* absolute */
-    const char *dir;   /* the part of it that is a directory */
-    apr_finfo_t finfo; /* of the open descriptor: owner, mode, times, inode */
+    const char *path;   /* absolute */
+    const char *dir;    /* the part of it that is a directory */
+    struct stat status; /* of the open descriptor */
 } weave_ini_file_t;
 
 /**

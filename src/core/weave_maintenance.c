@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "weave_clock.h"
+#include "weave_file.h"
 #include "weave_utf8.h"
 
 #define LOOK_US 20000
@@ -256,13 +257,6 @@ static apr_array_header_t *entries_make(apr_pool_t *pool)
     return apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
 }
 
-static int is_file(int fd)
-{
-    struct stat status;
-
-    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-}
-
 weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
                                                 const char **problem,
                                                 const char *dir,
@@ -270,26 +264,30 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
 {
     const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool), *wrong;
     json_error_t error;
-    json_t *root = NULL;
-    /* a FIFO would have httpd wait for ever */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    json_t *root;
+    weave_file_t file;
+    apr_status_t rv = weave_file_read(&file, AT_FDCWD, path,
+                                      WEAVE_MAINTENANCE_FILE_BYTES, pool);
 
     *entries = entries_make(pool);
     *problem = NULL;
     /* where there is no folder nobody has ever said anything */
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+    if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return WEAVE_MAINTENANCE_FILE_NONE;
-    if (fd < 0) {
-        *problem = cannot("read", path, pool);
+    if (rv != APR_SUCCESS) {
+        wrong = weave_file_why(rv, WEAVE_MAINTENANCE_FILE_BYTES, pool);
+        *problem = apr_pstrcat(pool, path,
+                               rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG
+                                   ? " is damaged: it is "
+                                   : " ",
+                               wrong, NULL);
         return WEAVE_MAINTENANCE_FILE_BAD;
     }
-    if (!is_file(fd))
-        wrong = "it is no file";
-    else if (!(root = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error)))
-        wrong = apr_psprintf(pool, "line %d: %s", error.line, error.text);
-    else
+    root = json_loadb(file.data, file.bytes, JSON_REJECT_DUPLICATES, &error);
+    if (root)
         wrong = entries_take(*entries, root);
-    close(fd);
+    else
+        wrong = apr_psprintf(pool, "line %d: %s", error.line, error.text);
     json_decref(root);
     if (!wrong)
         return WEAVE_MAINTENANCE_FILE_READ;
@@ -385,6 +383,11 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
     json_decref(root);
     if (!text)
         return "what is to be kept is no UTF-8";
+    if (strlen(text) > WEAVE_MAINTENANCE_FILE_BYTES) {
+        free(text);
+        return apr_pstrcat(pool, path, ": there is no room for more in it",
+                           NULL);
+    }
     fd = fresh_open(fresh);
     if (fd < 0 || fchmod(fd, 0644) < 0 ||
         write_all(fd, text, strlen(text)) < 0 || rename(fresh, path) < 0)

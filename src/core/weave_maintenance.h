@@ -25,6 +25,7 @@
 #define WEAVE_MAINTENANCE_FILE "maintenance.json"
 #define WEAVE_MAINTENANCE_LOCK "maintenance.lock"
 #define WEAVE_MAINTENANCE_VERSION 1
+#define WEAVE_MAINTENANCE_FILE_BYTES (1024 * 1024)
 
 /** With their NUL. */
 #define WEAVE_MAINTENANCE_MESSAGE_BYTES 512

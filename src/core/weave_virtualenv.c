@@ -2,16 +2,19 @@
 /* weave_virtualenv.c: pyvenv.cfg and what follows from it (PEP 405) */
 #include "weave_virtualenv.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <apr_cstr.h>
 #include <apr_file_info.h>
-#include <apr_file_io.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#define LINE_BYTES 4096
+#include "weave_file.h"
+
+#define CONFIG_BYTES 65536
 
 static const char *trim(char *text)
 {
@@ -48,10 +51,10 @@ static void read_line(weave_virtualenv_t *venv, char *line, apr_pool_t *pool)
 static const char *read_config(weave_virtualenv_t *venv, apr_pool_t *pool)
 {
     const char *name = apr_pstrcat(pool, venv->path, "/pyvenv.cfg", NULL);
-    char line[LINE_BYTES], why[120];
-    apr_file_t *file;
-    apr_status_t rv = apr_file_open(
-        &file, name, APR_FOPEN_READ | APR_FOPEN_BUFFERED, 0, pool);
+    weave_file_t file;
+    apr_status_t rv =
+        weave_file_read(&file, AT_FDCWD, name, CONFIG_BYTES, pool);
+    char *line, *rest;
 
     if (APR_STATUS_IS_ENOENT(rv))
         return apr_psprintf(
@@ -60,11 +63,14 @@ static const char *read_config(weave_virtualenv_t *venv, apr_pool_t *pool)
             " `python3 -m venv %s`",
             venv->path, venv->path);
     if (rv != APR_SUCCESS)
-        return apr_psprintf(pool, "cannot read %s: %s", name,
-                            apr_strerror(rv, why, sizeof(why)));
-    while (apr_file_gets(line, sizeof(line), file) == APR_SUCCESS)
+        return apr_psprintf(
+            pool,
+            "%s: %s. Make the virtualenv anew with `python3 -m venv --clear"
+            " %s`",
+            name, weave_file_why(rv, CONFIG_BYTES, pool), venv->path);
+    for (line = apr_strtok(file.data, "\n", &rest); line;
+         line = apr_strtok(NULL, "\n", &rest))
         read_line(venv, line, pool);
-    apr_file_close(file);
     if (!venv->home || !venv->version)
         return apr_psprintf(
             pool,

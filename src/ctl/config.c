@@ -2,17 +2,16 @@
 /* config.c: weavectl config and weavectl check */
 #include "ctl.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 
 #include "weave_conf.h"
+#include "weave_file.h"
 #include "weave_spec.h"
 
 #define PAGE_BYTES 262144 /* as httpd has it: docs/keys/maintenance.page.md */
@@ -166,22 +165,17 @@ static int check_file(const ctl_t *ctl, const weave_conf_t *conf,
 static int check_page(const ctl_t *ctl, const weave_conf_t *conf)
 {
     const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
-    const char *problem = NULL;
-    struct stat status;
-    int fd;
+    weave_file_t file;
+    apr_status_t rv;
 
     if (!*path)
         return 0;
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &status) < 0)
-        problem = strerror(errno);
-    else if (!S_ISREG(status.st_mode) || status.st_size > PAGE_BYTES)
-        problem = "this is no file of at most 256 KiB";
-    if (fd >= 0)
-        close(fd);
-    return problem ? wrong(ctl, conf, WEAVE_MAINTENANCE_PAGE,
-                           apr_psprintf(ctl->pool, "%s: %s", path, problem))
-                   : 0;
+    rv = weave_file_read(&file, AT_FDCWD, path, PAGE_BYTES, ctl->pool);
+    if (rv == APR_SUCCESS)
+        return 0;
+    return wrong(ctl, conf, WEAVE_MAINTENANCE_PAGE,
+                 apr_psprintf(ctl->pool, "%s: %s", path,
+                              weave_file_why(rv, PAGE_BYTES, ctl->pool)));
 }
 
 static int check_virtualenv(const ctl_t *ctl, const weave_conf_t *conf)

@@ -65,8 +65,8 @@ static void check_owner(mod_weave_check_t *check, const weave_conf_t *conf)
         const weave_ini_file_t *file =
             &APR_ARRAY_IDX(files, i, weave_ini_file_t);
 
-        if (file->finfo.user != 0 ||
-            (file->finfo.protection & (APR_FPROT_GWRITE | APR_FPROT_WWRITE)))
+        if (file->status.st_uid != 0 ||
+            (file->status.st_mode & (S_IWGRP | S_IWOTH)))
             fail(check,
                  "WEAVE0003: %s can be written by somebody who is not root,"
                  " and decides what runs here: `chown root %s && chmod"

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include <unixd.h>
 
 #include "weave_exec.h"
+#include "weave_file.h"
 
 #define PAGE_BYTES 262144
 #define LOOK_MS 10000 /* for the process that reads it at configtest */
@@ -86,38 +86,28 @@ static int prefers_html(request_rec *r)
 
 /* ---- the file ---- */
 
-/* Of a file that can be read and is no page. */
-typedef enum { PAGE_GOOD, PAGE_NO_FILE = 201, PAGE_EMPTY, PAGE_NUL } flaw_e;
+/* What is wrong with a file that can be read: no errno has these numbers, and
+ * they fit in an exit status. */
+enum { PAGE_GOOD, PAGE_NO_FILE = 201, PAGE_EMPTY, PAGE_NUL };
 
-/* Of what read() has returned. */
-static int flaw_of(const char *text, ssize_t got)
+static int page_flaw(const weave_file_t *file)
 {
-    if (got < 0)
-        return errno;
-    if (got == 0)
+    if (!file->bytes)
         return PAGE_EMPTY;
-    return memchr(text, '\0', (size_t)got) ? PAGE_NUL : PAGE_GOOD;
+    return memchr(file->data, '\0', file->bytes) ? PAGE_NUL : PAGE_GOOD;
 }
 
-/* NULL and *why: errno, or a flaw_e. */
-static char *file_read(const char *path, int *why, apr_pool_t *pool)
+/* NULL and *why: errno, or what is wrong with the file. */
+static const char *file_read(const char *path, int *why, apr_pool_t *pool)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    char *text = NULL;
-    struct stat status;
-    ssize_t got;
+    weave_file_t file;
+    apr_status_t rv = weave_file_read(&file, AT_FDCWD, path, PAGE_BYTES, pool);
 
-    *why = fd < 0 ? errno : PAGE_NO_FILE;
-    if (fd < 0)
-        return NULL;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-        status.st_size <= PAGE_BYTES) {
-        text = apr_pcalloc(pool, (apr_size_t)status.st_size + 1);
-        got = read(fd, text, (size_t)status.st_size);
-        *why = flaw_of(text, got);
-    }
-    close(fd);
-    return *why == PAGE_GOOD ? text : NULL;
+    if (rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG)
+        *why = PAGE_NO_FILE;
+    else
+        *why = rv == APR_SUCCESS ? page_flaw(&file) : rv;
+    return *why == PAGE_GOOD ? file.data : NULL;
 }
 
 static const char *why_not(int why, apr_pool_t *pool)
