@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "weave_line.h"
+
 /* A client looks at started[slot] after its connection has closed: the place
  * is not given away at once. */
 #define REST_US 1000000
@@ -121,6 +123,14 @@ void connection_close(connection_t *connection)
     if (atomic_fetch_sub(&worker.board->connections, 1) == 1 &&
         atomic_load(&worker.draining))
         control_wake();
+}
+
+void connection_refuse(connection_t *connection)
+{
+    weave_line_say(WEAVE_LOG_ERROR,
+                   "WEAVE0095: a client broke the rules of the wire: its"
+                   " connection is closed");
+    connection_close(connection);
 }
 
 int connection_claim(connection_t *connection)

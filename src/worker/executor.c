@@ -14,8 +14,6 @@
 
 #include <apr_time.h>
 
-#include "weave_line.h"
-
 /* What became of a connection. */
 typedef enum {
     KEEP,   /* still ours */
@@ -240,10 +238,7 @@ static fate_e run(executor_t *executor, connection_t *connection)
 
 static fate_e refuse(connection_t *connection)
 {
-    weave_line_say(WEAVE_LOG_ERROR,
-                   "WEAVE0095: a client broke the rules of the wire: its"
-                   " connection is closed");
-    connection_close(connection);
+    connection_refuse(connection);
     return GONE;
 }
 
@@ -256,10 +251,10 @@ static fate_e take_request(executor_t *executor, connection_t *connection,
         connection_close(connection);
         return GONE;
     }
-    if (input_is_cancelled(connection, frame)) {
+    if (input_behind(connection, frame) == INPUT_CANCELLED) {
         input_skip(connection, frame); /* the CANCEL is ignored next */
-        return output_frame(connection, WEAVE_FRAME_CANCELLED, frame->number,
-                            NULL, 0) == WEAVE_IO_OK
+        return output_reply(connection, WEAVE_FRAME_CANCELLED, frame->number) ==
+                       WEAVE_IO_OK
                    ? KEEP
                    : (connection_close(connection), GONE);
     }

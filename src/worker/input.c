@@ -202,16 +202,38 @@ void input_skip(connection_t *connection, const weave_frame_t *frame)
         connection->in.at = connection->in.len = 0;
 }
 
-int input_is_cancelled(connection_t *connection, const weave_frame_t *frame)
+input_behind_e input_behind(connection_t *connection,
+                            const weave_frame_t *frame)
 {
     const input_t *in = &connection->in;
     size_t at = in->at + sizeof(*frame) + frame->bytes;
     weave_frame_t next;
 
-    return at < in->len &&
-           weave_frame_decode(&next, in->data + at, in->len - at) ==
-               WEAVE_FRAME_OK &&
-           next.type == WEAVE_FRAME_CANCEL && next.number == frame->number;
+    switch (weave_frame_decode(&next, in->data + at, in->len - at)) {
+    case WEAVE_FRAME_MORE:
+        return INPUT_ALONE;
+    case WEAVE_FRAME_OK:
+        return next.type == WEAVE_FRAME_CANCEL && next.number == frame->number
+                   ? INPUT_CANCELLED
+                   : INPUT_EXCESS;
+    default:
+        return INPUT_EXCESS;
+    }
+}
+
+int input_is_waiting(connection_t *connection)
+{
+    input_t *in = &connection->in;
+    const char *payload;
+    weave_frame_t frame;
+
+    /* all of a CANCEL in one read, and a byte more */
+    if (input_next(connection, &frame, &payload) != INPUT_FRAME ||
+        make_room(in, 3 * sizeof(frame) + frame.bytes) < 0)
+        return 0;
+    input_fill(connection);
+    return !connection->hung_up &&
+           input_behind(connection, &frame) == INPUT_ALONE;
 }
 
 int input_exactly(connection_t *connection, char *to, size_t len)

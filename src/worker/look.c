@@ -7,9 +7,8 @@
 
 #include <sys/epoll.h>
 
-#include "weave_line.h"
-
 #define EVENTS 64
+#define FRAMES_MOST 4 /* of one connection in one look */
 
 /* 0: the client has what it needs to know. */
 static int answer(connection_t *connection, const weave_frame_t *frame,
@@ -20,17 +19,22 @@ static int answer(connection_t *connection, const weave_frame_t *frame,
     input_skip(connection, frame);
     if (type == WEAVE_FRAME_REFUSED)
         atomic_fetch_add(&worker.board->refused, 1);
-    return output_frame(connection, type, number, NULL, 0) == WEAVE_IO_OK ? 0
-                                                                          : -1;
+    return output_reply(connection, type, number) == WEAVE_IO_OK ? 0 : -1;
 }
 
-/* 1: the queue has it, 0: go on, -1: close it. */
+/* 1: the queue has it, 0: go on, -1: close it, -2: and say so. */
 static int take_request(connection_t *connection, const weave_frame_t *frame)
 {
     if (connection->hung_up)
         return -1;
-    if (input_is_cancelled(connection, frame))
+    switch (input_behind(connection, frame)) {
+    case INPUT_CANCELLED:
         return answer(connection, frame, WEAVE_FRAME_CANCELLED);
+    case INPUT_EXCESS:
+        return -2;
+    default:
+        break;
+    }
     switch (queue_push(connection)) {
     case 0:
         return 1;
@@ -42,14 +46,20 @@ static int take_request(connection_t *connection, const weave_frame_t *frame)
     }
 }
 
-/* 1: somebody else has it now. */
+/* 1: somebody else has it now. All others wait meanwhile, so that a client
+ * which goes on and on is closed: an honest one has its request elsewhere then.
+ */
 static int look_once(connection_t *connection)
 {
     const char *payload;
     weave_frame_t frame;
-    int rc = 0;
+    int rc = 0, frames;
 
-    while (rc == 0) {
+    for (frames = 0; rc == 0; frames++) {
+        if (frames == FRAMES_MOST) {
+            rc = -2;
+            break;
+        }
         switch (input_next(connection, &frame, &payload)) {
         case INPUT_FRAME:
             if (frame.type == WEAVE_FRAME_REQUEST)
@@ -57,7 +67,7 @@ static int look_once(connection_t *connection)
             else if (frame.type == WEAVE_FRAME_CANCEL)
                 input_skip(connection, &frame);
             else
-                rc = -1;
+                rc = -2;
             break;
         case INPUT_NOTHING:
             input_keep(connection);
@@ -66,7 +76,9 @@ static int look_once(connection_t *connection)
             rc = -1;
         }
     }
-    if (rc < 0)
+    if (rc == -2)
+        connection_refuse(connection);
+    else if (rc < 0)
         connection_close(connection);
     return 1;
 }

@@ -324,6 +324,24 @@ weave_io_e output_send(connection_t *connection, batch_t *batch, int patient)
     return io;
 }
 
+weave_io_e output_reply(connection_t *connection, weave_frame_type_e type,
+                        uint32_t number)
+{
+    weave_frame_t frame = weave_frame_make(type, 0, 0, number);
+    batch_t batch = {.count = 1, .pass = -1};
+    weave_io_e io;
+
+    batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
+    pthread_mutex_lock(&connection->lock);
+    io = output_send_locked(connection, &batch, 0);
+    if (connection->first) {
+        break_off(connection);
+        io = WEAVE_IO_GONE;
+    }
+    pthread_mutex_unlock(&connection->lock);
+    return io;
+}
+
 weave_io_e output_frame(connection_t *connection, weave_frame_type_e type,
                         uint32_t number, const void *payload, size_t bytes)
 {

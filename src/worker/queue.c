@@ -103,19 +103,12 @@ int queue_take(connection_t *connection)
 
 int queue_look(connection_t *connection)
 {
-    const char *payload;
-    weave_frame_t frame;
     int taken = 0;
 
     pthread_mutex_lock(&queue.lock);
-    if (atomic_load(&connection->state) == CONNECTION_QUEUED) {
-        while (input_fill(connection))
-            ;
-        if (connection->hung_up ||
-            input_next(connection, &frame, &payload) != INPUT_FRAME ||
-            input_is_cancelled(connection, &frame))
-            taken = take_locked(connection);
-    }
+    if (atomic_load(&connection->state) == CONNECTION_QUEUED &&
+        !input_is_waiting(connection))
+        taken = take_locked(connection);
     pthread_mutex_unlock(&queue.lock);
     return taken;
 }

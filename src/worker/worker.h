@@ -153,6 +153,8 @@ uint32_t connection_slots(void); /* below which all of them are */
 int connection_claim(connection_t *connection);
 /* 1: it is idle now; 0: there was an event: look again. */
 int connection_release(connection_t *connection);
+/* The same for a client that broke the rules of the wire: says so. */
+void connection_refuse(connection_t *connection);
 /* Lets the client know that it wants no further request. The owner. */
 void connection_shut(connection_t *connection);
 
@@ -173,8 +175,17 @@ void input_keep(connection_t *connection);
 input_e input_next(connection_t *connection, weave_frame_t *frame,
                    const char **payload);
 void input_skip(connection_t *connection, const weave_frame_t *frame);
-/* Is the frame behind FRAME a CANCEL of it? */
-int input_is_cancelled(connection_t *connection, const weave_frame_t *frame);
+/* Tells what is behind FRAME, the first one: a client has one request at a
+ * time, and may only ask for it back. */
+typedef enum {
+    INPUT_ALONE,     /* nothing, or the beginning of a frame */
+    INPUT_CANCELLED, /* a CANCEL of it */
+    INPUT_EXCESS     /* something else */
+} input_behind_e;
+input_behind_e input_behind(connection_t *connection,
+                            const weave_frame_t *frame);
+/* Reads once. Does the whole REQUEST that is there wait on? */
+int input_is_waiting(connection_t *connection);
 /* One read without waiting, whatever is known. 0: nothing came. */
 int input_fill(connection_t *connection);
 /* Where nothing can be read any more, no CANCEL comes: is the peer there? */
@@ -207,6 +218,10 @@ weave_io_e output_send_locked(connection_t *connection, batch_t *batch,
 /* A frame of a few bytes. */
 weave_io_e output_frame(connection_t *connection, weave_frame_type_e type,
                         uint32_t number, const void *payload, size_t bytes);
+/* A frame without payload that leaves at once: a client that has no room for it
+ * does not read, and is as good as gone. */
+weave_io_e output_reply(connection_t *connection, weave_frame_type_e type,
+                        uint32_t number);
 /* Sends of the list what there is room for. With the lock. */
 void output_pump(connection_t *connection);
 void output_drop(connection_t *connection); /* with the lock */

@@ -203,6 +203,87 @@ subtest 'who does not read' => sub {
     like $types, qr/^$TYPE{HEAD}(?: $TYPE{DATA}){8}$/, 'later he may';
 };
 
+# ---- behind a queued request ----
+
+sub queued_is {
+    my $want = shift;
+    return eventually(sub {
+        my ($worker) = map { @{ $_->{workers} } }
+            map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
+        return $worker->{queued} == $want;
+    });
+}
+
+sub rss_mib {
+    return slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m ? $1 / 1024 : 0;
+}
+
+# A worker whose one thread is busy until a file is there, and who waits for it.
+my $gates = 0;
+sub queued {
+    my $go   = $httpd->dir . '/go-' . ++$gates;
+    my $busy = WeaveTest::Wire->hello($path);
+    $busy->send(request("/hold?until=$go"));
+    ok eventually(sub {
+        my ($worker) = map { @{ $_->{workers} } }
+            map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
+        return $worker->{running} == 1;
+    }), 'the worker is busy';
+    my $waits = WeaveTest::Wire->hello($path);
+    $waits->send(request('/who'));
+    ok queued_is(1), 'a request waits';
+    return ($waits, sub {
+        spew($go, '');
+        is(($busy->answer)[0], $TYPE{HEAD}, 'who was first is answered');
+    });
+}
+
+subtest 'a CANCEL behind a queued request' => sub {
+    my ($waits, $go) = queued();
+    my $cancel = frame_of(CANCEL => '');
+    $waits->send(substr $cancel, 0, 7);
+    my $other = WeaveTest::Wire->hello($path);    # the worker has looked
+    is $waits->state, 'open', 'may come in pieces';
+    $waits->send(substr $cancel, 7);
+    is(($waits->answer)[0], $TYPE{CANCELLED}, 'gives it back');
+    ok queued_is(0), 'nothing waits';
+    $go->();
+};
+
+my %behind = (
+    'rubbish without end' => "\0" x (32 << 20),
+    'another request'     => request('/who', number => 2),
+    'a body'              => frame_of(BODY => "\0" x 8 . 'x' x 1000),
+    'a CANCEL of another' => frame_of(CANCEL => '', number => 9),
+);
+for my $name (sort keys %behind) {
+    subtest "behind a queued request: $name" => sub {
+        my ($waits, $go) = queued();
+        my $before = rss_mib();
+        $waits->send($behind{$name});
+        is $waits->state(30), 'closed', 'ends its connection';
+        cmp_ok rss_mib() - $before, '<', 8, 'and takes no memory';
+        ok queued_is(0), 'nothing waits';
+        $go->();
+    };
+}
+
+subtest 'frames without end while all threads are busy' => sub {
+    my ($waits, $go) = queued();
+    my %floods = (
+        CANCEL  => frame_of(CANCEL => '') x 100_000,
+        REQUEST => join '', map { request('/who', number => $_) } 1 .. 5_000,
+    );
+    for my $name (sort keys %floods) {
+        my $wire = WeaveTest::Wire->hello($path);
+        $wire->send($floods{$name});
+        is $wire->state(30), 'closed', "$name: the connection ends";
+        ok(WeaveTest::Wire->hello($path), "$name: others are welcome");
+    }
+    $go->();
+    is(($waits->answer)[0], $TYPE{HEAD}, 'who waits is answered');
+};
+
 # ---- too many ----
 
 subtest 'no descriptors left' => sub {
