@@ -6,7 +6,7 @@
 
 #define DRAINS_MAX 2
 #define PAUSE_LEAST_US (SUPER_SECOND / 10)
-/* without a crash for so long (beyond the pause), the next is the first */
+/* without another for so long (beyond the pause), the next is the first */
 #define CALM_US (10 * SUPER_SECOND)
 
 super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
@@ -82,6 +82,7 @@ void super_generation_settle(super_generation_t *generation)
     if (*at)
         *at = generation->next;
     super_timer_cancel(&generation->fill);
+    super_timer_cancel(&generation->grant);
     apr_pool_destroy(generation->pool);
     super_app_settle(app);
 }
@@ -92,6 +93,7 @@ void super_generation_abandon(super_generation_t *generation)
 
     generation->state = SUPER_DRAINING;
     super_timer_cancel(&generation->fill);
+    super_timer_cancel(&generation->grant);
     for (worker = generation->workers; worker; worker = worker->next)
         super_worker_kill(worker);
     super_generation_settle(generation);
@@ -140,6 +142,7 @@ void super_generation_drain(super_generation_t *generation)
 
     generation->state = SUPER_DRAINING;
     super_timer_cancel(&generation->fill);
+    super_timer_cancel(&generation->grant);
     for (worker = generation->workers; worker; worker = worker->next)
         if (worker->state == SUPER_READY)
             super_worker_drain(worker);
@@ -158,29 +161,37 @@ static void pause_is_over(void *data)
 
 /* As many in a row as there are workers cost none: one bad request may take
  * each of them along. */
-static int64_t pause_of(const super_generation_t *generation)
+static int64_t pace_pause(const super_pace_t *pace,
+                          const super_generation_t *generation)
 {
     int64_t pause = PAUSE_LEAST_US;
     int i;
 
     /* adopted, and httpd has not said yet how many there are to be */
-    if (!generation->spec || generation->crashes <= generation->spec->processes)
+    if (!generation->spec || pace->count <= generation->spec->processes)
         return 0;
     for (i = generation->spec->processes + 1;
-         i < generation->crashes && pause < SUPER_PAUSE_US; i++)
+         i < pace->count && pause < SUPER_PAUSE_US; i++)
         pause *= 2;
     return pause < SUPER_PAUSE_US ? pause : SUPER_PAUSE_US;
 }
 
+int64_t super_pace_next(super_pace_t *pace,
+                        const super_generation_t *generation)
+{
+    int64_t now = weave_clock_us();
+
+    if (now - pace->last_us > pace_pause(pace, generation) + CALM_US)
+        pace->count = 0;
+    pace->last_us = now;
+    pace->count++;
+    return pace_pause(pace, generation);
+}
+
 int64_t super_generation_pause(super_generation_t *generation, int64_t most_us)
 {
-    int64_t now = weave_clock_us(), pause = pause_of(generation);
+    int64_t pause = super_pace_next(&generation->crashes, generation);
 
-    if (now - generation->crashed_us > pause + CALM_US)
-        generation->crashes = 0;
-    generation->crashed_us = now;
-    generation->crashes++;
-    pause = pause_of(generation);
     pause = pause < most_us ? pause : most_us;
     if (pause)
         super_timer_set(&generation->fill, pause, pause_is_over, generation);
@@ -236,8 +247,10 @@ void super_generation_fill(super_generation_t *generation)
     if (generation->state == SUPER_SERVING)
         stuck_avoid(generation);
 
-    if (super.ending || generation->state != SUPER_SERVING ||
-        !generation->spec || generation->fill.link)
+    if (super.ending || generation->state != SUPER_SERVING || !generation->spec)
+        return;
+    super_recycle_grant(generation);
+    if (generation->fill.link)
         return;
     for (count = missing(generation); count > 0 && !problem; count--)
         problem = super_worker_start(generation);

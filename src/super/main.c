@@ -93,6 +93,7 @@ void super_end(void)
         for (generation = app->generations; generation;
              generation = generation->next) {
             super_timer_cancel(&generation->fill);
+            super_timer_cancel(&generation->grant);
             for (worker = generation->workers; worker; worker = worker->next)
                 super_worker_quit(worker);
         }

@@ -5,8 +5,6 @@
 
 #include <apr_strings.h>
 
-/* One that dies sooner would soon die again. */
-#define YOUNG_US (10 * SUPER_SECOND)
 /* In a longer pause without a worker, nobody should wait for one. */
 #define FAILED_US SUPER_SECOND
 #define ALONE_US (2 * SUPER_SECOND)
@@ -114,7 +112,7 @@ static void replace(super_generation_t *generation, int64_t lived_us,
     *pause = 0;
     if (super.ending || generation->state != SUPER_SERVING)
         return;
-    if (lived_us < YOUNG_US)
+    if (lived_us < SUPER_YOUNG_US) /* it would soon die again */
         *pause = pause_begin(generation, lived_us);
     else
         super_timer_cancel(&generation->fill);
@@ -202,6 +200,7 @@ static void died_leaving(const super_worker_t *worker, const char *why)
 void super_generation_lost(super_worker_t *worker, const char *why)
 {
     super_generation_t *generation = worker->generation;
+    super_generation_t *serving = generation->app->serving;
 
     if (worker->state == SUPER_READY)
         died(worker, why);
@@ -213,6 +212,8 @@ void super_generation_lost(super_worker_t *worker, const char *why)
                                  "it has ended before it was ready: %s", why));
     super_worker_free(worker);
     super_generation_fill(generation);
+    if (serving && serving != generation)
+        super_generation_fill(serving); /* there is room for a successor */
     super_generation_settle(generation);
     super_end_check();
 }

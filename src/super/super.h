@@ -67,6 +67,7 @@ struct super_app_t {
     uint32_t failed_number; /* of that generation, 0 where it had none */
     char *last_error;       /* malloc; NULL: none since one has served */
     int failures;           /* in a row, with none serving */
+    int crowded;            /* 1: it is said that too many workers leave */
     char *tried_stamp;      /* malloc; of the script, when it was tried last */
     super_timer_t retry;    /* while FAILED */
     super_timer_t look;     /* every second, where there is something */
@@ -104,6 +105,12 @@ uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool);
 
 /* --- generations (generation.c, serve.c) --------------------------------- */
 
+/* How often something happens that is to become slower. */
+typedef struct super_pace_t {
+    int count;       /* in a row */
+    int64_t last_us; /* weave_clock_us() */
+} super_pace_t;
+
 typedef enum super_generation_e {
     SUPER_COMING,  /* its workers start */
     SUPER_SERVING, /* it has the requests */
@@ -119,11 +126,12 @@ struct super_generation_t {
     weave_spec_t *spec; /* resolved; NULL: not told yet (adopted) */
     uint64_t identity;
     super_worker_t *workers;
-    uint32_t sockets;   /* the number of the last socket */
-    int64_t started_us; /* weave_clock_us() */
-    int crashes;        /* of young workers, in a row */
-    int64_t crashed_us; /* when the last one did */
-    super_timer_t fill; /* running: the pause before they are replaced */
+    uint32_t sockets;     /* the number of the last socket */
+    int64_t started_us;   /* weave_clock_us() */
+    super_pace_t crashes; /* of young workers */
+    super_timer_t fill;   /* running: the pause before they are replaced */
+    super_pace_t asks;    /* of young workers that want to be replaced */
+    super_timer_t grant;  /* running: the pause before one of them is */
 };
 
 /* Starts one; what becomes of it, super_app_came_*() is told. */
@@ -149,6 +157,17 @@ void super_generation_fill(super_generation_t *generation);
  * microseconds, 0: none. */
 #define SUPER_PAUSE_US (60 * SUPER_SECOND)
 int64_t super_generation_pause(super_generation_t *generation, int64_t most_us);
+/* It happens once more to PACE, of GENERATION: the pause that this costs. */
+int64_t super_pace_next(super_pace_t *pace,
+                        const super_generation_t *generation);
+/* A worker that has not served longer than this is young. */
+#define SUPER_YOUNG_US (10 * SUPER_SECOND)
+
+/* recycle.c: a worker wants a successor, which comes when its application's
+ * workers may have one. WHY may be empty. */
+void super_recycle_ask(super_worker_t *worker, const char *why, int stuck);
+/* Lets those have one that may. */
+void super_recycle_grant(super_generation_t *generation);
 
 /* Told by the workers (serve.c). A worker is free after lost(). */
 void super_generation_ready(super_worker_t *worker);
@@ -186,6 +205,7 @@ struct super_worker_t {
     super_timer_t limit;          /* of its state */
     super_timer_t grace;          /* a worker that has closed its channel */
     int64_t started_us, ready_us; /* weave_clock_us(); 0: not yet */
+    int asked;                    /* 1: it has asked for a successor */
     int recycle;                  /* 1: a successor is to come first */
     int stuck;                    /* 1: a request of it is over its time */
     int reported;                 /* 1: its end has been explained already */

@@ -18,8 +18,6 @@
 
 /* How long one that has closed its channel may take to leave. */
 #define CLOSED_US (2 * SUPER_SECOND)
-/* One that asks to be replaced sooner has no use for a successor at once. */
-#define SERVED_US SUPER_SECOND
 
 const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool)
 {
@@ -133,36 +131,6 @@ static void say_rubbish(super_worker_t *worker, const char *what)
     super_generation_failed(worker, what);
 }
 
-static void replace(super_worker_t *worker, const char *why, int stuck)
-{
-    if (worker->state != SUPER_READY || (worker->recycle && !stuck) ||
-        worker->stuck)
-        return;
-    worker->recycle = 1;
-    worker->stuck = stuck;
-    /* with a max_rss that is too small, each would start the next one */
-    if (weave_clock_us() - worker->ready_us < SERVED_US)
-        super_say(
-            worker->generation->app, 4,
-            "WEAVE0079: %s wants to be replaced as soon as it serves"
-            " (%.500s); its successor starts in %.1f s",
-            super_worker_name(worker, worker->pool),
-            *why ? why : "it does not say why",
-            (double)super_generation_pause(worker->generation, SUPER_PAUSE_US) /
-                1e6);
-    else if (stuck)
-        super_say(worker->generation->app, 3,
-                  "WEAVE0071: %s is replaced, successor first: %.500s",
-                  super_worker_name(worker, worker->pool),
-                  *why ? why : "a request is over its time");
-    else
-        super_say(worker->generation->app, 6,
-                  "%s is replaced, successor first: %.500s",
-                  super_worker_name(worker, worker->pool),
-                  *why ? why : "it asks for that");
-    super_generation_fill(worker->generation);
-}
-
 static void say_ready(super_worker_t *worker, const char *python)
 {
     if (!worker->adopted && worker->state != SUPER_STARTING) {
@@ -186,7 +154,8 @@ static void worker_message(void *data, json_t *message, int *pass)
     else if (report.kind == WEAVE_REPORT_READY)
         say_ready(worker, report.text);
     else if (report.kind != WEAVE_REPORT_FAILED)
-        replace(worker, report.text, report.kind == WEAVE_REPORT_STUCK);
+        super_recycle_ask(worker, report.text,
+                          report.kind == WEAVE_REPORT_STUCK);
     else if (worker->state != SUPER_ENDING)
         super_generation_failed(
             worker, apr_pstrdup(worker->pool,

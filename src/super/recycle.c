@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* recycle.c: workers that ask for a successor
+ *
+ * A worker may say what it likes, and may stay when it is told to leave. So
+ * weaved decides by what it knows itself: how long that worker has served, and
+ * how many of its application's processes have not ended yet. Who waits for its
+ * successor goes on serving. */
+#include "super.h"
+
+#include "weave_clock.h"
+
+/* How many more processes of an application may be about to end than it has
+ * workers: further successors wait. */
+#define LEAVING_MORE 4
+/* One that asks sooner has a limit that is too low. */
+#define SERVED_US SUPER_SECOND
+
+static int leaving_count(const super_app_t *app)
+{
+    const super_generation_t *generation;
+    const super_worker_t *worker;
+    int count = 0;
+
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        for (worker = generation->workers; worker; worker = worker->next)
+            count += worker->state >= SUPER_LEAVING || worker->recycle;
+    return count;
+}
+
+/* The next that waits for its successor, a stuck one first. */
+static super_worker_t *next_asked(const super_generation_t *generation)
+{
+    super_worker_t *worker, *found = NULL;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (worker->state == SUPER_READY && worker->asked && !worker->recycle &&
+            (!found || (worker->stuck && !found->stuck)))
+            found = worker;
+    return found;
+}
+
+void super_recycle_grant(super_generation_t *generation)
+{
+    super_app_t *app = generation->app;
+    int room = generation->spec->processes + LEAVING_MORE - leaving_count(app);
+    super_worker_t *worker = NULL;
+
+    if (generation->grant.link)
+        return;
+    for (; (worker = next_asked(generation)) && room > 0; room--)
+        worker->recycle = 1;
+    if (worker && !app->crowded)
+        super_say(app, 4,
+                  "WEAVE0170: %d processes of %s are leaving and have not"
+                  " ended: workers that want to be replaced go on until one of"
+                  " them has",
+                  leaving_count(app), app->name);
+    app->crowded = worker != NULL;
+}
+
+static void pause_is_over(void *data)
+{
+    super_generation_fill(data);
+}
+
+/* With a max_rss that is too small, each would start the next one. */
+static int64_t pause_begin(super_worker_t *worker, int64_t served_us)
+{
+    super_generation_t *generation = worker->generation;
+    int64_t pause;
+
+    if (served_us >= SUPER_YOUNG_US)
+        return 0;
+    pause = super_pace_next(&generation->asks, generation);
+    if (pause)
+        super_timer_set(&generation->grant, pause, pause_is_over, generation);
+    return pause;
+}
+
+void super_recycle_ask(super_worker_t *worker, const char *why, int stuck)
+{
+    int64_t served = weave_clock_us() - worker->ready_us, pause;
+    const super_app_t *app = worker->generation->app;
+    const char *name = super_worker_name(worker, worker->pool);
+
+    if (worker->state != SUPER_READY || worker->stuck ||
+        (worker->asked && !stuck))
+        return;
+    if (!*why)
+        why = stuck ? "a request is over its time" : "it does not say why";
+    pause = worker->asked ? 0 : pause_begin(worker, served);
+    worker->asked = 1;
+    worker->stuck = stuck;
+    super_say(app, stuck ? 3 : 6, "%s%s is replaced, successor first: %.500s",
+              stuck ? "WEAVE0071: " : "", name, why);
+    if (pause >= SUPER_SECOND || served < SERVED_US)
+        super_say(app, 4,
+                  "WEAVE0079: %s wants to be replaced %.1f s after it began to"
+                  " serve (%.500s); its successor starts in %.1f s",
+                  name, (double)served / 1e6, why, (double)pause / 1e6);
+    super_generation_fill(worker->generation);
+}
