@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import Site
+from weave.server import formats
 
 NO_JSON = [
     b"", b"{", b"[1,]", b"nonsense", b"'a'", b'{"id": "a", "payload": "x"} x', b"\xef\xbb\xbf{}",
@@ -17,6 +18,7 @@ NO_JSON = [
     b'{"payload": "x", "sortindex": NaN}', b'{"payload": "x", "sortindex": Infinity}',
     b'{"payload": "x", "sortindex": -Infinity}', b'{"payload": "x", "sortindex": 1e999}',
     b'{"payload": "x", "sortindex": ' + b"9" * 100000 + b"}",
+    b'{"payload": "x", "sortindex": 1.' + b"9" * 100000 + b"}",
     b"[" * 100000, b"[" * 100000 + b"]" * 100000, b'{"a":' * 100000, b'{"payload": "\n"}',
     '{"payload": "x"}'.encode("utf-16"),
 ]  # fmt: skip
@@ -165,6 +167,28 @@ def test_head_is_refused(unchanged, path):
     assert "X-Weave-Timestamp" in response.headers
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["newer=" + "1" * 65, "older=1." + "0" * 65, "index_above=" + "1" * 65,
+     "ids=" + "x" * 70000, "&".join("x%d=1" % number for number in range(200))],
+)  # fmt: skip
+def test_endless_arguments(unchanged, query):
+    assert unchanged.get("storage/col?" + query, 400).body == b"1"
+    assert unchanged.delete("storage/col?" + query, 400).body == b"1"
+
+
+def test_endless_number_in_a_header(unchanged):
+    since = {"X_If_Unmodified_Since": "1" * 65}
+    assert unchanged.put("storage/col/a", {"payload": ""}, 400, **since).body == b"1"
+
+
+def test_endless_id_does_not_come_back(unchanged):
+    batch = [{"id": "\U0001d11e" * 100000, "payload": "x"}]
+    response = unchanged.post("storage/col", batch)
+    assert list(response.json["failed"].values()) == [["invalid id"]]
+    assert len(response.body) < 5000
+
+
 def test_oversize(unchanged, monkeypatch):
     monkeypatch.setattr("weave.server.storage_api.MAX_BODY_BYTES", 1000)
     body = json.dumps([{"id": "b", "payload": "x" * 1000}]).encode()
@@ -271,6 +295,38 @@ def test_any_body(fuzzed, body, to):
     # Whatever was taken can be given back, as JSON.
     for record in fuzzed.get("storage/col?full=1").json:
         assert fuzzed.get("storage/col?" + urlencode({"ids": record["id"]}))
+
+
+def marks_of(value):
+    """What formats.check_shape() counts, from the value itself."""
+    if isinstance(value, str):
+        return 1
+    if isinstance(value, list):
+        return 2 + max(0, len(value) - 1) + sum(map(marks_of, value))
+    if isinstance(value, dict):
+        inner = sum(1 + marks_of(item) for item in value.values())
+        return 2 + max(0, len(value) - 1) + inner
+    return 0
+
+
+TRICKY = st.text('\\"[]{},:a', max_size=12)
+TRICKY_JSON = st.recursive(
+    st.none() | TRICKY,
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(TRICKY, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@FUZZ
+@given(value=JSON | TRICKY_JSON, ascii_only=st.booleans())
+def test_shape_is_counted_exactly(value, ascii_only):
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=1)
+    body = text.encode("utf-8", "surrogatepass")
+    formats.check_shape(body, marks_of(value))
+    if marks_of(value):
+        with pytest.raises(ValueError):
+            formats.check_shape(body, marks_of(value) - 1)
 
 
 @FUZZ

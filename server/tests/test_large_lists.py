@@ -2,17 +2,15 @@
 """Lists that do not fit into memory: what they cost, and errors in their midst."""
 
 import errno
-import http.client
 import io
 import json
-import subprocess
-import sys
 import tempfile
 
 import pytest
 from sqlalchemy import event
 
-from conftest import SOURCES, Site, basic, is_unavailable
+from conftest import Site, basic, is_unavailable
+from served import Process
 from weave.server import spool, storage
 
 # 110 MiB of large records, and many small ones
@@ -23,60 +21,6 @@ GROWTH_KB = 20 * 1024
 
 # {"id":"1","modified":1.00,"payload":"x","sortindex":1}
 QUOTES_OF_A_RECORD = 12
-
-SERVE = """
-import sys
-from wsgiref.simple_server import WSGIRequestHandler, make_server
-sys.path.insert(0, sys.argv[1])
-from weave.server.app import create_application
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-server = make_server("127.0.0.1", 0, create_application(sys.argv[2]),
-                     handler_class=Quiet)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
-
-
-class Process:
-    """The application in a process of its own, whose memory can be measured."""
-
-    def __init__(self, ini):
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, SOURCES, str(ini)],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self._port = int(self._process.stdout.readline())
-
-    def close(self):
-        self._process.kill()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def get(self, user, path, accept):
-        """(X-Weave-Records, lines) of a GET; lines is a generator."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
-        headers = {
-            "Authorization": basic(user.name, user.password),
-            "Accept": accept,
-        }
-        connection.request("GET", "/1.1/%s/%s" % (user.name, path), headers=headers)
-        response = connection.getresponse()
-        assert response.status == 200
-        yield int(response.headers["X-Weave-Records"])
-        yield from iter(lambda: response.read(65536), b"")
-        connection.close()
-
-    def memory_kb(self, key):
-        with open("/proc/%d/status" % self._process.pid) as lines:
-            return next(int(ln.split()[1]) for ln in lines if ln.startswith(key))
-
-    def forget_peak(self):
-        with open("/proc/%d/clear_refs" % self._process.pid, "w") as file:
-            file.write("5")
 
 
 def fill(site, user):
@@ -101,8 +45,8 @@ def filled(tmp_path_factory):
     site = Site(tmp_path_factory.mktemp("large"))
     user = site.user()
     fill(site, user)
-    process = Process(site.ini)
-    yield process, user
+    process = Process(site.ini, user)
+    yield process
     process.close()
 
 
@@ -119,19 +63,18 @@ LISTS = {
 @pytest.mark.parametrize("path, records, size", LISTS.values(), ids=LISTS)
 @pytest.mark.parametrize("accept", ["application/json", "application/newlines"])
 def test_memory_of_a_large_list(filled, path, records, size, accept):
-    process, user = filled
-    list(process.get(user, "storage/nothing", accept))
-    process.forget_peak()
-    before = process.memory_kb("VmRSS")
-    answer = process.get(user, path, accept)
-    assert next(answer) == records
+    list(filled.call("GET", "storage/nothing", accept=accept))
+    before = filled.rest_kb()
+    answer = filled.call("GET", path, accept=accept)
+    status, headers = next(answer)
+    assert (status, headers["X-Weave-Records"]) == (200, str(records))
     total = quotes = 0
     for part in answer:
         total += len(part)
         quotes += part.count(b'"')
     assert quotes == records * (QUOTES_OF_A_RECORD if "full" in path else 2)
     assert total > (records - 1) * size
-    assert process.memory_kb("VmHWM") - before < GROWTH_KB
+    assert filled.peak_kb() - before < GROWTH_KB
 
 
 RECORDS, RECORD_BYTES = 30, 70000

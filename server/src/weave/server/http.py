@@ -7,7 +7,9 @@ codes below (published as "Response codes" with the protocol).
 
 import base64
 import binascii
+import contextlib
 import logging
+import time
 
 import falcon
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,6 +20,7 @@ from weave.server.config import ConfigError
 from weave.server.database import reason
 from weave.server.spool import SpoolError
 from weave.server.stamps import Stamp
+from weave.server.turns import Busy, Turns
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,21 @@ NAME_IS_NOT_EMAIL = 15
 # The sign-up form reads a body of 0 or 1 as "taken" or "free", so that
 # anything we have no code for is called a bad object.
 DEFAULT_CODE = BAD_OBJECT
+
+# A body over this takes a turn. Clients post 1 MiB at once unless they are told
+# that they may send more.
+LARGE_BODY_BYTES = 2 * 1024 * 1024
+
+# Reading, decoding and storing one takes up to ten times its size in memory, for
+# a second or two.
+large_bodies = Turns("the place of a large body", running=2, waiting=2, seconds=10)
+
+# Whoever sends many requests shall not fill the log: between two warnings that
+# one was refused.
+BUSY_WARNING_SECONDS = 60
+
+# Nothing that is longer can be a password that was set (user_api.MAX_BODY_BYTES).
+MAX_CREDENTIALS_CHARS = 96 * 1024
 
 
 def bad_request(code):
@@ -76,12 +94,20 @@ def read_body(req, max_bytes):
     return b"".join(parts)
 
 
-def read_json(req, max_bytes):
-    """The decoded body; 400 with BAD_JSON when it is none."""
-    try:
-        return formats.decode(read_body(req, max_bytes))
-    except ValueError:
-        raise bad_request(BAD_JSON) from None
+@contextlib.contextmanager
+def json_body(req, max_bytes, max_marks=formats.MAX_MARKS):
+    """The decoded body, for a block; 400 with BAD_JSON when it is none.
+
+    What a large one takes is bounded until the block ends, or Busy is raised.
+    """
+    length = max_bytes if req.content_length is None else req.content_length
+    is_large = LARGE_BODY_BYTES < length <= max_bytes
+    with large_bodies.taken() if is_large else contextlib.nullcontext():
+        try:
+            body = formats.decode(read_body(req, max_bytes), max_marks)
+        except ValueError:
+            raise bad_request(BAD_JSON) from None
+        yield body
 
 
 def send_json(resp, value):
@@ -111,6 +137,8 @@ def _credentials(req):
     scheme, _, encoded = (req.get_header("Authorization") or "").partition(" ")
     if scheme.lower() != "basic":
         raise unauthorized(challenge=True)
+    if len(encoded) > MAX_CREDENTIALS_CHARS:
+        raise unauthorized()
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
@@ -195,6 +223,7 @@ class Errors:
 
     def __init__(self, retry_after):
         self._retry_after = retry_after
+        self._last_warning = -BUSY_WARNING_SECONDS
 
     def install(self, app):
         app.set_error_serializer(self.serialize)
@@ -202,6 +231,7 @@ class Errors:
         app.add_error_handler(SQLAlchemyError, self.on_database)
         app.add_error_handler(ConfigError, self.on_database)
         app.add_error_handler(SpoolError, self.on_full)
+        app.add_error_handler(Busy, self.on_busy)
 
     def serialize(self, _req, resp, error):
         if error.status == falcon.HTTP_400:
@@ -218,6 +248,14 @@ class Errors:
         """A list does not fit where lists are put until they are sent."""
         log.error("a list cannot be written to the temporary folder %s", error)
         _send_unavailable(resp, self._retry_after, "temporary folder")
+
+    def on_busy(self, req, resp, error, _params):
+        """What was asked for costs more than can be given just now."""
+        now, level = time.monotonic(), logging.DEBUG
+        if now - self._last_warning >= BUSY_WARNING_SECONDS:
+            self._last_warning, level = now, logging.WARNING
+        log.log(level, "%s %s is refused: %s", req.method, ascii(req.path), error)
+        _send_unavailable(resp, error.seconds, "busy")
 
     def on_unexpected(self, req, resp, error, _params):
         log.error(

@@ -6,9 +6,13 @@ import time
 
 LIMIT = 2**53
 
+MAX_NUMBER_CHARS = 64
+
 
 def parse_number(text):
     """A finite number as clients write it; ValueError for anything else."""
+    if len(text) > MAX_NUMBER_CHARS:
+        raise ValueError("too long for a number")
     value = float(text)
     if not math.isfinite(value) or "_" in text:
         raise ValueError("not a finite number")

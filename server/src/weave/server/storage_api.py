@@ -12,8 +12,14 @@ from weave.server.spool import Spool
 from weave.server.stamps import Stamp
 from weave.server.writer import Modified, OverQuota
 
-# Clients post 100 records of up to 256 KiB: 26 MB, and escapes add to that.
-MAX_BODY_BYTES = 64 * 1024 * 1024
+# Clients post 100 records of up to 256 KiB: 26.2 MB and some names.
+MAX_BODY_BYTES = 27_000_000
+
+# Marks (formats.check_shape) of a record with all its members, and then some.
+MARKS_OF_A_RECORD = 50
+
+# The longest id that comes back among those that failed.
+MAX_FAILED_ID_CHARS = 256
 
 QUOTA_WARNING_KB = 1024
 
@@ -144,6 +150,7 @@ class Collection(Resource):
         super().__init__(storage, authenticator)
         self._max_count = max_count
         self._max_bytes = max_bytes
+        self._max_marks = max(formats.MAX_MARKS, max_count * MARKS_OF_A_RECORD)
 
     def on_get(self, req, resp, name, collection):
         user_id = self.user_id(req, name)
@@ -167,17 +174,17 @@ class Collection(Resource):
     def on_post(self, req, resp, name, collection):
         user_id = self.user_id(req, name)
         _check_collection(collection)
-        body = http.read_json(req, MAX_BODY_BYTES)
-        if isinstance(body, list):
-            self._store_batch(req, resp, user_id, collection, body)
-        else:
-            self._store_one(req, resp, user_id, collection, body)
+        with http.json_body(req, MAX_BODY_BYTES, self._max_marks) as body:
+            if isinstance(body, list):
+                self._store_batch(req, resp, user_id, collection, body)
+            else:
+                self._store_one(req, resp, user_id, collection, body)
 
     def on_put(self, req, resp, name, collection):
         user_id = self.user_id(req, name)
         _check_collection(collection)
-        body = http.read_json(req, MAX_BODY_BYTES)
-        self._store_one(req, resp, user_id, collection, body)
+        with http.json_body(req, MAX_BODY_BYTES) as body:
+            self._store_one(req, resp, user_id, collection, body)
 
     def on_delete(self, req, resp, name, collection):
         user_id = self.user_id(req, name)
@@ -242,9 +249,9 @@ class Item(Resource):
     def on_put(self, req, resp, name, collection, item):
         user_id = self.user_id(req, name)
         _check_collection(collection)
-        raw = http.read_json(req, MAX_BODY_BYTES)
-        record = dict(_record(raw), id=_record_id(item))
-        self.put_one(req, resp, user_id, collection, record)
+        with http.json_body(req, MAX_BODY_BYTES) as raw:
+            record = dict(_record(raw), id=_record_id(item))
+            self.put_one(req, resp, user_id, collection, record)
 
     def on_delete(self, req, resp, name, collection, item):
         user_id = self.user_id(req, name)
@@ -258,7 +265,7 @@ def _id_as_sent(raw):
     id_ = raw.get("id") if isinstance(raw, dict) else None
     if isinstance(id_, bool) or not isinstance(id_, (str, int, float)):
         return ""
-    return str(id_)
+    return str(id_)[:MAX_FAILED_ID_CHARS]
 
 
 class _Counted:

@@ -76,9 +76,9 @@ class User(Resource):
 
     def _application(self, req, name):
         """The checked (email, password) of a sign-up."""
-        body = http.read_json(req, MAX_BODY_BYTES)
-        if not isinstance(body, dict):
-            raise http.bad_request(http.BAD_JSON)
+        with http.json_body(req, MAX_BODY_BYTES) as body:
+            if not isinstance(body, dict):
+                raise http.bad_request(http.BAD_JSON)
         email, password = body.get("email"), body.get("password")
         if not is_email(email):
             raise http.bad_request(http.BAD_EMAIL)

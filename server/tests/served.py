@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application in a process of its own, whose memory can be measured."""
+
+import http.client
+import subprocess
+import sys
+
+from conftest import SOURCES, basic
+
+PROGRAM = """
+import sys
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+sys.path.insert(0, sys.argv[1])
+from weave.server.app import create_application
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+server = make_server("127.0.0.1", 0, create_application(sys.argv[2]),
+                     handler_class=Quiet)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+class Process:
+    """Serves one request at a time, as a user's."""
+
+    def __init__(self, ini, user):
+        self._authorization = basic(user.name, user.password)
+        self._user = user.name
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, SOURCES, str(ini)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._port = int(self._process.stdout.readline())
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def call(self, method, path, body=None, accept="application/json"):
+        """Yields (status, headers), and then the body in parts."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        headers = {"Authorization": self._authorization, "Accept": accept}
+        path = "/1.1/%s/%s" % (self._user, path)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            yield response.status, response.headers
+            yield from iter(lambda: response.read(65536), b"")
+        finally:
+            connection.close()
+
+    def rest_kb(self):
+        """What it takes now; peak_kb() begins again here."""
+        with open("/proc/%d/clear_refs" % self._process.pid, "w") as file:
+            file.write("5")
+        return self._memory_kb("VmRSS")
+
+    def peak_kb(self):
+        return self._memory_kb("VmHWM")
+
+    def _memory_kb(self, key):
+        with open("/proc/%d/status" % self._process.pid) as lines:
+            return next(int(ln.split()[1]) for ln in lines if ln.startswith(key))

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies that are large, or that would become large."""
+
+import threading
+
+import pytest
+
+from conftest import is_unavailable
+from served import Process
+from weave.server import formats, http
+from weave.server.storage_api import MAX_BODY_BYTES
+from weave.server.turns import RETRY_SECONDS, Busy, Turns
+
+SIZE = 26_000_000
+
+
+def repeat(first, unit, last):
+    return first + unit * ((SIZE - 100) // len(unit)) + last
+
+
+BOMBS = {
+    "lists": repeat(b"[", b"[],", b"[]]"),
+    "objects": repeat(b"[", b"{},", b"{}]"),
+    "numbers": repeat(b"[", b"0,", b"0]"),
+    "strings": repeat(b"[", b'"",', b'""]'),
+    "escapes": repeat(b"[", b'"\\\\","\\"",', b'""]'),
+    "members": repeat(b'{"a":0', b',"b":0', b"}"),
+    "below a record": repeat(b'[{"id":"a","payload":"x","y":[', b"[],", b"[]]}]"),
+    "after a payload": repeat(b'[{"payload":"\\\\\\"[","y":[', b"[],", b"[]]}]"),
+    "depth": b"[" * (SIZE // 2) + b"]" * (SIZE // 2),
+    "depth of objects": repeat(b"", b'{"a":', b""),
+}
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    from conftest import Site
+
+    site = Site(tmp_path_factory.mktemp("bodies"))
+    user = site.user()
+    process = Process(site.ini, user)
+    yield process
+    process.close()
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bomb_costs_nothing(process, name):
+    list(process.call("GET", "info/collections"))
+    before = process.rest_kb()
+    answer = process.call("POST", "storage/col", BOMBS[name])
+    status, _ = next(answer)
+    assert (status, b"".join(answer)) == (400, b"6")
+    # The body in pieces and as a whole, and what is left without escapes.
+    assert process.peak_kb() - before < 4 * SIZE // 1024
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bomb_is_not_parsed(name, monkeypatch):
+    class Never:
+        def decode(self, text):
+            raise AssertionError("it was parsed")
+
+    monkeypatch.setattr(formats, "_DECODER", Never())
+    with pytest.raises(ValueError):
+        formats.decode(BOMBS[name])
+
+
+def test_payload_may_hold_anything(user):
+    payload = '[[[{"\\\\",\\"' * 20000
+    user.put("storage/col/a", {"payload": payload})
+    assert user.get("storage/col/a").json["payload"] == payload
+
+
+def test_more_records_than_are_kept_are_still_told(user):
+    batch = [{"id": str(n), "payload": "", "sortindex": n} for n in range(2000)]
+    answer = user.post("storage/col", batch).json
+    assert len(answer["success"]) == 100 and len(answer["failed"]) == 1900
+
+
+def test_bound_follows_batch_max_count(make_site):
+    user = make_site(storage="batch_max_count = 20000").user()
+    batch = [{"id": str(n), "payload": "", "parentid": "p"} for n in range(20000)]
+    assert len(user.post("storage/col", batch).json["success"]) == 20000
+
+
+def test_body_of_27_megabytes_and_no_more(site, user):
+    record = b'{"id": "a", "payload": "x"}'
+    user.post("storage/col", record.ljust(MAX_BODY_BYTES))
+    user.post("storage/col", record.ljust(MAX_BODY_BYTES + 1), 413)
+
+
+def test_turns():
+    turns = Turns("a test", running=1, waiting=1, seconds=60)
+    inside, leave, done = threading.Event(), threading.Event(), []
+
+    def hold():
+        with turns.taken():
+            inside.set()
+            leave.wait(60)
+            done.append("first")
+
+    def wait():
+        with turns.taken():
+            done.append("second")
+
+    threads = [threading.Thread(target=hold), threading.Thread(target=wait)]
+    threads[0].start()
+    assert inside.wait(60)
+    threads[1].start()
+    while turns._places._value:
+        pass
+    with pytest.raises(Busy, match="too many wait for a test"):
+        with turns.taken():
+            pass
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert done == ["first", "second"]
+
+
+def test_turn_that_does_not_come():
+    turns = Turns("a test", running=1, waiting=1, seconds=0.01)
+    with turns.taken():
+        with pytest.raises(Busy, match="waited too long for a test"):
+            with turns.taken():
+                pass
+    with turns.taken():
+        pass
+
+
+def test_turn_ends_with_an_exception():
+    turns = Turns("a test", running=1, waiting=0, seconds=60)
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            with turns.taken():
+                raise KeyError
+
+
+@pytest.mark.parametrize("length", ["known", "unknown"])
+def test_large_bodies_take_turns(site, user, monkeypatch, length):
+    monkeypatch.setattr(http, "large_bodies", Turns("", 1, 0, 60))
+    large = b'{"payload": "x"}'.ljust(http.LARGE_BODY_BYTES + 1)
+    small = b'{"payload": "x"}'.ljust(http.LARGE_BODY_BYTES)
+    user.put("storage/col/a", large)
+    before = site.digest()
+    with http.large_bodies.taken():
+        for method, path in (("PUT", "col/a"), ("PUT", "col"), ("POST", "col")):
+            request = user.app.RequestClass.blank("/1.1/alice/storage/" + path)
+            request.method = method
+            request.headers["Authorization"] = user.get("storage/col").request.headers[
+                "Authorization"
+            ]
+            request.body = large
+            if length == "unknown":
+                request.environ.pop("CONTENT_LENGTH")
+                request.environ["wsgi.input_terminated"] = True
+            response = user.app.do_request(request, status=503)
+            assert is_unavailable(response, RETRY_SECONDS)
+        assert site.digest() == before
+        user.post("storage/col", large + b" " * MAX_BODY_BYTES, 413)
+        user.put("storage/col/b", small)
+        user.get("storage/col")
+    user.put("storage/col/a", large)
+
+
+def test_turn_lasts_until_the_body_is_stored(user, monkeypatch):
+    monkeypatch.setattr(http, "large_bodies", Turns("", 1, 0, 60))
+    large = b'{"payload": "x"}'.ljust(http.LARGE_BODY_BYTES + 1)
+    from weave.server.writer import Writer
+
+    put, busy = Writer.put, []
+
+    def put_and_look(self, collection, changes):
+        busy.append(http.large_bodies._running._value == 0)
+        return put(self, collection, changes)
+
+    monkeypatch.setattr(Writer, "put", put_and_look)
+    user.put("storage/col/a", large)
+    assert busy == [True] and http.large_bodies._running._value == 1
+    user.put("storage/col/a", large[:-1] + b"x", 400)
+    assert http.large_bodies._running._value == 1
+
+
+def test_refusals_do_not_fill_the_log(user, monkeypatch, caplog):
+    monkeypatch.setattr(http, "large_bodies", Turns("a test", 1, 0, 60))
+    large = b'{"payload": "x"}'.ljust(http.LARGE_BODY_BYTES + 1)
+    with http.large_bodies.taken():
+        for _ in range(3):
+            user.put("storage/col/a", large, 503)
+    assert caplog.text.count("is refused: too many wait for a test") == 1
