@@ -9,7 +9,7 @@ from argon2 import PasswordHasher
 
 from conftest import PASSWORD, User, basic
 from weave.server import passwords
-from weave.server.accounts import canonical_name
+from weave.server.accounts import Accounts, canonical_name
 from weave.server.app import create_application
 from weave.server.passwords import Passwords
 
@@ -303,3 +303,97 @@ def test_outdated_hashes_are_renewed(site, user):
     user.get("info/collections")
     assert site.sql("select password_hash from weave_accounts") != [(weak,)]
     user.get("info/collections")
+
+
+@pytest.fixture
+def outdated(site, user):
+    """Alice's password is hashed with parameters of once."""
+    weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    site.sql("update weave_accounts set password_hash = ?", (weak,))
+    return user
+
+
+def meanwhile(monkeypatch, happens):
+    """Something happens while a new hash is made, once."""
+    make, left = Passwords.hash, [happens]
+
+    def slowly(self, password):
+        made = make(self, password)
+        if left:
+            left.pop()()
+        return made
+
+    monkeypatch.setattr(Passwords, "hash", slowly)
+
+
+def test_renewal_does_not_undo_a_change(site, outdated, monkeypatch):
+    changed = PasswordHasher(time_cost=1, memory_cost=1024).hash("a new password")
+
+    def change():
+        site.sql("update weave_accounts set password_hash = ?", (changed,))
+
+    meanwhile(monkeypatch, change)
+    outdated.get("info/collections")
+    assert site.sql("select password_hash from weave_accounts") == [(changed,)]
+    outdated.get("info/collections", 401)
+
+
+def test_renewal_does_not_bring_back_the_deleted(site, outdated, monkeypatch):
+    meanwhile(monkeypatch, lambda: site.sql("delete from weave_accounts"))
+    outdated.get("info/collections", "*")
+    assert site.sql("select name from weave_accounts") == []
+
+
+def test_renewal_does_not_touch_who_took_the_name(site, outdated, monkeypatch):
+    changed = PasswordHasher(time_cost=1, memory_cost=1024).hash("a new password")
+
+    def take():
+        site.sql(
+            "update weave_accounts set user_id = 1, password_hash = ?", (changed,)
+        )
+
+    meanwhile(monkeypatch, take)
+    outdated.get("info/collections", "*")
+    assert site.sql("select user_id, password_hash from weave_accounts") == [
+        (1, changed)
+    ]
+
+
+def test_of_two_new_passwords_the_first_counts(site, user, monkeypatch):
+    def change():
+        account(user, "POST", "/password", b"first new password")
+
+    meanwhile(monkeypatch, change)
+    account(user, "POST", "/password", b"second new password", 401)
+    user.password = "second new password"
+    user.get("info/collections", 401)
+    user.password = "first new password"
+    user.get("info/collections")
+
+
+@pytest.mark.parametrize(
+    "method, what, body, column",
+    [
+        ("POST", "/email", b"new@example.org", "email"),
+        ("POST", "/password", b"some new password", "password_hash"),
+        ("DELETE", "", b"", "name"),
+    ],
+)
+def test_nothing_is_done_to_who_took_the_name(
+    site, user, monkeypatch, method, what, body, column
+):
+    # Alice's account was deleted, and somebody else signed up as alice, while
+    # alice's request was under way.
+    find, query = Accounts.find, "select %s from weave_accounts" % column
+    before = []
+
+    def find_and_lose(self, name):
+        found = find(self, name)
+        if not before:
+            site.sql("update weave_accounts set user_id = 1")
+            before.extend(site.sql(query))
+        return found
+
+    monkeypatch.setattr(Accounts, "find", find_and_lose)
+    account(user, method, what, body, 401)
+    assert site.sql(query) == before

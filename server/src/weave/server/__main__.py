@@ -54,15 +54,17 @@ def backup(arguments, sites):
 def set_password(arguments, sites):
     name = canonical_name(arguments.name)
     accounts = sites[0].accounts
+    no_account = Failed("there is no account %s" % name)
     if accounts.find(name) is None:
-        raise Failed("there is no account %s" % name)
+        raise no_account
     if sys.stdin.isatty():
         password = getpass.getpass("New password: ")
     else:
         password = sys.stdin.readline().rstrip("\n")
     if len(password) < MIN_CHARS:
         raise Failed("a password has at least %d characters" % MIN_CHARS)
-    accounts.set_password_hash(name, sites[0].passwords.hash(password))
+    if not accounts.reset_password_hash(name, sites[0].passwords.hash(password)):
+        raise no_account
     print("the password of %s is set" % name)
 
 

@@ -46,6 +46,8 @@ class NameTaken(Exception):
 
 @dataclass(frozen=True)
 class Account:
+    """What was read about somebody, and verified with that password hash."""
+
     name: str
     user_id: int
     email: str
@@ -73,6 +75,14 @@ def canonical_name(value):
     if len(value) > MAX_NAME_CHARS or not _NAME.fullmatch(value):
         raise ValueError("not a user name")
     return value
+
+
+def _unchanged(account):
+    return (
+        _accounts.c.name == account.name,
+        _accounts.c.user_id == account.user_id,
+        _accounts.c.password_hash == account.password_hash,
+    )
 
 
 class Accounts:
@@ -109,22 +119,34 @@ class Accounts:
         except IntegrityError:
             raise NameTaken from None
 
-    def set_password_hash(self, name, password_hash):
-        self._update(name, password_hash=password_hash)
+    def reset_password_hash(self, name, password_hash):
+        """For administrators: whatever the account is now; whether there is one."""
+        query = update(_accounts).where(_accounts.c.name == name)
+        return self._change(query.values(password_hash=password_hash))
 
-    def set_email(self, name, email):
-        self._update(name, email=email)
+    # What a password allowed is done only while it is still the password, of the
+    # same account: between the look at it and here, others may have changed it,
+    # deleted the account, or signed up under its name.
 
-    def delete(self, name):
-        with self._database.writing() as connection:
-            connection.execute(delete(_accounts).where(_accounts.c.name == name))
+    def set_password_hash(self, account, password_hash):
+        """Whether the account was still as it was read."""
+        query = update(_accounts).where(*_unchanged(account))
+        return self._change(query.values(password_hash=password_hash))
+
+    def set_email(self, account, email):
+        """Whether the account was still as it was read."""
+        query = update(_accounts).where(*_unchanged(account))
+        return self._change(query.values(email=email))
+
+    def delete(self, account):
+        """Whether the account was still as it was read."""
+        return self._change(delete(_accounts).where(*_unchanged(account)))
 
     def ping(self):
         """Raises what keeps accounts from being read."""
         with self._database.reading() as connection:
             connection.execute(select(_accounts.c.name).limit(1)).first()
 
-    def _update(self, name, **values):
-        query = update(_accounts).where(_accounts.c.name == name).values(**values)
+    def _change(self, query):
         with self._database.writing() as connection:
-            connection.execute(query)
+            return connection.execute(query).rowcount > 0

@@ -180,7 +180,8 @@ class Authenticator:
     def _renew(self, account, password):
         try:
             renewed = self._passwords.hash(password)
-            self._accounts.set_password_hash(account.name, renewed)
+            # When it was changed meanwhile, there is nothing to renew any more.
+            self._accounts.set_password_hash(account, renewed)
         except SQLAlchemyError as error:
             # The next request can try again; this one need not fail for it.
             log.warning("a password hash could not be renewed: %s", reason(error))

@@ -71,7 +71,8 @@ class User(Resource):
         # still ask again.
         with self._storage.writing(account.user_id) as writer:
             writer.forget_user()
-        self._accounts.delete(account.name)
+        if not self._accounts.delete(account):
+            raise http.unauthorized()
         http.send_text(resp, "1")
 
     def _application(self, req, name):
@@ -117,7 +118,8 @@ class Password(Resource):
         if _is_weak(password, account.name):
             raise http.bad_request(http.WEAK_PASSWORD)
         renewed = self._passwords.hash(password)
-        self._accounts.set_password_hash(account.name, renewed)
+        if not self._accounts.set_password_hash(account, renewed):
+            raise http.unauthorized()
         http.send_text(resp, "success")
 
 
@@ -127,7 +129,8 @@ class Email(Resource):
         email = _read_text(req, http.BAD_EMAIL)
         if not is_email(email):
             raise http.bad_request(http.BAD_EMAIL)
-        self._accounts.set_email(account.name, email)
+        if not self._accounts.set_email(account, email):
+            raise http.unauthorized()
         http.send_text(resp, email)
 
 
