@@ -46,7 +46,13 @@ def application(environ, start_response):
         yield b"no need of it"
 END
 
-sub h2 { return WeaveTest::H2->new(port => $_[0]->port) }
+# The client holds its server: that ends when nobody does.
+sub h2 {
+    my $httpd = shift;
+    my $h2    = WeaveTest::H2->new(port => $httpd->port);
+    $h2->{server} = $httpd;
+    return $h2;
+}
 
 # A client in the middle of an upload of SIZE sees the BODY of the answer, to
 # its end, and no reset behind it; and nothing of it before: a client that has a
