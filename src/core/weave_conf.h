@@ -16,6 +16,7 @@
 
 #include "weave_ini.h"
 #include "weave_keys.h"
+#include "weave_pack.h"
 #include "weave_problem.h"
 
 typedef struct weave_conf_t weave_conf_t;
@@ -100,5 +101,20 @@ const char *weave_conf_path(const weave_conf_t *conf);
  *  read; FILE is what it was read as. NULL: it cannot be read. */
 const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
                                apr_pool_t *pool);
+
+/**
+ * Packs CONF without the list of its files. Unless EVERYTHING is set, what may
+ * be a secret stays out: the families, and texts of keys of
+ * WEAVE_LEVEL_PROCESS.
+ */
+void weave_conf_pack(weave_pack_t *pack, const weave_conf_t *conf,
+                     int everything);
+
+/** Returns the configuration that was packed, or NULL. */
+weave_conf_t *weave_conf_unpack(weave_unpack_t *unpack);
+
+/** The same for a table of texts. Returns what could be read. */
+void weave_table_pack(weave_pack_t *pack, const apr_table_t *table);
+apr_table_t *weave_table_unpack(weave_unpack_t *unpack);
 
 #endif

@@ -22,6 +22,7 @@
 #define NAME_BYTES 256
 /* a larger buffer is not kept when it is empty */
 #define KEPT_BYTES 65536
+#define OWN_NAME "httpd's own weaved"
 
 /* ---- descriptors ---- */
 
@@ -341,18 +342,15 @@ static char *explain(const char *name, apr_status_t rv)
     return strdup(text);
 }
 
-/* NAME is what people call the weaved at the other end. */
-static apr_status_t ask(json_t **answer, char **problem, const char *name,
-                        weave_control_t *control, json_t *request, int pass,
-                        int timeout_ms)
+/* Waits for the answer to what was sent with the result RV. NAME is what people
+ * call the weaved at the other end. */
+static apr_status_t answer_await(json_t **answer, char **problem,
+                                 const char *name, weave_control_t *control,
+                                 apr_status_t rv, int timeout_ms)
 {
     json_t *got = NULL;
     int passed = -1;
-    apr_status_t rv;
 
-    json_object_set_new(request, "version",
-                        json_integer(WEAVE_CONTROL_VERSION));
-    rv = weave_control_send(control->fd, request, pass, timeout_ms);
     if (rv == APR_SUCCESS)
         rv = weave_control_receive(control, &got, &passed, timeout_ms);
     if (passed >= 0)
@@ -373,6 +371,18 @@ static apr_status_t ask(json_t **answer, char **problem, const char *name,
     return rv;
 }
 
+static apr_status_t ask(json_t **answer, char **problem, const char *name,
+                        weave_control_t *control, json_t *request, int pass,
+                        int timeout_ms)
+{
+    apr_status_t rv;
+
+    json_object_set_new(request, "version",
+                        json_integer(WEAVE_CONTROL_VERSION));
+    rv = weave_control_send(control->fd, request, pass, timeout_ms);
+    return answer_await(answer, problem, name, control, rv, timeout_ms);
+}
+
 apr_status_t weave_control_ask(json_t **answer, char **problem,
                                const char *path, json_t *request, int pass,
                                int timeout_ms)
@@ -390,10 +400,23 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
     return rv;
 }
 
+apr_status_t weave_control_ask_parts(json_t **answer, char **problem,
+                                     weave_control_t *control,
+                                     const struct iovec *parts, int count,
+                                     int timeout_ms)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int i;
+
+    for (i = 0; i < count && rv == APR_SUCCESS; i++)
+        rv = send_all(control->fd, parts[i].iov_base, parts[i].iov_len, -1,
+                      timeout_ms);
+    return answer_await(answer, problem, OWN_NAME, control, rv, timeout_ms);
+}
+
 apr_status_t weave_control_ask_over(json_t **answer, char **problem,
                                     weave_control_t *control, json_t *request,
                                     int pass, int timeout_ms)
 {
-    return ask(answer, problem, "httpd's own weaved", control, request, pass,
-               timeout_ms);
+    return ask(answer, problem, OWN_NAME, control, request, pass, timeout_ms);
 }

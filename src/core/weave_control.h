@@ -35,6 +35,7 @@
  */
 
 #include <stddef.h>
+#include <sys/uio.h>
 
 #include <apr_errno.h>
 #include <jansson.h>
@@ -136,6 +137,13 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
 apr_status_t weave_control_ask_over(json_t **answer, char **problem,
                                     weave_control_t *control, json_t *request,
                                     int pass, int timeout_ms);
+
+/** The same with the request as text, which is neither copied nor looked at:
+ * the PARTS are one line of JSON with its "version" and its end. */
+apr_status_t weave_control_ask_parts(json_t **answer, char **problem,
+                                     weave_control_t *control,
+                                     const struct iovec *parts, int count,
+                                     int timeout_ms);
 
 /** sendmsg/recvmsg with one descriptor: as send()/recv(), flags included.
  *  PASS -1: none. *pass gets the descriptor (close-on-exec); -1: none came; or

@@ -106,10 +106,9 @@ static void option_begin(lines_t *ls, const char *p, const char *end)
         delimiter++;
     }
     if (delimiter == end) {
+        /* not quoted: it may be a line of a secret */
         complain(ls, WEAVE_PROBLEM_PARSING,
-                 apr_psprintf(ls->ini->pool,
-                              "neither a [section] nor a 'key = value': %s",
-                              apr_pstrmemdup(ls->ini->pool, p, end - p)));
+                 "neither a [section] nor a 'key = value'");
         return; /* as Python: what follows still belongs to the key before */
     }
     value_end(ls);

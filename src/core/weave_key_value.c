@@ -281,6 +281,21 @@ static int item_parse(weave_key_value_t *value, const weave_key_t *key,
     return 1;
 }
 
+/* Free text may be a secret, or hold one, and messages go into logs. */
+static int is_quotable(const weave_key_t *key)
+{
+    switch (key->type) {
+    case WEAVE_TYPE_STRING:
+    case WEAVE_TYPE_TARGET:
+    case WEAVE_TYPE_PATH:
+    case WEAVE_TYPE_PATHS:
+    case WEAVE_TYPE_PREFIX:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
 static int is_list(weave_type_e type)
 {
     return type == WEAVE_TYPE_PATHS || type == WEAVE_TYPE_NETS;
@@ -305,8 +320,11 @@ const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
         ok = is_list(key->type) ? item_parse(&parsed, key, &text, pool)
                                 : scalar_parse(&parsed, key, text, pool);
         if (!ok) {
-            return apr_psprintf(pool, "'%s' is not allowed here: %s", text,
-                                weave_key_allowed(key, pool));
+            return is_quotable(key)
+                       ? apr_psprintf(pool, "'%s' is not allowed here: %s",
+                                      text, weave_key_allowed(key, pool))
+                       : apr_pstrcat(pool, "has a value that is not allowed: ",
+                                     weave_key_allowed(key, pool), NULL);
         }
     }
     *value = parsed;

@@ -336,8 +336,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
         check_engine(check, app);
 }
 
-/* Gives each mount its configuration; the first one's makes the process. */
-static void bind_mounts(mod_weave_check_t *check, mod_weave_app_t *app,
+void mod_weave_app_bind(const mod_weave_check_t *check, mod_weave_app_t *app,
                         const weave_conf_t *file)
 {
     int i;
@@ -351,39 +350,49 @@ static void bind_mounts(mod_weave_check_t *check, mod_weave_app_t *app,
         mount->app = app;
         if (i == 0)
             app->conf = mount->conf;
-        else
-            check_same(check, app->conf, mount->conf);
     }
 }
 
-mod_weave_app_t *mod_weave_app_make(mod_weave_check_t *check, const char *ini,
+static void check_mounts(mod_weave_check_t *check, const mod_weave_app_t *app)
+{
+    int i;
+
+    for (i = 1; i < check->mounts->nelts; i++)
+        check_same(check, app->conf,
+                   APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *)->conf);
+}
+
+mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
+                                    mod_weave_check_t *check, const char *ini,
                                     const char *ini_now)
 {
     mod_weave_app_t *app = apr_pcalloc(check->pconf, sizeof(*app));
     const weave_conf_t *file = read_conf(check, ini_now);
 
+    *file_read = file;
     if (!file)
         return NULL;
     app->ini = ini;
     app->ini_now = ini_now;
     app->environ = weave_conf_environ(file);
-    bind_mounts(check, app, file);
+    mod_weave_app_bind(check, app, file);
+    check_mounts(check, app);
     app->embedded =
         weave_conf_int(app->conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED;
     if (ini_now == ini) /* what is kept was checked when it was read */
         check_owner(check, file);
     check_app(check, app);
     if (ini_now == ini && !check->errors)
-        app->flat = weave_conf_flatten(ini, file, check->pconf);
+        app->text_read = weave_conf_flatten(ini, file, check->pconf);
     app->place = mod_weave_retained_place(ini);
     if (app->place < 0)
         fail(check,
              "WEAVE0129: there is room for %d applications in an httpd, and %s"
              " is one more: run it in another httpd",
              WEAVE_ROSTER_APPS, ini);
-    else if (app->flat && !app->embedded)
-        app->spec = mod_weave_spec_make(app, check->s, check->pconf);
-    if (app->flat && !app->embedded && !app->spec && !check->errors)
+    else if (app->text_read && !app->embedded)
+        app->spec_made = mod_weave_spec_make(app, check->s, check->pconf);
+    if (app->text_read && !app->embedded && !app->spec_made && !check->errors)
         fail(check,
              "WEAVE0128: %s: a path or a name in its configuration is no UTF-8",
              ini);

@@ -9,10 +9,12 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <ap_mpm.h>
 #include <mpm_common.h>
 #include <apr_strings.h>
+#include <unixd.h>
 
 /* Of this httpd: mod_weave_app_t *, those that may run; these and the others;
  * and the one that is embedded. */
@@ -174,27 +176,44 @@ static void unbind_mounts(group_t *group)
 static void make(group_t *group, const char *text, const group_t *embedded)
 {
     group->app =
-        mod_weave_app_make(&group->check, group->ini, text ? text : group->ini);
+        mod_weave_app_read(&group->check, group->ini, text ? text : group->ini);
     if (group->app)
         group->app->names = names_of(group);
     if (group->app && group->app->embedded)
         check_embedded(group, embedded);
-    if (group->app && text)
-        group->app->spec = mod_weave_retained_spec(group->ini);
+}
+
+static apr_status_t text_close(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return APR_SUCCESS;
+}
+
+/* Makes it from the text that was good last. Children that have the application
+ * in them read the file, too; others get nothing of it. */
+static void make_kept(group_t *group, const group_t *embedded)
+{
+    apr_pool_t *pconf = group->check.pconf;
+    int fd = mod_weave_retained_text(group->ini, ap_unixd_config.user_id);
+
+    if (fd < 0)
+        return;
+    make(group, apr_psprintf(pconf, "/proc/self/fd/%d", fd), embedded);
+    if (group->app && group->app->embedded)
+        apr_pool_cleanup_register(pconf, (void *)(intptr_t)fd, text_close,
+                                  apr_pool_cleanup_null);
+    else
+        close(fd);
 }
 
 /* The running server's last word: what was good before. */
 static void fall_back(group_t *group, const group_t *embedded)
 {
-    const char *text;
-
     group->ini =
         mod_weave_retained_ini(group->ini, names_of(group), group->check.pconf);
-    text = mod_weave_retained_text(group->ini, group->check.pconf);
     unbind_mounts(group);
     group->check.errors = 0;
-    if (text)
-        make(group, text, embedded);
+    make_kept(group, embedded);
     if (group->app && !group->check.errors) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, group->check.s,
                      "WEAVE0013: the application of %s goes on with the"

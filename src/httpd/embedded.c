@@ -33,7 +33,10 @@ typedef enum { STARTING, READY, FAILED } state_e;
 static struct {
     server_rec *server;
     apr_pool_t *pool; /* Python's main thread's own */
-    const mod_weave_app_t *app;
+    mod_weave_app_t *app;
+    /* only this process has these: see reader.c */
+    const weave_conf_t *conf;
+    const apr_table_t *environ;
     weave_app_t spec;
     weave_host_t host;
     const weave_maintenance_board_t *board;
@@ -335,14 +338,14 @@ static void fill_spec(apr_pool_t *pool)
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
     ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &forked);
     spec->python = app->venv ? app->venv->python : NULL;
-    spec->script = given(weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT));
-    spec->module = given(weave_conf_str(app->conf, WEAVE_WSGI_MODULE));
-    spec->callable = weave_conf_str(app->conf, WEAVE_WSGI_CALLABLE);
+    spec->script = given(weave_conf_str(embedded.conf, WEAVE_WSGI_SCRIPT));
+    spec->module = given(weave_conf_str(embedded.conf, WEAVE_WSGI_MODULE));
+    spec->callable = weave_conf_str(embedded.conf, WEAVE_WSGI_CALLABLE);
     spec->ini = app->ini_now;
     spec->software = ap_get_server_banner();
     spec->python_path =
-        strings(weave_conf_list(app->conf, WEAVE_WSGI_PYTHON_PATH), pool);
-    spec->environ = pairs(app->environ, pool);
+        strings(weave_conf_list(embedded.conf, WEAVE_WSGI_PYTHON_PATH), pool);
+    spec->environ = pairs(embedded.environ, pool);
     spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
     spec->multiprocess = forked > 1;
     embedded.host = (weave_host_t){
@@ -354,7 +357,7 @@ static void fill_spec(apr_pool_t *pool)
 static void set_environment(void)
 {
     const char *const *env =
-        pairs(weave_conf_env(embedded.app->conf), embedded.pool);
+        pairs(weave_conf_env(embedded.conf), embedded.pool);
 
     setenv("WEAVE_INI", embedded.app->ini_now, 1);
     for (; *env; env += 2)
@@ -380,10 +383,20 @@ static apr_status_t changed_init(void)
 static apr_status_t prepare(apr_pool_t *pchild)
 {
     apr_status_t rv = apr_pool_create(&embedded.pool, NULL);
+    const char *problem;
 
     if (rv != APR_SUCCESS)
         return rv;
     apr_pool_tag(embedded.pool, "weave_embedded");
+    problem = mod_weave_app_private(&embedded.conf, &embedded.environ,
+                                    embedded.app, embedded.pool);
+    if (problem) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
+                     "WEAVE0182: the configuration of %s cannot be taken over"
+                     " from httpd's parent: %s",
+                     embedded.app->ini, problem);
+        return APR_EGENERAL;
+    }
     if (pipe2(embedded.stop_fd, O_CLOEXEC) != 0 ||
         pipe2(embedded.done_fd, O_CLOEXEC) != 0)
         return errno;

@@ -11,20 +11,18 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define LOOK_MS 10    /* between two looks at whether it has ended */
-#define KILL_MS 10000 /* within which a killed process is gone */
+#include "weave_clock.h"
 
-static apr_int64_t now_ms(void)
-{
-    struct timespec now;
+#define LOOK_MS 10 /* between two looks at whether it has ended */
+#define KILL_US INT64_C(10000000) /* within which a killed process is gone */
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (apr_int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 
 /* Leaves the process as a zombie: its number stays its own. */
 static int has_ended(pid_t pid)
@@ -50,19 +48,20 @@ static int answer_read(mod_weave_helper_t *helper)
     return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-/* Waits until it has ended or until UNTIL. */
-static void end_await(mod_weave_helper_t *helper, apr_int64_t until)
+/* Waits until it has ended or until UNTIL. PIDFD can be read when it has ended,
+ * -1: this kernel has none. */
+static void end_await(mod_weave_helper_t *helper, int pidfd, int64_t until)
 {
     int reading = helper->fd >= 0, ended = 0;
 
-    if (reading)
-        fcntl(helper->fd, F_SETFL, O_NONBLOCK);
-    while (!ended && now_ms() < until) {
-        struct pollfd wait = {reading ? helper->fd : -1, POLLIN, 0};
+    while (!ended && weave_clock_us() < until) {
+        struct pollfd waits[] = {{pidfd, POLLIN, 0},
+                                 {reading ? helper->fd : -1, POLLIN, 0}};
+        int64_t left_ms = (until - weave_clock_us()) / 1000 + 1;
 
-        poll(&wait, 1, LOOK_MS);
+        poll(waits, 2, pidfd < 0 ? LOOK_MS : left_ms < 0 ? 0 : (int)left_ms);
         ended = has_ended(helper->pid);
-        if (wait.revents || (ended && reading))
+        if (reading && (ended || waits[1].revents))
             reading = answer_read(helper);
     }
     helper->is_late = !ended;
@@ -70,13 +69,18 @@ static void end_await(mod_weave_helper_t *helper, apr_int64_t until)
 
 void mod_weave_helper_wait(mod_weave_helper_t *helper, int timeout_ms)
 {
-    apr_int64_t until;
+    int pidfd = (int)syscall(SYS_pidfd_open, helper->pid, 0);
+    int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
 
-    end_await(helper, now_ms() + timeout_ms);
+    if (helper->fd >= 0)
+        fcntl(helper->fd, F_SETFL, O_NONBLOCK);
+    end_await(helper, pidfd, until);
+    if (pidfd >= 0)
+        close(pidfd);
     kill(-helper->pid, SIGKILL); /* once it has a session of its own */
     kill(helper->pid, SIGKILL);
-    until = now_ms() + KILL_MS;
+    until = weave_clock_us() + KILL_US;
     while (waitpid(helper->pid, &helper->status, WNOHANG) == 0 &&
-           now_ms() < until)
+           weave_clock_us() < until)
         poll(NULL, 0, 1);
 }

@@ -19,6 +19,7 @@
 #error "mod_weave needs httpd 2.4.49 or later"
 #endif
 
+#include "hidden.h"
 #include "weave_board.h"
 #include "weave_clock.h"
 #include "weave_conf.h"
@@ -45,15 +46,20 @@ typedef struct mod_weave_app_t {
     const char *names; /* as they are in WeaveApp, each with a '\n' behind it */
     int embedded;      /* 1: Python inside httpd's children */
     int place;         /* in the roster and on the maintenance board */
-    const char *spec;  /* what weaved is told, or NULL: see weave_spec.h */
     const char *ini_now; /* where its text is read from: see retain.c */
-    const weave_conf_t
-        *conf; /* the file, and what server-level WeaveSet says */
+    /* the file, and what server-level WeaveSet says; but for the reader,
+     * without what may be a secret: see reader.c */
+    const weave_conf_t *conf;
     const apr_table_t *environ;     /* wsgi.environ.NAME of the file alone */
-    const char *flat;               /* the file as retain.c keeps it, or NULL */
     const weave_virtualenv_t *venv; /* NULL: the default engine's Python */
     const char *engine;             /* path of the engine */
-    const char *user;               /* that it runs as; "": whom httpd has */
+    /* in the parent: */
+    mod_weave_hidden_t text; /* of the file, flat; none: nothing new */
+    mod_weave_hidden_t spec; /* for weaved: see weave_spec.h; none: embedded */
+    int private_fd;          /* embedded: what its children read; -1: nothing */
+    /* in the reader: */
+    const char *text_read, *spec_made; /* what becomes `text` and `spec` */
+    const char *user;                  /* that it runs as; "": whom httpd has */
     apr_uid_t uid;
     apr_gid_t gid;
 } mod_weave_app_t;
@@ -157,13 +163,29 @@ const apr_array_header_t *mod_weave_apps(void);
 /* The one that is embedded, or NULL. */
 mod_weave_app_t *mod_weave_app_get(void);
 
-/* application.c: one application, checked. NULL: its file cannot be read; what
- * else is wrong is counted in `errors`. INI_NOW: where its text is, itself or
- * what was kept of it. */
-mod_weave_app_t *mod_weave_app_make(mod_weave_check_t *check, const char *ini,
+/* application.c: one application, checked, with all its secrets, and *FILE, its
+ * file without WeaveSet. NULL: the file cannot be read; what else is wrong is
+ * counted in `errors`. INI_NOW: where its text is, itself or what was kept of
+ * it. Only a reader calls it. */
+mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file,
+                                    mod_weave_check_t *check, const char *ini,
                                     const char *ini_now);
+/* Gives each mount its configuration: FILE and the WeaveSet around the mount.
+ * The first one's becomes that of APP. */
+void mod_weave_app_bind(const mod_weave_check_t *check, mod_weave_app_t *app,
+                        const weave_conf_t *file);
 void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* reader.c: the same in a process of its own, which takes its secrets with it.
+ * All but what is hidden, and what children read, is public. */
+mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check, const char *ini,
+                                    const char *ini_now);
+/* In a child, once: the whole configuration of the embedded APP, and its
+ * wsgi.environ.NAME. NULL, or what is wrong. */
+const char *mod_weave_app_private(const weave_conf_t **conf,
+                                  const apr_table_t **environ,
+                                  mod_weave_app_t *app, apr_pool_t *pool);
 
 /* spec.c: APP for weaved, as JSON; sets its place. NULL: not UTF-8. */
 const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
@@ -190,8 +212,8 @@ typedef struct mod_weave_retained_since_t {
 typedef struct mod_weave_retained_app_t {
     char *ini;   /* malloc: resolved path; its place is that in the roster */
     char *names; /* malloc: in WeaveApp, as above; a name is one's only */
-    char *text;  /* malloc: what was good last, flat; NULL: nothing yet */
-    char *spec;  /* malloc: the same for weaved; NULL: embedded */
+    mod_weave_hidden_t text; /* what was good last, flat; none: nothing yet */
+    mod_weave_hidden_t spec; /* the same for weaved; none: embedded */
     int embedded;
     int wanted; /* weaved is to run `spec`, by the configuration read last */
 } mod_weave_retained_app_t;
@@ -234,13 +256,12 @@ void mod_weave_retain(const apr_array_header_t *apps,
                       const apr_array_header_t *all);
 int mod_weave_is_running(void); /* a restart rather than a first start */
 int mod_weave_retained_is_embedded(const char *ini);
-/* What was good last for the application of INI, or NULL: its spec, and where
- * the text of its file can be read. */
-const char *mod_weave_retained_spec(const char *ini);
 /* INI, or what one of NAMES, a link perhaps, led to when it was good last. */
 const char *mod_weave_retained_ini(const char *ini, const char *names,
                                    apr_pool_t *pool);
-const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf);
+/* The text that was good last for the application of INI, as a file that the
+ * user UID can open, and the caller's to close; -1: there is none. */
+int mod_weave_retained_text(const char *ini, apr_uid_t uid);
 /* Since when the part KEY says MODE: now, when it did not before. SWEEP
  * forgets what was not asked for since the last sweep. */
 apr_time_t mod_weave_retained_since(const char *key, apr_uint32_t mode);

@@ -4,20 +4,20 @@
  * The text of the last good sync.ini of each application: a file that went bad
  * must not take down a running server, nor the application, which reads the
  * same file in the next generation of children. So the parent keeps the text,
- * flat (weave_conf_flatten), and gives it to the children as a file of its own.
- * And all there is to know about weaved.
+ * flat (weave_conf_flatten) and hidden from other processes (hidden.h); the
+ * children of an embedded application get it as a file of its own. And all
+ * there is to know about weaved.
  *
  * It is plain data: this module is unloaded at every restart. */
 #include "mod_weave.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <ap_mpm.h>
 #include <apr_strings.h>
+#include <http_main.h>
 
 #define RETAINED_KEY "mod_weave_retained"
 
@@ -98,12 +98,12 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
 
         /* the embedded one is wanted too, and weaved knows nothing of it */
         if (app->ini &&
-            (the_asked[i] || app->wanted || app->embedded || !app->text))
+            (the_asked[i] || app->wanted || app->embedded || !app->text.text))
             continue;
         keep(&app->ini, ini);
         keep(&app->names, NULL);
-        keep(&app->text, NULL);
-        keep(&app->spec, NULL);
+        mod_weave_hidden_set(&app->text, NULL);
+        mod_weave_hidden_set(&app->spec, NULL);
         return app;
     }
     return NULL;
@@ -184,7 +184,7 @@ static void release(const apr_array_header_t *all)
         if (!app->ini || is_among(all, app->ini))
             continue;
         app->embedded = 0;
-        if (!app->text) /* it never was good */
+        if (!app->text.text) /* it never was good */
             keep(&app->ini, NULL);
     }
 }
@@ -199,12 +199,16 @@ void mod_weave_retain(const apr_array_header_t *apps,
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
         mod_weave_retained_app_t *kept;
 
-        if (!app->flat || mod_weave_retained_place(app->ini) < 0)
+        if (!app->text.text || mod_weave_retained_place(app->ini) < 0)
             continue; /* nothing newer than what is kept */
         kept = find(app->ini);
         keep_names(kept, app->names);
-        keep(&kept->text, app->flat);
-        keep(&kept->spec, app->spec);
+        if (mod_weave_hidden_set(&kept->text, &app->text) < 0 ||
+            mod_weave_hidden_set(&kept->spec, &app->spec) < 0)
+            ap_log_error(APLOG_MARK, APLOG_ERR, errno, ap_server_conf,
+                         "WEAVE0181: the configuration of %s cannot be kept:"
+                         " its workers are not started",
+                         app->ini);
         kept->embedded = app->embedded;
     }
 }
@@ -213,14 +217,7 @@ int mod_weave_retained_is_embedded(const char *ini)
 {
     const mod_weave_retained_app_t *app = find(ini);
 
-    return app && app->text && app->embedded;
-}
-
-const char *mod_weave_retained_spec(const char *ini)
-{
-    const mod_weave_retained_app_t *app = find(ini);
-
-    return app ? app->spec : NULL;
+    return app && app->text.text && app->embedded;
 }
 
 const char *mod_weave_retained_ini(const char *ini, const char *names,
@@ -230,38 +227,24 @@ const char *mod_weave_retained_ini(const char *ini, const char *names,
     const mod_weave_retained_app_t *app = find(ini);
     int i;
 
-    if (app && app->text)
+    if (app && app->text.text)
         return ini;
     for (i = 0; data && i < WEAVE_ROSTER_APPS; i++) {
         app = &data->apps[i];
-        if (app->text && app->names && weave_names_share(app->names, names))
+        if (app->text.text && app->names &&
+            weave_names_share(app->names, names))
             return apr_pstrdup(pool, app->ini);
     }
     return ini;
 }
 
-static apr_status_t close_text(void *fd)
-{
-    close((int)(intptr_t)fd);
-    return APR_SUCCESS;
-}
-
-const char *mod_weave_retained_text(const char *ini, apr_pool_t *pconf)
+int mod_weave_retained_text(const char *ini, apr_uid_t uid)
 {
     const mod_weave_retained_app_t *app = find(ini);
-    const char *text = app ? app->text : NULL;
-    apr_size_t len = text ? strlen(text) : 0;
-    int fd =
-        text ? memfd_create("sync.ini", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
 
-    if (fd < 0)
-        return NULL;
-    apr_pool_cleanup_register(pconf, (void *)(intptr_t)fd, close_text,
-                              apr_pool_cleanup_null);
-    if (write(fd, text, len) != (ssize_t)len ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return NULL;
-    return apr_psprintf(pconf, "/proc/self/fd/%d", fd);
+    return app && app->text.text
+               ? mod_weave_hidden_open(&app->text, "sync.ini", uid)
+               : -1;
 }
 
 /* ---- since when ---- */

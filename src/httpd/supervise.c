@@ -37,37 +37,72 @@ static void discard(int fd)
         ;
 }
 
-/* REQUEST is given away. NULL, or what weaved has against it. */
-static const char *ask(json_t *request, int pass, apr_pool_t *pool)
+/* NULL, or what weaved has against the request that RV and PROBLEM are of. */
+static const char *answer_explain(apr_status_t rv, json_t *answer,
+                                  char *problem, apr_pool_t *pool)
 {
-    mod_weave_retained_t *data = mod_weave_retained_get();
-    weave_control_t control = {.fd = data->control_fd};
-    json_t *answer = NULL;
-    char *problem = NULL;
-    const char *text = NULL;
+    const char *text = rv == APR_SUCCESS ? NULL : apr_pstrdup(pool, problem);
 
-    discard(control.fd);
-    if (weave_control_ask_over(&answer, &problem, &control, request, pass,
-                               ASK_MS) != APR_SUCCESS)
-        text = apr_pstrdup(pool, problem);
     free(problem);
     json_decref(answer);
-    json_decref(request);
-    control.fd = -1; /* it stays */
-    weave_control_close(&control);
     return text;
 }
 
-static json_t *wanted(const mod_weave_retained_t *data)
+/* REQUEST is given away. NULL, or what weaved has against it. */
+static const char *ask(json_t *request, int pass, apr_pool_t *pool)
 {
-    json_t *specs = json_array();
-    int i;
+    weave_control_t control = {.fd = mod_weave_retained_get()->control_fd};
+    json_t *answer = NULL;
+    char *problem = NULL;
+    apr_status_t rv;
 
-    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
-        if (data->apps[i].wanted && data->apps[i].spec)
-            json_array_append_new(specs,
-                                  json_loads(data->apps[i].spec, 0, NULL));
-    return json_pack("{s:s, s:o}", "op", "want", "apps", specs);
+    discard(control.fd);
+    rv = weave_control_ask_over(&answer, &problem, &control, request, pass,
+                                ASK_MS);
+    json_decref(request);
+    control.fd = -1; /* it stays */
+    weave_control_close(&control);
+    return answer_explain(rv, answer, problem, pool);
+}
+
+static void part_add(struct iovec *parts, int *count, const char *text,
+                     apr_size_t len)
+{
+    parts[(*count)++] = (struct iovec){(void *)text, len};
+}
+
+/* Says what is to run. The specs are JSON that is hidden from children, so they
+ * go from where they are to weaved, without a copy. */
+static const char *ask_wanted(const mod_weave_retained_t *data,
+                              apr_pool_t *pool)
+{
+    weave_control_t control = {.fd = data->control_fd};
+    struct iovec parts[2 * WEAVE_ROSTER_APPS + 2];
+    const char *head =
+        apr_psprintf(pool, "{\"op\":\"want\",\"version\":%d,\"apps\":[",
+                     WEAVE_CONTROL_VERSION);
+    json_t *answer = NULL;
+    char *problem = NULL;
+    apr_status_t rv;
+    int i, count = 0;
+
+    part_add(parts, &count, head, strlen(head));
+    for (i = 0; i < WEAVE_ROSTER_APPS; i++) {
+        const mod_weave_hidden_t *spec = &data->apps[i].spec;
+
+        if (!data->apps[i].wanted || !spec->text)
+            continue;
+        if (count > 1)
+            part_add(parts, &count, ",", 1);
+        part_add(parts, &count, spec->text, spec->len);
+    }
+    part_add(parts, &count, "]}\n", 3);
+    discard(control.fd);
+    rv = weave_control_ask_parts(&answer, &problem, &control, parts, count,
+                                 ASK_MS);
+    control.fd = -1; /* it stays */
+    weave_control_close(&control);
+    return answer_explain(rv, answer, problem, pool);
 }
 
 static const char *pass_log(const server_rec *s, apr_pool_t *pool)
@@ -169,7 +204,7 @@ static void start_again(server_rec *s)
     apr_pool_tag(pool, "weave_supervise");
     problem = start(s, pool);
     if (!problem)
-        problem = ask(wanted(data), -1, pool);
+        problem = ask_wanted(data, pool);
     if (problem)
         report(s, problem);
     else
@@ -322,7 +357,7 @@ static const char *supervise(apr_pool_t *pconf, server_rec *s,
         problem = start(s, pconf);
     if (!problem)
         problem = pass_log(s, pconf);
-    return problem ? problem : ask(wanted(data), -1, pconf);
+    return problem ? problem : ask_wanted(data, pconf);
 }
 
 int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,

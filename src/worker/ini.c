@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -29,7 +30,7 @@ static const char *text_path(const char *text, apr_pool_t *pool)
 
     if (fd < 0)
         return NULL;
-    if (write(fd, text, len) != (ssize_t)len ||
+    if (write(fd, text, len) != (ssize_t)len || fchmod(fd, 0400) < 0 ||
         fcntl(fd, F_ADD_SEALS,
               F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
         close(fd);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOD_WEAVE_HIDDEN_H
+#define MOD_WEAVE_HIDDEN_H
+
+/* What is known of a sync.ini that its readers may not share: its text and what
+ * weaved is told. Only the parent has it, in memory of its own that is empty in
+ * every process that the parent forks (MADV_WIPEONFORK) and in no core dump. No
+ * copy may be made in pools, malloc or jansson, which wipe nothing. */
+
+#include <apr_errno.h>
+#include <apr_pools.h>
+#include <apr_user.h>
+
+typedef struct mod_weave_hidden_t {
+    char *text;       /* ends in a NUL; NULL: nothing */
+    apr_size_t len;   /* of the text */
+    apr_size_t bytes; /* that are mapped */
+} mod_weave_hidden_t;
+
+/* Replaces what is there by a copy of TEXT (NULL: nothing). Where there is no
+ * memory, nothing is left and errno says why. 0 or -1. */
+int mod_weave_hidden_set(mod_weave_hidden_t *hidden,
+                         const mod_weave_hidden_t *text);
+
+/* Replaces it by what is in the file FD, without a NUL. */
+int mod_weave_hidden_read(mod_weave_hidden_t *hidden, int fd);
+
+/* Makes a file without a name, which only its owner can open by its descriptor
+ * (/proc/self/fd/N). The descriptor, or -1 and errno. */
+int mod_weave_hidden_file(const char *name);
+
+/* The same with what is hidden, which nobody can change any more, for the user
+ * UID where this process is root. */
+int mod_weave_hidden_open(const mod_weave_hidden_t *hidden, const char *name,
+                          apr_uid_t uid);
+
+#endif

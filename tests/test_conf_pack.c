@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A configuration that goes from one process to another. */
+
+#include "conf_support.h"
+
+#include "weave_conf.h"
+
+static weave_conf_t *conf;
+
+#define SECRET "do-not-tell"
+
+static void read_text(const char *text)
+{
+    assert_int_equal(
+        weave_conf_read(&conf, file_write("a.ini", text), problems, pool),
+        APR_SUCCESS);
+}
+
+static void read_example(void)
+{
+    read_text("[wsgi]\n"
+              "virtualenv = " SECRET "/venv\n"
+              "script = bin/" SECRET "\n"
+              "python_path = " SECRET "\n"
+              "   other\n"
+              "environ.Key = " SECRET "\n"
+              "environ.key = other\n"
+              "[workers]\n"
+              "mode = embedded\n"
+              "threads = 3\n"
+              "umask = 027\n"
+              "user = " SECRET "\n"
+              "env.TOKEN = " SECRET "\n"
+              "[limits]\n"
+              "request_timeout = 90 s\n"
+              "spool_dir = spool\n"
+              "backoff_at = 50 %\n"
+              "[maintenance]\n"
+              "mode = drain\n"
+              "allow = 10.0.0.0/8, ::1\n"
+              "message = Bald wieder da\n"
+              "[release]\n"
+              "warmup = /" SECRET "\n"
+              "migrate = " SECRET "\n"
+              "find_links = https://me:" SECRET "@localhost/\n"
+              "[global]\n"
+              "retry_after = 77\n"
+              "heartbeat_page = /alive/\n"
+              "[storage]\n"
+              "password = " SECRET "\n");
+}
+
+static weave_pack_t packed(int everything)
+{
+    weave_pack_t pack = {.pool = pool};
+
+    weave_conf_pack(&pack, conf, everything);
+    return pack;
+}
+
+static weave_conf_t *unpacked(const weave_pack_t *pack, apr_size_t bytes)
+{
+    weave_unpack_t unpack = {.pool = pool, .at = pack->data, .left = bytes};
+
+    return weave_conf_unpack(&unpack);
+}
+
+static void assert_key_same(const weave_conf_t *copy, weave_key_e key)
+{
+    if (!weave_conf_same(conf, copy, key) ||
+        weave_conf_is_set(conf, key) != weave_conf_is_set(copy, key) ||
+        strcmp(weave_conf_where(conf, key, pool),
+               weave_conf_where(copy, key, pool)) != 0) {
+        fail_msg("%s is another", weave_key_get(key)->full);
+    }
+}
+
+static void test_everything(void **state)
+{
+    weave_pack_t pack;
+    weave_conf_t *copy;
+    int i;
+
+    (void)state;
+    read_example();
+    pack = packed(1);
+    copy = unpacked(&pack, pack.bytes);
+    assert_non_null(copy);
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        assert_key_same(copy, i);
+    }
+    assert_string_equal(weave_conf_heartbeat(copy), "/alive");
+    assert_string_equal(weave_conf_path(copy), in_folder("a.ini"));
+}
+
+static int has_secret(const weave_pack_t *pack)
+{
+    return memmem(pack->data, pack->bytes, SECRET, strlen(SECRET)) != NULL;
+}
+
+static void test_without_secrets(void **state)
+{
+    static const weave_key_e kept[] = {
+        WEAVE_WORKERS_MODE,        WEAVE_WORKERS_THREADS,
+        WEAVE_WORKERS_UMASK,       WEAVE_LIMITS_REQUEST_TIMEOUT,
+        WEAVE_LIMITS_SPOOL_DIR,    WEAVE_LIMITS_BACKOFF_AT,
+        WEAVE_MAINTENANCE_MODE,    WEAVE_MAINTENANCE_ALLOW,
+        WEAVE_MAINTENANCE_MESSAGE, WEAVE_MAINTENANCE_RETRY_AFTER};
+    weave_pack_t pack;
+    weave_conf_t *copy;
+    size_t i;
+
+    (void)state;
+    read_example();
+    pack = packed(1);
+    assert_true(has_secret(&pack));
+    pack = packed(0);
+    assert_false(has_secret(&pack));
+    copy = unpacked(&pack, pack.bytes);
+    assert_non_null(copy);
+    for (i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
+        assert_key_same(copy, kept[i]);
+    }
+    assert_string_equal(weave_conf_str(copy, WEAVE_WSGI_SCRIPT), "");
+    assert_string_equal(weave_conf_str(copy, WEAVE_RELEASE_MIGRATE), "");
+    assert_true(apr_is_empty_table(weave_conf_environ(copy)));
+    assert_true(apr_is_empty_table(weave_conf_env(copy)));
+    assert_true(weave_conf_is_set(copy, WEAVE_WORKERS_ENV));
+}
+
+static void test_merging_afterwards(void **state)
+{
+    weave_conf_t *set, *merged, *copy;
+    weave_pack_t pack;
+
+    (void)state;
+    read_example();
+    pack = packed(0);
+    copy = unpacked(&pack, pack.bytes);
+    set = weave_conf_make(pool);
+    assert_null(weave_conf_set(set, "limits.spool_dir", "elsewhere", 0,
+                               "httpd.conf", 3, pool));
+    assert_null(weave_conf_set(set, "wsgi.environ.MORE", "x", 0, "httpd.conf",
+                               4, pool));
+    merged = weave_conf_merge(pool, copy, set);
+    assert_string_equal(weave_conf_str(merged, WEAVE_LIMITS_SPOOL_DIR),
+                        in_folder("elsewhere"));
+    assert_int_equal(apr_table_elts(weave_conf_environ(merged))->nelts, 1);
+}
+
+static void test_less_than_all(void **state)
+{
+    weave_pack_t pack;
+    apr_size_t bytes;
+
+    (void)state;
+    read_example();
+    pack = packed(1);
+    for (bytes = 0; bytes < pack.bytes; bytes++) {
+        assert_null(unpacked(&pack, bytes));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        each(test_everything),
+        each(test_without_secrets),
+        each(test_merging_afterwards),
+        each(test_less_than_all),
+    };
+
+    return run_each(tests);
+}
