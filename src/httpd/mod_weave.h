@@ -191,8 +191,8 @@ const char *mod_weave_app_private(const weave_conf_t **conf,
 const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
                                 apr_pool_t *pool);
 
-/* probe.c: loads an engine in a process that is thrown away. NULL, or what
- * is wrong with it. */
+/* probe.c: has another program load an engine. NULL, or what is wrong with it.
+ * Only a reader, which has no other children, calls it. */
 const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 /* Is any libpython in this process already? Its path, or NULL. */
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,13 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "weave_clock.h"
 #include "weave_control.h"
 #include "weave_exec.h"
 
 #define ANSWER_BYTES 2048
 #define PROBE_SECONDS 20
+#define ORPHANS_US INT64_C(5000000) /* they may fork faster than we kill */
 
 /* ---- in the forked process ---- */
 
@@ -171,6 +174,39 @@ static const char *end_explain(const mod_weave_helper_t *helper,
 
 /* ---- both ---- */
 
+/* Kills those of CHILDREN, numbers with a space behind each. */
+static void children_kill(const char *children)
+{
+    char *end;
+    long pid;
+
+    while ((pid = strtol(children, &end, 10)) > 0 && *end == ' ') {
+        kill((pid_t)pid, SIGKILL);
+        children = end;
+    }
+}
+
+/* Ends what the program has left behind in sessions of its own. All of that are
+ * children of this process now, and it has no others: it is a reader's. */
+static void orphans_end(void)
+{
+    int64_t until = weave_clock_us() + ORPHANS_US;
+    char children[4096];
+    ssize_t got;
+    int fd;
+
+    while (waitpid(-1, NULL, WNOHANG) >= 0 && weave_clock_us() < until) {
+        fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return; /* a kernel without it: they go on with their few rights */
+        got = read(fd, children, sizeof(children) - 1);
+        close(fd);
+        children[got > 0 ? got : 0] = '\0';
+        children_kill(children);
+        poll(NULL, 0, 1);
+    }
+}
+
 const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
 {
     char answer[ANSWER_BYTES];
@@ -185,6 +221,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
     plan.env = environment_make(app, pool);
     plan.from[0] = plan.from[1] = plan.from[2] = null;
     plan.from[WEAVE_PROBE_ANSWER_FD] = fds[1];
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     helper.pid = fork();
     if (helper.pid == 0)
         become(&plan);
@@ -194,6 +231,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
     helper.fd = fds[0];
     if (!problem) {
         mod_weave_helper_wait(&helper, PROBE_SECONDS * 1000);
+        orphans_end();
         problem = end_explain(&helper, app, pool);
     }
     close(fds[0]);

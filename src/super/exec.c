@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include <apr_strings.h>
 
 #include "weave_control.h"
+#include "weave_exec.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
@@ -100,6 +100,7 @@ static void signals_reset(void)
 static void user_set(const weave_spec_t *spec)
 {
     gid_t gid = (gid_t)spec->gid;
+    const char *failed;
 
     if (geteuid() != 0)
         return;
@@ -114,14 +115,9 @@ static void user_set(const weave_spec_t *spec)
             fail("its user has no group: set workers.group", 0);
         gid = entry->pw_gid;
     }
-    if (*spec->user ? initgroups(spec->user, gid) : setgroups(0, NULL))
-        fail("the groups of its user cannot be set", errno);
-    if (setgid(gid) < 0)
-        fail("its group cannot be set", errno);
-    if (setuid((uid_t)spec->uid) < 0)
-        fail("its user cannot be set", errno);
-    if (setuid(0) == 0)
-        fail("it keeps the rights of root", 0);
+    failed = weave_exec_user(spec->user, (uid_t)spec->uid, gid);
+    if (failed)
+        fail(failed, errno);
 }
 
 /* ---- the environment ---- */
