@@ -209,6 +209,8 @@ my $before = files();
 make('make install', 'install') or BAIL_OUT('make install failed');
 ok(-s "$root$libexec/$_", "$_ is installed")
     for 'mod_weave.so', 'weave-engine.so', 'weaved', 'weave-worker', 'weavectl';
+is((stat "$root$libexec/weave-worker")[2] & 07777, 0711,
+    '... which nobody can look into while it begins');
 ok(-s "$root/etc/sync.ini", 'an example of sync.ini is installed');
 is((stat "$root/etc/sync.ini")[2] & 07777, 0644, '... that only root can write');
 my ($manual) = grep { m{/doc/mod_weave/README$} } keys %{files()};

@@ -13,7 +13,7 @@ static const struct {
     weave_frame_type_e type;
     size_t least, most;
 } types[] = {
-    {WEAVE_FRAME_HELLO, 8, 8},
+    {WEAVE_FRAME_HELLO, 40, 40},
     {WEAVE_FRAME_WELCOME, 16, 16},
     {WEAVE_FRAME_REQUEST, 40, WEAVE_FRAME_MAX},
     {WEAVE_FRAME_BODY, 8, 8 + WEAVE_FRAME_DATA_MAX},

@@ -62,7 +62,9 @@ static apr_status_t receives(void)
 
 static void hello_says_who(void **state)
 {
-    weave_hello_frame_t hello = weave_hello_make(WEAVE_ROLE_SUPERVISOR);
+    static const weave_secret_t secret = {"a secret"};
+    weave_hello_frame_t hello =
+        weave_hello_make(WEAVE_ROLE_SUPERVISOR, &secret);
     weave_frame_t frame;
 
     (void)state;
@@ -72,6 +74,7 @@ static void hello_says_who(void **state)
     assert_int_equal(frame.type, WEAVE_FRAME_HELLO);
     assert_int_equal(hello.hello.role, WEAVE_ROLE_SUPERVISOR);
     assert_int_equal(hello.hello.pid, getpid());
+    assert_true(weave_secret_is(&hello.hello.secret, &secret));
 }
 
 static void takes_it_byte_by_byte(void **state)

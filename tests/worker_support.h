@@ -40,6 +40,9 @@
 #define PATIENCE_MS 60000 /* for what a busy machine may take */
 #define GIVEN (WEAVE_WORKER_FDS - WEAVE_WORKER_LISTEN_FD)
 
+/* of the application that the worker has */
+static const weave_secret_t test_secret = {"what only its friends know"};
+
 /* What must be true of a request. */
 enum { ANY, ONCE, NEVER };
 
@@ -109,10 +112,12 @@ static UNUSED json_t *order(const char *build, apr_pool_t *pool)
         .engine = apr_pstrcat(pool, build, "/tests/engine_stub.so", NULL),
     };
     const char *text = weave_spec_format(&spec, pool);
+    char secret[WEAVE_SECRET_TEXT];
 
+    weave_secret_format(secret, &test_secret);
     must(text != NULL, "spec");
-    return json_pack("{s:s, s:o, s:i}", "op", "start", "spec",
-                     json_loads(text, 0, NULL), "generation", 1);
+    return json_pack("{s:s, s:s, s:o, s:i}", "op", "start", "secret", secret,
+                     "spec", json_loads(text, 0, NULL), "generation", 1);
 }
 
 static UNUSED int listen_at(const char *path)
@@ -260,7 +265,7 @@ static UNUSED void frame_drop(client_t *client, const weave_frame_t *frame)
 
 static UNUSED int open_up(client_t *client, uint32_t role)
 {
-    weave_hello_frame_t say = weave_hello_make(role);
+    weave_hello_frame_t say = weave_hello_make(role, &test_secret);
     weave_welcome_t welcome;
     weave_frame_t frame;
 

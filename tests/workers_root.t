@@ -261,7 +261,7 @@ END {
 
 my $full = system("mount -t tmpfs -o size=64k,mode=1777 weave '$root/full'"
     . ' 2>/dev/null') == 0;
-my $conf = ini('server', wsgi => "virtualenv = $root/venv\n")
+my $conf = ini('server', wsgi => "virtualenv = $root/venv\n") . ini('mate')
     . ini('one',
         wsgi    => $version ? "virtualenv = $root/other\n" : '',
         workers => "user = $one\numask = 027\nhome = $root/home\n"
@@ -271,15 +271,18 @@ my $conf = ini('server', wsgi => "virtualenv = $root/venv\n")
         workers => "user = $two\n" . ($group ? "group = $group\n" : ''),
         limits  => "spool_dir = $root/full\nspool_at = 1K\n");
 configure($conf);
-is_deeply [run($httpd, '-f', "$root/httpd.conf", '-t')],
-    [0, "Syntax OK\n"], 'configtest';
+my ($checked, $notes) = run($httpd, '-f', "$root/httpd.conf", '-t');
+is $checked, 0, 'configtest';
+my $mates = "$root/server.ini $root/mate.ini\nSyntax OK\n";
+like $notes, qr/\A.*WEAVE0202: .*own user, $server, .*: \Q$mates\E\z/,
+    'notes which applications share the user of httpd';
 my ($exit, $text) = start_httpd();
 is $exit, 0, 'httpd starts' or BAIL_OUT($text . log_text());
-for my $name (qw(server one two)) {
+for my $name (qw(server mate one two)) {
     ok eventually(sub { json("/$name/about") }), "$name is served"
         or diag log_text();
 }
-my %about = map { $_ => json("/$_/about") } qw(server one two);
+my %about = map { $_ => json("/$_/about") } qw(server mate one two);
 
 sub groups_of {
     my ($user, $gid) = @_;
@@ -293,10 +296,11 @@ sub groups_of {
 
 subtest 'users' => sub {
     my %want = (server => [$server_uid, $server_gid],
+        mate => [$server_uid, $server_gid],
         one => [(getpwnam $one)[2, 3]],
         two => [(getpwnam $two)[2],
                 $group ? scalar getgrnam $group : (getpwnam $two)[3]]);
-    my %name = (server => $server, one => $one, two => $two);
+    my %name = (server => $server, mate => $server, one => $one, two => $two);
     for my $app (sort keys %want) {
         my ($uid, $gid) = @{ $want{$app} };
         my $is = $about{$app};
@@ -342,7 +346,7 @@ my @sockets = glob "$runtime/w-*.sock";
 subtest 'files' => sub {
     is mode_of($runtime), "0710 0:$server_gid", 'the runtime directory';
     is mode_of("$runtime/weaved.sock"), '0600 0:0', 'the socket of weaved';
-    is scalar @sockets, 3, 'one socket for each worker';
+    is scalar @sockets, 4, 'one socket for each worker';
     is mode_of($_), "0660 0:$server_gid", 'which are for httpd' for @sockets;
     like mode_of("$root/error_log"), qr/^06[04][04] 0:/,
         'only root writes the log but through a worker';
@@ -408,24 +412,24 @@ subtest 'a listener of another user' => sub {
     is json('/one/about')->{pid}, $about{one}{pid}, 'the worker is asked again';
 };
 
-# HELLO of a supervisor (src/core/weave_frame.h): by its peer credentials it is
-# none.
+# HELLO of a supervisor (src/core/weave_frame.h), by who runs as httpd's children
+# do, and has not got the secret.
 subtest 'who says that he is weaved' => sub {
     for my $path (@sockets) {
         my $said = as_user($server, sub {
             my $socket = IO::Socket::UNIX->new(Peer => $path) or return $!;
-            syswrite $socket, pack 'LSCCLLLL', 0x464d5657, 2, 1, 0, 8, 0, $$, 2;
+            syswrite $socket, pack 'LSCCLLLLx32', 0x464d5657, 3, 1, 0, 40, 0, $$, 2;
             sysread $socket, my $answer, 100;
             return length $answer ? 'welcome' : 'closed';
         });
-        # one of the three runs as that very user, but is not its starter
+        # two of them run as that very user, but are not its starter
         is $said, 'closed', 'is sent away';
     }
     my $count = sub {
-        return scalar(() = log_text() =~ /WEAVE0097: process \d+ of user $server_uid/g);
+        return scalar(() = log_text() =~ /WEAVE0200: process \d+ of user $server_uid/g);
     };
-    eventually(sub { $count->() >= 3 });
-    is $count->(), 3, 'and it is said';
+    eventually(sub { $count->() >= 4 });
+    is $count->(), 4, 'and it is said';
 };
 
 subtest 'what belongs to others' => sub {
@@ -437,6 +441,13 @@ subtest 'what belongs to others' => sub {
             map { $about{$_}{pid} } qw(server one));
     is_deeply json('/two/reads?' . join ',', @theirs), [],
         'a worker can open nothing of them';
+    # the user of httpd's children has started neither
+    my @same = map { ("/proc/$_/mem", "/proc/$_/fd/3") }
+        $about{mate}{pid}, grep { slurp("/proc/$_/comm") !~ /^weaved/ }
+        split ' ', join ' ', map { slurp($_) } glob "/proc/$pid/task/*/children";
+    cmp_ok scalar @same, '>', 4, 'httpd has children';
+    is_deeply json('/server/reads?' . join ',', @same), [],
+        'nor one of the same user as another, or as httpd';
 };
 
 # ---- no room ----
@@ -526,7 +537,7 @@ my @left = map { $_->{pid} } values %about;
 ok stop_httpd(), 'httpd stops';
 ok eventually(sub { !kill 0, @left }), 'no worker is left';
 is_deeply [glob "$runtime/*"], [], 'nor a socket';
-my @bad = grep { !/WEAVE00(?:03|13|94|97)|WEAVE013[58]|outside of a/ }
+my @bad = grep { !/WEAVE00(?:03|13|94)|WEAVE013[58]|WEAVE0200|outside of a/ }
     grep { /:(?:warn|error|crit|alert|emerg)\]|exit signal|Traceback/ }
     split /\n/, log_text();
 is scalar @bad, 0, 'nothing unexpected in the error log'

@@ -12,8 +12,13 @@
  * answer. Every request carries "version":
  * WEAVE_CONTROL_VERSION; another one is answered with an error that says so.
  *
- *   {"op":"want","apps":[SPEC...]}   all applications that httpd wants; what is
- *                                    not among them is drained. {"ok":true}
+ *   {"op":"want","apps":[SPEC...],"secrets":[{"app":N,"secret":HEX}...],
+ *    "cores":true|false}             all applications that httpd wants; what is
+ *                                    not among them is drained. The secrets
+ *                                    (weave_secret.h) by place in the roster,
+ *                                    also of those whose workers may still
+ *                                    drain; whether workers may dump core.
+ *                                    {"ok":true}
  *   {"op":"log"} + descriptor        the error log from now on. {"ok":true}
  *   {"op":"reload","app":INI|null}   a new generation. {"ok":true}; what
  *                                    becomes of it, status tells
@@ -25,7 +30,8 @@
  * weaved to a worker, on the worker's descriptor WEAVE_WORKER_CONTROL_FD or on
  * a connection that said WEAVE_ROLE_SUPERVISOR:
  *
- *   {"op":"start","spec":SPEC,"generation":N}   first, and only once
+ *   {"op":"start","secret":HEX,"cores":true|false,"spec":SPEC,
+ *    "generation":N}                 first, and only once
  *   {"op":"log"} + descriptor        dup2 it to 1 and 2
  *   {"op":"drain"}                   take nothing new, finish, exit 0
  *   {"op":"quit"}                    atexit functions with a deadline, exit 0
@@ -40,7 +46,7 @@
 #include <apr_errno.h>
 #include <jansson.h>
 
-#define WEAVE_CONTROL_VERSION 1
+#define WEAVE_CONTROL_VERSION 2
 #define WEAVE_CONTROL_SOCKET "weaved.sock"
 #define WEAVE_CONTROL_LOCK "weaved.lock"
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(weave_hello_t) == 8, "part of the wire");
+_Static_assert(sizeof(weave_hello_t) == 40, "part of the wire");
 _Static_assert(sizeof(weave_welcome_t) == 16, "part of the wire");
 _Static_assert(sizeof(weave_frame_request_t) == 40, "part of the wire");
 _Static_assert(sizeof(weave_frame_var_t) == 12, "part of the wire");

@@ -35,8 +35,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "weave_secret.h"
+
 #define WEAVE_FRAME_MAGIC 0x464d5657u /* "WVMF" */
-#define WEAVE_FRAME_VERSION 2
+#define WEAVE_FRAME_VERSION 3
 
 /** No frame's payload is larger; nor are DATA and BODY than DATA_MAX. */
 #define WEAVE_FRAME_MAX (16u << 20)
@@ -99,13 +101,15 @@ weave_frame_t weave_frame_make(weave_frame_type_e type, int flags, size_t bytes,
 
 /* --- payloads ----------------------------------------------------------- */
 
-/** HELLO: who connects. Only weaved (by peer credentials) may say SUPERVISOR;
- *  then the connection becomes the worker's control channel (JSON lines,
- *  weave_control.h) after the WELCOME. */
+/** HELLO: who connects, with the secret of the worker's application: where that
+ *  is another one, the worker closes the connection. Only weaved (by peer
+ * credentials) may say SUPERVISOR; then the connection becomes the worker's
+ * control channel (JSON lines, weave_control.h) after the WELCOME. */
 enum { WEAVE_ROLE_CLIENT = 1, WEAVE_ROLE_SUPERVISOR = 2 };
 typedef struct weave_hello_t {
     uint32_t pid;
     uint32_t role;
+    weave_secret_t secret;
 } weave_hello_t;
 
 /** WELCOME: with the FD of the worker's board. SLOT is the connection's place

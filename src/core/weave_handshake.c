@@ -12,11 +12,12 @@ _Static_assert(sizeof(weave_hello_frame_t) ==
                    sizeof(weave_frame_t) + sizeof(weave_hello_t),
                "it is sent as it is");
 
-weave_hello_frame_t weave_hello_make(uint32_t role)
+weave_hello_frame_t weave_hello_make(uint32_t role,
+                                     const weave_secret_t *secret)
 {
     return (weave_hello_frame_t){
         weave_frame_make(WEAVE_FRAME_HELLO, 0, sizeof(weave_hello_t), 0),
-        {(uint32_t)getpid(), role}};
+        {(uint32_t)getpid(), role, *secret}};
 }
 
 /* Of several descriptors the first one counts. */

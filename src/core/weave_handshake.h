@@ -17,7 +17,10 @@ typedef struct weave_hello_frame_t {
     weave_hello_t hello;
 } weave_hello_frame_t;
 
-weave_hello_frame_t weave_hello_make(uint32_t role);
+/** For a worker of the application that has SECRET: only after
+ *  weave_socket_connect. */
+weave_hello_frame_t weave_hello_make(uint32_t role,
+                                     const weave_secret_t *secret);
 
 /** The part of a WELCOME that has arrived, and the board that came with it
  *  (-1: none yet). Begins as WEAVE_WELCOME_NOTHING. */

@@ -13,6 +13,7 @@
 
 #include <ap_mpm.h>
 #include <mpm_common.h>
+#include <unixd.h>
 #include <apr_strings.h>
 #include <unixd.h>
 
@@ -291,6 +292,28 @@ static void note_names(server_rec *s)
     }
 }
 
+/* One user's processes can end each other, whatever else they must not do. */
+static void note_users(server_rec *s, apr_pool_t *pool)
+{
+    const char *list = "";
+    int i;
+
+    for (i = 0; i < the_apps->nelts; i++) {
+        const mod_weave_app_t *app =
+            APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *);
+
+        if (!app->embedded && app->uid == ap_unixd_config.user_id)
+            list = apr_pstrcat(pool, list, " ", app->ini, NULL);
+    }
+    if (*list && geteuid() == 0)
+        ap_log_error(
+            APLOG_MARK, APLOG_NOTICE, 0, s,
+            "WEAVE0202: these applications run as httpd's own user, %s,"
+            " so they can end httpd's children and each other; give"
+            " each one a user with workers.user:%s",
+            ap_unixd_config.user_name, list);
+}
+
 /* Maintenance is for those, too, that cannot run. */
 static void note(const group_t *group)
 {
@@ -369,6 +392,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (mod_weave_is_configtest() && groups->nelts) {
         note_limits(main_server);
         note_names(main_server);
+        note_users(main_server, ptemp);
         mod_weave_publish_check(ptemp, main_server);
     }
     return OK;

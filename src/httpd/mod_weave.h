@@ -24,6 +24,7 @@
 #include "weave_clock.h"
 #include "weave_conf.h"
 #include "weave_engine.h"
+#include "weave_secret.h"
 #include "weave_tally.h"
 #include "weave_version.h"
 #include "weave_virtualenv.h"
@@ -60,8 +61,8 @@ typedef struct mod_weave_app_t {
     /* in the reader: */
     const char *text_read, *spec_made; /* what becomes `text` and `spec` */
     const char *user;                  /* that it runs as; "": whom httpd has */
-    apr_uid_t uid;
     apr_gid_t gid;
+    apr_uid_t uid; /* of its processes; in the parent, too */
 } mod_weave_app_t;
 
 /* One application while it is checked. */
@@ -198,7 +199,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 7
+#define MOD_WEAVE_RETAINED_VERSION 8
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {
@@ -214,6 +215,7 @@ typedef struct mod_weave_retained_app_t {
     char *names; /* malloc: in WeaveApp, as above; a name is one's only */
     mod_weave_hidden_t text; /* what was good last, flat; none: nothing yet */
     mod_weave_hidden_t spec; /* the same for weaved; none: embedded */
+    weave_secret_t secret;   /* as long as `ini` has this place */
     int embedded;
     int wanted; /* weaved is to run `spec`, by the configuration read last */
 } mod_weave_retained_app_t;

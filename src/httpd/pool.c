@@ -235,9 +235,9 @@ static apr_status_t welcome_take(mod_weave_link_t *link, weave_board_t **board,
 
 /* Both sides say who they are. 0, or -1 and errno. */
 static int shake_hands(mod_weave_link_t *link, weave_board_t **board,
-                       int64_t until)
+                       const weave_secret_t *secret, int64_t until)
 {
-    weave_hello_frame_t say = weave_hello_make(WEAVE_ROLE_CLIENT);
+    weave_hello_frame_t say = weave_hello_make(WEAVE_ROLE_CLIENT, secret);
     weave_welcome_part_t part = WEAVE_WELCOME_NOTHING;
     weave_welcome_t welcome;
     apr_status_t rv;
@@ -291,11 +291,13 @@ static mod_weave_link_t *link_make(mod_weave_worker_t *worker,
                                    weave_board_t **board, int64_t until)
 {
     mod_weave_link_t *link = calloc(1, sizeof(*link));
+    const weave_secret_t *secret =
+        &mod_weave_retained_get()->apps[worker->pool - pools].secret;
 
     if (!link)
         return NULL;
     link->fd = link_connect(worker->entry.socket);
-    if (link->fd >= 0 && shake_hands(link, board, until) == 0)
+    if (link->fd >= 0 && shake_hands(link, board, secret, until) == 0)
         return link;
     complain(worker, errno);
     if (link->fd >= 0)

@@ -29,6 +29,7 @@ mod_weave_retained_t *mod_weave_retained_get(void)
         return data->version == MOD_WEAVE_RETAINED_VERSION ? data : NULL;
     data = ap_retained_data_create(RETAINED_KEY, sizeof(*data));
     data->version = MOD_WEAVE_RETAINED_VERSION;
+    data->starter = geteuid(); /* children come later */
     data->lifeline[0] = data->lifeline[1] = -1;
     data->roster_fd = data->control_fd = -1;
     data->maintenance_fd = data->tally_fd = -1;
@@ -100,6 +101,9 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
         if (app->ini &&
             (the_asked[i] || app->wanted || app->embedded || !app->text.text))
             continue;
+        /* workers of who had the place must not know it */
+        if (weave_secret_make(&app->secret) != APR_SUCCESS)
+            return NULL;
         keep(&app->ini, ini);
         keep(&app->names, NULL);
         mod_weave_hidden_set(&app->text, NULL);

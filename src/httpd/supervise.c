@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,6 +72,24 @@ static void part_add(struct iovec *parts, int *count, const char *text,
     parts[(*count)++] = (struct iovec){(void *)text, len};
 }
 
+/* Also of those that are not wanted any more: a new weaved takes over their
+ * workers, which may have requests. Children have them anyway. */
+static const char *secrets_format(const mod_weave_retained_t *data,
+                                  apr_pool_t *pool)
+{
+    const char *list = "";
+    char text[WEAVE_SECRET_TEXT];
+    int i;
+
+    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
+        if (data->apps[i].ini) {
+            weave_secret_format(text, &data->apps[i].secret);
+            list = apr_psprintf(pool, "%s%s{\"app\":%d,\"secret\":\"%s\"}",
+                                list, *list ? "," : "", i, text);
+        }
+    return list;
+}
+
 /* Says what is to run. The specs are JSON that is hidden from children, so they
  * go from where they are to weaved, without a copy. */
 static const char *ask_wanted(const mod_weave_retained_t *data,
@@ -81,6 +100,7 @@ static const char *ask_wanted(const mod_weave_retained_t *data,
     const char *head =
         apr_psprintf(pool, "{\"op\":\"want\",\"version\":%d,\"apps\":[",
                      WEAVE_CONTROL_VERSION);
+    const char *tail;
     json_t *answer = NULL;
     char *problem = NULL;
     apr_status_t rv;
@@ -96,7 +116,10 @@ static const char *ask_wanted(const mod_weave_retained_t *data,
             part_add(parts, &count, ",", 1);
         part_add(parts, &count, spec->text, spec->len);
     }
-    part_add(parts, &count, "]}\n", 3);
+    tail = apr_psprintf(pool, "],\"secrets\":[%s],\"cores\":%s}\n",
+                        secrets_format(data, pool),
+                        ap_coredumpdir_configured ? "true" : "false");
+    part_add(parts, &count, tail, strlen(tail));
     discard(control.fd);
     rv = weave_control_ask_parts(&answer, &problem, &control, parts, count,
                                  ASK_MS);
@@ -145,7 +168,6 @@ static const char *share(mod_weave_retained_t *data, apr_pool_t *pool)
         close(fd);
     data->roster = roster;
     data->owner = getpid();
-    data->starter = geteuid();
     return rv == APR_SUCCESS
                ? NULL
                : apr_psprintf(pool,
@@ -375,12 +397,22 @@ int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
     return problem || unpublished ? -1 : 0;
 }
 
+/* A child has the secrets of all applications, and workers may run as the same
+ * user: they must not read its memory. Where one user has started all of it, he
+ * may look into each of his processes anyway, and weavectl does. */
+static void child_protect(const mod_weave_retained_t *data)
+{
+    if (data->starter != geteuid() && !ap_coredumpdir_configured)
+        prctl(PR_SET_DUMPABLE, 0);
+}
+
 void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
     if (!data || !data->roster)
         return;
+    child_protect(data);
     close(data->lifeline[0]);
     close(data->roster_fd);
     if (data->control_fd >= 0)

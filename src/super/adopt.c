@@ -3,7 +3,8 @@
  *
  * They serve on meanwhile. A worker is found in the roster, is known again by
  * the time its process was born, and gets a new control channel by a HELLO on
- * its socket. */
+ * its socket. That needs the secret of its application, which comes with what
+ * httpd wants; until then it is watched only. */
 #include "super.h"
 
 #include <errno.h>
@@ -19,6 +20,9 @@
 #include "weave_socket.h"
 
 #define JOIN_US (2 * SUPER_SECOND)
+#define SECRETS_US (30 * SUPER_SECOND) /* httpd tells them at once */
+
+static super_timer_t overdue;
 
 struct super_join_t {
     int fd;
@@ -109,7 +113,8 @@ static void join_event(void *data, uint32_t events)
 
 static apr_status_t hello(super_worker_t *worker)
 {
-    weave_hello_frame_t out = weave_hello_make(WEAVE_ROLE_SUPERVISOR);
+    weave_hello_frame_t out = weave_hello_make(
+        WEAVE_ROLE_SUPERVISOR, &worker->generation->app->secret);
     super_join_t *join = worker->join;
     apr_status_t rv = weave_socket_connect(&join->fd, worker->socket, geteuid(),
                                            WEAVE_SOCKET_NONBLOCK);
@@ -127,6 +132,7 @@ static void join(super_worker_t *worker)
     apr_status_t rv = APR_ENOMEM;
     char why[120];
 
+    worker->unjoined = 0;
     worker->join = calloc(1, sizeof(*worker->join));
     if (worker->join) {
         worker->join->part = WEAVE_WELCOME_NOTHING;
@@ -137,6 +143,43 @@ static void join(super_worker_t *worker)
         super_timer_set(&worker->join->limit, JOIN_US, too_slow, worker);
     else
         give_up(worker, apr_strerror(rv, why, sizeof(why)));
+}
+
+/* The first one of APP that is to be joined, or NULL. */
+static super_worker_t *unjoined_find(const super_app_t *app)
+{
+    super_generation_t *generation;
+    super_worker_t *worker;
+
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        for (worker = generation->workers; worker; worker = worker->next)
+            if (worker->unjoined && worker->state != SUPER_ENDING)
+                return worker;
+    return NULL;
+}
+
+/* One that cannot be joined may take others of the list along. */
+void super_adopt_join(super_app_t *app)
+{
+    super_worker_t *worker;
+
+    while (app->has_secret && (worker = unjoined_find(app)))
+        join(worker);
+}
+
+static void secrets_are_overdue(void *data)
+{
+    const super_app_t *app = super.apps;
+
+    (void)data;
+    while (app && !unjoined_find(app))
+        app = app->next;
+    if (app)
+        super_say(NULL, 3,
+                  "WEAVE0201: httpd has not told this weaved, which has taken"
+                  " over workers, what it wants: they serve, but none that"
+                  " dies is replaced before `apachectl graceful`");
 }
 
 /* ---- the roster ---- */
@@ -209,7 +252,6 @@ static int entry_adopt(uint32_t place, const weave_roster_worker_t *entry)
         worker->state = SUPER_LEAVING;
         super_worker_show(worker, WEAVE_WORKER_DRAINING);
     }
-    join(worker);
     return 1;
 }
 
@@ -226,6 +268,8 @@ void super_adopt(void)
         if (atomic_load(&entry.state) != WEAVE_WORKER_FREE)
             taken += (uint32_t)entry_adopt(i, &entry);
     }
+    if (taken)
+        super_timer_set(&overdue, SECRETS_US, secrets_are_overdue, NULL);
     if (taken)
         super_say(NULL, 5,
                   "WEAVE0086: weaved %ld goes on in the place of one that has"

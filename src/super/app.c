@@ -44,6 +44,15 @@ super_app_t *super_app_make(uint32_t index, const char *name)
     return app;
 }
 
+int super_app_secret_set(super_app_t *app, const weave_secret_t *secret)
+{
+    int differs = app->has_secret && !weave_secret_is(&app->secret, secret);
+
+    app->secret = *secret;
+    app->has_secret = 1;
+    return differs;
+}
+
 super_app_t *super_app_at(uint32_t index)
 {
     super_app_t *app = super.apps;

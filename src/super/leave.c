@@ -19,6 +19,16 @@ void super_worker_kill(super_worker_t *worker)
     super_pidfd_kill(worker->pidfd, SIGKILL);
 }
 
+/* One that is not joined yet drains by a signal, unless the application has a
+ * handler of its own. */
+static void worker_tell(super_worker_t *worker, const char *op)
+{
+    if (worker->unjoined)
+        super_pidfd_kill(worker->pidfd, SIGTERM);
+    else
+        super_channel_op(&worker->channel, op, -1);
+}
+
 void super_worker_quit(super_worker_t *worker)
 {
     worker->state = SUPER_ENDING;
@@ -26,7 +36,7 @@ void super_worker_quit(super_worker_t *worker)
     super_timer_cancel(&worker->grace);
     super_warmup_end(worker);
     super_worker_show(worker, WEAVE_WORKER_DRAINING);
-    super_channel_op(&worker->channel, "quit", -1);
+    worker_tell(worker, "quit");
 }
 
 /* ---- draining ---- */
@@ -105,7 +115,7 @@ void super_worker_drain(super_worker_t *worker)
     worker->state = SUPER_LEAVING;
     super_timer_cancel(&worker->grace);
     super_worker_show(worker, WEAVE_WORKER_DRAINING);
-    super_channel_op(&worker->channel, "drain", -1);
+    worker_tell(worker, "drain");
     super_worker_drain_limit(worker);
 }
 

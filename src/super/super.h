@@ -24,6 +24,7 @@
 #include "weave_board.h"
 #include "weave_clock.h"
 #include "weave_line.h"
+#include "weave_secret.h"
 #include "weave_spec.h"
 
 #define SUPER_SECOND INT64_C(1000000)
@@ -43,6 +44,7 @@ typedef struct super_t {
     super_app_t *apps;         /* all, also those that only drain */
     long socket_gid;           /* of httpd's children; -1: as weaved */
     struct rlimit descriptors; /* as httpd had it */
+    int cores;                 /* 1: workers may dump core */
     int ending;                /* 1: all leave, and so do we */
     int dir_lost; /* 1: the runtime directory is not ours any more */
 } super_t;
@@ -59,6 +61,9 @@ struct super_app_t {
     /* as httpd wants it, links not followed; NULL: not told yet (adopted) */
     weave_spec_t *spec;
     const char *text; /* of `spec` */
+    /* as httpd has told, with the first `want` after an adoption */
+    weave_secret_t secret;
+    int has_secret;
     apr_pool_t *spec_pool;
     super_generation_t *generations; /* all; the newest is the first */
     super_generation_t *coming;      /* or NULL */
@@ -79,6 +84,8 @@ void super_say(const super_app_t *app, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 super_app_t *super_app_make(uint32_t index, const char *name);
+/* 1: it had another one, which its workers have. */
+int super_app_secret_set(super_app_t *app, const weave_secret_t *secret);
 /* The one that is wanted at INDEX, or NULL. */
 super_app_t *super_app_at(uint32_t index);
 /* The same by the path of its ini. */
@@ -192,6 +199,7 @@ struct super_worker_t {
     super_worker_e state;
     pid_t pid;
     int adopted;
+    int unjoined;         /* adopted, and it knows nothing of this weaved yet */
     int place;            /* in the roster; -1: none */
     uint64_t birth;       /* start time, as /proc tells it */
     const char *socket;   /* path */
@@ -271,6 +279,9 @@ void super_warmup_end(super_worker_t *worker);
 
 /* adopt.c: takes over what the roster has. */
 void super_adopt(void);
+/* The secret of APP is known: speaks with those of its workers that are
+ * adopted. */
+void super_adopt_join(super_app_t *app);
 void super_join_end(super_worker_t *worker);
 
 /* dir.c */

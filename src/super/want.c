@@ -67,7 +67,9 @@ static void others_remove(const apr_array_header_t *list)
     }
 }
 
-static const char *one_want(const wanted_t *wanted, int force, apr_pool_t *pool)
+static const char *one_want(const wanted_t *wanted,
+                            const weave_secret_t *secret, int force,
+                            apr_pool_t *pool)
 {
     uint32_t index = (uint32_t)wanted->spec->app;
     super_app_t *app = super_app_at(index);
@@ -76,6 +78,7 @@ static const char *one_want(const wanted_t *wanted, int force, apr_pool_t *pool)
         app = super_app_make(index, wanted->spec->name);
         weave_roster_app_set(super.roster, index, WEAVE_APP_STARTING, 0);
     }
+    force |= super_app_secret_set(app, secret);
     return super_app_want(app, wanted->spec, wanted->text, force, pool);
 }
 
@@ -100,6 +103,54 @@ static const char *list_read(apr_array_header_t *list, const json_t *apps,
     return NULL;
 }
 
+typedef struct {
+    weave_secret_t secret[WEAVE_ROSTER_APPS];
+    char known[WEAVE_ROSTER_APPS];
+} secrets_t;
+
+static const char *secrets_read(secrets_t *secrets, const json_t *list)
+{
+    size_t i;
+
+    for (i = 0; i < json_array_size(list); i++) {
+        const json_t *row = json_array_get(list, i);
+        const json_t *place = json_object_get(row, "app");
+        json_int_t index = json_integer_value(place);
+
+        if (!json_is_integer(place) || index < 0 ||
+            index >= WEAVE_ROSTER_APPS ||
+            weave_secret_parse(
+                &secrets->secret[index],
+                json_string_value(json_object_get(row, "secret"))) < 0)
+            return "one of the secrets is none";
+        secrets->known[index] = 1;
+    }
+    return NULL;
+}
+
+static const char *secrets_check(const secrets_t *secrets,
+                                 const apr_array_header_t *list)
+{
+    int i;
+
+    for (i = 0; i < list->nelts; i++)
+        if (!secrets->known[APR_ARRAY_IDX(list, i, wanted_t).spec->app])
+            return "an application has no secret";
+    return NULL;
+}
+
+/* Also those that are not wanted any more: their workers are told to drain. */
+static void adopted_join(const secrets_t *secrets)
+{
+    super_app_t *app;
+
+    for (app = super.apps; app; app = app->next)
+        if (!app->spec && secrets->known[app->index]) {
+            super_app_secret_set(app, &secrets->secret[app->index]);
+            super_adopt_join(app);
+        }
+}
+
 /* Applications of a weaved before us that have no workers any more. */
 static void places_clear(void)
 {
@@ -116,10 +167,16 @@ const char *super_want(const json_t *request, apr_pool_t *pool)
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(wanted_t));
     const char *problem =
         list_read(list, json_object_get(request, "apps"), pool);
+    secrets_t secrets = {.known = {0}};
     int i, force = super.dir_lost;
 
+    if (!problem)
+        problem = secrets_read(&secrets, json_object_get(request, "secrets"));
+    if (!problem)
+        problem = secrets_check(&secrets, list);
     if (problem)
         return problem;
+    super.cores = json_is_true(json_object_get(request, "cores"));
     if (list->nelts)
         super_dir_group(APR_ARRAY_IDX(list, 0, wanted_t).spec->socket_gid);
     if (super.dir_lost) {
@@ -127,10 +184,12 @@ const char *super_want(const json_t *request, apr_pool_t *pool)
         if (problem)
             return problem;
     }
+    adopted_join(&secrets);
     others_remove(list);
     for (i = 0; i < list->nelts; i++) {
+        const wanted_t *wanted = &APR_ARRAY_IDX(list, i, wanted_t);
         const char *wrong =
-            one_want(&APR_ARRAY_IDX(list, i, wanted_t), force, pool);
+            one_want(wanted, &secrets.secret[wanted->spec->app], force, pool);
 
         if (wrong)
             problem =

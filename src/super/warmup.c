@@ -106,8 +106,8 @@ static char *decoded(const char *path, apr_pool_t *pool)
 }
 
 /* HELLO and REQUEST, as one piece. */
-static apr_status_t request_make(super_warmup_t *warmup, const char *target,
-                                 apr_pool_t *pool)
+static apr_status_t request_make(super_warmup_t *warmup, const super_app_t *app,
+                                 const char *target, apr_pool_t *pool)
 {
     const char *mark = strchr(target, '?');
     const char *path =
@@ -132,7 +132,8 @@ static apr_status_t request_make(super_warmup_t *warmup, const char *target,
         {"HTTP_USER_AGENT", "weaved"},
     };
     enum { VARS = sizeof(vars) / sizeof(*vars) };
-    weave_hello_frame_t hello = weave_hello_make(WEAVE_ROLE_CLIENT);
+    weave_hello_frame_t hello =
+        weave_hello_make(WEAVE_ROLE_CLIENT, &app->secret);
     /* epoch 0: maintenance is no reason not to bring up a release */
     weave_frame_request_t request = {.content_length = -1, .vars = VARS};
     size_t bytes = sizeof(request), i;
@@ -322,8 +323,8 @@ void super_warmup_start(super_worker_t *worker)
         rv = weave_socket_connect(&warmup->fd, worker->socket, geteuid(),
                                   WEAVE_SOCKET_NONBLOCK);
         if (rv == APR_SUCCESS)
-            rv = request_make(warmup, worker->generation->spec->warmup,
-                              worker->pool);
+            rv = request_make(warmup, worker->generation->app,
+                              worker->generation->spec->warmup, worker->pool);
     }
     if (rv == APR_SUCCESS)
         rv = super_watch(&warmup->watch, warmup->fd, EPOLLIN | EPOLLOUT,

@@ -252,12 +252,17 @@ static apr_status_t tell_start(super_worker_t *worker)
 {
     super_generation_t *generation = worker->generation;
     const char *text = weave_spec_format(generation->spec, worker->pool);
+    char secret[WEAVE_SECRET_TEXT];
     json_t *spec = text ? json_loads(text, 0, NULL) : NULL;
-    json_t *message = json_pack("{s:s, s:o, s:I}", "op", "start", "spec", spec,
-                                "generation", (json_int_t)generation->number);
-    apr_status_t rv = message
-                          ? super_channel_send(&worker->channel, message, -1)
-                          : APR_ENOMEM;
+    json_t *message;
+    apr_status_t rv;
+
+    weave_secret_format(secret, &generation->app->secret);
+    message = json_pack("{s:s, s:s, s:b, s:o, s:I}", "op", "start", "secret",
+                        secret, "cores", super.cores, "spec", spec,
+                        "generation", (json_int_t)generation->number);
+    rv = message ? super_channel_send(&worker->channel, message, -1)
+                 : APR_ENOMEM;
 
     json_decref(message);
     return rv;
@@ -356,7 +361,7 @@ super_worker_t *super_worker_adopt(super_generation_t *generation, int place,
 {
     super_worker_t *worker = worker_make(generation);
 
-    worker->adopted = 1;
+    worker->adopted = worker->unjoined = 1;
     worker->place = place;
     worker->pid = (pid_t)entry->pid;
     worker->birth = entry->birth[0] | (uint64_t)entry->birth[1] << 32;

@@ -16,6 +16,7 @@
 #define PATIENCE_US 10000000
 #define DRAIN_PATIENCE_US 1000000
 #define RETRY_US 200000
+#define SAY_US 60000000 /* how often it is said that somebody has no secret */
 
 typedef struct pending_t {
     struct pending_t *next;
@@ -30,6 +31,8 @@ static struct {
     pending_t *first;
     int64_t retry_us; /* accept() pauses until then; 0: it does not */
     int said_none, said_many;
+    int64_t stranger_us; /* when that was said last; 0: never */
+    unsigned strangers;  /* since then */
 } handshake = {.epoll_fd = -1};
 
 static void listen_watch(int on)
@@ -131,6 +134,26 @@ static void admit_supervisor(int fd)
     }
 }
 
+/* Not for each: who tries it often would fill the log. */
+static void stranger_say(int fd)
+{
+    int64_t now = weave_clock_us();
+    long uid = -1, pid = -1;
+
+    handshake.strangers++;
+    if (handshake.stranger_us && now - handshake.stranger_us < SAY_US)
+        return;
+    weave_socket_peer(fd, &uid, &pid);
+    weave_line_say(WEAVE_LOG_WARNING,
+                   "WEAVE0200: process %ld of user %ld wanted to send requests"
+                   " to this worker without the secret of its application:"
+                   " only httpd and weaved have it (%u tries since this was"
+                   " said last)",
+                   pid, uid, handshake.strangers);
+    handshake.stranger_us = now;
+    handshake.strangers = 0;
+}
+
 static void admit(pending_t *pending)
 {
     int fd = pending->fd;
@@ -139,7 +162,11 @@ static void admit(pending_t *pending)
 
     memcpy(&hello, pending->data + sizeof(frame), sizeof(hello));
     pending_forget(pending);
-    if (hello.role == WEAVE_ROLE_CLIENT)
+    if (!weave_secret_is(&hello.secret, &worker.secret)) {
+        stranger_say(fd);
+        close(fd);
+    }
+    else if (hello.role == WEAVE_ROLE_CLIENT)
         admit_client(fd);
     else if (hello.role == WEAVE_ROLE_SUPERVISOR)
         admit_supervisor(fd);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <apr_general.h>
@@ -200,6 +201,15 @@ static void spec_take(const json_t *message, apr_pool_t *pool)
     free(text);
 }
 
+static void secret_take(const json_t *message)
+{
+    if (weave_secret_parse(&worker.secret, json_string_value(json_object_get(
+                                               message, "secret"))) < 0)
+        die("weaved gave no secret");
+    if (json_is_true(json_object_get(message, "cores")))
+        prctl(PR_SET_DUMPABLE, 1);
+}
+
 static void order_take(weave_control_t *channel, apr_pool_t *pool)
 {
     json_t *message = NULL;
@@ -215,6 +225,7 @@ static void order_take(weave_control_t *channel, apr_pool_t *pool)
     op = json_string_value(json_object_get(message, "op"));
     if (!op || strcmp(op, "start") != 0)
         die("weaved gave another order first");
+    secret_take(message);
     spec_take(message, pool);
     json_decref(message);
 }
@@ -351,6 +362,8 @@ int main(int argc, char **argv)
     weave_control_t channel = {.fd = WEAVE_WORKER_CONTROL_FD};
     apr_pool_t *pool;
 
+    /* others may run as the same user: they must not read what is here */
+    prctl(PR_SET_DUMPABLE, 0);
     if (apr_initialize() != APR_SUCCESS ||
         apr_pool_create(&pool, NULL) != APR_SUCCESS)
         die("no memory");

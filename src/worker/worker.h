@@ -42,7 +42,8 @@ typedef struct worker_t {
     weave_board_t *board;
     const weave_maintenance_board_t *maintenance;
     uint32_t generation;
-    long starter_uid; /* who may say SUPERVISOR, beside root */
+    weave_secret_t secret; /* of the application: who connects must have it */
+    long starter_uid;      /* who may say SUPERVISOR, beside root */
     int stack_signal;
     int listen_fd, lifeline_fd, board_fd, readonly_fd;
     int epoll_fd; /* all idle connections, shared by the executors */

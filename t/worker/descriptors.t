@@ -25,7 +25,11 @@ sub writes {
     return grep { /^weave-(?:roster|maintenance)\z/ } sort keys %found;
 }
 
-my $httpd = new_httpd();
+# or nobody could look into a worker
+my $httpd = new_httpd(conf => <<'END');
+WeaveApp / "DIR/sync.ini"
+CoreDumpDirectory "DIR"
+END
 serves($httpd);
 for my $when ('at first', 'after a graceful') {
     my $weaved = status($httpd)->{pid};

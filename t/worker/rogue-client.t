@@ -21,7 +21,7 @@ $one_child .= "StartServers 1\nMinSpareServers 1\nMaxSpareServers 1\n"
     . "ServerLimit 1\nMaxRequestWorkers 1\n"
     if mpm() eq 'prefork';
 
-my $httpd = new_httpd(
+my $httpd = WeaveTest::Rogue->telling(
     app     => slurp(root() . '/apps/workers.wsgi') . <<'END',
 
 
@@ -39,9 +39,12 @@ def many_descriptors(environ):
 END
     workers => "processes = 1\nthreads = 1\n",
     limits  => "spool_at = 1M\n",
-    conf    => "WeaveApp / \"DIR/sync.ini\"\n$one_child",
+    conf    => "WeaveApp / \"DIR/sync.ini\"\n"
+        # or nobody could look at what a worker has open
+        . "CoreDumpDirectory \"DIR\"\n$one_child",
     expect  => qr/WEAVE009[2358]|AH1015|AH00161/);
 my ($pid)  = serves($httpd, 1);
+WeaveTest::Wire::know($httpd->secret);
 my ($path) = glob $httpd->runtime . '/w-*.sock';
 
 # Sooner than the worker gives up anybody, after $PATIENCE s.

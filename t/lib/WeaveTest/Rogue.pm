@@ -69,6 +69,40 @@ exec $real "\$\@"
 END
 }
 
+# Like WeaveTest::Workers::new_httpd: its workers tell what httpd's children have to
+# show them.
+sub telling {
+    my ($class, %arg) = @_;
+    my $self = bless WeaveTest::Workers::new_httpd(%arg), $class;
+    my $real = conf_var('weave_build') . '/weave-worker';
+    $self->_make_libdir({'weave-worker' => <<"END"});
+#!/usr/bin/python3
+import os
+import re
+import socket
+import sys
+import time
+
+name = os.path.join("$self->{dir}", "secret-" + os.path.basename(sys.argv[1]))
+order = b""
+with socket.socket(fileno=os.dup(4)) as control:
+    while b"\\n" not in order:
+        order = control.recv(1 << 24, socket.MSG_PEEK)
+        time.sleep(0.01)
+with open(name, "wb") as out:
+    out.write(re.search(rb'"secret": ?"([0-9a-f]+)"', order).group(1))
+os.execv("$real", ["weave-worker"] + sys.argv[1:])
+END
+    $self->configure($arg{conf} || 'WeaveApp / "DIR/sync.ini"');
+    return $self;
+}
+
+# What it has told of the application of INI.
+sub secret {
+    my ($self, $ini) = @_;
+    return slurp("$self->{dir}/secret-" . ($ini || 'sync.ini'));
+}
+
 # A folder with links to all that is real, and PROGRAMS.
 sub _make_libdir {
     my ($self, $programs) = @_;

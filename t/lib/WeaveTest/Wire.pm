@@ -23,8 +23,13 @@ our %TYPE = (
     CANCELLED => 6, REFUSED => 7, READ => 8, HEAD => 9, DATA => 10,
     FILE => 11, END => 12, LOG => 13, STALE => 14,
 );
-use constant {MAGIC => 0x464d5657, VERSION => 2, BODY_HERE => 0x10,
+use constant {MAGIC => 0x464d5657, VERSION => 3, BODY_HERE => 0x10,
               NAMED => 0xffffffff};
+
+# The secret that HELLO has where none is named (see WeaveTest::Rogue).
+my $known;
+
+sub know { $known = $_[0] }
 
 # The bytes of a frame; magic, version, flags, number and bytes may be wrong.
 sub frame_of {
@@ -37,7 +42,12 @@ sub frame_of {
         defined $how{number}  ? $how{number} : 1) . $payload;
 }
 
-sub hello_of { return frame_of(HELLO => pack('LL', $$, $_[0] || 1)) }
+# ROLE, and the secret of the application in hexadecimal digits.
+sub hello_of {
+    my ($role, $secret) = @_;
+    return frame_of(HELLO => pack('LL H64', $$, $role || 1,
+        defined $secret ? $secret : $known || ''));
+}
 
 sub _var {
     my ($name, $value) = @_;
