@@ -173,6 +173,8 @@ static int run(client_t *client)
         /* its body may have taken a while, or the way to here */
         if (mod_weave_maintenance_again(client->exchange) != OK)
             return OK;
+        if (client_has_left(client))
+            return gone(client);
         client->link =
             mod_weave_link_acquire(client->app, &avoid, client->queue_until);
         if (client->link) {
@@ -209,6 +211,7 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
     client_t client;
+    int64_t now;
     int rc;
 
     memset(&client, 0, offsetof(client_t, buffer));
@@ -216,10 +219,11 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange)
     client.app = exchange->mount->app;
     client.client_fd = client_fd(r);
     client.passed = -1;
-    if (mod_weave_pool_wait(client.app,
-                            weave_clock_us() +
-                                weave_conf_int(client.app->conf,
-                                               WEAVE_LIMITS_STARTUP_TIMEOUT)) !=
+    now = weave_clock_us();
+    client.look_at = now + CLIENT_LOOK_US;
+    if (mod_weave_pool_wait(
+            client.app, now + weave_conf_int(client.app->conf,
+                                             WEAVE_LIMITS_STARTUP_TIMEOUT)) !=
         WEAVE_APP_SERVING)
         return unavailable(&client, WEAVE_REFUSED_DOWN,
                            "the application does not run");

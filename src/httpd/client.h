@@ -11,6 +11,7 @@
 #include "weave_frame.h"
 
 #define CLIENT_BUFFER 16384
+#define CLIENT_LOOK_US 100000 /* between looks at the client */
 
 /* How an attempt ended. */
 typedef enum {
@@ -31,10 +32,11 @@ typedef struct client_t {
     char *frame; /* the REQUEST but for a body */
     apr_size_t frame_len;
     mod_weave_link_t *link;
-    int client_fd; /* to see whether the client is still there, or -1 */
-    int streamed;  /* 1: some of the body has gone to a worker for good */
-    int repeated;  /* 1: it is the second time that it was begun with */
-    int heard;     /* 1: the worker has said something of it */
+    int client_fd;   /* to see whether the client is still there; -1: HTTP/2 */
+    int64_t look_at; /* when to look next */
+    int streamed;    /* 1: some of the body has gone to a worker for good */
+    int repeated;    /* 1: it is the second time that it was begun with */
+    int heard;       /* 1: the worker has said something of it */
     int64_t queue_until;
     int64_t silent_until; /* a worker that says nothing until then hangs */
     int64_t cancel_until; /* CANCEL was sent and is waited for; 0: not */
@@ -65,6 +67,9 @@ int client_encode(client_t *client);
 int client_send(client_t *client);
 /* Sends bytes of a frame that is not large. 0, or -1 and client->end. */
 int client_send_small(client_t *client, const void *data, apr_size_t len);
+/* Has the client left? Then client->end says so. Not before `look_at`: it is a
+ * system call in HTTP/1. */
+int client_has_left(client_t *client);
 /* Waits for the worker, EVENTS of poll(), looking at the client and the clock
  * meanwhile. 1: it can go on; 0: it cannot, and client->end says why. */
 int client_wait(client_t *client, short events);

@@ -140,10 +140,36 @@ static int64_t deadline(client_t *client, int64_t now)
     return cancel(client, now) ? client->cancel_until : 0;
 }
 
+/* mod_http2 sets it when the stream is reset, or its connection closed. */
+static int is_aborted(const client_t *client)
+{
+    const conn_rec *c = client->exchange->r->connection;
+
+    return c->aborted || (c->master && c->master->aborted);
+}
+
+int client_has_left(client_t *client)
+{
+    struct pollfd look = {client->client_fd, 0, 0};
+    int64_t now = weave_clock_us();
+
+    if (now < client->look_at)
+        return 0;
+    client->look_at = now + CLIENT_LOOK_US;
+    if (!is_aborted(client) &&
+        (client->client_fd < 0 || poll(&look, 1, 0) <= 0))
+        return 0;
+    client->end = CLIENT_GONE;
+    return 1;
+}
+
+/* POLLHUP and POLLERR are always looked for: a reset, or both directions are
+ * closed. A client that has closed its sending side only waits for its answer:
+ * POLLRDHUP says nothing. */
 int client_wait(client_t *client, short events)
 {
     struct pollfd fds[2] = {{client->link->fd, events, 0},
-                            {client->client_fd, POLLRDHUP, 0}};
+                            {client->client_fd, 0, 0}};
 
     for (;;) {
         int64_t now = weave_clock_us(), next = deadline(client, now);
@@ -151,14 +177,16 @@ int client_wait(client_t *client, short events)
 
         if (!next)
             return 0;
+        if (client->client_fd < 0)
+            next = sooner(next, now + CLIENT_LOOK_US);
         rc = poll(fds, client->client_fd >= 0 ? 2 : 1,
                   (int)((next - now) / 1000) + 1);
-        if (rc <= 0)
-            continue;
-        if (fds[0].revents)
+        if (rc > 0 && fds[0].revents)
             return 1;
-        client->end = CLIENT_GONE;
-        return 0;
+        if (rc > 0 || is_aborted(client)) {
+            client->end = CLIENT_GONE;
+            return 0;
+        }
     }
 }
 

@@ -75,6 +75,8 @@ int mod_weave_handler(request_rec *r)
     if (!engine)
         return mod_weave_unavailable(r, exchange.conf, WEAVE_REFUSED_DOWN,
                                      NULL);
+    if (r->connection->aborted) /* the import took longer than its patience */
+        return mod_weave_finish(&exchange, WEAVE_RUN_GONE);
     return error_of(&exchange,
                     mod_weave_finish(&exchange, run(engine, &exchange)));
 }

@@ -6,7 +6,7 @@
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 use WeaveTest;
 use WeaveTest::Workers;
 
@@ -104,6 +104,19 @@ subtest 'a client that leaves the queue' => sub {
     is $next->response->status, 200, 'which is answered';
     is $busy->response->status, 200, 'as is who was first';
     is_deeply [notes($note)], [], 'nobody has begun with those who left';
+};
+
+subtest 'a client that closes its sending side' => sub {
+    my ($busy, $go) = hold();
+    my $note  = new_note();
+    my $waits = ask($note);
+    $waits->shut_writing;
+    sleep 0.5;    # its thread looks at it every 100 ms
+    queue_is(1, 'waits');
+    spew($go, '');
+    is $busy->response->status, 200, 'who was first is answered';
+    is $waits->response->status, 200, 'and so is it';
+    is scalar(notes($note, 1)), 1, 'by the application';
 };
 
 ok defined $httpd->stop, 'httpd stops';

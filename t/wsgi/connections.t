@@ -79,6 +79,24 @@ subtest 'a client that goes away' => sub {
     is get('/hello')->body, 'Hello, world!', 'before the answer: no harm';
 };
 
+# Such as `nc -N`: it waits for its answer.
+subtest 'a client that closes its sending side' => sub {
+    for my $request (ask_for('/connections/x?sleep=0.5'),
+        WeaveTest::Client::format_request('POST', '/connections/x?sleep=0.5',
+            body => 'x' x 100_000)) {
+        my $client = client();
+        $client->send($request);
+        $client->shut_writing;
+        my $res = $client->response;
+        is $res->body, "sleep=0.5\n", 'gets its answer';
+        ok $res->complete, 'and all of it';
+    }
+    my $client = client();
+    $client->send(ask_for('/connections/big'));
+    $client->shut_writing;
+    is length $client->response->body, 3_000_000, 'also a large one';
+};
+
 subtest 'a slow reader' => sub {
     my $client = client();
     $client->send(ask_for('/connections/big'));

@@ -26,6 +26,14 @@ $res = get('/iterables/many', site => 'tls', tls => 1);
 is length $res->body, 588890, 'a stream';
 ok $res->complete, 'whole';
 
+subtest 'a client that closes its sending side without close_notify' => sub {
+    my $client = client('tls', tls => 1);
+    $client->send(WeaveTest::Client::format_request('GET',
+        '/connections/x?sleep=0.5'));
+    $client->shut_writing;
+    is $client->response->body, "sleep=0.5\n", 'gets its answer';
+};
+
 $env = json('/environ');
 is $env->{'wsgi.url_scheme'}, 'http', 'without TLS: http';
 ok !exists $env->{HTTPS}, 'and no HTTPS';
