@@ -326,8 +326,10 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     report(check, problems);
     check_user(check, app);
     check_pages(check);
-    if (app->embedded)
+    if (app->embedded) {
         note_ignored(check, app->conf);
+        mod_weave_embedded_check_stack(check->s);
+    }
     else
         check_processes(check, app);
     check_script(check, app->conf);

@@ -23,6 +23,9 @@
 #include <ap_mpm.h>
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
+#include <mpm_common.h>
+
+#include "weave_stack.h"
 
 #define RETRY_FIRST_S 1
 #define RETRY_MOST_S 60
@@ -255,6 +258,30 @@ void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful)
 
 /* ---- the start of the child ---- */
 
+/* The MPM's threads have the size that ThreadStackSize says; those of its
+ * absence, and Python's, have the process's default, which child_init raises.
+ * Prefork runs requests on its main thread. */
+void mod_weave_embedded_check_stack(const server_rec *s)
+{
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+    apr_size_t bytes;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    if (threaded == AP_MPMQ_NOT_SUPPORTED)
+        bytes = weave_stack_main();
+    else
+        bytes = ap_thread_stacksize ? ap_thread_stacksize : WEAVE_STACK_BYTES;
+    if (bytes < WEAVE_STACK_BYTES)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0212: Python runs on stacks of %" APR_SIZE_T_FMT
+                     " KiB, as %s says: a deep recursion of the application"
+                     " ends an httpd child, and the requests in it, instead of"
+                     " being a RecursionError",
+                     bytes >> 10,
+                     threaded == AP_MPMQ_NOT_SUPPORTED ? "the hard limit"
+                                                       : "ThreadStackSize");
+}
+
 static const char *const *strings(const apr_array_header_t *list,
                                   apr_pool_t *pool)
 {
@@ -433,6 +460,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
         return;
     if (mod_weave_tally_all())
         embedded.seat = weave_tally_seat(mod_weave_tally_all());
+    weave_stack_prepare();
     pthread_atfork(NULL, NULL, fork_child);
     rv = prepare(pchild);
     if (rv == APR_SUCCESS) {

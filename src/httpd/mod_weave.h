@@ -311,6 +311,8 @@ const char *mod_weave_engine_load(const weave_engine_t **engine,
 /* embedded.c: Python inside the httpd child */
 void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server);
 void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful);
+/* At configtest and every start: says when Python's stacks are too small. */
+void mod_weave_embedded_check_stack(const server_rec *s);
 /* The engine once its application is imported; waits while it is being
  * imported. NULL: it cannot be, or not in time. */
 const weave_engine_t *mod_weave_embedded_ready(void);

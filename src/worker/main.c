@@ -22,6 +22,7 @@
 #include "weave_dso.h"
 #include "weave_line.h"
 #include "weave_socket.h"
+#include "weave_stack.h"
 
 #define START_MS 60000
 
@@ -307,6 +308,19 @@ static void stacks_start(void)
         worker.stack_signal = signum;
 }
 
+/* Before Python, and before any thread that runs it. */
+static void stacks_prepare(void)
+{
+    size_t bytes = weave_stack_prepare();
+
+    if (bytes < WEAVE_STACK_BYTES)
+        weave_line_say(WEAVE_LOG_NOTICE,
+                       "WEAVE0211: the hard limit of the stack is %zu KiB: a"
+                       " deep recursion while the application is imported ends"
+                       " the worker instead of being a RecursionError",
+                       bytes >> 10);
+}
+
 /* Python's main thread, from its first line to the last. */
 static void application_start(apr_pool_t *pool)
 {
@@ -314,6 +328,7 @@ static void application_start(apr_pool_t *pool)
     const char *problem;
     int failed;
 
+    stacks_prepare();
     setenv("WEAVE_INI", app->ini, 1);
     problem = worker_engine_load(worker.spec, pool);
     if (!problem)

@@ -12,6 +12,7 @@
 #                                             # the default, '' the module's
 #       conf   => 'WeaveApp / "DIR/sync.ini"' # the default; DIR is replaced
 #       expect => qr/.../,                    # lines that its log may have
+#       under  => ['prlimit', '--stack=...'], # a command that runs httpd
 #   );
 #   $httpd->start;
 
@@ -40,6 +41,7 @@ sub new {
     my $dir = root() . "/logs/httpd-$$-" . ++$count;
     make_path($dir);
     my $self = bless {dir => $dir, port => _free_port(), pid => 0}, $class;
+    $self->{under} = $arg{under} || [];
     $self->{mode} = defined $arg{mode} ? $arg{mode} : 'embedded';
     $self->{runtime} = File::Temp::mkdtemp('/tmp/weave-XXXXXX');
     $self->{owner}   = $$;
@@ -133,7 +135,7 @@ sub _free_port {
 # Runs httpd with ARGS; returns its exit status and what it printed.
 sub run {
     my ($self, @args) = @_;
-    my @command = (conf_var('httpd'), '-d', $self->{dir},
+    my @command = (@{ $self->{under} }, conf_var('httpd'), '-d', $self->{dir},
                    '-f', "$self->{dir}/httpd.conf", @args);
     my $out = "$self->{dir}/output";
     my $pid = fork;

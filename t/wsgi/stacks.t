@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Python's recursion limit counts calls: the stacks of all threads that run it
+# must be as large as it takes them to be, whatever `ulimit -s` says.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use WeaveTest;
+use WeaveTest::Httpd ();
+
+# both modes, where the wsgi suite of another Python runs in one
+plan skip_all => 'it was done beside the processes' if mode() ne 'processes';
+
+# The exceptions other than RecursionError, or what happened instead.
+sub others {
+    my ($httpd, $where) = @_;
+    my $res   = $httpd->get("/$where");
+    return $res->status if $res->status != 200;
+    my $found = JSON::PP->new->decode($res->body);
+    return grep { $_ !~ /RecursionError$/ }
+        map { "$_: $found->{$_}" } sort keys %$found;
+}
+
+sub start {
+    my ($mode, %arg) = @_;
+    my $httpd = WeaveTest::Httpd->new(
+        script => 'stacks',
+        mode   => $mode,
+        %arg,
+        conf => "WeaveApp / \"DIR/sync.ini\"\n" . ($arg{conf} || ''));
+    $httpd->start;
+    return $httpd;
+}
+
+my %limit = (
+    'unlimited'   => '--stack=unlimited:unlimited',
+    'a small one' => '--stack=1048576:',
+);
+for my $mode (qw(processes embedded)) {
+    for my $name (sort keys %limit) {
+        subtest "$mode, $name" => sub {
+            my @under = ('prlimit', $limit{$name});
+            plan skip_all => 'the hard limit is lower'
+                if system "@under true 2>/dev/null";
+            my $httpd = start($mode, under => \@under);
+            is_deeply [others($httpd, $_)], [], $_
+                for qw(at_import in_request in_thread);
+            ok defined $httpd->stop, 'httpd stops';
+            $httpd->no_crash;
+        };
+    }
+}
+
+# What cannot be mended is said.
+subtest 'ThreadStackSize' => sub {
+    plan skip_all => 'prefork has none' if mpm() eq 'prefork';
+    for my $bytes (1 << 20, 8 << 20) {
+        my $httpd = WeaveTest::Httpd->new(script => 'hello',
+            conf => "WeaveApp / \"DIR/sync.ini\"\nThreadStackSize $bytes\n");
+        my ($status, $text) = $httpd->configtest;
+        is $status, 0, "$bytes: configtest" or diag $text;
+        if ($bytes < 8 << 20) {
+            like $text, qr/WEAVE0212: .*1024 KiB.*ThreadStackSize/, 'says it';
+        }
+        else {
+            unlike $text, qr/WEAVE0212/, 'says nothing';
+        }
+    }
+};
+
+subtest 'a hard limit' => sub {
+    my $httpd = WeaveTest::Httpd->new(script => 'hello', mode => 'processes',
+        under => ['prlimit', '--stack=1048576:1048576']);
+    my $log = $httpd->logged(qr/WEAVE0211/, sub { $httpd->start });
+    like $log, qr/WEAVE0211: .*1024 KiB/, 'is said by workers';
+    is $httpd->get('/')->status, 200, 'which serve';
+    ok defined $httpd->stop, 'httpd stops';
+};
+
+finish;
