@@ -7,9 +7,19 @@ extern const char engine_support_py[];
 
 static PyObject *names; /* the globals support.py ran in */
 
+/* forked(): what the host does in a process that Python has forked. */
+static PyObject *forked(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    engine_host->forked();
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"write", engine_log_write, METH_VARARGS, NULL},
     {"level", engine_log_level, METH_O, NULL},
+    {"forked", forked, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

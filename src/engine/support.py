@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python half of the engine: compiled into it as text, run once.
 
-`_weave` is the C half: write(stream, level, bytes), level(n) and the
+`_weave` is the C half: write(stream, level, bytes), level(n), forked() and the
 attributes script, module, callable, python_path, own_signals.
 """
 import atexit
@@ -297,5 +297,6 @@ sys.stdout = sys.__stdout__ = Stream('<stdout>', 0, WARNING)
 sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), 'utf-8')
 sys.path[:0] = _weave.python_path
 sys.meta_path.insert(0, LoggingFinder())
+os.register_at_fork(after_in_child=_weave.forked)
 if not _weave.own_signals:
     leave_signals()

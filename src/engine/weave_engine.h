@@ -23,7 +23,7 @@
 #include <sys/types.h>
 
 /* Raised whenever a struct below changes in any way. */
-#define WEAVE_ENGINE_ABI 3
+#define WEAVE_ENGINE_ABI 4
 #define WEAVE_ENGINE_MAGIC 0x57454156u /* "WEAV" */
 #define WEAVE_ENGINE_SYMBOL "weave_engine"
 
@@ -184,8 +184,8 @@ typedef struct weave_piece_t {
 
 /* What the host does for the engine. Called without the GIL, on the thread
  * that called run(); they may block. log() is called on any thread. may_start()
- * is the exception: it is called with the GIL, and must never block. None is
- * NULL. */
+ * and forked() are the exceptions: they are called with the GIL, and must never
+ * block. None is NULL. */
 typedef struct weave_host_t {
     uint32_t abi;
     uint32_t size; /* sizeof(weave_host_t) */
@@ -207,6 +207,10 @@ typedef struct weave_host_t {
      * not, and run() returns WEAVE_RUN_HELD. With the GIL: a load and a
      * comparison, no lock, no system call. */
     int (*may_start)(void *host);
+    /* Python has forked (os.fork(), multiprocessing), and this is the new
+     * process: with the GIL, on its only thread, before any code of the
+     * application's. Programs that it starts otherwise never come here. */
+    void (*forked)(void);
 } weave_host_t;
 
 /* How a request ended. */

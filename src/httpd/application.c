@@ -328,7 +328,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     check_pages(check);
     if (app->embedded) {
         note_ignored(check, app->conf);
-        mod_weave_embedded_check_stack(check->s);
+        mod_weave_stack_check(check->s);
     }
     else
         check_processes(check, app);

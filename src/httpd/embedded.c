@@ -23,8 +23,8 @@
 #include <ap_mpm.h>
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
-#include <mpm_common.h>
 
+#include "weave_line.h"
 #include "weave_stack.h"
 
 #define RETRY_FIRST_S 1
@@ -61,6 +61,14 @@ static void set_state(state_e state)
     atomic_store(&embedded.state, state);
     pthread_cond_broadcast(&embedded.changed);
     pthread_mutex_unlock(&embedded.lock);
+}
+
+/* Ends a process that the application has forked where its parent goes on with
+ * the request, or with the import. */
+static void leave_fork(void)
+{
+    if (embedded.forked)
+        _exit(0);
 }
 
 /* ---- Python's main thread ---- */
@@ -110,12 +118,14 @@ static int wait_retry(int pause_s, const struct stat *tried)
 
 static int load_application(void)
 {
-    int pause_s = RETRY_FIRST_S;
+    int pause_s = RETRY_FIRST_S, failed;
     struct stat tried;
 
     for (;;) {
         stat_script(&tried);
-        if (mod_weave_engine->load() == 0) {
+        failed = mod_weave_engine->load() < 0;
+        leave_fork();
+        if (!failed) {
             set_state(READY);
             ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
                          "the application of %s is ready, in Python %s",
@@ -258,30 +268,6 @@ void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful)
 
 /* ---- the start of the child ---- */
 
-/* The MPM's threads have the size that ThreadStackSize says; those of its
- * absence, and Python's, have the process's default, which child_init raises.
- * Prefork runs requests on its main thread. */
-void mod_weave_embedded_check_stack(const server_rec *s)
-{
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-    apr_size_t bytes;
-
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    if (threaded == AP_MPMQ_NOT_SUPPORTED)
-        bytes = weave_stack_main();
-    else
-        bytes = ap_thread_stacksize ? ap_thread_stacksize : WEAVE_STACK_BYTES;
-    if (bytes < WEAVE_STACK_BYTES)
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "WEAVE0212: Python runs on stacks of %" APR_SIZE_T_FMT
-                     " KiB, as %s says: a deep recursion of the application"
-                     " ends an httpd child, and the requests in it, instead of"
-                     " being a RecursionError",
-                     bytes >> 10,
-                     threaded == AP_MPMQ_NOT_SUPPORTED ? "the hard limit"
-                                                       : "ThreadStackSize");
-}
-
 static const char *const *strings(const apr_array_header_t *list,
                                   apr_pool_t *pool)
 {
@@ -313,12 +299,24 @@ static const char *given(const char *text)
 
 /* ---- the host, but for what the application has forked ---- */
 
-/* Its parent goes on with the request, and answers: the process ends where it
- * would, too. */
-static void leave_fork(void)
+/* Calls nothing of httpd there: its logs are closed, or somebody else's. */
+static void log_line(void *host, int level, const char *text, size_t len)
 {
-    if (embedded.forked)
-        _exit(0);
+    if (!embedded.forked)
+        mod_weave_log(host, level, text, len);
+    else if (APLOG_MODULE_IS_LEVEL(embedded.server, APLOG_MODULE_INDEX, level))
+        weave_line_write(2, level, text, len);
+}
+
+/* In a process that Python has forked: where its sync.ini is a descriptor,
+ * that one stays. */
+static void fork_close(void)
+{
+    int ini = -1;
+
+    if (sscanf(embedded.app->ini_now, "/proc/self/fd/%d", &ini) != 1)
+        ini = -1;
+    mod_weave_fork_close(ini);
 }
 
 static ssize_t body_read(void *host, char *buffer, size_t size)
@@ -375,9 +373,11 @@ static void fill_spec(apr_pool_t *pool)
     spec->environ = pairs(embedded.environ, pool);
     spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
     spec->multiprocess = forked > 1;
-    embedded.host = (weave_host_t){
-        WEAVE_ENGINE_ABI, sizeof(weave_host_t), body_read, head_send, body_send,
-        file_send,        mod_weave_log,        may_start};
+    embedded.host = (weave_host_t){WEAVE_ENGINE_ABI, sizeof(weave_host_t),
+                                   body_read,        head_send,
+                                   body_send,        file_send,
+                                   log_line,         may_start,
+                                   fork_close};
 }
 
 /* What the application finds in os.environ. */
@@ -464,6 +464,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
     pthread_atfork(NULL, NULL, fork_child);
     rv = prepare(pchild);
     if (rv == APR_SUCCESS) {
+        mod_weave_fork_prepare(embedded.pool);
         /* httpd's signals are for httpd's threads; a fault is one's own */
         sigfillset(&all);
         for (i = 0; i < sizeof(faults) / sizeof(*faults); i++)

@@ -311,8 +311,6 @@ const char *mod_weave_engine_load(const weave_engine_t **engine,
 /* embedded.c: Python inside the httpd child */
 void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server);
 void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful);
-/* At configtest and every start: says when Python's stacks are too small. */
-void mod_weave_embedded_check_stack(const server_rec *s);
 /* The engine once its application is imported; waits while it is being
  * imported. NULL: it cannot be, or not in time. */
 const weave_engine_t *mod_weave_embedded_ready(void);
@@ -320,6 +318,17 @@ const weave_engine_t *mod_weave_embedded_ready(void);
 int mod_weave_embedded_run(const weave_engine_t *engine,
                            const weave_request_t *in);
 extern const weave_engine_t *mod_weave_engine;
+
+/* fork.c: descriptors in what Python forks in an embedded child */
+/* Notes what is open now, as nothing that the application has opened. */
+void mod_weave_fork_prepare(apr_pool_t *pool);
+/* In the new process: closes all that, all connections of clients and those to
+ * workers, but for the descriptor BUT (-1: none). */
+void mod_weave_fork_close(int but);
+
+/* stack.c */
+/* At configtest and every start: says when Python's stacks are too small. */
+void mod_weave_stack_check(const server_rec *s);
 
 /* mount.c */
 int mod_weave_translate_name(request_rec *r);

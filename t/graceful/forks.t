@@ -33,4 +33,33 @@ for my $path (qw(fork_and_answer fork_and_raise fork_and_exit)) {
 
 ok defined $httpd->stop, 'httpd stops';
 $httpd->no_crash;
+
+# It waited for ever, as a second child that nobody had started.
+subtest 'at import' => sub {
+    my $httpd = WeaveTest::Httpd->new(
+        expect => qr/SystemExit: 7|WEAVE0047|$STACKS/,
+        app    => <<'END');
+import os
+import sys
+
+pid = os.fork()
+if pid == 0:
+    sys.exit(7)
+
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"%d" % pid]
+END
+    $httpd->start;
+    my $res = $httpd->get('/');
+    like $res->body, qr/^\d+$/, 'the parent serves' or return;
+    my ($child) = $res->body =~ /(\d+)/;
+    ok eventually(sub {
+        (eval { slurp("/proc/$child/stat") } || 'gone) Z ') =~ /\) Z /;
+    }), 'the child ends';
+    ok defined $httpd->stop, 'httpd stops';
+    $httpd->no_crash;
+};
+
 finish;
