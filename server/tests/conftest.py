@@ -109,10 +109,14 @@ class Site:
             connection.close()
 
     def digest(self):
-        """A hash of everything in the database."""
+        """A hash of everything in the database, but for logins."""
         connection = sqlite3.connect(self.folder / "weave.db")
         try:
-            lines = "\n".join(connection.iterdump())
+            lines = "\n".join(
+                line
+                for line in connection.iterdump()
+                if not line.startswith('INSERT INTO "weave_logins"')
+            )
         finally:
             connection.close()
         return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()

@@ -38,6 +38,8 @@ def purge(_arguments, sites):
             count = site.storage.purge(PURGE_BATCH)
             total += count
         print("%d expired records removed" % total)
+        while site.logins.purge():
+            pass
 
 
 def backup(arguments, sites):

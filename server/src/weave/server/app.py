@@ -8,7 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server import health, http, storage_api, user_api
 from weave.server.accounts import Accounts
+from weave.server.authenticator import Authenticator
 from weave.server.database import Database, reason
+from weave.server.logins import Logins
 from weave.server.passwords import Passwords
 from weave.server.settings import load
 from weave.server.storage import Storage
@@ -73,6 +75,7 @@ class Site:
             settings["storage.quota_size"] if settings["storage.use_quota"] else None,
         )
         self.accounts = Accounts(self.auth_database, creates("auth"))
+        self.logins = Logins(self.auth_database, creates("auth"))
 
 
 def make_app(site):
@@ -81,7 +84,7 @@ def make_app(site):
     app = falcon.App(middleware=[http.Stamps()])
     app.req_options.strip_url_path_trailing_slash = True
     http.Errors(settings["global.retry_after"]).install(app)
-    authenticator = http.Authenticator(site.accounts, site.passwords)
+    authenticator = Authenticator(site.accounts, site.passwords, site.logins)
     storage_api.add_routes(
         app,
         site.storage,
@@ -89,9 +92,7 @@ def make_app(site):
         settings["storage.batch_max_count"],
         settings["storage.batch_max_bytes"],
     )
-    user_api.add_routes(
-        app, site.accounts, site.passwords, authenticator, site.storage, settings
-    )
+    user_api.add_routes(app, site.accounts, authenticator, site.storage, settings)
     heartbeat = health.Heartbeat(site.storage.ping, site.accounts.ping)
     app.add_route("/" + settings["global.heartbeat_page"], heartbeat)
     app.add_route("/__lbheartbeat__", health.LoadBalancerHeartbeat())

@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 
 from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -160,7 +161,16 @@ class Database:
         # each other. The file remembers, so once is enough.
         with self.engine.connect() as connection:
             connection = connection.execution_options(**{_BEGIN: None})
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            # Here SQLite does not wait for others, whatever its timeout is.
+            end = time.monotonic() + SQLITE_TIMEOUT_SECONDS
+            while True:
+                try:
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                    return
+                except OperationalError as error:
+                    if "locked" not in str(reason(error)) or time.monotonic() > end:
+                        raise
+                time.sleep(0.05)
 
     def _prepare_tables(self, metadata, create):
         with self.engine.connect() as connection:

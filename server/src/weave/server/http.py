@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all resources share: bodies, errors, and who is asking.
+"""What all resources share: bodies and errors.
 
 Answers that are not 2xx have a JSON body. For a 400 it is a number, one of the
 codes below (published as "Response codes" with the protocol).
 """
 
-import base64
-import binascii
 import contextlib
 import logging
 import time
@@ -15,7 +13,6 @@ import falcon
 from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server import formats
-from weave.server.accounts import canonical_name
 from weave.server.config import ConfigError
 from weave.server.database import reason
 from weave.server.spool import SpoolError
@@ -55,9 +52,6 @@ large_bodies = Turns("the place of a large body", running=2, waiting=2, seconds=
 # Whoever sends many requests shall not fill the log: between two warnings that
 # one was refused.
 BUSY_WARNING_SECONDS = 60
-
-# Nothing that is longer can be a password that was set (user_api.MAX_BODY_BYTES).
-MAX_CREDENTIALS_CHARS = 96 * 1024
 
 
 def bad_request(code):
@@ -130,61 +124,6 @@ def stamp_of(req):
 def stamp_at_least(req, stamps):
     """No answer is older than what it shows, even if the clock went back."""
     req.context.stamp = max(stamp_of(req), *stamps, Stamp(0))
-
-
-def _credentials(req):
-    """(name, password) of Basic authentication; 401 when there are none."""
-    scheme, _, encoded = (req.get_header("Authorization") or "").partition(" ")
-    if scheme.lower() != "basic":
-        raise unauthorized(challenge=True)
-    if len(encoded) > MAX_CREDENTIALS_CHARS:
-        raise unauthorized()
-    try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        raise unauthorized() from None
-    name, colon, password = decoded.partition(":")
-    if not colon:
-        raise unauthorized()
-    return name, password
-
-
-class Authenticator:
-    """Tells whose request it is."""
-
-    def __init__(self, accounts, passwords):
-        self._accounts = accounts
-        self._passwords = passwords
-
-    def account(self, req, name):
-        """The Account called name in the URL, if it is the one that asks; 401."""
-        login, password = _credentials(req)
-        try:
-            login = canonical_name(login)
-            if login != canonical_name(name):
-                raise unauthorized()
-        except ValueError:
-            raise unauthorized() from None
-        account = self._accounts.find(login)
-        if account is None or not self._verify(account, password):
-            raise unauthorized()
-        return account
-
-    def _verify(self, account, password):
-        if not self._passwords.verify(account.password_hash, password):
-            return False
-        if self._passwords.is_outdated(account.password_hash):
-            self._renew(account, password)
-        return True
-
-    def _renew(self, account, password):
-        try:
-            renewed = self._passwords.hash(password)
-            # When it was changed meanwhile, there is nothing to renew any more.
-            self._accounts.set_password_hash(account, renewed)
-        except SQLAlchemyError as error:
-            # The next request can try again; this one need not fail for it.
-            log.warning("a password hash could not be renewed: %s", reason(error))
 
 
 class Stamps:

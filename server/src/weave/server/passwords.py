@@ -2,12 +2,15 @@
 """Password hashes (Argon2id), and a memory of what was verified lately.
 
 Clients send the password with every request, and verifying takes Argon2 some
-20 ms and 19 MiB on purpose. So a successful verification is remembered for
-CACHE_SECONDS, at most CACHE_ENTRIES of them, under an HMAC of stored hash and
-password with a key that only this process knows: neither can be computed from
-what is remembered. The stored hash is read from the database for each request
-and has a fresh salt whenever a password is set, so a new password or a deleted
-account counts at once, in all processes.
+20 ms and 19 MiB on purpose. So the outcome is remembered: in this process that a
+password was right, for CACHE_SECONDS, or wrong, for FAILURE_SECONDS, at most
+CACHE_ENTRIES of each, under an HMAC of stored hash and password with a key that
+only this process knows; and among all processes, in the database, under
+Passwords.tag(). Nothing can be computed from what is remembered.
+
+The stored hash is read from the database for each request and has a fresh salt
+whenever a password is set, so a new password or a deleted account counts at
+once, in all processes.
 """
 
 import collections
@@ -21,25 +24,61 @@ import time
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHash, VerificationError, VerifyMismatchError
 
+from weave.server.secret import shared_secret
+from weave.server.turns import Turns
+
 log = logging.getLogger(__name__)
 
 CACHE_SECONDS = 300
+FAILURE_SECONDS = 60
 CACHE_ENTRIES = 10000
+
+# Half a millisecond. Whoever reads both the database and the memory of a process
+# still has to spend it for each password that he tries.
+TAG_ROUNDS = 1000
 
 MIN_CHARS = 8
 
 
+class Memory:
+    """Keys that were seen within `seconds`; the oldest go when there are many."""
+
+    def __init__(self, seconds, clock):
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ends = collections.OrderedDict()
+
+    def __contains__(self, key):
+        with self._lock:
+            return self._ends.get(key, 0) > self._clock()
+
+    def add(self, key):
+        with self._lock:
+            self._ends[key] = self._clock() + self._seconds
+            self._ends.move_to_end(key)
+            while len(self._ends) > CACHE_ENTRIES:
+                self._ends.popitem(last=False)
+
+
 class Passwords:
-    """Thread-safe; `clock` is a monotonic clock in seconds."""
+    """Thread-safe; `clock` is a monotonic clock in seconds.
+
+    hash() and verify() are costly. Who calls them for a request takes a turn:
+    `strangers` for those who may not have an account, and `members`, so that
+    they need not wait for strangers.
+    """
 
     def __init__(self, clock=time.monotonic):
         self._hasher = PasswordHasher(
             time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID
         )
-        self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._lock = threading.Lock()
-        self._verified = collections.OrderedDict()  # HMAC -> when it expires
+        self._verified = Memory(CACHE_SECONDS, clock)
+        self._failed = Memory(FAILURE_SECONDS, clock)
+        self._shared_secret = None
+        self.strangers = Turns("a password", running=1, waiting=3, seconds=5)
+        self.members = Turns("a new password", running=1, waiting=3, seconds=10)
 
     def hash(self, password):
         return self._hasher.hash(password)
@@ -48,32 +87,43 @@ class Passwords:
         """Whether a stored hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(stored)
 
+    def recall(self, stored, password):
+        """Whether password (str) is the one of a stored hash; None: unknown."""
+        key = self._memory_key(stored, password)
+        if key in self._verified:
+            return True
+        return False if key in self._failed else None
+
+    def remember(self, stored, password):
+        """Takes it from somebody else that the password is the right one."""
+        self._verified.add(self._memory_key(stored, password))
+
     def verify(self, stored, password):
         """Whether password (str) is the one of which the hash was stored."""
-        tag = self._tag(stored, password)
-        if self._is_remembered(tag):
-            return True
+        known = self.recall(stored, password)
+        if known is not None:
+            return known
         try:
             self._hasher.verify(stored, password)
         except VerifyMismatchError:
+            self._failed.add(self._memory_key(stored, password))
             return False
         except (InvalidHash, VerificationError) as error:
             log.error("a stored password hash cannot be verified: %s", error)
             return False
-        self._remember(tag)
+        self.remember(stored, password)
         return True
 
-    def _tag(self, stored, password):
+    def tag(self, stored, password):
+        """Text that stands for both, the same in all processes of this user."""
+        if self._shared_secret is None:
+            # Not sooner: the process may not have been the server's user yet.
+            self._shared_secret = shared_secret()
+        slow = hashlib.pbkdf2_hmac(
+            "sha256", password.encode("utf-8"), stored.encode("utf-8"), TAG_ROUNDS
+        )
+        return hmac.new(self._shared_secret, slow, hashlib.sha256).hexdigest()
+
+    def _memory_key(self, stored, password):
         message = stored.encode("utf-8") + b"\0" + password.encode("utf-8")
         return hmac.new(self._key, message, hashlib.sha256).digest()
-
-    def _is_remembered(self, tag):
-        with self._lock:
-            return self._verified.get(tag, 0) > self._clock()
-
-    def _remember(self, tag):
-        with self._lock:
-            self._verified[tag] = self._clock() + CACHE_SECONDS
-            self._verified.move_to_end(tag)
-            while len(self._verified) > CACHE_ENTRIES:
-                self._verified.popitem(last=False)

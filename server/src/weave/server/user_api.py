@@ -34,15 +34,14 @@ def _read_text(req, code):
 
 
 class Resource:
-    def __init__(self, accounts, passwords, authenticator):
+    def __init__(self, accounts, authenticator):
         self._accounts = accounts
-        self._passwords = passwords
         self._authenticator = authenticator
 
 
 class User(Resource):
-    def __init__(self, accounts, passwords, authenticator, storage, settings):
-        super().__init__(accounts, passwords, authenticator)
+    def __init__(self, accounts, authenticator, storage, settings):
+        super().__init__(accounts, authenticator)
         self._storage = storage
         self._allow_new = settings["auth.allow_new_users"]
         self._strict = settings["auth.strict_usernames"]
@@ -60,7 +59,7 @@ class User(Resource):
             raise http.bad_request(http.EXISTS)
         email, password = self._application(req, name)
         try:
-            self._accounts.create(name, email, self._passwords.hash(password))
+            self._authenticator.sign_up(req, name, email, password)
         except NameTaken:
             raise http.bad_request(http.EXISTS) from None
         http.send_text(resp, name)
@@ -93,8 +92,8 @@ class User(Resource):
 
 
 class Node(Resource):
-    def __init__(self, accounts, passwords, authenticator, fallback_node):
-        super().__init__(accounts, passwords, authenticator)
+    def __init__(self, accounts, authenticator, fallback_node):
+        super().__init__(accounts, authenticator)
         self._node = fallback_node
 
     def on_get(self, req, resp, name):
@@ -117,8 +116,7 @@ class Password(Resource):
         password = _read_text(req, http.WEAK_PASSWORD)
         if _is_weak(password, account.name):
             raise http.bad_request(http.WEAK_PASSWORD)
-        renewed = self._passwords.hash(password)
-        if not self._accounts.set_password_hash(account, renewed):
+        if not self._authenticator.change_password(account, password):
             raise http.unauthorized()
         http.send_text(resp, "success")
 
@@ -152,8 +150,8 @@ class NotOffered:
     on_post = on_get
 
 
-def add_routes(app, accounts, passwords, authenticator, storage, settings):
-    common = (accounts, passwords, authenticator)
+def add_routes(app, accounts, authenticator, storage, settings):
+    common = (accounts, authenticator)
     node = Node(*common, settings["nodes.fallback_node"])
     for version in http.VERSIONS:
         user = "/user/%s/{name}" % version

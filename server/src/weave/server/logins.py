@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How often passwords may be tried, and which were right lately.
+
+Verifying a password is slow on purpose, so that whoever sends wrong ones costs
+much more than he spends. Each wrong one fills the buckets of the name and of
+the address that it came with, and while one of them is full, neither is served
+a password that nobody has verified: the answer is 503, never 401, which would
+stop a client until a person acts. A password that was verified lately is
+recognised and not asked about any bucket, so that nobody can be locked out by
+what others send.
+
+Both are kept in the database of the accounts, because that is what all
+processes share: a subject, and when its row has no meaning any more.
+"""
+
+import ipaddress
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    MetaData,
+    String,
+    Table,
+    and_,
+    case,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from weave.server.database import reason
+from weave.server.stamps import Stamp
+from weave.server.turns import Busy
+
+log = logging.getLogger(__name__)
+
+# A verified password is recognised for so long after it was last used: a week
+# away from the desk, and the day by which note_verified() may be late.
+VERIFIED_DAYS = 8
+
+# Rows without meaning that are removed by each that is written.
+PURGE_AT_ONCE = 100
+
+DAY = 24 * 3600 * 100  # as a Stamp
+
+METADATA = MetaData()
+
+_logins = Table(
+    "weave_logins",
+    METADATA,
+    Column("subject", String(200), primary_key=True),
+    Column("ends", BigInteger, nullable=False, index=True),
+)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Holds `burst` attempts, and loses one every `seconds`."""
+
+    subject: str
+    burst: int
+    seconds: int
+
+    @property
+    def interval(self):
+        return self.seconds * 100
+
+    def wait_seconds(self, ends, now):
+        """How long until there is room; `ends` is when it will be empty."""
+        if self.is_impossible(ends, now):
+            return 0
+        over = ends - now - (self.burst - 1) * self.interval
+        return max(0, -(-over // 100))
+
+    def is_impossible(self, ends, now):
+        """Whether the clock was set back since: the bucket is empty then."""
+        return ends > now + 2 * self.burst * self.interval
+
+
+def of_login(name, address):
+    """The buckets that a wrong password fills."""
+    return [
+        Bucket("address " + network(address), burst=20, seconds=6),
+        Bucket("name " + name, burst=20, seconds=30),
+    ]
+
+
+def of_sign_up(address):
+    return [Bucket("sign-up " + network(address), burst=100, seconds=10)]
+
+
+def of_new_password(name):
+    return [Bucket("new password " + name, burst=20, seconds=60)]
+
+
+def network(address):
+    """What one client can choose its address from: with IPv6, a /64."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if found.version == 4:
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), 64), strict=False))
+
+
+class Logins:
+    """The table of both in a Database."""
+
+    def __init__(self, database, create_tables):
+        self._database = database
+        database.require(METADATA, create_tables)
+
+    def check(self, buckets):
+        """Raises Busy when one of the buckets is full."""
+        ends = self._read([bucket.subject for bucket in buckets])
+        now = int(Stamp.now())
+        waits = {
+            bucket.subject: bucket.wait_seconds(ends.get(bucket.subject, 0), now)
+            for bucket in buckets
+        }
+        fullest = max(waits, key=waits.get)
+        if waits[fullest]:
+            raise Busy("too many attempts: " + fullest, waits[fullest])
+
+    def charge(self, buckets):
+        """Puts one attempt into each of the buckets."""
+        now = int(Stamp.now())
+        with self._database.writing() as connection:
+            self._purge(connection, now)
+            # In one order everywhere, so that writers wait and do not deadlock.
+            for bucket in sorted(buckets, key=lambda bucket: bucket.subject):
+                ends = _logins.c.ends
+                highest = now + 2 * bucket.burst * bucket.interval
+                filled = case((and_(ends > now, ends <= highest), ends), else_=now)
+                self._write(connection, bucket.subject, filled + bucket.interval, now)
+
+    def is_verified(self, tag):
+        """Whether note_verified() was told of it, and not too long ago."""
+        subject = "verified " + tag
+        left = self._read([subject]).get(subject, 0) - int(Stamp.now())
+        if left <= 0:
+            return False
+        if left < (VERIFIED_DAYS - 1) * DAY:
+            self.note_verified(tag)
+        return True
+
+    def note_verified(self, tag):
+        """Remembers a password by its Passwords.tag()."""
+        now = int(Stamp.now())
+        try:
+            with self._database.writing() as connection:
+                self._purge(connection, now)
+                ends = now + VERIFIED_DAYS * DAY
+                self._write(connection, "verified " + tag, ends, now)
+        except SQLAlchemyError as error:
+            # The request has its answer all the same; a later one tries again.
+            log.warning("a login could not be noted: %s", reason(error))
+
+    def purge(self):
+        """Removes some rows without meaning; how many."""
+        with self._database.writing() as connection:
+            return self._purge(connection, int(Stamp.now()))
+
+    def _read(self, subjects):
+        query = select(_logins.c.subject, _logins.c.ends)
+        query = query.where(_logins.c.subject.in_(subjects))
+        with self._database.reading() as connection:
+            return {row.subject: row.ends for row in connection.execute(query)}
+
+    def _write(self, connection, subject, ends, now):
+        row = {"subject": subject, "ends": now}
+        connection.execute(self._database.insert_missing(_logins), row)
+        query = update(_logins).where(_logins.c.subject == subject)
+        connection.execute(query.values(ends=ends))
+
+    def _purge(self, connection, now):
+        query = select(_logins.c.subject).where(_logins.c.ends < now)
+        doomed = connection.execute(query.limit(PURGE_AT_ONCE)).scalars().all()
+        if doomed:
+            query = delete(_logins).where(_logins.c.subject.in_(doomed))
+            connection.execute(query.where(_logins.c.ends < now))
+        return len(doomed)
