@@ -69,7 +69,7 @@ static int on_a_full_disk(void)
 
     if (unshare(CLONE_NEWNS) < 0 ||
         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("weave-test", folder, "tmpfs", 0, "size=256k") < 0)
+        mount("weave-test", folder, "tmpfs", 0, "size=256k,mode=755") < 0)
         return 77;
     weave_maintenance_reserve(folder, pool);
     disk_fill();

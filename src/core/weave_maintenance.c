@@ -17,6 +17,7 @@
 
 #include "weave_clock.h"
 #include "weave_file.h"
+#include "weave_folder.h"
 #include "weave_utf8.h"
 
 #define LOOK_US 20000
@@ -93,65 +94,46 @@ static const char *cannot(const char *what, const char *path, apr_pool_t *pool)
                         strerror(errno));
 }
 
-/* What is said here stops a service: only the owner may say it. */
-static const char *dir_judge(const char *dir, const struct stat *status,
-                             apr_pool_t *pool)
-{
-    if (!S_ISDIR(status->st_mode))
-        return apr_psprintf(pool, "%s is no folder", dir);
-    if (status->st_mode & (S_IWGRP | S_IWOTH))
-        return apr_psprintf(pool,
-                            "%s: nobody else may write in it, and its mode is"
-                            " %04o: `chmod go-w %s`, or choose another one",
-                            dir, status->st_mode & 07777, dir);
-    if (status->st_uid != 0 && status->st_uid != geteuid())
-        return apr_psprintf(pool,
-                            "%s belongs to user %ld, and this is user %ld: it"
-                            " must belong to root or to the user that starts"
-                            " httpd. Either that user does this, or `chown"
-                            " root: %s`, or choose another one",
-                            dir, (long)status->st_uid, (long)geteuid(), dir);
-    return NULL;
-}
-
 const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool)
 {
-    const char *slash = strrchr(dir, '/'), *above = "/";
-    struct stat status;
-
-    if (slash && slash != dir)
-        above = apr_pstrmemdup(pool, dir, (apr_size_t)(slash - dir));
-    if (stat(dir, &status) == 0)
-        return dir_judge(dir, &status, pool);
-    if (errno != ENOENT)
-        return cannot("used", dir, pool);
-    return access(above, W_OK | X_OK) < 0 ? cannot("used", above, pool) : NULL;
+    return weave_folder_check_own(dir, pool);
 }
 
-static const char *dir_open(const char *dir, int make, apr_pool_t *pool)
+/* What is said here stops a service: only the owner may say it. */
+static const char *dir_open(int *fd, const char *dir, int make,
+                            apr_pool_t *pool)
 {
-    struct stat status;
+    const char *problem;
+    weave_folder_t folder;
 
-    if (make && mkdir(dir, 0755) < 0 && errno != EEXIST)
-        return cannot("made", dir, pool);
-    if (stat(dir, &status) < 0)
-        return cannot("used", dir, pool);
-    return dir_judge(dir, &status, pool);
+    if (weave_folder_open(&folder, &problem, dir, geteuid(), make ? 0755 : 0,
+                          pool) != APR_SUCCESS)
+        return problem;
+    problem = weave_folder_judge(dir, &folder.status, pool);
+    if (problem)
+        close(folder.fd);
+    else
+        *fd = folder.fd;
+    return problem;
 }
 
 const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool)
 {
     const char *path = place(dir, WEAVE_MAINTENANCE_LOCK, pool);
-    const char *problem = dir_open(dir, make, pool);
     int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
-    int fd;
+    int fd, folder = -1;
+    const char *problem = dir_open(&folder, dir, make, pool);
 
     if (problem)
         return problem;
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = openat(folder, WEAVE_MAINTENANCE_LOCK,
+                O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
-        return cannot("opened", path, pool);
+        problem = cannot("opened", path, pool);
+    close(folder);
+    if (problem)
+        return problem;
     while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         if ((errno == EWOULDBLOCK || errno == EINTR) &&
             weave_clock_us() < until) {
@@ -344,9 +326,9 @@ static int write_all(int fd, const char *text, size_t len)
 }
 
 /* The name is only as lasting as the folder it stands in. */
-static void sync_dir(const char *dir)
+static void sync_dir(int folder)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
         return;
@@ -355,9 +337,10 @@ static void sync_dir(const char *dir)
 }
 
 /* The file to be, from its beginning: what was kept for it, or a new one. */
-static int fresh_open(const char *fresh)
+static int fresh_open(int folder)
 {
-    int fd = open(fresh, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd =
+        openat(folder, FRESH, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat status;
 
     if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
@@ -365,20 +348,37 @@ static int fresh_open(const char *fresh)
         return fd;
     if (fd >= 0)
         close(fd);
-    unlink(fresh);
-    return open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                0644);
+    unlinkat(folder, FRESH, 0);
+    return openat(folder, FRESH,
+                  O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+}
+
+/* 0, or -1 and errno. */
+static int file_replace(int folder, const char *text)
+{
+    int fd = fresh_open(folder), error = 0;
+
+    if (fd < 0 || fchmod(fd, 0644) < 0 ||
+        write_all(fd, text, strlen(text)) < 0 ||
+        renameat(folder, FRESH, folder, WEAVE_MAINTENANCE_FILE) < 0)
+        error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (error)
+        unlinkat(folder, FRESH, 0);
+    else
+        sync_dir(folder);
+    errno = error;
+    return error ? -1 : 0;
 }
 
 const char *weave_maintenance_write(const apr_array_header_t *entries,
                                     const char *dir, apr_pool_t *pool)
 {
-    const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool);
-    const char *fresh = place(dir, FRESH, pool);
+    const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool), *problem;
     json_t *root = root_make(entries);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    const char *problem = NULL;
-    int fd;
+    int folder = -1;
 
     json_decref(root);
     if (!text)
@@ -388,31 +388,29 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
         return apr_pstrcat(pool, path, ": there is no room for more in it",
                            NULL);
     }
-    fd = fresh_open(fresh);
-    if (fd < 0 || fchmod(fd, 0644) < 0 ||
-        write_all(fd, text, strlen(text)) < 0 || rename(fresh, path) < 0)
+    problem = dir_open(&folder, dir, 0, pool);
+    if (!problem && file_replace(folder, text) < 0)
         problem = cannot("written", path, pool);
-    if (fd >= 0)
-        close(fd);
     free(text);
-    if (problem)
-        unlink(fresh);
-    else
-        sync_dir(dir);
+    if (folder >= 0)
+        close(folder);
     weave_maintenance_reserve(dir, pool);
     return problem;
 }
 
 void weave_maintenance_reserve(const char *dir, apr_pool_t *pool)
 {
-    const char *fresh = place(dir, FRESH, pool);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int folder, fd;
 
-    if (fd < 0) /* it is there, or cannot be */
+    if (dir_open(&folder, dir, 0, pool))
         return;
-    if (posix_fallocate(fd, 0, RESERVED_BYTES) != 0)
-        unlink(fresh);
-    close(fd);
+    fd = openat(folder, FRESH, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    /* it is there, or cannot be, or there is no room */
+    if (fd >= 0 && posix_fallocate(fd, 0, RESERVED_BYTES) != 0)
+        unlinkat(folder, FRESH, 0);
+    if (fd >= 0)
+        close(fd);
+    close(folder);
 }
 
 /* ---- entries ---- */

@@ -17,6 +17,7 @@
 
 #include <apr_strings.h>
 
+#include "weave_folder.h"
 #include "weave_process.h"
 
 #define LINK_PREFIX "httpd-"
@@ -29,14 +30,20 @@ const char *weave_maintenance_link_name(long pid, apr_pool_t *pool)
 const char *weave_maintenance_link(const char *dir, const char *name, int fd,
                                    apr_pool_t *pool)
 {
-    const char *path = apr_pstrcat(pool, dir, "/", name, NULL);
-    const char *fresh = apr_pstrcat(pool, path, ".new", NULL);
+    const char *fresh = apr_pstrcat(pool, name, ".new", NULL), *problem = NULL;
     const char *to = apr_psprintf(pool, "/proc/%ld/fd/%d", (long)getpid(), fd);
+    weave_folder_t folder;
 
-    unlink(fresh);
-    if (symlink(to, fresh) == 0 && rename(fresh, path) == 0)
-        return NULL;
-    return apr_psprintf(pool, "%s cannot be made: %s", path, strerror(errno));
+    if (weave_folder_open(&folder, &problem, dir, geteuid(), 0, pool) !=
+        APR_SUCCESS)
+        return problem;
+    unlinkat(folder.fd, fresh, 0);
+    if (symlinkat(to, folder.fd, fresh) < 0 ||
+        renameat(folder.fd, fresh, folder.fd, name) < 0)
+        problem = apr_psprintf(pool, "%s/%s cannot be made: %s", dir, name,
+                               strerror(errno));
+    close(folder.fd);
+    return problem;
 }
 
 static apr_status_t board_forget(void *board)
@@ -308,10 +315,17 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
     apr_array_header_t *boards = apr_array_make(pool, 2, sizeof(void *));
     apr_array_header_t *dangling = apr_array_make(pool, 1, sizeof(char *));
     int writable = use != WEAVE_MAINTENANCE_LOOK, sure = 1;
-    DIR *folder = opendir(dir);
+    DIR *folder;
     const struct dirent *entry;
+    weave_folder_t way;
 
     *why = NULL;
+    if (weave_folder_open(&way, why, dir, geteuid(), 0, pool) == EPERM)
+        return boards;
+    if (!*why)
+        close(way.fd);
+    *why = NULL;
+    folder = opendir(dir);
     if (!folder && errno != ENOENT && errno != ENOTDIR)
         *why =
             apr_psprintf(pool, "%s cannot be read: %s", dir, strerror(errno));

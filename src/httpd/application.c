@@ -12,6 +12,7 @@
 #include <mpm_common.h>
 #include <unixd.h>
 
+#include "weave_folder.h"
 #include "weave_spec.h"
 
 #define fail mod_weave_check_fail
@@ -54,24 +55,47 @@ static void report(mod_weave_check_t *check, const apr_array_header_t *problems)
 /* ---- the file ---- */
 
 /* As root: who may write a file that chooses code and users? */
-static void check_owner(mod_weave_check_t *check, const weave_conf_t *conf)
+static void check_owner(mod_weave_check_t *check, const weave_ini_file_t *file)
 {
-    const apr_array_header_t *files = weave_conf_files(conf);
+    if (file->status.st_uid != 0 ||
+        (file->status.st_mode & (S_IWGRP | S_IWOTH)))
+        fail(check,
+             "WEAVE0003: %s can be written by somebody who is not root, and"
+             " decides what runs here: `chown root %s && chmod go-w %s`",
+             file->path, file->path, file->path);
+}
+
+/* Who may put another file in the place of PATH? */
+static void check_way(mod_weave_check_t *check, const mod_weave_app_t *app,
+                      const char *path, const weave_ini_file_t *file)
+{
+    const char *problem =
+        weave_folder_check_file(path, &file->status, app->uid, check->ptemp);
+
+    if (problem)
+        fail(check, "WEAVE0160: %s decides what runs here, and %s", path,
+             problem);
+}
+
+static void check_files(mod_weave_check_t *check, const mod_weave_app_t *app)
+{
+    const apr_array_header_t *files = weave_conf_files(app->conf);
+    const weave_ini_file_t *file = (const weave_ini_file_t *)files->elts;
     int i;
 
-    if (geteuid() != 0)
+    /* what is kept was checked when it was read */
+    if (geteuid() != 0 || app->ini_now != app->ini)
         return;
     for (i = 0; i < files->nelts; i++) {
-        const weave_ini_file_t *file =
-            &APR_ARRAY_IDX(files, i, weave_ini_file_t);
+        check_owner(check, &file[i]);
+        check_way(check, app, file[i].path, &file[i]);
+    }
+    for (i = 0; i < check->mounts->nelts; i++) {
+        const char *path =
+            APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *)->ini;
 
-        if (file->status.st_uid != 0 ||
-            (file->status.st_mode & (S_IWGRP | S_IWOTH)))
-            fail(check,
-                 "WEAVE0003: %s can be written by somebody who is not root,"
-                 " and decides what runs here: `chown root %s && chmod"
-                 " go-w %s`",
-                 file->path, file->path, file->path);
+        if (strcmp(path, file->path) != 0)
+            check_way(check, app, path, file);
     }
 }
 
@@ -104,12 +128,19 @@ static void check_script(mod_weave_check_t *check, const weave_conf_t *conf)
 static void check_virtualenv(mod_weave_check_t *check, mod_weave_app_t *app)
 {
     const char *path = weave_conf_str(app->conf, WEAVE_WSGI_VIRTUALENV);
-    const char *problem;
+    const char *problem = NULL;
     char resolved[PATH_MAX];
     weave_virtualenv_t *venv;
 
     if (!*path)
         return;
+    if (geteuid() == 0)
+        problem = weave_folder_check(path, app->uid, check->ptemp);
+    if (problem) {
+        fail(check, "WEAVE0161: %s: wsgi.virtualenv: %s",
+             where(check, app->conf, WEAVE_WSGI_VIRTUALENV), problem);
+        return;
+    }
     /* a link that moves on must not change a running application */
     problem = weave_virtualenv_open(
         &venv, realpath(path, resolved) ? resolved : path, check->pconf);
@@ -325,6 +356,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     weave_conf_check(app->conf, problems);
     report(check, problems);
     check_user(check, app);
+    check_files(check, app);
     check_pages(check);
     if (app->embedded) {
         note_ignored(check, app->conf);
@@ -381,8 +413,6 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
     check_mounts(check, app);
     app->embedded =
         weave_conf_int(app->conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED;
-    if (ini_now == ini) /* what is kept was checked when it was read */
-        check_owner(check, file);
     check_app(check, app);
     if (ini_now == ini && !check->errors)
         app->text_read = weave_conf_flatten(ini, file, check->pconf);

@@ -17,6 +17,8 @@
 #include <apr_strings.h>
 #include <unixd.h>
 
+#include "weave_folder.h"
+
 /* Of this httpd: mod_weave_app_t *, those that may run; these and the others;
  * and the one that is embedded. */
 static apr_array_header_t *the_apps, *the_all;
@@ -373,6 +375,21 @@ static void ask_places(const apr_array_header_t *groups)
     }
 }
 
+/* weaved looks again, in whose hands it is from then on. */
+static int check_runtime_dir(apr_pool_t *ptemp, server_rec *s)
+{
+    const char *problem = NULL;
+    int i;
+
+    for (i = 0; i < the_apps->nelts && !problem; i++)
+        if (!APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *)->embedded)
+            problem = weave_folder_check_own(mod_weave_runtime_dir(), ptemp);
+    if (problem)
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "WEAVE0162: WeaveRuntimeDir: %s", problem);
+    return problem ? -1 : 0;
+}
+
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
                            apr_pool_t *ptemp, server_rec *main_server)
 {
@@ -388,6 +405,8 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     ask_places(groups);
     errors = check_all(groups, strict);
     if (errors && strict && !is_command(ptemp))
+        return HTTP_INTERNAL_SERVER_ERROR;
+    if (mod_weave_is_configtest() && check_runtime_dir(ptemp, main_server) != 0)
         return HTTP_INTERNAL_SERVER_ERROR;
     if (mod_weave_is_configtest() && groups->nelts) {
         note_limits(main_server);

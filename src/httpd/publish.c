@@ -12,6 +12,8 @@
 
 #include <apr_strings.h>
 
+#include "weave_folder.h"
+
 #define LOCK_MS 5000
 
 /* Of the retained data, which a request has no time to look up. */
@@ -286,12 +288,18 @@ static void unusable(server_rec *s, const char *problem)
 static void unlink_in(const char *dir, const char *name, apr_pool_t *pool)
 {
     const char *ours = apr_psprintf(pool, "/proc/%ld/", (long)getpid());
-    const char *path = apr_pstrcat(pool, dir ? dir : "", "/", name, NULL);
+    const char *problem;
+    weave_folder_t folder;
     char to[64];
-    ssize_t len = dir ? readlink(path, to, sizeof(to)) : -1;
+    ssize_t len;
 
+    if (!dir || weave_folder_open(&folder, &problem, dir, geteuid(), 0, pool) !=
+                    APR_SUCCESS)
+        return;
+    len = readlinkat(folder.fd, name, to, sizeof(to));
     if (len > (ssize_t)strlen(ours) && !strncmp(to, ours, strlen(ours)))
-        unlink(path);
+        unlinkat(folder.fd, name, 0);
+    close(folder.fd);
 }
 
 static apr_status_t unlink_board(void *unused)

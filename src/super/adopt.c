@@ -242,7 +242,7 @@ static int entry_adopt(uint32_t place, const weave_roster_worker_t *entry)
             super_pidfd_kill(pidfd, SIGKILL);
             close(pidfd);
         }
-        unlink(entry->socket);
+        super_dir_unlink(entry->socket);
         weave_roster_worker_set(super.roster, place, &nobody);
         return 0;
     }

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
+
+#include "weave_folder.h"
 
 #define RETRY_MOST_US (60 * SUPER_SECOND)
 
@@ -335,11 +338,22 @@ static void limits_set(const super_app_t *app)
                 super_worker_drain_limit(worker);
 }
 
+/* As root: nobody but root and its user may choose what an application runs. */
+static const char *spec_resolve(weave_spec_t **resolved,
+                                const weave_spec_t *spec, apr_pool_t *pool)
+{
+    const char *problem = NULL;
+
+    if (geteuid() == 0 && *spec->virtualenv && spec->uid >= 0)
+        problem = weave_folder_check(spec->virtualenv, (uid_t)spec->uid, pool);
+    return problem ? problem : weave_spec_resolve(resolved, spec, pool);
+}
+
 static const char *go(super_app_t *app, int force, apr_pool_t *pool)
 {
     super_generation_t *now = newest(app), *coming = app->coming;
-    weave_spec_t *resolved;
-    const char *problem = weave_spec_resolve(&resolved, app->spec, pool);
+    weave_spec_t *resolved = NULL;
+    const char *problem = spec_resolve(&resolved, app->spec, pool);
     const char *made = problem ? NULL : weave_spec_format(resolved, pool);
     uint64_t identity;
 

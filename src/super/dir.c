@@ -17,11 +17,14 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "weave_folder.h"
+
 /* "/w-4294967295-65535.sock" */
 #define NAME_MAX_BYTES 25
 #define LOCK_WAIT_US (6 * SUPER_SECOND)
 #define LOOK_US (5 * SUPER_SECOND)
 
+static int dir = -1; /* the folder: everything in it is done through this */
 static int lock = -1;
 static int ours; /* 1: made by a weaved, so its group is ours to choose */
 static struct stat socket_seen;
@@ -34,9 +37,31 @@ static const char *place(const char *name, apr_pool_t *pool)
 
 /* ---- the directory ---- */
 
+/* As weavectl and httpd's children find out who has started it. */
+static const char *owner_check(const struct stat *status, apr_pool_t *pool)
+{
+    if (status->st_uid == geteuid())
+        return weave_folder_judge(super.dir, status, pool);
+    return apr_psprintf(pool,
+                        "%s belongs to user %ld: it must belong to the user"
+                        " that starts httpd (%ld): name another folder",
+                        super.dir, (long)status->st_uid, (long)geteuid());
+}
+
+static const char *dir_take(const weave_folder_t *folder)
+{
+    if (dir >= 0)
+        close(dir);
+    dir = folder->fd;
+    ours |= folder->made;
+    return NULL;
+}
+
 static const char *dir_check(apr_pool_t *pool)
 {
-    struct stat status;
+    weave_folder_t folder;
+    const char *problem;
+    apr_status_t rv;
 
     if (strlen(super.dir) + NAME_MAX_BYTES >=
         sizeof(((struct sockaddr_un *)0)->sun_path))
@@ -45,24 +70,22 @@ static const char *dir_check(apr_pool_t *pool)
             "WEAVE0060: WeaveRuntimeDir %s is too long for the name of a UNIX"
             " socket: %d characters are allowed",
             super.dir, WEAVE_SOCKET_PATH - 1 - NAME_MAX_BYTES);
-    if (mkdir(super.dir, 0710) == 0)
-        ours = 1;
-    else if (errno != EEXIST)
-        return apr_psprintf(pool,
-                            "WEAVE0061: WeaveRuntimeDir %s cannot be made: %s",
-                            super.dir, strerror(errno));
-    if (stat(super.dir, &status) < 0 || !S_ISDIR(status.st_mode))
+    rv = weave_folder_open(&folder, &problem, super.dir, geteuid(), 0710, pool);
+    if (rv == APR_SUCCESS) {
+        problem = owner_check(&folder.status, pool);
+        if (!problem)
+            return dir_take(&folder);
+        close(folder.fd);
+        rv = EPERM;
+    }
+    if (rv == EPERM)
+        return apr_psprintf(pool, "WEAVE0063: WeaveRuntimeDir: %s", problem);
+    if (rv == ENOTDIR)
         return apr_psprintf(pool, "WEAVE0062: WeaveRuntimeDir %s is no folder",
                             super.dir);
-    if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)))
-        return apr_psprintf(
-            pool,
-            "WEAVE0063: WeaveRuntimeDir %s must belong to the user that starts"
-            " httpd (%ld; it is of %ld) and nobody else may write in it (its"
-            " mode is %04o): name another folder, or `chmod go-w %s`",
-            super.dir, (long)geteuid(), (long)status.st_uid,
-            status.st_mode & 07777, super.dir);
-    return NULL;
+    return apr_psprintf(pool,
+                        "WEAVE0061: WeaveRuntimeDir %s cannot be made: %s",
+                        super.dir, strerror(rv));
 }
 
 void super_dir_group(long gid)
@@ -70,12 +93,12 @@ void super_dir_group(long gid)
     struct stat status;
 
     super.socket_gid = gid;
-    if (geteuid() != 0 || gid < 0 || stat(super.dir, &status) < 0 ||
+    if (geteuid() != 0 || gid < 0 || fstat(dir, &status) < 0 ||
         (status.st_mode & S_IXOTH) ||
         (status.st_gid == (gid_t)gid && (status.st_mode & S_IXGRP)))
         return;
-    if (ours && chown(super.dir, (uid_t)-1, (gid_t)gid) == 0 &&
-        chmod(super.dir, (status.st_mode & 07777) | S_IXGRP) == 0)
+    if (ours && fchownat(dir, "", (uid_t)-1, (gid_t)gid, AT_EMPTY_PATH) == 0 &&
+        fchmodat(dir, ".", (status.st_mode & 07777) | S_IXGRP, 0) == 0)
         return;
     super_say(NULL, 3,
               "WEAVE0064: httpd's children cannot enter %s, where the sockets"
@@ -86,22 +109,25 @@ void super_dir_group(long gid)
 /* ---- the lock ---- */
 
 /* Somebody may have removed the file that we wait for. */
-static int lock_is_there(const char *path)
+static int lock_is_there(void)
 {
     struct stat held, named;
 
-    return fstat(lock, &held) == 0 && stat(path, &named) == 0 &&
+    return fstat(lock, &held) == 0 &&
+           fstatat(dir, WEAVE_CONTROL_LOCK, &named, 0) == 0 &&
            held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
 static const char *lock_try(const char *path, apr_pool_t *pool)
 {
-    if (lock >= 0 && !lock_is_there(path)) {
+    if (lock >= 0 && !lock_is_there()) {
         close(lock);
         lock = -1;
     }
     if (lock < 0)
-        lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        lock = openat(dir, WEAVE_CONTROL_LOCK,
+                      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                      0600);
     if (lock < 0)
         return apr_psprintf(pool, "WEAVE0065: %s cannot be made: %s", path,
                             strerror(errno));
@@ -124,13 +150,13 @@ static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
     int64_t until = weave_clock_us() + wait_us;
     char owner[32] = "";
 
-    ours |= access(path, F_OK) == 0;
+    ours |= faccessat(dir, WEAVE_CONTROL_LOCK, F_OK, 0) == 0;
     for (;;) {
         problem = lock_try(path, pool);
         if (problem)
             return problem;
         if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
-            if (!lock_is_there(path))
+            if (!lock_is_there())
                 continue;
             lock_sign();
             return NULL;
@@ -152,15 +178,37 @@ static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
 
 /* ---- sockets ---- */
 
+/* The name of the socket PATH, which is in the folder. */
+static const char *name_in(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+void super_dir_unlink(const char *path)
+{
+    size_t len = strlen(super.dir);
+
+    /* a worker that was adopted may have its socket in another folder */
+    if (!strncmp(path, super.dir, len) && path + len + 1 == name_in(path))
+        unlinkat(dir, name_in(path), 0);
+    else
+        unlink(path);
+}
+
 apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
                               int backlog)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *name = name_in(path);
     apr_status_t rv = APR_SUCCESS;
     mode_t before;
     int made;
 
-    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    /* below the folder that was looked at, whatever its path leads to now */
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
+             dir, name);
     made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (made < 0)
         return errno;
@@ -169,8 +217,9 @@ apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
         rv = errno;
     umask(before);
     if (rv == APR_SUCCESS && (mode & S_IRGRP) && super.socket_gid >= 0 &&
-        (chown(path, (uid_t)-1, (gid_t)super.socket_gid) < 0 ||
-         chmod(path, mode) < 0))
+        (fchownat(dir, name, (uid_t)-1, (gid_t)super.socket_gid,
+                  AT_SYMLINK_NOFOLLOW) < 0 ||
+         fchmodat(dir, name, mode, 0) < 0))
         rv = errno;
     if (rv == APR_SUCCESS && listen(made, backlog) < 0)
         rv = errno;
@@ -188,10 +237,12 @@ static const char *control_listen(apr_pool_t *pool)
     char why[120];
     int fd = -1;
 
-    unlink(path);
+    super_dir_unlink(path);
     rv = super_dir_listen(&fd, path, 0600, 64);
     if (rv == APR_SUCCESS)
-        rv = stat(path, &socket_seen) < 0 ? errno : super_ask_listen(fd);
+        rv = fstatat(dir, WEAVE_CONTROL_SOCKET, &socket_seen, 0) < 0
+                 ? errno
+                 : super_ask_listen(fd);
     if (rv == APR_SUCCESS)
         return NULL;
     return apr_psprintf(pool, "WEAVE0067: %s: %s", path,
@@ -199,6 +250,12 @@ static const char *control_listen(apr_pool_t *pool)
 }
 
 /* ---- is it still there? ---- */
+
+static int is_our_socket(const struct stat *status)
+{
+    return status->st_ino == socket_seen.st_ino &&
+           status->st_dev == socket_seen.st_dev;
+}
 
 static void look_again(void *data)
 {
@@ -208,9 +265,7 @@ static void look_again(void *data)
     (void)data;
     snprintf(path, sizeof(path), "%s/" WEAVE_CONTROL_SOCKET, super.dir);
     super_timer_set(&look, LOOK_US, look_again, NULL);
-    if (super.dir_lost ||
-        (stat(path, &status) == 0 && status.st_ino == socket_seen.st_ino &&
-         status.st_dev == socket_seen.st_dev))
+    if (super.dir_lost || (stat(path, &status) == 0 && is_our_socket(&status)))
         return;
     super.dir_lost = 1;
     super_say(NULL, 3,
@@ -225,12 +280,16 @@ static void look_again(void *data)
 /* Sockets of workers that are no more. */
 static void sweep(apr_pool_t *pool)
 {
-    DIR *folder = opendir(super.dir);
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry;
     uint32_t i;
 
-    if (!folder)
+    if (!folder) {
+        if (fd >= 0)
+            close(fd);
         return;
+    }
     while ((entry = readdir(folder)) != NULL) {
         size_t len = strlen(entry->d_name);
         const char *path;
@@ -248,7 +307,7 @@ static void sweep(apr_pool_t *pool)
                 break;
         }
         if (i == WEAVE_ROSTER_WORKERS)
-            unlink(path);
+            super_dir_unlink(path);
     }
     closedir(folder);
 }
@@ -287,14 +346,13 @@ const char *super_dir_reopen(apr_pool_t *pool)
 
 void super_dir_remove(void)
 {
-    char path[WEAVE_SOCKET_PATH];
+    struct stat status;
 
     super_timer_cancel(&look);
     super_ask_unlisten();
-    snprintf(path, sizeof(path), "%s/" WEAVE_CONTROL_SOCKET, super.dir);
-    if (!super.dir_lost)
-        unlink(path);
-    snprintf(path, sizeof(path), "%s/" WEAVE_CONTROL_LOCK, super.dir);
-    if (lock >= 0 && lock_is_there(path))
-        unlink(path);
+    if (fstatat(dir, WEAVE_CONTROL_SOCKET, &status, 0) == 0 &&
+        is_our_socket(&status))
+        unlinkat(dir, WEAVE_CONTROL_SOCKET, 0);
+    if (lock >= 0 && lock_is_there())
+        unlinkat(dir, WEAVE_CONTROL_LOCK, 0);
 }

@@ -295,6 +295,8 @@ apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
 /* Anew, after it was lost; the same as super_dir_open(). */
 const char *super_dir_reopen(apr_pool_t *pool);
 void super_dir_remove(void);
+/* Removes the socket PATH, which is one of its own. */
+void super_dir_unlink(const char *path);
 
 /* ask.c: who asks, over the socket and httpd's own channel. */
 apr_status_t super_ask_listen(int fd);

@@ -66,7 +66,7 @@ void super_worker_free(super_worker_t *worker)
     if (worker->board)
         weave_board_unmap(worker->board);
     if (worker->socket)
-        unlink(worker->socket);
+        super_dir_unlink(worker->socket);
     super_worker_show(worker, WEAVE_WORKER_FREE);
     apr_pool_destroy(worker->pool);
 }

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_folder.c: who can exchange a folder, or one above it */
+#include "weave_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <apr_file_info.h>
+#include <apr_strings.h>
+
+#define LINKS_MOST 40 /* as the kernel follows */
+#define OTHERS (S_IWGRP | S_IWOTH)
+
+typedef struct {
+    apr_pool_t *pool;
+    const char *path;   /* where it goes, for messages */
+    uid_t also;         /* is trusted */
+    mode_t make;        /* of the last folder; 0: it is there */
+    int is_file;        /* the way ends at a file */
+    int at;             /* the folder reached: a descriptor, O_PATH */
+    const char *name;   /* its path, without links; "": the root */
+    struct stat status; /* of it */
+    const char *rest;   /* of the way */
+    int links;          /* followed so far */
+    int made;
+    const char *problem; /* set with EPERM */
+} walk_t;
+
+/* ---- who is trusted ---- */
+
+static int is_trusted(const walk_t *walk, uid_t user)
+{
+    return user == 0 || user == geteuid() || user == walk->also;
+}
+
+static const char *trusted_text(const walk_t *walk)
+{
+    const char *text = "root";
+
+    if (geteuid() != 0)
+        text =
+            apr_psprintf(walk->pool, "%s or user %ld", text, (long)geteuid());
+    if (walk->also != 0 && walk->also != geteuid())
+        text =
+            apr_psprintf(walk->pool, "%s or user %ld", text, (long)walk->also);
+    return text;
+}
+
+/* The group that a user got with the account, and that nobody else is in. */
+static int is_own_group(gid_t gid, uid_t uid)
+{
+    const struct passwd *user = getpwuid(uid);
+    const struct group *group =
+        user && user->pw_gid == gid ? getgrgid(gid) : NULL;
+    int i;
+
+    if (!group || strcmp(group->gr_name, user->pw_name) != 0)
+        return 0;
+    for (i = 0; group->gr_mem[i]; i++)
+        if (strcmp(group->gr_mem[i], user->pw_name) != 0)
+            return 0;
+    return 1;
+}
+
+/* With a list, the mode's bits of the group are those of everybody in it. */
+static int has_access_list(int fd)
+{
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return getxattr(path, "system.posix_acl_access", NULL, 0) > 0;
+}
+
+static int is_writable(int fd, const struct stat *status)
+{
+    if (!(status->st_mode & OTHERS) || (status->st_mode & S_ISVTX))
+        return 0;
+    return (status->st_mode & S_IWOTH) || has_access_list(fd) ||
+           !is_own_group(status->st_gid, status->st_uid);
+}
+
+/* ---- one step ---- */
+
+static const char *name_of(const walk_t *walk)
+{
+    return *walk->name ? walk->name : "/";
+}
+
+static const char *relation(const walk_t *walk)
+{
+    if (!strcmp(name_of(walk), walk->path))
+        return "";
+    return apr_psprintf(walk->pool, ", which leads to %s", walk->path);
+}
+
+/* The folder that the way has reached. */
+static apr_status_t step_judge(walk_t *walk)
+{
+    const struct stat *status = &walk->status;
+    const char *name = name_of(walk);
+
+    if (fstat(walk->at, &walk->status) < 0)
+        return errno;
+    if (!is_trusted(walk, status->st_uid)) {
+        walk->problem = apr_psprintf(
+            walk->pool,
+            "%s%s: it belongs to user %ld (its mode is %04o), who could put"
+            " something else in its place, and must belong to %s: `chown root"
+            " %s`, or choose another one",
+            name, relation(walk), (long)status->st_uid, status->st_mode & 07777,
+            trusted_text(walk), name);
+        return EPERM;
+    }
+    if (is_writable(walk->at, status)) {
+        walk->problem = apr_psprintf(
+            walk->pool,
+            "%s%s: nobody else may write in it, and its mode is %04o (user %ld,"
+            " group %ld): `chmod go-w %s`, or choose another one",
+            name, relation(walk), status->st_mode & 07777, (long)status->st_uid,
+            (long)status->st_gid, name);
+        return EPERM;
+    }
+    return APR_SUCCESS;
+}
+
+/* Goes to FD, which is taken. */
+static apr_status_t folder_enter(walk_t *walk, int fd, const char *name)
+{
+    close(walk->at);
+    walk->at = fd;
+    walk->name = name;
+    return step_judge(walk);
+}
+
+static apr_status_t root_enter(walk_t *walk)
+{
+    int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? errno : folder_enter(walk, fd, "");
+}
+
+static apr_status_t link_judge(walk_t *walk, const struct stat *status,
+                               const char *name)
+{
+    int is_common =
+        (walk->status.st_mode & S_ISVTX) && (walk->status.st_mode & OTHERS);
+
+    if (status->st_uid == 0 || status->st_uid == geteuid() ||
+        (!walk->is_file && (!is_common || status->st_uid == walk->also)))
+        return APR_SUCCESS;
+    walk->problem = apr_psprintf(
+        walk->pool,
+        "%s, a link on the way to %s, belongs to user %ld, who can have it lead"
+        " elsewhere: `chown -h root %s`, or write where it leads to",
+        name, walk->path, (long)status->st_uid, name);
+    return EPERM;
+}
+
+static apr_status_t link_follow(walk_t *walk, int fd, const struct stat *status,
+                                const char *name)
+{
+    char to[PATH_MAX];
+    apr_status_t rv = link_judge(walk, status, name);
+    ssize_t len = rv == APR_SUCCESS ? readlinkat(fd, "", to, sizeof(to)) : 0;
+
+    if (rv == APR_SUCCESS && len < 0)
+        rv = errno;
+    else if (rv == APR_SUCCESS &&
+             (len == sizeof(to) || ++walk->links > LINKS_MOST))
+        rv = ELOOP;
+    close(fd);
+    if (rv != APR_SUCCESS)
+        return rv;
+    to[len] = '\0';
+    walk->rest = apr_pstrcat(walk->pool, to, "/", walk->rest, NULL);
+    return *to == '/' ? root_enter(walk) : APR_SUCCESS;
+}
+
+static const char *name_above(const walk_t *walk)
+{
+    const char *slash = strrchr(walk->name, '/');
+
+    return slash ? apr_pstrmemdup(walk->pool, walk->name,
+                                  (apr_size_t)(slash - walk->name))
+                 : "";
+}
+
+/* Is there more of the way? */
+static int is_left(const walk_t *walk)
+{
+    return walk->rest[strspn(walk->rest, "/")] != '\0';
+}
+
+/* Opens STEP below the folder reached, or makes it where it is the last. */
+static int step_open(walk_t *walk, const char *step)
+{
+    int fd = openat(walk->at, step, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0 || errno != ENOENT || !walk->make || is_left(walk))
+        return fd;
+    if (mkdirat(walk->at, step, walk->make) == 0)
+        walk->made = 1;
+    else if (errno != EEXIST)
+        return -1;
+    return openat(walk->at, step, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static apr_status_t step_take(walk_t *walk, const char *step)
+{
+    const char *name = apr_pstrcat(walk->pool, walk->name, "/", step, NULL);
+    struct stat status;
+    int fd;
+
+    if (!strcmp(step, "."))
+        return APR_SUCCESS;
+    if (!strcmp(step, ".."))
+        name = name_above(walk);
+    fd = step_open(walk, step);
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        apr_status_t rv = errno;
+
+        if (fd >= 0)
+            close(fd);
+        return rv;
+    }
+    if (S_ISLNK(status.st_mode))
+        return link_follow(walk, fd, &status, name);
+    if (S_ISDIR(status.st_mode))
+        return folder_enter(walk, fd, name);
+    close(fd);
+    if (!walk->is_file || is_left(walk))
+        return ENOTDIR;
+    walk->status = status;
+    return APR_SUCCESS;
+}
+
+/* ---- the way ---- */
+
+static apr_status_t walk_all(walk_t *walk)
+{
+    apr_status_t rv = root_enter(walk);
+
+    while (rv == APR_SUCCESS) {
+        const char *from = walk->rest + strspn(walk->rest, "/");
+        apr_size_t len = strcspn(from, "/");
+
+        if (!len)
+            break;
+        walk->rest = from + len;
+        rv = step_take(walk, apr_pstrmemdup(walk->pool, from, len));
+    }
+    return rv;
+}
+
+/* On success walk->at is the caller's. */
+static apr_status_t walk_run(walk_t *walk)
+{
+    char *absolute;
+    apr_status_t rv = APR_SUCCESS;
+
+    walk->at = -1;
+    if (*walk->path != '/') {
+        rv = apr_filepath_get(&absolute, 0, walk->pool);
+        if (rv == APR_SUCCESS)
+            walk->path =
+                apr_pstrcat(walk->pool, absolute, "/", walk->path, NULL);
+    }
+    walk->rest = walk->path;
+    if (rv == APR_SUCCESS)
+        rv = walk_all(walk);
+    if (rv != APR_SUCCESS && walk->at >= 0)
+        close(walk->at);
+    if (rv == ENOTDIR && !is_left(walk))
+        walk->problem =
+            apr_pstrcat(walk->pool, walk->path, " is no folder", NULL);
+    else if (rv != APR_SUCCESS && !walk->problem)
+        walk->problem =
+            apr_psprintf(walk->pool, "%s cannot be %s: %s", walk->path,
+                         walk->make ? "made" : "used", strerror(rv));
+    return rv;
+}
+
+apr_status_t weave_folder_open(weave_folder_t *folder, const char **problem,
+                               const char *path, uid_t also, mode_t make,
+                               apr_pool_t *pool)
+{
+    walk_t walk = {.pool = pool, .path = path, .also = also, .make = make};
+    apr_status_t rv = walk_run(&walk);
+
+    if (rv == APR_SUCCESS)
+        *folder = (weave_folder_t){walk.at, walk.status, walk.made};
+    else
+        *problem = walk.problem;
+    return rv;
+}
+
+const char *weave_folder_check(const char *path, uid_t also, apr_pool_t *pool)
+{
+    const char *problem = NULL;
+    weave_folder_t folder;
+
+    if (weave_folder_open(&folder, &problem, path, also, 0, pool) ==
+        APR_SUCCESS)
+        close(folder.fd);
+    return problem;
+}
+
+const char *weave_folder_check_file(const char *path, const struct stat *was,
+                                    uid_t also, apr_pool_t *pool)
+{
+    walk_t walk = {.pool = pool, .path = path, .also = also, .is_file = 1};
+
+    if (walk_run(&walk) != APR_SUCCESS)
+        return walk.problem;
+    close(walk.at);
+    if (walk.status.st_ino == was->st_ino && walk.status.st_dev == was->st_dev)
+        return NULL;
+    return apr_psprintf(pool,
+                        "%s is another file than a moment ago: do not change it"
+                        " while httpd reads it, and try again",
+                        path);
+}
+
+/* ---- folders of this user ---- */
+
+const char *weave_folder_judge(const char *path, const struct stat *status,
+                               apr_pool_t *pool)
+{
+    if (status->st_mode & OTHERS)
+        return apr_psprintf(pool,
+                            "%s: nobody else may write in it, and its mode is"
+                            " %04o: `chmod go-w %s`, or choose another one",
+                            path, status->st_mode & 07777, path);
+    if (status->st_uid != 0 && status->st_uid != geteuid())
+        return apr_psprintf(pool,
+                            "%s belongs to user %ld, and this is user %ld: it"
+                            " must belong to root or to the user that starts"
+                            " httpd. Either that user does this, or `chown"
+                            " root: %s`, or choose another one",
+                            path, (long)status->st_uid, (long)geteuid(), path);
+    return NULL;
+}
+
+/* The folder of which PATH is to become one. */
+static const char *above_check(const char *path, apr_pool_t *pool)
+{
+    const char *slash = strrchr(path, '/'), *above = slash ? "/" : ".";
+    const char *problem;
+
+    if (slash && slash != path)
+        above = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
+    problem = weave_folder_check(above, geteuid(), pool);
+    if (!problem && access(above, W_OK | X_OK) < 0)
+        problem =
+            apr_psprintf(pool, "%s cannot be used: %s", above, strerror(errno));
+    return problem;
+}
+
+const char *weave_folder_check_own(const char *path, apr_pool_t *pool)
+{
+    const char *problem;
+    weave_folder_t folder;
+    apr_status_t rv =
+        weave_folder_open(&folder, &problem, path, geteuid(), 0, pool);
+
+    if (APR_STATUS_IS_ENOENT(rv))
+        return above_check(path, pool);
+    if (rv != APR_SUCCESS)
+        return problem;
+    close(folder.fd);
+    return weave_folder_judge(path, &folder.status, pool);
+}

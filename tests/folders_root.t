@@ -1,0 +1,310 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+#
+# A local user who owns a folder above that of the sockets, of what weavectl has
+# said, of a sync.ini or of a virtualenv cannot have root go elsewhere. The
+# application's own user may own those above its sync.ini and its virtualenv.
+
+use strict;
+use warnings FATAL => 'all';
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use IO::Socket::INET ();
+use IO::Socket::UNIX ();
+use Socket qw(SOL_SOCKET SO_REUSEADDR);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use constant WAIT_S => 120;
+
+my $top = abs_path(dirname(__FILE__) . '/..');
+my $build = $ENV{BUILD} || 'build';
+$build = "$top/$build" if $build !~ m{^/};
+
+sub asked {
+    my $apxs = $ENV{APXS} || 'apxs';
+    my $answer = qx($apxs -q $_[0] 2>/dev/null);
+    chomp $answer;
+    return $answer;
+}
+
+plan skip_all => 'needs root: the attacker is another user' if $> != 0;
+my @users = grep { defined getpwnam $_ } qw(www-data apache daemon nobody bin);
+plan skip_all => 'needs three ordinary users' if @users < 3;
+my ($server, $alice, $mallory) = @users;
+my ($server_group) = (getpwnam $server)[3];
+
+my $root = tempdir('weave-f-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $root;
+my $httpd = asked('SBINDIR') . '/' . asked('PROGNAME');
+my $pid   = 0;
+my $held  = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp',
+    LocalPort => 0) or die "no free port: $@";
+setsockopt $held, SOL_SOCKET, SO_REUSEADDR, 1 or die "port: $!";
+my $port = $held->sockport;
+
+sub slurp {
+    my $file = shift;
+    open my $in, '<:raw', $file or return '';
+    local $/;
+    my $text = <$in>;
+    return defined $text ? $text : '';
+}
+
+sub spew {
+    my ($file, $text) = @_;
+    open my $out, '>', $file or die "$file: $!";
+    print $out $text;
+    close $out or die "$file: $!";
+    chmod 0644, $file;
+    return $file;
+}
+
+# A folder of USER.
+sub folder {
+    my ($name, $user, $mode) = @_;
+    my $path = "$root/$name";
+    mkdir $path or die "$path: $!";
+    chown +(getpwnam $user)[2, 3], $path or die "$path: $!";
+    chmod $mode || 0755, $path;
+    return $path;
+}
+
+sub eventually {
+    my $condition = shift;
+    my $end = time + WAIT_S;
+    while (time < $end) {
+        my $value = $condition->();
+        return $value if $value;
+        sleep 0.05;
+    }
+    return $condition->();
+}
+
+# Runs a command: (exit status, what it said).
+sub run {
+    open my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', 'timeout',
+        '--signal=KILL', WAIT_S, @_
+        or die "$_[0]: $!";
+    my $text = do { local $/; <$out> };
+    close $out;
+    return ($? >> 8, defined $text ? $text : '');
+}
+
+mkdir "$root/lib";
+system('sh', '-c', "cp -P '$build'/*.so '$build'/weaved '$build'/weave-worker"
+    . " '$build'/weavectl '$root/lib/' && chmod -R a+rX '$root/lib'") == 0
+    or die 'the build cannot be copied';
+spew("$root/app.wsgi", <<'END');
+import os
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d %d" % (os.getpid(), os.getuid())]
+END
+
+sub make_venv {
+    my ($dir, $user) = @_;
+    my ($exit, $text) = run('/usr/bin/python3', '-m', 'venv', '--without-pip', $dir);
+    die "no virtualenv: $text" if $exit;
+    system('chown', '-hR', $user, $dir) == 0 or die 'chown';
+    return $dir;
+}
+
+# The text of a sync.ini of USER ('': httpd's), with a virtualenv or without.
+sub ini {
+    my ($user, $venv) = @_;
+    return "[wsgi]\nscript = $root/app.wsgi\n"
+        . ($venv ? "virtualenv = $venv\n" : '')
+        . "[workers]\nprocesses = 1\nthreads = 2\n"
+        . ($user ? "user = $user\n" : '');
+}
+
+sub configure {
+    my ($runtime, $state, @mounts) = @_;
+    my $libexec = asked('LIBEXECDIR');
+    my $builtin = qx($httpd -l);
+    my $modules = join '', map {
+        "LoadModule ${_}_module $libexec/mod_$_.so\n"
+    } grep { $builtin !~ /mod_$_\.c/ } qw(mpm_event unixd authz_core);
+    my $apps = join '', map { "WeaveApp $_\n" } @mounts;
+    spew("$root/httpd.conf", <<"END");
+ServerRoot "$root"
+ServerName localhost
+Listen 127.0.0.1:$port
+PidFile "$root/httpd.pid"
+DefaultRuntimeDir "$root"
+ErrorLog "$root/error_log"
+$modules
+LoadModule weave_module $root/lib/mod_weave.so
+User $server
+Group #$server_group
+StartServers 1
+ServerLimit 32
+WeaveRuntimeDir "$runtime"
+WeaveStateDir "$state"
+$apps
+END
+}
+
+sub configtest { return run($httpd, '-f', "$root/httpd.conf", '-t') }
+sub log_text { return slurp("$root/error_log") }
+
+sub ask {
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $port, Timeout => 10) or return '';
+    print $socket "GET $_[0] HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    local $/;
+    my $answer = <$socket>;
+    return defined $answer && $answer =~ m{^HTTP/\S+ 200 .*?\r\n\r\n(.*)}s ? $1 : '';
+}
+
+sub start_httpd {
+    my ($exit, $text) = run($httpd, '-f', "$root/httpd.conf", '-k', 'start');
+    eventually(sub { ($pid) = slurp("$root/httpd.pid") =~ /(\d+)/ }) if !$exit;
+    return ($exit, $text);
+}
+
+sub stop_httpd {
+    return 1 if !$pid;
+    kill TERM => $pid;
+    my $gone = eventually(sub { !kill 0 => $pid });
+    $pid = 0;
+    return $gone;
+}
+
+END {
+    local $?;
+    stop_httpd() if $> == 0 && $root;
+}
+
+# ---- places ----
+
+mkdir "$root/etc";
+my $home  = folder('home', $alice, 0750);
+chown +(getpwnam $alice)[2], $server_group, $home;
+my $plain = spew("$root/etc/sync.ini", ini(''));
+my $hers  = spew("$home/sync.ini", ini($alice, make_venv("$home/venv", $alice)));
+my $his   = folder('mallory', $mallory);
+my $open  = folder('open', 'root', 0777);
+my ($run, $state) = ("$root/run", "$root/state");
+
+subtest 'a user may own the folders above a sync.ini and a virtualenv' => sub {
+    configure($run, $state, "/ $hers");
+    is_deeply [configtest()], [0, "Syntax OK\n"], 'configtest';
+    is((start_httpd())[0], 0, 'httpd starts') or diag log_text();
+    my $uid = getpwnam $alice;
+    ok eventually(sub { ask('/') =~ /^\d+ $uid$/ }), 'and serves, as that user'
+        or diag log_text();
+    ok stop_httpd(), 'and stops';
+};
+
+# ---- what is refused ----
+
+# configtest names FOLDER, with NUMBER and WANT, and the cure.
+sub refused {
+    my ($name, $number, $folder, $want) = @_;
+    my ($exit, $text) = configtest();
+    isnt $exit, 0, "$name: refused";
+    like $text, qr/$number: .*\Q$folder\E\b.*$want/, "$name: the reason"
+        or diag $text;
+    return $text;
+}
+
+my $of_his = 'belongs to user ' . getpwnam($mallory) . ' .*0755.*`chown root ';
+configure("$his/run", $state, "/ $plain");
+refused('sockets below the folder of another', 'WEAVE0162', $his, $of_his);
+configure("$open/run", $state, "/ $plain");
+refused('sockets where all may write', 'WEAVE0162', $open, '0777.*`chmod go-w ');
+
+spew("$his/sync.ini", ini($alice));
+configure($run, $state, "/ $his/sync.ini");
+refused('a sync.ini in the folder of another', 'WEAVE0160', $his, $of_his);
+spew("$home/other.ini", ini(''));
+configure($run, $state, "/ $home/other.ini");
+refused('in that of a user whom it does not name', 'WEAVE0160', $home,
+    'belongs to user');
+
+symlink $plain, "$his/link.ini" or die "link: $!";
+configure($run, $state, "/ $his/link.ini");
+refused('a link in the folder of another', 'WEAVE0160', $his, $of_his);
+
+# root would read for alice what she may not
+spew("$root/etc/secret.ini", "[secret]\nkey = value\n");
+chmod 0600, "$root/etc/secret.ini";
+symlink "$root/etc/secret.ini", "$home/extra.ini" or die "link: $!";
+system('chown', '-h', $alice, "$home/extra.ini");
+spew("$root/etc/extends.ini",
+    "[DEFAULT]\nextends = $home/extra.ini\n" . ini($alice));
+configure($run, $state, "/ $root/etc/extends.ini");
+refused('a link of the user to a file of root', 'WEAVE0160', "$home/extra.ini",
+    'a link on the way.*`chown -h root ');
+
+spew("$root/etc/venv.ini", ini('', make_venv("$his/venv", $mallory)));
+configure($run, $state, "/ $root/etc/venv.ini");
+refused('a virtualenv in the folder of another', 'WEAVE0161', $his, $of_his);
+
+configure($run, "$his/state", "/ $plain");
+like +(configtest())[1], qr/WEAVE0150: .*\Q$his\E.*$of_his/,
+    'the state below the folder of another: said';
+
+subtest 'start and weavectl' => sub {
+    configure("$his/run", $state, "/ $plain");
+    run($httpd, '-f', "$root/httpd.conf", '-k', 'start');
+    ok eventually(sub { log_text() =~ /WEAVE0063: .*\Q$his\E.*$of_his/ }),
+        'the start says why there is none';
+    ok eventually(sub { !-s "$root/httpd.pid" }), 'httpd does not run';
+    ok !-e "$his/run", 'nothing was made there';
+
+    # he has made what weavectl looks for
+    mkdir "$his/run";
+    my $listens = IO::Socket::UNIX->new(Local => "$his/run/weaved.sock",
+        Listen => 5) or die "socket: $!";
+    $listens->blocking(0);
+    system('chown', '-R', $mallory, "$his/run");
+    for my $command (['reload'], ['status'],
+                     ['-s', "$his/run", 'maintenance', 'on']) {
+        my ($status, $text) = run("$root/lib/weavectl", '-d', "$his/run", @$command);
+        isnt $status, 0, "weavectl @$command fails";
+        like $text, qr/\Q$his\E.*$of_his/, 'and says why';
+    }
+    ok !$listens->accept, 'and has connected to nobody';
+    is_deeply [sort map { s{.*/}{}r } glob "$his/run/*"], ['weaved.sock'],
+        'nor written there';
+};
+
+# ---- what has been looked at is what is used ----
+
+subtest 'a folder above is exchanged' => sub {
+    mkdir "$root/above";
+    configure("$root/above/run", "$root/above/state", "/ $plain");
+    is((start_httpd())[0], 0, 'httpd starts');
+    my ($first) = eventually(sub { ask('/') }) =~ /^(\d+)/;
+    ok $first, 'and serves' or diag log_text();
+
+    # by root, as nobody else can
+    rename "$root/above", "$root/old" or die "rename: $!";
+    my @there = map { folder("above$_", $mallory) } '', qw(/run /state);
+    my $before = () = glob "$root/old/run/w-*";
+    kill KILL => $first;
+    ok eventually(sub { !kill 0, $first }), 'a worker dies';
+    ok eventually(sub {
+        my ($new) = grep { !/\b$first\b/ } glob "$root/old/run/w-*-2.sock";
+        $new;
+    }), 'the socket of its successor is in the folder of before';
+    is_deeply [glob "$root/above/*/*"], [], 'and nothing in the new one';
+    my ($status, $text) = run("$root/lib/weavectl", '-d', "$root/above/run", '-s',
+        "$root/above/state", 'maintenance', 'on');
+    isnt $status, 0, 'weavectl changes nothing';
+    like $text, qr{\Q$root\E/above.*belongs to user}, 'and says why';
+    ok eventually(sub { log_text() =~ /WEAVE0068/ }), 'weaved sees it';
+    kill USR1 => $pid;
+    ok eventually(sub { log_text() =~ /WEAVE0063: .*\Q$root\E\/above/ }),
+        'graceful says so';
+    ok kill(0, $pid), 'httpd goes on';
+    is_deeply [glob "$root/above/*/*"], [], 'still nothing in the new one';
+    ok stop_httpd(), 'httpd stops';
+    is_deeply [glob "$root/old/run/*.sock"], [], 'and removes what is its own';
+};
+
+done_testing();
