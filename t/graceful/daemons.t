@@ -92,11 +92,13 @@ subtest 'what it says' => sub {
 };
 
 subtest 'programs that inherit all' => sub {
-    my $found = decoded('/programs');
-    for my $how (sort keys %$found) {
-        my @more = grep { !m{ [012] -> | \d+ -> /proc/\d+/fd$} }
-            @{ $found->{$how} };
-        is_deeply \@more, [], "$how: nothing but 0, 1 and 2";
+    for my $from ('', '/worker') {
+        my $found = decoded("$from/programs");
+        for my $how (sort keys %$found) {
+            my @more = grep { !m{ [012] -> | \d+ -> /proc/\d+/fd$} }
+                @{ $found->{$how} };
+            is_deeply \@more, [], "$from $how: nothing but 0, 1 and 2";
+        }
     }
 };
 

@@ -53,23 +53,31 @@ for my $mode (qw(processes embedded)) {
 }
 
 # What cannot be mended is said.
-subtest 'ThreadStackSize' => sub {
+sub says_at_configtest {
+    my ($want, %arg) = @_;
+    my $httpd = WeaveTest::Httpd->new(script => 'hello', %arg);
+    my ($status, $text) = $httpd->configtest;
+    is $status, 0, 'configtest' or diag $text;
+    return $want ? like $text, $want, 'says it'
+        : unlike $text, qr/WEAVE0212/, 'says nothing';
+}
+
+subtest 'embedded, ThreadStackSize' => sub {
     plan skip_all => 'prefork has none' if mpm() eq 'prefork';
-    for my $bytes (1 << 20, 8 << 20) {
-        my $httpd = WeaveTest::Httpd->new(script => 'hello',
-            conf => "WeaveApp / \"DIR/sync.ini\"\nThreadStackSize $bytes\n");
-        my ($status, $text) = $httpd->configtest;
-        is $status, 0, "$bytes: configtest" or diag $text;
-        if ($bytes < 8 << 20) {
-            like $text, qr/WEAVE0212: .*1024 KiB.*ThreadStackSize/, 'says it';
-        }
-        else {
-            unlike $text, qr/WEAVE0212/, 'says nothing';
-        }
-    }
+    my $conf = "WeaveApp / \"DIR/sync.ini\"\nThreadStackSize";
+    says_at_configtest(qr/WEAVE0212: .*1024 KiB.*ThreadStackSize/,
+        conf => "$conf 1048576\n");
+    says_at_configtest(undef, conf => "$conf 8388608\n");
 };
 
-subtest 'a hard limit' => sub {
+subtest 'embedded, a hard limit' => sub {
+    says_at_configtest(
+        mpm() eq 'prefork' ? qr/WEAVE0212: .*1024 KiB.*hard limit/ : undef,
+        under => ['prlimit', '--stack=1048576:1048576']);
+    says_at_configtest(undef);
+};
+
+subtest 'processes, a hard limit' => sub {
     my $httpd = WeaveTest::Httpd->new(script => 'hello', mode => 'processes',
         under => ['prlimit', '--stack=1048576:1048576']);
     my $log = $httpd->logged(qr/WEAVE0211/, sub { $httpd->start });
