@@ -544,6 +544,29 @@ static void says_who_is_not_there(void **state)
     explains(NULL, "httpd's own weaved closed the connection");
 }
 
+/* Somebody else listens in a folder of root's, or root in that of another. */
+static void says_who_is_no_weaved(void **state)
+{
+    const char *path = in_folder("weaved.sock");
+    int listener = listen_at(path), i;
+
+    (void)state;
+    if (geteuid() != 0) {
+        close(listener);
+        skip();
+    }
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(chown(folder, i ? 0 : 65534, (gid_t)-1), 0);
+        if (i) {
+            assert_int_equal(seteuid(65534), 0);
+            assert_int_equal(listen(listener, 1), 0);
+            assert_int_equal(seteuid(0), 0);
+        }
+        explains(path, "it is no weaved");
+    }
+    close(listener);
+}
+
 static void says_who_is_silent(void **state)
 {
     json_t *request = json_object(), *answer = NULL;
@@ -583,6 +606,7 @@ int main(void)
         PAIR(is_answered),
         PAIR(hears_why_not),
         PAIR(says_who_is_not_there),
+        PAIR(says_who_is_no_weaved),
         PAIR(says_who_is_silent),
     };
 

@@ -19,6 +19,8 @@
  *                                    also of those whose workers may still
  *                                    drain; whether workers may dump core.
  *                                    {"ok":true}
+ *                                    Only from httpd's own channel, as log
+ *                                    and stop
  *   {"op":"log"} + descriptor        the error log from now on. {"ok":true}
  *   {"op":"reload","app":INI|null}   a new generation. {"ok":true}; what
  *                                    becomes of it, status tells

@@ -125,13 +125,14 @@ static const char *op_stop(json_t **answer, const json_t *request, int pass,
 static const struct {
     const char *name;
     operation_fn *fn;
+    int is_httpds; /* 1: weavectl has no use for it */
 } operations[] = {
-    {"want", op_want},     {"log", op_log},   {"reload", op_reload},
-    {"status", op_status}, {"stop", op_stop},
+    {"want", op_want, 1},     {"log", op_log, 1},   {"reload", op_reload, 0},
+    {"status", op_status, 0}, {"stop", op_stop, 1},
 };
 
-static const char *operate(json_t **answer, const json_t *request, int pass,
-                           apr_pool_t *pool)
+static const char *operate(json_t **answer, const asker_t *asker,
+                           const json_t *request, int pass, apr_pool_t *pool)
 {
     const char *op = json_string_value(json_object_get(request, "op"));
     const json_t *version = json_object_get(request, "version");
@@ -145,7 +146,9 @@ static const char *operate(json_t **answer, const json_t *request, int pass,
         return "weaved is ending: httpd has stopped";
     for (i = 0; op && i < sizeof(operations) / sizeof(*operations); i++)
         if (!strcmp(op, operations[i].name))
-            return operations[i].fn(answer, request, pass, pool);
+            return asker->httpd || !operations[i].is_httpds
+                       ? operations[i].fn(answer, request, pass, pool)
+                       : "only httpd itself may ask that of weaved";
     return apr_psprintf(pool, "weaved does not know the operation %.100s",
                         op ? op : "(none)");
 }
@@ -161,7 +164,7 @@ static void asker_message(void *data, json_t *request, int *pass)
     apr_pool_t *pool;
 
     apr_pool_create(&pool, super.pool);
-    problem = operate(&answer, request, *pass, pool);
+    problem = operate(&answer, asker, request, *pass, pool);
     if (problem) {
         json_decref(answer);
         answer = json_pack("{s:b, s:s}", "ok", 0, "error", problem);

@@ -69,13 +69,21 @@ exec $real "\$\@"
 END
 }
 
-# Like WeaveTest::Workers::new_httpd: its workers tell what httpd's children have to
-# show them.
+# WeaveTest::Workers::new_httpd with PROGRAMS in place of ours.
+sub with_programs {
+    my ($class, $programs, %arg) = @_;
+    my $self = bless WeaveTest::Workers::new_httpd(%arg), $class;
+    s/\bDIR\b/$self->{dir}/g for values %$programs;
+    $self->_make_libdir($programs);
+    $self->configure($arg{conf} || 'WeaveApp / "DIR/sync.ini"');
+    return $self;
+}
+
+# The same: its workers tell what httpd's children have to show them.
 sub telling {
     my ($class, %arg) = @_;
-    my $self = bless WeaveTest::Workers::new_httpd(%arg), $class;
     my $real = conf_var('weave_build') . '/weave-worker';
-    $self->_make_libdir({'weave-worker' => <<"END"});
+    return $class->with_programs({'weave-worker' => <<"END"}, %arg);
 #!/usr/bin/python3
 import os
 import re
@@ -83,7 +91,7 @@ import socket
 import sys
 import time
 
-name = os.path.join("$self->{dir}", "secret-" + os.path.basename(sys.argv[1]))
+name = "DIR/secret-" + os.path.basename(sys.argv[1])
 order = b""
 with socket.socket(fileno=os.dup(4)) as control:
     while b"\\n" not in order:
@@ -93,8 +101,6 @@ with open(name, "wb") as out:
     out.write(re.search(rb'"secret": ?"([0-9a-f]+)"', order).group(1))
 os.execv("$real", ["weave-worker"] + sys.argv[1:])
 END
-    $self->configure($arg{conf} || 'WeaveApp / "DIR/sync.ini"');
-    return $self;
 }
 
 # What it has told of the application of INI.
