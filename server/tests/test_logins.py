@@ -6,7 +6,6 @@ import threading
 
 import pytest
 import webtest
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from conftest import PASSWORD, RETRY_HEADERS, User, basic, is_unavailable
 from weave.server import logins, passwords, secret
@@ -414,13 +413,3 @@ def test_shared_secret_without_the_folder(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(secret, "FOLDER", str(tmp_path / "nothing"))
     assert len(secret.shared_secret()) == secret.SIZE
     assert "No such file" in caplog.text
-
-
-def test_statements_are_for_all_databases():
-    from sqlalchemy import and_, case, update
-
-    table = logins._logins
-    ends = case((and_(table.c.ends > 1, table.c.ends <= 2), table.c.ends), else_=1)
-    query = update(table).values(ends=ends + 1)
-    for dialect in (mysql, postgresql, sqlite):
-        assert "CASE WHEN" in str(query.compile(dialect=dialect.dialect()))

@@ -113,6 +113,18 @@ class Database:
         insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
         return insert(table).on_conflict_do_nothing()
 
+    def insert_or_update(self, table, row, changes):
+        """An INSERT that makes the changes where its primary key is there already."""
+        if self.dialect in ("mysql", "mariadb"):
+            query = mysql.insert(table).values(row)
+            return query.on_duplicate_key_update(**changes)
+        insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
+        return (
+            insert(table)
+            .values(row)
+            .on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
+        )
+
     def backup(self, target):
         """Writes a consistent copy of a SQLite database to the file target."""
         with self.reading() as connection:

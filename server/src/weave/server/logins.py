@@ -27,7 +27,6 @@ from sqlalchemy import (
     case,
     delete,
     select,
-    update,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -130,15 +129,20 @@ class Logins:
 
     def charge(self, buckets):
         """Puts one attempt into each of the buckets."""
+        self.purge()
         now = int(Stamp.now())
         with self._database.writing() as connection:
-            self._purge(connection, now)
             # In one order everywhere, so that writers wait and do not deadlock.
             for bucket in sorted(buckets, key=lambda bucket: bucket.subject):
                 ends = _logins.c.ends
                 highest = now + 2 * bucket.burst * bucket.interval
                 filled = case((and_(ends > now, ends <= highest), ends), else_=now)
-                self._write(connection, bucket.subject, filled + bucket.interval, now)
+                self._write(
+                    connection,
+                    bucket.subject,
+                    now + bucket.interval,
+                    filled + bucket.interval,
+                )
 
     def is_verified(self, tag):
         """Whether note_verified() was told of it, and not too long ago."""
@@ -152,20 +156,31 @@ class Logins:
 
     def note_verified(self, tag):
         """Remembers a password by its Passwords.tag()."""
-        now = int(Stamp.now())
+        ends = int(Stamp.now()) + VERIFIED_DAYS * DAY
         try:
             with self._database.writing() as connection:
-                self._purge(connection, now)
-                ends = now + VERIFIED_DAYS * DAY
-                self._write(connection, "verified " + tag, ends, now)
+                self._write(connection, "verified " + tag, ends, ends)
         except SQLAlchemyError as error:
             # The request has its answer all the same; a later one tries again.
             log.warning("a login could not be noted: %s", reason(error))
 
     def purge(self):
         """Removes some rows without meaning; how many."""
-        with self._database.writing() as connection:
-            return self._purge(connection, int(Stamp.now()))
+        now = int(Stamp.now())
+        query = select(_logins.c.subject).where(_logins.c.ends < now)
+        try:
+            with self._database.reading() as connection:
+                query = query.limit(PURGE_AT_ONCE)
+                doomed = connection.execute(query).scalars().all()
+            if doomed:
+                query = delete(_logins).where(_logins.c.subject.in_(doomed))
+                with self._database.writing() as connection:
+                    connection.execute(query.where(_logins.c.ends < now))
+        except SQLAlchemyError as error:
+            # They harm nobody, and the next one removes them.
+            log.info("old logins could not be removed: %s", reason(error))
+            return 0
+        return len(doomed)
 
     def _read(self, subjects):
         query = select(_logins.c.subject, _logins.c.ends)
@@ -173,16 +188,7 @@ class Logins:
         with self._database.reading() as connection:
             return {row.subject: row.ends for row in connection.execute(query)}
 
-    def _write(self, connection, subject, ends, now):
-        row = {"subject": subject, "ends": now}
-        connection.execute(self._database.insert_missing(_logins), row)
-        query = update(_logins).where(_logins.c.subject == subject)
-        connection.execute(query.values(ends=ends))
-
-    def _purge(self, connection, now):
-        query = select(_logins.c.subject).where(_logins.c.ends < now)
-        doomed = connection.execute(query.limit(PURGE_AT_ONCE)).scalars().all()
-        if doomed:
-            query = delete(_logins).where(_logins.c.subject.in_(doomed))
-            connection.execute(query.where(_logins.c.ends < now))
-        return len(doomed)
+    def _write(self, connection, subject, first, changed):
+        row = {"subject": subject, "ends": first}
+        query = self._database.insert_or_update(_logins, row, {"ends": changed})
+        connection.execute(query)
