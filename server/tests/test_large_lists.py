@@ -9,6 +9,7 @@ import tempfile
 import pytest
 from sqlalchemy import event
 
+from bulk import QUOTES_OF_A_RECORD, fill
 from conftest import Site, basic, is_unavailable
 from served import Process
 from weave.server import spool, storage
@@ -19,32 +20,16 @@ SMALL, SMALL_BYTES = 10000, 1024
 
 GROWTH_KB = 20 * 1024
 
-# {"id":"1","modified":1.00,"payload":"x","sortindex":1}
-QUOTES_OF_A_RECORD = 12
-
-
-def fill(site, user):
-    """Two collections, past the application: quickly."""
-    for name in ("large", "small"):
-        user.put("storage/%s/0" % name, {"payload": "", "sortindex": 0})
-    names = "select name, user_id, number from weave_collections"
-    for name, user_id, number in site.sql(names):
-        count, size = {"large": (LARGE, LARGE_BYTES), "small": (SMALL, SMALL_BYTES)}[name]
-        site.sql(
-            "with recursive n(i) as (select 1 union all select i + 1 from n where i < ?)"
-            " insert into weave_records (user_id, collection, id, modified, expires,"
-            " sortindex, payload_size, payload) select ?, ?, cast(i as text), 100000 + i,"
-            " 9007199254740992, i %% 7, %d, replace(hex(zeroblob(%d)), '00', 'xy')"
-            " from n" % (size, size // 2),
-            (count - 1, user_id, number),
-        )
-
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
     site = Site(tmp_path_factory.mktemp("large"))
     user = site.user()
-    fill(site, user)
+    for name, count, size in (
+        ("large", LARGE, LARGE_BYTES), ("small", SMALL, SMALL_BYTES),
+    ):  # fmt: skip
+        user.put("storage/%s/0" % name, {"payload": "", "sortindex": 0})
+        fill(site.folder / "weave.db", name, count - 1, size)
     process = Process(site.ini, user)
     yield process
     process.close()

@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What one user of weave.server may cost the others, through httpd and mod_weave.
+
+In processes and embedded: the memory of a list that is larger than all of it
+may be, and somebody who tries passwords.
+"""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import threading
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / "server/tests"))
+
+from bulk import QUOTES_OF_A_RECORD, fill  # noqa: E402
+from client import SyncClient, SyncError  # noqa: E402
+
+
+def load_e2e_httpd():
+    loader = importlib.machinery.SourceFileLoader(
+        "e2e_httpd", str(TOP / "tests/e2e_httpd.t"))
+    spec = importlib.util.spec_from_loader("e2e_httpd", loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+e2e_httpd = load_e2e_httpd()
+
+MODES = ("processes", "embedded")
+WORKERS = "\n[workers]\nmode = %s\n"
+
+EMAIL = "bounds@example.org"
+PASSWORD = "correct horse battery"
+
+RECORDS, RECORD_BYTES = 440, 256 * 1024
+GROWTH_KB = 20 * 1024
+
+# server/src/weave/server/logins.py: a name's bucket, and what runs at once
+BURST, SLACK = 20, 8
+ATTEMPTS, ATTACKERS = 60, 6
+
+
+def memory_kb(parent):
+    """{pid: VmHWM} of a process and all that come from it."""
+    found = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            lines = (folder / "status").read_text().splitlines()
+            values = dict(line.split(":", 1) for line in lines)
+            peak = int(values["VmHWM"].split()[0])
+            found[int(folder.name)] = int(values["PPid"]), peak
+    family, size = {parent}, 0
+    while size != len(family):
+        size = len(family)
+        family |= {pid for pid, (mother, _) in found.items() if mother in family}
+    return {pid: found[pid][1] for pid in family if pid in found}
+
+
+def download(client):
+    """(X-Weave-Records, quotation marks, length) of the large list, unheld."""
+    connection = client._storage._http
+    path = "/1.1/%s/storage/large?full=1" % client.name
+    connection.request("GET", path, headers=client._authorization())
+    response = connection.getresponse()
+    quotes = length = 0
+    for part in iter(lambda: response.read(65536), b""):
+        quotes += part.count(b'"')
+        length += len(part)
+    return response.headers["X-Weave-Records"], quotes, length
+
+
+def check_list(tap, mode, httpd, client):
+    client.put("large", "0", "", sortindex=0)
+    fill(httpd.folder / "data/weave.db", "large", RECORDS - 1, RECORD_BYTES)
+    for _ in range(30):
+        client.info()
+    before = memory_kb(os.getpid())
+    records, quotes, length = download(client)
+    after = memory_kb(os.getpid())
+    # json.dumps("") of the first record is two quotation marks more, escaped
+    tap.ok((records, quotes) == (str(RECORDS), RECORDS * QUOTES_OF_A_RECORD + 2),
+           mode + ": the list is whole", records, quotes)
+    tap.ok(length > (RECORDS - 1) * RECORD_BYTES, mode + ": it is large", length)
+    highest = max(before.values())
+    grown = {pid: kb - before.get(pid, highest) for pid, kb in after.items()
+             if kb - before.get(pid, highest) > GROWTH_KB and pid != os.getpid()}
+    tap.ok(not grown, mode + ": no process grows with it", grown)
+
+
+def attack(url, first, statuses):
+    client = SyncClient(url, EMAIL, PASSWORD)
+    client.find_node()
+    for number in range(first, first + ATTEMPTS // ATTACKERS):
+        client._password = "wrong password %d" % number
+        try:
+            client.info()
+            statuses.append((200, {}))
+        except SyncError as error:
+            statuses.append((error.status, error.headers))
+    client.close()
+
+
+def check_attack(tap, mode, url, client):
+    statuses, own = [], []
+    threads = [threading.Thread(target=attack, args=(url, n * ATTEMPTS, statuses))
+               for n in range(ATTACKERS)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads) or len(own) < 50:
+        try:
+            client.info()
+            own.append(200)
+        except SyncError as error:
+            own.append(error.status)
+    for thread in threads:
+        thread.join()
+    verified = [status for status, _ in statuses if status == 401]
+    refused = [headers for status, headers in statuses if status == 503]
+    tap.ok(len(verified) + len(refused) == ATTEMPTS,
+           mode + ": wrong passwords get a 401 or a 503", statuses)
+    tap.ok(len(verified) <= BURST + SLACK, mode + ": few are verified", len(verified))
+    tap.ok(all(int(headers["Retry-After"]) > 0
+               and headers["X-Weave-Backoff"] == headers["Retry-After"]
+               and headers["X-Weave-Timestamp"] for headers in refused),
+           mode + ": the others are told when to come again")
+    tap.ok(set(own) == {200}, mode + ": their owner is served all the while", own)
+
+
+def main():
+    tap = e2e_httpd.Tap()
+    with tempfile.TemporaryDirectory(prefix="weave-bounds-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        e2e_httpd.make_venv(folder)
+        (folder / "build").mkdir()
+        for file in [*e2e_httpd.BUILD.glob("*.so"),
+                     *(e2e_httpd.BUILD / name for name in e2e_httpd.PROGRAMS)]:
+            shutil.copy(file, folder / "build")
+        for mode in MODES:
+            (folder / "sync.ini").write_text(e2e_httpd.INI + WORKERS % mode)
+            httpd = e2e_httpd.Httpd(folder, "event")
+            with httpd.running() as url:
+                client = SyncClient(url, EMAIL, PASSWORD)
+                client.sign_up()
+                client.find_node()
+                check_list(tap, mode, httpd, client)
+                check_attack(tap, mode, url, client)
+                client.close()
+            bad = [line for line in httpd.log().splitlines()
+                   if e2e_httpd.WORSE_THAN_NOTICE.search(line)
+                   and "is refused: too many" not in line]
+            tap.ok(not bad, mode + ": nothing else at warn or above in the log", *bad)
+    print("1..%d" % tap.count)
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
