@@ -40,9 +40,13 @@ static void register_hooks(apr_pool_t *pool)
     /* before Python's thread can see what only the parent may have */
     ap_hook_child_init(mod_weave_supervise_child, NULL, NULL,
                        APR_HOOK_REALLY_FIRST - 1);
-    /* first to register is last to be cleaned up */
+    /* first to register is last to be cleaned up; and threads of other modules
+     * get the larger stacks */
     ap_hook_child_init(mod_weave_embedded_start, NULL, NULL,
                        APR_HOOK_REALLY_FIRST);
+    /* what all modules have opened by then is not the application's */
+    ap_hook_child_init(mod_weave_embedded_python, NULL, NULL,
+                       APR_HOOK_REALLY_LAST);
     ap_hook_child_stopping(mod_weave_embedded_stopping, NULL, NULL,
                            APR_HOOK_MIDDLE);
     ap_hook_translate_name(mod_weave_translate_name, after, NULL,

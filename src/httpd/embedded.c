@@ -24,7 +24,6 @@
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
 
-#include "weave_line.h"
 #include "weave_stack.h"
 
 #define RETRY_FIRST_S 1
@@ -41,11 +40,10 @@ static struct {
     const weave_conf_t *conf;
     const apr_table_t *environ;
     weave_app_t spec;
-    weave_host_t host;
-    const weave_maintenance_board_t *board;
+    const weave_host_t *host;
     weave_tally_child_t *seat; /* NULL: nobody counts */
-    int forked;       /* 1: this is a process that the application has forked */
-    atomic_int state; /* state_e */
+    atomic_int state;          /* state_e */
+    atomic_int begun;          /* 1: there is Python's main thread */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pid_t pid;      /* of the child */
@@ -61,14 +59,6 @@ static void set_state(state_e state)
     atomic_store(&embedded.state, state);
     pthread_cond_broadcast(&embedded.changed);
     pthread_mutex_unlock(&embedded.lock);
-}
-
-/* Ends a process that the application has forked where its parent goes on with
- * the request, or with the import. */
-static void leave_fork(void)
-{
-    if (embedded.forked)
-        _exit(0);
 }
 
 /* ---- Python's main thread ---- */
@@ -124,7 +114,7 @@ static int load_application(void)
     for (;;) {
         stat_script(&tried);
         failed = mod_weave_engine->load() < 0;
-        leave_fork();
+        mod_weave_host_leave_fork();
         if (!failed) {
             set_state(READY);
             ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
@@ -153,7 +143,7 @@ static const char *start_engine(void)
         mod_weave_engine_load(&engine, embedded.app, embedded.pool);
 
     if (!problem)
-        problem = engine->start(&embedded.spec, &embedded.host);
+        problem = engine->start(&embedded.spec, embedded.host);
     if (!problem)
         mod_weave_engine = engine;
     return problem;
@@ -188,7 +178,7 @@ static void stop_python(void)
 {
     struct pollfd fd = {embedded.done_fd[0], POLLIN, 0};
 
-    if (write(embedded.stop_fd[1], "", 1) < 0)
+    if (!atomic_load(&embedded.begun) || write(embedded.stop_fd[1], "", 1) < 0)
         return;
     while (poll(&fd, 1, STOP_MS) < 0 && errno == EINTR)
         ;
@@ -297,63 +287,6 @@ static const char *given(const char *text)
     return *text ? text : NULL;
 }
 
-/* ---- the host, but for what the application has forked ---- */
-
-/* Calls nothing of httpd there: its logs are closed, or somebody else's. */
-static void log_line(void *host, int level, const char *text, size_t len)
-{
-    if (!embedded.forked)
-        mod_weave_log(host, level, text, len);
-    else if (APLOG_MODULE_IS_LEVEL(embedded.server, APLOG_MODULE_INDEX, level))
-        weave_line_write(2, level, text, len);
-}
-
-/* In a process that Python has forked: where its sync.ini is a descriptor,
- * that one stays. */
-static void fork_close(void)
-{
-    int ini = -1;
-
-    if (sscanf(embedded.app->ini_now, "/proc/self/fd/%d", &ini) != 1)
-        ini = -1;
-    mod_weave_fork_close(ini);
-}
-
-static ssize_t body_read(void *host, char *buffer, size_t size)
-{
-    return embedded.forked ? WEAVE_IO_GONE
-                           : mod_weave_body_read(host, buffer, size);
-}
-
-static void head_send(void *host, const weave_head_t *head)
-{
-    if (!embedded.forked)
-        mod_weave_head_send(host, head);
-}
-
-static weave_io_e body_send(void *host, const weave_piece_t *pieces,
-                            size_t count, int flags)
-{
-    leave_fork();
-    return mod_weave_body_send(host, pieces, count, flags);
-}
-
-static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
-                            int flags)
-{
-    leave_fork();
-    return mod_weave_file_send(host, fd, offset, length, flags);
-}
-
-/* With the GIL: nothing but this. What becomes of a request that may not start,
- * the handler decides without it. */
-static int may_start(void *host)
-{
-    const mod_weave_exchange_t *exchange = host;
-
-    return weave_admission_holds(&exchange->admission, embedded.board);
-}
-
 static void fill_spec(apr_pool_t *pool)
 {
     const mod_weave_app_t *app = embedded.app;
@@ -373,11 +306,6 @@ static void fill_spec(apr_pool_t *pool)
     spec->environ = pairs(embedded.environ, pool);
     spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
     spec->multiprocess = forked > 1;
-    embedded.host = (weave_host_t){WEAVE_ENGINE_ABI, sizeof(weave_host_t),
-                                   body_read,        head_send,
-                                   body_send,        file_send,
-                                   log_line,         may_start,
-                                   fork_close};
 }
 
 /* What the application finds in os.environ. */
@@ -437,13 +365,35 @@ static apr_status_t prepare(apr_pool_t *pchild)
     return rv;
 }
 
-static void fork_child(void)
+static void start_failed(apr_status_t rv)
 {
-    embedded.forked = 1;
-    embedded.seat = NULL;
+    atomic_store(&embedded.begun, 0);
+    atomic_store(&embedded.state, FAILED);
+    ap_log_error(APLOG_MARK, APLOG_ERR, rv, embedded.server,
+                 "WEAVE0022: no thread can be made for Python");
 }
 
 void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
+{
+    apr_status_t rv;
+
+    embedded.app = mod_weave_app_get();
+    embedded.server = main_server;
+    embedded.pid = getpid();
+    if (!embedded.app)
+        return;
+    if (mod_weave_tally_all())
+        embedded.seat = weave_tally_seat(mod_weave_tally_all());
+    weave_stack_prepare();
+    embedded.host = mod_weave_host_start(embedded.app->ini_now);
+    rv = prepare(pchild);
+    if (rv != APR_SUCCESS)
+        start_failed(rv);
+}
+
+/* Behind child_init of all modules: from here on, what is opened may be the
+ * application's. */
+void mod_weave_embedded_python(apr_pool_t *pchild, server_rec *main_server)
 {
     static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                                  SIGABRT, SIGTRAP, SIGSYS};
@@ -452,32 +402,21 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
     apr_status_t rv;
     apr_size_t i;
 
-    embedded.app = mod_weave_app_get();
-    embedded.board = mod_weave_board();
-    embedded.server = main_server;
-    embedded.pid = getpid();
-    if (!embedded.app)
+    (void)pchild;
+    (void)main_server;
+    if (!embedded.app || atomic_load(&embedded.state) == FAILED)
         return;
-    if (mod_weave_tally_all())
-        embedded.seat = weave_tally_seat(mod_weave_tally_all());
-    weave_stack_prepare();
-    pthread_atfork(NULL, NULL, fork_child);
-    rv = prepare(pchild);
-    if (rv == APR_SUCCESS) {
-        mod_weave_fork_prepare(embedded.pool);
-        /* httpd's signals are for httpd's threads; a fault is one's own */
-        sigfillset(&all);
-        for (i = 0; i < sizeof(faults) / sizeof(*faults); i++)
-            sigdelset(&all, faults[i]);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        rv = apr_thread_create(&thread, NULL, main_thread, NULL, embedded.pool);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
-    if (rv == APR_SUCCESS)
-        return;
-    atomic_store(&embedded.state, FAILED);
-    ap_log_error(APLOG_MARK, APLOG_ERR, rv, main_server,
-                 "WEAVE0022: no thread can be made for Python");
+    mod_weave_fork_prepare(embedded.pool);
+    /* httpd's signals are for httpd's threads; a fault is one's own */
+    sigfillset(&all);
+    for (i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+        sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    atomic_store(&embedded.begun, 1);
+    rv = apr_thread_create(&thread, NULL, main_thread, NULL, embedded.pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rv != APR_SUCCESS)
+        start_failed(rv);
 }
 
 const weave_engine_t *mod_weave_embedded_ready(void)
@@ -510,7 +449,7 @@ int mod_weave_embedded_run(const weave_engine_t *engine,
     if (embedded.seat) /* before may_start() looks */
         atomic_fetch_add(&embedded.seat->running, 1);
     outcome = engine->run(in);
-    leave_fork();
+    mod_weave_host_leave_fork();
     if (embedded.seat)
         atomic_fetch_sub(&embedded.seat->running, 1);
     return outcome;

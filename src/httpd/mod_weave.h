@@ -310,6 +310,8 @@ const char *mod_weave_engine_load(const weave_engine_t **engine,
 
 /* embedded.c: Python inside the httpd child */
 void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server);
+/* Starts Python and the import. */
+void mod_weave_embedded_python(apr_pool_t *pchild, server_rec *main_server);
 void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful);
 /* The engine once its application is imported; waits while it is being
  * imported. NULL: it cannot be, or not in time. */
@@ -318,6 +320,13 @@ const weave_engine_t *mod_weave_embedded_ready(void);
 int mod_weave_embedded_run(const weave_engine_t *engine,
                            const weave_request_t *in);
 extern const weave_engine_t *mod_weave_engine;
+
+/* host.c: httpd as the engine's host */
+/* INI is where the application reads its sync.ini. Once in a child. */
+const weave_host_t *mod_weave_host_start(const char *ini);
+/* Ends a process that the application has forked where its parent goes on with
+ * the request, or with the import. */
+void mod_weave_host_leave_fork(void);
 
 /* fork.c: descriptors in what Python forks in an embedded child */
 /* Notes what is open now, as nothing that the application has opened. */
