@@ -110,6 +110,10 @@ def at_import():
     return AT_IMPORT
 
 
+def small():
+    return {}
+
+
 def in_request():
     return _results()
 

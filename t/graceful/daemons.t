@@ -80,6 +80,17 @@ subtest 'what a fork has open' => sub {
     is_deeply \@others, [], 'nothing of httpd';
 };
 
+subtest 'what a fork of a worker has open' => sub {
+    my ($daemon) = daemon_of('/worker/daemon');
+    my %open = %{ $daemon->{open} || {} };
+    ok $daemon->{pid}, 'it runs';
+    ok $daemon->{ini}, 'the sync.ini can be read';
+    is_deeply [grep { /^socket:/ } values %open],
+        ["socket: [('127.0.0.1', $daemon->{socket}), None]"], 'its own socket';
+    is_deeply [grep { /memfd:weave|^anon_inode:/ } values %open], [],
+        'and nothing of the worker' or diag explain \%open;
+};
+
 subtest 'what it says' => sub {
     my $log = $httpd->logged(qr/by a program/, sub {
         is decoded('/speak?words=the+fork')->{status}, 0, 'it ends well' });

@@ -7,19 +7,33 @@ use strict;
 use warnings FATAL => 'all';
 use Test::More;
 use WeaveTest;
+use WeaveTest::H2 ();
 use WeaveTest::Httpd ();
 
 # both modes, where the wsgi suite of another Python runs in one
 plan skip_all => 'it was done beside the processes' if mode() ne 'processes';
 
-# The exceptions other than RecursionError, or what happened instead.
+# The exceptions other than RecursionError.
 sub others {
-    my ($httpd, $where) = @_;
-    my $res   = $httpd->get("/$where");
-    return $res->status if $res->status != 200;
-    my $found = JSON::PP->new->decode($res->body);
+    my $found = JSON::PP->new->decode(shift);
     return grep { $_ !~ /RecursionError$/ }
         map { "$_: $found->{$_}" } sort keys %$found;
+}
+
+# Those, or what happened instead.
+sub others_at {
+    my $res = shift->get('/' . shift);
+    return $res->status == 200 ? others($res->body) : $res->status;
+}
+
+# The same on a thread of mod_http2, where there is one.
+sub others_http2 {
+    my $httpd = shift;
+    return if mpm() eq 'prefork';
+    my $h2 = WeaveTest::H2->new(port => $httpd->port);
+    return if !$h2->request('GET', '/small')->{status};
+    my $res = $h2->request('GET', '/in_request');
+    return ($res->{status} || 0) == 200 ? others($res->{body}) : 'no answer';
 }
 
 sub start {
@@ -28,7 +42,12 @@ sub start {
         script => 'stacks',
         mode   => $mode,
         %arg,
-        conf => "WeaveApp / \"DIR/sync.ini\"\n" . ($arg{conf} || ''));
+        conf => <<'END');
+<IfModule !mpm_prefork_module>
+    Protocols h2c http/1.1
+</IfModule>
+WeaveApp / "DIR/sync.ini"
+END
     $httpd->start;
     return $httpd;
 }
@@ -44,8 +63,9 @@ for my $mode (qw(processes embedded)) {
             plan skip_all => 'the hard limit is lower'
                 if system "@under true 2>/dev/null";
             my $httpd = start($mode, under => \@under);
-            is_deeply [others($httpd, $_)], [], $_
+            is_deeply [others_at($httpd, $_)], [], $_
                 for qw(at_import in_request in_thread);
+            is_deeply [others_http2($httpd)], [], 'HTTP/2';
             ok defined $httpd->stop, 'httpd stops';
             $httpd->no_crash;
         };
