@@ -50,22 +50,9 @@ static size_t put_text(char *line, size_t at, const char *text, size_t len)
     const char *end = text + len;
 
     while (text < end && at < WEAVE_LINE_BYTES - 8) {
-        apr_uint32_t code = 0;
-        int bytes = weave_utf8_next(text, end, &code);
-
-        if (*text == '\\') {
-            at += (size_t)snprintf(line + at, 3, "\\\\");
-        }
-        else if (!bytes || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-            at +=
-                (size_t)snprintf(line + at, 5, "\\x%02x", (unsigned char)*text);
-            bytes = 1;
-        }
-        else {
-            memcpy(line + at, text, (size_t)bytes);
-            at += (size_t)bytes;
-        }
-        text += bytes;
+        if (*text == '\\') /* what is escaped can be told from what is not */
+            line[at++] = '\\';
+        at += weave_utf8_escape(line + at, &text, end);
     }
     return at;
 }

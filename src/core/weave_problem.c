@@ -27,17 +27,7 @@ static const char *printable(const char *text, apr_pool_t *pool)
     char *out = apr_palloc(pool, MAX_TEXT_BYTES + 8), *o = out;
 
     while (text < end && o - out < MAX_TEXT_BYTES) {
-        apr_uint32_t code = 0;
-        int bytes = weave_utf8_next(text, end, &code);
-
-        if (!bytes || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-            o += apr_snprintf(o, 5, "\\x%02x", (unsigned char)*text);
-            text++;
-            continue;
-        }
-        while (bytes--) {
-            *o++ = *text++;
-        }
+        o += weave_utf8_escape(o, &text, end);
     }
     apr_cpystrn(o, text < end ? "..." : "", 4);
     return out;

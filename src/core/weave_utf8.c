@@ -84,6 +84,26 @@ int weave_utf8_is_sentence(const char *text)
     return 1;
 }
 
+apr_size_t weave_utf8_escape(char *to, const char **text, const char *end)
+{
+    static const char digits[] = "0123456789abcdef";
+    apr_uint32_t code = 0;
+    int bytes = weave_utf8_next(*text, end, &code);
+
+    if (!bytes || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
+        unsigned char byte = (unsigned char)*(*text)++;
+
+        to[0] = '\\';
+        to[1] = 'x';
+        to[2] = digits[byte >> 4];
+        to[3] = digits[byte & 0x0f];
+        return 4;
+    }
+    memcpy(to, *text, (size_t)bytes);
+    *text += bytes;
+    return (apr_size_t)bytes;
+}
+
 int weave_utf8_is_space(apr_uint32_t code)
 {
     return (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x20) ||

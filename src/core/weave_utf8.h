@@ -19,6 +19,12 @@ int weave_utf8_is_text(const char *p, const char *end);
  *  to terminals, logs and pages. */
 int weave_utf8_is_sentence(const char *text);
 
+/** Writes the character at *TEXT to TO, which has room for 4 bytes, as a
+ *  terminal or a log may show it, and moves *TEXT behind it. A control
+ * character (of C1, too), and a byte that is no UTF-8, becomes "\\x1b" or the
+ * like. Returns how many bytes there are. *TEXT < END. */
+apr_size_t weave_utf8_escape(char *to, const char **text, const char *end);
+
 /** str.isspace() of one character. */
 int weave_utf8_is_space(apr_uint32_t code);
 

@@ -30,9 +30,9 @@ static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
         const weave_problem_t *problem =
             APR_ARRAY_IDX(problems, i, weave_problem_t *);
 
-        fprintf(stderr, "%s: %s\n",
-                problem->level == WEAVE_PROBLEM_ERROR ? "error" : "notice",
-                weave_problem_text(problem, ctl->pool));
+        ctl_error("%s: %s",
+                  problem->level == WEAVE_PROBLEM_ERROR ? "error" : "notice",
+                  weave_problem_text(problem, ctl->pool));
     }
     *errors = weave_problems_count(problems, WEAVE_PROBLEM_ERROR);
     return conf;
@@ -87,7 +87,7 @@ static void put(out_t *out, const char *name, const char *value,
                               json_pack("{s:s, s:s, s:s}", "key", name, "value",
                                         value, "where", where));
     else
-        printf("%-32s %-32s %s\n", name, *value ? value : "-", where);
+        ctl_line("%-32s %-32s %s", name, *value ? value : "-", where);
 }
 
 static void put_family(out_t *out, const weave_key_t *key,
@@ -131,8 +131,7 @@ int ctl_config(const ctl_t *ctl)
     for (i = 0; i < WEAVE_KEY_COUNT; i++)
         put_key(&out, conf, i, ctl->pool);
     if (out.rows) {
-        json_dumpf(out.rows, stdout, JSON_INDENT(2));
-        puts("");
+        ctl_json_print(out.rows, 0);
         json_decref(out.rows);
     }
     return errors ? CTL_FAILED : CTL_DONE;
@@ -143,9 +142,8 @@ int ctl_config(const ctl_t *ctl)
 static int wrong(const ctl_t *ctl, const weave_conf_t *conf, weave_key_e key,
                  const char *text)
 {
-    fprintf(stderr, "error: %s: %s: %s\n",
-            weave_conf_where(conf, key, ctl->pool), weave_key_get(key)->full,
-            text);
+    ctl_error("error: %s: %s: %s", weave_conf_where(conf, key, ctl->pool),
+              weave_key_get(key)->full, text);
     return 1;
 }
 
@@ -175,7 +173,9 @@ static int check_page(const ctl_t *ctl, const weave_conf_t *conf)
         return 0;
     return wrong(ctl, conf, WEAVE_MAINTENANCE_PAGE,
                  apr_psprintf(ctl->pool, "%s: %s", path,
-                              weave_file_why(rv, PAGE_BYTES, ctl->pool)));
+                              rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG
+                                  ? "this is no file of at most 256 KiB"
+                                  : strerror(rv)));
 }
 
 static int check_virtualenv(const ctl_t *ctl, const weave_conf_t *conf)
@@ -222,6 +222,6 @@ int ctl_check(const ctl_t *ctl)
     errors += check_virtualenv(ctl, conf);
     errors += check_user(ctl, conf);
     if (!errors)
-        printf("%s: no mistake found\n", ctl->ini);
+        ctl_line("%s: no mistake found", ctl->ini);
     return errors ? CTL_FAILED : CTL_DONE;
 }

@@ -41,11 +41,33 @@ json_t *ctl_ask(const ctl_t *ctl, json_t *request);
 /* The same, with *PROBLEM instead of saying it. */
 json_t *ctl_ask_quietly(const ctl_t *ctl, json_t *request,
                         const char **problem);
-/* One line of trouble, to standard error. Returns CTL_FAILED. */
-int ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* --- what is printed (say.c): control characters are escaped, also \n -------
+ */
+
+#define CTL_PRINTF __attribute__((format(printf, 1, 2)))
+/* A part of a line, and the rest of one, to standard output. */
+void ctl_put(const char *format, ...) CTL_PRINTF;
+void ctl_line(const char *format, ...) CTL_PRINTF;
+/* The rest is for standard error. One line. */
+void ctl_error(const char *format, ...) CTL_PRINTF;
+/* One line of trouble. Returns CTL_FAILED. */
+int ctl_say(const char *format, ...) CTL_PRINTF;
 /* The same for what is no failure: something to know, something to check. */
-void ctl_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void ctl_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void ctl_warn(const char *format, ...) CTL_PRINTF;
+void ctl_note(const char *format, ...) CTL_PRINTF;
+/* What is wrong with the command line. Returns CTL_USAGE. */
+int ctl_usage(const char *format, ...) CTL_PRINTF;
+/* The same, as APR's getopt says it: with a line feed at the end. */
+void ctl_option_error(void *unused, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Replaces the line that stands on the terminal, which must be one. */
+void ctl_progress(const char *format, ...) CTL_PRINTF;
+/* JSON for programs, to standard output. FLAGS: jansson's, beside an indent. */
+void ctl_json_print(const json_t *json, size_t flags);
+
+/* --- what answers have --------------------------------------------------- */
+
 /* An integer, string or list of an object, or 0, "", an empty list. */
 json_int_t ctl_int(const json_t *object, const char *key);
 const char *ctl_text(const json_t *object, const char *key);

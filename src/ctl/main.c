@@ -3,7 +3,6 @@
 #include "ctl.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +106,7 @@ static const char general[] =
     "                        or all applications)\n"
     "  -h, --help            this text, or that of a command\n"
     "\n"
-    "Exit status: 0 done, 1 it failed, 2 the command line is wrong.\n";
+    "Exit status: 0 done, 1 it failed, 2 the command line is wrong.";
 
 static int show_help(void)
 {
@@ -115,8 +114,9 @@ static int show_help(void)
 
     puts("usage: weavectl [-d DIR] [-i INI] COMMAND [INI] [option ...]\n");
     for (i = 0; i < COMMANDS; i++)
-        printf("  %-12s %s\n", commands[i].name, commands[i].help);
-    printf("\n%s", general);
+        ctl_line("  %-12s %s", commands[i].name, commands[i].help);
+    puts("");
+    puts(general);
     return CTL_DONE;
 }
 
@@ -127,51 +127,18 @@ static int takes(const struct command_t *command, char letter)
 
 static int show_command(const struct command_t *command)
 {
-    printf("usage: weavectl [-d DIR] [-i INI] %s%s [option ...]\n\n%s\n%s",
-           command->name,
-           takes(command, 'M')   ? " [MODE [INI]]"
-           : takes(command, 'I') ? " [INI]"
-                                 : "",
-           command->more, general);
+    ctl_line("usage: weavectl [-d DIR] [-i INI] %s%s [option ...]",
+             command->name,
+             takes(command, 'M')   ? " [MODE [INI]]"
+             : takes(command, 'I') ? " [INI]"
+                                   : "");
+    puts("");
+    puts(command->more);
+    puts(general);
     return CTL_DONE;
 }
 
 /* ---- what commands share ---- */
-
-static void say(const char *what, const char *format, va_list args)
-{
-    fputs(what, stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-}
-
-int ctl_say(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    say("weavectl: ", format, args);
-    va_end(args);
-    return CTL_FAILED;
-}
-
-void ctl_warn(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    say("weavectl: warning: ", format, args);
-    va_end(args);
-}
-
-void ctl_note(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    say("weavectl: notice: ", format, args);
-    va_end(args);
-}
 
 void ctl_dir_set(ctl_t *ctl, const char *dir)
 {
@@ -231,14 +198,6 @@ const json_t *ctl_list(const json_t *object, const char *key)
 }
 
 /* ---- the command line ---- */
-
-static int usage(const char *format, const char *what)
-{
-    fputs("weavectl: ", stderr);
-    fprintf(stderr, format, what);
-    fputs("; `weavectl --help` lists what there is\n", stderr);
-    return CTL_USAGE;
-}
 
 static const struct command_t *command_find(const char *name)
 {
@@ -381,6 +340,7 @@ static apr_status_t parse(line_t *line, int argc, const char *const *argv,
 
     apr_getopt_init(&state, line->ctl.pool, argc, argv);
     state->interleave = 1;
+    state->errfn = ctl_option_error;
     while ((rv = apr_getopt_long(state, options, &letter, &value)) ==
            APR_SUCCESS)
         take(line, letter, value);
@@ -401,10 +361,10 @@ static int words_take(ctl_t *ctl, const struct command_t *command,
         const char *ini = words[next++];
 
         if (ctl->ini && strcmp(real(ctl->pool, ini), real(ctl->pool, ctl->ini)))
-            return usage("-i names another INI than %s", ini);
+            return ctl_usage("-i names another INI than %s", ini);
         ctl->ini = ini;
     }
-    return next < count ? usage("%s is one word too many", words[next])
+    return next < count ? ctl_usage("%s is one word too many", words[next])
                         : CTL_DONE;
 }
 
@@ -429,21 +389,22 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
     if (line.help && !words[0])
         return show_help();
     if (!words[0])
-        return usage("%s", "which command");
+        return ctl_usage("%s", "which command");
     if (!command)
-        return usage("there is no command %s", words[0]);
+        return ctl_usage("there is no command %s", words[0]);
     if (line.help)
         return show_command(command);
     foreign = (unsigned char)line.used[strspn(line.used, command->takes)];
     if (foreign)
-        return usage("%s", apr_psprintf(pool, "%s does not take --%s",
-                                        command->name, option_name(foreign)));
+        return ctl_usage("%s",
+                         apr_psprintf(pool, "%s does not take --%s",
+                                      command->name, option_name(foreign)));
     if (words_take(&line.ctl, command, words, count) != CTL_DONE)
         return CTL_USAGE;
     if (is_empty(line.ctl.ini) || is_empty(line.ctl.dir) ||
         is_empty(line.ctl.state_dir))
-        return usage("%s", is_empty(line.ctl.ini) ? "the INI is empty"
-                                                  : "the DIR is empty");
+        return ctl_usage("%s", is_empty(line.ctl.ini) ? "the INI is empty"
+                                                      : "the DIR is empty");
     settle(&line.ctl);
     return command->run(&line.ctl);
 }

@@ -73,8 +73,8 @@ static int outcome(const json_t *before, const json_t *now)
 static int report(const json_t *now, int rc)
 {
     if (rc > 0)
-        printf("%s: generation %" JSON_INTEGER_FORMAT " serves\n",
-               ctl_text(now, "ini"), ctl_int(now, "generation"));
+        ctl_line("%s: generation %" JSON_INTEGER_FORMAT " serves",
+                 ctl_text(now, "ini"), ctl_int(now, "generation"));
     else
         ctl_say("%s: the new generation has failed%s: %s", ctl_text(now, "ini"),
                 ctl_int(now, "generation") ? ", the one before goes on" : "",

@@ -25,8 +25,8 @@ static void old_show(const change_t *change)
             last->word.since_us == entry->word.since_us)
             continue;
         last = entry;
-        printf("before: %s, for %s%s\n", ctl_since(change->ctl, &entry->word),
-               ctl_whose(entry->ini), ctl_left(change->ctl, &entry->word));
+        ctl_line("before: %s, for %s%s", ctl_since(change->ctl, &entry->word),
+                 ctl_whose(entry->ini), ctl_left(change->ctl, &entry->word));
         shown++;
     }
     if (!shown && !change->word.mode)
@@ -58,9 +58,9 @@ static void force_report(const change_t *change, const ctl_app_t *app,
 
     if (word->said.since_us == change->word.since_us)
         return;
-    printf("in force for %s%s%s: %s%s (%s)\n", app->ini,
-           *word->scope ? ", only in " : "", word->scope, ctl_now(ctl, word),
-           is_said ? ctl_left(ctl, &word->said) : "", ctl_origin(ctl, word));
+    ctl_line("in force for %s%s%s: %s%s (%s)", app->ini,
+             *word->scope ? ", only in " : "", word->scope, ctl_now(ctl, word),
+             is_said ? ctl_left(ctl, &word->said) : "", ctl_origin(ctl, word));
 }
 
 static void app_report(const change_t *change, const ctl_app_t *app)
@@ -160,16 +160,18 @@ static void drain_report(const change_t *change)
         first = first ? first : app;
     }
     if (!first)
-        printf(", becomes on after maintenance.drain");
+        ctl_put(", becomes on after maintenance.drain");
     else if (!differ && on_at(change, first))
-        printf(", becomes on at %s",
-               ctl_clock(change->ctl->pool, on_at(change, first)));
+        ctl_put(", becomes on at %s",
+                ctl_clock(change->ctl->pool, on_at(change, first)));
     for (i = 0; differ && i < change->after->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
 
-        if (ctl_is_meant(change->ctl, app->ini) && on_at(change, app))
-            printf("\nbecomes on at %s: %s",
-                   ctl_clock(change->ctl->pool, on_at(change, app)), app->ini);
+        if (!ctl_is_meant(change->ctl, app->ini) || !on_at(change, app))
+            continue;
+        puts("");
+        ctl_put("becomes on at %s: %s",
+                ctl_clock(change->ctl->pool, on_at(change, app)), app->ini);
     }
 }
 
@@ -214,15 +216,15 @@ int change_report(const change_t *change)
     const weave_maintenance_t *word = &change->word;
     int rc;
 
-    printf("maintenance: %s %s", weave_maintenance_mode_name(word->mode),
-           word->mode ? ctl_terms(change->ctl, change->ini, word)
-                      : apr_pstrcat(change->ctl->pool, "for ",
-                                    ctl_whose(change->ini), NULL));
+    ctl_put("maintenance: %s %s", weave_maintenance_mode_name(word->mode),
+            word->mode ? ctl_terms(change->ctl, change->ini, word)
+                       : apr_pstrcat(change->ctl->pool, "for ",
+                                     ctl_whose(change->ini), NULL));
     if (word->mode == WEAVE_MAINTENANCE_DRAINING)
         drain_report(change);
     puts("");
     if (*word->message)
-        printf("message: %s\n", word->message);
+        ctl_line("message: %s", word->message);
     old_show(change);
     rc = apps_report(change);
     fflush(stdout);

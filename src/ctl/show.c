@@ -119,16 +119,16 @@ static void word_show(const ctl_t *ctl, const char *before,
     const weave_maintenance_t *said = &word->said;
     int indent = (int)strspn(before, " ") + 2;
 
-    printf("%s%s (%s)\n", before, ctl_now(ctl, word), ctl_origin(ctl, word));
+    ctl_line("%s%s (%s)", before, ctl_now(ctl, word), ctl_origin(ctl, word));
     if (word->mode == WEAVE_MAINTENANCE_DRAINING && word->on_us)
-        printf("%*sbecomes on at %s\n", indent, "",
-               ctl_clock(ctl->pool, word->on_us));
+        ctl_line("%*sbecomes on at %s", indent, "",
+                 ctl_clock(ctl->pool, word->on_us));
     if (said->until_us)
-        printf("%*s%s\n", indent, "", ctl_left(ctl, said) + 1);
+        ctl_line("%*s%s", indent, "", ctl_left(ctl, said) + 1);
     if (said->retry_after_s)
-        printf("%*sRetry-After %u s\n", indent, "", said->retry_after_s);
+        ctl_line("%*sRetry-After %u s", indent, "", said->retry_after_s);
     if (*said->message)
-        printf("%*smessage: %s\n", indent, "", said->message);
+        ctl_line("%*smessage: %s", indent, "", said->message);
 }
 
 static const struct kind_t {
@@ -153,21 +153,21 @@ static void tally_show(const ctl_t *ctl, const ctl_app_t *app)
     if (!app->tally)
         return;
     weave_tally_sum(&sum, app->tally, app->place);
-    printf("  refused with 503:");
+    ctl_put("  refused with 503:");
     for (i = 0; i < KINDS; i++) {
         uint64_t count = sum.refused[kinds[i].kind];
 
         if (count) {
-            printf("%s%" APR_UINT64_T_FMT " (%s)", between, count,
-                   kinds[i].text);
+            ctl_put("%s%" APR_UINT64_T_FMT " (%s)", between, count,
+                    kinds[i].text);
             between = ", ";
         }
     }
-    printf("%s\n  answers with backoff: %" APR_UINT64_T_FMT
-           " (maintenance), %" APR_UINT64_T_FMT " (load%s%s)\n",
-           *between == ' ' ? " none" : "", sum.backoff, sum.backoff_load,
-           sum.load_us ? ", last " : "",
-           sum.load_us ? ctl_clock(ctl->pool, sum.load_us) : "");
+    puts(*between == ' ' ? " none" : "");
+    ctl_line("  answers with backoff: %" APR_UINT64_T_FMT
+             " (maintenance), %" APR_UINT64_T_FMT " (load%s%s)",
+             sum.backoff, sum.backoff_load, sum.load_us ? ", last " : "",
+             sum.load_us ? ctl_clock(ctl->pool, sum.load_us) : "");
 }
 
 void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
@@ -175,7 +175,7 @@ void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
     int i;
 
     if (!app->words->nelts)
-        printf("  maintenance: %s\n", app->truncated ? "not known" : "off");
+        ctl_line("  maintenance: %s", app->truncated ? "not known" : "off");
     for (i = 0; i < app->words->nelts; i++)
         word_show(ctl, i ? "    also set: " : "  maintenance: ",
                   &APR_ARRAY_IDX(app->words, i, ctl_word_t));
@@ -186,7 +186,7 @@ void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
                   word);
     }
     if (app->embedded && app->running >= 0)
-        printf("  requests in Python: %" APR_INT64_T_FMT "\n", app->running);
+        ctl_line("  requests in Python: %" APR_INT64_T_FMT, app->running);
     tally_show(ctl, app);
 }
 
@@ -223,9 +223,9 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
         if (!is_shown(view, entry) &&
             (!entry->ini || ctl_is_meant(ctl, entry->ini) ||
              !strcmp(entry->ini, ctl->ini_named)))
-            printf("%s: maintenance %s, %s\n", holder(view, entry, ctl->pool),
-                   ctl_since(ctl, &entry->word),
-                   ctl_terms(ctl, entry->ini, &entry->word));
+            ctl_line("%s: maintenance %s, %s", holder(view, entry, ctl->pool),
+                     ctl_since(ctl, &entry->word),
+                     ctl_terms(ctl, entry->ini, &entry->word));
     }
     fflush(stdout);
     for (i = 0; i < view->problems->nelts; i++)
@@ -243,7 +243,9 @@ static int apps_show(const ctl_t *ctl, const apr_array_header_t *apps)
 
         if (!ctl_is_meant(ctl, app->ini))
             continue;
-        printf("%s%s:\n", shown++ ? "\n" : "", app->ini);
+        if (shown++)
+            puts("");
+        ctl_line("%s:", app->ini);
         ctl_app_show(ctl, app);
     }
     return shown;
@@ -257,7 +259,7 @@ int ctl_maintenance_show(const ctl_t *given)
 
     ctl_view_load(&view, ctl);
     if (view.dir && !view.boards->nelts && !view.problems->nelts)
-        printf("no httpd runs with %s\n", view.dir);
+        ctl_line("no httpd runs with %s", view.dir);
     shown = apps_show(ctl, view.apps);
     if (ctl->ini_given && !shown) /* -d is of another httpd with this folder */
         shown = apps_show(ctl, view.others);

@@ -15,14 +15,15 @@
 
 static void show_worker(const ctl_t *ctl, const json_t *worker)
 {
-    printf("    %8" JSON_INTEGER_FORMAT "  %-9s %-7s %8s %8" JSON_INTEGER_FORMAT
-           " %7" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %7.1f MiB\n",
-           ctl_int(worker, "pid"), ctl_text(worker, "state"),
-           ctl_text(worker, "python"),
-           ctl_duration(ctl, ctl_int(worker, "uptime_s")),
-           ctl_int(worker, "running"), ctl_int(worker, "queued"),
-           ctl_int(worker, "requests"),
-           (double)ctl_int(worker, "rss_bytes") / MIB);
+    ctl_line("    %8" JSON_INTEGER_FORMAT
+             "  %-9s %-7s %8s %8" JSON_INTEGER_FORMAT " %7" JSON_INTEGER_FORMAT
+             " %10" JSON_INTEGER_FORMAT " %7.1f MiB",
+             ctl_int(worker, "pid"), ctl_text(worker, "state"),
+             ctl_text(worker, "python"),
+             ctl_duration(ctl, ctl_int(worker, "uptime_s")),
+             ctl_int(worker, "running"), ctl_int(worker, "queued"),
+             ctl_int(worker, "requests"),
+             (double)ctl_int(worker, "rss_bytes") / MIB);
 }
 
 static void show_generation(const ctl_t *ctl, const json_t *generation)
@@ -30,8 +31,8 @@ static void show_generation(const ctl_t *ctl, const json_t *generation)
     const json_t *worker;
     size_t i;
 
-    printf("  generation %" JSON_INTEGER_FORMAT ": %s\n",
-           ctl_int(generation, "number"), ctl_text(generation, "state"));
+    ctl_line("  generation %" JSON_INTEGER_FORMAT ": %s",
+             ctl_int(generation, "number"), ctl_text(generation, "state"));
     if (json_array_size(ctl_list(generation, "workers")))
         puts("    worker    state     Python    uptime  running  queued  "
              " requests      memory");
@@ -46,13 +47,14 @@ static void show_app(const ctl_t *ctl, const json_t *app)
     const json_t *generation;
     size_t i;
 
-    printf("\n%s: %s\n", ctl_text(app, "ini"), ctl_text(app, "state"));
+    puts("");
+    ctl_line("%s: %s", ctl_text(app, "ini"), ctl_text(app, "state"));
     json_array_foreach(ctl_list(app, "generations"), i, generation)
     {
         show_generation(ctl, generation);
     }
     if (*ctl_text(app, "last_error"))
-        printf("  last error: %s\n", ctl_text(app, "last_error"));
+        ctl_line("  last error: %s", ctl_text(app, "last_error"));
 }
 
 /* What httpd has and weaved does not say anything about: embedded, or weaved
@@ -137,9 +139,9 @@ static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
     size_t i;
 
     if (ctl_int(status, "pid"))
-        printf("weaved %s, pid %" JSON_INTEGER_FORMAT ", in %s\n",
-               ctl_text(status, "version"), ctl_int(status, "pid"),
-               ctl_text(status, "runtime_dir"));
+        ctl_line("weaved %s, pid %" JSON_INTEGER_FORMAT ", in %s",
+                 ctl_text(status, "version"), ctl_int(status, "pid"),
+                 ctl_text(status, "runtime_dir"));
     json_array_foreach(ctl_list(status, "applications"), i, app)
     {
         if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
@@ -187,8 +189,7 @@ int ctl_status(const ctl_t *given)
         status = json_object();
     merge(status, &view);
     if (ctl->json) {
-        json_dumpf(status, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-        puts("");
+        ctl_json_print(status, JSON_PRESERVE_ORDER);
     }
     else {
         rc = show(ctl, status, &view);

@@ -178,10 +178,10 @@ static void progress(const ctl_t *ctl, const left_t *left, int64_t until)
 {
     if (!isatty(STDERR_FILENO))
         return;
-    fprintf(stderr, "\r\033[K%" JSON_INTEGER_FORMAT " in Python%s%s, %s left",
-            left->requests, left->on_us ? ", on at " : "",
-            left->on_us ? ctl_clock(ctl->pool, left->on_us) : "",
-            ctl_duration(ctl, apr_time_sec(until - weave_clock_us())));
+    ctl_progress("%" JSON_INTEGER_FORMAT " in Python%s%s, %s left",
+                 left->requests, left->on_us ? ", on at " : "",
+                 left->on_us ? ctl_clock(ctl->pool, left->on_us) : "",
+                 ctl_duration(ctl, apr_time_sec(until - weave_clock_us())));
 }
 
 /* By the configuration of now. */
@@ -201,7 +201,7 @@ static int outcome(const ctl_t *ctl, const left_t *left, int64_t until)
         return -1;
     }
     if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+        ctl_progress("%s", "");
     if (left->problem)
         return ctl_say("--wait: %s", left->problem);
     if (left->gone)

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* say.c: everything that weavectl prints
+ *
+ * Applications, paths and files are others', and root's terminal reads what is
+ * printed of them: no escape sequence gets there, and no line that another one
+ * seems to have written. No other file prints anything but its own constants.
+ */
+#include "ctl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weave_utf8.h"
+
+/* ---- text ---- */
+
+static void text_write(FILE *out, const char *text)
+{
+    const char *end = text + strlen(text);
+    char shown[4];
+
+    while (text < end) {
+        size_t bytes = weave_utf8_escape(shown, &text, end);
+
+        fwrite(shown, 1, bytes, out);
+    }
+}
+
+/* BEFORE and AFTER are ours, and written as they are. */
+static void part_write(FILE *out, const char *before, const char *after,
+                       const char *format, va_list args)
+{
+    char *text = NULL;
+
+    fputs(before, out);
+    if (vasprintf(&text, format, args) >= 0) {
+        text_write(out, text);
+        free(text);
+    }
+    fputs(after, out);
+}
+
+void ctl_put(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    part_write(stdout, "", "", format, args);
+    va_end(args);
+}
+
+void ctl_line(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    part_write(stdout, "", "\n", format, args);
+    va_end(args);
+}
+
+void ctl_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    part_write(stderr, "", "\n", format, args);
+    va_end(args);
+}
+
+int ctl_say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    part_write(stderr, "weavectl: ", "\n", format, args);
+    va_end(args);
+    return CTL_FAILED;
+}
+
+void ctl_warn(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    part_write(stderr, "weavectl: warning: ", "\n", format, args);
+    va_end(args);
+}
+
+void ctl_note(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    part_write(stderr, "weavectl: notice: ", "\n", format, args);
+    va_end(args);
+}
+
+int ctl_usage(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    part_write(stderr,
+               "weavectl: ", "; `weavectl --help` lists what there is\n",
+               format, args);
+    va_end(args);
+    return CTL_USAGE;
+}
+
+void ctl_option_error(void *unused, const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+
+    (void)unused;
+    va_start(args, format);
+    if (vasprintf(&text, format, args) >= 0) {
+        text[strcspn(text, "\n")] = '\0';
+        ctl_error("%s", text);
+        free(text);
+    }
+    va_end(args);
+}
+
+void ctl_progress(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    part_write(stderr, "\r\033[K", "", format, args);
+    va_end(args);
+}
+
+/* ---- JSON ---- */
+
+/* Jansson leaves DEL and C1 as they are; outside of strings there are none. */
+void ctl_json_print(const json_t *json, size_t flags)
+{
+    char *text = json_dumps(json, JSON_INDENT(2) | flags);
+    const char *at = text, *end = text ? text + strlen(text) : NULL;
+
+    while (at && at < end) {
+        apr_uint32_t code = 0;
+        int bytes = weave_utf8_next(at, end, &code);
+
+        if (code >= 0x7f && code < 0xa0)
+            printf("\\u%04X", (unsigned)code);
+        else
+            fwrite(at, 1, (size_t)bytes, stdout);
+        at += bytes ? bytes : 1;
+    }
+    fputs("\n", stdout);
+    free(text);
+}
