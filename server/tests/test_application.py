@@ -148,8 +148,11 @@ def test_admin_purge(site, user, capsys, monkeypatch):
         batch = [{"id": str(n), "payload": "x", "ttl": 0} for n in range(12)]
         user.post("storage/" + name, batch)
     user.put("storage/three/a", {"payload": "x", "ttl": 100})
+    site.sql("insert into weave_logins values ('address x', 1), ('name y', 1)")
     assert run(capsys, "purge", site.ini) == "24 expired records removed\n"
     assert site.sql("select id from weave_records") == [("a",)]
+    logins = site.sql("select substr(subject, 1, 9) from weave_logins")
+    assert set(logins) <= {("verified ",), ("sign-up 1",)}
 
 
 def test_admin_backup(site, user, capsys):

@@ -4,7 +4,9 @@
 import errno
 import io
 import json
+import os
 import tempfile
+from wsgiref.util import FileWrapper
 
 import pytest
 from sqlalchemy import event
@@ -13,6 +15,7 @@ from bulk import QUOTES_OF_A_RECORD, fill
 from conftest import Site, basic, is_unavailable
 from served import Process
 from weave.server import spool, storage
+from weave.server.turns import RETRY_SECONDS
 
 # 110 MiB of large records, and many small ones
 LARGE, LARGE_BYTES = 440, 256 * 1024
@@ -124,6 +127,69 @@ class FullDisk(io.FileIO):
         return super().write(data[: len(data) // 2])
 
 
+def held():
+    spool._files.forget()
+    return len(spool._files._held)
+
+
+def ask(user, path="storage/col?full=1"):
+    """(status, iterator) of a GET whose body nobody has read yet."""
+    request = user.app.RequestClass.blank("/1.1/%s/%s" % (user.name, path))
+    request.headers["Authorization"] = basic(user.name, user.password)
+    request.environ["wsgi.file_wrapper"] = FileWrapper
+    status, headers, body = request.call_application(user.site.application)
+    return int(status.split()[0]), body
+
+
+def test_file_is_held_until_nobody_has_it(sizeable, monkeypatch):
+    before = held()
+    status, body = ask(sizeable)
+    assert held() == before + 1
+    descriptor = os.dup(body.filelike.fileno())  # as httpd gets it
+    body.close()
+    assert held() == before + 1
+    os.close(descriptor)
+    assert held() == before
+
+
+def test_slow_readers_are_bounded(sizeable, site, monkeypatch):
+    other = site.user("bob")
+    other.site = site
+    batch = [{"id": str(n), "payload": "x" * RECORD_BYTES} for n in range(14)]
+    other.post("storage/col", batch)
+    other.post("storage/col", [dict(record, id="b" + record["id"]) for record in batch])
+    size = RECORDS * RECORD_BYTES
+    monkeypatch.setattr(spool, "MAX_BYTES", 10 * size)
+    before, bodies = held(), []
+    for expected in (200, 200, 503):
+        status, body = ask(sizeable)
+        bodies.append(body)
+        assert status == expected
+    assert sizeable.get("storage/col").json, "what is short needs no file"
+    assert is_unavailable(sizeable.get("storage/col?full=1", 503), RETRY_SECONDS)
+    assert len(other.get("storage/col?full=1").json) == 28, "others are served"
+    bodies[0].close()
+    assert len(sizeable.get("storage/col?full=1").json) == RECORDS
+    for body in bodies[1:]:
+        getattr(body, "close", lambda: None)()
+    assert held() == before
+
+
+def test_all_readers_together_are_bounded(sizeable, monkeypatch):
+    size = RECORDS * RECORD_BYTES
+    monkeypatch.setattr(spool, "MAX_BYTES", int(2.5 * size))
+    monkeypatch.setattr(spool, "OWNERS", 1)
+    bodies = [ask(sizeable) for _ in range(3)]
+    assert [status for status, _ in bodies] == [200, 200, 503]
+    for _, body in bodies:
+        getattr(body, "close", lambda: None)()
+
+
+def test_list_that_is_longer_than_all_may_be(sizeable, monkeypatch):
+    monkeypatch.setattr(spool, "MAX_BYTES", 1024)
+    assert len(sizeable.get("storage/col?full=1").json) == RECORDS
+
+
 def test_temporary_folder_is_full(sizeable, monkeypatch, tmp_path, caplog):
     opened = []
 
@@ -144,9 +210,7 @@ def test_no_connection_is_held_while_a_list_is_sent(sizeable):
     (database,) = sizeable.site.databases
     seen = []
     event.listen(database.engine, "checkin", lambda *_: seen.append("in"))
-    request = sizeable.app.RequestClass.blank("/1.1/alice/storage/col?full=1")
-    request.headers["Authorization"] = basic(sizeable.name, sizeable.password)
-    status, headers, body = request.call_application(sizeable.site.application)
+    status, body = ask(sizeable)
     first = next(iter(body))
     assert first and seen and database.engine.pool.checkedout() == 0
     body.close()

@@ -4,37 +4,119 @@
 A list is written here as fast as the database gives it, and sent when it is
 whole. So an error in the middle is an ordinary 503, a slow client holds a file
 and no connection to the database, and mod_weave can hand the file to httpd.
+
+What slow clients hold is bounded, for all and for each owner of lists.
 """
 
+import contextlib
+import fcntl
+import os
 import tempfile
+import threading
+
+from weave.server.turns import Busy
 
 MEMORY_BYTES = 1024 * 1024
+
+# Of the files of one process, whoever sends them now. A list that is longer is
+# served when nothing else is held.
+MAX_BYTES = 512 * 1024 * 1024
+MAX_FILES = 64
+
+# The part of both that one owner may hold.
+OWNERS = 4
 
 
 class SpoolError(Exception):
     """The temporary folder cannot take the answer; str() says why."""
 
 
+class _File:
+    """A file without a name, and a way to see whether anybody has it open.
+
+    It may be httpd that sends it. But whoever has got this descriptor shares
+    its lock, and a second one, opened on its own, cannot be locked until then.
+    """
+
+    def __init__(self, owner):
+        self.owner = owner
+        self.size = 0
+        # Without a buffer it is what wsgi.file_wrapper sends itself.
+        self.stream = tempfile.TemporaryFile(buffering=0)
+        fcntl.flock(self.stream, fcntl.LOCK_SH)
+        path = "/proc/self/fd/%d" % self.stream.fileno()
+        self._second = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def write(self, data):
+        data = memoryview(data)
+        while data:
+            written = self.stream.write(data)
+            self.size += written
+            data = data[written:]
+
+    def forget(self):
+        """Closes what it takes to watch, once nobody has the file; whether so."""
+        try:
+            fcntl.flock(self._second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        os.close(self._second)
+        return True
+
+
+class _Files:
+    """The files of this process that somebody still has open."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._held = []
+
+    def forget(self):
+        """Lets go of those that are sent."""
+        with self._lock:
+            self._held = [file for file in self._held if not file.forget()]
+
+    def add(self, file):
+        with self._lock:
+            self._held.append(file)
+
+    def check(self, file):
+        """Raises Busy where this one is too much beside the others."""
+        self.forget()
+        with self._lock:
+            others = [other for other in self._held if other is not file]
+        own = [other for other in others if other.owner == file.owner]
+        for some, part in ((others, 1), (own, OWNERS)):
+            size = file.size + sum(other.size for other in some)
+            if some and (
+                size > MAX_BYTES // part or len(some) >= MAX_FILES // part
+            ):
+                raise Busy("too many long lists are being sent")
+
+
+_files = _Files()
+
+
 class Spool:
     """Bytes in memory up to MEMORY_BYTES, else in a file without a name."""
 
-    def __init__(self):
+    def __init__(self, owner=None):
+        self._owner = owner
         self._parts = []
         self._held = 0
         self._file = None
-        self.size = 0
+        _files.forget()
 
     def write(self, data):
         self._parts.append(data)
         self._held += len(data)
-        self.size += len(data)
         if self._held > MEMORY_BYTES:
             self._flush()
 
     def close(self):
         """Forgets everything; done when nobody is going to read it."""
         if self._file is not None:
-            self._file.close()
+            self._file.stream.close()
 
     def send(self, resp):
         """Makes this the body of a falcon.Response, which closes it."""
@@ -42,19 +124,25 @@ class Spool:
             resp.data = b"".join(self._parts)
             return
         self._flush()
-        self._file.seek(0)
-        resp.set_stream(self._file, self.size)
+        self._file.stream.seek(0)
+        resp.set_stream(self._file.stream, self._file.size)
 
     def _flush(self):
-        data = memoryview(b"".join(self._parts))
+        data = b"".join(self._parts)
         self._parts, self._held = [], 0
-        try:
+        with _told():
             if self._file is None:
-                # Without a buffer it is what wsgi.file_wrapper sends itself.
-                self._file = tempfile.TemporaryFile(buffering=0)
-            while data:
-                data = data[self._file.write(data) :]
-        except OSError as error:
-            raise SpoolError(
-                "%s: %s" % (tempfile.gettempdir(), error.strerror)
-            ) from error
+                self._file = _File(self._owner)
+                _files.add(self._file)
+            self._file.write(data)
+        _files.check(self._file)
+
+
+@contextlib.contextmanager
+def _told():
+    try:
+        yield
+    except OSError as error:
+        raise SpoolError(
+            "%s: %s" % (tempfile.gettempdir(), error.strerror)
+        ) from error

@@ -158,7 +158,7 @@ class Collection(Resource):
         selection = _selection(req)
         media_type = formats.choose(req.get_header("Accept") or "")
         items = _Counted(self._storage.select(user_id, collection, selection))
-        spool = Spool()
+        spool = Spool(owner=user_id)
         try:
             with contextlib.closing(items):
                 for piece in formats.encode_list(items, media_type):
