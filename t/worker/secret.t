@@ -130,6 +130,7 @@ sub remembers {
     no warnings 'portable'; # addresses have more than 32 bits
     for my $line (grep { / rw/ } split /\n/, slurp("/proc/$pid/maps")) {
         my ($begin, $end) = map { hex } $line =~ /^(\w+)-(\w+)/;
+        next if $end - $begin > 1 << 28; # ASan's
         sysseek $memory, $begin, 0 or next;
         sysread $memory, my $bytes, $end - $begin or next;
         return 1 if $bytes =~ /$want/;
