@@ -141,7 +141,8 @@ static void secret_find(void)
         const char *at;
 
         if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 ||
-            rights[0] != 'r' || rights[1] != 'w' || strstr(line, "[stack]"))
+            rights[0] != 'r' || rights[1] != 'w' || strstr(line, "[stack]") ||
+            to - from > 1UL << 28) /* a sanitizer's own */
             continue;
         for (at = (const char *)from; at < (const char *)to - 64; at++) {
             if (*at == 'w' && !memcmp(at, WHERE, strlen(WHERE)))

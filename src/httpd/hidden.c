@@ -20,7 +20,8 @@
 static int hidden_make(mod_weave_hidden_t *hidden, apr_size_t len)
 {
     apr_size_t page = (apr_size_t)sysconf(_SC_PAGESIZE);
-    mod_weave_hidden_t made = {.len = len, .bytes = (len / page + 1) * page};
+    mod_weave_hidden_t made = {
+        .len = len, .bytes = (len / page + 1) * page, .owner = getpid()};
 
     made.text = mmap(NULL, made.bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -38,9 +39,9 @@ static int hidden_make(mod_weave_hidden_t *hidden, apr_size_t len)
 
 static void hidden_clear(mod_weave_hidden_t *hidden)
 {
-    if (hidden->text)
+    if (hidden->text && hidden->owner == getpid())
         munmap(hidden->text, hidden->bytes);
-    *hidden = (mod_weave_hidden_t){NULL, 0, 0};
+    *hidden = (mod_weave_hidden_t){.text = NULL};
 }
 
 int mod_weave_hidden_set(mod_weave_hidden_t *hidden,

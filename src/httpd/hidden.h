@@ -7,6 +7,8 @@
  * every process that the parent forks (MADV_WIPEONFORK) and in no core dump. No
  * copy may be made in pools, malloc or jansson, which wipe nothing. */
 
+#include <sys/types.h>
+
 #include <apr_errno.h>
 #include <apr_pools.h>
 #include <apr_user.h>
@@ -15,6 +17,7 @@ typedef struct mod_weave_hidden_t {
     char *text;       /* ends in a NUL; NULL: nothing */
     apr_size_t len;   /* of the text */
     apr_size_t bytes; /* that are mapped */
+    pid_t owner;      /* the process that has it; others unmap nothing */
 } mod_weave_hidden_t;
 
 /* Replaces what is there by a copy of TEXT (NULL: nothing). Where there is no

@@ -54,9 +54,9 @@ static void step_fail(const char *what)
     _exit(127);
 }
 
-static void become(const plan_t *plan) __attribute__((noreturn));
+static void program_become(const plan_t *plan) __attribute__((noreturn));
 
-static void become(const plan_t *plan)
+static void program_become(const plan_t *plan)
 {
     const mod_weave_app_t *app = plan->app;
     const char *failed;
@@ -224,7 +224,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     helper.pid = fork();
     if (helper.pid == 0)
-        become(&plan);
+        program_become(&plan);
     problem = helper.pid < 0 ? strerror(errno) : NULL;
     close(fds[1]);
     close(null);

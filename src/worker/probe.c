@@ -15,7 +15,7 @@
 /* argv */
 enum { ENGINE = 2, VERSION, LIBPYTHON, SONAME, FILES };
 
-static const char *given(const char *text)
+static const char *text_given(const char *text)
 {
     return *text ? text : NULL;
 }
@@ -41,9 +41,9 @@ int probe_run(int argc, char **argv, apr_pool_t *pool)
 
     if (argc >= FILES) {
         spec.engine = argv[ENGINE];
-        spec.version = given(argv[VERSION]);
-        spec.libpython = given(argv[LIBPYTHON]);
-        spec.soname = given(argv[SONAME]);
+        spec.version = text_given(argv[VERSION]);
+        spec.libpython = text_given(argv[LIBPYTHON]);
+        spec.soname = text_given(argv[SONAME]);
         problem = files_check(argc, argv, pool);
         if (!problem)
             problem = worker_engine_load(&spec, pool);
