@@ -49,6 +49,64 @@ static void assert_matches(const char *text, const char *pattern)
     regfree(&re);
 }
 
+/* What a process has formatted is known as its own, and nobody else's. */
+static void knows_own_lines(void **state)
+{
+    static const char *const others[] = {
+        "",
+        "text",
+        "[Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid 7:tid 1]",
+        "[Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid 70:tid 1] x",
+        "[Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid 77:tid 1] x",
+        "[Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid +7:tid 1] x",
+        "[Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid 7:tid ] x",
+        "[Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid 7:tid x] x",
+        "[Sun Nov 29 23:27:06.123456 2026] [core:error] [pid 7:tid 1] x",
+        "[Sun Nov 29 23:27:06.123456 2026] [weave:worse] [pid 7:tid 1] x",
+        "[Sun Nov 29 23:27:06 2026] [weave:error] [pid 7:tid 1] x",
+        " [Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid 7:tid 1] x",
+        "[S\033n Nov 29 23:27:06.123456 2026] [weave:error] [pid 7:tid 1] x",
+    };
+    const char *own = formatted(3, "text", 4);
+    size_t i, prefix = weave_line_own(own, strlen(own), getpid());
+
+    (void)state;
+    assert_string_equal(own + prefix, "text");
+    assert_int_equal(weave_line_own(own, strlen(own), getpid() + 1), 0);
+    for (i = 0; i < prefix; i++)
+        assert_int_equal(weave_line_own(own, i, getpid()), 0);
+    assert_int_equal(
+        weave_line_own(
+            "[Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid 7:tid 1] x",
+            63, 7),
+        62);
+    for (i = 0; i < sizeof(others) / sizeof(*others); i++)
+        assert_int_equal(weave_line_own(others[i], strlen(others[i]), 7), 0);
+}
+
+/* In pieces that fit, each of whole characters. */
+static void appends_in_pieces(void **state)
+{
+    char text[3000], all[12000] = "";
+    const char *at = text, *end = text + sizeof(text);
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(text); i++)
+        text[i] = "\xc3\xbc\\"[i % 3];
+    while (at < end) {
+        size_t bytes = weave_line_append(line, 0, 100, &at, end, 0);
+
+        assert_in_range(bytes, 1, 99);
+        strncat(all, line, bytes);
+    }
+    assert_int_equal(strlen(all), sizeof(text));
+    assert_memory_equal(all, text, sizeof(text));
+    at = "\\\033";
+    line[weave_line_append(line, 0, 100, &at, at + 2, 0)] = '\0';
+    assert_string_equal(line, "\\\\x1b");
+}
+
 static void looks_like_httpd(void **state)
 {
     (void)state;
@@ -172,6 +230,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         each(looks_like_httpd),
+        each(knows_own_lines),
+        each(appends_in_pieces),
         each(names_levels),
         each(names_clients),
         each(escapes),

@@ -36,6 +36,9 @@ static void reads_each_kind(void **state)
     assert_string_equal(report.text, "");
     assert_int_equal(read_of(&report, "{\"op\":\"stuck\",\"why\":[5]}"), 0);
     assert_string_equal(report.text, "");
+    assert_int_equal(read_of(&report, "{\"op\":\"log\"}"), 0);
+    assert_int_equal(report.kind, WEAVE_REPORT_LOG);
+    assert_string_equal(report.text, "");
 }
 
 static void refuses_others(void **state)

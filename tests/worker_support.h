@@ -168,6 +168,8 @@ static UNUSED void worker_start(const char *build, apr_pool_t *pool)
     fds[1] = pair[1];
     fds[2] = line[0];
     fds[3] = board;
+    fds[5] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    fds[6] = errors;
     setenv("STUB_LOG", test.log, 1);
     test.pid = fork();
     if (test.pid == 0)

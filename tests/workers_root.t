@@ -349,7 +349,7 @@ subtest 'files' => sub {
     is scalar @sockets, 4, 'one socket for each worker';
     is mode_of($_), "0660 0:$server_gid", 'which are for httpd' for @sockets;
     like mode_of("$root/error_log"), qr/^06[04][04] 0:/,
-        'only root writes the log but through a worker';
+        'only root writes the log';
 };
 
 sub connects {

@@ -34,7 +34,6 @@
  *
  *   {"op":"start","secret":HEX,"cores":true|false,"spec":SPEC,
  *    "generation":N}                 first, and only once
- *   {"op":"log"} + descriptor        dup2 it to 1 and 2
  *   {"op":"drain"}                   take nothing new, finish, exit 0
  *   {"op":"quit"}                    atexit functions with a deadline, exit 0
  *   {"op":"stacks"}                  all thread stacks into the log
@@ -58,13 +57,19 @@
 /** Nor is one of weavectl's. */
 #define WEAVE_CONTROL_ASK_MAX 65536u
 
-/** The descriptors that weave-worker is started with, beside 0, 1 and 2. */
+/** The descriptors that weave-worker is started with, beside 0, 1 and 2. Its
+ *  standard output and error are a pipe that weaved reads. LOG is the other end
+ *  of that: the worker never reads it, but while it is open the pipe lives on
+ *  when weaved dies, and the next weaved gets it. SAY is the writing end
+ *  without waiting, for the thread that must not wait. */
 enum {
     WEAVE_WORKER_LISTEN_FD = 3,
     WEAVE_WORKER_CONTROL_FD,
     WEAVE_WORKER_LIFELINE_FD,
     WEAVE_WORKER_BOARD_FD,
     WEAVE_WORKER_MAINTENANCE_FD, /* for reading only */
+    WEAVE_WORKER_LOG_FD,
+    WEAVE_WORKER_SAY_FD,
     WEAVE_WORKER_FDS
 };
 

@@ -22,37 +22,46 @@ static const char *level_name(int level)
     return level_names[level < 0 ? 0 : level > LEVEL_MAX ? LEVEL_MAX : level];
 }
 
-static size_t put_prefix(char *line, int level, const char *client)
+static struct {
+    int fd;
+    long pid; /* 0: of the process that asks */
+} say = {.fd = 2};
+
+void weave_line_to(int fd, long pid)
+{
+    say.fd = fd;
+    say.pid = pid;
+}
+
+size_t weave_line_begin(char *line, int level, long pid)
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    long thread = pid ? pid : gettid();
     struct timespec now;
     struct tm tm;
-    int len;
 
+    if (!pid)
+        pid = say.pid ? say.pid : getpid();
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &tm);
-    len = snprintf(line, WEAVE_LINE_BYTES,
-                   "[%.3s %.3s %02d %02d:%02d:%02d.%06ld %d] [weave:%s]"
-                   " [pid %d:tid %d] ",
-                   days + 3 * tm.tm_wday, months + 3 * tm.tm_mon, tm.tm_mday,
-                   tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000,
-                   tm.tm_year + 1900, level_name(level), (int)getpid(),
-                   (int)gettid());
-    if (client)
-        len += snprintf(line + len, WEAVE_LINE_BYTES - (size_t)len,
-                        "[client %.80s] ", client);
-    return (size_t)len;
+    return (size_t)snprintf(
+        line, WEAVE_LINE_BYTES,
+        "[%.3s %.3s %02d %02d:%02d:%02d.%06ld %d] [weave:%s]"
+        " [pid %ld:tid %ld] ",
+        days + 3 * tm.tm_wday, months + 3 * tm.tm_mon, tm.tm_mday, tm.tm_hour,
+        tm.tm_min, tm.tm_sec, now.tv_nsec / 1000, tm.tm_year + 1900,
+        level_name(level), pid, thread);
 }
 
-static size_t put_text(char *line, size_t at, const char *text, size_t len)
+size_t weave_line_append(char *line, size_t at, size_t room, const char **text,
+                         const char *end, int whole)
 {
-    const char *end = text + len;
-
-    while (text < end && at < WEAVE_LINE_BYTES - 8) {
-        if (*text == '\\') /* what is escaped can be told from what is not */
+    while (*text < end && at < room - 8) {
+        /* what is escaped can be told from what is not */
+        if (**text == '\\' && whole)
             line[at++] = '\\';
-        at += weave_utf8_escape(line + at, &text, end);
+        at += weave_utf8_escape(line + at, text, end);
     }
     return at;
 }
@@ -60,12 +69,79 @@ static size_t put_text(char *line, size_t at, const char *text, size_t len)
 size_t weave_line_format(char *line, int level, const char *client,
                          const char *text, size_t len)
 {
-    size_t at = put_prefix(line, level, client);
+    size_t at = weave_line_begin(line, level, 0);
 
-    at = put_text(line, at, text, len);
+    if (client)
+        at += (size_t)snprintf(line + at, WEAVE_LINE_BYTES - at,
+                               "[client %.80s] ", client);
+    at = weave_line_append(line, at, WEAVE_LINE_BYTES, &text, text + len, 1);
     line[at++] = '\n';
     return at;
 }
+
+/* ---- lines of other processes ---- */
+
+/* Letters stand for letters, 9 for a digit. */
+static const char *shape_skip(const char *at, const char *end,
+                              const char *shape)
+{
+    for (; *shape; shape++, at++) {
+        if (at == end)
+            return NULL;
+        if (*shape == '9' ? *at < '0' || *at > '9'
+            : *shape == 'A' || *shape == 'a'
+                ? (*at | 0x20) < 'a' || (*at | 0x20) > 'z'
+                : *at != *shape)
+            return NULL;
+    }
+    return at;
+}
+
+static const char *text_skip(const char *at, const char *end, const char *text)
+{
+    size_t len = strlen(text);
+
+    return at && (size_t)(end - at) >= len && !memcmp(at, text, len) ? at + len
+                                                                     : NULL;
+}
+
+static const char *level_skip(const char *at, const char *end)
+{
+    int i;
+
+    for (i = 0; at && i <= LEVEL_MAX; i++) {
+        const char *behind =
+            text_skip(text_skip(at, end, level_names[i]), end, "] [pid ");
+
+        if (behind)
+            return behind;
+    }
+    return NULL;
+}
+
+static const char *digits_skip(const char *at, const char *end)
+{
+    const char *from = at;
+
+    while (at && at < end && at - from < 10 && *at >= '0' && *at <= '9')
+        at++;
+    return at > from ? at : NULL;
+}
+
+size_t weave_line_own(const char *text, size_t len, long pid)
+{
+    const char *end = text + len, *at;
+    char its[32];
+
+    snprintf(its, sizeof(its), "%ld:tid ", pid);
+    at = shape_skip(text, end, "[Aaa Aaa 99 99:99:99.999999 9999] ");
+    at = level_skip(text_skip(at, end, "[weave:"), end);
+    at = text_skip(at, end, its);
+    at = text_skip(digits_skip(at, end), end, "] ");
+    return at ? (size_t)(at - text) : 0;
+}
+
+/* ---- writing ---- */
 
 void weave_line_write(int fd, int level, const char *text, size_t len)
 {
@@ -96,7 +172,7 @@ void weave_line_say(int level, const char *format, ...)
     va_end(args);
     if (len < 0)
         return;
-    weave_line_write(2, level, text,
+    weave_line_write(say.fd, level, text,
                      (size_t)len < sizeof(text) ? (size_t)len
                                                 : sizeof(text) - 1);
 }

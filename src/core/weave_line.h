@@ -21,10 +21,35 @@
 size_t weave_line_format(char *line, int level, const char *client,
                          const char *text, size_t len);
 
+/**
+ * The same in parts. Fills LINE with what stands before the text of a line of
+ * process PID (0: this one and this thread), and returns its length.
+ */
+size_t weave_line_begin(char *line, int level, long pid);
+
+/**
+ * Puts what there is room for of *text, up to END, at LINE + AT, so that with
+ * its newline it takes ROOM bytes at most; moves *text behind it, and returns
+ * where the line ends. WHOLE 0: it has been escaped before, so backslashes stay
+ * as they are.
+ */
+size_t weave_line_append(char *line, size_t at, size_t room, const char **text,
+                         const char *end, int whole);
+
+/**
+ * Where a line that process PID says it has made begins with what
+ * weave_line_begin makes in that process, its length; otherwise 0.
+ */
+size_t weave_line_own(const char *text, size_t len, long pid);
+
 /** Writes such a line to descriptor FD in one piece. Any thread. */
 void weave_line_write(int fd, int level, const char *text, size_t len);
 
-/** printf-like, to standard error. */
+/** Where weave_line_say writes from now on, and which process all lines of this
+ *  one are of (0: itself): what a worker forks speaks in its name. */
+void weave_line_to(int fd, long pid);
+
+/** printf-like, to standard error unless weave_line_to says otherwise. */
 void weave_line_say(int level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

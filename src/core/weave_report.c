@@ -13,6 +13,7 @@ static const struct {
     [WEAVE_REPORT_FAILED] = {"failed", "error"},
     [WEAVE_REPORT_RECYCLE] = {"recycle", "why"},
     [WEAVE_REPORT_STUCK] = {"stuck", "why"},
+    [WEAVE_REPORT_LOG] = {"log", NULL},
 };
 
 /* Copies whole characters of TEXT into TO, which has room for
@@ -59,6 +60,8 @@ json_t *weave_report_make(weave_report_e kind, const char *text)
 {
     char cut[WEAVE_REPORT_TEXT_BYTES];
 
+    if (!kinds[kind].field)
+        return json_pack("{s:s}", "op", kinds[kind].op);
     text_copy(cut, text ? text : "");
     return json_pack("{s:s, s:s}", "op", kinds[kind].op, kinds[kind].field,
                      cut);

@@ -11,6 +11,9 @@
  *   {"op":"recycle","why":TEXT}      replace me: successor first
  *   {"op":"stuck","why":TEXT}        the same; and a request is over its time
  *
+ *   {"op":"log"} + descriptor        an end to read what it writes to 1 and 2,
+ *                                    for a weaved that has not started it
+ *
  * A worker has little to say, and weaved does not trust it: both its lines and
  * their number are bounded here.
  */
@@ -33,6 +36,7 @@ typedef enum weave_report_e {
     WEAVE_REPORT_FAILED,
     WEAVE_REPORT_RECYCLE,
     WEAVE_REPORT_STUCK,
+    WEAVE_REPORT_LOG,
     WEAVE_REPORT_KINDS /* how many there are */
 } weave_report_e;
 

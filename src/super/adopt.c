@@ -83,7 +83,6 @@ static void joined(super_worker_t *worker, const weave_welcome_t *welcome)
         give_up(worker, "there are no descriptors left");
         return;
     }
-    super_channel_op(&worker->channel, "log", 2);
     if (worker->state == SUPER_LEAVING)
         super_channel_op(&worker->channel, "drain", -1);
     else if (worker->state == SUPER_ENDING)

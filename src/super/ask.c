@@ -45,20 +45,11 @@ static const char *op_want(json_t **answer, const json_t *request, int pass,
 static const char *op_log(json_t **answer, const json_t *request, int pass,
                           apr_pool_t *pool)
 {
-    super_app_t *app;
-    super_generation_t *generation;
-    super_worker_t *worker;
-
     (void)answer;
     (void)request;
-    if (pass < 0 || dup2(pass, 1) < 0 || dup2(pass, 2) < 0)
-        return apr_psprintf(pool, "no descriptor of a log came with it");
-    for (app = super.apps; app; app = app->next)
-        for (generation = app->generations; generation;
-             generation = generation->next)
-            for (worker = generation->workers; worker; worker = worker->next)
-                super_channel_op(&worker->channel, "log", 2);
-    return NULL;
+    return super_log_take(pass) < 0
+               ? apr_psprintf(pool, "no descriptor of a log came with it")
+               : NULL;
 }
 
 static void reload_add(json_t *answer, const super_app_t *app)

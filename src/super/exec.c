@@ -62,11 +62,19 @@ static void close_from_to(unsigned first, unsigned last)
 
 static void descriptors_set(const super_exec_t *exec)
 {
-    int from[] = {exec->listen_fd, exec->control_fd, WEAVE_SUPER_LIFELINE_FD,
-                  exec->board_fd, WEAVE_SUPER_MAINTENANCE_FD};
-    int to[] = {WEAVE_WORKER_LISTEN_FD, WEAVE_WORKER_CONTROL_FD,
-                WEAVE_WORKER_LIFELINE_FD, WEAVE_WORKER_BOARD_FD,
-                WEAVE_WORKER_MAINTENANCE_FD};
+    int from[] = {
+        exec->listen_fd,   exec->control_fd,           WEAVE_SUPER_LIFELINE_FD,
+        exec->board_fd,    WEAVE_SUPER_MAINTENANCE_FD, exec->log->read_fd,
+        exec->log->say_fd, exec->log->write_fd,        exec->log->write_fd};
+    int to[] = {WEAVE_WORKER_LISTEN_FD,
+                WEAVE_WORKER_CONTROL_FD,
+                WEAVE_WORKER_LIFELINE_FD,
+                WEAVE_WORKER_BOARD_FD,
+                WEAVE_WORKER_MAINTENANCE_FD,
+                WEAVE_WORKER_LOG_FD,
+                WEAVE_WORKER_SAY_FD,
+                1,
+                2};
     enum { COUNT = sizeof(from) / sizeof(*from) };
     int i;
 
@@ -79,7 +87,6 @@ static void descriptors_set(const super_exec_t *exec)
     for (i = 0; i < COUNT; i++)
         if (dup2(from[i], to[i]) < 0)
             fail("its descriptors cannot be set", errno);
-    dup2(2, 1);
     close_from_to(WEAVE_WORKER_FDS, (unsigned)report_to - 1);
     close_from_to((unsigned)report_to + 1, ~0U);
 }

@@ -131,6 +131,7 @@ void super_worker_exited(void *data, uint32_t events)
         return;
     super_unwatch(&worker->exit);
     super_worker_report_read(worker);
+    super_relay_rest(worker); /* its last words, before ours */
     if (worker->state == SUPER_LEAVING && status == 0)
         worker->reported = 1;
     super_generation_lost(worker, super_status_text(status, worker->pool));

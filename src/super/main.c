@@ -41,7 +41,7 @@ void super_say(const super_app_t *app, int level, const char *format, ...)
     len = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (len > 0)
-        weave_line_write(2, level, text, strnlen(text, sizeof(text)));
+        super_log_line(level, 0, text, strnlen(text, sizeof(text)));
 }
 
 /* ---- the end ---- */
@@ -185,7 +185,7 @@ static void descriptors_keep(void)
     fcntl(WEAVE_SUPER_LIFELINE_FD, F_SETFL, O_NONBLOCK);
 }
 
-/* Two for each worker; workers get back what httpd had. */
+/* Three for each worker; workers get back what httpd had. */
 static void descriptors_raise(void)
 {
     struct rlimit limit;
@@ -205,6 +205,7 @@ static void start(const char *dir)
 
     super.dir = dir;
     descriptors_raise();
+    super_log_open();
     rv = weave_roster_map(&super.roster, WEAVE_SUPER_ROSTER_FD, 1);
     if (rv == APR_SUCCESS)
         rv = super_loop_init();

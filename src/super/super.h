@@ -36,6 +36,7 @@ typedef struct super_generation_t super_generation_t;
 typedef struct super_worker_t super_worker_t;
 typedef struct super_warmup_t super_warmup_t;
 typedef struct super_join_t super_join_t;
+typedef struct super_relay_t super_relay_t;
 
 typedef struct super_t {
     apr_pool_t *pool;
@@ -208,6 +209,7 @@ struct super_worker_t {
     int pidfd, report_fd; /* -1: none */
     super_watch_t exit, report;
     super_channel_t channel;
+    super_relay_t *relay; /* NULL: an adopted one has not handed it over */
     super_warmup_t *warmup;
     super_join_t *join;           /* while it is adopted */
     super_timer_t limit;          /* of its state */
@@ -252,6 +254,22 @@ const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool);
 /* reap.c: how a process has ended, for people. */
 const char *super_status_text(int status, apr_pool_t *pool);
 
+/* relay.c: the log of a worker. */
+typedef struct super_pipe_t {
+    int read_fd;  /* for the worker to keep */
+    int write_fd; /* its standard output and error */
+    int say_fd;   /* the same, without waiting */
+} super_pipe_t;
+apr_status_t super_relay_pipe(super_pipe_t *made);
+void super_relay_pipe_close(const super_pipe_t *made);
+/* READ_FD, which stays the caller's, is an end of the pipe of WORKER. */
+apr_status_t super_relay_start(super_worker_t *worker, int read_fd);
+/* Passes on what is left, up to a bound, before something is said about
+ * WORKER. */
+void super_relay_rest(super_worker_t *worker);
+/* What others write there is still passed on. */
+void super_relay_end(super_worker_t *worker);
+
 /* exec.c: everything between fork and exec. The descriptors stay the
  * caller's. *pid, and *report_fd, where the child tells what goes wrong (its
  * end: nothing). */
@@ -259,6 +277,7 @@ typedef struct super_exec_t {
     const weave_spec_t *spec;
     uint32_t generation;
     int listen_fd, control_fd, board_fd;
+    const super_pipe_t *log;
 } super_exec_t;
 apr_status_t super_exec(pid_t *pid, int *report_fd, const super_exec_t *exec);
 
@@ -276,6 +295,17 @@ int super_pidfd_kill(int pidfd, int number);
  * super_generation_ready() or super_generation_failed(). */
 void super_warmup_start(super_worker_t *worker);
 void super_warmup_end(super_worker_t *worker);
+
+/* log.c: httpd's error log, as descriptor 2 has it. */
+void super_log_open(void);
+/* FD, which stays the caller's, is the log from now on; -1: it is none. */
+int super_log_take(int fd);
+/* A line with TEXT behind PREFIX, or several where it is too long; WHOLE: see
+ * weave_line_append. How many bytes that takes. */
+size_t super_log_put(const char *prefix, size_t prefix_len, const char *text,
+                     size_t len, int whole);
+/* A line of process PID (0: of weaved). */
+void super_log_line(int level, long pid, const char *text, size_t len);
 
 /* adopt.c: takes over what the roster has. */
 void super_adopt(void);

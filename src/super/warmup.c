@@ -172,8 +172,8 @@ static void log_take(super_worker_t *worker, const char *payload, size_t len)
     memcpy(&log, payload, sizeof(log));
     if (worker->generation->spec->log_level >= (int)(log.level & 7) &&
         worker->warmup->lines++ < LINES_MAX)
-        weave_line_write(2, (int)(log.level & 7), payload + sizeof(log),
-                         len - sizeof(log));
+        super_log_line((int)(log.level & 7), (long)worker->pid,
+                       payload + sizeof(log), len - sizeof(log));
 }
 
 /* 1: go on, 0: it is complete, -1: *why. */

@@ -54,6 +54,7 @@ void super_worker_free(super_worker_t *worker)
         *at = worker->next;
     super_warmup_end(worker);
     super_join_end(worker);
+    super_relay_end(worker);
     super_channel_close(&worker->channel);
     super_unwatch(&worker->exit);
     super_unwatch(&worker->report);
@@ -143,16 +144,31 @@ static void say_ready(super_worker_t *worker, const char *python)
         super_generation_ready(worker);
 }
 
+/* An adopted worker has the log that it had with the weaved before. */
+static void take_log(super_worker_t *worker, int read_fd)
+{
+    apr_status_t rv = worker->relay || read_fd < 0
+                          ? APR_EINVAL
+                          : super_relay_start(worker, read_fd);
+    char why[120];
+
+    if (rv != APR_SUCCESS)
+        say_rubbish(worker, apr_psprintf(worker->pool, "hands over no log: %s",
+                                         apr_strerror(rv, why, sizeof(why))));
+}
+
 static void worker_message(void *data, json_t *message, int *pass)
 {
     super_worker_t *worker = data;
     weave_report_t report;
 
-    (void)pass;
+    super_relay_rest(worker); /* it explains what follows */
     if (weave_report_read(&report, message) < 0)
         say_rubbish(worker, "has sent what is no control message");
     else if (report.kind == WEAVE_REPORT_READY)
         say_ready(worker, report.text);
+    else if (report.kind == WEAVE_REPORT_LOG)
+        take_log(worker, *pass);
     else if (report.kind != WEAVE_REPORT_FAILED)
         super_recycle_ask(worker, report.text,
                           report.kind == WEAVE_REPORT_STUCK);
@@ -295,20 +311,29 @@ static apr_status_t launch(super_worker_t *worker, int listen_fd, int board_fd)
 {
     super_generation_t *generation = worker->generation;
     int pair[2];
-    super_exec_t exec = {generation->spec, generation->number, listen_fd, -1,
-                         board_fd};
+    super_pipe_t log;
+    super_exec_t exec = {
+        generation->spec, generation->number, listen_fd, -1, board_fd, &log};
     apr_status_t rv;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return errno;
     exec.control_fd = pair[1];
-    rv = super_exec(&worker->pid, &worker->report_fd, &exec);
+    rv = super_relay_pipe(&log);
+    if (rv == APR_SUCCESS)
+        rv = super_exec(&worker->pid, &worker->report_fd, &exec);
     close(pair[1]);
     if (rv != APR_SUCCESS) {
+        super_relay_pipe_close(&log);
         close(pair[0]);
         return rv;
     }
-    rv = follow(worker, pair[0]);
+    rv = super_relay_start(worker, log.read_fd);
+    super_relay_pipe_close(&log);
+    if (rv == APR_SUCCESS)
+        rv = follow(worker, pair[0]);
+    else
+        close(pair[0]);
     if (rv != APR_SUCCESS) { /* nobody would ever hear of it again */
         kill(worker->pid, SIGKILL);
         waitpid(worker->pid, NULL, 0);

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,7 +14,6 @@
 #include <unistd.h>
 
 #include "weave_control.h"
-#include "weave_line.h"
 
 #define EVENTS 64
 #define LOOK_US 20000
@@ -59,13 +57,18 @@ void control_drain_soon(void)
     control_wake();
 }
 
-void control_send(json_t *message)
+static void send_with(json_t *message, int pass)
 {
     pthread_mutex_lock(&control.lock);
     if (control.channel.fd >= 0)
-        weave_control_send(control.channel.fd, message, -1, SEND_MS);
+        weave_control_send(control.channel.fd, message, pass, SEND_MS);
     pthread_mutex_unlock(&control.lock);
     json_decref(message);
+}
+
+void control_send(json_t *message)
+{
+    send_with(message, -1);
 }
 
 void control_say_ready(void)
@@ -203,43 +206,18 @@ static int64_t drain_tick(int64_t now_us)
 
 /* ---- weaved ---- */
 
-void control_stacks(void)
-{
-    sigset_t stacks;
-
-    if (worker.stack_signal) {
-        sigemptyset(&stacks);
-        sigaddset(&stacks, worker.stack_signal);
-        pthread_sigmask(SIG_UNBLOCK, &stacks, NULL);
-        pthread_kill(pthread_self(), worker.stack_signal);
-    }
-    else {
-        weave_line_say(WEAVE_LOG_INFO, "Python is not up: no stacks to show");
-    }
-}
-
-static void take_log(int fd)
-{
-    if (fd < 0)
-        return;
-    dup2(fd, 1);
-    dup2(fd, 2);
-}
-
-static void obey(const json_t *message, int passed)
+static void obey(const json_t *message)
 {
     const char *op = json_string_value(json_object_get(message, "op"));
 
     if (!op)
         return;
-    if (!strcmp(op, "log"))
-        take_log(passed);
-    else if (!strcmp(op, "drain"))
+    if (!strcmp(op, "drain"))
         drain();
     else if (!strcmp(op, "quit"))
         quit();
     else if (!strcmp(op, "stacks"))
-        control_stacks();
+        stacks_show();
 }
 
 static void channel_read(void)
@@ -251,7 +229,7 @@ static void channel_read(void)
     while (control.channel.fd >= 0) {
         rv = weave_control_receive(&control.channel, &message, &passed, 0);
         if (rv == APR_SUCCESS) {
-            obey(message, passed);
+            obey(message);
             json_decref(message);
             if (passed >= 0)
                 close(passed);
@@ -288,6 +266,7 @@ void control_replace(int fd)
     if (fd < 0)
         return;
     watch(fd, EVENT_CONTROL);
+    send_with(weave_report_make(WEAVE_REPORT_LOG, NULL), worker.log_fd);
     if (atomic_load(&worker.ready))
         control_say_ready();
     if (why)

@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "weave_line.h"
+
 static void in_child(void)
 {
     uint32_t slots = connection_slots(), i;
@@ -23,6 +25,9 @@ static void in_child(void)
     close(worker.lifeline_fd);
     close(worker.board_fd);
     close(worker.readonly_fd);
+    close(worker.log_fd);
+    close(worker.say_fd);
+    weave_line_to(2, worker.pid);
     close(worker.epoll_fd);
     close(worker.kick_fd);
     close(worker.stop_fd);

@@ -390,12 +390,20 @@ static int log_send(exchange_t *exchange, int level, const char *text,
 
 static void log_line(void *host, int level, const char *text, size_t len)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
     if (len > WEAVE_FRAME_LINE_MAX)
         len = WEAVE_FRAME_LINE_MAX;
     if (host && !worker.forked && log_send(host, level, text, len) == 0)
         return;
-    if (level <= worker.spec->log_level)
-        weave_line_write(2, level, text, len);
+    if (level > worker.spec->log_level)
+        return;
+    /* a line may be longer than what a pipe takes in one piece */
+    if (!worker.forked)
+        pthread_mutex_lock(&lock);
+    weave_line_write(2, level, text, len);
+    if (!worker.forked)
+        pthread_mutex_unlock(&lock);
 }
 
 /* fork.c sees to every fork of the process, not only to Python's. */

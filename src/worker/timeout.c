@@ -91,7 +91,7 @@ static int64_t check(executor_t *executor, int64_t now_us)
     if (atomic_load(&executor->since_us) == since &&
         abandon(executor, connection, number, now_us - since)) {
         atomic_fetch_add(&worker.board->timeouts, 1);
-        control_stacks();
+        stacks_show();
         control_recycle(WEAVE_REPORT_STUCK, "a request is over its time");
     }
     return INT64_MAX;

@@ -42,10 +42,13 @@ typedef struct worker_t {
     weave_board_t *board;
     const weave_maintenance_board_t *maintenance;
     uint32_t generation;
+    long pid; /* not that of processes that the application forks */
     weave_secret_t secret; /* of the application: who connects must have it */
     long starter_uid;      /* who may say SUPERVISOR, beside root */
     int stack_signal;
     int listen_fd, lifeline_fd, board_fd, readonly_fd;
+    int log_fd;   /* where others read what is written to 1 and 2 */
+    int say_fd;   /* writes there without waiting */
     int epoll_fd; /* all idle connections, shared by the executors */
     int kick_fd;  /* in it: wakes an executor that looks at the queue */
     int stop_fd;  /* can be read: Python's main thread is to finish */
@@ -340,8 +343,6 @@ void control_replace(int fd);
 /* Any thread: tells the control thread when CONNECTION can be written. */
 void control_arm(connection_t *connection);
 void control_disarm(connection_t *connection);
-/* Dumps all stacks into the log. The control thread. */
-void control_stacks(void);
 /* The child of a fork closes what is here. */
 void control_fork_child(void);
 void handshake_fork_child(void);
@@ -352,6 +353,11 @@ void handshake_fork_child(void);
 int64_t timeout_tick(int64_t now_us);
 /* max_rss and the board's rss; when to come back. */
 int64_t rss_tick(int64_t now_us);
+
+/* --- stacks.c ------------------------------------------------------------- */
+
+/* Writes the stacks of all threads into the log. The control thread. */
+void stacks_show(void);
 
 /* --- fork.c, title.c ------------------------------------------------------ */
 

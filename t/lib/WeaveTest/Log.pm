@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep time);
 # workers write what belongs to no request.
 my $LINE = qr/^\[[^\]]*\]\ \[(\w*):(\w+)\]
     \ \[pid\ (\d+)(?:\]\ \[id\ ([^\]]*)|:tid\ \d+)\]
-    \ (?:\[client\ [^\]]*\]\ )?(.*)$/x;
+    \ (?:\[(?:client|app)\ [^\]]*\]\ )?(.*)$/x;
 
 # Warnings about the machine, not about us: a libssl older than mod_ssl's; and
 # those of event's race at TERM (docs/operations.md).

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.c: httpd's error log, which must not hold up weaved
+ *
+ * It is a descriptor that httpd writes to as well, so its flags are not ours to
+ * set. A regular file takes what it is given. A pipe, as to rotatelogs, is
+ * opened once more, not to wait for its reader; a line that finds no room is
+ * dropped, and counted. */
+#include "super.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RETRY_US SUPER_SECOND
+
+static struct {
+    int fd;
+    int is_socket;
+    int may_wait; /* 1: a write to it could: it is asked before */
+    size_t room;  /* of a line that it takes in one piece */
+    unsigned long dropped;
+    super_timer_t retry;  /* running: to say that */
+    size_t left_at, left; /* of `line`: what it has not taken yet */
+    char line[WEAVE_LINE_BYTES];
+} out = {.fd = 2, .room = WEAVE_LINE_BYTES};
+
+static int reopened(void)
+{
+    return open("/proc/self/fd/2",
+                O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+void super_log_open(void)
+{
+    struct stat status = {0};
+
+    if (out.fd != 2)
+        close(out.fd);
+    out.fd = 2;
+    fstat(2, &status);
+    out.is_socket = S_ISSOCK(status.st_mode);
+    out.may_wait = !S_ISREG(status.st_mode) && !out.is_socket;
+    out.room = S_ISREG(status.st_mode) ? WEAVE_LINE_BYTES : PIPE_BUF;
+    out.left = 0;
+    if (!out.may_wait)
+        return;
+    out.fd = reopened();
+    out.may_wait = out.fd < 0;
+    if (out.fd < 0)
+        out.fd = 2;
+}
+
+int super_log_take(int fd)
+{
+    if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
+        return -1;
+    super_log_open();
+    return 0;
+}
+
+/* As write(), without waiting. At most PIPE_BUF bytes where it may wait: a pipe
+ * that can be written has room for them. */
+static ssize_t out_write(const char *data, size_t len)
+{
+    struct pollfd can = {out.fd, POLLOUT, 0};
+
+    if (out.is_socket)
+        return send(out.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (out.may_wait && poll(&can, 1, 0) != 1) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return write(out.fd, data, len);
+}
+
+/* 0: nothing is left of a line of before. */
+static int left_write(void)
+{
+    while (out.left) {
+        ssize_t put = out_write(out.line + out.left_at, out.left);
+
+        if (put <= 0 && errno != EINTR)
+            return -1;
+        if (put > 0) {
+            out.left_at += (size_t)put;
+            out.left -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+/* -1: it has not taken any of it. */
+static int line_write(const char *line, size_t len)
+{
+    ssize_t put;
+
+    do
+        put = left_write() < 0 ? -1 : out_write(line, len);
+    while (put < 0 && errno == EINTR);
+    if (put <= 0)
+        return -1;
+    if ((size_t)put < len) {
+        out.left_at = 0;
+        out.left = len - (size_t)put;
+        memcpy(out.line, line + put, out.left);
+    }
+    return 0;
+}
+
+static int dropped_say(void)
+{
+    char line[WEAVE_LINE_BYTES], text[160];
+    size_t len;
+
+    if (!out.dropped)
+        return 0;
+    len = (size_t)snprintf(text, sizeof(text),
+                           "WEAVE0171: %lu lines were dropped here: what reads"
+                           " this log does not keep up, or cannot write",
+                           out.dropped);
+    if (line_write(line, weave_line_format(line, 4, NULL, text, len)) < 0)
+        return -1;
+    out.dropped = 0;
+    return 0;
+}
+
+static void retry(void *data)
+{
+    (void)data;
+    if (left_write() < 0 || dropped_say() < 0)
+        super_timer_set(&out.retry, RETRY_US, retry, NULL);
+}
+
+static void line_put(const char *line, size_t len)
+{
+    if (dropped_say() == 0 && line_write(line, len) == 0)
+        return;
+    out.dropped++;
+    if (!out.retry.link)
+        super_timer_set(&out.retry, RETRY_US, retry, NULL);
+}
+
+size_t super_log_put(const char *prefix, size_t prefix_len, const char *text,
+                     size_t len, int whole)
+{
+    char line[WEAVE_LINE_BYTES];
+    const char *end = text + len;
+    size_t all = 0;
+
+    memcpy(line, prefix, prefix_len);
+    do {
+        size_t at =
+            weave_line_append(line, prefix_len, out.room, &text, end, whole);
+
+        line[at++] = '\n';
+        line_put(line, at);
+        all += at;
+    } while (text < end);
+    return all;
+}
+
+void super_log_line(int level, long pid, const char *text, size_t len)
+{
+    char prefix[WEAVE_LINE_BYTES];
+    size_t prefix_len = weave_line_begin(prefix, level, pid);
+
+    super_log_put(prefix, prefix_len, text, len, 1);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relay.c: what a worker writes to its standard output and error
+ *
+ * Workers have a pipe there, not httpd's log, which they could truncate, block
+ * or fill. It is read here at a bounded rate, in turns with all others: who
+ * writes more waits. A line that the worker has formatted stays as it is, any
+ * other one gets a prefix with its pid and its application; so a worker speaks
+ * in no other name than its own.
+ *
+ * The worker holds a reading end, too, so that the pipe outlives weaved: it
+ * hands that to the next one. What weaved reads with is opened on its own, for
+ * a flag that a worker changes must not make it wait. */
+#include "super.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "weave_clock.h"
+
+#define READ_BYTES 4096 /* in one turn */
+/* bytes of the log in a second, for each worker and for all together */
+#define RATE_EACH (1024 * 1024)
+#define RATE_ALL (4 * 1024 * 1024)
+#define SAVED_MAX RATE_EACH
+#define PAUSE_LEAST_US (SUPER_SECOND / 50)
+/* how long a line may lack its end */
+#define UNFINISHED_US SUPER_SECOND
+/* of the log, for what is left before a worker is judged */
+#define REST_BYTES (512 * 1024)
+#define NAME_BYTES 200
+
+/* of those that outlive their worker, for one application */
+#define ORPHANS_MAX 8
+
+struct super_relay_t {
+    super_relay_t *next; /* of those that outlive their worker */
+    int is_orphan;
+    long pid;   /* of the worker */
+    char *name; /* of its application; malloc */
+    int fd;
+    int ended; /* 1: nobody writes any more */
+    super_watch_t watch;
+    super_timer_t pause; /* running: it has had its part */
+    super_timer_t unfinished;
+    int64_t saved; /* bytes that it may write now; below 0: has borrowed */
+    int64_t saved_us;
+    size_t len; /* of `data`: a line without its end */
+    char data[WEAVE_LINE_BYTES];
+};
+
+static int relays;
+static super_relay_t *orphans;
+
+static void relay_event(void *data, uint32_t events);
+
+/* ---- lines ---- */
+
+/* What stands before a line that the worker has not formatted. */
+static size_t prefix_make(char *prefix, const super_relay_t *relay)
+{
+    const char *name = relay->name;
+    size_t at = weave_line_begin(prefix, 3, relay->pid);
+
+    at = (size_t)(stpcpy(prefix + at, "[app ") - prefix);
+    at = weave_line_append(prefix, at, at + NAME_BYTES, &name,
+                           name + strlen(name), 1);
+    return (size_t)(stpcpy(prefix + at, "] ") - prefix);
+}
+
+static void line_pass(super_relay_t *relay, const char *text, size_t len)
+{
+    size_t own = weave_line_own(text, len, relay->pid), at;
+    char prefix[WEAVE_LINE_BYTES];
+
+    if (len && text[len - 1] == '\r')
+        len--;
+    if (own) {
+        relay->saved -=
+            (int64_t)super_log_put(text, own, text + own, len - own, 0);
+    }
+    else if (len) {
+        at = prefix_make(prefix, relay);
+        relay->saved -= (int64_t)super_log_put(prefix, at, text, len, 1);
+    }
+    relay->saved--; /* an empty one */
+}
+
+static void unfinished_pass(void *data)
+{
+    super_relay_t *relay = data;
+
+    super_timer_cancel(&relay->unfinished);
+    if (relay->len)
+        line_pass(relay, relay->data, relay->len);
+    relay->len = 0;
+}
+
+static void lines_pass(super_relay_t *relay)
+{
+    const char *from = relay->data, *newline;
+    size_t left = relay->len;
+
+    while ((newline = memchr(from, '\n', left)) != NULL) {
+        line_pass(relay, from, (size_t)(newline - from));
+        left -= (size_t)(newline + 1 - from);
+        from = newline + 1;
+    }
+    memmove(relay->data, from, left);
+    relay->len = left;
+    if (left == sizeof(relay->data))
+        unfinished_pass(relay);
+    else if (left)
+        super_timer_set(&relay->unfinished, UNFINISHED_US, unfinished_pass,
+                        relay);
+    else
+        super_timer_cancel(&relay->unfinished);
+}
+
+/* One read. 1: there may be more, 0: not now, or never (`ended`). */
+static int relay_read(super_relay_t *relay)
+{
+    size_t room = sizeof(relay->data) - relay->len;
+    ssize_t got = read(relay->fd, relay->data + relay->len,
+                       room < READ_BYTES ? room : READ_BYTES);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    relay->ended = got <= 0;
+    if (got <= 0)
+        return 0;
+    relay->len += (size_t)got;
+    lines_pass(relay);
+    return 1;
+}
+
+/* ---- its rate ---- */
+
+static int64_t rate(void)
+{
+    int64_t part = RATE_ALL / (relays ? relays : 1);
+
+    return part < RATE_EACH ? part : RATE_EACH;
+}
+
+static void saved_update(super_relay_t *relay)
+{
+    int64_t now = weave_clock_us(), gone = now - relay->saved_us;
+
+    /* in a longer time everything has been saved, and more would overflow */
+    gone = gone < 3600 * SUPER_SECOND ? gone : 3600 * SUPER_SECOND;
+    relay->saved += gone * rate() / SUPER_SECOND;
+    relay->saved_us = now;
+    if (relay->saved > SAVED_MAX)
+        relay->saved = SAVED_MAX;
+}
+
+static void relay_go_on(void *data)
+{
+    super_relay_t *relay = data;
+
+    super_watch(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
+}
+
+static void relay_free(super_relay_t *relay)
+{
+    super_relay_t **at = &orphans;
+
+    while (*at && *at != relay)
+        at = &(*at)->next;
+    if (*at)
+        *at = relay->next;
+    relays--;
+    super_unwatch(&relay->watch);
+    super_timer_cancel(&relay->pause);
+    super_timer_cancel(&relay->unfinished);
+    close(relay->fd);
+    free(relay->name);
+    free(relay);
+}
+
+static void relay_event(void *data, uint32_t events)
+{
+    super_relay_t *relay = data;
+    int64_t pause;
+
+    (void)events;
+    saved_update(relay);
+    relay_read(relay);
+    if (relay->ended) {
+        super_unwatch(&relay->watch);
+        unfinished_pass(relay);
+        if (relay->is_orphan)
+            relay_free(relay);
+        return;
+    }
+    if (relay->saved > 0)
+        return;
+    super_unwatch(&relay->watch);
+    pause = (READ_BYTES - relay->saved) * SUPER_SECOND / rate();
+    super_timer_set(&relay->pause,
+                    pause > PAUSE_LEAST_US ? pause : PAUSE_LEAST_US,
+                    relay_go_on, relay);
+}
+
+/* ---- its beginning and its end ---- */
+
+static int end_open(int fd, int flags)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+apr_status_t super_relay_pipe(super_pipe_t *made)
+{
+    int ends[2];
+
+    *made = (super_pipe_t){-1, -1, -1};
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return errno;
+    made->read_fd = ends[0];
+    made->write_fd = ends[1];
+    made->say_fd = end_open(ends[1], O_WRONLY);
+    return made->say_fd >= 0 ? APR_SUCCESS : errno;
+}
+
+void super_relay_pipe_close(const super_pipe_t *made)
+{
+    if (made->read_fd >= 0)
+        close(made->read_fd);
+    if (made->write_fd >= 0)
+        close(made->write_fd);
+    if (made->say_fd >= 0)
+        close(made->say_fd);
+}
+
+apr_status_t super_relay_start(super_worker_t *worker, int read_fd)
+{
+    struct stat status;
+    super_relay_t *relay;
+    apr_status_t rv;
+
+    if (fstat(read_fd, &status) < 0 || !S_ISFIFO(status.st_mode))
+        return APR_EINVAL;
+    relay = calloc(1, sizeof(*relay));
+    if (!relay)
+        return APR_ENOMEM;
+    relay->name = strdup(worker->generation->app->name);
+    relay->fd = relay->name ? end_open(read_fd, O_RDONLY) : -1;
+    if (relay->fd < 0) {
+        rv = relay->name ? errno : APR_ENOMEM;
+        free(relay->name);
+        free(relay);
+        return rv;
+    }
+    relays++;
+    relay->pid = (long)worker->pid;
+    relay->saved = SAVED_MAX;
+    relay->saved_us = weave_clock_us();
+    worker->relay = relay;
+    return super_watch(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
+}
+
+void super_relay_rest(super_worker_t *worker)
+{
+    super_relay_t *relay = worker->relay;
+    int64_t before;
+    int rc = 1;
+
+    if (!relay)
+        return;
+    before = relay->saved;
+    while (rc > 0 && before - relay->saved < REST_BYTES)
+        rc = relay_read(relay);
+    unfinished_pass(relay);
+}
+
+static int orphans_count(const char *name)
+{
+    const super_relay_t *relay;
+    int count = 0;
+
+    for (relay = orphans; relay; relay = relay->next)
+        count += !strcmp(relay->name, name);
+    return count;
+}
+
+/* Programs that the worker has started may go on, and write. */
+void super_relay_end(super_worker_t *worker)
+{
+    super_relay_t *relay = worker->relay;
+
+    if (!relay)
+        return;
+    worker->relay = NULL;
+    if (relay->ended || orphans_count(relay->name) >= ORPHANS_MAX) {
+        relay_free(relay);
+        return;
+    }
+    relay->is_orphan = 1;
+    relay->next = orphans;
+    orphans = relay;
+}

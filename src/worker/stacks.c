@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stacks.c: the stacks of all threads, into the log
+ *
+ * faulthandler writes them where a reader may be slow, so a thread of its own
+ * waits for that, and not the one that keeps the time. */
+#include "worker.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "weave_line.h"
+
+#define STACK_BYTES (256 * 1024)
+/* how long the stacks come before what is said next */
+#define TURN_US 2000
+#define TURNS 50
+
+static atomic_int running;
+
+static void *stacks_write(void *unused)
+{
+    sigset_t stacks;
+
+    (void)unused;
+    sigemptyset(&stacks);
+    sigaddset(&stacks, worker.stack_signal);
+    pthread_sigmask(SIG_UNBLOCK, &stacks, NULL);
+    pthread_kill(pthread_self(), worker.stack_signal);
+    atomic_store(&running, 0);
+    return NULL;
+}
+
+void stacks_show(void)
+{
+    int turn;
+
+    if (!worker.stack_signal) {
+        weave_line_say(WEAVE_LOG_INFO, "Python is not up: no stacks to show");
+        return;
+    }
+    if (atomic_exchange(&running, 1))
+        return; /* those of before wait for their reader */
+    if (worker_thread_start(stacks_write, NULL, STACK_BYTES, "weave-stacks"))
+        atomic_store(&running, 0);
+    for (turn = 0; turn < TURNS && atomic_load(&running); turn++)
+        usleep(TURN_US);
+}
