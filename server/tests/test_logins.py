@@ -99,9 +99,9 @@ def test_wrong_passwords_are_refused_before_they_cost_anything(site, hasher):
 
 def test_the_owner_is_served_meanwhile_by_every_process(site, hasher):
     owner = site.user()
-    owner.get("info/collections")
+    process_of(site, owner).get("info/collections")
     attacker = process_of(site, owner)
-    # From the same address as the owner, who has not been seen by the others.
+    # From the same address as the owner, whom other processes have not seen.
     assert fill(attacker).status_int == 503
     verified = hasher.verified
     for _ in range(3):
@@ -130,6 +130,7 @@ def test_every_endpoint_that_takes_a_password_is_guarded(site, hasher):
 
 def test_owner_changes_the_password_meanwhile(site, hasher):
     owner = site.user()
+    process_of(site, owner).get("info/collections")
     fill(process_of(site, owner))
     for new in ("the second password", "the third password"):
         device = process_of(site, owner)
@@ -161,6 +162,40 @@ def test_many_names_from_one_address(site, hasher):
     assert statuses == [401] * BURST + [503]
     elsewhere = process_of(site, User(None, "user0"), "192.0.2.9")
     assert wrong(elsewhere, 1).status_int == 401, "others are served"
+
+
+def test_guessing_ends_with_the_bucket_also_for_the_right_guess(site, hasher):
+    owner = site.user()
+    owner.get("info/collections")
+    attacker = process_of(site, owner, "192.0.2.66")
+    fill(attacker)
+    # This is what it comes to when somebody guesses: the password is known, but
+    # not from there.
+    assert attacker.get("info/collections", "*").status_int == 503
+    owner.get("info/collections")
+
+
+@pytest.mark.parametrize("full", ["name", "queue"])
+def test_refused_attempts_count_for_the_address(site, hasher, monkeypatch, full):
+    owner = site.user()
+    if full == "name":
+        for number in range(BURST):
+            wrong(process_of(site, owner, "192.0.2.%d" % number), number)
+    else:
+        monkeypatch.setattr(Passwords, "verify", None)  # nobody comes so far
+        taken = Turns("a password", running=0, waiting=0, seconds=0)
+        init = Passwords.__init__
+
+        def crowded(self, *arguments):
+            init(self, *arguments)
+            self.strangers = taken
+
+        monkeypatch.setattr(Passwords, "__init__", crowded)
+    attacker = process_of(site, owner, "192.0.2.66")
+    for number in range(BURST):
+        assert wrong(attacker, number).status_int == 503
+    assert attacker.get("info/collections", "*").status_int == 503, "too late"
+    process_of(site, owner, "198.51.100.7").get("info/collections")
 
 
 def test_stranger_with_the_right_password_waits_for_the_bucket(site, clock, hasher):
@@ -218,12 +253,13 @@ def test_verified_passwords_are_shared_for_a_week(site, clock, hasher):
 
 def test_what_is_kept_of_passwords_says_nothing(site, own_secret, monkeypatch):
     owner = site.user()
-    ((kept,),) = site.sql("select subject from weave_logins where subject like 'v%'")
+    kept = site.sql("select subject from weave_logins where subject like 'v%'")
     ((stored,),) = site.sql("select password_hash from weave_accounts")
-    tag = Passwords().tag(stored, PASSWORD)
-    assert kept == "verified " + tag and PASSWORD not in kept
+    tags = Passwords().tags(stored, PASSWORD, "127.0.0.1")
+    assert {row[0] for row in kept} == {"verified " + tag for tag in tags}
     (own_secret / ("weave-server-%d" % os.geteuid())).unlink()
-    assert Passwords().tag(stored, PASSWORD) != tag, "it hangs on the secret"
+    others = Passwords().tags(stored, PASSWORD, "127.0.0.1")
+    assert not set(tags) & set(others), "they hang on the secret"
     process_of(site, owner).get("info/collections")
 
 
@@ -253,12 +289,12 @@ def test_argon2_is_asked_for_one_stranger_at_a_time(site, monkeypatch):
     verify = Passwords.verify
     everybody = threading.Barrier(8)
 
-    def count(self, stored, password):
+    def count(self, *arguments):
         with lock:
             inside[0] += 1
             most[0] = max(most[0], inside[0])
         try:
-            return verify(self, stored, password)
+            return verify(self, *arguments)
         finally:
             with lock:
                 inside[0] -= 1
@@ -349,27 +385,30 @@ def test_memory_of_one_process(hasher):
     now = [0]
     subject = Passwords(clock=lambda: now[0])
     stored, renewed = subject.hash("first"), subject.hash("second")
-    assert subject.verify(stored, "first") and subject.verify(stored, "first")
+    verify = lambda *arguments: subject.verify(*arguments, "192.0.2.1")  # noqa: E731
+    assert verify(stored, "first") and verify(stored, "first")
     assert hasher.verified == 1
-    assert not subject.verify(stored, "second") and not subject.verify(stored, "second")
+    assert not verify(stored, "second") and not verify(stored, "second")
     assert hasher.verified == 2
-    assert not subject.verify(renewed, "first"), "a new hash counts at once"
+    assert not verify(renewed, "first"), "a new hash counts at once"
+    assert subject.recall(stored, "first", "192.0.2.2") is None, "elsewhere"
     now[0] += passwords.FAILURE_SECONDS
-    assert not subject.verify(stored, "second")
+    assert not verify(stored, "second")
     assert hasher.verified == 4
     now[0] += passwords.CACHE_SECONDS
-    assert subject.verify(stored, "first")
+    assert verify(stored, "first")
     assert hasher.verified == 5
-    assert not subject.verify("no hash", "first")
+    assert not verify("no hash", "first")
 
 
 def test_memory_is_bounded_and_failures_drive_nobody_out(monkeypatch):
     monkeypatch.setattr(passwords, "CACHE_ENTRIES", 3)
     subject = Passwords()
     for number in range(5):
-        subject.remember("stored", str(number))
+        subject.remember("stored", str(number), "")
         subject._failed.add(b"%d" % number)
-    assert [subject.recall("stored", str(n)) for n in range(5)] == [None] * 2 + [True] * 3
+    found = [subject.recall("stored", str(n), "") for n in range(5)]
+    assert found == [None] * 2 + [True] * 3
     assert list(subject._failed._ends) == [b"2", b"3", b"4"]
 
 

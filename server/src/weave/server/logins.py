@@ -5,9 +5,13 @@ Verifying a password is slow on purpose, so that whoever sends wrong ones costs
 much more than he spends. Each wrong one fills the buckets of the name and of
 the address that it came with, and while one of them is full, neither is served
 a password that nobody has verified: the answer is 503, never 401, which would
-stop a client until a person acts. A password that was verified lately is
-recognised and not asked about any bucket, so that nobody can be locked out by
-what others send.
+stop a client until a person acts.
+
+A password that was verified lately is recognised, so that nobody can be locked
+out by what others send: where its owner has used it before, no bucket counts,
+and elsewhere not that of the name. The one of the address does count there, and
+is filled by each attempt that is refused, or whoever guesses could go on until
+he is recognised.
 
 Both are kept in the database of the accounts, because that is what all
 processes share: a subject, and when its row has no meaning any more.
@@ -79,20 +83,20 @@ class Bucket:
         return ends > now + 2 * self.burst * self.interval
 
 
-def of_login(name, address):
-    """The buckets that a wrong password fills."""
-    return [
-        Bucket("address " + network(address), burst=20, seconds=6),
-        Bucket("name " + name, burst=20, seconds=30),
-    ]
+def of_address(its_network):
+    return Bucket("address " + its_network, burst=20, seconds=6)
 
 
-def of_sign_up(address):
-    return [Bucket("sign-up " + network(address), burst=100, seconds=10)]
+def of_name(name):
+    return Bucket("name " + name, burst=20, seconds=30)
+
+
+def of_sign_up(its_network):
+    return Bucket("sign-up " + its_network, burst=100, seconds=10)
 
 
 def of_new_password(name):
-    return [Bucket("new password " + name, burst=20, seconds=60)]
+    return Bucket("new password " + name, burst=20, seconds=60)
 
 
 def network(address):
@@ -115,19 +119,21 @@ class Logins:
         self._database = database
         database.require(METADATA, create_tables)
 
-    def check(self, buckets):
+    def check(self, *buckets):
         """Raises Busy when one of the buckets is full."""
+        waits = self.waits(*buckets)
+        if any(waits):
+            raise Busy("too many attempts", max(waits))
+
+    def waits(self, *buckets):
+        """For each bucket, in how many seconds it has room."""
         ends = self._read([bucket.subject for bucket in buckets])
         now = int(Stamp.now())
-        waits = {
-            bucket.subject: bucket.wait_seconds(ends.get(bucket.subject, 0), now)
-            for bucket in buckets
-        }
-        fullest = max(waits, key=waits.get)
-        if waits[fullest]:
-            raise Busy("too many attempts: " + fullest, waits[fullest])
+        return [
+            bucket.wait_seconds(ends.get(bucket.subject, 0), now) for bucket in buckets
+        ]
 
-    def charge(self, buckets):
+    def charge(self, *buckets):
         """Puts one attempt into each of the buckets."""
         self.purge()
         now = int(Stamp.now())
@@ -144,22 +150,23 @@ class Logins:
                     filled + bucket.interval,
                 )
 
-    def is_verified(self, tag):
-        """Whether note_verified() was told of it, and not too long ago."""
-        subject = "verified " + tag
-        left = self._read([subject]).get(subject, 0) - int(Stamp.now())
-        if left <= 0:
-            return False
-        if left < (VERIFIED_DAYS - 1) * DAY:
-            self.note_verified(tag)
-        return True
+    def known(self, *tags):
+        """Those that note_verified() was told of, and not too long ago."""
+        ends = self._read(["verified " + tag for tag in tags])
+        now = int(Stamp.now())
+        left = {tag: ends.get("verified " + tag, 0) - now for tag in tags}
+        found = [tag for tag in tags if left[tag] > 0]
+        if any(left[tag] < (VERIFIED_DAYS - 1) * DAY for tag in found):
+            self.note_verified(*found)
+        return found
 
-    def note_verified(self, tag):
-        """Remembers a password by its Passwords.tag()."""
+    def note_verified(self, *tags):
+        """Remembers a password by its Passwords.tags()."""
         ends = int(Stamp.now()) + VERIFIED_DAYS * DAY
         try:
             with self._database.writing() as connection:
-                self._write(connection, "verified " + tag, ends, ends)
+                for tag in sorted(tags):
+                    self._write(connection, "verified " + tag, ends, ends)
         except SQLAlchemyError as error:
             # The request has its answer all the same; a later one tries again.
             log.warning("a login could not be noted: %s", reason(error))

@@ -6,7 +6,8 @@ Clients send the password with every request, and verifying takes Argon2 some
 password was right, for CACHE_SECONDS, or wrong, for FAILURE_SECONDS, at most
 CACHE_ENTRIES of each, under an HMAC of stored hash and password with a key that
 only this process knows; and among all processes, in the database, under
-Passwords.tag(). Nothing can be computed from what is remembered.
+Passwords.tags(). Nothing can be computed from what is remembered. A memory holds
+for the network from which the password came.
 
 The stored hash is read from the database for each request and has a fresh salt
 whenever a password is set, so a new password or a deleted account counts at
@@ -87,43 +88,49 @@ class Passwords:
         """Whether a stored hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(stored)
 
-    def recall(self, stored, password):
+    def recall(self, stored, password, network):
         """Whether password (str) is the one of a stored hash; None: unknown."""
-        key = self._memory_key(stored, password)
+        key = self._memory_key(stored, password, network)
         if key in self._verified:
             return True
         return False if key in self._failed else None
 
-    def remember(self, stored, password):
+    def remember(self, stored, password, network):
         """Takes it from somebody else that the password is the right one."""
-        self._verified.add(self._memory_key(stored, password))
+        self._verified.add(self._memory_key(stored, password, network))
 
-    def verify(self, stored, password):
+    def verify(self, stored, password, network):
         """Whether password (str) is the one of which the hash was stored."""
-        known = self.recall(stored, password)
+        known = self.recall(stored, password, network)
         if known is not None:
             return known
         try:
             self._hasher.verify(stored, password)
         except VerifyMismatchError:
-            self._failed.add(self._memory_key(stored, password))
+            self._failed.add(self._memory_key(stored, password, network))
             return False
         except (InvalidHash, VerificationError) as error:
             log.error("a stored password hash cannot be verified: %s", error)
             return False
-        self.remember(stored, password)
+        self.remember(stored, password, network)
         return True
 
-    def tag(self, stored, password):
-        """Text that stands for both, the same in all processes of this user."""
+    def tags(self, stored, password, network):
+        """Texts that stand for both: from that network, and from anywhere.
+
+        They are the same in all processes of this user.
+        """
         if self._shared_secret is None:
             # Not sooner: the process may not have been the server's user yet.
             self._shared_secret = shared_secret()
         slow = hashlib.pbkdf2_hmac(
             "sha256", password.encode("utf-8"), stored.encode("utf-8"), TAG_ROUNDS
         )
-        return hmac.new(self._shared_secret, slow, hashlib.sha256).hexdigest()
+        return [
+            hmac.new(self._shared_secret, slow + where, hashlib.sha256).hexdigest()
+            for where in (network.encode("utf-8"), b"")
+        ]
 
-    def _memory_key(self, stored, password):
-        message = stored.encode("utf-8") + b"\0" + password.encode("utf-8")
+    def _memory_key(self, stored, password, network):
+        message = "\0".join((stored, network, password)).encode("utf-8")
         return hmac.new(self._key, message, hashlib.sha256).digest()

@@ -116,7 +116,7 @@ class Password(Resource):
         password = _read_text(req, http.WEAK_PASSWORD)
         if _is_weak(password, account.name):
             raise http.bad_request(http.WEAK_PASSWORD)
-        if not self._authenticator.change_password(account, password):
+        if not self._authenticator.change_password(req, account, password):
             raise http.unauthorized()
         http.send_text(resp, "success")
 
