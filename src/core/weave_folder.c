@@ -78,12 +78,18 @@ static int has_access_list(int fd)
     return getxattr(path, "system.posix_acl_access", NULL, 0) > 0;
 }
 
-static int is_writable(int fd, const struct stat *status)
+static int is_trusted_group(const walk_t *walk, gid_t gid)
+{
+    return is_own_group(gid, 0) || is_own_group(gid, geteuid()) ||
+           is_own_group(gid, walk->also);
+}
+
+static int is_writable(const walk_t *walk, int fd, const struct stat *status)
 {
     if (!(status->st_mode & OTHERS) || (status->st_mode & S_ISVTX))
         return 0;
     return (status->st_mode & S_IWOTH) || has_access_list(fd) ||
-           !is_own_group(status->st_gid, status->st_uid);
+           !is_trusted_group(walk, status->st_gid);
 }
 
 /* ---- one step ---- */
@@ -118,7 +124,7 @@ static apr_status_t step_judge(walk_t *walk)
             trusted_text(walk), name);
         return EPERM;
     }
-    if (is_writable(walk->at, status)) {
+    if (is_writable(walk, walk->at, status)) {
         walk->problem = apr_psprintf(
             walk->pool,
             "%s%s: nobody else may write in it, and its mode is %04o (user %ld,"

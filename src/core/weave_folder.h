@@ -10,8 +10,8 @@
  * names. Each folder on the way, also on the way of a link:
  *
  *  - belongs to one of them;
- *  - cannot be written by others. Its group may write where that is its
- *    owner's own: of the same name, without another member and without an
+ *  - cannot be written by others. Its group may write where that is one of
+ *    theirs: of the same name, without another member, and the folder has no
  *    access control list.
  *  - Or it is sticky, as /tmp is: others can make things there, but not replace
  *    what is not theirs. A link in it must belong to a trusted user.
