@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What `make run` starts, in copies of the checkout: as an ordinary user, and
-# as root in a folder that httpd's children can read and in one they cannot.
+# as root in a folder that httpd's children can read, in one they cannot, and in
+# one that is another user's.
 
 use strict;
 use warnings FATAL => 'all';
@@ -183,16 +184,21 @@ SKIP: {
     stop_ok($pid, 'INT', $port);
     unlink "$dir.log";
 
-    $dir = checkout(0700);
-    ($pid, $port) = serves_ok('root, in a folder nobody else can read', $dir);
-    my $place = readlink "$dir/run/place";
-    like(slurp("$dir.log"), qr/\Q$place\E/, 'where the copy is, is said');
-    is((getpwuid((stat "$place/data/weave.db")[4]))[0], $user,
-        'requests are served unprivileged');
-    stop_ok($pid, 'TERM', $port);
-    system('rm', '-rf', $place);
-    rmdir dirname($place);
-    unlink "$dir.log";
+    for my $case (['a folder nobody else can read', 0700],
+                  ['a checkout of another user', 0755, $user])
+    {
+        my ($name, @how) = @$case;
+        $dir = checkout(@how);
+        ($pid, $port) = serves_ok("root, in $name", $dir);
+        my $place = readlink "$dir/run/place";
+        like(slurp("$dir.log"), qr/\Q$place\E/, 'where the copy is, is said');
+        is((getpwuid((stat "$place/data/weave.db")[4]))[0], $user,
+            'requests are served unprivileged');
+        stop_ok($pid, 'TERM', $port);
+        system('rm', '-rf', $place);
+        rmdir dirname($place);
+        unlink "$dir.log";
+    }
 }
 
 done_testing();
