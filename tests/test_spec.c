@@ -45,6 +45,8 @@ static weave_spec_t *spec_make(void)
     spec->startup_timeout_us = APR_INT64_C(86400000000);
     spec->queue_length = 100;
     spec->spool_dir = "";
+    spec->spool_max = 128 << 20;
+    spec->spool_total = 512 << 20;
     spec->warmup = "/\"quoted\"\n";
     spec->reload_touch = 1;
     spec->socket_gid = -1;

@@ -73,8 +73,9 @@ static void opens_nothing_else(void **state)
 
 /* ---- children ---- */
 
-/* A child that takes a seat and has RUNNING requests, until it is killed. */
-static pid_t child_start(uint32_t running)
+/* A child that takes a seat, has RUNNING requests, and has spooled SPOOLED
+ * bytes for application 2, until it is killed. */
+static pid_t child_with(uint32_t running, uint64_t spooled)
 {
     int ready[2];
     char byte;
@@ -87,6 +88,8 @@ static pid_t child_start(uint32_t running)
 
         if (seat)
             atomic_fetch_add(&seat->running, running);
+        if (seat)
+            atomic_store(&tally->spooled[seat - tally->children][2], spooled);
         _exit(write(ready[1], seat ? "y" : "n", 1) != 1 || pause());
     }
     close(ready[1]);
@@ -94,6 +97,11 @@ static pid_t child_start(uint32_t running)
     assert_int_equal(byte, 'y');
     close(ready[0]);
     return pid;
+}
+
+static pid_t child_start(uint32_t running)
+{
+    return child_with(running, 0);
 }
 
 static void child_end(pid_t pid)
@@ -170,6 +178,57 @@ static void says_that_there_was_none(void **state)
 #define TALLY(test)                                                            \
     cmocka_unit_test_setup_teardown(test, tally_setup, tally_teardown)
 
+/* ---- spooled bodies ---- */
+
+static int spools(const weave_tally_child_t *seat, uint64_t bytes,
+                  uint64_t most)
+{
+    return !weave_tally_spool(tally, seat, 2, bytes, most, getpid());
+}
+
+static void bounds_what_is_spooled(void **state)
+{
+    const weave_tally_child_t *seat = weave_tally_seat(tally);
+
+    (void)state;
+    assert_true(spools(seat, 60, 100));
+    assert_false(spools(seat, 41, 100));
+    assert_true(spools(seat, 40, 100));
+    assert_false(spools(seat, 1, 100));
+    assert_false(spools(seat, UINT64_MAX - 50, 100));
+    assert_int_equal(weave_tally_spool(tally, seat, 3, 100, 100, getpid()), 0);
+    weave_tally_unspool(tally, seat, 2, 30);
+    assert_true(spools(seat, 30, 100));
+}
+
+static void forgets_what_a_killed_child_has_spooled(void **state)
+{
+    const weave_tally_child_t *seat = weave_tally_seat(tally);
+    pid_t one = child_with(0, 50), other = child_with(0, 30);
+
+    (void)state;
+    assert_true(spools(seat, 20, 100));
+    assert_false(spools(seat, 1, 100));
+    child_end(one);
+    assert_true(spools(seat, 50, 100));
+    assert_false(spools(seat, 1, 100));
+    child_end(other);
+    assert_true(spools(seat, 30, 100));
+}
+
+/* A child that lies can keep others from spooling, and no more. */
+static void sums_do_not_wrap_around(void **state)
+{
+    const weave_tally_child_t *seat = weave_tally_seat(tally);
+    pid_t one = child_with(0, UINT64_MAX - 1), other = child_with(0, 5);
+
+    (void)state;
+    assert_false(spools(seat, 1, 100));
+    child_end(one);
+    child_end(other);
+    assert_true(spools(seat, 100, 100));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +239,9 @@ int main(void)
         TALLY(gives_seats_again),
         TALLY(counts_a_parent_that_serves),
         TALLY(says_that_there_was_none),
+        TALLY(bounds_what_is_spooled),
+        TALLY(forgets_what_a_killed_child_has_spooled),
+        TALLY(sums_do_not_wrap_around),
     };
 
     return run_each(tests);

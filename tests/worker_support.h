@@ -105,6 +105,8 @@ static UNUSED json_t *order(const char *build, apr_pool_t *pool)
         .startup_timeout_us = 60000000,
         .queue_length = QUEUE,
         .spool_dir = "",
+        .spool_max = 128 << 20,
+        .spool_total = 512 << 20,
         .warmup = "",
         .socket_gid = -1,
         .log_level = 4,

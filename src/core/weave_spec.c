@@ -54,6 +54,8 @@ static const struct field_t {
     FIELD(startup_timeout_us, INT64),
     FIELD(queue_length, INT),
     FIELD(spool_dir, TEXT),
+    FIELD(spool_max, INT64),
+    FIELD(spool_total, INT64),
     FIELD(warmup, TEXT),
     FIELD(reload_touch, INT),
     FIELD(socket_gid, LONG),

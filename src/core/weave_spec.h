@@ -38,7 +38,8 @@ typedef struct weave_spec_t {
     /* [limits] */
     apr_int64_t request_timeout_us, startup_timeout_us;
     int queue_length;
-    const char *spool_dir; /* "": the temporary directory */
+    const char *spool_dir;              /* "": the temporary directory */
+    apr_int64_t spool_max, spool_total; /* bytes */
     /* [release] */
     const char *warmup; /* "": none */
     int reload_touch;

@@ -112,7 +112,7 @@ void weave_tally_sum(weave_tally_row_t *sum, const weave_tally_t *tally,
 weave_tally_child_t *weave_tally_seat(weave_tally_t *tally)
 {
     int32_t self = (int32_t)getpid();
-    int i;
+    int i, app;
 
     for (i = 0; i < WEAVE_TALLY_CHILDREN; i++) {
         weave_tally_child_t *child =
@@ -124,6 +124,8 @@ weave_tally_child_t *weave_tally_seat(weave_tally_t *tally)
         if (!atomic_compare_exchange_strong(&child->pid, &pid, self))
             continue;
         atomic_store(&child->running, 0);
+        for (app = 0; app < WEAVE_ROSTER_APPS; app++)
+            atomic_store(&tally->spooled[child - tally->children][app], 0);
         return child;
     }
     atomic_fetch_add(&tally->unseated, 1);
@@ -155,4 +157,55 @@ int64_t weave_tally_running(const weave_tally_t *tally, long parent)
             sum += running;
     }
     return sum;
+}
+
+/* ---- spooled bodies ---- */
+
+static _Atomic uint64_t *spooled_by(weave_tally_t *tally,
+                                    const weave_tally_child_t *seat,
+                                    uint32_t place)
+{
+    return &tally->spooled[seat - tally->children][place];
+}
+
+/* Is the sum of all children more than MOST? Nobody is trusted: a sum does not
+ * wrap around. PARENT 0: those that are gone are in it. */
+static int is_more(weave_tally_t *tally, uint32_t place, uint64_t most,
+                   long parent)
+{
+    int i, orphaned = parent && weave_process_is_gone(parent, NULL);
+    uint64_t sum = 0;
+
+    for (i = 0; i < WEAVE_TALLY_CHILDREN; i++) {
+        const weave_tally_child_t *child = &tally->children[i];
+        int32_t pid = atomic_load_explicit(&child->pid, memory_order_relaxed);
+        uint64_t its = pid ? atomic_load(spooled_by(tally, child, place)) : 0;
+
+        if (!its || (parent && !is_serving(pid, parent, orphaned)))
+            continue;
+        if (its > most - sum)
+            return 1;
+        sum += its;
+    }
+    return 0;
+}
+
+int weave_tally_spool(weave_tally_t *tally, const weave_tally_child_t *seat,
+                      uint32_t place, uint64_t bytes, uint64_t most,
+                      long parent)
+{
+    if (bytes > most)
+        return -1;
+    /* first: of two who come at once, both may be refused, never neither */
+    atomic_fetch_add(spooled_by(tally, seat, place), bytes);
+    if (!is_more(tally, place, most, 0) || !is_more(tally, place, most, parent))
+        return 0;
+    weave_tally_unspool(tally, seat, place, bytes);
+    return -1;
+}
+
+void weave_tally_unspool(weave_tally_t *tally, const weave_tally_child_t *seat,
+                         uint32_t place, uint64_t bytes)
+{
+    atomic_fetch_sub(spooled_by(tally, seat, place), bytes);
 }

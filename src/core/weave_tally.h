@@ -30,7 +30,8 @@ typedef struct weave_tally_row_t {
 } weave_tally_row_t;
 _Static_assert(sizeof(weave_tally_row_t) == 64, "shared memory");
 
-/** The place of one child of httpd that runs the application itself. */
+/** The place of one child of httpd that runs the application itself, or has
+ *  spooled a request body. */
 typedef struct weave_tally_child_t {
     _Atomic int32_t pid;      /* 0: nobody's */
     _Atomic uint32_t running; /* requests in Python, or about to be */
@@ -52,6 +53,8 @@ typedef struct weave_tally_t {
     _Atomic int64_t logged_since[WEAVE_MAINTENANCE_ROWS];
     _Alignas(64) weave_tally_row_t rows[WEAVE_TALLY_STRIPES][WEAVE_ROSTER_APPS];
     weave_tally_child_t children[WEAVE_TALLY_CHILDREN];
+    /* bytes of request bodies that each child has in files, by application */
+    _Atomic uint64_t spooled[WEAVE_TALLY_CHILDREN][WEAVE_ROSTER_APPS];
 } weave_tally_t;
 
 /** As weave_roster_create and weave_roster_map. */
@@ -79,5 +82,17 @@ weave_tally_child_t *weave_tally_seat(weave_tally_t *tally);
 
 /** What runs in the children of PARENT. -1: not all of them have a place. */
 int64_t weave_tally_running(const weave_tally_t *tally, long parent);
+
+/**
+ * Counts BYTES more that the child at SEAT has spooled for the application at
+ * PLACE: 0; or -1, and they are not counted: the living children of PARENT
+ * would have more than MOST then. Of a child that is gone nothing counts.
+ */
+int weave_tally_spool(weave_tally_t *tally, const weave_tally_child_t *seat,
+                      uint32_t place, uint64_t bytes, uint64_t most,
+                      long parent);
+/** Gives them back. */
+void weave_tally_unspool(weave_tally_t *tally, const weave_tally_child_t *seat,
+                         uint32_t place, uint64_t bytes);
 
 #endif

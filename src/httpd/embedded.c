@@ -382,8 +382,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
     embedded.pid = getpid();
     if (!embedded.app)
         return;
-    if (mod_weave_tally_all())
-        embedded.seat = weave_tally_seat(mod_weave_tally_all());
+    embedded.seat = mod_weave_tally_seat();
     weave_stack_prepare();
     embedded.host = mod_weave_host_start(embedded.app->ini_now);
     rv = prepare(pchild);

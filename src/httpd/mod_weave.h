@@ -199,7 +199,7 @@ const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 8
+#define MOD_WEAVE_RETAINED_VERSION 9
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {
@@ -280,6 +280,8 @@ void mod_weave_publish_link(apr_pool_t *pool, server_rec *s);
 const weave_maintenance_board_t *mod_weave_board(void);
 weave_tally_row_t *mod_weave_tally(const mod_weave_mount_t *mount);
 weave_tally_t *mod_weave_tally_all(void);
+/* The place of this child in it; NULL: there is none. Never in the parent. */
+weave_tally_child_t *mod_weave_tally_seat(void);
 
 /* announce.c: in a child that has seen EPOCH: the first one of all logs what
  * has changed.
@@ -444,7 +446,8 @@ void mod_weave_link_release(mod_weave_link_t *link, int state);
 int mod_weave_link_has_started(const mod_weave_link_t *link);
 apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link);
 
-/* spool.c: a request body on its way to a worker */
+/* spool.c: a request body on its way to a worker. A file is bounded by
+ * limits.spool_max, all files of the application by limits.spool_total. */
 typedef struct mod_weave_spool_t {
     const char *data; /* what is in memory */
     apr_size_t len;

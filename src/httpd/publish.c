@@ -446,6 +446,22 @@ weave_tally_t *mod_weave_tally_all(void)
     return the_tally;
 }
 
+static weave_tally_child_t *the_seat;
+
+static void seat_take(void)
+{
+    if (the_tally)
+        the_seat = weave_tally_seat(the_tally);
+}
+
+weave_tally_child_t *mod_weave_tally_seat(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, seat_take);
+    return the_seat;
+}
+
 weave_tally_row_t *mod_weave_tally(const mod_weave_mount_t *mount)
 {
     if (!the_tally || mount->place < 0)

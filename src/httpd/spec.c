@@ -30,6 +30,8 @@ static void fill_limits(weave_spec_t *spec, const weave_conf_t *conf)
         weave_conf_int(conf, WEAVE_LIMITS_STARTUP_TIMEOUT);
     spec->queue_length = (int)weave_conf_int(conf, WEAVE_LIMITS_QUEUE_LENGTH);
     spec->spool_dir = weave_conf_str(conf, WEAVE_LIMITS_SPOOL_DIR);
+    spec->spool_max = weave_conf_int(conf, WEAVE_LIMITS_SPOOL_MAX);
+    spec->spool_total = weave_conf_int(conf, WEAVE_LIMITS_SPOOL_TOTAL);
     spec->warmup = weave_conf_str(conf, WEAVE_RELEASE_WARMUP);
     spec->reload_touch =
         weave_conf_int(conf, WEAVE_RELEASE_RELOAD) == WEAVE_RELOAD_TOUCH;

@@ -14,9 +14,14 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
+#include "weave_clock.h"
+
 #define BLOCK 65536
 #define FIRST_ROOM 8192               /* for a body of unknown length */
 #define MEMORY_MOST (8 * 1024 * 1024) /* whatever spool_at says: one frame */
+#define COUNT_FIRST (256 * 1024)      /* that much of a file is counted, */
+#define COUNT_STEP (1024 * 1024)      /* and then more at once */
+#define COMPLAIN_US 60000000
 
 /* The HTTP status for what ends a body early. */
 static int status_of(const mod_weave_exchange_t *exchange)
@@ -31,29 +36,118 @@ static int status_of(const mod_weave_exchange_t *exchange)
     }
 }
 
-static apr_status_t close_fd(void *fd)
+/* A file of a body, and what of it is counted. */
+typedef struct {
+    int fd;
+    const mod_weave_app_t *app;
+    apr_uint64_t counted;
+} file_t;
+
+/* Empties it, too: a worker may hold on to its descriptor. */
+static apr_status_t file_drop(void *data)
 {
-    close((int)(intptr_t)fd);
+    file_t *file = data;
+    int rc = ftruncate(file->fd, 0);
+
+    (void)rc;
+    close(file->fd);
+    if (file->counted)
+        weave_tally_unspool(mod_weave_tally_all(), mod_weave_tally_seat(),
+                            (apr_uint32_t)file->app->place, file->counted);
     return APR_SUCCESS;
 }
 
-/* A file without a name in DIR, which goes with the request. */
-static int file_open(request_rec *r, const char *dir)
+static int fd_open(const char *dir, apr_pool_t *pool)
 {
     int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
     if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-        char *name = apr_pstrcat(r->pool, dir, "/weave-XXXXXX", NULL);
+        char *name = apr_pstrcat(pool, dir, "/weave-XXXXXX", NULL);
 
         fd = mkostemp(name, O_CLOEXEC);
         if (fd >= 0)
             unlink(name);
     }
-    if (fd >= 0)
-        apr_pool_cleanup_register(r->pool, (void *)(intptr_t)fd, close_fd,
-                                  apr_pool_cleanup_null);
     return fd;
 }
+
+/* A file without a name in DIR, which goes with the request; or NULL. */
+static file_t *file_open(const mod_weave_exchange_t *exchange, const char *dir)
+{
+    apr_pool_t *pool = exchange->r->pool;
+    file_t *file = apr_pcalloc(pool, sizeof(*file));
+
+    file->app = exchange->mount->app;
+    file->fd = fd_open(dir, pool);
+    if (file->fd < 0)
+        return NULL;
+    apr_pool_cleanup_register(pool, file, file_drop, apr_pool_cleanup_null);
+    return file;
+}
+
+/* ---- bounds ---- */
+
+/* Says so, as httpd does for LimitRequestBody. */
+static int is_too_long(const mod_weave_exchange_t *exchange, apr_uint64_t bytes)
+{
+    apr_int64_t most = weave_conf_int(exchange->conf, WEAVE_LIMITS_SPOOL_MAX);
+
+    if (bytes <= (apr_uint64_t)most)
+        return 0;
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, exchange->r,
+                  "WEAVE0191: a request body is larger than limits.spool_max"
+                  " (%" APR_INT64_T_FMT " bytes): it is answered 413",
+                  most);
+    return 1;
+}
+
+/* Once in a minute: whoever fills the disk must not fill the log. */
+static void total_complain(const mod_weave_exchange_t *exchange)
+{
+    static _Atomic int64_t next_us;
+    int64_t now = weave_clock_us(), next = atomic_load(&next_us);
+
+    if (now >= next &&
+        atomic_compare_exchange_strong(&next_us, &next, now + COMPLAIN_US))
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, exchange->r,
+                      "WEAVE0190: the request bodies of %s have all that"
+                      " limits.spool_total gives them (%" APR_INT64_T_FMT
+                      " bytes): more of them are answered 503 until some of"
+                      " these are through",
+                      exchange->mount->app->ini,
+                      weave_conf_int(exchange->conf, WEAVE_LIMITS_SPOOL_TOTAL));
+}
+
+/* Counts for what FILE is about to have: OK, or the HTTP status of a body that
+ * is too large. A client that has announced much, and sends little, holds no
+ * more than that. */
+static int file_count(const mod_weave_exchange_t *exchange, file_t *file,
+                      apr_uint64_t bytes)
+{
+    const weave_conf_t *conf = exchange->conf;
+    apr_uint64_t step;
+
+    if (is_too_long(exchange, bytes))
+        return HTTP_REQUEST_ENTITY_TOO_LARGE;
+    if (bytes <= file->counted)
+        return OK;
+    step = file->counted ? COUNT_STEP : COUNT_FIRST;
+    while (file->counted + step < bytes)
+        step += COUNT_STEP;
+    if (!mod_weave_tally_seat() ||
+        weave_tally_spool(
+            mod_weave_tally_all(), mod_weave_tally_seat(),
+            (apr_uint32_t)file->app->place, step,
+            (apr_uint64_t)weave_conf_int(conf, WEAVE_LIMITS_SPOOL_TOTAL),
+            (long)mod_weave_board()->pid) < 0) {
+        total_complain(exchange);
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    file->counted += step;
+    return OK;
+}
+
+/* ---- writing ---- */
 
 static int write_all(int fd, const char *data, apr_size_t len)
 {
@@ -70,6 +164,15 @@ static int write_all(int fd, const char *data, apr_size_t len)
     return 0;
 }
 
+static const char *folder(const mod_weave_exchange_t *exchange)
+{
+    const char *dir = weave_conf_str(exchange->conf, WEAVE_LIMITS_SPOOL_DIR);
+
+    if (!*dir && apr_temp_dir_get(&dir, exchange->r->pool) != APR_SUCCESS)
+        dir = "/tmp";
+    return dir;
+}
+
 static int no_space(request_rec *r, const char *dir)
 {
     ap_log_rerror(APLOG_MARK, APLOG_ERR, errno, r,
@@ -80,27 +183,35 @@ static int no_space(request_rec *r, const char *dir)
     return HTTP_SERVICE_UNAVAILABLE;
 }
 
+/* LEN bytes to the end of FILE: OK, or an HTTP status. */
+static int file_append(const mod_weave_exchange_t *exchange,
+                       mod_weave_spool_t *spool, file_t *file, const char *data,
+                       apr_size_t len)
+{
+    int rc = file_count(exchange, file, (apr_uint64_t)spool->file_bytes + len);
+
+    if (rc == OK && write_all(file->fd, data, len) < 0)
+        return no_space(exchange->r, folder(exchange));
+    spool->file_bytes += (apr_off_t)len;
+    return rc;
+}
+
 /* What is left of the body, behind what is in memory, to the file. */
 static int to_file(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool)
 {
-    request_rec *r = exchange->r;
-    const char *dir = weave_conf_str(exchange->conf, WEAVE_LIMITS_SPOOL_DIR);
-    char *block = apr_palloc(r->pool, BLOCK);
+    char *block = apr_palloc(exchange->r->pool, BLOCK);
+    file_t *file = file_open(exchange, folder(exchange));
     ssize_t got = 0;
+    int rc;
 
-    if (!*dir && apr_temp_dir_get(&dir, r->pool) != APR_SUCCESS)
-        dir = "/tmp";
-    spool->fd = file_open(r, dir);
-    if (spool->fd < 0 || write_all(spool->fd, spool->data, spool->len) < 0)
-        return no_space(r, dir);
-    spool->file_bytes = (apr_off_t)spool->len;
+    if (!file)
+        return no_space(exchange->r, folder(exchange));
+    spool->fd = file->fd;
+    rc = file_append(exchange, spool, file, spool->data, spool->len);
     spool->len = 0;
-    while ((got = mod_weave_body_read(exchange, block, BLOCK)) > 0) {
-        if (write_all(spool->fd, block, (apr_size_t)got) < 0)
-            return no_space(r, dir);
-        spool->file_bytes += got;
-    }
-    return got < 0 ? status_of(exchange) : OK;
+    while (rc == OK && (got = mod_weave_body_read(exchange, block, BLOCK)) > 0)
+        rc = file_append(exchange, spool, file, block, (apr_size_t)got);
+    return got < 0 ? status_of(exchange) : rc;
 }
 
 /* How much may stay in memory, and how much to begin with. */
@@ -148,7 +259,10 @@ int mod_weave_spool(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool)
     if (!exchange->has_body)
         return OK;
     if (length >= 0 && (apr_uint64_t)length > most)
-        return to_file(exchange, spool);
+        /* before any of it: who asks with 100-continue need not begin */
+        return is_too_long(exchange, (apr_uint64_t)length)
+                   ? HTTP_REQUEST_ENTITY_TOO_LARGE
+                   : to_file(exchange, spool);
     room = length >= 0 ? (apr_size_t)length : FIRST_ROOM;
     more = to_memory(exchange, spool, most, room < most ? room : most);
     if (more > 0)

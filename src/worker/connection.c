@@ -94,7 +94,7 @@ connection_t *connection_open(int fd)
     connection->fd = fd;
     connection->shut = connection->hung_up = 0;
     connection->broken = connection->pumped = connection->armed = 0;
-    connection->current = 0;
+    connection->current = connection->cut = 0;
     connection->in = (input_t){.passed = -1};
     atomic_store(&connection->abandon, 0);
     atomic_fetch_add(&connection->epoch, 1);

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "weave_clock.h"
 #include "weave_control.h"
 #include "weave_line.h"
 
@@ -114,8 +115,7 @@ static int keep(connection_t *connection, const struct iovec *part, void *owner,
     }
     if (connection->memory + part->iov_len <= MEMORY_BYTES || pass >= 0)
         return keep_memory(connection, part, owner, pass);
-    if (spool_is_full(connection, part->iov_len) ||
-        keep_file(connection, part) < 0)
+    if (keep_file(connection, part) < 0)
         return -1;
     if (owner)
         worker.engine->release(owner);
@@ -268,6 +268,8 @@ static void wait_pumped(connection_t *connection)
                        " not read until limits.request_timeout: its answer is"
                        " cut");
         atomic_fetch_add(&worker.board->timeouts, 1);
+        connection->cut = connection->current;
+        connection->cut_us = weave_clock_us();
         break_off(connection);
     }
     else if (wait_room(connection) || !connection->first)

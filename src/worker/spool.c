@@ -11,7 +11,16 @@
 
 #include "weave_line.h"
 
-#define SPOOL_BYTES (1LL << 30) /* of one connection */
+/* Bytes in the files of all connections. */
+static _Atomic int64_t the_bytes;
+
+/* This worker's share of what all answers of the application may have: no
+ * worker can use up what another one needs. */
+static int64_t share(void)
+{
+    return worker.spec->spool_total /
+           (worker.spec->processes > 0 ? worker.spec->processes : 1);
+}
 
 static const char *folder(void)
 {
@@ -49,12 +58,36 @@ static void complain(void)
                        folder(), strerror(error));
 }
 
-int spool_write(connection_t *connection, const char *data, size_t len)
+/* Once for a process, as complain(). One answer at its own bound is no news. */
+static void share_complain(void)
+{
+    static atomic_int said;
+
+    if (!atomic_exchange(&said, 1))
+        weave_line_say(WEAVE_LOG_WARNING,
+                       "WEAVE0192: answers to slow readers have all that"
+                       " limits.spool_total gives a worker (%lld bytes): a"
+                       " thread waits for each of them that is more",
+                       (long long)share());
+}
+
+/* Counts LEN bytes more: 0, or -1 when they are too many. */
+static int bytes_count(const connection_t *connection, int64_t len)
+{
+    if (connection->spool_end + len > worker.spec->spool_max)
+        return -1;
+    if (atomic_fetch_add(&the_bytes, len) + len <= share())
+        return 0;
+    atomic_fetch_sub(&the_bytes, len);
+    share_complain();
+    return -1;
+}
+
+/* LEN bytes behind what is in the file: 0, or -1 and errno. */
+static int file_append(connection_t *connection, const char *data, size_t len)
 {
     size_t done = 0;
 
-    if (connection->spool_failed)
-        return -1;
     if (connection->spool_fd < 0)
         connection->spool_fd = spool_open();
     while (connection->spool_fd >= 0 && done < len) {
@@ -67,18 +100,21 @@ int spool_write(connection_t *connection, const char *data, size_t len)
             break;
         done += (size_t)put;
     }
-    if (done == len) {
-        connection->spool_end += (int64_t)len;
-        return 0;
-    }
-    complain();
-    connection->spool_failed = 1;
-    return -1;
+    return done == len ? 0 : -1;
 }
 
-int spool_is_full(const connection_t *connection, size_t len)
+int spool_write(connection_t *connection, const char *data, size_t len)
 {
-    return connection->spool_end + (int64_t)len > SPOOL_BYTES;
+    if (connection->spool_failed || bytes_count(connection, (int64_t)len) < 0)
+        return -1;
+    if (file_append(connection, data, len) < 0) {
+        complain();
+        atomic_fetch_sub(&the_bytes, (int64_t)len);
+        connection->spool_failed = 1;
+        return -1;
+    }
+    connection->spool_end += (int64_t)len;
+    return 0;
 }
 
 void spool_close(connection_t *connection)
@@ -86,6 +122,7 @@ void spool_close(connection_t *connection)
     if (connection->spool_fd >= 0)
         close(connection->spool_fd);
     connection->spool_fd = -1;
+    atomic_fetch_sub(&the_bytes, connection->spool_end);
     connection->spool_end = 0;
     connection->spool_failed = 0;
 }

@@ -67,6 +67,10 @@ static int abandon(executor_t *executor, connection_t *connection,
     still = atomic_load(&executor->connection) == connection &&
             executor->number == number && connection->current == number &&
             !connection->ended && connection->fd >= 0;
+    /* it has waited for its reader until then, and is over soon */
+    if (connection->cut == number &&
+        weave_clock_us() < connection->cut_us + worker.spec->request_timeout_us)
+        still = 0;
     if (still) {
         complain(executor, took_us);
         answer(connection, number);

@@ -132,6 +132,8 @@ struct connection_t {
     /* number of the request that is to stop waiting for the reader: set
      * without the lock, which that request may hold */
     _Atomic uint32_t abandon;
+    uint32_t cut; /* number of the request that did, and when */
+    int64_t cut_us;
     int broken;       /* nothing can be sent any more */
     int pumped;       /* owned by the pump until `first` is NULL */
     int armed;        /* known to the control thread's epoll */
@@ -231,9 +233,9 @@ void output_pump(connection_t *connection);
 void output_drop(connection_t *connection); /* with the lock */
 
 /* With the lock. Bytes for the file of CONNECTION: 0, or -1 when there is no
- * room (said once). Then where they are is `spool_end`, before. */
+ * room, or no more may be there (said once). Then where they are is
+ * `spool_end`, before. */
 int spool_write(connection_t *connection, const char *data, size_t len);
-int spool_is_full(const connection_t *connection, size_t len);
 void spool_close(connection_t *connection);
 
 /* --- host.c --------------------------------------------------------------- */

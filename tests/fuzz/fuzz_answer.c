@@ -144,10 +144,15 @@ static void answer_take(taken_t *taken, const char *data, size_t len,
 {
     size_t at = 0;
 
-    while (at < len) {
-        weave_frame_t frame = {0};
+    while (len - at >= sizeof(weave_frame_t)) {
+        weave_frame_t frame, wire;
 
-        if (weave_frame_decode(&frame, data + at, len - at) != WEAVE_FRAME_OK)
+        memcpy(&wire, data + at, sizeof(wire));
+        /* inputs outlive versions */
+        wire.magic = WEAVE_FRAME_MAGIC;
+        wire.version = WEAVE_FRAME_VERSION;
+        if (weave_frame_decode(&frame, (const char *)&wire, sizeof(wire)) !=
+            WEAVE_FRAME_OK)
             return;
         at += sizeof(frame);
         if (len - at < frame.bytes)

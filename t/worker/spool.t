@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What clients can make httpd and the workers write to files: so much of a body
+# or an answer, so much of all of them, and nothing before a password was asked
+# for.
+
+use strict;
+use warnings FATAL => 'all';
+use List::Util qw(sum0);
+use Test::More;
+use WeaveTest;
+use WeaveTest::Workers;
+
+my $MIB = 1 << 20;
+
+my $httpd = new_httpd(
+    app     => slurp(root() . '/apps/workers.wsgi') . <<'END',
+
+
+def much(environ):
+    return "x" * (24 << 20)
+END
+    workers => "processes = 1\nthreads = 4\n",
+    limits  => <<'END',
+spool_at = 64K
+spool_dir = spool
+spool_max = 3 MiB
+spool_total = 8 MiB
+request_timeout = 4
+backoff = 9
+END
+    conf    => <<'END',
+WeaveApp / "DIR/sync.ini"
+# or nobody may see what a worker has open
+CoreDumpDirectory "DIR"
+<Location /private>
+    Require all denied
+</Location>
+END
+    expect  => qr/WEAVE0(?:19[012]|101|137)|AH01630/);
+my $spool = $httpd->dir . '/spool';
+mkdir $spool or die "$spool: $!";
+serves($httpd, 1);
+
+# Bytes on the disk that PIDS have in nameless files there.
+sub bytes_of {
+    my %seen;
+    for my $fd (map { glob "/proc/$_/fd/*" } @_) {
+        my $to = readlink $fd or next;
+        next if $to !~ /^\Q$spool\E/;
+        my @stat = stat $fd or next;
+        $seen{ $stat[1] } = 512 * $stat[12];
+    }
+    return sum0(values %seen);
+}
+
+sub bodies { return bytes_of($httpd->serving) }
+
+# A client that has sent its head and SENT bytes of a body of LENGTH.
+sub upload {
+    my ($length, $sent, $path) = @_;
+    my $client = $httpd->client;
+    $client->send("POST " . ($path || '/read') . " HTTP/1.1\r\nHost: x\r\n"
+            . "Content-Length: $length\r\nConnection: close\r\n\r\n"
+            . 'x' x $sent);
+    return $client;
+}
+
+subtest 'one body' => sub {
+    my $client = $httpd->client;
+    $client->send("POST /read HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            . 'Content-Length: ' . (4 * $MIB) . "\r\n\r\n");
+    is $client->response->status, 413, 'too large: the client need not begin';
+    is upload(4 * $MIB, 0)->response->status, 413, 'nor do others';
+    my $res = $httpd->request('POST', '/read',
+        chunked => [('x' x 65_536) x 49]);
+    is $res->status, 413, 'too large without a length';
+    for my $size (3 * $MIB, 65_536, 65_537) {
+        $res = $httpd->request('POST', '/read', body => 'x' x $size);
+        is $res->body, $size, "$size bytes";
+        $res = $httpd->request('POST', '/read',
+            chunked => [unpack '(a65536)*', 'x' x $size]);
+        is $res->body, $size, 'in chunks, too';
+    }
+    is bodies(), 0, 'nothing is left';
+};
+
+# Clients that upload, and stop short of the end.
+sub crowd {
+    my @clients = map { upload(3 * $MIB, 2 * $MIB) } 1 .. 4;
+    ok eventually(sub { bodies() >= 7 * $MIB }), 'four bodies are under way';
+    return @clients;
+}
+
+sub next_is_refused {
+    my $res = upload(2 * $MIB, 2 * $MIB)->response;
+    is $res->status, 503, 'the next one is refused';
+    cmp_ok $res->header('Retry-After'), '>=', 9, 'with the time to come again';
+    cmp_ok bodies(), '<=', 8 * $MIB, 'and they have what they may have';
+    is $httpd->request('POST', '/read', body => 'x' x 65_536)->body, 65_536,
+        'one that stays in memory is not';
+    return is $httpd->get('/who')->status, 200, 'nor what has no body';
+}
+
+sub there_is_room {
+    my $name = shift;
+    ok eventually(sub {
+        $httpd->request('POST', '/read', body => 'x' x (2 * $MIB))->status
+            == 200;
+    }), $name;
+}
+
+subtest 'without a right' => sub {
+    is upload(4 * $MIB, 4 * $MIB, '/private')->response->status, 403,
+        'an upload is refused, and not because it is too large';
+    my @crowd = crowd();
+    is upload(2 * $MIB, 2 * $MIB, '/private')->response->status, 403,
+        'nor for want of room';
+    $_->close(1) for @crowd;
+    ok eventually(sub { bodies() == 0 }), 'nothing is left';
+};
+
+subtest 'all bodies' => sub {
+    my @crowd = crowd();
+    next_is_refused();
+    is upload(3 * $MIB, 0)->send('x' x (3 * $MIB)), 1, 'more is read';
+    $_->close(1) for @crowd;
+    there_is_room('when they have left, there is room again');
+    ok eventually(sub { bodies() == 0 }), 'nothing is left';
+};
+
+subtest 'bodies of a child that is killed' => sub {
+    my @crowd = crowd();
+    next_is_refused();
+    kill KILL => $httpd->serving;
+    there_is_room('are not counted any more');
+};
+
+subtest 'answers to slow readers' => sub {
+    my ($pid) = workers($httpd);
+    my @slow = map {
+        my $client = $httpd->client;
+        $client->send("GET /much HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        $client;
+    } 1 .. 8;
+    my $most = 0;
+    # they hold the threads until limits.request_timeout, all of them
+    ok eventually(sub {
+        my $now = bytes_of($pid);
+        $most = $now if $now > $most;
+        return 8 == (() = $httpd->log_text =~ /WEAVE0101/g);
+    }), 'are cut in the end';
+    cmp_ok $most, '>', 4 * $MIB, 'their answers were kept';
+    cmp_ok $most, '<=', 8 * $MIB, 'as far as they may be';
+    $_->close(1) for @slow;
+    is $httpd->get('/who')->body, "$pid none", 'the worker goes on';
+    unlike $httpd->log_text, qr/WEAVE0099/, 'it did not hang';
+    like $httpd->log_text, qr/WEAVE0192/, 'the log says why they had to wait';
+    my $res = $httpd->get('/much');
+    is length $res->body, 24 * $MIB, 'who reads gets all of it';
+};
+
+like $httpd->log_text, qr/WEAVE0190/, 'the log says which bound was reached';
+ok defined $httpd->stop, 'httpd stops';
+$httpd->no_crash;
+finish;
