@@ -244,6 +244,17 @@ spew("$root/etc/venv.ini", ini('', make_venv("$his/venv", $mallory)));
 configure($run, $state, "/ $root/etc/venv.ini");
 refused('a virtualenv in the folder of another', 'WEAVE0161', $his, $of_his);
 
+spew("$his/app.wsgi", slurp("$root/app.wsgi"));
+my $script = spew("$root/etc/script.ini",
+    ini('') =~ s{^script = .*}{script = $his/app.wsgi}mr
+        =~ s{\[workers\]}{python_path = $open\n[workers]}r);
+configure($run, $state, "/ $script");
+my ($passes, $said) = configtest();
+is $passes, 0, 'a script in the folder of another is no error';
+like $said, qr/WEAVE0163: \Q$script\E:2: wsgi\.script: .*\Q$his\E.*$of_his/, 'but said';
+like $said, qr/WEAVE0163: \Q$script\E:3: wsgi\.python_path: .*\Q$open\E.*0777/,
+    'as is a folder of modules that all may write in';
+
 configure($run, "$his/state", "/ $plain");
 like +(configtest())[1], qr/WEAVE0150: .*\Q$his\E.*$of_his/,
     'the state below the folder of another: said';

@@ -2,6 +2,7 @@
 /* application.c: everything that is looked at before an application may run */
 #include "mod_weave.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -123,6 +124,47 @@ static void check_script(mod_weave_check_t *check, const weave_conf_t *conf)
     if (mod_weave_is_running() &&
         weave_conf_int(conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED)
         check->errors--; /* the children import it as soon as it is there */
+}
+
+/* Warns where somebody else than root and its user could exchange FOLDER, from
+ * which the application takes code. */
+static void note_code(mod_weave_check_t *check, const mod_weave_app_t *app,
+                      weave_key_e key, const char *folder)
+{
+    const char *problem;
+    weave_folder_t opened;
+    apr_status_t rv =
+        weave_folder_open(&opened, &problem, folder, app->uid, 0, check->ptemp);
+
+    if (rv == APR_SUCCESS)
+        close(opened.fd);
+    if (rv == EPERM)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, check->s,
+                     "WEAVE0163: %s: %s: code that runs as user %ld can be"
+                     " exchanged by another one: %s",
+                     where(check, app->conf, key), weave_key_get(key)->full,
+                     (long)app->uid, problem);
+}
+
+/* The virtualenv chooses the Python that is loaded, so with that it is an
+ * error. */
+static void note_paths(mod_weave_check_t *check, const mod_weave_app_t *app)
+{
+    const char *script = weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT);
+    const apr_array_header_t *path =
+        weave_conf_list(app->conf, WEAVE_WSGI_PYTHON_PATH);
+    const char *slash = strrchr(script, '/');
+    int i;
+
+    if (geteuid() != 0 || !mod_weave_is_configtest())
+        return;
+    if (slash && slash != script)
+        note_code(
+            check, app, WEAVE_WSGI_SCRIPT,
+            apr_pstrmemdup(check->ptemp, script, (apr_size_t)(slash - script)));
+    for (i = 0; i < path->nelts; i++)
+        note_code(check, app, WEAVE_WSGI_PYTHON_PATH,
+                  APR_ARRAY_IDX(path, i, const char *));
 }
 
 static void check_virtualenv(mod_weave_check_t *check, mod_weave_app_t *app)
@@ -365,6 +407,8 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     else
         check_processes(check, app);
     check_script(check, app->conf);
+    if (!check->errors)
+        note_paths(check, app);
     check_virtualenv(check, app);
     if (!check->errors)
         check_engine(check, app);
