@@ -196,6 +196,17 @@ subtest 'a user may own the folders above a sync.ini and a virtualenv' => sub {
     my $uid = getpwnam $alice;
     ok eventually(sub { ask('/') =~ /^\d+ $uid$/ }), 'and serves, as that user'
         or diag log_text();
+
+    # only root can exchange it; weaved looks again for each generation
+    rename $home, "$home.old" or die "rename: $!";
+    folder('home', $mallory);
+    system("cp -a '$home.old/.' '$home' && chown -hR $mallory '$home'") == 0 or die 'cp';
+    my ($exit, $text) = run("$root/lib/weavectl", '-d', $run, 'reload');
+    isnt $exit, 0, 'a virtualenv of another is not taken by weaved either';
+    like $text, qr/\Q$home\E.* belongs to user /, 'which says why';
+    system('rm', '-rf', $home);
+    rename "$home.old", $home or die "rename: $!";
+    ok ask('/'), 'what runs goes on';
     ok stop_httpd(), 'and stops';
 };
 
