@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from weave.server import formats
 from weave.server.config import ConfigError
 from weave.server.database import reason
-from weave.server.spool import SpoolError
+from weave.server.spool import Spool, SpoolError
 from weave.server.stamps import Stamp
 from weave.server.turns import Busy, Turns
 
@@ -64,44 +64,58 @@ def unauthorized(challenge=False):
     return falcon.HTTPUnauthorized(challenges=challenges)
 
 
-def read_body(req, max_bytes):
-    """The whole body; 413 when it is too long, 400 when it ends too early."""
+def _body_parts(req, max_bytes):
+    """Yields the body; 413 when it is too long, 400 when it ends too early."""
     length = req.content_length
     if length is None and not req.env.get("wsgi.input_terminated"):
-        return b""
+        return
     if length is not None and length > max_bytes:
         raise falcon.HTTPPayloadTooLarge()
-    parts, left = [], max_bytes + 1 if length is None else length
-    try:
-        while left > 0:
+    left = max_bytes + 1 if length is None else length
+    while left > 0:
+        try:
             part = req.env["wsgi.input"].read(min(left, 1024 * 1024))
-            if not part:
-                break
-            parts.append(part)
-            left -= len(part)
-    except OSError:
-        raise bad_request(BAD_JSON) from None  # the client has gone away
+        except OSError:
+            raise bad_request(BAD_JSON) from None  # the client has gone away
+        if not part:
+            break
+        left -= len(part)
+        yield part
     if length is not None and left:
         raise bad_request(BAD_JSON)
     if length is None and not left:
         raise falcon.HTTPPayloadTooLarge()
-    return b"".join(parts)
+
+
+def read_body(req, max_bytes):
+    """The whole body; 413 when it is too long, 400 when it ends too early."""
+    return b"".join(_body_parts(req, max_bytes))
 
 
 @contextlib.contextmanager
-def json_body(req, max_bytes, max_marks=formats.MAX_MARKS):
+def json_body(req, max_bytes, max_marks=formats.MAX_MARKS, owner=None):
     """The decoded body, for a block; 400 with BAD_JSON when it is none.
 
-    What a large one takes is bounded until the block ends, or Busy is raised.
+    What a large one takes is bounded until the block ends, or Busy is raised;
+    owner is whose it is.
     """
     length = max_bytes if req.content_length is None else req.content_length
-    is_large = LARGE_BODY_BYTES < length <= max_bytes
-    with large_bodies.taken() if is_large else contextlib.nullcontext():
-        try:
-            body = formats.decode(read_body(req, max_bytes), max_marks)
-        except ValueError:
-            raise bad_request(BAD_JSON) from None
-        yield body
+    if not LARGE_BODY_BYTES < length <= max_bytes:
+        yield _decode(read_body(req, max_bytes), max_marks)
+        return
+    with contextlib.closing(Spool(owner)) as spool:
+        # A client that sends slowly keeps nobody from having a turn.
+        for part in _body_parts(req, max_bytes):
+            spool.write(part)
+        with large_bodies.taken():
+            yield _decode(spool.read(), max_marks)
+
+
+def _decode(body, max_marks):
+    try:
+        return formats.decode(body, max_marks)
+    except ValueError:
+        raise bad_request(BAD_JSON) from None
 
 
 def send_json(resp, value):
@@ -185,8 +199,8 @@ class Errors:
         _send_unavailable(resp, self._retry_after, "database")
 
     def on_full(self, _req, resp, error, _params):
-        """A list does not fit where lists are put until they are sent."""
-        log.error("a list cannot be written to the temporary folder %s", error)
+        """The temporary folder has no room for a large body or a long list."""
+        log.error("the temporary folder cannot be written: %s", error)
         _send_unavailable(resp, self._retry_after, "temporary folder")
 
     def on_busy(self, req, resp, error, _params):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers that may be too long for memory.
+"""Bodies and answers that may be too long for memory.
 
 A list is written here as fast as the database gives it, and sent when it is
 whole. So an error in the middle is an ordinary 503, a slow client holds a file
-and no connection to the database, and mod_weave can hand the file to httpd.
+and no connection to the database, and mod_weave can hand the file to httpd. A
+large body is written here as it comes, and is in memory when it is its turn.
 
-What slow clients hold is bounded, for all and for each owner of lists.
+What slow clients hold is bounded, for all and for each owner.
 """
 
 import contextlib
@@ -18,8 +19,8 @@ from weave.server.turns import Busy
 
 MEMORY_BYTES = 1024 * 1024
 
-# Of the files of one process, whoever sends them now. A list that is longer is
-# served when nothing else is held.
+# Of the files of one process, whoever has them now. What is longer has a place
+# when there is nothing else.
 MAX_BYTES = 512 * 1024 * 1024
 MAX_FILES = 64
 
@@ -28,7 +29,7 @@ OWNERS = 4
 
 
 class SpoolError(Exception):
-    """The temporary folder cannot take the answer; str() says why."""
+    """The temporary folder cannot be written; str() says why."""
 
 
 class _File:
@@ -91,7 +92,7 @@ class _Files:
             if some and (
                 size > MAX_BYTES // part or len(some) >= MAX_FILES // part
             ):
-                raise Busy("too many long lists are being sent")
+                raise Busy("too many long lists or large bodies are under way")
 
 
 _files = _Files()
@@ -113,8 +114,16 @@ class Spool:
         if self._held > MEMORY_BYTES:
             self._flush()
 
+    def read(self):
+        """All of it (bytes)."""
+        if self._file is None:
+            return b"".join(self._parts)
+        self._flush()
+        self._file.stream.seek(0)
+        return self._file.stream.read()
+
     def close(self):
-        """Forgets everything; done when nobody is going to read it."""
+        """Forgets what is in the file, unless it is being sent."""
         if self._file is not None:
             self._file.stream.close()
 

@@ -72,6 +72,10 @@ class Resource:
     def user_id(self, req, name):
         return self._authenticator.account(req, name).user_id
 
+    def body(self, req, user_id, max_marks=formats.MAX_MARKS):
+        """The decoded body, for a block."""
+        return http.json_body(req, MAX_BODY_BYTES, max_marks, owner=user_id)
+
     def change(self, req, resp, user_id, collection, act):
         """Calls act(writer) in one transaction; returns what it returned.
 
@@ -174,7 +178,7 @@ class Collection(Resource):
     def on_post(self, req, resp, name, collection):
         user_id = self.user_id(req, name)
         _check_collection(collection)
-        with http.json_body(req, MAX_BODY_BYTES, self._max_marks) as body:
+        with self.body(req, user_id, self._max_marks) as body:
             if isinstance(body, list):
                 self._store_batch(req, resp, user_id, collection, body)
             else:
@@ -183,7 +187,7 @@ class Collection(Resource):
     def on_put(self, req, resp, name, collection):
         user_id = self.user_id(req, name)
         _check_collection(collection)
-        with http.json_body(req, MAX_BODY_BYTES) as body:
+        with self.body(req, user_id) as body:
             self._store_one(req, resp, user_id, collection, body)
 
     def on_delete(self, req, resp, name, collection):
@@ -249,7 +253,7 @@ class Item(Resource):
     def on_put(self, req, resp, name, collection, item):
         user_id = self.user_id(req, name)
         _check_collection(collection)
-        with http.json_body(req, MAX_BODY_BYTES) as raw:
+        with self.body(req, user_id) as raw:
             record = dict(_record(raw), id=_record_id(item))
             self.put_one(req, resp, user_id, collection, record)
 
