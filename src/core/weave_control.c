@@ -22,7 +22,6 @@
 #define NAME_BYTES 256
 /* a larger buffer is not kept when it is empty */
 #define KEPT_BYTES 65536
-#define OWN_NAME "httpd's own weaved"
 
 /* ---- descriptors ---- */
 
@@ -398,25 +397,4 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
         *problem = explain_connect(path, rv);
     weave_control_close(&control);
     return rv;
-}
-
-apr_status_t weave_control_ask_parts(json_t **answer, char **problem,
-                                     weave_control_t *control,
-                                     const struct iovec *parts, int count,
-                                     int timeout_ms)
-{
-    apr_status_t rv = APR_SUCCESS;
-    int i;
-
-    for (i = 0; i < count && rv == APR_SUCCESS; i++)
-        rv = send_all(control->fd, parts[i].iov_base, parts[i].iov_len, -1,
-                      timeout_ms);
-    return answer_await(answer, problem, OWN_NAME, control, rv, timeout_ms);
-}
-
-apr_status_t weave_control_ask_over(json_t **answer, char **problem,
-                                    weave_control_t *control, json_t *request,
-                                    int pass, int timeout_ms)
-{
-    return ask(answer, problem, OWN_NAME, control, request, pass, timeout_ms);
 }

@@ -12,22 +12,28 @@
  * answer. Every request carries "version":
  * WEAVE_CONTROL_VERSION; another one is answered with an error that says so.
  *
- *   {"op":"want","apps":[SPEC...],"secrets":[{"app":N,"secret":HEX}...],
- *    "cores":true|false}             all applications that httpd wants; what is
- *                                    not among them is drained. The secrets
- *                                    (weave_secret.h) by place in the roster,
- *                                    also of those whose workers may still
- *                                    drain; whether workers may dump core.
- *                                    {"ok":true}
+ *   {"op":"want"} + descriptor       all applications that httpd wants; what is
+ *                                    not among them is drained. The descriptor
+ *                                    is a file without a name that holds
+ *                                    {"apps":[SPEC...],
+ *                                     "secrets":[{"app":N,"secret":HEX}...],
+ *                                     "cores":true|false}.
+ *                                    The secrets (weave_secret.h) by place in
+ *                                    the roster, also of those whose workers
+ *                                    may still drain; whether workers may dump
+ *                                    core. {"ok":true}
  *                                    Only from httpd's own channel, as log
  *                                    and stop
  *   {"op":"log"} + descriptor        the error log from now on. {"ok":true}
  *   {"op":"reload","app":INI|null}   a new generation. {"ok":true}; what
  *                                    becomes of it, status tells
  *   {"op":"status"}                  {"ok":true,"status":{...}}
+ *   {"op":"ping"}                    {"ok":true}
  *   {"op":"stop"}                    {"ok":true}; weaved ends when all workers
  *                                    have
  *   anything else, or a mistake      {"ok":false,"error":TEXT}
+ *
+ * An answer has the "number" of its request, where that has one.
  *
  * weaved to a worker, on the worker's descriptor WEAVE_WORKER_CONTROL_FD or on
  * a connection that said WEAVE_ROLE_SUPERVISOR:
@@ -42,7 +48,6 @@
  */
 
 #include <stddef.h>
-#include <sys/uio.h>
 
 #include <apr_errno.h>
 #include <jansson.h>
@@ -54,7 +59,7 @@
 /** No line of httpd's or weaved's is longer: a spec holds the text of a
  * sync.ini (1 MiB at most). */
 #define WEAVE_CONTROL_LINE_MAX (16u << 20)
-/** Nor is one of weavectl's. */
+/** No request is longer. */
 #define WEAVE_CONTROL_ASK_MAX 65536u
 
 /** The descriptors that weave-worker is started with, beside 0, 1 and 2. Its
@@ -140,23 +145,12 @@ void weave_control_close(weave_control_t *control);
 /**
  * One request to weaved and its answer: APR_SUCCESS and *answer (the caller's)
  * only for {"ok":true}. Otherwise *problem, malloc'ed, says what happened, for
- * people. REQUEST gets its "version" here. weave_control_ask connects to PATH,
- * where the owner of its folder must listen; weave_control_ask_over uses a
- * channel that is there, and stays.
+ * people. REQUEST gets its "version" here. It connects to PATH, where the owner
+ * of the folder must listen.
  */
 apr_status_t weave_control_ask(json_t **answer, char **problem,
                                const char *path, json_t *request, int pass,
                                int timeout_ms);
-apr_status_t weave_control_ask_over(json_t **answer, char **problem,
-                                    weave_control_t *control, json_t *request,
-                                    int pass, int timeout_ms);
-
-/** The same with the request as text, which is neither copied nor looked at:
- * the PARTS are one line of JSON with its "version" and its end. */
-apr_status_t weave_control_ask_parts(json_t **answer, char **problem,
-                                     weave_control_t *control,
-                                     const struct iovec *parts, int count,
-                                     int timeout_ms);
 
 /** sendmsg/recvmsg with one descriptor: as send()/recv(), flags included.
  *  PASS -1: none. *pass gets the descriptor (close-on-exec); -1: none came; or

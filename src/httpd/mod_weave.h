@@ -230,8 +230,13 @@ typedef struct mod_weave_retained_t {
     int64_t next_try; /* of one that keeps dying; 0: now */
     int failures;
     int lifeline[2];
-    int roster_fd;          /* for reading only; closed in the children */
-    int control_fd;         /* to weaved */
+    int roster_fd; /* for reading only; closed in the children */
+    struct weave_control_t
+        *control;                 /* to weaved; malloc; NULL: there is none */
+    apr_uint32_t asked, answered; /* the numbers of requests there */
+    int64_t asked_us; /* when the first one that is not answered was sent, or
+                         weaved last answered; 0: all are answered */
+    int unsent;       /* 1: there was no room for one of them */
     weave_roster_t *roster; /* read-only mapping, inherited */
     char *runtime_dir;      /* malloc: that weaved runs with */
     /* maintenance: see weave_maintenance_board.h */

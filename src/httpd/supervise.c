@@ -2,8 +2,9 @@
 /* supervise.c: weaved, seen from the httpd parent
  *
  * The parent starts it, tells it at every restart what is wanted, starts
- * another when it dies, and tells it when httpd ends. Nothing here waits for
- * Python. */
+ * another when it dies or answers nothing, and tells it when httpd ends.
+ * Nothing here waits for Python, nor, but for its start and its end, for
+ * weaved. */
 #include "launch.h"
 
 #include <errno.h>
@@ -20,8 +21,12 @@
 #include <apr_strings.h>
 
 #include "weave_control.h"
+#include "weaved.h"
 
-#define ASK_MS 5000
+/* for an answer: at the first start, which must know, and later */
+#define FIRST_MS 10000
+#define HEAR_MS 300
+#define SILENCE_S 30
 #define STOP_MS 5000
 #define STEADY_S 10 /* one that lived so long does not keep dying */
 #define AT_ONCE 3   /* deaths in a row that are answered at once */
@@ -29,112 +34,31 @@
 
 /* ---- asking it ---- */
 
-/* An answer that came too late for its question is none to the next. */
-static void discard(int fd)
-{
-    char data[1024];
-
-    while (recv(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
-        ;
-}
-
-/* NULL, or what weaved has against the request that RV and PROBLEM are of. */
-static const char *answer_explain(apr_status_t rv, json_t *answer,
-                                  char *problem, apr_pool_t *pool)
-{
-    const char *text = rv == APR_SUCCESS ? NULL : apr_pstrdup(pool, problem);
-
-    free(problem);
-    json_decref(answer);
-    return text;
-}
-
-/* REQUEST is given away. NULL, or what weaved has against it. */
-static const char *ask(json_t *request, int pass, apr_pool_t *pool)
-{
-    weave_control_t control = {.fd = mod_weave_retained_get()->control_fd};
-    json_t *answer = NULL;
-    char *problem = NULL;
-    apr_status_t rv;
-
-    discard(control.fd);
-    rv = weave_control_ask_over(&answer, &problem, &control, request, pass,
-                                ASK_MS);
-    json_decref(request);
-    control.fd = -1; /* it stays */
-    weave_control_close(&control);
-    return answer_explain(rv, answer, problem, pool);
-}
-
-static void part_add(struct iovec *parts, int *count, const char *text,
-                     apr_size_t len)
-{
-    parts[(*count)++] = (struct iovec){(void *)text, len};
-}
-
-/* Also of those that are not wanted any more: a new weaved takes over their
- * workers, which may have requests. Children have them anyway. */
-static const char *secrets_format(const mod_weave_retained_t *data,
-                                  apr_pool_t *pool)
-{
-    const char *list = "";
-    char text[WEAVE_SECRET_TEXT];
-    int i;
-
-    for (i = 0; i < WEAVE_ROSTER_APPS; i++)
-        if (data->apps[i].ini) {
-            weave_secret_format(text, &data->apps[i].secret);
-            list = apr_psprintf(pool, "%s%s{\"app\":%d,\"secret\":\"%s\"}",
-                                list, *list ? "," : "", i, text);
-        }
-    return list;
-}
-
-/* Says what is to run. The specs are JSON that is hidden from children, so they
- * go from where they are to weaved, without a copy. */
-static const char *ask_wanted(const mod_weave_retained_t *data,
-                              apr_pool_t *pool)
-{
-    weave_control_t control = {.fd = data->control_fd};
-    struct iovec parts[2 * WEAVE_ROSTER_APPS + 2];
-    const char *head =
-        apr_psprintf(pool, "{\"op\":\"want\",\"version\":%d,\"apps\":[",
-                     WEAVE_CONTROL_VERSION);
-    const char *tail;
-    json_t *answer = NULL;
-    char *problem = NULL;
-    apr_status_t rv;
-    int i, count = 0;
-
-    part_add(parts, &count, head, strlen(head));
-    for (i = 0; i < WEAVE_ROSTER_APPS; i++) {
-        const mod_weave_hidden_t *spec = &data->apps[i].spec;
-
-        if (!data->apps[i].wanted || !spec->text)
-            continue;
-        if (count > 1)
-            part_add(parts, &count, ",", 1);
-        part_add(parts, &count, spec->text, spec->len);
-    }
-    tail = apr_psprintf(pool, "],\"secrets\":[%s],\"cores\":%s}\n",
-                        secrets_format(data, pool),
-                        ap_coredumpdir_configured ? "true" : "false");
-    part_add(parts, &count, tail, strlen(tail));
-    discard(control.fd);
-    rv = weave_control_ask_parts(&answer, &problem, &control, parts, count,
-                                 ASK_MS);
-    control.fd = -1; /* it stays */
-    weave_control_close(&control);
-    return answer_explain(rv, answer, problem, pool);
-}
-
-static const char *pass_log(const server_rec *s, apr_pool_t *pool)
+static const char *pass_log(mod_weave_retained_t *data, const server_rec *s,
+                            apr_pool_t *pool)
 {
     apr_os_file_t fd;
 
     if (!s->error_log || apr_os_file_get(&fd, s->error_log) != APR_SUCCESS)
         return NULL;
-    return ask(json_pack("{s:s}", "op", "log"), fd, pool);
+    return mod_weave_weaved_ask(data, "log", fd, pool);
+}
+
+/* Tells it what it must know. Waits at most TIMEOUT_MS for the answers, and not
+ * at all for a weaved that owes others. NULL, or what is wrong. */
+static const char *tell(mod_weave_retained_t *data, const server_rec *s,
+                        int timeout_ms, apr_pool_t *pool)
+{
+    const char *problem, *more;
+
+    if (mod_weave_weaved_silence(data))
+        timeout_ms = 0;
+    data->unsent = 0;
+    problem = pass_log(data, s, pool);
+    if (!problem)
+        problem = mod_weave_weaved_want(data, pool);
+    more = mod_weave_weaved_hear(data, timeout_ms, pool);
+    return problem ? problem : more;
 }
 
 static void report(server_rec *s, const char *problem)
@@ -191,17 +115,18 @@ static const char *start(server_rec *s, apr_pool_t *pool)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     const char *problem;
+    int fd;
 
-    if (data->control_fd >= 0)
-        close(data->control_fd);
-    data->control_fd = -1;
-    problem =
-        mod_weave_launch(&data->supervisor, &data->control_fd, s, data, pool);
+    mod_weave_weaved_close(data);
+    problem = mod_weave_launch(&data->supervisor, &fd, s, data, pool);
     if (problem)
         return problem;
     data->started = weave_clock_us();
     watch(data, s);
-    return NULL;
+    if (mod_weave_weaved_open(data, fd) == 0)
+        return NULL;
+    kill(data->supervisor, SIGKILL);
+    return "there is no memory for a connection to weaved";
 }
 
 /* How long it waits before another one is tried. */
@@ -226,7 +151,7 @@ static void start_again(server_rec *s)
     apr_pool_tag(pool, "weave_supervise");
     problem = start(s, pool);
     if (!problem)
-        problem = ask_wanted(data, pool);
+        problem = tell(data, s, HEAR_MS, pool);
     if (problem)
         report(s, problem);
     else
@@ -274,14 +199,46 @@ static int is_needed(const mod_weave_retained_t *data)
     return 0;
 }
 
-/* The MPM calls this every few seconds: for one that keeps dying. */
+/* A weaved that answers nothing for so long is replaced: it has stopped, or
+ * hangs. Its death is taken note of as any other. */
+static void silence_end(mod_weave_retained_t *data, server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                 "WEAVE0173: weaved (pid %d) has answered nothing for %d s: it"
+                 " is killed",
+                 (int)data->supervisor, SILENCE_S);
+    kill(data->supervisor, SIGKILL); /* our child: nobody else has its pid */
+}
+
+/* Reads what it has answered since, and has something to wait for the next
+ * time. */
+static void listen_to(mod_weave_retained_t *data, server_rec *s,
+                      apr_pool_t *pool)
+{
+    const char *problem = mod_weave_weaved_hear(data, 0, pool);
+
+    if (mod_weave_weaved_silence(data) >= apr_time_from_sec(SILENCE_S))
+        silence_end(data, s);
+    else if (!problem && data->unsent)
+        problem = tell(data, s, 0, pool);
+    else if (!problem && !mod_weave_weaved_silence(data))
+        problem = mod_weave_weaved_ask(data, "ping", -1, pool);
+    if (problem)
+        report(s, problem);
+}
+
+/* The MPM calls this every few seconds: for one that keeps dying, or that is
+ * silent. */
 int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
-    (void)pool;
-    if (is_needed(data) && !data->supervisor &&
-        weave_clock_us() >= data->next_try) {
+    if (!data)
+        return DECLINED;
+    if (data->supervisor) {
+        listen_to(data, s, pool);
+    }
+    else if (is_needed(data) && weave_clock_us() >= data->next_try) {
         data->next_try = weave_clock_us() + pause_after(data);
         start_again(s);
     }
@@ -300,18 +257,23 @@ static apr_status_t stop(void *unused)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     int64_t until = weave_clock_us() + STOP_MS * APR_TIME_C(1000);
-    json_t *request;
+    char line[64];
+    int len;
 
     (void)unused;
     if (!data || !data->supervisor || data->owner != getpid() ||
         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_EXITING)
         return APR_SUCCESS;
-    request =
-        json_pack("{s:s, s:i}", "op", "stop", "version", WEAVE_CONTROL_VERSION);
-    weave_control_send(data->control_fd, request, -1, ASK_MS);
-    json_decref(request);
+    len = apr_snprintf(line, sizeof(line), "{\"op\":\"stop\",\"version\":%d}\n",
+                       WEAVE_CONTROL_VERSION);
+    if (data->control)
+        weave_fd_send(data->control->fd, line, (size_t)len, -1, MSG_DONTWAIT);
     while (!is_gone(data) && weave_clock_us() < until)
         apr_sleep(5000);
+    if (!is_gone(data)) {
+        kill(data->supervisor, SIGKILL); /* its workers know the end of httpd */
+        waitpid(data->supervisor, NULL, 0);
+    }
     data->supervisor = 0;
     return APR_SUCCESS;
 }
@@ -355,7 +317,7 @@ static void choose_folder(mod_weave_retained_t *data, server_rec *s)
 
 /* NULL, or why APPS cannot run. */
 static const char *supervise(apr_pool_t *pconf, server_rec *s,
-                             const apr_array_header_t *apps)
+                             const apr_array_header_t *apps, int running)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     const char *problem;
@@ -378,8 +340,10 @@ static const char *supervise(apr_pool_t *pconf, server_rec *s,
     else
         problem = start(s, pconf);
     if (!problem)
-        problem = pass_log(s, pconf);
-    return problem ? problem : ask_wanted(data, pconf);
+        problem = tell(data, s, running ? HEAR_MS : FIRST_MS, pconf);
+    if (!problem && !running && mod_weave_weaved_silence(data))
+        problem = "httpd's own weaved does not answer";
+    return problem;
 }
 
 int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
@@ -391,7 +355,7 @@ int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
         report(s, unpublished);
     /* a weaved that runs is told what is wanted, whatever else is wrong */
     if (!unpublished || running)
-        problem = supervise(pconf, s, apps);
+        problem = supervise(pconf, s, apps, running);
     if (problem)
         report(s, problem);
     return problem || unpublished ? -1 : 0;
@@ -415,8 +379,7 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
     child_protect(data);
     close(data->lifeline[0]);
     close(data->roster_fd);
-    if (data->control_fd >= 0)
-        close(data->control_fd);
+    mod_weave_weaved_close(data);
     mod_weave_pool_start(pchild, s);
 }
 

@@ -38,8 +38,18 @@ static const char *op_want(json_t **answer, const json_t *request, int pass,
                            apr_pool_t *pool)
 {
     (void)answer;
+    (void)request;
+    return super_want(pass, pool);
+}
+
+static const char *op_ping(json_t **answer, const json_t *request, int pass,
+                           apr_pool_t *pool)
+{
+    (void)answer;
+    (void)request;
     (void)pass;
-    return super_want(request, pool);
+    (void)pool;
+    return NULL;
 }
 
 static const char *op_log(json_t **answer, const json_t *request, int pass,
@@ -119,7 +129,7 @@ static const struct {
     int is_httpds; /* 1: weavectl has no use for it */
 } operations[] = {
     {"want", op_want, 1},     {"log", op_log, 1},   {"reload", op_reload, 0},
-    {"status", op_status, 0}, {"stop", op_stop, 1},
+    {"status", op_status, 0}, {"stop", op_stop, 1}, {"ping", op_ping, 0},
 };
 
 static const char *operate(json_t **answer, const asker_t *asker,
@@ -162,6 +172,7 @@ static void asker_message(void *data, json_t *request, int *pass)
     }
     if (!answer)
         answer = json_pack("{s:b}", "ok", 1);
+    json_object_set(answer, "number", json_object_get(request, "number"));
     super_channel_send(&asker->channel, answer, -1);
     json_decref(answer);
     apr_pool_destroy(pool);
@@ -263,6 +274,6 @@ void super_ask_unlisten(void)
 apr_status_t super_ask_httpd(int fd)
 {
     return super_channel_open(&httpd.channel, fd,
-                              (super_bounds_t){WEAVE_CONTROL_LINE_MAX, 0},
+                              (super_bounds_t){WEAVE_CONTROL_ASK_MAX, 0},
                               asker_message, asker_closed, &httpd);
 }

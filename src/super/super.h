@@ -333,7 +333,8 @@ apr_status_t super_ask_listen(int fd);
 void super_ask_unlisten(void);
 apr_status_t super_ask_httpd(int fd);
 /* want.c, status.c: the larger of the answers; a message (in POOL), or NULL. */
-const char *super_want(const json_t *request, apr_pool_t *pool);
+/* FD holds what httpd wants; it stays the caller's. */
+const char *super_want(int fd, apr_pool_t *pool);
 json_t *super_status(void);
 
 /* main.c: all leave. */

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <apr_strings.h>
 
@@ -162,7 +164,7 @@ static void places_clear(void)
             weave_roster_app_set(super.roster, i, WEAVE_APP_NONE, 0);
 }
 
-const char *super_want(const json_t *request, apr_pool_t *pool)
+static const char *want(const json_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(wanted_t));
     const char *problem =
@@ -196,5 +198,27 @@ const char *super_want(const json_t *request, apr_pool_t *pool)
                 problem ? apr_pstrcat(pool, problem, "; ", wrong, NULL) : wrong;
     }
     places_clear();
+    return problem;
+}
+
+const char *super_want(int fd, apr_pool_t *pool)
+{
+    const char *problem = "what httpd wants cannot be read";
+    struct stat status = {0};
+    json_t *request = NULL;
+    void *text = MAP_FAILED;
+
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size > 0 &&
+        status.st_size <= WEAVE_CONTROL_LINE_MAX)
+        text =
+            mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (text != MAP_FAILED) {
+        request = json_loadb(text, (size_t)status.st_size,
+                             JSON_REJECT_DUPLICATES, NULL);
+        munmap(text, (size_t)status.st_size);
+    }
+    if (request)
+        problem = want(request, pool);
+    json_decref(request);
     return problem;
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOD_WEAVE_WEAVED_H
+#define MOD_WEAVE_WEAVED_H
+
+#include "mod_weave.h"
+
+/* What httpd's parent says to its weaved, on the channel that the two share.
+ * Requests are short and sent without waiting: what is long goes as a file
+ * without a name. Answers are read when they are there; so a weaved that has
+ * stopped holds up nobody, and is noticed. */
+
+/* FD is the channel to the weaved that has just been started; it is taken. */
+int mod_weave_weaved_open(mod_weave_retained_t *data, int fd);
+void mod_weave_weaved_close(mod_weave_retained_t *data);
+
+/* Asks for OP, with the descriptor PASS (-1: none). NULL, or why it cannot be
+ * asked. */
+const char *mod_weave_weaved_ask(mod_weave_retained_t *data, const char *op,
+                                 int pass, apr_pool_t *pool);
+
+/* Tells it all that is to run; the same. */
+const char *mod_weave_weaved_want(mod_weave_retained_t *data, apr_pool_t *pool);
+
+/* Waits at most TIMEOUT_MS until everything that was asked is answered. NULL,
+ * or what weaved has against it. */
+const char *mod_weave_weaved_hear(mod_weave_retained_t *data, int timeout_ms,
+                                  apr_pool_t *pool);
+
+/* How long it has answered nothing of what it was asked, in microseconds; 0:
+ * everything is answered. */
+int64_t mod_weave_weaved_silence(const mod_weave_retained_t *data);
+
+#endif
