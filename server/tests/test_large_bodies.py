@@ -3,6 +3,7 @@
 
 import io
 import threading
+import time
 
 import pytest
 
@@ -108,8 +109,9 @@ def test_turns():
     threads[0].start()
     assert inside.wait(60)
     threads[1].start()
-    while turns._places._value:
-        pass
+    end = time.monotonic() + 60
+    while turns._places._value and time.monotonic() < end:
+        time.sleep(0.01)
     with pytest.raises(Busy, match="too many wait for a test"):
         with turns.taken():
             pass

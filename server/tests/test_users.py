@@ -268,6 +268,20 @@ def test_outdated_hashes_are_renewed(site, user):
     user.get("info/collections")
 
 
+def test_delete_account_with_what_is_written_meanwhile(site, user, monkeypatch):
+    user.put("storage/col/a", {"payload": "x"})
+    delete = Accounts.delete
+
+    def write_and_delete(self, gone):
+        user.put("storage/col/b", {"payload": "y"})
+        return delete(self, gone)
+
+    monkeypatch.setattr(Accounts, "delete", write_and_delete)
+    assert account(user, "DELETE", "").body == b"1"
+    for table in ("weave_records", "weave_collections", "weave_users"):
+        assert site.sql("select * from " + table) == []
+
+
 @pytest.fixture
 def outdated(site, user):
     """Alice's password is hashed with parameters of once."""

@@ -68,11 +68,16 @@ class User(Resource):
         account = self._authenticator.account(req, name)
         # Records first: if the account cannot be deleted then, its owner can
         # still ask again.
-        with self._storage.writing(account.user_id) as writer:
-            writer.forget_user()
+        self._forget_records(account)
         if not self._accounts.delete(account):
             raise http.unauthorized()
+        # And what came meanwhile, from devices that were let in before.
+        self._forget_records(account)
         http.send_text(resp, "1")
+
+    def _forget_records(self, account):
+        with self._storage.writing(account.user_id) as writer:
+            writer.forget_user()
 
     def _application(self, req, name):
         """The checked (email, password) of a sign-up."""
