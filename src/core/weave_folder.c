@@ -15,6 +15,8 @@
 #include <apr_file_info.h>
 #include <apr_strings.h>
 
+#include "weave_shell.h"
+
 #define LINKS_MOST 40 /* as the kernel follows */
 #define OTHERS (S_IWGRP | S_IWOTH)
 
@@ -121,7 +123,7 @@ static apr_status_t step_judge(walk_t *walk)
             " something else in its place, and must belong to %s: `chown root"
             " %s`, or choose another one",
             name, relation(walk), (long)status->st_uid, status->st_mode & 07777,
-            trusted_text(walk), name);
+            trusted_text(walk), weave_shell_word(name, walk->pool));
         return EPERM;
     }
     if (is_writable(walk, walk->at, status)) {
@@ -130,7 +132,7 @@ static apr_status_t step_judge(walk_t *walk)
             "%s%s: nobody else may write in it, and its mode is %04o (user %ld,"
             " group %ld): `chmod go-w %s`, or choose another one",
             name, relation(walk), status->st_mode & 07777, (long)status->st_uid,
-            (long)status->st_gid, name);
+            (long)status->st_gid, weave_shell_word(name, walk->pool));
         return EPERM;
     }
     return APR_SUCCESS;
@@ -165,7 +167,8 @@ static apr_status_t link_judge(walk_t *walk, const struct stat *status,
         walk->pool,
         "%s, a link on the way to %s, belongs to user %ld, who can have it lead"
         " elsewhere: `chown -h root %s`, or write where it leads to",
-        name, walk->path, (long)status->st_uid, name);
+        name, walk->path, (long)status->st_uid,
+        weave_shell_word(name, walk->pool));
     return EPERM;
 }
 
@@ -343,14 +346,16 @@ const char *weave_folder_judge(const char *path, const struct stat *status,
         return apr_psprintf(pool,
                             "%s: nobody else may write in it, and its mode is"
                             " %04o: `chmod go-w %s`, or choose another one",
-                            path, status->st_mode & 07777, path);
+                            path, status->st_mode & 07777,
+                            weave_shell_word(path, pool));
     if (status->st_uid != 0 && status->st_uid != geteuid())
         return apr_psprintf(pool,
                             "%s belongs to user %ld, and this is user %ld: it"
                             " must belong to root or to the user that starts"
                             " httpd. Either that user does this, or `chown"
                             " root: %s`, or choose another one",
-                            path, (long)status->st_uid, (long)geteuid(), path);
+                            path, (long)status->st_uid, (long)geteuid(),
+                            weave_shell_word(path, pool));
     return NULL;
 }
 

@@ -13,6 +13,7 @@
 #include <apr_strings.h>
 
 #include "weave_file.h"
+#include "weave_shell.h"
 
 #define CONFIG_BYTES 65536
 
@@ -61,13 +62,14 @@ static const char *read_config(weave_virtualenv_t *venv, apr_pool_t *pool)
             pool,
             "%s is no virtualenv: it has no pyvenv.cfg. Make one with"
             " `python3 -m venv %s`",
-            venv->path, venv->path);
+            venv->path, weave_shell_word(venv->path, pool));
     if (rv != APR_SUCCESS)
         return apr_psprintf(
             pool,
             "%s: %s. Make the virtualenv anew with `python3 -m venv --clear"
             " %s`",
-            name, weave_file_why(rv, CONFIG_BYTES, pool), venv->path);
+            name, weave_file_why(rv, CONFIG_BYTES, pool),
+            weave_shell_word(venv->path, pool));
     for (line = apr_strtok(file.data, "\n", &rest); line;
          line = apr_strtok(NULL, "\n", &rest))
         read_line(venv, line, pool);
@@ -76,7 +78,7 @@ static const char *read_config(weave_virtualenv_t *venv, apr_pool_t *pool)
             pool,
             "%s does not say `home` and `version`: make the virtualenv"
             " anew with `python3 -m venv --clear %s`",
-            name, venv->path);
+            name, weave_shell_word(venv->path, pool));
     return NULL;
 }
 
@@ -98,7 +100,7 @@ static const char *check_python(const weave_virtualenv_t *venv,
         pool,
         "Install that Python again, or make the virtualenv anew with"
         " `python3 -m venv --clear %s` and install its packages",
-        venv->path);
+        weave_shell_word(venv->path, pool));
 
     if (!can(base, X_OK))
         return apr_psprintf(pool,
@@ -159,7 +161,8 @@ const char *weave_virtualenv_open(weave_virtualenv_t **virtualenv,
         return apr_psprintf(pool,
                             "the virtualenv %s: %s. Make one with"
                             " `python3 -m venv %s`",
-                            path, apr_strerror(rv, why, sizeof(why)), path);
+                            path, apr_strerror(rv, why, sizeof(why)),
+                            weave_shell_word(path, pool));
     venv->path = apr_pstrdup(pool, path);
     venv->python = apr_pstrcat(pool, path, "/bin/python", NULL);
     problem = read_config(venv, pool);

@@ -14,6 +14,7 @@
 #include <unixd.h>
 
 #include "weave_folder.h"
+#include "weave_shell.h"
 #include "weave_spec.h"
 
 #define fail mod_weave_check_fail
@@ -63,7 +64,8 @@ static void check_owner(mod_weave_check_t *check, const weave_ini_file_t *file)
         fail(check,
              "WEAVE0003: %s can be written by somebody who is not root, and"
              " decides what runs here: `chown root %s && chmod go-w %s`",
-             file->path, file->path, file->path);
+             file->path, weave_shell_word(file->path, check->ptemp),
+             weave_shell_word(file->path, check->ptemp));
 }
 
 /* Who may put another file in the place of PATH? */
