@@ -46,6 +46,7 @@ typedef struct client_t {
     int flush_due;         /* the application had it flushed */
     weave_answer_t answer; /* what of it the worker has sent */
     int passed;            /* a descriptor that has come, or -1 */
+    unsigned receipts;     /* how often something came */
     /* bytes of this attempt, and how many there were when `passed` had come */
     apr_uint64_t received, passed_at;
     char *data; /* what has arrived: `buffer`, or something larger */
@@ -70,6 +71,9 @@ int client_send_small(client_t *client, const void *data, apr_size_t len);
 /* Has the client left? Then client->end says so. Not before `look_at`: it is a
  * system call in HTTP/1. */
 int client_has_left(client_t *client);
+/* 0: it is over, as when waiting, although the worker sends a little now and
+ * then; and client->end says so. */
+int client_is_in_time(client_t *client);
 /* Waits for the worker, EVENTS of poll(), looking at the client and the clock
  * meanwhile. 1: it can go on; 0: it cannot, and client->end says why. */
 int client_wait(client_t *client, short events);

@@ -18,7 +18,8 @@
 
 #include "weave_control.h"
 
-#define BLOCK 65536 /* of an answer on its way through */
+#define BLOCK 65536      /* of an answer on its way through */
+#define RECEIPTS_LOOK 16 /* after so many, a look at the clock */
 
 /* ---- receiving ---- */
 
@@ -73,13 +74,20 @@ static apr_uint64_t taken(const client_t *client)
     return client->received - (client->len - client->at);
 }
 
+/* What our client has taken: 0, or -1 and client->end. Only that, and a
+ * question for the body, show that the worker goes on: with lines for the log
+ * alone, or a byte now and then, it would have this thread for ever. */
+static int given(client_t *client, weave_io_e io)
+{
+    client->silent_until = 0;
+    return io == WEAVE_IO_OK ? 0 : ended(client, CLIENT_GONE);
+}
+
 static int flush(client_t *client)
 {
     client->flush_due = 0;
-    return mod_weave_body_send(client->exchange, NULL, 0, WEAVE_SEND_FLUSH) ==
-                   WEAVE_IO_OK
-               ? 0
-               : ended(client, CLIENT_GONE);
+    return given(client, mod_weave_body_send(client->exchange, NULL, 0,
+                                             WEAVE_SEND_FLUSH));
 }
 
 /* Up to ROOM bytes: how many, or -1 and client->end. What the application
@@ -95,10 +103,11 @@ static ssize_t receive(client_t *client, char *to, apr_size_t room)
             client->received += (apr_uint64_t)got;
         if (passed != -1 && passed_keep(client, passed) < 0)
             return -1;
-        if (got > 0) {
-            client->silent_until = 0;
-            return got;
-        }
+        if (got > 0)
+            return ++client->receipts % RECEIPTS_LOOK ||
+                           client_is_in_time(client)
+                       ? got
+                       : -1;
         if (got == 0 || (errno != EAGAIN && errno != EINTR))
             return at_end(client);
         if (errno == EINTR)
@@ -141,11 +150,6 @@ static int need(client_t *client, apr_size_t want)
 }
 
 /* ---- the body ---- */
-
-static int given(client_t *client, weave_io_e io)
-{
-    return io == WEAVE_IO_OK ? 0 : ended(client, CLIENT_GONE);
-}
 
 /* LEFT bytes, the first of which may have arrived, block by block. */
 static int body_through(client_t *client, apr_size_t left, int flags)
@@ -396,6 +400,7 @@ static int on_read(client_t *client, const weave_frame_t *frame)
         client->exchange, answer->data,
         wanted.bytes && wanted.bytes < BLOCK ? wanted.bytes : BLOCK);
     answer->body = (weave_frame_body_t){got < 0 ? (int32_t)got : 0, 0};
+    client->silent_until = 0;
     if (got <= 0)
         weave_answer_read_end(&client->answer);
     if (got < 0)
@@ -478,6 +483,7 @@ void client_receive(client_t *client)
     client->room = sizeof(client->buffer);
     client->at = client->len = 0;
     client->received = client->passed_at = 0;
+    client->receipts = 0;
     client->outcome = WEAVE_RUN_DONE;
     weave_answer_begin(&client->answer, client->link->number,
                        client_is_streamed(client),

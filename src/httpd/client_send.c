@@ -140,6 +140,11 @@ static int64_t deadline(client_t *client, int64_t now)
     return cancel(client, now) ? client->cancel_until : 0;
 }
 
+int client_is_in_time(client_t *client)
+{
+    return deadline(client, weave_clock_us()) != 0;
+}
+
 /* mod_http2 sets it when the stream is reset, or its connection closed. */
 static int is_aborted(const client_t *client)
 {

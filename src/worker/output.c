@@ -21,6 +21,7 @@
 #define STALL_MS 20
 #define MEMORY_BYTES (1 << 20) /* of one connection */
 #define FILE_BLOCK 65536
+#define TURN_BYTES (1 << 20) /* and then others are served */
 
 /* ---- what waits ---- */
 
@@ -157,10 +158,12 @@ static ssize_t send_chunk(const connection_t *connection, chunk_t *chunk)
 
 void output_pump(connection_t *connection)
 {
+    size_t turn = 0;
     chunk_t *chunk;
     ssize_t sent;
 
-    while (!connection->broken && (chunk = connection->first)) {
+    while (!connection->broken && (chunk = connection->first) &&
+           turn < TURN_BYTES) {
         sent = send_chunk(connection, chunk);
         if (sent == 0)
             return;
@@ -171,6 +174,7 @@ void output_pump(connection_t *connection)
         if (chunk->pass >= 0)
             close(chunk->pass);
         chunk->pass = -1;
+        turn += (size_t)sent;
         chunk->len -= (size_t)sent;
         if (chunk->data) {
             chunk->data += sent;

@@ -535,6 +535,21 @@ def do_never_begun(link):
     time.sleep(60)
 
 
+def do_lines_for_ever(link):
+    link.start()
+    for _ in range(1000):
+        link.send(LOG, struct.pack("=II", 7, 0) + b"not yet")
+        time.sleep(0.04)
+    link.answer()
+
+
+def do_head_for_ever(link):
+    link.start()
+    for byte in frame(HEAD, head(headers=[(b"X-A", b"x" * 900)], length=0), link.number, LAST):
+        link.put(bytes([byte]))
+        time.sleep(0.04)
+
+
 def do_never_after_head(link):
     """And by its board it has not begun."""
     link.send(HEAD, head(body=b"begun"), flags=FLUSH)
