@@ -138,6 +138,19 @@ static void one_folder_is_made(void **state)
     assert_int_equal(opens("file", geteuid(), 0700), ENOTDIR);
 }
 
+static void above_is_the_folder_of_a_path(void **state)
+{
+    static const char *const paths[][2] = {
+        {"/run/weave", "/run"}, {"/run//weave//", "/run"},
+        {"/run", "/"},          {"/", "/"},
+        {"a/b", "a"},           {"a", "."}};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+        assert_string_equal(weave_folder_above(paths[i][0], pool), paths[i][1]);
+}
+
 /* ---- as root: users who are none of ours ---- */
 
 static void folders_of_others_are_refused(void **state)
@@ -228,6 +241,7 @@ int main(void)
         TREE(others_may_write_in_none),
         TREE(links_are_followed),
         TREE(one_folder_is_made),
+        TREE(above_is_the_folder_of_a_path),
         TREE(folders_of_others_are_refused),
         TREE(groups_of_others_are_refused),
         TREE(links_of_others_are_refused),

@@ -359,19 +359,17 @@ const char *weave_folder_judge(const char *path, const struct stat *status,
     return NULL;
 }
 
-/* The folder of which PATH is to become one. */
-static const char *above_check(const char *path, apr_pool_t *pool)
+const char *weave_folder_above(const char *path, apr_pool_t *pool)
 {
-    const char *slash = strrchr(path, '/'), *above = slash ? "/" : ".";
-    const char *problem;
+    apr_size_t len = strlen(path);
 
-    if (slash && slash != path)
-        above = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
-    problem = weave_folder_check(above, geteuid(), pool);
-    if (!problem && access(above, W_OK | X_OK) < 0)
-        problem =
-            apr_psprintf(pool, "%s cannot be used: %s", above, strerror(errno));
-    return problem;
+    while (len && path[len - 1] == '/')
+        len--;
+    while (len && path[len - 1] != '/')
+        len--;
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    return len ? apr_pstrmemdup(pool, path, len) : *path == '/' ? "/" : ".";
 }
 
 const char *weave_folder_check_own(const char *path, apr_pool_t *pool)
@@ -382,7 +380,8 @@ const char *weave_folder_check_own(const char *path, apr_pool_t *pool)
         weave_folder_open(&folder, &problem, path, geteuid(), 0, pool);
 
     if (APR_STATUS_IS_ENOENT(rv))
-        return above_check(path, pool);
+        return weave_folder_check(weave_folder_above(path, pool), geteuid(),
+                                  pool);
     if (rv != APR_SUCCESS)
         return problem;
     close(folder.fd);

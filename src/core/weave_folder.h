@@ -50,8 +50,11 @@ const char *weave_folder_check(const char *path, uid_t also, apr_pool_t *pool);
 const char *weave_folder_judge(const char *path, const struct stat *status,
                                apr_pool_t *pool);
 
-/** Says why PATH cannot be used as such a folder, or not be made where it is
- *  not there; or NULL. Makes nothing. */
+/** Returns the path of the folder that PATH is in. */
+const char *weave_folder_above(const char *path, apr_pool_t *pool);
+
+/** Says why PATH, or where it is not there the folder that it is to be made in,
+ *  is none that this user may trust; or NULL. Makes nothing. */
 const char *weave_folder_check_own(const char *path, apr_pool_t *pool);
 
 /**

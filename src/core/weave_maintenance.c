@@ -96,7 +96,12 @@ static const char *cannot(const char *what, const char *path, apr_pool_t *pool)
 
 const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool)
 {
-    return weave_folder_check_own(dir, pool);
+    const char *above = weave_folder_above(dir, pool);
+    const char *problem = weave_folder_check_own(dir, pool);
+
+    if (!problem && access(dir, F_OK) < 0 && access(above, W_OK | X_OK) < 0)
+        problem = cannot("used", above, pool);
+    return problem;
 }
 
 /* What is said here stops a service: only the owner may say it. */
