@@ -398,6 +398,35 @@ static void leaks_no_descriptors(void **state)
     weave_control_close(&control);
 }
 
+/* Who is less trusted passes no files: to close one may mean to wait. */
+static void takes_what_is_plain(void **state)
+{
+    int file = open("/dev/null", O_RDONLY), ends[2], got, before;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    control.passes = WEAVE_PASS_PLAIN;
+    passes("{\"n\":1}\n", ends[0]);
+    got = hears(1);
+    assert_true(same_file(got, ends[0]));
+    close(got);
+    control.passes = WEAVE_PASS_NONE;
+    before = open_fds();
+    passes("{\"n\":2}\n", ends[0]);
+    passes("{\"n\":3}\n", file);
+    sends_two();
+    assert_int_equal(hears(2), -1);
+    assert_int_equal(hears(3), -1);
+    assert_int_equal(hears(1), -1);
+    assert_int_equal(open_fds(), before);
+    control.passes = WEAVE_PASS_PLAIN;
+    passes("{\"n\":4}\n", file);
+    hears_not(APR_EINVAL);
+    close(ends[0]);
+    close(ends[1]);
+    close(file);
+}
+
 static void knows_its_peer(void **state)
 {
     long uid = -1, pid = -1;
@@ -596,6 +625,7 @@ int main(void)
         PAIR(knows_whose_descriptor),
         PAIR(keeps_descriptors_of_pieces),
         PAIR(leaks_no_descriptors),
+        PAIR(takes_what_is_plain),
         PAIR(knows_its_peer),
         PAIR(is_answered),
         PAIR(hears_why_not),

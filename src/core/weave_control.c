@@ -3,6 +3,7 @@
 #include "weave_control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <poll.h>
@@ -51,10 +52,26 @@ long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags)
     return sendmsg(fd, &message, flags | MSG_NOSIGNAL);
 }
 
+int weave_fd_is_plain(int fd)
+{
+    socklen_t bytes = sizeof(int);
+    int type;
+
+    return fcntl(fd, F_GETPIPE_SZ) >= 0 || fcntl(fd, F_GET_SEALS) >= 0 ||
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
+}
+
+static void fd_drop(int fd, int careful)
+{
+    if (!careful || weave_fd_is_plain(fd))
+        close(fd);
+}
+
 /* The kernel closes nothing of what it has passed: a peer that sends more
  * descriptors than one must not fill our table. CMSG_SPACE would have room for
  * two. */
-long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
+static long receive(int fd, void *data, size_t bytes, int *pass, int flags,
+                    int careful)
 {
     struct iovec part = {data, bytes};
     rights_t rights;
@@ -75,10 +92,21 @@ long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
         memcpy(pass, CMSG_DATA(head), sizeof(int));
     if (message.msg_flags & MSG_CTRUNC) {
         if (*pass >= 0)
-            close(*pass);
+            fd_drop(*pass, careful);
         *pass = WEAVE_FD_MANY;
     }
     return got;
+}
+
+long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
+{
+    return receive(fd, data, bytes, pass, flags, 0);
+}
+
+long weave_fd_receive_careful(int fd, void *data, size_t bytes, int *pass,
+                              int flags)
+{
+    return receive(fd, data, bytes, pass, flags, 1);
 }
 
 /* ---- connections ---- */
@@ -231,11 +259,27 @@ static apr_status_t line_take(weave_control_t *control, json_t **message,
     return APR_SUCCESS;
 }
 
+static long some_receive(const weave_control_t *control, int *pass)
+{
+    char *to = control->data + control->len;
+    size_t room = control->room - control->len;
+
+    switch (control->passes) {
+    case WEAVE_PASS_NONE:
+        return recv(control->fd, to, room, MSG_DONTWAIT);
+    case WEAVE_PASS_PLAIN:
+        return weave_fd_receive_careful(control->fd, to, room, pass,
+                                        MSG_DONTWAIT);
+    default:
+        return weave_fd_receive(control->fd, to, room, pass, MSG_DONTWAIT);
+    }
+}
+
 /* Reads once. There is no whole line yet, and less than the longest one. */
 static apr_status_t more(weave_control_t *control)
 {
     long got;
-    int pass;
+    int pass = -1;
 
     if (control->room - control->len < 4096 &&
         control->room < line_max(control)) {
@@ -249,11 +293,13 @@ static apr_status_t more(weave_control_t *control)
         control->data = grown;
         control->room = room;
     }
-    got = weave_fd_receive(control->fd, control->data + control->len,
-                           control->room - control->len, &pass, MSG_DONTWAIT);
+    got = some_receive(control, &pass);
     if (got < 0)
         return errno == EINTR ? APR_SUCCESS : errno;
     control->len += (size_t)got;
+    if (control->passes == WEAVE_PASS_PLAIN &&
+        (pass == WEAVE_FD_MANY || (pass >= 0 && !weave_fd_is_plain(pass))))
+        return APR_EINVAL;
     if (pass >= 0)
         passed_keep(control, pass);
     return got ? APR_SUCCESS : APR_EOF;

@@ -106,12 +106,22 @@ enum {
     WEAVE_SUPER_FDS
 };
 
+/** The descriptors that the other end may pass. To close a file may mean to
+ * wait for whom it is of (FUSE): who is less trusted passes PLAIN ones, none of
+ * which is a file, or NONE, and then the kernel drops what comes. */
+typedef enum weave_pass_e {
+    WEAVE_PASS_ANY,
+    WEAVE_PASS_PLAIN, /* otherwise it is APR_EINVAL, and that one stays open */
+    WEAVE_PASS_NONE
+} weave_pass_e;
+
 /** A channel: what has arrived of the next line. Zero it, set `fd`. It takes no
  *  more memory than the longest line that it may have. */
 typedef struct weave_control_t {
     int fd;
     size_t line_max; /* 0: WEAVE_CONTROL_LINE_MAX */
-    char *data;      /* malloc */
+    weave_pass_e passes;
+    char *data; /* malloc */
     size_t len, room;
     /* descriptors that came, plus 1; 0: none. With the line of the byte before
      * `end`: that of this line, perhaps, and that of a later one. */
@@ -159,5 +169,12 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
 #define WEAVE_FD_MANY (-2)
 long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags);
 long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags);
+/** The same, but of many that came, a first one that is not plain stays open.
+ */
+long weave_fd_receive_careful(int fd, void *data, size_t bytes, int *pass,
+                              int flags);
+/** Is FD a pipe, a socket or memory of memfd_create? Then nothing waits for
+ *  anybody when it is closed or asked what it is. */
+int weave_fd_is_plain(int fd);
 
 #endif

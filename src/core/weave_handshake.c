@@ -58,11 +58,15 @@ apr_status_t weave_welcome_receive(weave_welcome_t *welcome,
                                    weave_welcome_part_t *part, int fd,
                                    int flags)
 {
-    int passed;
-    long got = weave_fd_receive(fd, part->data + part->len,
-                                sizeof(part->data) - part->len, &passed, flags);
+    int passed = -1;
+    long got = (part->careful ? weave_fd_receive_careful : weave_fd_receive)(
+        fd, part->data + part->len, sizeof(part->data) - part->len, &passed,
+        flags);
     int error = errno;
 
+    if (part->careful && (passed == WEAVE_FD_MANY ||
+                          (passed >= 0 && !weave_fd_is_plain(passed))))
+        return EBADMSG; /* to close it may mean to wait */
     board_keep(part, passed);
     if (got == 0)
         return APR_EOF;

@@ -135,6 +135,7 @@ static void join(super_worker_t *worker)
     worker->join = calloc(1, sizeof(*worker->join));
     if (worker->join) {
         worker->join->part = WEAVE_WELCOME_NOTHING;
+        worker->join->part.careful = 1;
         worker->join->fd = -1;
         rv = hello(worker);
     }

@@ -244,10 +244,10 @@ static void listener_event(void *data, uint32_t events)
         return;
     }
     askers++;
-    if (super_channel_open(
-            &asker->channel, fd,
-            (super_bounds_t){WEAVE_CONTROL_ASK_MAX, ASKER_MESSAGES},
-            asker_message, asker_closed, asker) != APR_SUCCESS)
+    if (super_channel_open(&asker->channel, fd,
+                           (super_bounds_t){WEAVE_CONTROL_ASK_MAX,
+                                            ASKER_MESSAGES, WEAVE_PASS_NONE},
+                           asker_message, asker_closed, asker) != APR_SUCCESS)
         asker_closed(asker, NULL);
     else
         super_timer_set(&asker->limit, ASKER_US, asker_too_slow, asker);
@@ -273,7 +273,8 @@ void super_ask_unlisten(void)
 
 apr_status_t super_ask_httpd(int fd)
 {
-    return super_channel_open(&httpd.channel, fd,
-                              (super_bounds_t){WEAVE_CONTROL_ASK_MAX, 0},
-                              asker_message, asker_closed, &httpd);
+    return super_channel_open(
+        &httpd.channel, fd,
+        (super_bounds_t){WEAVE_CONTROL_ASK_MAX, 0, WEAVE_PASS_ANY},
+        asker_message, asker_closed, &httpd);
 }

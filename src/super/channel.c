@@ -58,12 +58,13 @@ apr_status_t super_channel_open(super_channel_t *channel, int fd,
 {
     apr_status_t rv;
 
-    *channel =
-        (super_channel_t){.control = {.fd = fd, .line_max = bounds.line_bytes},
-                          .bounds = bounds,
-                          .on_message = on_message,
-                          .on_closed = on_closed,
-                          .data = data};
+    *channel = (super_channel_t){.control = {.fd = fd,
+                                             .line_max = bounds.line_bytes,
+                                             .passes = bounds.passes},
+                                 .bounds = bounds,
+                                 .on_message = on_message,
+                                 .on_closed = on_closed,
+                                 .data = data};
     rv = listen_to(channel);
     if (rv != APR_SUCCESS)
         super_channel_close(channel);

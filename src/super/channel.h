@@ -24,6 +24,7 @@ typedef struct super_line_t super_line_t;
 typedef struct super_bounds_t {
     size_t line_bytes; /* of the longest line */
     long messages;     /* in all; 0: as many as it likes */
+    weave_pass_e passes;
 } super_bounds_t;
 
 typedef struct super_channel_t {

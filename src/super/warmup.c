@@ -259,12 +259,9 @@ static int bytes_take(super_worker_t *worker, const char *data, size_t len,
 static int read_some(super_worker_t *worker, const char **why)
 {
     char some[READ_BYTES];
-    int pass;
-    long got = weave_fd_receive(worker->warmup->fd, some, sizeof(some), &pass,
-                                MSG_DONTWAIT);
+    /* descriptors are of no use here: the kernel drops them */
+    long got = recv(worker->warmup->fd, some, sizeof(some), MSG_DONTWAIT);
 
-    if (pass >= 0)
-        close(pass); /* a file: of no use here */
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 1;
     return got > 0 ? bytes_take(worker, some, (size_t)got, why) : -1;
@@ -320,6 +317,7 @@ void super_warmup_start(super_worker_t *worker)
     if (warmup) {
         warmup->fd = -1;
         warmup->part = WEAVE_WELCOME_NOTHING;
+        warmup->part.careful = 1;
         rv = weave_socket_connect(&warmup->fd, worker->socket, geteuid(),
                                   WEAVE_SOCKET_NONBLOCK);
         if (rv == APR_SUCCESS)

@@ -152,6 +152,7 @@ static void take_log(super_worker_t *worker, int read_fd)
                           : super_relay_start(worker, read_fd);
     char why[120];
 
+    worker->channel.control.passes = WEAVE_PASS_NONE;
     if (rv != APR_SUCCESS)
         say_rubbish(worker, apr_psprintf(worker->pool, "hands over no log: %s",
                                          apr_strerror(rv, why, sizeof(why))));
@@ -198,7 +199,8 @@ apr_status_t super_worker_connect(super_worker_t *worker, int fd)
 {
     return super_channel_open(
         &worker->channel, fd,
-        (super_bounds_t){WEAVE_REPORT_LINE_MAX, WEAVE_REPORTS_MAX},
+        (super_bounds_t){WEAVE_REPORT_LINE_MAX, WEAVE_REPORTS_MAX,
+                         worker->adopted ? WEAVE_PASS_PLAIN : WEAVE_PASS_NONE},
         worker_message, worker_closed, worker);
 }
 

@@ -14,7 +14,7 @@ use WeaveTest::Workers qw(weavectl status);
 my $httpd = WeaveTest::Rogue->new(
     limits => "startup_timeout = 10\n[release]\nwarmup = /do/well\n",
     conf   => $WeaveTest::Rogue::ONE_CHILD,
-    expect => qr/WEAVE007[01459]|WEAVE0080|rogue|[yz]{100}/);
+    expect => qr/WEAVE0131|WEAVE0085|WEAVE007[01459]|WEAVE0080|rogue|[yz]{100}/);
 $httpd->serves;
 my $weaved = status($httpd)->{pid};
 
@@ -66,6 +66,25 @@ for my $name (qw(log data long_head)) {
 }
 
 cmp_ok most(), '<', 64, 'weaved has stayed small';
+
+for my $name (qw(log_is_file log_is_memory board_is_file)) {
+    subtest "a new weaved takes it over: $name" => sub {
+        $httpd->serve_as('');
+        ok eventually(sub { ($httpd->asks('well'))[0] eq '200' }), 'it serves';
+        my ($rogue) = $httpd->rogue;
+        my ($good)  = $httpd->good;
+        $httpd->serve_as("super_$name");
+        kill KILL => $weaved;
+        ok eventually(sub { $httpd->log_text =~ /WEAVE00(?:70|85): worker $rogue / }),
+            'who hands over something else is killed';
+        ok eventually(sub {
+            my $now = status($httpd);
+            return $now && ($weaved = $now->{pid}) && $httpd->good;
+        }), 'weaved goes on';
+        is_deeply [$httpd->good], [$good], 'with the workers of others';
+    };
+}
+
 $httpd->serve_as('');
 ok eventually(sub { ($httpd->asks('well'))[0] eq '200' }), 'a good one serves again';
 ok defined $httpd->stop, 'httpd stops';

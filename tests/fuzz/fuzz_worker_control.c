@@ -80,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t data_bytes)
     assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     control.fd = ends[0];
     random = (uint32_t)(data[0] | data[1] << 8);
+    control.passes = random & 1 ? WEAVE_PASS_PLAIN : WEAVE_PASS_NONE;
     while (open && at < data_bytes) {
         size_t step;
         long sent;
