@@ -196,6 +196,29 @@ static int file_append(const mod_weave_exchange_t *exchange,
     return rc;
 }
 
+static apr_status_t close_fd(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return APR_SUCCESS;
+}
+
+/* A descriptor of FILE that can be read only: the worker, who gets it, must not
+ * make it grow. Without /proc (ChrootDir) there is but the one. 0, or -1 and
+ * errno. */
+static int file_reopen(request_rec *r, const file_t *file, int *fd)
+{
+    char path[64];
+
+    apr_snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0 && errno == ENOENT)
+        *fd = file->fd;
+    else if (*fd >= 0)
+        apr_pool_cleanup_register(r->pool, (void *)(intptr_t)*fd, close_fd,
+                                  apr_pool_cleanup_null);
+    return *fd < 0 ? -1 : 0;
+}
+
 /* What is left of the body, behind what is in memory, to the file. */
 static int to_file(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool)
 {
@@ -206,12 +229,15 @@ static int to_file(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool)
 
     if (!file)
         return no_space(exchange->r, folder(exchange));
-    spool->fd = file->fd;
     rc = file_append(exchange, spool, file, spool->data, spool->len);
     spool->len = 0;
     while (rc == OK && (got = mod_weave_body_read(exchange, block, BLOCK)) > 0)
         rc = file_append(exchange, spool, file, block, (apr_size_t)got);
-    return got < 0 ? status_of(exchange) : rc;
+    if (got < 0)
+        return status_of(exchange);
+    if (rc == OK && file_reopen(exchange->r, file, &spool->fd) < 0)
+        return no_space(exchange->r, folder(exchange));
+    return rc;
 }
 
 /* How much may stay in memory, and how much to begin with. */

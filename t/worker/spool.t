@@ -14,11 +14,24 @@ use WeaveTest::Workers;
 my $MIB = 1 << 20;
 
 my $httpd = new_httpd(
-    app     => slurp(root() . '/apps/workers.wsgi') . <<'END',
+    app     => "import fcntl\n" . slurp(root() . '/apps/workers.wsgi')
+        . <<'END',
 
 
 def much(environ):
     return "x" * (24 << 20)
+
+
+def hoard(environ):
+    """Keeps what it has got."""
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            if "/spool/" in os.readlink("/proc/self/fd/" + fd):
+                flags = fcntl.fcntl(int(fd), fcntl.F_GETFL)
+                return "kept as %d, %d" % (os.dup(int(fd)), flags & os.O_ACCMODE)
+        except OSError:
+            pass
+    return "none"
 END
     workers => "processes = 1\nthreads = 4\n",
     limits  => <<'END',
@@ -134,6 +147,16 @@ subtest 'bodies of a child that is killed' => sub {
     next_is_refused();
     kill KILL => $httpd->serving;
     there_is_room('are not counted any more');
+};
+
+subtest 'a worker that keeps a body' => sub {
+    my ($pid) = workers($httpd);
+    for (1 .. 3) {
+        my $res = $httpd->request('POST', '/hoard', body => 'x' x $MIB);
+        like $res->body, qr/^kept as \d+, 0$/, 'has its file, to read';
+    }
+    ok eventually(sub { bytes_of($pid) == 0 }), 'which is empty then'
+        or diag bytes_of($pid);
 };
 
 subtest 'answers to slow readers' => sub {
