@@ -184,9 +184,8 @@ const char *mod_weave_weaved_hear(mod_weave_retained_t *data, int timeout_ms,
     int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
     const char *problem = NULL;
 
-    while (data->control && data->answered != data->asked) {
+    while (data->control && data->answered != data->asked && !problem) {
         json_t *answer = NULL;
-        const char *more;
         int pass = -1;
         apr_status_t rv = weave_control_receive(data->control, &answer, &pass,
                                                 left_ms(until));
@@ -196,12 +195,11 @@ const char *mod_weave_weaved_hear(mod_weave_retained_t *data, int timeout_ms,
         if (APR_STATUS_IS_EAGAIN(rv))
             break;
         if (rv != APR_SUCCESS)
-            return "httpd's own weaved closed the connection";
-        more = answer_take(data, answer, pool);
+            return APR_STATUS_IS_EINVAL(rv)
+                       ? "httpd's own weaved answers what is no JSON"
+                       : "httpd's own weaved closed the connection";
+        problem = answer_take(data, answer, pool);
         json_decref(answer);
-        if (more)
-            problem =
-                problem ? apr_pstrcat(pool, problem, "; ", more, NULL) : more;
     }
     return problem;
 }

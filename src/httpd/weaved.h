@@ -22,7 +22,7 @@ const char *mod_weave_weaved_ask(mod_weave_retained_t *data, const char *op,
 const char *mod_weave_weaved_want(mod_weave_retained_t *data, apr_pool_t *pool);
 
 /* Waits at most TIMEOUT_MS until everything that was asked is answered. NULL,
- * or what weaved has against it. */
+ * or the first thing that weaved has against it. */
 const char *mod_weave_weaved_hear(mod_weave_retained_t *data, int timeout_ms,
                                   apr_pool_t *pool);
 
