@@ -7,10 +7,14 @@
  * or a pipe; everything else goes through ap_log_rerror(). */
 #include "mod_weave.h"
 
+#include <stdatomic.h>
+
 #include <apr_strings.h>
 #include <http_main.h>
 
 #include "weave_line.h"
+
+#define EVERY_US INT64_C(60000000)
 
 static int is_ascii(const char *text, apr_size_t len)
 {
@@ -41,6 +45,14 @@ static void write_line(apr_file_t *file, int level, const request_rec *r,
                      r->useragent_addr->port);
     at = weave_line_format(line, level, r ? client : NULL, text, len);
     apr_file_write_full(file, line, at, NULL);
+}
+
+int mod_weave_log_is_due(_Atomic int64_t *next_us)
+{
+    int64_t now = weave_clock_us(), next = atomic_load(next_us);
+
+    return now >= next &&
+           atomic_compare_exchange_strong(next_us, &next, now + EVERY_US);
 }
 
 void mod_weave_log(void *host, int level, const char *text, size_t len)

@@ -512,5 +512,8 @@ int mod_weave_handler(request_rec *r);
 
 /* log.c */
 void mod_weave_log(void *host, int level, const char *text, size_t len);
+/* 1, at most once in a minute of this child: NEXT_US begins with 0. For lines
+ * that whoever sends many requests could fill the log with. */
+int mod_weave_log_is_due(_Atomic int64_t *next_us);
 
 #endif

@@ -17,7 +17,6 @@
 
 #define PAGE_BYTES 262144
 #define LOOK_MS 10000 /* for the process that reads it at configtest */
-#define COMPLAIN_EVERY APR_TIME_C(60000000)
 #define CANNOT_SHOW                                                            \
     "WEAVE0154: maintenance.page, %s, cannot be shown: %s. People see the"     \
     " built-in page; make it a text file that the user whom httpd runs as"     \
@@ -125,17 +124,13 @@ static const char *why_not(int why, apr_pool_t *pool)
     }
 }
 
-/* Once a minute for each child: it may be everybody who asks. */
 static void complain(request_rec *r, const char *path, int why)
 {
-    static int64_t next;
-    int64_t now = weave_clock_us();
+    static _Atomic int64_t next_us;
 
-    if (now < next)
-        return;
-    next = now + COMPLAIN_EVERY;
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CANNOT_SHOW, path,
-                  why_not(why, r->pool));
+    if (mod_weave_log_is_due(&next_us))
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CANNOT_SHOW, path,
+                      why_not(why, r->pool));
 }
 
 /* ---- the page ---- */

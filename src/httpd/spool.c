@@ -14,14 +14,11 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
-#include "weave_clock.h"
-
 #define BLOCK 65536
 #define FIRST_ROOM 8192               /* for a body of unknown length */
 #define MEMORY_MOST (8 * 1024 * 1024) /* whatever spool_at says: one frame */
 #define COUNT_FIRST (256 * 1024)      /* that much of a file is counted, */
 #define COUNT_STEP (1024 * 1024)      /* and then more at once */
-#define COMPLAIN_US 60000000
 
 /* The HTTP status for what ends a body early. */
 static int status_of(const mod_weave_exchange_t *exchange)
@@ -101,14 +98,11 @@ static int is_too_long(const mod_weave_exchange_t *exchange, apr_uint64_t bytes)
     return 1;
 }
 
-/* Once in a minute: whoever fills the disk must not fill the log. */
 static void total_complain(const mod_weave_exchange_t *exchange)
 {
     static _Atomic int64_t next_us;
-    int64_t now = weave_clock_us(), next = atomic_load(&next_us);
 
-    if (now >= next &&
-        atomic_compare_exchange_strong(&next_us, &next, now + COMPLAIN_US))
+    if (mod_weave_log_is_due(&next_us))
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, exchange->r,
                       "WEAVE0190: the request bodies of %s have all that"
                       " limits.spool_total gives them (%" APR_INT64_T_FMT
