@@ -13,8 +13,6 @@
 #define MADV_WIPEONFORK 18
 #endif
 
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
-
 /* Zeroed memory of at least one byte more than LEN. Where the kernel cannot
  * give a child empty memory, the child gets none. */
 static int hidden_make(mod_weave_hidden_t *hidden, apr_size_t len)
@@ -90,15 +88,33 @@ int mod_weave_hidden_file(const char *name)
     return fd;
 }
 
+int mod_weave_hidden_write(int fd, const void *data, apr_size_t bytes)
+{
+    while (bytes) {
+        ssize_t done = write(fd, data, bytes);
+
+        if (done < 0 && errno != EINTR)
+            return -1;
+        data = (const char *)data + (done > 0 ? done : 0);
+        bytes -= done > 0 ? (apr_size_t)done : 0;
+    }
+    return 0;
+}
+
+int mod_weave_hidden_seal(int fd)
+{
+    return fcntl(fd, F_ADD_SEALS,
+                 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
 int mod_weave_hidden_open(const mod_weave_hidden_t *hidden, const char *name,
                           apr_uid_t uid)
 {
     int fd = mod_weave_hidden_file(name);
 
-    if (fd >= 0 &&
-        (write(fd, hidden->text, hidden->len) != (ssize_t)hidden->len ||
-         fcntl(fd, F_ADD_SEALS, SEALS) < 0 || fchmod(fd, 0400) < 0 ||
-         (geteuid() == 0 && fchown(fd, uid, (gid_t)-1) < 0))) {
+    if (fd >= 0 && (mod_weave_hidden_write(fd, hidden->text, hidden->len) < 0 ||
+                    mod_weave_hidden_seal(fd) < 0 || fchmod(fd, 0400) < 0 ||
+                    (geteuid() == 0 && fchown(fd, uid, (gid_t)-1) < 0))) {
         close(fd);
         fd = -1;
     }

@@ -32,6 +32,12 @@ int mod_weave_hidden_read(mod_weave_hidden_t *hidden, int fd);
  * (/proc/self/fd/N). The descriptor, or -1 and errno. */
 int mod_weave_hidden_file(const char *name);
 
+/* Adds all of DATA to such a file. 0, or -1 and errno. */
+int mod_weave_hidden_write(int fd, const void *data, apr_size_t bytes);
+
+/* Makes sure that nobody changes it any more. 0, or -1 and errno. */
+int mod_weave_hidden_seal(int fd);
+
 /* The same with what is hidden, which nobody can change any more, for the user
  * UID where this process is root. */
 int mod_weave_hidden_open(const mod_weave_hidden_t *hidden, const char *name,

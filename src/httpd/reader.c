@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -67,14 +66,8 @@ static void public_pack(weave_pack_t *pack, const reading_t *reading,
 
 static void part_write(int fd, const void *data, apr_size_t bytes)
 {
-    while (bytes) {
-        ssize_t done = write(fd, data, bytes);
-
-        if (done < 0 && errno != EINTR)
-            _exit(errno);
-        data = (const char *)data + (done > 0 ? done : 0);
-        bytes -= done > 0 ? (apr_size_t)done : 0;
-    }
+    if (mod_weave_hidden_write(fd, data, bytes) < 0)
+        _exit(errno);
 }
 
 static void reader_run(const reading_t *reading) __attribute__((noreturn));

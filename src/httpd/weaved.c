@@ -5,20 +5,15 @@
 #include "weaved.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
 #include "weave_clock.h"
 #include "weave_control.h"
-
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
 int mod_weave_weaved_open(mod_weave_retained_t *data, int fd)
 {
@@ -69,22 +64,9 @@ const char *mod_weave_weaved_ask(mod_weave_retained_t *data, const char *op,
 
 /* ---- what is to run ---- */
 
-static int file_add(int fd, const char *text, size_t len)
-{
-    while (len) {
-        ssize_t put = write(fd, text, len);
-
-        if (put <= 0)
-            return -1;
-        text += put;
-        len -= (size_t)put;
-    }
-    return 0;
-}
-
 static int file_say(int fd, const char *text)
 {
-    return file_add(fd, text, strlen(text));
+    return mod_weave_hidden_write(fd, text, strlen(text));
 }
 
 static int specs_add(int fd, const mod_weave_retained_t *data)
@@ -97,7 +79,7 @@ static int specs_add(int fd, const mod_weave_retained_t *data)
         if (!data->apps[i].wanted || !spec->text)
             continue;
         if ((some++ && file_say(fd, ",") < 0) ||
-            file_add(fd, spec->text, spec->len) < 0)
+            mod_weave_hidden_write(fd, spec->text, spec->len) < 0)
             return -1;
     }
     return 0;
@@ -133,7 +115,7 @@ static int wanted_file(const mod_weave_retained_t *data)
          file_say(fd, "],\"secrets\":[") < 0 || secrets_add(fd, data) < 0 ||
          file_say(fd, ap_coredumpdir_configured ? "],\"cores\":true}"
                                                 : "],\"cores\":false}") < 0 ||
-         fcntl(fd, F_ADD_SEALS, SEALS) < 0)) {
+         mod_weave_hidden_seal(fd) < 0)) {
         close(fd);
         fd = -1;
     }
