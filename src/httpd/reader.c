@@ -170,6 +170,9 @@ static int parts_take(mod_weave_app_t *app, reading_t *reading)
         reading->fds[PART_PRIVATE] = -1;
         apr_pool_cleanup_register(pconf, app, private_close,
                                   apr_pool_cleanup_null);
+        /* whatever the parent forks has it open for writing */
+        if (mod_weave_hidden_seal(app->private_fd) < 0)
+            return -1;
     }
     return 0;
 }
