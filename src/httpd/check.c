@@ -14,8 +14,8 @@
 #include <ap_mpm.h>
 #include <mpm_common.h>
 #include <unixd.h>
+
 #include <apr_strings.h>
-#include <unixd.h>
 
 #include "weave_folder.h"
 
@@ -379,11 +379,12 @@ static void ask_places(const apr_array_header_t *groups)
 static int check_runtime_dir(apr_pool_t *ptemp, server_rec *s)
 {
     const char *problem = NULL;
-    int i;
+    int i, workers = 0;
 
-    for (i = 0; i < the_apps->nelts && !problem; i++)
-        if (!APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *)->embedded)
-            problem = weave_folder_check_own(mod_weave_runtime_dir(), ptemp);
+    for (i = 0; i < the_apps->nelts; i++)
+        workers |= !APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *)->embedded;
+    if (workers)
+        problem = weave_folder_check_own(mod_weave_runtime_dir(), ptemp);
     if (problem)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "WEAVE0162: WeaveRuntimeDir: %s", problem);

@@ -335,23 +335,25 @@ static apr_status_t changed_init(void)
     return rc;
 }
 
+/* 0, or -1 when the log says why. */
+static int conf_take(void)
+{
+    const char *problem = mod_weave_app_private(
+        &embedded.conf, &embedded.environ, embedded.app, embedded.pool);
+
+    if (!problem)
+        return 0;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
+                 "WEAVE0182: the configuration of %s cannot be taken over"
+                 " from httpd's parent: %s",
+                 embedded.app->ini, problem);
+    return -1;
+}
+
 static apr_status_t prepare(apr_pool_t *pchild)
 {
-    apr_status_t rv = apr_pool_create(&embedded.pool, NULL);
-    const char *problem;
+    apr_status_t rv;
 
-    if (rv != APR_SUCCESS)
-        return rv;
-    apr_pool_tag(embedded.pool, "weave_embedded");
-    problem = mod_weave_app_private(&embedded.conf, &embedded.environ,
-                                    embedded.app, embedded.pool);
-    if (problem) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
-                     "WEAVE0182: the configuration of %s cannot be taken over"
-                     " from httpd's parent: %s",
-                     embedded.app->ini, problem);
-        return APR_EGENERAL;
-    }
     if (pipe2(embedded.stop_fd, O_CLOEXEC) != 0 ||
         pipe2(embedded.done_fd, O_CLOEXEC) != 0)
         return errno;
@@ -385,6 +387,12 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
     embedded.seat = mod_weave_tally_seat();
     weave_stack_prepare();
     embedded.host = mod_weave_host_start(embedded.app->ini_now);
+    apr_pool_create(&embedded.pool, NULL);
+    apr_pool_tag(embedded.pool, "weave_embedded");
+    if (conf_take() < 0) {
+        atomic_store(&embedded.state, FAILED);
+        return;
+    }
     rv = prepare(pchild);
     if (rv != APR_SUCCESS)
         start_failed(rv);
