@@ -56,7 +56,8 @@ static void report(mod_weave_check_t *check, const apr_array_header_t *problems)
 
 /* ---- the file ---- */
 
-/* As root: who may write a file that chooses code and users? */
+/* Fails where somebody else than root may write a file that chooses code and
+ * users. */
 static void check_owner(mod_weave_check_t *check, const weave_ini_file_t *file)
 {
     if (file->status.st_uid != 0 ||
@@ -68,7 +69,7 @@ static void check_owner(mod_weave_check_t *check, const weave_ini_file_t *file)
              weave_shell_word(file->path, check->ptemp));
 }
 
-/* Who may put another file in the place of PATH? */
+/* Fails where somebody else could put another file in the place of PATH. */
 static void check_way(mod_weave_check_t *check, const mod_weave_app_t *app,
                       const char *path, const weave_ini_file_t *file)
 {

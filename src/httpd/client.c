@@ -53,8 +53,9 @@ static int gone(client_t *client)
     return mod_weave_finish(client->exchange, WEAVE_RUN_GONE);
 }
 
-/* What the client gets whose answer will not come. */
-static int failed(client_t *client)
+/* Ends a request whose answer will not come: the status that the client gets,
+ * or a cut. */
+static int answer_fail(client_t *client)
 {
     mod_weave_exchange_t *exchange = client->exchange;
     request_rec *r = exchange->r;
@@ -76,7 +77,7 @@ static int lost(client_t *client, apr_uint32_t pid)
                   "WEAVE0137: the worker (pid %u) was lost while it had this"
                   " request: %s %s",
                   pid, r->method, r->uri);
-    return failed(client);
+    return answer_fail(client);
 }
 
 static int unavailable(client_t *client, weave_refused_e kind, const char *why)
@@ -129,7 +130,7 @@ static int again(client_t *client, apr_uint32_t pid, tries_t *tries, int *rc)
                           "the time in the queue is over");
         return 0;
     case CLIENT_BROKEN:
-        *rc = failed(client);
+        *rc = answer_fail(client);
         return 0;
     case CLIENT_LOST:
         if (client->exchange->in_problem) { /* it stopped for our client */

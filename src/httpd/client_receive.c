@@ -40,8 +40,9 @@ static int broken(client_t *client, const char *what)
     return ended(client, CLIENT_BROKEN);
 }
 
-/* As weave_answer_take() says: 0, or -1 and client->end. */
-static int allowed(client_t *client, const char *problem)
+/* Breaks off where there is a PROBLEM, as weave_answer_take() says it: 0, or -1
+ * and client->end. */
+static int answer_check(client_t *client, const char *problem)
 {
     return problem ? broken(client, problem) : 0;
 }
@@ -68,15 +69,17 @@ static int passed_keep(client_t *client, int passed)
     return 0;
 }
 
-/* Where in all that was received the next byte to be taken is. */
-static apr_uint64_t taken(const client_t *client)
+/* Tells how many of all bytes that were received have been taken. */
+static apr_uint64_t taken_count(const client_t *client)
 {
     return client->received - (client->len - client->at);
 }
 
-/* What our client has taken: 0, or -1 and client->end. Only that, and a
- * question for the body, show that the worker goes on: with lines for the log
- * alone, or a byte now and then, it would have this thread for ever. */
+/* Notes whether our client has taken a part: 0, or -1 and client->end. Only
+ * that, and a question for the body, show that the worker goes on: with lines
+ * for the log alone, or a byte now and then, it would have this thread for
+ * ever.
+ */
 static int given(client_t *client, weave_io_e io)
 {
     client->silent_until = 0;
@@ -269,7 +272,8 @@ static int on_head(client_t *client, const weave_frame_t *frame)
     if (need(client, sizeof(fixed)) < 0)
         return -1;
     memcpy(&fixed, client->data + client->at, sizeof(fixed));
-    if (allowed(client, weave_answer_head(&client->answer, frame, &fixed)) < 0)
+    if (answer_check(client,
+                     weave_answer_head(&client->answer, frame, &fixed)) < 0)
         return -1;
     if (need(client, sizeof(fixed) + fixed.strings) < 0)
         return -1;
@@ -315,7 +319,8 @@ static int on_file(client_t *client, const weave_frame_t *frame)
         return -1;
     memcpy(&file, client->data + client->at, sizeof(file));
     client->at += sizeof(file);
-    if (allowed(client, weave_answer_file(&client->answer, frame, &file)) < 0)
+    if (answer_check(client, weave_answer_file(&client->answer, frame, &file)) <
+        0)
         return -1;
     if (!is_readable_file(client->passed))
         return broken(client, "a file that is none");
@@ -344,7 +349,7 @@ static int on_end(client_t *client, const weave_frame_t *frame)
         (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599)))
         return broken(client, "an end that is none");
     if (end.outcome == WEAVE_RUN_DONE)
-        return allowed(client, weave_answer_done(&client->answer)) < 0 ||
+        return answer_check(client, weave_answer_done(&client->answer)) < 0 ||
                        given(client, mod_weave_body_send(client->exchange, NULL,
                                                          0, WEAVE_SEND_LAST)) <
                            0
@@ -415,8 +420,8 @@ static int on_read(client_t *client, const weave_frame_t *frame)
     return 0;
 }
 
-/* What the worker has said before a STALE are lines of a finalizer or the like.
- * Its board may show that request as started: it was in the executor's hands.
+/* Before a STALE the worker may have sent lines of a finalizer or the like, and
+ * its board may show that request as started: it was in the executor's hands.
  */
 static int on_unstarted(client_t *client, const weave_frame_t *frame)
 {
@@ -444,7 +449,7 @@ static int (*const handlers[WEAVE_FRAME_TYPES])(client_t *,
 /* Takes the frame whose head is here: as frame_take(). */
 static int frame_handle(client_t *client)
 {
-    apr_uint64_t begin = taken(client);
+    apr_uint64_t begin = taken_count(client);
     weave_frame_t frame;
     int has_fd;
 
@@ -453,7 +458,8 @@ static int frame_handle(client_t *client)
         return broken(client, "no frame that could come now");
     has_fd = client->passed >= 0 &&
              client->passed_at <= begin + sizeof(frame) + frame.bytes;
-    if (allowed(client, weave_answer_take(&client->answer, &frame, has_fd)) < 0)
+    if (answer_check(client,
+                     weave_answer_take(&client->answer, &frame, has_fd)) < 0)
         return -1;
     client->at += sizeof(frame);
     if (frame.type != WEAVE_FRAME_CANCELLED &&
@@ -470,7 +476,8 @@ static int frame_take(client_t *client)
     if (rc == 0)
         rc = frame_handle(client);
     /* one that came in the middle of a frame */
-    if (rc == 0 && client->passed >= 0 && client->passed_at <= taken(client))
+    if (rc == 0 && client->passed >= 0 &&
+        client->passed_at <= taken_count(client))
         return broken(client, "a descriptor that belongs to no file");
     return rc;
 }

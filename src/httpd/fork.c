@@ -128,7 +128,8 @@ static int is_at(const address_t *local, const address_t *listener)
                                     &listener->in6.sin6_addr);
 }
 
-/* A connection that httpd has accepted is at an address of its listeners. */
+/* Is a socket at LOCAL one that httpd has accepted? It is at an address of a
+ * listener then. */
 static int is_client(const address_t *local)
 {
     int i;
@@ -145,7 +146,7 @@ static int is_client(const address_t *local)
     return 0;
 }
 
-/* weaved makes the names of workers' sockets. */
+/* Does FD lead to a worker? weaved has made the name of its socket. */
 static int is_worker(int fd)
 {
     address_t peer;
@@ -160,7 +161,7 @@ static int is_worker(int fd)
     return name && sscanf(name, "/w-%u-%u.sock", &app, &slot) == 2;
 }
 
-/* Those that came later. */
+/* Closes FD where it is a connection that came later. */
 static void socket_close(int fd)
 {
     address_t local;

@@ -2,10 +2,10 @@
 #ifndef MOD_WEAVE_HIDDEN_H
 #define MOD_WEAVE_HIDDEN_H
 
-/* What is known of a sync.ini that its readers may not share: its text and what
- * weaved is told. Only the parent has it, in memory of its own that is empty in
- * every process that the parent forks (MADV_WIPEONFORK) and in no core dump. No
- * copy may be made in pools, malloc or jansson, which wipe nothing. */
+/* The text of a sync.ini, and what weaved is told of it, may be secrets. Only
+ * the parent has them, in memory of its own that is empty in every process that
+ * the parent forks (MADV_WIPEONFORK) and in no core dump. No copy may be made
+ * in pools, malloc or jansson, which wipe nothing. */
 
 #include <sys/types.h>
 

@@ -85,8 +85,8 @@ static int prefers_html(request_rec *r)
 
 /* ---- the file ---- */
 
-/* What is wrong with a file that can be read: no errno has these numbers, and
- * they fit in an exit status. */
+/* Flaws of a file that can be read: no errno has these numbers, and they fit in
+ * an exit status. */
 enum { PAGE_GOOD, PAGE_NO_FILE = 201, PAGE_EMPTY, PAGE_NUL };
 
 static int page_flaw(const weave_file_t *file)

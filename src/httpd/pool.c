@@ -252,7 +252,8 @@ static int shake_hands(mod_weave_link_t *link, weave_board_t **board,
     return rv == APR_SUCCESS ? 0 : -1;
 }
 
-/* One that is just leaving is no news; what is, is said once by each child. */
+/* Logs why a worker cannot be reached, once by each child; one that is just
+ * leaving is expected. */
 static void complain(mod_weave_worker_t *worker, int error)
 {
     static const struct {

@@ -83,9 +83,8 @@ void mod_weave_retained_ask(const char *ini)
         ask(app);
 }
 
-/* One that nobody has, or one that was had in an earlier configuration: not in
- * the last one, whose children may still ask for who had it, nor in this one.
- */
+/* Returns a free slot, or recycles one that neither this configuration uses nor
+ * the one before it, whose children may still look it up. */
 static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
                                            const char *ini)
 {

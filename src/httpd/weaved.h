@@ -4,7 +4,7 @@
 
 #include "mod_weave.h"
 
-/* What httpd's parent says to its weaved, on the channel that the two share.
+/* httpd's parent talks to its weaved on the channel that the two share.
  * Requests are short and sent without waiting: what is long goes as a file
  * without a name. Answers are read when they are there; so a weaved that has
  * stopped holds up nobody, and is noticed. */

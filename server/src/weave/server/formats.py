@@ -17,9 +17,9 @@ WHOISI = "application/whoisi"
 # below where converting it to an integer takes noticeable time.
 MAX_NUMBER_DIGITS = 400
 
-# What a document may consist of, whatever its size (twice MAX_DEPTH where lists
-# and objects alternate). Clients send lists of flat
-# objects, 100 of them with 6 members each: 2,000 marks.
+# Bounds of a document, whatever its size (twice MAX_DEPTH where lists and objects
+# alternate). Clients send lists of flat objects, 100 of them with 6 members each:
+# 2,000 marks.
 MAX_DEPTH = 16
 MAX_MARKS = 100_000
 

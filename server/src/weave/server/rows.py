@@ -16,7 +16,7 @@ BATCH = 10
 
 KB = 1024
 
-# What the order of a list is made from.
+# The columns that the order of a list is made from.
 _KEYS = (records.c.id, records.c.modified, records.c.sortindex)
 
 
