@@ -16,6 +16,11 @@
 #define PATIENCE_US 10000000
 #define DRAIN_PATIENCE_US 1000000
 #define RETRY_US 200000
+/* how many may be about to say HELLO between two turns: it comes right behind a
+ * connection, so who has waited longest has least to say */
+#define PENDING_MAX 256
+#define ACCEPT_A_TURN 128
+#define BACKLOG 1024    /* of the socket, as weaved has made it */
 #define SAY_US 60000000 /* how often it is said that somebody has no secret */
 
 typedef struct pending_t {
@@ -28,7 +33,8 @@ typedef struct pending_t {
 
 static struct {
     int epoll_fd;
-    pending_t *first;
+    pending_t *first; /* the newest */
+    int pending;      /* of them */
     int64_t retry_us; /* accept() pauses until then; 0: it does not */
     int said_none, said_many;
     int64_t stranger_us; /* when that was said last; 0: never */
@@ -59,6 +65,7 @@ static void pending_forget(pending_t *pending)
     while (*at != pending)
         at = &(*at)->next;
     *at = pending->next;
+    handshake.pending--;
     epoll_ctl(handshake.epoll_fd, EPOLL_CTL_DEL, pending->fd, NULL);
     free(pending);
 }
@@ -218,6 +225,7 @@ static void pending_make(int fd)
     pending->since_us = weave_clock_us();
     pending->next = handshake.first;
     handshake.first = pending;
+    handshake.pending++;
     handshake_event(pending); /* HELLO is mostly there */
 }
 
@@ -232,9 +240,9 @@ static void pause_accept(void)
     handshake.retry_us = weave_clock_us() + RETRY_US;
 }
 
-void handshake_accept(void)
+static void accept_some(int most)
 {
-    while (worker.listen_fd >= 0) {
+    while (worker.listen_fd >= 0 && most-- > 0) {
         int fd =
             accept4(worker.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -251,14 +259,38 @@ void handshake_accept(void)
     }
 }
 
+void handshake_accept(void)
+{
+    accept_some(ACCEPT_A_TURN);
+}
+
+/* Others can connect who run as httpd's user: they must not take all the
+ * descriptors of this process. Not while events of the same turn are handled:
+ * one may be of who is closed here. */
+static void pending_limit(void)
+{
+    pending_t *pending = handshake.first, *after;
+    int count;
+
+    if (handshake.pending <= PENDING_MAX)
+        return;
+    for (count = 1; count < PENDING_MAX; count++)
+        pending = pending->next;
+    for (pending = pending->next; pending; pending = after) {
+        after = pending->next;
+        pending_close(pending);
+    }
+}
+
 int64_t handshake_tick(int64_t now_us)
 {
     int64_t patience =
         atomic_load(&worker.draining) ? DRAIN_PATIENCE_US : PATIENCE_US;
     int64_t next = INT64_MAX;
-    pending_t *pending = handshake.first, *after;
+    pending_t *pending, *after;
 
-    for (; pending; pending = after) {
+    pending_limit();
+    for (pending = handshake.first; pending; pending = after) {
         after = pending->next;
         if (pending->since_us + patience <= now_us)
             pending_close(pending);
@@ -281,7 +313,7 @@ void handshake_stop(void)
 {
     int fd = worker.listen_fd;
 
-    handshake_accept();
+    accept_some(BACKLOG);
     worker.listen_fd = -1;
     if (fd < 0)
         return;

@@ -315,6 +315,15 @@ subtest 'those who say nothing' => sub {
         "are not waited for any more after $PATIENCE s";
 };
 
+# Whoever has httpd's user can connect, also where the worker has another one.
+my @crowd = map { WeaveTest::Wire->connect($path) } 1 .. 600;
+ok defined WeaveTest::Wire->hello($path), 'who comes after a crowd is welcomed';
+ok eventually(sub { descriptors() < $open + 300 }, $PATIENCE - 2),
+    'the crowd, which says nothing, has not all its descriptors'
+    or diag descriptors() - $open;
+others('the crowd');
+undef @crowd;
+
 ok eventually(sub { descriptors() <= $open + 1 }), 'no descriptor is left'
     or diag descriptors() . " of $open: ", join ' ',
     map { readlink } glob "/proc/$pid/fd/*";
