@@ -8,12 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -21,14 +19,12 @@
 #include "weave_control.h"
 #include "weave_exec.h"
 
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
-
 #define PATH_DEFAULT                                                           \
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-/* where nothing that is copied is in the way of the fixed numbers */
-#define FD_SAFE 16
+
+/* Behind the descriptors of the worker is one that exec closes. */
+enum { REPORT_FD = WEAVE_WORKER_FDS, DESCRIPTORS };
+_Static_assert(DESCRIPTORS <= WEAVE_EXEC_DESCRIPTORS, "there is room for them");
 
 static int report_to;
 
@@ -47,59 +43,26 @@ static void fail(const char *step, int error)
 
 /* ---- descriptors ---- */
 
-static void close_from_to(unsigned first, unsigned last)
-{
-    long top = sysconf(_SC_OPEN_MAX);
-    unsigned fd;
-
-    if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
-        return;
-    if (top < 0 || top > 65536)
-        top = 65536;
-    for (fd = first; fd <= last && fd < (unsigned)top; fd++)
-        close((int)fd);
-}
-
 static void descriptors_set(const super_exec_t *exec)
 {
-    int from[] = {
-        exec->listen_fd,   exec->control_fd,           WEAVE_SUPER_LIFELINE_FD,
-        exec->board_fd,    WEAVE_SUPER_MAINTENANCE_FD, exec->log->read_fd,
-        exec->log->say_fd, exec->log->write_fd,        exec->log->write_fd};
-    int to[] = {WEAVE_WORKER_LISTEN_FD,
-                WEAVE_WORKER_CONTROL_FD,
-                WEAVE_WORKER_LIFELINE_FD,
-                WEAVE_WORKER_BOARD_FD,
-                WEAVE_WORKER_MAINTENANCE_FD,
-                WEAVE_WORKER_LOG_FD,
-                WEAVE_WORKER_SAY_FD,
-                1,
-                2};
-    enum { COUNT = sizeof(from) / sizeof(*from) };
-    int i;
+    const int from[DESCRIPTORS] = {
+        [0] = 0, /* /dev/null, as weaved has it */
+        [1] = exec->log->write_fd,
+        [2] = exec->log->write_fd,
+        [WEAVE_WORKER_LISTEN_FD] = exec->listen_fd,
+        [WEAVE_WORKER_CONTROL_FD] = exec->control_fd,
+        [WEAVE_WORKER_LIFELINE_FD] = WEAVE_SUPER_LIFELINE_FD,
+        [WEAVE_WORKER_BOARD_FD] = exec->board_fd,
+        [WEAVE_WORKER_MAINTENANCE_FD] = WEAVE_SUPER_MAINTENANCE_FD,
+        [WEAVE_WORKER_LOG_FD] = exec->log->read_fd,
+        [WEAVE_WORKER_SAY_FD] = exec->log->say_fd,
+        [REPORT_FD] = report_to,
+    };
 
-    report_to = fcntl(report_to, F_DUPFD_CLOEXEC, FD_SAFE);
-    for (i = 0; i < COUNT; i++) {
-        from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, FD_SAFE);
-        if (from[i] < 0)
-            fail("there are no descriptors left", errno);
-    }
-    for (i = 0; i < COUNT; i++)
-        if (dup2(from[i], to[i]) < 0)
-            fail("its descriptors cannot be set", errno);
-    close_from_to(WEAVE_WORKER_FDS, (unsigned)report_to - 1);
-    close_from_to((unsigned)report_to + 1, ~0U);
-}
-
-static void signals_reset(void)
-{
-    sigset_t none;
-    int number;
-
-    for (number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (weave_exec_descriptors(from, DESCRIPTORS) < 0)
+        fail("its descriptors cannot be set", errno);
+    report_to = REPORT_FD;
+    fcntl(report_to, F_SETFD, FD_CLOEXEC);
 }
 
 /* ---- the user ---- */
@@ -191,7 +154,7 @@ static void become(const super_exec_t *exec)
     char **variables;
 
     descriptors_set(exec);
-    signals_reset();
+    weave_exec_signals();
     if (super.descriptors.rlim_cur)
         setrlimit(RLIMIT_NOFILE, &super.descriptors);
     user_set(spec);
