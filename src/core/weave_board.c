@@ -6,13 +6,14 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "weave_fd.h"
 
 #define READ_TRIES 100000
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
@@ -139,11 +140,8 @@ void weave_board_unmap(weave_board_t *board)
 
 apr_status_t weave_memory_reopen(int *opened, int fd, int writable)
 {
-    char path[64];
-    int made;
+    int made = weave_fd_reopen(fd, writable ? O_RDWR : O_RDONLY);
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    made = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (made < 0)
         return failure();
     *opened = made;

@@ -17,97 +17,11 @@
 #include <apr_strings.h>
 
 #include "weave_clock.h"
-
 #include "weave_socket.h"
 
 #define NAME_BYTES 256
 /* a larger buffer is not kept when it is empty */
 #define KEPT_BYTES 65536
-
-/* ---- descriptors ---- */
-
-typedef union {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-} rights_t;
-
-long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags)
-{
-    struct iovec part = {(void *)data, bytes};
-    rights_t rights;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-
-    if (pass >= 0) {
-        struct cmsghdr *head;
-
-        memset(&rights, 0, sizeof(rights));
-        message.msg_control = rights.bytes;
-        message.msg_controllen = sizeof(rights.bytes);
-        head = CMSG_FIRSTHDR(&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(head), &pass, sizeof(int));
-    }
-    return sendmsg(fd, &message, flags | MSG_NOSIGNAL);
-}
-
-int weave_fd_is_plain(int fd)
-{
-    socklen_t bytes = sizeof(int);
-    int type;
-
-    return fcntl(fd, F_GETPIPE_SZ) >= 0 || fcntl(fd, F_GET_SEALS) >= 0 ||
-           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
-}
-
-static void fd_drop(int fd, int careful)
-{
-    if (!careful || weave_fd_is_plain(fd))
-        close(fd);
-}
-
-/* The kernel closes nothing of what it has passed: a peer that sends more
- * descriptors than one must not fill our table. CMSG_SPACE would have room for
- * two. */
-static long receive(int fd, void *data, size_t bytes, int *pass, int flags,
-                    int careful)
-{
-    struct iovec part = {data, bytes};
-    rights_t rights;
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = rights.bytes,
-                             .msg_controllen = CMSG_LEN(sizeof(int))};
-    long got = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *head;
-
-    *pass = -1;
-    if (got < 0)
-        return got;
-    head = CMSG_FIRSTHDR(&message);
-    if (head && head->cmsg_level == SOL_SOCKET &&
-        head->cmsg_type == SCM_RIGHTS &&
-        head->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(pass, CMSG_DATA(head), sizeof(int));
-    if (message.msg_flags & MSG_CTRUNC) {
-        if (*pass >= 0)
-            fd_drop(*pass, careful);
-        *pass = WEAVE_FD_MANY;
-    }
-    return got;
-}
-
-long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
-{
-    return receive(fd, data, bytes, pass, flags, 0);
-}
-
-long weave_fd_receive_careful(int fd, void *data, size_t bytes, int *pass,
-                              int flags)
-{
-    return receive(fd, data, bytes, pass, flags, 1);
-}
 
 /* ---- connections ---- */
 

@@ -52,6 +52,8 @@
 #include <apr_errno.h>
 #include <jansson.h>
 
+#include "weave_fd.h"
+
 #define WEAVE_CONTROL_VERSION 2
 #define WEAVE_CONTROL_SOCKET "weaved.sock"
 #define WEAVE_CONTROL_LOCK "weaved.lock"
@@ -161,20 +163,5 @@ void weave_control_close(weave_control_t *control);
 apr_status_t weave_control_ask(json_t **answer, char **problem,
                                const char *path, json_t *request, int pass,
                                int timeout_ms);
-
-/** sendmsg/recvmsg with one descriptor: as send()/recv(), flags included.
- *  PASS -1: none. *pass gets the descriptor (close-on-exec); -1: none came; or
- *  WEAVE_FD_MANY: more than one, or more than this process may have. None of
- *  those is open. */
-#define WEAVE_FD_MANY (-2)
-long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags);
-long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags);
-/** The same, but of many that came, a first one that is not plain stays open.
- */
-long weave_fd_receive_careful(int fd, void *data, size_t bytes, int *pass,
-                              int flags);
-/** Is FD a pipe, a socket or memory of memfd_create? Then nothing waits for
- *  anybody when it is closed or asked what it is. */
-int weave_fd_is_plain(int fd);
 
 #endif

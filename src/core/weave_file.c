@@ -4,47 +4,37 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
+#include "weave_fd.h"
+
 #define MORE_BYTES 4096 /* of a file that is longer than its size says */
-
-/* Opens for reading what the O_PATH descriptor FOUND stands for. */
-static apr_status_t file_reopen(int *fd, int found)
-{
-    char path[40];
-    int made;
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", found);
-    made = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (made < 0)
-        return errno;
-    *fd = made;
-    return APR_SUCCESS;
-}
 
 apr_status_t weave_file_open(int *fd, struct stat *status, int dir,
                              const char *name)
 {
-    int found = openat(dir, name, O_PATH | O_CLOEXEC);
-    apr_status_t rv = APR_SUCCESS;
+    int found = openat(dir, name, O_PATH | O_CLOEXEC), made = -1;
+    apr_status_t rv = WEAVE_FILE_OTHER;
     struct stat seen;
 
     if (found < 0)
         return errno;
     if (fstat(found, &seen) < 0)
         rv = errno;
-    else if (!S_ISREG(seen.st_mode))
-        rv = WEAVE_FILE_OTHER;
-    else
-        rv = file_reopen(fd, found);
+    else if (S_ISREG(seen.st_mode)) {
+        made = weave_fd_reopen(found, O_RDONLY | O_NONBLOCK);
+        rv = made < 0 ? errno : APR_SUCCESS;
+    }
     close(found);
-    if (rv == APR_SUCCESS && status)
+    if (rv != APR_SUCCESS)
+        return rv;
+    *fd = made;
+    if (status)
         *status = seen;
-    return rv;
+    return APR_SUCCESS;
 }
 
 /* Reads until the end, or until there are ROOM bytes. */

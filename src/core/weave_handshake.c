@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "weave_control.h"
+#include "weave_fd.h"
 
 _Static_assert(sizeof(weave_hello_frame_t) ==
                    sizeof(weave_frame_t) + sizeof(weave_hello_t),

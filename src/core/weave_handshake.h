@@ -26,7 +26,7 @@ weave_hello_frame_t weave_hello_make(uint32_t role,
  *  (-1: none yet). Begins as WEAVE_WELCOME_NOTHING. */
 typedef struct weave_welcome_part_t {
     int board_fd;
-    int careful; /* 1: it must be plain (weave_control.h) */
+    int careful; /* 1: it must be plain (weave_fd.h) */
     size_t len;
     char data[sizeof(weave_frame_t) + sizeof(weave_welcome_t)];
 } weave_welcome_part_t;

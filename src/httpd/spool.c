@@ -14,6 +14,8 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
+#include "weave_fd.h"
+
 #define BLOCK 65536
 #define FIRST_ROOM 8192               /* for a body of unknown length */
 #define MEMORY_MOST (8 * 1024 * 1024) /* whatever spool_at says: one frame */
@@ -201,10 +203,7 @@ static apr_status_t close_fd(void *fd)
  * errno. */
 static int file_reopen(request_rec *r, const file_t *file, int *fd)
 {
-    char path[64];
-
-    apr_snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = weave_fd_reopen(file->fd, O_RDONLY);
     if (*fd < 0 && errno == ENOENT)
         *fd = file->fd;
     else if (*fd >= 0)

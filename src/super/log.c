@@ -30,12 +30,6 @@ static struct {
     char line[WEAVE_LINE_BYTES];
 } out = {.fd = 2, .room = WEAVE_LINE_BYTES};
 
-static int reopened(void)
-{
-    return open("/proc/self/fd/2",
-                O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
 void super_log_open(void)
 {
     struct stat status = {0};
@@ -50,7 +44,7 @@ void super_log_open(void)
     out.left = 0;
     if (!out.may_wait)
         return;
-    out.fd = reopened();
+    out.fd = weave_fd_reopen(2, O_WRONLY | O_APPEND | O_NONBLOCK);
     out.may_wait = out.fd < 0;
     if (out.fd < 0)
         out.fd = 2;
@@ -130,11 +124,11 @@ static int dropped_say(void)
     return 0;
 }
 
-static void retry(void *data)
+static void log_retry(void *data)
 {
     (void)data;
     if (left_write() < 0 || dropped_say() < 0)
-        super_timer_set(&out.retry, RETRY_US, retry, NULL);
+        super_timer_set(&out.retry, RETRY_US, log_retry, NULL);
 }
 
 static void line_put(const char *line, size_t len)
@@ -143,7 +137,7 @@ static void line_put(const char *line, size_t len)
         return;
     out.dropped++;
     if (!out.retry.link)
-        super_timer_set(&out.retry, RETRY_US, retry, NULL);
+        super_timer_set(&out.retry, RETRY_US, log_retry, NULL);
 }
 
 size_t super_log_put(const char *prefix, size_t prefix_len, const char *text,

@@ -210,14 +210,6 @@ static void relay_event(void *data, uint32_t events)
 
 /* ---- its beginning and its end ---- */
 
-static int end_open(int fd, int flags)
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
 apr_status_t super_relay_pipe(super_pipe_t *made)
 {
     int ends[2];
@@ -227,7 +219,7 @@ apr_status_t super_relay_pipe(super_pipe_t *made)
         return errno;
     made->read_fd = ends[0];
     made->write_fd = ends[1];
-    made->say_fd = end_open(ends[1], O_WRONLY);
+    made->say_fd = weave_fd_reopen(ends[1], O_WRONLY | O_NONBLOCK);
     return made->say_fd >= 0 ? APR_SUCCESS : errno;
 }
 
@@ -263,7 +255,8 @@ apr_status_t super_relay_start(super_worker_t *worker, int read_fd)
     if (!relay)
         return APR_ENOMEM;
     relay->name = strdup(worker->generation->app->name);
-    relay->fd = relay->name ? end_open(read_fd, O_RDONLY) : -1;
+    relay->fd =
+        relay->name ? weave_fd_reopen(read_fd, O_RDONLY | O_NONBLOCK) : -1;
     if (relay->fd < 0) {
         rv = relay->name ? errno : APR_ENOMEM;
         free(relay->name);
