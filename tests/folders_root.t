@@ -184,7 +184,10 @@ mkdir "$root/etc";
 my $home  = folder('home', $alice, 0750);
 chown +(getpwnam $alice)[2], $server_group, $home;
 my $plain = spew("$root/etc/sync.ini", ini(''));
-my $hers  = spew("$home/sync.ini", ini($alice, make_venv("$home/venv", $alice)));
+make_venv("$home/venv", $alice);
+symlink "$home/venv", "$home/current" or die "link: $!";
+my $hers  = spew("$home/sync.ini",
+    ini($alice, "$home/current") . "[release]\nreload = touch\n");
 my $his   = folder('mallory', $mallory);
 my $open  = folder('open', 'root', 0777);
 my ($run, $state) = ("$root/run", "$root/state");
@@ -207,6 +210,15 @@ subtest 'a user may own the folders above a sync.ini and a virtualenv' => sub {
     system('rm', '-rf', $home);
     rename "$home.old", $home or die "rename: $!";
     ok ask('/'), 'what runs goes on';
+
+    # weaved looks at the link once a second
+    unlink "$home/current" or die "unlink: $!";
+    symlink make_venv(folder('elsewhere', $mallory) . '/venv', $mallory),
+        "$home/current" or die "link: $!";
+    sleep 4;
+    is +(() = log_text() =~ /WEAVE0083/g), 1,
+        'a link to a virtualenv of another does not fill the log';
+    ok ask('/'), 'and what runs goes on';
     ok stop_httpd(), 'and stops';
 };
 

@@ -420,7 +420,7 @@ static int has_changed(super_app_t *app, apr_pool_t *pool)
     uint64_t identity;
 
     if (!app->spec->reload_touch ||
-        weave_spec_resolve(&resolved, app->spec, pool) != NULL)
+        spec_resolve(&resolved, app->spec, pool) != NULL)
         return 0;
     identity = super_identity(resolved, pool);
     if (now && now->identity == identity)
