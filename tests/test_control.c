@@ -582,7 +582,7 @@ static void says_who_is_no_weaved(void **state)
             assert_int_equal(listen(listener, 1), 0);
             assert_int_equal(seteuid(0), 0);
         }
-        explains(path, "it is no weaved");
+        explains(path, "is no weaved");
     }
     close(listener);
 }

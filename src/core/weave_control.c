@@ -19,7 +19,6 @@
 #include "weave_clock.h"
 #include "weave_socket.h"
 
-#define NAME_BYTES 256
 /* a larger buffer is not kept when it is empty */
 #define KEPT_BYTES 65536
 
@@ -274,8 +273,8 @@ static char *explain_connect(const char *path, apr_status_t rv)
                  path);
     else if (rv == EPERM)
         snprintf(text, sizeof(text),
-                 "who listens at %s is not of the user that its folder belongs"
-                 " to: it is no weaved",
+                 "the process that listens at %s is no weaved: it is not of"
+                 " the user that its folder belongs to",
                  path);
     else
         snprintf(text, sizeof(text), "%s: %s", path,
@@ -283,63 +282,48 @@ static char *explain_connect(const char *path, apr_status_t rv)
     return strdup(text);
 }
 
-/* What went wrong with NAME, who was asked. */
-static char *explain(const char *name, apr_status_t rv)
+/* Why the weaved at PATH has not answered. */
+static char *explain_silence(const char *path, apr_status_t rv)
 {
     char why[120], text[512];
+    const char *what = " does not answer";
 
-    if (APR_STATUS_IS_EAGAIN(rv))
-        snprintf(text, sizeof(text), "%s does not answer", name);
-    else if (rv == APR_EOF || APR_STATUS_IS_EPIPE(rv) ||
-             APR_STATUS_IS_ECONNRESET(rv))
-        snprintf(text, sizeof(text), "%s closed the connection", name);
+    if (rv == APR_EOF || APR_STATUS_IS_EPIPE(rv) ||
+        APR_STATUS_IS_ECONNRESET(rv))
+        what = " closed the connection";
     else if (APR_STATUS_IS_EINVAL(rv))
-        snprintf(text, sizeof(text), "%s answers what is no JSON", name);
-    else
-        snprintf(text, sizeof(text), "%s: %s", name,
-                 apr_strerror(rv, why, sizeof(why)));
+        what = " answers what is no JSON";
+    else if (!APR_STATUS_IS_EAGAIN(rv))
+        what = ": ";
+    snprintf(text, sizeof(text), "the weaved at %s%s%s", path, what,
+             *what == ':' ? apr_strerror(rv, why, sizeof(why)) : "");
     return strdup(text);
 }
 
-/* Waits for the answer to what was sent with the result RV. NAME is what people
- * call the weaved at the other end. */
-static apr_status_t answer_await(json_t **answer, char **problem,
-                                 const char *name, weave_control_t *control,
-                                 apr_status_t rv, int timeout_ms)
+static apr_status_t answer_await(json_t **answer, weave_control_t *control,
+                                 json_t *request, int pass, int timeout_ms)
 {
-    json_t *got = NULL;
     int passed = -1;
-
-    if (rv == APR_SUCCESS)
-        rv = weave_control_receive(control, &got, &passed, timeout_ms);
-    if (passed >= 0)
-        close(passed);
-    if (rv != APR_SUCCESS) {
-        *problem = explain(name, rv);
-    }
-    else if (!json_is_true(json_object_get(got, "ok"))) {
-        const char *error = json_string_value(json_object_get(got, "error"));
-
-        *problem = strdup(error ? error : "weaved gave no reason");
-        json_decref(got);
-        rv = APR_EGENERAL;
-    }
-    else {
-        *answer = got;
-    }
-    return rv;
-}
-
-static apr_status_t ask(json_t **answer, char **problem, const char *name,
-                        weave_control_t *control, json_t *request, int pass,
-                        int timeout_ms)
-{
     apr_status_t rv;
 
     json_object_set_new(request, "version",
                         json_integer(WEAVE_CONTROL_VERSION));
     rv = weave_control_send(control->fd, request, pass, timeout_ms);
-    return answer_await(answer, problem, name, control, rv, timeout_ms);
+    if (rv == APR_SUCCESS)
+        rv = weave_control_receive(control, answer, &passed, timeout_ms);
+    if (passed >= 0)
+        close(passed);
+    return rv;
+}
+
+/* Why an ANSWER is a refusal, or NULL. */
+static char *explain_refusal(const json_t *answer)
+{
+    const char *error = json_string_value(json_object_get(answer, "error"));
+
+    if (json_is_true(json_object_get(answer, "ok")))
+        return NULL;
+    return strdup(error ? error : "weaved gave no reason");
 }
 
 apr_status_t weave_control_ask(json_t **answer, char **problem,
@@ -347,14 +331,21 @@ apr_status_t weave_control_ask(json_t **answer, char **problem,
                                int timeout_ms)
 {
     weave_control_t control = {.fd = -1};
+    json_t *got = NULL;
     apr_status_t rv = control_connect(&control.fd, path);
-    char name[NAME_BYTES];
 
-    snprintf(name, sizeof(name), "the weaved at %s", path);
-    if (rv == APR_SUCCESS)
-        rv = ask(answer, problem, name, &control, request, pass, timeout_ms);
-    else
+    if (rv != APR_SUCCESS) {
         *problem = explain_connect(path, rv);
+        return rv;
+    }
+    rv = answer_await(&got, &control, request, pass, timeout_ms);
     weave_control_close(&control);
-    return rv;
+    *problem =
+        rv == APR_SUCCESS ? explain_refusal(got) : explain_silence(path, rv);
+    if (rv == APR_SUCCESS && !*problem) {
+        *answer = got;
+        return APR_SUCCESS;
+    }
+    json_decref(got);
+    return rv == APR_SUCCESS ? APR_EGENERAL : rv;
 }
