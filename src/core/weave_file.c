@@ -22,8 +22,9 @@ apr_status_t weave_file_open(int *fd, struct stat *status, int dir,
 
     if (found < 0)
         return errno;
-    if (fstat(found, &seen) < 0)
+    if (fstat(found, &seen) < 0) {
         rv = errno;
+    }
     else if (S_ISREG(seen.st_mode)) {
         made = weave_fd_reopen(found, O_RDONLY | O_NONBLOCK);
         rv = made < 0 ? errno : APR_SUCCESS;

@@ -267,8 +267,12 @@ apr_status_t super_relay_start(super_worker_t *worker, int read_fd)
     relay->pid = (long)worker->pid;
     relay->saved = SAVED_MAX;
     relay->saved_us = weave_clock_us();
-    worker->relay = relay;
-    return super_watch(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
+    rv = super_watch(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
+    if (rv == APR_SUCCESS)
+        worker->relay = relay;
+    else
+        relay_free(relay);
+    return rv;
 }
 
 void super_relay_rest(super_worker_t *worker)
