@@ -8,55 +8,29 @@
 
 use strict;
 use warnings FATAL => 'all';
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
+use FindBin ();
+use lib "$FindBin::Bin/../t/lib";
+
 use File::Temp qw(tempdir);
 use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-use constant WAIT_S => 120;
+use WeaveTest::AsRoot;
 
-my $top = abs_path(dirname(__FILE__) . '/..');
-my $build = $ENV{BUILD} || 'build';
-$build = "$top/$build" if $build !~ m{^/};
 my $cc = $ENV{CC} || 'cc';
-
-sub asked {
-    my $apxs = $ENV{APXS} || 'apxs';
-    my $answer = qx($apxs -q $_[0] 2>/dev/null);
-    chomp $answer;
-    return $answer;
-}
 
 plan skip_all => 'needs root: the attacker is another user' if $> != 0;
 plan skip_all => "needs a compiler, $cc" if system("$cc --version >/dev/null 2>&1");
-my ($server, $attacker) =
-    grep { defined getpwnam $_ } qw(www-data apache daemon nobody bin);
+my ($server, $attacker) = users();
 plan skip_all => 'needs two ordinary users' if !$attacker;
-my ($version) = (readlink "$build/weave-engine.so") =~ /(3\.\d+)/;
+my ($version) = (readlink build() . "/weave-engine.so") =~ /(3\.\d+)/;
 
 my $root = tempdir('weave-configtest-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $root;
 my $httpd  = asked('SBINDIR') . '/' . asked('PROGNAME');
 my $secret = 'weave-secret-' . join '', map { chr 97 + rand 26 } 1 .. 24;
 my %uid    = map { $_ => scalar getpwnam $_ } $server, $attacker;
-
-sub slurp {
-    my $file = shift;
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    my $text = <$in>;
-    return defined $text ? $text : '';
-}
-
-sub spew {
-    my ($file, $text, $mode) = @_;
-    open my $out, '>', $file or die "$file: $!";
-    chmod $mode, $file if $mode;
-    print $out $text;
-    close $out or die "$file: $!";
-}
 
 # ---- the attacker's Python ----
 
@@ -236,11 +210,7 @@ sub evil {
     my $workers = "[workers]\nmode = $mode\n";
     $workers .= "user = $user\n" if $mode eq 'processes';
     spew("$dir.ini", "${ini}virtualenv = $dir/venv\n$workers", 0644);
-    my $libexec = asked('LIBEXECDIR');
-    my $builtin = qx($httpd -l);
-    my $modules = join '', map {
-        "LoadModule ${_}_module $libexec/mod_$_.so\n"
-    } grep { $builtin !~ /mod_$_\.c/ } qw(mpm_event unixd authz_core);
+    my $modules = modules_conf(qw(mpm_event unixd authz_core));
     my $group = (getpwnam $server)[3];
     spew("$dir.conf", <<"END");
 ServerRoot "$root"
@@ -262,10 +232,7 @@ END
     return $name;
 }
 
-mkdir "$root/lib";
-system('sh', '-c', "cp -P '$build'/*.so '$build'/weaved '$build'/weave-worker"
-    . " '$root/lib/' && chmod -R a+rX '$root/lib'") == 0
-    or die 'the build cannot be copied';
+build_copy("$root/lib");
 
 # ---- configtest, on a terminal of its own ----
 
@@ -297,7 +264,7 @@ my %running;
 sub configtest_end {
     my $name = shift;
     my $pid  = delete $running{$name};
-    my $end  = time + WAIT_S;
+    my $end  = time + 120;
     my ($gone, $status) = (0, undef);
     while (time < $end && !$gone) {
         $gone = waitpid($pid, WNOHANG) == $pid;

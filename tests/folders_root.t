@@ -7,30 +7,18 @@
 
 use strict;
 use warnings FATAL => 'all';
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
+use FindBin ();
+use lib "$FindBin::Bin/../t/lib";
+
 use File::Temp qw(tempdir);
 use IO::Socket::INET ();
 use IO::Socket::UNIX ();
-use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Test::More;
-use Time::HiRes qw(sleep time);
 
-use constant WAIT_S => 120;
-
-my $top = abs_path(dirname(__FILE__) . '/..');
-my $build = $ENV{BUILD} || 'build';
-$build = "$top/$build" if $build !~ m{^/};
-
-sub asked {
-    my $apxs = $ENV{APXS} || 'apxs';
-    my $answer = qx($apxs -q $_[0] 2>/dev/null);
-    chomp $answer;
-    return $answer;
-}
+use WeaveTest::AsRoot;
 
 plan skip_all => 'needs root: the attacker is another user' if $> != 0;
-my @users = grep { defined getpwnam $_ } qw(www-data apache daemon nobody bin);
+my @users = users();
 plan skip_all => 'needs three ordinary users' if @users < 3;
 my ($server, $alice, $mallory) = @users;
 my ($server_group) = (getpwnam $server)[3];
@@ -39,27 +27,7 @@ my $root = tempdir('weave-f-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $root;
 my $httpd = asked('SBINDIR') . '/' . asked('PROGNAME');
 my $pid   = 0;
-my $held  = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp',
-    LocalPort => 0) or die "no free port: $@";
-setsockopt $held, SOL_SOCKET, SO_REUSEADDR, 1 or die "port: $!";
-my $port = $held->sockport;
-
-sub slurp {
-    my $file = shift;
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    my $text = <$in>;
-    return defined $text ? $text : '';
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $out, '>', $file or die "$file: $!";
-    print $out $text;
-    close $out or die "$file: $!";
-    chmod 0644, $file;
-    return $file;
-}
+my $port  = free_port();
 
 # A folder of USER.
 sub folder {
@@ -71,31 +39,7 @@ sub folder {
     return $path;
 }
 
-sub eventually {
-    my $condition = shift;
-    my $end = time + WAIT_S;
-    while (time < $end) {
-        my $value = $condition->();
-        return $value if $value;
-        sleep 0.05;
-    }
-    return $condition->();
-}
-
-# Runs a command: (exit status, what it said).
-sub run {
-    open my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', 'timeout',
-        '--signal=KILL', WAIT_S, @_
-        or die "$_[0]: $!";
-    my $text = do { local $/; <$out> };
-    close $out;
-    return ($? >> 8, defined $text ? $text : '');
-}
-
-mkdir "$root/lib";
-system('sh', '-c', "cp -P '$build'/*.so '$build'/weaved '$build'/weave-worker"
-    . " '$build'/weavectl '$root/lib/' && chmod -R a+rX '$root/lib'") == 0
-    or die 'the build cannot be copied';
+build_copy("$root/lib");
 spew("$root/app.wsgi", <<'END');
 import os
 def application(environ, start_response):
@@ -122,11 +66,7 @@ sub ini {
 
 sub configure {
     my ($runtime, $state, @mounts) = @_;
-    my $libexec = asked('LIBEXECDIR');
-    my $builtin = qx($httpd -l);
-    my $modules = join '', map {
-        "LoadModule ${_}_module $libexec/mod_$_.so\n"
-    } grep { $builtin !~ /mod_$_\.c/ } qw(mpm_event unixd authz_core);
+    my $modules = modules_conf(qw(mpm_event unixd authz_core));
     my $apps = join '', map { "WeaveApp $_\n" } @mounts;
     spew("$root/httpd.conf", <<"END");
 ServerRoot "$root"

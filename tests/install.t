@@ -7,26 +7,19 @@
 
 use strict;
 use warnings FATAL => 'all';
+use FindBin ();
+use lib "$FindBin::Bin/../t/lib";
+
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Find qw(find);
 use File::Temp qw(tempdir);
 use IO::Socket::INET ();
-use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Test::More;
-use Time::HiRes qw(sleep time);
 
-use constant WAIT_S => 60;
+use WeaveTest::AsRoot;
 
-my $top = abs_path(dirname(__FILE__) . '/..');
-chdir $top or die "$top: $!";
-
-sub asked {
-    my $apxs = $ENV{APXS} || 'apxs';
-    my $answer = qx($apxs -q $_[0] 2>/dev/null);
-    chomp $answer;
-    return $answer;
-}
+chdir top() or die top() . ": $!";
 
 plan skip_all => 'needs root: httpd changes to its own user' if $> != 0;
 my $confdir   = asked('SYSCONFDIR');
@@ -39,33 +32,6 @@ my $root = tempdir('weave-install-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $root;
 my $port = free_port();
 my $pid_file = "$root/run/apache2.pid";
-
-# It stays bound here, so that nobody else gets it before httpd listens: httpd may
-# bind it beside a socket that does not listen, as both allow it.
-my @held;
-
-sub free_port {
-    my $socket =
-        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp', LocalPort => 0)
-        or die "no free port: $@";
-    setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1 or die "port: $!";
-    push @held, $socket;
-    return $socket->sockport;
-}
-
-sub slurp {
-    my $file = shift;
-    open my $in, '<', $file or return '';
-    local $/;
-    return scalar <$in>;
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $out, '>', $file or die "$file: $!";
-    print $out $text;
-    close $out or die "$file: $!";
-}
 
 sub edit {
     my ($file, $change) = @_;
@@ -147,22 +113,12 @@ sub get {
     my $socket = IO::Socket::INET->new(
         PeerAddr => '127.0.0.1',
         PeerPort => $port,
-        Timeout  => WAIT_S
+        Timeout  => 60
     ) or return;
     print $socket "GET $path HTTP/1.0\r\nHost: localhost\r\n\r\n";
     local $/;
     my $answer = <$socket> // '';
     return $answer =~ m{^HTTP/\S+ (\d+).*?\r\n\r\n(.*)}s ? ($1, $2) : ();
-}
-
-sub wait_until {
-    my $condition = shift;
-    my $end = time + WAIT_S;
-    while (time < $end) {
-        return 1 if $condition->();
-        sleep 0.1;
-    }
-    return 0;
 }
 
 # The processes of httpd that serve, and not weaved.
@@ -178,7 +134,7 @@ sub graceful_ok {
     my %old = map { $_ => 1 } children(), children();
     httpd_ok('... and graceful', '-k', 'graceful');
     # Linux leaves one out of the list where another one ends: two lists
-    ok(wait_until(sub {
+    ok(eventually(sub {
         ((get('/sync'))[0] // 0) == $status
             && !grep { $old{$_} } children(), children();
     }), $name) or diag(slurp("$root/log.d/error.log"));
@@ -187,7 +143,7 @@ sub graceful_ok {
 sub stop_httpd {
     my ($pid) = slurp($pid_file) =~ /(\d+)/ or return;
     kill TERM => $pid;
-    return wait_until(sub { !kill 0 => $pid });
+    return eventually(sub { !kill 0 => $pid });
 }
 
 END {
@@ -237,7 +193,7 @@ edit("$copy/mods-available/weave.conf",
 httpd_ok('httpd accepts the application', '-t');
 httpd_ok('httpd starts', '-k', 'start')
     or diag(slurp("$root/log.d/error.log"));
-ok(wait_until(sub { ((get('/sync'))[0] // 0) == 200 }), 'it answers')
+ok(eventually(sub { ((get('/sync'))[0] // 0) == 200 }), 'it answers')
     or diag(slurp("$root/log.d/error.log"));
 is((get('/sync'))[1], '/sync is served', 'the application is served');
 isnt((get('/'))[1] // '', '/sync is served', 'the rest of the site is not ours');

@@ -7,55 +7,25 @@
 
 use strict;
 use warnings FATAL => 'all';
-use Cwd qw(abs_path);
+use FindBin ();
+use lib "$FindBin::Bin/../t/lib";
+
 use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
-use IO::Socket::INET ();
 use POSIX ();
-use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Test::More;
-use Time::HiRes qw(sleep time);
+
+use WeaveTest::AsRoot;
 
 use constant {UP_S => 300, DOWN_S => 60};
 
-my $top   = abs_path(dirname(__FILE__) . '/..');
-my $build = $ENV{BUILD} || 'build';
-chdir $top or die "$top: $!";
+my $build = build();
+chdir top() or die top() . ": $!";
 plan skip_all => "nothing is built in $build: make" if !-e "$build/mod_weave.so";
 
 my $user = $ENV{WEAVE_USER} || 'www-data';
 my %started;    # pid => 1: leaders of sessions
 END { local $?; kill KILL => -$_ for keys %started }
-
-sub slurp {
-    my $file = shift;
-    open my $in, '<', $file or return '';
-    local $/;
-    return scalar(<$in>) // '';
-}
-
-sub wait_until {
-    my ($seconds, $condition) = @_;
-    my $end = time + $seconds;
-    while (time < $end) {
-        return 1 if $condition->();
-        sleep 0.1;
-    }
-    return 0;
-}
-
-# It stays bound here, so that nobody else gets it before httpd listens: httpd may
-# bind it beside a socket that does not listen, as both allow it.
-my @held;
-
-sub free_port {
-    my $socket =
-        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp', LocalPort => 0)
-        or die "no free port: $@";
-    setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1 or die "port: $!";
-    push @held, $socket;
-    return $socket->sockport;
-}
 
 # A copy of what conf/run needs, as a checkout that was built would have it.
 sub checkout {
@@ -102,11 +72,11 @@ sub stop_ok {
     my ($pid, $signal, $port) = @_;
     kill $signal => -$pid;
     my $status;
-    wait_until(DOWN_S, sub { waitpid($pid, POSIX::WNOHANG()) && defined($status = $?) });
+    eventually(sub { waitpid($pid, POSIX::WNOHANG()) && defined($status = $?) }, DOWN_S);
     is($status, 0, "SIG$signal ends it, and that is no error");
     delete $started{$pid} if defined $status;
     # whom the end has killed may take a moment
-    wait_until(DOWN_S, sub { !processes($port) });
+    eventually(sub { !processes($port) }, DOWN_S);
     is_deeply([processes($port)], [], 'no process is left');
 }
 
@@ -130,10 +100,10 @@ sub serves_ok {
     my ($name, $dir, @as) = @_;
     my $port = free_port();
     my $pid  = start($dir, $port, @as);
-    my $up   = wait_until(UP_S, sub {
+    my $up   = eventually(sub {
         slurp("$dir.log") =~ /^    curl.*^\s*\n/ms
             || waitpid($pid, POSIX::WNOHANG());
-    });
+    }, UP_S);
     my $log = slurp("$dir.log");
     like($log, qr{The server is at http://127\.0\.0\.1:$port/}, "$name: it serves")
         or diag($log);

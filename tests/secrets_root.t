@@ -9,34 +9,22 @@
 use strict;
 use warnings FATAL => 'all';
 no warnings 'portable';    # addresses have 64 bits
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
+use FindBin ();
+use lib "$FindBin::Bin/../t/lib";
+
 use File::Temp qw(tempdir);
 use IO::Socket::INET ();
-use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Test::More;
-use Time::HiRes qw(sleep time);
 
-use constant WAIT_S => 60;
+use WeaveTest::AsRoot;
+
 use constant MARK   => 'weave-secret-';
 
 my $token = '(' . MARK . '[a-z]{20})';
 $token = qr/$token/;
 
-my $top = abs_path(dirname(__FILE__) . '/..');
-my $build = $ENV{BUILD} || 'build';
-$build = "$top/$build" if $build !~ m{^/};
-
-sub asked {
-    my $apxs = $ENV{APXS} || 'apxs';
-    my $answer = qx($apxs -q $_[0] 2>/dev/null);
-    chomp $answer;
-    return $answer;
-}
-
 plan skip_all => 'needs root: it looks into all processes' if $> != 0;
-my ($server, $other) =
-    grep { defined getpwnam $_ } qw(www-data apache daemon nobody bin);
+my ($server, $other) = users();
 plan skip_all => 'needs two ordinary users' if !$other;
 my ($server_uid, $server_gid) = (getpwnam $server)[2, 3];
 
@@ -45,43 +33,6 @@ chmod 0755, $root;
 my $httpd = asked('SBINDIR') . '/' . asked('PROGNAME');
 my $port  = free_port();
 my $pid   = 0;
-my @held;    # ports that nobody else gets before httpd listens
-
-sub free_port {
-    my $socket =
-        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp', LocalPort => 0)
-        or die "no free port: $@";
-    setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1 or die "port: $!";
-    push @held, $socket;
-    return $socket->sockport;
-}
-
-sub slurp {
-    my $file = shift;
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    my $text = <$in>;
-    return defined $text ? $text : '';
-}
-
-sub spew {
-    my ($file, $text, $mode) = @_;
-    open my $out, '>', $file or die "$file: $!";
-    chmod $mode, $file if $mode;
-    print $out $text;
-    close $out or die "$file: $!";
-}
-
-sub eventually {
-    my $condition = shift;
-    my $end = time + WAIT_S;
-    while (time < $end) {
-        my $value = $condition->();
-        return $value if $value;
-        sleep 0.05;
-    }
-    return $condition->();
-}
 
 # ---- what is served ----
 
@@ -136,12 +87,9 @@ END
 sub configure {
     my $apps = join '', map { "WeaveApp /$_ $root/$_.ini\n" } @_;
     my $libexec = asked('LIBEXECDIR');
-    my $builtin = qx($httpd -l);
     my @names = qw(mpm_event unixd authz_core);
     push @names, 'cgid' if -e "$libexec/mod_cgid.so";
-    my $modules = join '', map {
-        "LoadModule ${_}_module $libexec/mod_$_.so\n"
-    } grep { $builtin !~ /mod_$_\.c/ } @names;
+    my $modules = modules_conf(@names);
     spew("$root/httpd.conf", <<"END");
 ServerRoot "$root"
 ServerName localhost
@@ -169,10 +117,7 @@ END
     return;
 }
 
-mkdir "$root/lib";
-system('sh', '-c', "cp -P '$build'/*.so '$build'/weaved '$build'/weave-worker"
-    . " '$root/lib/' && chmod -R a+rX '$root/lib'") == 0
-    or die 'the build cannot be copied';
+build_copy("$root/lib");
 
 # ---- asking ----
 

@@ -6,34 +6,23 @@
 
 use strict;
 use warnings FATAL => 'all';
-use Cwd qw(abs_path);
+use FindBin ();
+use lib "$FindBin::Bin/../t/lib";
+
 use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use IO::Socket::INET ();
 use IO::Socket::UNIX ();
 use JSON::PP ();
 use POSIX ();
-use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Test::More;
-use Time::HiRes qw(sleep time);
 
-use constant WAIT_S => 60;
-
-my $top = abs_path(dirname(__FILE__) . '/..');
-my $build = $ENV{BUILD} || 'build';
-$build = "$top/$build" if $build !~ m{^/};
-
-sub asked {
-    my $apxs = $ENV{APXS} || 'apxs';
-    my $answer = qx($apxs -q $_[0] 2>/dev/null);
-    chomp $answer;
-    return $answer;
-}
+use WeaveTest::AsRoot;
 
 plan skip_all => 'needs root: workers change to users of their own' if $> != 0;
 
 # Whom httpd serves as, and two others.
-my @users = grep { defined getpwnam $_ } qw(www-data apache daemon nobody bin);
+my @users = users();
 plan skip_all => 'needs three ordinary users' if @users < 3;
 my ($server, $one, $two) = @users;
 my ($server_uid, $server_gid) = (getpwnam $server)[2, 3];
@@ -45,55 +34,6 @@ my $runtime = "$root/run";
 my $httpd   = asked('SBINDIR') . '/' . asked('PROGNAME');
 my $port    = free_port();
 my $pid     = 0;
-
-# It stays bound here, so that nobody else gets it before httpd listens: httpd may
-# bind it beside a socket that does not listen, as both allow it.
-my @held;
-
-sub free_port {
-    my $socket =
-        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp', LocalPort => 0)
-        or die "no free port: $@";
-    setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1 or die "port: $!";
-    push @held, $socket;
-    return $socket->sockport;
-}
-
-sub slurp {
-    my $file = shift;
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    my $text = <$in>;
-    return defined $text ? $text : '';
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $out, '>', $file or die "$file: $!";
-    print $out $text;
-    close $out or die "$file: $!";
-}
-
-sub eventually {
-    my ($condition, $seconds) = @_;
-    my $end = time + ($seconds || WAIT_S);
-    while (time < $end) {
-        my $value = $condition->();
-        return $value if $value;
-        sleep 0.05;
-    }
-    return $condition->();
-}
-
-# Runs a command: (exit status, what it said).
-sub run {
-    my @command = @_;
-    open my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', @command
-        or die "$command[0]: $!";
-    my $text = do { local $/; <$out> };
-    close $out;
-    return ($? >> 8, defined $text ? $text : '');
-}
 
 # Runs CODE as USER with no more groups than his own: what it returns, as text.
 sub as_user {
@@ -122,7 +62,7 @@ sub as_user {
 sub other_python {
     my ($found) = grep { !m{-3\.\d+\.so$} || $_ ne system_engine() }
         reverse sort { minor($a) <=> minor($b) }
-        glob "$build/weave-engine-3.*.so";
+        glob build() . "/weave-engine-3.*.so";
     return () if !$found;
     my $version = '3.' . minor($found);
     my ($prefix) = slurp($found) =~ m{(/[\w./-]+)/lib\0};
@@ -142,8 +82,8 @@ sub other_python {
 sub minor { return $_[0] =~ /-3\.(\d+)\.so$/ ? $1 : -1 }
 
 sub system_engine {
-    my $link = readlink "$build/weave-engine.so";
-    return $link ? "$build/$link" : '';
+    my $link = readlink build() . "/weave-engine.so";
+    return $link ? build() . "/$link" : '';
 }
 
 sub make_venv {
@@ -154,7 +94,7 @@ sub make_venv {
     die "no virtualenv: $text" if $exit;
 }
 
-spew("$root/app.wsgi", slurp("$top/t/apps/workers_root.wsgi"));
+spew("$root/app.wsgi", slurp("$FindBin::Bin/../t/apps/workers_root.wsgi"));
 
 # NAME.ini with the lines of each section.
 sub ini {
@@ -169,11 +109,7 @@ sub ini {
 
 sub configure {
     my $conf = shift;
-    my $libexec = asked('LIBEXECDIR');
-    my $builtin = qx($httpd -l);
-    my $modules = join '', map {
-        "LoadModule ${_}_module $libexec/mod_$_.so\n"
-    } grep { $builtin !~ /mod_$_\.c/ } qw(mpm_event unixd authz_core);
+    my $modules = modules_conf(qw(mpm_event unixd authz_core));
     spew("$root/httpd.conf", <<"END");
 ServerRoot "$root"
 ServerName localhost
@@ -194,10 +130,7 @@ $conf
 END
 }
 
-mkdir "$root/lib";
-system('sh', '-c', "cp -P '$build'/*.so '$build'/weaved '$build'/weave-worker"
-    . " '$build'/weavectl '$root/lib/' && chmod -R a+rX '$root/lib'") == 0
-    or die 'the build cannot be copied';
+build_copy("$root/lib");
 make_venv('/usr/bin/python3', "$root/venv");
 my ($version, $python) = other_python();
 make_venv($python, "$root/other") if $version;
