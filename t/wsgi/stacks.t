@@ -16,11 +16,12 @@ plan skip_all => 'it was done beside the processes' if mode() ne 'processes';
 # The exceptions other than RecursionError.
 sub others {
     my $found = JSON::PP->new->decode(shift);
+    return 'no result' if !%$found;
     return grep { $_ !~ /RecursionError$/ }
         map { "$_: $found->{$_}" } sort keys %$found;
 }
 
-# Those, or what happened instead.
+# Asks for CASE: those, or the status.
 sub others_at {
     my $res = shift->get('/' . shift);
     return $res->status == 200 ? others($res->body) : $res->status;
