@@ -24,7 +24,9 @@ def relay(environ):
         other.connect(environ["QUERY_STRING"])
         try:
             other.sendall(environ["wsgi.input"].read())
-            while select.select([other], [], [], 1 if came else 20)[0]:
+            # until it is clear what it is: two frames, a line, or the end
+            while came.count(b"WVMF") < 2 and not came.endswith(b"\n") \
+                    and select.select([other], [], [], 20)[0]:
                 data = other.recv(65536)
                 came += data
                 if not data:
