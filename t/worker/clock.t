@@ -22,7 +22,7 @@ my $httpd = new_httpd(
     conf   => <<'END',
 WeaveApp / "DIR/sync.ini"
 <Location /impatient>
-    WeaveSet limits.queue_timeout 1
+    WeaveSet limits.queue_timeout 4
 </Location>
 END
     # httpd's own, for a connection of before the step
