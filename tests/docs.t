@@ -101,7 +101,7 @@ sub link_problem {
     return "$from: $link has no such heading";
 }
 
-my @pages = ('README', 'NOTICE');
+my @pages = ('README', 'NOTICE', 'SECURITY');
 find(sub { push @pages, $File::Find::name if /\.md\z/ }, 'docs');
 my @broken;
 for my $page (@pages) {
@@ -112,5 +112,11 @@ for my $page (@pages) {
     }
 }
 is_deeply(\@broken, [], 'every link leads somewhere');
+
+# ---- docs/security.md: the tests that it names ----
+
+my @named = slurp('docs/security.md') =~ m{`((?:t|tests|server)/[\w/.-]+)`}g;
+cmp_ok(scalar @named, '>=', 20, 'docs/security.md names tests');
+is_deeply([grep { !-e } @named], [], 'each of them is there');
 
 done_testing();
