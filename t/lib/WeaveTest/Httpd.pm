@@ -210,7 +210,7 @@ sub stop {
 sub _terminate {
     my ($self, $signal) = @_;
     # where a crash may be ours: connections that httpd is just closing are gone
-    $self->_is_racy ? $self->{log}->allow_race : sleep 0.1;
+    $self->_is_racy ? $self->{log}->allow_race : sleep 0.3;
     return $self->signal($signal);
 }
 
