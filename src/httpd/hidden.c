@@ -45,12 +45,15 @@ static void hidden_clear(mod_weave_hidden_t *hidden)
 int mod_weave_hidden_set(mod_weave_hidden_t *hidden,
                          const mod_weave_hidden_t *text)
 {
+    mod_weave_hidden_t made = {.text = NULL};
+
+    if (text && text->text) {
+        if (hidden_make(&made, text->len) < 0)
+            return -1;
+        memcpy(made.text, text->text, text->len);
+    }
     hidden_clear(hidden);
-    if (!text || !text->text)
-        return 0;
-    if (hidden_make(hidden, text->len) < 0)
-        return -1;
-    memcpy(hidden->text, text->text, text->len);
+    *hidden = made;
     return 0;
 }
 

@@ -20,8 +20,8 @@ typedef struct mod_weave_hidden_t {
     pid_t owner;      /* the process that has it; others unmap nothing */
 } mod_weave_hidden_t;
 
-/* Replaces what is there by a copy of TEXT (NULL: nothing). Where there is no
- * memory, nothing is left and errno says why. 0 or -1. */
+/* Replaces what is there by a copy of TEXT (NULL: nothing). 0; or -1 and errno
+ * where there is no memory, and what is there stays. */
 int mod_weave_hidden_set(mod_weave_hidden_t *hidden,
                          const mod_weave_hidden_t *text);
 

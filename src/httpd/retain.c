@@ -210,7 +210,7 @@ void mod_weave_retain(const apr_array_header_t *apps,
             mod_weave_hidden_set(&kept->spec, &app->spec) < 0)
             ap_log_error(APLOG_MARK, APLOG_ERR, errno, ap_server_conf,
                          "WEAVE0181: the configuration of %s cannot be kept:"
-                         " its workers are not started",
+                         " it goes on with the one before, where there is one",
                          app->ini);
         kept->embedded = app->embedded;
     }
