@@ -81,4 +81,9 @@ int client_wait(client_t *client, short events);
 /* client_receive.c: takes the answer and hands it on; sets client->end. */
 void client_receive(client_t *client);
 
+/* client_head.c: *HEAD of the strings behind FIXED, which stay where they are.
+ * 0; or -1 where it is none, or one that httpd would choke on. */
+int client_head_decode(weave_head_t *head, const weave_frame_head_t *fixed,
+                       const char *strings, apr_pool_t *pool);
+
 #endif

@@ -205,69 +205,10 @@ static int body(client_t *client, apr_size_t bytes, int flags)
 
 /* ---- frames ---- */
 
-/* Fills HEADERS from the strings of a head. */
-static int headers_read(weave_header_t *headers, apr_size_t count,
-                        weave_frame_cursor_t *cursor)
-{
-    apr_size_t i;
-
-    for (i = 0; i < count; i++) {
-        headers[i].name = weave_frame_string_next(cursor);
-        headers[i].value = weave_frame_string_next(cursor);
-        if (!headers[i].name || !headers[i].value)
-            return -1;
-    }
-    return 0;
-}
-
-/* What only httpd may say: of the connection, and how long the body is, which
- * the head has elsewhere. */
-static int is_servers(const char *name)
-{
-    static const char *const names[] = {"Connection",
-                                        "Content-Length",
-                                        "Keep-Alive",
-                                        "Proxy-Authenticate",
-                                        "Proxy-Authorization",
-                                        "TE",
-                                        "Trailer",
-                                        "Trailers",
-                                        "Transfer-Encoding",
-                                        "Upgrade"};
-    apr_size_t i;
-
-    for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (!ap_cstr_casecmp(name, names[i]))
-            return 1;
-    return 0;
-}
-
-/* The engine has checked it; a worker that is not itself any more may not
- * answer what httpd would choke on. */
-static int is_sane(const weave_head_t *head)
-{
-    apr_size_t i;
-
-    if (strpbrk(head->reason, "\r\n"))
-        return 0;
-    for (i = 0; i < head->headers_count; i++) {
-        const char *name = head->headers[i].name;
-
-        if (!*name || *ap_scan_http_token(name) ||
-            *ap_scan_http_field_content(head->headers[i].value) ||
-            is_servers(name))
-            return 0;
-    }
-    return 1;
-}
-
 static int on_head(client_t *client, const weave_frame_t *frame)
 {
-    apr_pool_t *pool = client->exchange->r->pool;
     weave_frame_head_t fixed;
-    weave_frame_cursor_t cursor;
-    weave_head_t head = {0};
-    weave_header_t *headers;
+    weave_head_t head;
 
     if (need(client, sizeof(fixed)) < 0)
         return -1;
@@ -277,18 +218,9 @@ static int on_head(client_t *client, const weave_frame_t *frame)
         return -1;
     if (need(client, sizeof(fixed) + fixed.strings) < 0)
         return -1;
-    cursor.at = client->data + client->at + sizeof(fixed);
-    cursor.end = cursor.at + fixed.strings;
-    head.arena = cursor.at;
-    head.arena_len = fixed.strings;
-    head.status = fixed.status;
-    head.content_length = fixed.content_length;
-    head.headers_count = fixed.headers;
-    head.headers = headers =
-        apr_palloc(pool, (fixed.headers + 1) * sizeof(*headers));
-    head.reason = weave_frame_string_next(&cursor);
-    if (!head.reason || headers_read(headers, fixed.headers, &cursor) < 0 ||
-        !is_sane(&head))
+    if (client_head_decode(&head, &fixed,
+                           client->data + client->at + sizeof(fixed),
+                           client->exchange->r->pool) < 0)
         return broken(client, "a head that is no head");
     mod_weave_head_send(client->exchange, &head);
     client->at += sizeof(fixed) + fixed.strings;
