@@ -50,26 +50,13 @@ sub step {
     serves($httpd, 1);
 }
 
-sub queued_is {
-    my ($want, $name) = @_;
-    return ok eventually(sub {
-        my ($worker) = map { @{ $_->{workers} } }
-            map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
-        return $worker->{queued} == $want;
-    }, 30), $name;
-}
-
 # A request that the worker has until the file is there, and one behind it.
-my $count = 0;
-
 sub ask_two {
     my $path = shift;
-    my $go   = $httpd->dir . '/go-' . ++$count;
-    my ($first, $pid) = in_flight($httpd, 'GET', "/hold?until=$go");
-    ok $pid, 'the worker is busy';
+    my ($first, $go) = hold($httpd);
     my $second = $httpd->client;
     $second->send(WeaveTest::Client::format_request('GET', $path, close => 1));
-    queued_is(1, 'a request waits');
+    queue_is($httpd, 1, 'a request waits');
     return ($first, $second, sub { spew($go, '') });
 }
 
@@ -94,7 +81,7 @@ for my $ahead (2 * $HOUR, -2 * $HOUR) {
         my ($first, $second, $go) = ask_two('/impatient/who');
         step($ahead);
         is $second->response->status, 503, 'queue_timeout ends the wait';
-        queued_is(0, 'nobody waits');
+        queue_is($httpd, 0, 'nobody waits');
         $go->();
         is $first->response->status, 200, 'the other one is answered';
         step(0);

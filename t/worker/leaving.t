@@ -34,25 +34,10 @@ serves($httpd, 1);
 
 sub h2 { return WeaveTest::H2->new(port => $httpd->port) }
 
-my $holds = 0;
-sub hold {
-    my $file = $httpd->dir . '/go-' . ++$holds;
-    my ($client, $pid) = in_flight($httpd, 'GET', "/hold?until=$file");
-    ok $pid, 'the worker is busy';
-    return ($client, $file);
-}
-
-sub queued {
-    my ($worker) = map { @{ $_->{workers} } }
-        map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
-    return $worker->{queued};
-}
-
 # What is left of it when all have gone and the worker goes on.
 sub nobody_runs {
     my ($note, $busy, $go) = @_;
-    ok eventually(sub { queued() == 0 }), 'and none of them waits on'
-        or diag queued() . ' do';
+    queue_is($httpd, 0, 'and none of them waits on');
     spew($go, '');
     is $busy->response->status, 200, 'who was first is answered';
     is $httpd->get('/who')->status, 200, 'others are, too';
@@ -61,12 +46,12 @@ sub nobody_runs {
 }
 
 subtest '60 clients that reset their connections' => sub {
-    my ($busy, $go) = hold();
+    my ($busy, $go) = hold($httpd);
     my $note    = new_note();
     my @clients = map { $httpd->client } 1 .. 60;
     $_->send(WeaveTest::Client::format_request('GET', '/who', note => $note))
         for @clients;
-    ok eventually(sub { queued() == 60 }), 'requests wait';
+    queue_is($httpd, 60, 'requests wait');
     $_->close(1) for @clients;
     nobody_runs($note, $busy, $go);
 };
@@ -84,13 +69,13 @@ my %ways = (
 for my $name (sort keys %ways) {
     last if !h2()->request('GET', '/who')->{status};    # no mod_http2 here
     subtest "a client that $name" => sub {
-        my ($busy, $go) = hold();
+        my ($busy, $go) = hold($httpd);
         my ($note, %ids) = (new_note());
         my @clients = map { h2() } 1 .. 12;
         for my $h2 (@clients) {
             $ids{$h2} = [map { $h2->start('GET', '/who', note => $note) } 1 .. 5];
         }
-        ok eventually(sub { queued() >= 24 }), 'requests wait';
+        ok eventually(sub { (first_worker($httpd)->{queued} || 0) >= 24 }), 'requests wait';
         $ways{$name}->($_, @{ $ids{$_} }) for @clients;
         nobody_runs($note, $busy, $go);
     };

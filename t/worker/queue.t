@@ -29,36 +29,16 @@ sub ask {
     return $client;
 }
 
-# A request that the worker has until there is a file: (client, file).
-my $holds = 0;
-sub hold {
-    my $file = $httpd->dir . '/go-' . ++$holds;
-    my ($client, $pid) = in_flight($httpd, 'GET', "/hold?until=$file");
-    ok $pid, 'the worker is busy';
-    return ($client, $file);
-}
-
-sub queue_is {
-    my ($want, $name) = @_;
-    my $now;
-    ok eventually(sub {
-        my ($worker) = map { @{ $_->{workers} } }
-            map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
-        $now = $worker->{queued};
-        return $now == $want;
-    }, 30), $name or diag "$now wait";
-}
-
 subtest 'a full queue' => sub {
-    my ($busy, $go) = hold();
+    my ($busy, $go) = hold($httpd);
     my $note   = new_note();
     my @queued = map { ask($note) } 1 .. 2;
-    queue_is(2, 'it is full');
+    queue_is($httpd, 2, 'it is full');
     my $refused = new_note();
     my $res     = ask($refused)->response;
     is $res->status, 503, 'another request is refused';
     cmp_ok $res->header('Retry-After'), '>=', 1, 'with the time to come again';
-    queue_is(2, 'while they wait');
+    queue_is($httpd, 2, 'while they wait');
     spew($go, '');
     is $busy->response->status, 200, 'who was first is answered';
     is $_->response->status, 200, 'so are those who waited' for @queued;
@@ -67,7 +47,7 @@ subtest 'a full queue' => sub {
 };
 
 subtest 'too long in the queue' => sub {
-    my ($busy, $go) = hold();
+    my ($busy, $go) = hold($httpd);
     my $note   = new_note();
     my $begin  = time;
     my @queued = map { ask($note, '/impatient/who') } 1 .. 2;
@@ -75,7 +55,7 @@ subtest 'too long in the queue' => sub {
         is $client->response->status, 503, 'is refused in the end';
         cmp_ok time - $begin, '>', 0.9, 'not before its time';
     }
-    queue_is(0, 'nobody waits any more');
+    queue_is($httpd, 0, 'nobody waits any more');
     spew($go, '');
     is $busy->response->status, 200, 'who was first is answered';
     is $httpd->get('/who')->status, 200, 'the next one too';
@@ -83,23 +63,23 @@ subtest 'too long in the queue' => sub {
 };
 
 subtest 'a short wait' => sub {
-    my ($busy, $go) = hold();
+    my ($busy, $go) = hold($httpd);
     my $waits = ask(new_note());
-    queue_is(1, 'one waits');
+    queue_is($httpd, 1, 'one waits');
     spew($go, '');
     is $waits->response->status, 200, 'is no matter';
     is $busy->response->status, 200, 'for nobody';
 };
 
 subtest 'a client that leaves the queue' => sub {
-    my ($busy, $go) = hold();
+    my ($busy, $go) = hold($httpd);
     my $note = new_note();
     my @left = map { ask($note) } 1 .. 2;
-    queue_is(2, 'two wait');
+    queue_is($httpd, 2, 'two wait');
     $_->close(1) for @left;
-    queue_is(0, 'and go');
+    queue_is($httpd, 0, 'and go');
     my $next = ask(new_note());
-    queue_is(1, 'there is room for the next one');
+    queue_is($httpd, 1, 'there is room for the next one');
     spew($go, '');
     is $next->response->status, 200, 'which is answered';
     is $busy->response->status, 200, 'as is who was first';
@@ -107,12 +87,12 @@ subtest 'a client that leaves the queue' => sub {
 };
 
 subtest 'a client that closes its sending side' => sub {
-    my ($busy, $go) = hold();
+    my ($busy, $go) = hold($httpd);
     my $note  = new_note();
     my $waits = ask($note);
     $waits->shut_writing;
     sleep 0.5;    # its thread looks at it every 100 ms
-    queue_is(1, 'waits');
+    queue_is($httpd, 1, 'waits');
     spew($go, '');
     is $busy->response->status, 200, 'who was first is answered';
     is $waits->response->status, 200, 'and so is it';

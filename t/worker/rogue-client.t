@@ -208,15 +208,6 @@ subtest 'who does not read' => sub {
 
 # ---- behind a queued request ----
 
-sub queued_is {
-    my $want = shift;
-    return eventually(sub {
-        my ($worker) = map { @{ $_->{workers} } }
-            map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
-        return $worker->{queued} == $want;
-    });
-}
-
 sub rss_mib {
     return slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m ? $1 / 1024 : 0;
 }
@@ -227,14 +218,11 @@ sub queued {
     my $go   = $httpd->dir . '/go-' . ++$gates;
     my $busy = WeaveTest::Wire->hello($path);
     $busy->send(request("/hold?until=$go"));
-    ok eventually(sub {
-        my ($worker) = map { @{ $_->{workers} } }
-            map { @{ $_->{generations} } } @{ status($httpd)->{applications} };
-        return $worker->{running} == 1;
-    }), 'the worker is busy';
+    ok eventually(sub { (first_worker($httpd)->{running} || 0) == 1 }),
+        'the worker is busy';
     my $waits = WeaveTest::Wire->hello($path);
     $waits->send(request('/who'));
-    ok queued_is(1), 'a request waits';
+    queue_is($httpd, 1, 'a request waits');
     return ($waits, sub {
         spew($go, '');
         is(($busy->answer)[0], $TYPE{HEAD}, 'who was first is answered');
@@ -249,7 +237,7 @@ subtest 'a CANCEL behind a queued request' => sub {
     is $waits->state, 'open', 'may come in pieces';
     $waits->send(substr $cancel, 7);
     is(($waits->answer)[0], $TYPE{CANCELLED}, 'gives it back');
-    ok queued_is(0), 'nothing waits';
+    queue_is($httpd, 0, 'nothing waits');
     $go->();
 };
 
@@ -266,7 +254,7 @@ for my $name (sort keys %behind) {
         $waits->send($behind{$name});
         is $waits->state(30), 'closed', 'ends its connection';
         cmp_ok rss_mib() - $before, '<', 8, 'and takes no memory';
-        ok queued_is(0), 'nothing waits';
+        queue_is($httpd, 0, 'nothing waits');
         $go->();
     };
 }

@@ -19,7 +19,7 @@ use WeaveTest::Httpd ();
 
 our @EXPORT = qw(
     $STACKS $GATES new_httpd weavectl status workers generation serves reloads
-    in_flight gone gate is_at opens
+    first_worker queue_is hold in_flight gone gate is_at opens
 );
 
 # Lines of faulthandler, and those of tracebacks.
@@ -130,6 +130,35 @@ sub reloads {
     my ($exit, $text) = weavectl($httpd, 'reload');
     is $exit, 0, 'weavectl reload' or diag $text;
     cmp_ok generation($httpd), '>', $before, 'another generation serves';
+}
+
+# What weavectl says of the first worker of all: {pid, running, queued, ...}.
+sub first_worker {
+    my $status = status(shift) || {applications => []};
+    my ($worker) = map { @{ $_->{workers} } }
+        map { @{ $_->{generations} } } @{ $status->{applications} };
+    return $worker || {};
+}
+
+# Asserts that so many requests wait there, soon.
+sub queue_is {
+    my ($httpd, $want, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $now;
+    return ok(eventually(sub {
+        $now = first_worker($httpd)->{queued};
+        return defined $now && $now == $want;
+    }), $name) || diag((defined $now ? $now : 'none') . ' wait');
+}
+
+# A request that a worker has until there is a file: (client, file).
+my $holds = 0;
+sub hold {
+    my $httpd = shift;
+    my $file  = $httpd->dir . '/go-' . ++$holds;
+    my ($client, $pid) = in_flight($httpd, 'GET', "/hold?until=$file");
+    ok $pid, 'the worker is busy';
+    return ($client, $file);
 }
 
 # A request that has reached the application: (client, pid of its worker).
