@@ -11,7 +11,8 @@ static int is_number(weave_type_e type)
            type == WEAVE_TYPE_CHOICE;
 }
 
-/* Of a family there is only where it was set: its members are in a table. */
+/* Tells whether children may have the value. A family has none here, only the
+ * place where it was set: its members are in a table. */
 static int is_public(const weave_key_t *key)
 {
     return key->level != WEAVE_LEVEL_PROCESS || is_number(key->type) ||

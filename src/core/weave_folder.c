@@ -101,7 +101,7 @@ static const char *name_of(const walk_t *walk)
     return *walk->name ? walk->name : "/";
 }
 
-static const char *relation(const walk_t *walk)
+static const char *way_text(const walk_t *walk)
 {
     if (!strcmp(name_of(walk), walk->path))
         return "";
@@ -122,7 +122,7 @@ static apr_status_t step_judge(walk_t *walk)
             "%s%s: it belongs to user %ld (its mode is %04o), who could put"
             " something else in its place, and must belong to %s: `chown root"
             " %s`, or choose another one",
-            name, relation(walk), (long)status->st_uid, status->st_mode & 07777,
+            name, way_text(walk), (long)status->st_uid, status->st_mode & 07777,
             trusted_text(walk), weave_shell_word(name, walk->pool));
         return EPERM;
     }
@@ -131,7 +131,7 @@ static apr_status_t step_judge(walk_t *walk)
             walk->pool,
             "%s%s: nobody else may write in it, and its mode is %04o (user %ld,"
             " group %ld): `chmod go-w %s`, or choose another one",
-            name, relation(walk), status->st_mode & 07777, (long)status->st_uid,
+            name, way_text(walk), status->st_mode & 07777, (long)status->st_uid,
             (long)status->st_gid, weave_shell_word(name, walk->pool));
         return EPERM;
     }

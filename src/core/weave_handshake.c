@@ -20,7 +20,7 @@ weave_hello_frame_t weave_hello_make(uint32_t role,
         {(uint32_t)getpid(), role, *secret}};
 }
 
-/* Of several descriptors the first one counts. */
+/* Keeps the first descriptor that comes, and closes any other. */
 static void board_keep(weave_welcome_part_t *part, int passed)
 {
     if (passed < 0)

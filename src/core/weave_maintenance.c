@@ -104,7 +104,8 @@ const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool)
     return problem;
 }
 
-/* What is said here stops a service: only the owner may say it. */
+/* Opens the folder, which must be of root or this user: what is said in it
+ * stops a service. */
 static const char *dir_open(int *fd, const char *dir, int make,
                             apr_pool_t *pool)
 {

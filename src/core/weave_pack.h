@@ -16,7 +16,7 @@ typedef struct weave_pack_t {
     apr_size_t bytes, room;
 } weave_pack_t;
 
-/** What is left of such bytes. Texts are copied into POOL. */
+/** The part of such bytes that was not read yet. Texts are copied into POOL. */
 typedef struct weave_unpack_t {
     apr_pool_t *pool;
     const char *at;

@@ -24,8 +24,8 @@
 apr_status_t weave_socket_connect(int *fd, const char *path, uid_t owner,
                                   int flags);
 
-/** Who is at the other end (SO_PEERCRED). For a socket that connect() made:
- *  who called listen(). */
+/** Tells who is at the other end (SO_PEERCRED): for a socket that connect()
+ * made, the process that called listen(). */
 apr_status_t weave_socket_peer(int fd, long *uid, long *pid);
 
 #endif

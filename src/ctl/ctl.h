@@ -56,7 +56,7 @@ int ctl_say(const char *format, ...) CTL_PRINTF;
 /* The same for what is no failure: something to know, something to check. */
 void ctl_warn(const char *format, ...) CTL_PRINTF;
 void ctl_note(const char *format, ...) CTL_PRINTF;
-/* What is wrong with the command line. Returns CTL_USAGE. */
+/* Says what is wrong with the command line. Returns CTL_USAGE. */
 int ctl_usage(const char *format, ...) CTL_PRINTF;
 /* The same, as APR's getopt says it: with a line feed at the end. */
 void ctl_option_error(void *unused, const char *format, ...)

@@ -63,7 +63,7 @@ static void too_slow(void *data)
 
 /* ---- the WELCOME ---- */
 
-static void joined(super_worker_t *worker, const weave_welcome_t *welcome)
+static void welcome_take(super_worker_t *worker, const weave_welcome_t *welcome)
 {
     super_join_t *join = worker->join;
     int fd = join->fd;
@@ -100,7 +100,7 @@ static void join_event(void *data, uint32_t events)
 
     (void)events;
     if (rv == APR_SUCCESS)
-        joined(worker, &welcome);
+        welcome_take(worker, &welcome);
     else if (rv == EBADMSG || rv == EPROTO)
         give_up(worker, "it answers with rubbish, or is of another version of"
                         " mod_weave");
@@ -110,7 +110,7 @@ static void join_event(void *data, uint32_t events)
 
 /* ---- the HELLO ---- */
 
-static apr_status_t hello(super_worker_t *worker)
+static apr_status_t hello_send(super_worker_t *worker)
 {
     weave_hello_frame_t out = weave_hello_make(
         WEAVE_ROLE_SUPERVISOR, &worker->generation->app->secret);
@@ -137,7 +137,7 @@ static void join(super_worker_t *worker)
         worker->join->part = WEAVE_WELCOME_NOTHING;
         worker->join->part.careful = 1;
         worker->join->fd = -1;
-        rv = hello(worker);
+        rv = hello_send(worker);
     }
     if (rv == APR_SUCCESS)
         super_timer_set(&worker->join->limit, JOIN_US, too_slow, worker);
@@ -145,7 +145,7 @@ static void join(super_worker_t *worker)
         give_up(worker, apr_strerror(rv, why, sizeof(why)));
 }
 
-/* The first one of APP that is to be joined, or NULL. */
+/* Finds the first worker of APP that is to be joined, or NULL. */
 static super_worker_t *unjoined_find(const super_app_t *app)
 {
     super_generation_t *generation;
@@ -159,7 +159,8 @@ static super_worker_t *unjoined_find(const super_app_t *app)
     return NULL;
 }
 
-/* One that cannot be joined may take others of the list along. */
+/* Begins anew after each worker: one that cannot be joined may take others of
+ * the list along. */
 void super_adopt_join(super_app_t *app)
 {
     super_worker_t *worker;

@@ -20,7 +20,7 @@ typedef void super_closed_fn(void *data, const char *why);
 
 typedef struct super_line_t super_line_t;
 
-/* What the other end may send. */
+/* Bounds of what the other end may send. */
 typedef struct super_bounds_t {
     size_t line_bytes; /* of the longest line */
     long messages;     /* in all; 0: as many as it likes */

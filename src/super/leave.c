@@ -19,8 +19,8 @@ void super_worker_kill(super_worker_t *worker)
     super_pidfd_kill(worker->pidfd, SIGKILL);
 }
 
-/* One that is not joined yet drains by a signal, unless the application has a
- * handler of its own. */
+/* Tells WORKER to drain or to quit. While it is not joined it gets a signal,
+ * which drains it unless the application has a handler of its own. */
 static void worker_tell(super_worker_t *worker, const char *op)
 {
     if (worker->unjoined)

@@ -9,10 +9,10 @@
 
 #include "weave_clock.h"
 
-/* How many more processes of an application may be about to end than it has
- * workers: further successors wait. */
+/* So many more processes than it has workers may be about to end in an
+ * application: further successors wait. */
 #define LEAVING_MORE 4
-/* One that asks sooner has a limit that is too low. */
+/* A worker that asks sooner has a limit that is too low. */
 #define SERVED_US SUPER_SECOND
 
 static int leaving_count(const super_app_t *app)
@@ -28,7 +28,7 @@ static int leaving_count(const super_app_t *app)
     return count;
 }
 
-/* The next that waits for its successor, a stuck one first. */
+/* Finds the next worker that waits for its successor, a stuck one first. */
 static super_worker_t *next_asked(const super_generation_t *generation)
 {
     super_worker_t *worker, *found = NULL;
@@ -64,7 +64,8 @@ static void pause_is_over(void *data)
     super_generation_fill(data);
 }
 
-/* With a max_rss that is too small, each would start the next one. */
+/* Begins a pause where a young worker asks: with a max_rss that is too small,
+ * each would start the next one. */
 static int64_t pause_begin(super_worker_t *worker, int64_t served_us)
 {
     super_generation_t *generation = worker->generation;

@@ -61,7 +61,7 @@ static void relay_event(void *data, uint32_t events);
 
 /* ---- lines ---- */
 
-/* What stands before a line that the worker has not formatted. */
+/* Makes what stands before a line that the worker has not formatted. */
 static size_t prefix_make(char *prefix, const super_relay_t *relay)
 {
     const char *name = relay->name;
@@ -141,7 +141,7 @@ static int relay_read(super_relay_t *relay)
 
 /* ---- its rate ---- */
 
-static int64_t rate(void)
+static int64_t relay_rate(void)
 {
     int64_t part = RATE_ALL / (relays ? relays : 1);
 
@@ -154,7 +154,7 @@ static void saved_update(super_relay_t *relay)
 
     /* in a longer time everything has been saved, and more would overflow */
     gone = gone < 3600 * SUPER_SECOND ? gone : 3600 * SUPER_SECOND;
-    relay->saved += gone * rate() / SUPER_SECOND;
+    relay->saved += gone * relay_rate() / SUPER_SECOND;
     relay->saved_us = now;
     if (relay->saved > SAVED_MAX)
         relay->saved = SAVED_MAX;
@@ -202,7 +202,7 @@ static void relay_event(void *data, uint32_t events)
     if (relay->saved > 0)
         return;
     super_unwatch(&relay->watch);
-    pause = (READ_BYTES - relay->saved) * SUPER_SECOND / rate();
+    pause = (READ_BYTES - relay->saved) * SUPER_SECOND / relay_rate();
     super_timer_set(&relay->pause,
                     pause > PAUSE_LEAST_US ? pause : PAUSE_LEAST_US,
                     relay_go_on, relay);
@@ -233,8 +233,8 @@ void super_relay_pipe_close(const super_pipe_t *made)
         close(made->say_fd);
 }
 
-/* A FIFO with a name may be in a file system that a user serves, and to look at
- * it would mean to wait for him. */
+/* Tells whether FD is a pipe without a name. A FIFO may be in a file system
+ * that a user serves, and to look at it would mean to wait for him. */
 static int is_pipe(int fd)
 {
     char path[64], what[16] = "";
@@ -299,7 +299,7 @@ static int orphans_count(const char *name)
     return count;
 }
 
-/* Programs that the worker has started may go on, and write. */
+/* Keeps reading where programs that the worker has started go on and write. */
 void super_relay_end(super_worker_t *worker)
 {
     super_relay_t *relay = worker->relay;

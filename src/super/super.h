@@ -85,7 +85,8 @@ void super_say(const super_app_t *app, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 super_app_t *super_app_make(uint32_t index, const char *name);
-/* 1: it had another one, which its workers have. */
+/* Sets the secret. Returns 1 where the application had another one, which its
+ * workers have. */
 int super_app_secret_set(super_app_t *app, const weave_secret_t *secret);
 /* The one that is wanted at INDEX, or NULL. */
 super_app_t *super_app_at(uint32_t index);
@@ -165,7 +166,8 @@ void super_generation_fill(super_generation_t *generation);
  * microseconds, 0: none. */
 #define SUPER_PAUSE_US (60 * SUPER_SECOND)
 int64_t super_generation_pause(super_generation_t *generation, int64_t most_us);
-/* It happens once more to PACE, of GENERATION: the pause that this costs. */
+/* Counts one more event of PACE, of GENERATION, and returns the pause that it
+ * costs, in microseconds. */
 int64_t super_pace_next(super_pace_t *pace,
                         const super_generation_t *generation);
 /* A worker that has not served longer than this is young. */
@@ -174,7 +176,7 @@ int64_t super_pace_next(super_pace_t *pace,
 /* recycle.c: a worker wants a successor, which comes when its application's
  * workers may have one. WHY may be empty. */
 void super_recycle_ask(super_worker_t *worker, const char *why, int stuck);
-/* Lets those have one that may. */
+/* Grants a successor to as many workers as may have one now. */
 void super_recycle_grant(super_generation_t *generation);
 
 /* Told by the workers (serve.c). A worker is free after lost(). */
@@ -267,7 +269,7 @@ apr_status_t super_relay_start(super_worker_t *worker, int read_fd);
 /* Passes on what is left, up to a bound, before something is said about
  * WORKER. */
 void super_relay_rest(super_worker_t *worker);
-/* What others write there is still passed on. */
+/* The worker is gone: passes on what others still write there. */
 void super_relay_end(super_worker_t *worker);
 
 /* exec.c: everything between fork and exec. The descriptors stay the

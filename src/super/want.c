@@ -164,7 +164,7 @@ static void places_clear(void)
             weave_roster_app_set(super.roster, i, WEAVE_APP_NONE, 0);
 }
 
-static const char *want(const json_t *request, apr_pool_t *pool)
+static const char *request_take(const json_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(wanted_t));
     const char *problem =
@@ -218,7 +218,7 @@ const char *super_want(int fd, apr_pool_t *pool)
         munmap(text, (size_t)status.st_size);
     }
     if (request)
-        problem = want(request, pool);
+        problem = request_take(request, pool);
     json_decref(request);
     return problem;
 }

@@ -209,7 +209,7 @@ static int frame_take(super_worker_t *worker, const char **why)
 }
 
 /* How many of the LEFT bytes belong to what is kept of the frame. */
-static size_t wanted(const super_warmup_t *warmup, size_t left)
+static size_t bytes_wanted(const super_warmup_t *warmup, size_t left)
 {
     size_t whole = sizeof(warmup->frame);
 
@@ -232,7 +232,7 @@ static int bytes_take(super_worker_t *worker, const char *data, size_t len,
         size_t part = warmup->skip < left ? warmup->skip : left;
 
         if (!part) {
-            part = wanted(warmup, left);
+            part = bytes_wanted(warmup, left);
             memcpy(warmup->data + warmup->len, data, part);
             warmup->len += part;
         }

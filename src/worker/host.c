@@ -407,16 +407,12 @@ static void log_line(void *host, int level, const char *text, size_t len)
 }
 
 /* fork.c sees to every fork of the process, not only to Python's. */
-static void forked(void)
+static void fork_ignore(void)
 {
 }
 
-const weave_host_t worker_host = {WEAVE_ENGINE_ABI,
-                                  sizeof(weave_host_t),
-                                  body_read,
-                                  head_send,
-                                  body_send,
-                                  file_send,
-                                  log_line,
-                                  may_start,
-                                  forked};
+const weave_host_t worker_host = {WEAVE_ENGINE_ABI, sizeof(weave_host_t),
+                                  body_read,        head_send,
+                                  body_send,        file_send,
+                                  log_line,         may_start,
+                                  fork_ignore};

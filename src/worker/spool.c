@@ -16,7 +16,7 @@ static _Atomic int64_t the_bytes;
 
 /* This worker's share of what all answers of the application may have: no
  * worker can use up what another one needs. */
-static int64_t share(void)
+static int64_t spool_share(void)
 {
     return worker.spec->spool_total /
            (worker.spec->processes > 0 ? worker.spec->processes : 1);
@@ -68,7 +68,7 @@ static void share_complain(void)
                        "WEAVE0192: answers to slow readers have all that"
                        " limits.spool_total gives a worker (%lld bytes): a"
                        " thread waits for each of them that is more",
-                       (long long)share());
+                       (long long)spool_share());
 }
 
 /* Counts LEN bytes more: 0, or -1 when they are too many. */
@@ -76,7 +76,7 @@ static int bytes_count(const connection_t *connection, int64_t len)
 {
     if (connection->spool_end + len > worker.spec->spool_max)
         return -1;
-    if (atomic_fetch_add(&the_bytes, len) + len <= share())
+    if (atomic_fetch_add(&the_bytes, len) + len <= spool_share())
         return 0;
     atomic_fetch_sub(&the_bytes, len);
     share_complain();
