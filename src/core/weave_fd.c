@@ -9,6 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 int weave_fd_reopen(int fd, int flags)
 {
     char path[40];
@@ -47,17 +51,21 @@ long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags)
 
 int weave_fd_is_plain(int fd)
 {
-    socklen_t bytes = sizeof(int);
-    int type;
-
-    return fcntl(fd, F_GETPIPE_SZ) >= 0 || fcntl(fd, F_GET_SEALS) >= 0 ||
-           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0;
+    return fcntl(fd, F_GETPIPE_SZ) >= 0 || fcntl(fd, F_GET_SEALS) >= 0;
 }
 
 static void fd_drop(int fd, int careful)
 {
     if (!careful || weave_fd_is_plain(fd))
         close(fd);
+}
+
+void weave_fd_refuse(int fd)
+{
+    int off = 0;
+
+    /* an error means an older kernel */
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }
 
 /* The kernel closes nothing of what it has passed: a peer that sends more

@@ -22,8 +22,15 @@ long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags);
  */
 long weave_fd_receive_careful(int fd, void *data, size_t bytes, int *pass,
                               int flags);
-/** Is FD a pipe, a socket or memory of memfd_create? Then nothing waits for
- *  anybody when it is closed or asked what it is. */
+/** Is FD a pipe or memory of memfd_create? Then nothing waits for anybody when
+ *  it is closed or asked what it is. A socket may linger. */
 int weave_fd_is_plain(int fd);
+
+/** Lets nobody pass descriptors to the socket FD any more: sendmsg() at the
+ * other end fails with EPERM. The kernel closes what it drops in the name of
+ * the process that reads or closes FD, and to close a connection with SO_LINGER
+ *  means to wait, as long as its owner likes. Does nothing before Linux 6.16.
+ */
+void weave_fd_refuse(int fd);
 
 #endif

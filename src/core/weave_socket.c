@@ -10,6 +10,8 @@
 
 #include <apr_strings.h>
 
+#include "weave_fd.h"
+
 apr_status_t weave_socket_peer(int fd, long *uid, long *pid)
 {
     struct ucred peer;
@@ -44,6 +46,8 @@ apr_status_t weave_socket_connect(int *fd, const char *path, uid_t owner,
     made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | nonblock, 0);
     if (made < 0)
         return errno;
+    if (flags & WEAVE_SOCKET_REFUSE)
+        weave_fd_refuse(made);
     rv = connect(made, (struct sockaddr *)&address, sizeof(address)) < 0
              ? errno
              : owner_check(made, owner);

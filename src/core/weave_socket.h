@@ -14,6 +14,8 @@
 /** Connects without waiting; the socket stays like that. A full backlog is
  *  APR_EAGAIN then. */
 #define WEAVE_SOCKET_NONBLOCK 0x1
+/** The other end can pass no descriptors (weave_fd_refuse). */
+#define WEAVE_SOCKET_REFUSE 0x2
 
 /**
  * Connects to the socket at PATH (close-on-exec). Whoever has called listen()

@@ -319,7 +319,7 @@ void super_warmup_start(super_worker_t *worker)
         warmup->part = WEAVE_WELCOME_NOTHING;
         warmup->part.careful = 1;
         rv = weave_socket_connect(&warmup->fd, worker->socket, geteuid(),
-                                  WEAVE_SOCKET_NONBLOCK);
+                                  WEAVE_SOCKET_NONBLOCK | WEAVE_SOCKET_REFUSE);
         if (rv == APR_SUCCESS)
             rv = request_make(warmup, worker->generation->app,
                               worker->generation->spec->warmup, worker->pool);

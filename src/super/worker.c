@@ -153,6 +153,7 @@ static void take_log(super_worker_t *worker, int read_fd)
     char why[120];
 
     worker->channel.control.passes = WEAVE_PASS_NONE;
+    weave_fd_refuse(worker->channel.control.fd);
     if (rv != APR_SUCCESS)
         say_rubbish(worker, apr_psprintf(worker->pool, "hands over no log: %s",
                                          apr_strerror(rv, why, sizeof(why))));
@@ -320,6 +321,7 @@ static apr_status_t launch(super_worker_t *worker, int listen_fd, int board_fd)
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return errno;
+    weave_fd_refuse(pair[0]);
     exec.control_fd = pair[1];
     rv = super_relay_pipe(&log);
     if (rv == APR_SUCCESS)

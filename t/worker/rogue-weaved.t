@@ -48,6 +48,20 @@ for my $name (qw(many long_lines)) {
     };
 }
 
+subtest 'a connection that lingers' => sub {
+    my ($major, $minor) = (POSIX::uname())[2] =~ /^(\d+)\.(\d+)/;
+    plan skip_all => 'Linux 6.16 lets a socket refuse descriptors'
+        if $major < 6 || ($major == 6 && $minor < 16);
+    $httpd->serve_as('tell_lingering');
+    my $child = fork;
+    if (!$child) {
+        weavectl($httpd, '-i', $httpd->dir . '/rogue.ini', 'reload');
+        POSIX::_exit(0);
+    }
+    looks_after_others('a connection that lingers');
+    waitpid $child, 0;
+};
+
 for my $name (qw(log data long_head)) {
     subtest "a warm-up without end: $name" => sub {
         $httpd->serve_as("warm_$name");
