@@ -83,8 +83,24 @@ void mod_weave_retained_ask(const char *ini)
         ask(app);
 }
 
+/* Does the application that had PLACE still have workers there, which finish
+ * their requests? A new weaved would show them the secret of the next one. */
+static int is_occupied(const mod_weave_retained_t *data, apr_uint32_t place)
+{
+    weave_roster_worker_t worker;
+    apr_uint32_t i;
+
+    for (i = 0; data->roster && i < WEAVE_ROSTER_WORKERS; i++) {
+        weave_roster_worker_get(&worker, data->roster, i);
+        if (worker.state != WEAVE_WORKER_FREE && worker.app == place)
+            return 1;
+    }
+    return 0;
+}
+
 /* Returns a free slot, or recycles one that neither this configuration uses nor
- * the one before it, whose children may still look it up. */
+ * the one before it, whose children may still look it up, and that has no
+ * workers. */
 static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
                                            const char *ini)
 {
@@ -97,8 +113,8 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
         mod_weave_retained_app_t *app = &data->apps[i];
 
         /* the embedded one is wanted too, and weaved knows nothing of it */
-        if (app->ini &&
-            (the_asked[i] || app->wanted || app->embedded || !app->text.text))
+        if (app->ini && (the_asked[i] || app->wanted || app->embedded ||
+                         !app->text.text || is_occupied(data, (apr_uint32_t)i)))
             continue;
         /* workers of who had the place must not know it */
         if (weave_secret_make(&app->secret) != APR_SUCCESS)
