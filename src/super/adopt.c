@@ -141,6 +141,8 @@ static void join(super_worker_t *worker)
     }
     if (rv == APR_SUCCESS)
         super_timer_set(&worker->join->limit, JOIN_US, too_slow, worker);
+    else if (rv == ECONNREFUSED && worker->state == SUPER_LEAVING)
+        super_join_end(worker); /* it was told to drain: nobody can connect */
     else
         give_up(worker, apr_strerror(rv, why, sizeof(why)));
 }

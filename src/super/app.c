@@ -89,6 +89,19 @@ void super_app_settle(super_app_t *app)
     apr_pool_destroy(app->pool);
 }
 
+/* Adopted workers that drain are waiting for their application's times. */
+static void limits_set(const super_app_t *app)
+{
+    super_generation_t *generation;
+    super_worker_t *worker;
+
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        for (worker = generation->workers; worker; worker = worker->next)
+            if (worker->state == SUPER_LEAVING && !worker->limit.link)
+                super_worker_drain_limit(worker);
+}
+
 void super_app_remove(super_app_t *app)
 {
     super_generation_t *coming = app->coming, *serving = app->serving;
@@ -102,6 +115,7 @@ void super_app_remove(super_app_t *app)
     if (serving)
         super_generation_drain(serving);
     app->wanted = 0;
+    limits_set(app);
     super_app_settle(app);
 }
 
@@ -323,19 +337,6 @@ static const char *resolve_failed(super_app_t *app, const char *problem,
     if (!app->coming)
         failed(app);
     return apr_psprintf(pool, "%s: %s", app->name, problem);
-}
-
-/* Adopted workers that drain are waiting for their application's times. */
-static void limits_set(const super_app_t *app)
-{
-    super_generation_t *generation;
-    super_worker_t *worker;
-
-    for (generation = app->generations; generation;
-         generation = generation->next)
-        for (worker = generation->workers; worker; worker = worker->next)
-            if (worker->state == SUPER_LEAVING && !worker->limit.link)
-                super_worker_drain_limit(worker);
 }
 
 /* As root: nobody but root and its user may choose what an application runs. */

@@ -41,6 +41,10 @@ void super_worker_quit(super_worker_t *worker)
 
 /* ---- draining ---- */
 
+/* for one whose application nobody wants any more, and whose own limit only the
+ * weaved before knew */
+#define UNTOLD_US (600 * SUPER_SECOND)
+
 static const weave_spec_t *spec_of(const super_worker_t *worker)
 {
     return worker->generation->spec ? worker->generation->spec
@@ -102,8 +106,12 @@ void super_worker_drain_limit(super_worker_t *worker)
 {
     const weave_spec_t *spec = spec_of(worker);
 
-    if (!spec) /* an adopted one: httpd will tell */
+    if (!spec) { /* an adopted one: httpd will tell, if it is wanted */
+        if (!worker->generation->app->wanted)
+            super_timer_set(&worker->limit, UNTOLD_US, drained_too_long,
+                            worker);
         return;
+    }
     super_timer_set(&worker->limit, spec->request_timeout_us + SUPER_GRACE_US,
                     drained_too_long, worker);
     if (worker->stuck && worker->board)

@@ -17,7 +17,9 @@ use constant {PLACES => 64, APPS => 16};
 my @apps  = map { "a$_" } 1 .. APPS;
 my $httpd = released('processes',
     join('', map { qq(WeaveApp /$_ "DIR/$_/sync.ini"\n) } @apps),
-    more => "[workers]\nprocesses = 1\nthreads = 1\n");
+    more => "[workers]\nprocesses = 1\nthreads = 1\n", expect => qr/WEAVE0131/);
+my $gate = gate($httpd);
+my $slow;
 
 # Application APP gets release NAME with the next restart.
 sub comes {
@@ -26,26 +28,49 @@ sub comes {
     moves($httpd, $app => $name);
 }
 
+# `graceful`; children of before may still have a request.
+sub renews {
+    my $count  = sub { return scalar(() = $httpd->log_text =~ /resuming normal/g) };
+    my $before = $count->();
+    $httpd->graceful;
+    return ok eventually(sub { $count->() > $before }), 'a graceful';
+}
+
 for my $round (1 .. PLACES / APPS) {
     comes($_, "$_-r$round") for @apps;
-    $httpd->running ? $httpd->renew : $httpd->start;
+    $httpd->running ? renews() : $httpd->start;
     serves_release($httpd, "/$_", "$_-r$round", "$_: release $round")
         for @apps[0, 1, -1];
+    ($slow) = in_flight($httpd, 'GET', "/a3/1.1/x?gate=$gate->{name}") if $round == 1;
 }
 
 # what is first in httpd.conf had the first places
 comes('a1', 'a1-r1');
 comes('a2', 'a2-new');
-ok $httpd->renew, 'a graceful';
+renews();
 serves_release($httpd, '/a1', 'a1-r1', 'one application is back');
 serves_release($httpd, '/a2', 'a2-new', 'and another one goes on');
 
 # here the new one is asked for first
 comes('a1', 'a1-new');
 comes('a2', 'a2-r2');
-ok $httpd->renew, 'a graceful';
+renews();
 serves_release($httpd, '/a1', 'a1-new', 'one application goes on');
 serves_release($httpd, '/a2', 'a2-r2', 'and another one is back');
+
+# the places of a1-r2 and of what follows it are given away, that of a3-r1 is not
+comes("a$_", "a$_-newer") for 1, 2, 4;
+renews();
+serves_release($httpd, "/a$_", "a$_-newer", "a$_ goes on") for 1, 2, 4;
+my $weaved = status($httpd)->{pid};
+kill KILL => $weaved;
+ok eventually(sub { my $now = status($httpd); $now && $now->{pid} != $weaved }),
+    'another weaved';
+ok eventually(sub { $httpd->log_text =~ /WEAVE0132/ }), 'knows what httpd wants';
+opens($gate);
+is eval { $slow->response->body }, 'a3-r1', 'a request of the first release is answered';
+like $httpd->log_text, qr/WEAVE0087: application 2 is not wanted/,
+    'its worker was in a place that nobody else has';
 
 ok defined $httpd->stop, 'httpd stops';
 finish;
