@@ -281,7 +281,7 @@ sub configtest_end {
 
 sub report_of { return slurp("$root/$_[0]/report") }
 
-# What the attacker's code has left behind, by its own report.
+# Is a process left that the attacker's code has reported as WHAT? Its number, or 0.
 sub left_of {
     my ($name, $what) = @_;
     my ($pid) = report_of($name) =~ /^$what (\d+)$/m or return 0;

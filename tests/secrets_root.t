@@ -201,7 +201,8 @@ sub secrets_in_memory {
     return named(tokens_of("/proc/$process/mem", @ranges));
 }
 
-# Those in files without a name that it has open, and in its environment.
+# Finds secrets in files without a name that a process has open, and in its
+# environment.
 sub secrets_in_files {
     my $process = shift;
     my @paths = grep { (readlink $_ || '') =~ m{^/memfd:} } glob "/proc/$process/fd/*";

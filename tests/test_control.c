@@ -274,7 +274,7 @@ static void bounds_lines_and_memory(void **state)
     assert_true(control.room <= 600);
 }
 
-/* What one long line took is given back. */
+/* The memory of one long line is given back. */
 static void gives_memory_back(void **state)
 {
     char *text = apr_pcalloc(pool, 100000);
@@ -398,7 +398,8 @@ static void leaks_no_descriptors(void **state)
     weave_control_close(&control);
 }
 
-/* Who is less trusted passes no files: to close one may mean to wait. */
+/* A peer that is less trusted passes no files: to close one may mean to wait.
+ */
 static void takes_what_is_plain(void **state)
 {
     int file = open("/dev/null", O_RDONLY), ends[2], got, before;

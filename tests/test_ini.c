@@ -305,7 +305,7 @@ static void exchange(void)
     }
 }
 
-/* What was looked at was not what was opened then. */
+/* A regular file was looked at, and a FIFO is there when it is opened. */
 static void test_waits_for_no_exchanged_fifo(void **state)
 {
     int i, good = 0, bad = 0;

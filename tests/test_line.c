@@ -49,7 +49,7 @@ static void assert_matches(const char *text, const char *pattern)
     regfree(&re);
 }
 
-/* What a process has formatted is known as its own, and nobody else's. */
+/* A line that a process has formatted is known as its own, and no other's. */
 static void knows_own_lines(void **state)
 {
     static const char *const others[] = {

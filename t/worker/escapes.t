@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What an application says, and what a sync.ini and a path have in them, reaches
-# the terminal of who asks weavectl, mostly root. No escape sequence does, and no
-# line that seems to be weavectl's own.
+# Text of an application, of its sync.ini and of its path reaches the terminal of
+# whoever asks weavectl, mostly root. No escape sequence does, and no line that
+# seems to be weavectl's own.
 
 use strict;
 use warnings FATAL => 'all';
@@ -25,7 +25,7 @@ sub harmless {
     like $text, $want, "$name: what is shown instead" if $want;
 }
 
-# What Perl makes of it, without its line feed.
+# Returns the bytes that $EVIL stands for, up to its line feed.
 sub in_one_line { return (eval qq("$EVIL")) =~ s/\n.*//sr }
 
 # It speaks to weaved in the place of its worker, and then cannot be imported.

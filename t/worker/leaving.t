@@ -34,7 +34,7 @@ serves($httpd, 1);
 
 sub h2 { return WeaveTest::H2->new(port => $httpd->port) }
 
-# What is left of it when all have gone and the worker goes on.
+# Asserts that nobody waits or runs when all have gone and the worker goes on.
 sub nobody_runs {
     my ($note, $busy, $go) = @_;
     queue_is($httpd, 0, 'and none of them waits on');

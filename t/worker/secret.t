@@ -109,8 +109,8 @@ sub socket_of {
         @{ status($httpd)->{applications} })[0];
 }
 
-# What a worker says to BYTES of the first application: the types of its frames
-# and 'closed', where it closes the connection.
+# Has the first application send BYTES to a worker: the types of the frames that
+# come back, and 'closed' where the worker closes the connection.
 sub told {
     my ($to, $bytes) = @_;
     my $came = pack 'H*',

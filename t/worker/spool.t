@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What clients can make httpd and the workers write to files: so much of a body
-# or an answer, so much of all of them, and nothing before a password was asked
-# for.
+# Clients can make httpd and the workers write to files: so much of a body or an
+# answer, so much of all of them, and nothing before a password was asked for.
 
 use strict;
 use warnings FATAL => 'all';

@@ -11,7 +11,7 @@ use WeaveTest;
 my $count = 0;
 my %threads;
 
-# What requests find, until THREADS of them came to a thread for a second time.
+# Asks until THREADS requests came to a thread for a second time: what they find.
 sub found {
     my ($threads, $case) = @_;
     my $client = client(undef);

@@ -73,7 +73,7 @@ for my $mode (qw(processes embedded)) {
     }
 }
 
-# What cannot be mended is said.
+# configtest warns of stacks that are too small.
 sub says_at_configtest {
     my ($want, %arg) = @_;
     my $httpd = WeaveTest::Httpd->new(script => 'hello', %arg);

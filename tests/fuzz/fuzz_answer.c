@@ -14,7 +14,7 @@
 
 #include "weave_answer.h"
 
-/* What a child of httpd has taken of one answer. */
+/* Counts what a child of httpd has taken of one answer. */
 typedef struct {
     weave_answer_t answer;
     int streamed, head_only, reads_ended;

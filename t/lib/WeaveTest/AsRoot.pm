@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the tests of tests/ share that start an httpd of their own, most of them
-# as root: files, ports, commands, and a copy of what was built that other users
-# can read.
+# Helps the tests of tests/ that start an httpd of their own, most of them as
+# root: files, ports, commands, and a copy of the build that other users can read.
 
 package WeaveTest::AsRoot;
 
@@ -30,7 +29,7 @@ $build = "$top/$build" if $build !~ m{^/};
 sub top   { return $top }
 sub build { return $build }
 
-# What apxs knows.
+# Asks apxs for a variable.
 sub asked {
     my $apxs = $ENV{APXS} || 'apxs';
     my $answer = qx($apxs -q $_[0] 2>/dev/null);
@@ -74,7 +73,7 @@ sub spew {
     return $file;
 }
 
-# What CONDITION returns, once that is true, or after SECONDS.
+# Waits until CONDITION is true, SECONDS at most; returns what it returned.
 sub eventually {
     my ($condition, $seconds) = @_;
     my $end = time + ($seconds || WAIT_S);

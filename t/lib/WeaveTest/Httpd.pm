@@ -271,7 +271,7 @@ sub log_text {
     return -e $file ? slurp($file) : '';
 }
 
-# Those whose objects are gone. None is waited for before the test ends.
+# Servers whose objects are gone. None is waited for before the test ends.
 my @ending;
 
 # A test that dies must not leave a server behind.

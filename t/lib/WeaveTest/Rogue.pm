@@ -103,7 +103,7 @@ os.execv("$real", ["weave-worker"] + sys.argv[1:])
 END
 }
 
-# What it has told of the application of INI.
+# Returns the secret that a worker of the application of INI has told.
 sub secret {
     my ($self, $ini) = @_;
     return slurp("$self->{dir}/secret-" . ($ini || 'sync.ini'));

@@ -132,7 +132,7 @@ sub reloads {
     cmp_ok generation($httpd), '>', $before, 'another generation serves';
 }
 
-# What weavectl says of the first worker of all: {pid, running, queued, ...}.
+# Asks weavectl for the first worker of all: {pid, running, queued, ...}.
 sub first_worker {
     my $status = status(shift) || {applications => []};
     my ($worker) = map { @{ $_->{workers} } }

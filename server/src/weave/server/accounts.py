@@ -124,7 +124,7 @@ class Accounts:
         query = update(_accounts).where(_accounts.c.name == name)
         return self._change(query.values(password_hash=password_hash))
 
-    # What a password allowed is done only while it is still the password, of the
+    # These do what a password allowed only while it is still the password, of the
     # same account: between the look at it and here, others may have changed it,
     # deleted the account, or signed up under its name.
 
