@@ -145,14 +145,6 @@ int client_is_in_time(client_t *client)
     return deadline(client, weave_clock_us()) != 0;
 }
 
-/* mod_http2 sets it when the stream is reset, or its connection closed. */
-static int is_aborted(const client_t *client)
-{
-    const conn_rec *c = client->exchange->r->connection;
-
-    return c->aborted || (c->master && c->master->aborted);
-}
-
 int client_has_left(client_t *client)
 {
     struct pollfd look = {client->client_fd, 0, 0};
@@ -161,7 +153,7 @@ int client_has_left(client_t *client)
     if (now < client->look_at)
         return 0;
     client->look_at = now + CLIENT_LOOK_US;
-    if (!is_aborted(client) &&
+    if (!mod_weave_is_aborted(client->exchange->r->connection) &&
         (client->client_fd < 0 || poll(&look, 1, 0) <= 0))
         return 0;
     client->end = CLIENT_GONE;
@@ -188,7 +180,7 @@ int client_wait(client_t *client, short events)
                   (int)((next - now) / 1000) + 1);
         if (rc > 0 && fds[0].revents)
             return 1;
-        if (rc > 0 || is_aborted(client)) {
+        if (rc > 0 || mod_weave_is_aborted(client->exchange->r->connection)) {
             client->end = CLIENT_GONE;
             return 0;
         }

@@ -27,6 +27,11 @@ static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
     return outcome == WEAVE_RUN_HELD ? WEAVE_RUN_DONE : outcome;
 }
 
+int mod_weave_is_aborted(const conn_rec *c)
+{
+    return c->aborted || (c->master && c->master->aborted);
+}
+
 int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
 {
     conn_rec *c = exchange->r->connection;
@@ -75,7 +80,8 @@ int mod_weave_handler(request_rec *r)
     if (!engine)
         return mod_weave_unavailable(r, exchange.conf, WEAVE_REFUSED_DOWN,
                                      NULL);
-    if (r->connection->aborted) /* the import took longer than its patience */
+    /* the import took longer than its patience */
+    if (mod_weave_is_aborted(r->connection))
         return mod_weave_finish(&exchange, WEAVE_RUN_GONE);
     return error_of(&exchange,
                     mod_weave_finish(&exchange, run(engine, &exchange)));

@@ -508,6 +508,9 @@ const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool);
 /* handler.c: how OUTCOME (weave_run_e) of a request becomes what a handler
  * returns */
 int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);
+/* Is C seen to have ended? mod_http2 sets it when the stream is reset, or its
+ * connection closed. */
+int mod_weave_is_aborted(const conn_rec *c);
 int mod_weave_handler(request_rec *r);
 
 /* log.c */
