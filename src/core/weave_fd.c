@@ -60,12 +60,20 @@ static void fd_drop(int fd, int careful)
         close(fd);
 }
 
+static void passing_set(int fd, int on)
+{
+    /* an error means an older kernel */
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, sizeof(on));
+}
+
 void weave_fd_refuse(int fd)
 {
-    int off = 0;
+    passing_set(fd, 0);
+}
 
-    /* an error means an older kernel */
-    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
+void weave_fd_allow(int fd)
+{
+    passing_set(fd, 1);
 }
 
 /* The kernel closes nothing of what it has passed: a peer that sends more

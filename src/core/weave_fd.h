@@ -32,5 +32,7 @@ int weave_fd_is_plain(int fd);
  *  means to wait, as long as its owner likes. Does nothing before Linux 6.16.
  */
 void weave_fd_refuse(int fd);
+/** Lets them again: connections inherit it from the socket that listens. */
+void weave_fd_allow(int fd);
 
 #endif

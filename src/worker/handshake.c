@@ -100,6 +100,7 @@ static void admit_client(int fd)
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
     connection_t *connection = connection_open(fd);
 
+    weave_fd_allow(fd); /* files of bodies: strangers may pass none */
     if (!connection) {
         if (!handshake.said_many++)
             weave_line_say(WEAVE_LOG_WARNING,

@@ -5,6 +5,7 @@
 
 use strict;
 use warnings FATAL => 'all';
+use POSIX ();
 use Test::More;
 use WeaveTest;
 use WeaveTest::Load ();
@@ -72,6 +73,20 @@ def looks(environ):
         found.append("ptrace")
         libc.ptrace(17, pid, None, None)
     return " ".join(found)
+
+
+def passing(environ):
+    """Can it pass a descriptor to the UNIX socket in the query?"""
+    import array
+    import socket
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(environ["QUERY_STRING"])
+        try:
+            other.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                    array.array("i", [other.fileno()]))])
+            return "passed"
+        except PermissionError:
+            return "refused"
 
 
 def dumpable(environ):
@@ -169,6 +184,15 @@ subtest 'requests past httpd' => sub {
         . request('/who', version => 2)), 'closed', 'another version: closed';
     my @said = $httpd->log_text =~ /WEAVE0200: process (\d+)/g;
     is_deeply \@said, [pid_of('sync')], 'it is said, not each time';
+};
+
+# A connection that lingers (SO_LINGER) would hold up who drops it.
+subtest 'passing descriptors without the secret' => sub {
+    my ($major, $minor) = (POSIX::uname())[2] =~ /^(\d+)\.(\d+)/;
+    plan skip_all => 'Linux 6.16 lets a socket refuse descriptors'
+        if $major < 6 || ($major == 6 && $minor < 16);
+    is $httpd->get("/passing?$_")->body, 'refused', $_
+        for socket_of('other'), $httpd->runtime . '/weaved.sock';
 };
 
 # Where one user has started all, it may ask weaved, too: what weavectl asks, no more.
