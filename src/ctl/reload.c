@@ -16,8 +16,11 @@
 #define LOOK_US 100000
 #define WAIT_MOST APR_TIME_C(3600000000) /* startup_timeout ends it before */
 
+/* One that is not wanted any more only drains, and may take long. */
 static int is_meant(const ctl_t *ctl, const json_t *app)
 {
+    if (!strcmp(ctl_text(app, "state"), "draining"))
+        return 0;
     return !ctl->ini_given || !strcmp(ctl_text(app, "ini"), ctl->ini);
 }
 
@@ -53,7 +56,8 @@ static const json_t *same_app(const json_t *apps, const json_t *app)
 
     json_array_foreach(apps, i, other)
     {
-        if (!strcmp(ctl_text(other, "ini"), ctl_text(app, "ini")))
+        if (!strcmp(ctl_text(other, "ini"), ctl_text(app, "ini")) &&
+            strcmp(ctl_text(other, "state"), "draining") != 0)
             return other;
     }
     return NULL;

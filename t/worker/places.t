@@ -67,6 +67,7 @@ kill KILL => $weaved;
 ok eventually(sub { my $now = status($httpd); $now && $now->{pid} != $weaved }),
     'another weaved';
 ok eventually(sub { $httpd->log_text =~ /WEAVE0132/ }), 'knows what httpd wants';
+reloads($httpd); # which does not wait for what only drains
 opens($gate);
 is eval { $slow->response->body }, 'a3-r1', 'a request of the first release is answered';
 like $httpd->log_text, qr/WEAVE0087: application 2 is not wanted/,
