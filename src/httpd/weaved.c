@@ -56,7 +56,10 @@ const char *mod_weave_weaved_ask(mod_weave_retained_t *data, const char *op,
         data->asked_us = weave_clock_us();
     data->asked += sent == len;
     data->unsent |= sent != len;
-    return sent < 0 && errno != EAGAIN && errno != EINTR
+    /* the death of one that is just dying is met by who watches it, and one
+     * that lives on and has closed this is silent */
+    return sent < 0 && errno != EAGAIN && errno != EINTR && errno != EPIPE &&
+                   errno != ECONNRESET
                ? apr_psprintf(pool, "httpd's own weaved cannot be asked: %s",
                               strerror(errno))
                : NULL;
