@@ -209,6 +209,11 @@ is $checked, 0, 'configtest';
 my $mates = "$root/server.ini $root/mate.ini\nSyntax OK\n";
 like $notes, qr/\A.*WEAVE0202: .*own user, $server, .*: \Q$mates\E\z/,
     'notes which applications share the user of httpd';
+chmod 0755, "$root/lib/weave-worker" or die "chmod: $!";
+like +(run($httpd, '-f', "$root/httpd.conf", '-t'))[1],
+    qr/WEAVE0220: everybody can read \Q$root\E\/lib\/weave-worker:/,
+    'and that one could look into the other';
+chmod 0711, "$root/lib/weave-worker" or die "chmod: $!";
 my ($exit, $text) = start_httpd();
 is $exit, 0, 'httpd starts' or BAIL_OUT($text . log_text());
 for my $name (qw(server mate one two)) {

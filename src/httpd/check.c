@@ -18,6 +18,7 @@
 #include <apr_strings.h>
 
 #include "weave_folder.h"
+#include "weave_shell.h"
 
 /* Of this httpd: mod_weave_app_t *, those that may run; these and the others;
  * and the one that is embedded. */
@@ -264,6 +265,24 @@ static void note_limits(server_rec *s)
                  limit, most, 2 * most);
 }
 
+/* Between exec and its first line, a program that its user can read can be
+ * looked into by his other processes, which keep what they have opened. */
+static void note_program(server_rec *s, apr_pool_t *pool)
+{
+    const char *path =
+        apr_pstrcat(pool, mod_weave_libdir(pool), "/weave-worker", NULL);
+    apr_finfo_t found;
+
+    if (the_apps->nelts && geteuid() == 0 &&
+        apr_stat(&found, path, APR_FINFO_PROT, pool) == APR_SUCCESS &&
+        (found.protection & APR_FPROT_WREAD))
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "WEAVE0220: everybody can read %s: so processes of one"
+                     " user can read each other's memory, and with it the"
+                     " secrets of applications: `chmod 711 %s`",
+                     path, weave_shell_word(path, pool));
+}
+
 /* Two links may lead to one application once one of them has fallen back. */
 static mod_weave_app_t *noted(const char *ini)
 {
@@ -413,6 +432,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
         note_limits(main_server);
         note_names(main_server);
         note_users(main_server, ptemp);
+        note_program(main_server, ptemp);
         mod_weave_publish_check(ptemp, main_server);
     }
     return OK;

@@ -95,12 +95,13 @@ sub run {
     return ($? >> 8, defined $text ? $text : '');
 }
 
-# Makes DIR with what was built, for all to read.
+# Makes DIR with what was built, as `make install` does.
 sub build_copy {
     my $dir = shift;
     mkdir $dir or die "$dir: $!";
     system('sh', '-c', "cp -P '$build'/*.so '$build'/weaved '$build'/weave-worker"
-        . " '$build'/weavectl '$dir' && chmod -R a+rX '$dir'") == 0
+        . " '$build'/weavectl '$dir' && chmod -R a+rX '$dir'"
+        . " && chmod 711 '$dir/weave-worker'") == 0
         or die 'the build cannot be copied';
 }
 
