@@ -3,9 +3,9 @@
 #define WEAVE_ANSWER_H
 
 /**
- * What a worker may send as the answer to one request, and how much of it: a
- * state machine that httpd's children put between the wire and everything that
- * costs them memory, descriptors or lines in the log. A worker is less trusted
+ * Bounds what a worker may send as the answer to one request: a state machine
+ * that httpd's children put between the wire and everything that costs them
+ * memory, descriptors or lines in the log. A worker is less trusted
  * than they are. Pure: no sockets, no memory of its own.
  *
  *   HEAD        once

@@ -3,8 +3,8 @@
 #define WEAVE_EXEC_H
 
 /**
- * What a process does between fork and exec so that the program gets nothing
- * of its parent but what is named. Only the process that was forked calls
+ * Prepares a forked process for exec: the program gets nothing of its parent
+ * but what is named. Only the process that was forked calls
  * these. weave_exec_user asks the system's user database; the others make only
  * calls that are safe after a fork of a process with threads.
  */

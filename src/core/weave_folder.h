@@ -16,8 +16,8 @@
  *  - Or it is sticky, as /tmp is: others can make things there, but not replace
  *    what is not theirs. A link in it must belong to a trusted user.
  *
- * What comes back is a descriptor. Work below it with openat() and its like:
- * then it does not matter what is renamed meanwhile.
+ * The result is a descriptor. Work below it with openat() and its like: then it
+ * does not matter what is renamed meanwhile.
  */
 
 #include <sys/stat.h>

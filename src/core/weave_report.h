@@ -3,7 +3,8 @@
 #define WEAVE_REPORT_H
 
 /**
- * What a worker reports to weaved on its control channel (weave_control.h):
+ * Reads the reports of a worker to weaved on its control channel
+ * (weave_control.h):
  *
  *   {"op":"ready","python":VERSION}
  *   {"op":"failed","error":TEXT}     the application cannot be imported, or

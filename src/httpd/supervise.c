@@ -46,8 +46,8 @@ static const char *pass_log(mod_weave_retained_t *data, const server_rec *s,
 
 /* Tells it what it must know. Waits at most TIMEOUT_MS for the answers, and not
  * at all for a weaved that owes others. NULL, or what is wrong. */
-static const char *tell(mod_weave_retained_t *data, const server_rec *s,
-                        int timeout_ms, apr_pool_t *pool)
+static const char *weaved_tell(mod_weave_retained_t *data, const server_rec *s,
+                               int timeout_ms, apr_pool_t *pool)
 {
     const char *problem, *more;
 
@@ -151,7 +151,7 @@ static void start_again(server_rec *s)
     apr_pool_tag(pool, "weave_supervise");
     problem = start(s, pool);
     if (!problem)
-        problem = tell(data, s, HEAR_MS, pool);
+        problem = weaved_tell(data, s, HEAR_MS, pool);
     if (problem)
         report(s, problem);
     else
@@ -220,7 +220,7 @@ static void listen_to(mod_weave_retained_t *data, server_rec *s,
     if (mod_weave_weaved_silence(data) >= apr_time_from_sec(SILENCE_S))
         silence_end(data, s);
     else if (!problem && data->unsent)
-        problem = tell(data, s, 0, pool);
+        problem = weaved_tell(data, s, 0, pool);
     else if (!problem && !mod_weave_weaved_silence(data))
         problem = mod_weave_weaved_ask(data, "ping", -1, pool);
     if (problem)
@@ -340,7 +340,7 @@ static const char *supervise(apr_pool_t *pconf, server_rec *s,
     else
         problem = start(s, pconf);
     if (!problem)
-        problem = tell(data, s, running ? HEAR_MS : FIRST_MS, pconf);
+        problem = weaved_tell(data, s, running ? HEAR_MS : FIRST_MS, pconf);
     if (!problem && !running && mod_weave_weaved_silence(data))
         problem = "httpd's own weaved does not answer";
     return problem;
