@@ -16,7 +16,7 @@
 #define LOOK_US 100000
 #define WAIT_MOST APR_TIME_C(3600000000) /* startup_timeout ends it before */
 
-/* One that is not wanted any more only drains, and may take long. */
+/* An application that is not wanted any more drains only: that takes long. */
 static int is_meant(const ctl_t *ctl, const json_t *app)
 {
     if (!strcmp(ctl_text(app, "state"), "draining"))
