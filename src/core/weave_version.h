@@ -3,6 +3,6 @@
 #define WEAVE_VERSION_H
 
 /** The version of mod_weave and of all its programs. */
-#define WEAVE_VERSION "0.3.0"
+#define WEAVE_VERSION "0.4.0"
 
 #endif
