@@ -101,7 +101,7 @@ sub link_problem {
     return "$from: $link has no such heading";
 }
 
-my @pages = ('README', 'NOTICE', 'SECURITY');
+my @pages = ('CHANGELOG', 'NOTICE', 'README', 'SECURITY');
 find(sub { push @pages, $File::Find::name if /\.md\z/ }, 'docs');
 my @broken;
 for my $page (@pages) {
@@ -112,6 +112,15 @@ for my $page (@pages) {
     }
 }
 is_deeply(\@broken, [], 'every link leads somewhere');
+
+# ---- README: plain text, that names files and has no wide lines ----
+
+my $readme = slurp('README');
+my @files = $readme =~ m{\b((?:docs|server|conf)/[\w./-]*\w/?)}g;
+cmp_ok(scalar @files, '>=', 10, 'README names files');
+is_deeply([grep { !-e } @files], [], 'each of them is there');
+is_deeply([grep { length > 88 || /^\|/ } split /\n/, $readme],
+    [], 'README has no wide line and no table');
 
 # ---- docs/security.md: the tests that it names ----
 
