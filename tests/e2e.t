@@ -153,6 +153,21 @@ class Session:
         assert indices == sorted(indices, reverse=True)
         assert len(set(indices)) == 1050
 
+    def form_history(self):
+        """Ids in plain base64, which go unescaped into ?ids= and a path."""
+        ids = ["q/Wz0+9nVYpBAAAA", "+++/////++++", "a+b=", "c+d=="]
+        records = [{"id": id_, "payload": "of " + id_} for id_ in ids]
+        assert self.client.upload("forms", records) == (ids, {})
+        found = self.other.download("forms", sort="oldest")
+        assert sorted(record["id"] for record in found) == sorted(ids)
+        path = "storage/forms?ids=" + ",".join(ids)
+        assert self.other.call("GET", path).json == sorted(ids)
+        assert self.client.get("forms", "a+b=")["payload"] == "of a+b="
+        assert self.client.call("GET", "storage/forms/a+b=").json["id"] == "a+b="
+        self.client.call("DELETE", "storage/forms/a+b=")
+        self.client.call("DELETE", "storage/forms?ids=" + ",".join(ids[:2]))
+        assert self.other.ids("forms") == ["c+d=="]
+
     def conflict(self):
         expect(
             412,
@@ -215,6 +230,7 @@ STEPS = (
     Session.download_all,
     Session.download_newer,
     Session.download_pages,
+    Session.form_history,
     Session.conflict,
     Session.delete,
     Session.change_password,

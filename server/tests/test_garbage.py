@@ -40,7 +40,7 @@ NO_RECORD = [
     {"payload": "x", "predecessorid": "\0"}, {"payload": "x", "parentid": False},
 ]  # fmt: skip
 
-NO_ID = [None, True, [], {}, "", "a/b", "/", "i" * 65, 10**65, "\ud800", "a\0b"]
+NO_ID = [None, True, [], {}, "", "/" * 65, "i" * 65, 10**65, "\ud800", "a\0b"]
 
 
 @pytest.fixture

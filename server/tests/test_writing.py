@@ -2,6 +2,7 @@
 """PUT, POST and DELETE below /1.1/NAME/storage."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 
@@ -137,7 +138,7 @@ def test_post_fails_per_record(user):
     batch = [
         {"id": "good", "payload": "x"},
         {"id": "i" * 65, "payload": "x"},
-        {"id": "sl/ash", "payload": "x"},
+        {"id": "sl/ash" + "i" * 59, "payload": "x"},
         {"id": "parent", "payload": "x", "parentid": "p" * 65},
         {"id": "before", "payload": "x", "predecessorid": "p" * 65},
         {"id": "index", "payload": "x", "sortindex": 1000000000},
@@ -152,7 +153,7 @@ def test_post_fails_per_record(user):
     assert answer["success"] == ["good", "last"]
     assert answer["failed"] == {
         "i" * 65: ["invalid id"],
-        "sl/ash": ["invalid id"],
+        "sl/ash" + "i" * 59: ["invalid id"],
         "parent": ["invalid parentid"],
         "before": ["invalid predecessorid"],
         "index": ["invalid sortindex"],
@@ -201,10 +202,61 @@ def test_ids_that_clients_use(user):
     assert user.get("storage/col/%C3%A9").json["id"] == "é"
 
 
-def test_slash_in_an_id_is_400(user):
+def test_slash_in_the_id_of_a_single_object_is_400(user):
     for path in ("storage/col/a%2Fb", "storage/col/a/b"):
         assert user.put(path, {"payload": "x"}, status=400).body == b"8"
         assert user.get(path, status=400).body == b"8"
+        assert user.delete(path, status=400).body == b"8"
+    for call in (user.put, user.post):
+        record = {"id": "a/b", "payload": "x"}
+        assert call("storage/col", record, status=400).body == b"8"
+    assert user.get("storage/col").json == []
+
+
+# As browsers make them for form history: 12 random bytes in plain base64; and with
+# all that base64 and other clients can have, to the longest.
+FORM_IDS = ["q/Wz0+9nVYpBAAAA", "////////////////", "++++++++++++++++", "/", "a+b/c==",
+            "//a", "a;b", "a'b", "(a)~!*$:@?", "+/=" * 21 + "+"]  # fmt: skip
+
+
+def test_ids_of_form_history(user):
+    batch = [{"id": id_, "payload": "of " + id_, "parentid": id_} for id_ in FORM_IDS]
+    answer = user.post("storage/forms", batch).json
+    assert (answer["success"], answer["failed"]) == (FORM_IDS, {})
+    found = user.get("storage/forms?full=1").json
+    assert {r["id"]: r["payload"] for r in found} == {i: "of " + i for i in FORM_IDS}
+    # again, as they come after each change
+    assert user.post("storage/forms", batch).json["success"] == FORM_IDS
+    assert user.get("info/collection_counts").json == {"forms": len(FORM_IDS)}
+
+
+def test_ids_of_form_history_come_unescaped(user):
+    batch = [{"id": id_, "payload": "x", "parentid": id_, "predecessorid": id_}
+             for id_ in FORM_IDS]  # fmt: skip
+    user.post("storage/forms", batch + [{"id": "a b", "payload": "x"}])
+    assert user.get("storage/forms?ids=" + ",".join(FORM_IDS)).json == sorted(FORM_IDS)
+    for id_ in FORM_IDS:
+        for name in ("ids", "parentid", "predecessorid"):
+            for text in (id_, quote(id_, safe="")):
+                path = "storage/forms?newer=0&%s=%s&full=1" % (name, text)
+                assert [r["id"] for r in user.get(path).json] == [id_], path
+    assert user.get("storage/forms?ids=a%20b").json == ["a b"]
+    assert user.get("storage/forms?ids=a+b").json == []
+    for id_ in FORM_IDS[1:]:
+        user.delete("storage/forms?ids=" + id_)
+    assert user.get("storage/forms").json == ["a b", FORM_IDS[0]]
+    user.delete("storage/forms?parentid=" + FORM_IDS[0])
+    assert user.get("storage/forms").json == ["a b"]
+
+
+def test_plus_and_equals_sign_in_the_path_of_an_object(user):
+    for id_ in ("a+b==", "+", "=", "a,b", "a;b=c"):
+        for text in (id_, quote(id_, safe="")):
+            user.put("storage/forms/" + text, {"payload": text})
+            record = user.get("storage/forms/" + text).json
+            assert (record["id"], record["payload"]) == (id_, text)
+        user.delete("storage/forms/" + id_)
+        user.get("storage/forms/" + id_, status=404)
 
 
 def test_numbers_become_strings(user):

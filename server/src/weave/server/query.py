@@ -14,6 +14,10 @@ SORTS = ("oldest", "newest", "index")
 MAX_CHARS = 64 * 1024
 MAX_ARGUMENTS = 100
 
+# Clients send ids as they are, and those of form history are plain base64. So a
+# plus is a plus and never a blank; and no Python may separate arguments by ";".
+_LITERAL = str.maketrans({"+": "%2B", ";": "%3B"})
+
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
@@ -73,7 +77,7 @@ def parse(query_string):
     if len(query_string) > MAX_CHARS:
         raise ValueError("too long")
     given = parse_qs(
-        query_string,
+        query_string.translate(_LITERAL),
         keep_blank_values=True,
         errors="strict",
         max_num_fields=MAX_ARGUMENTS,

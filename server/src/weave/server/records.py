@@ -40,7 +40,7 @@ def _reference(value):
 
 def _identifier(value):
     value = _reference(value)
-    if not value or "/" in value:
+    if not value:
         raise ValueError
     return value
 
@@ -103,6 +103,14 @@ def parse(raw):
     return record
 
 
+def parse_one(raw):
+    """Parses a record that comes alone, whose id has to fit into a URL."""
+    record = parse(raw)
+    if "/" in record.get("id", ""):
+        raise InvalidRecord("invalid id")
+    return record
+
+
 def parse_id(text):
     """An id from a URL; raises InvalidRecord."""
-    return parse({"id": text})["id"]
+    return parse_one({"id": text})["id"]

@@ -40,7 +40,7 @@ def _record_id(text):
 
 def _record(raw):
     try:
-        return records.parse(raw)
+        return records.parse_one(raw)
     except records.InvalidRecord:
         raise http.bad_request(http.BAD_OBJECT) from None
 
