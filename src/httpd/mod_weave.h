@@ -499,7 +499,8 @@ int mod_weave_is_sync(const weave_conf_t *conf);
 void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
                            const mod_weave_verdict_t *verdict);
 
-/* page.c: the page for people, or NULL: the client wants none */
+/* page.c: the page for people, or NULL: the client wants none. MESSAGE is NULL
+ * where this is no maintenance: then it is a page of our own that says so. */
 const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
                            const char *message, apr_size_t *len);
 /* NULL, or why maintenance.page of CONF cannot be shown by httpd's children. */

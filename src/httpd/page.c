@@ -24,17 +24,22 @@
 
 /* What stands for maintenance.message, in the file and here. */
 static const char token[] = "{message}";
-static const char built_in[] =
-    "<!DOCTYPE html>\n"
-    "<html lang=\"en\"><head><meta charset=\"utf-8\">"
-    "<meta name=\"viewport\" content=\"width=device-width\">"
-    "<title>Back soon</title><style>"
-    "body{font:1.1em/1.5 sans-serif;max-width:32em;margin:15vh auto;"
-    "padding:0 1em;color:#222;background:#fff}"
-    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1b}}"
-    "</style></head><body><h1>Back soon</h1>"
-    "<p>This service pauses for a moment. Please try again later.</p>"
-    "<p>{message}</p></body></html>\n";
+#define PAGE(title, text)                                                      \
+    "<!DOCTYPE html>\n"                                                        \
+    "<html lang=\"en\"><head><meta charset=\"utf-8\">"                         \
+    "<meta name=\"viewport\" content=\"width=device-width\">"                  \
+    "<title>" title "</title><style>"                                          \
+    "body{font:1.1em/1.5 sans-serif;max-width:32em;margin:15vh auto;"          \
+    "padding:0 1em;color:#222;background:#fff}"                                \
+    "@media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1b}}"   \
+    "</style></head><body><h1>" title "</h1>" text "</body></html>\n"
+static const char pause_page[] =
+    PAGE("Back soon",
+         "<p>This service pauses for a moment. Please try again later.</p>"
+         "<p>{message}</p>");
+static const char failure_page[] =
+    PAGE("Not available", "<p>This service is not available at the moment."
+                          " Please try again later.</p>");
 
 /* ---- does the client want it? ---- */
 
@@ -166,12 +171,16 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
 
     if (!prefers_html(r))
         return NULL;
+    if (!message) {
+        *len = sizeof(failure_page) - 1;
+        return failure_page;
+    }
     if (*path) {
         text = file_read(path, &why, r->pool);
         if (!text)
             complain(r, path, why);
     }
-    return filled(text ? text : built_in, message, len, r->pool);
+    return filled(text ? text : pause_page, message, len, r->pool);
 }
 
 /* ---- at configtest ---- */

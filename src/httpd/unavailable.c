@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unavailable.c: the 503 that Sync clients obey
+/* unavailable.c: the 503 that any client understands, or Sync clients obey
  *
- * Headers and bodies are those that clients of Sync 1.0 to 1.5 read: decimal
- * seconds, the same number in every header, a body each API can parse. */
+ * With maintenance.style = sync, headers and bodies are those that clients of
+ * Sync 1.0 to 1.5 read: decimal seconds, the same number in every header, a
+ * body each API can parse. */
 #include "mod_weave.h"
 
 #include <apr_buckets.h>
@@ -12,7 +13,9 @@ static const char storage_body[] = "\"server issue: maintenance\"";
 static const char token_body[] =
     "{\"status\":\"error\",\"errors\":[{\"location\":\"internal\",\"name\":"
     "\"\",\"description\":\"maintenance\"}]}";
-static const char plain_body[] = "This service pauses for a moment.\n";
+static const char pause_body[] = "This service pauses for a moment.\n";
+static const char failure_body[] =
+    "This service is not available at the moment. Please try again later.\n";
 
 typedef struct {
     const char *type, *body;
@@ -45,7 +48,8 @@ int mod_weave_is_sync(const weave_conf_t *conf)
         type, text, sizeof(text) - 1                                           \
     }
 
-/* By path, never by User-Agent. */
+/* Chooses by path, never by User-Agent. MESSAGE is NULL where this is no
+ * maintenance: then nothing but the protocol of Sync speaks of one. */
 static kind_t kind_of(request_rec *r, const char *path,
                       const weave_conf_t *conf, const char *message)
 {
@@ -66,11 +70,13 @@ static kind_t kind_of(request_rec *r, const char *path,
         return (kind_t){"text/html; charset=utf-8", page, len};
     if (sync)
         return KIND("application/json", storage_body);
+    if (!message)
+        return KIND("text/plain; charset=utf-8", failure_body);
     if (*message)
         return (kind_t){"text/plain; charset=utf-8",
                         apr_pstrcat(r->pool, message, "\n", NULL),
                         strlen(message) + 1};
-    return KIND("text/plain; charset=utf-8", plain_body);
+    return KIND("text/plain; charset=utf-8", pause_body);
 }
 
 /* ---- how long ---- */
@@ -200,7 +206,7 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                           const mod_weave_verdict_t *verdict)
 {
     const mod_weave_mount_t *mount = mod_weave_mount_of(r);
-    const char *message = "", *seconds = seconds_of(r, conf, verdict);
+    const char *message = NULL, *seconds = seconds_of(r, conf, verdict);
     kind_t kind;
 
     count(mount, why);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# A script that cannot be imported: 503 as under maintenance for clients
-# (SYNC.md, section 1), the traceback once per attempt, and a new attempt when
-# the file changes or after a growing pause.
+# A script that cannot be imported: a plain 503 for clients, or that of Sync
+# (SYNC.md, section 1) where maintenance.style says so, the traceback once per
+# attempt, and a new attempt when the file changes or after a growing pause.
 
 use strict;
 use warnings FATAL => 'all';
@@ -10,6 +10,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WeaveTest;
 use WeaveTest::Httpd ();
+use WeaveTest::Maintenance;
 
 my $fixed = <<'END';
 def application(environ, start_response):
@@ -39,17 +40,7 @@ sub start {
 
 sub is_503 {
     my ($res, $name) = @_;
-    is $res->status, 503, "$name: 503";
-    my $n = $res->header('Retry-After');
-    like $n, qr/^[1-9]\d*$/, 'Retry-After in seconds';
-    is $res->header($_), $n, "$_: the same"
-        for qw(X-Weave-Backoff X-Backoff);
-    like $res->header('X-Weave-Timestamp'), qr/^\d{10,}\.\d\d$/,
-        'X-Weave-Timestamp';
-    like $res->header('Cache-Control'), qr/no-store/, 'Cache-Control';
-    is $res->header($_), undef, "no $_"
-        for qw(WWW-Authenticate Location X-Weave-Alert);
-    ok $res->complete, 'whole';
+    is_plain_refusal($res, "$name: 503", body => $FAILS);
 }
 
 sub ends {
@@ -131,28 +122,28 @@ subtest 'attempts grow rare' => sub {
 };
 
 subtest 'what clients read' => sub {
-    my $httpd = start("raise ValueError('x')\n");
-    my %body = (
-        '/1.1/u/info/collections' => '"server issue: maintenance"',
-        '/1.0/u/storage/x'        => '"server issue: maintenance"',
-        '/user/1.0/u'             => '"server issue: maintenance"',
-        '/misc/1.0/captcha_html'  => '"server issue: maintenance"',
-        '/1.5/123/storage/x'      => '0',
-    );
-    for my $path (sort keys %body) {
-        my $res = $httpd->get($path);
-        is $res->status, 503, $path;
-        is $res->body, $body{$path}, 'its body';
-        like $res->header('Content-Type'), qr{^application/json},
-            'its type';
-    }
-    my $token = $httpd->get('/token/1.0/sync/1.5');
-    my $data  = eval { JSON::PP->new->decode($token->body) } || {};
-    is $data->{status}, 'error', 'token: an object';
-    is $data->{errors}[0]{description}, 'maintenance', 'as it is expected';
-    my $page = $httpd->get('/', headers => [Accept => 'text/html,*/*;q=0.1']);
-    is $page->status, 503, 'for people: still 503';
-    like $page->header('Content-Type'), qr{^text/html}, 'a page';
+    my $httpd = start("raise ValueError('x')\n", conf => <<'END');
+WeaveSet maintenance.message "We are moving house."
+WeaveSet maintenance.page "DIR/page.html"
+WeaveApp /sync "DIR/sync.ini"
+<Location /sync>
+    WeaveSet maintenance.style sync
+</Location>
+END
+    $httpd->write('page.html', '{message}');
+    is_refusal($httpd->get("/sync$_->[0]"), "of Sync: $_->[0]",
+        body => $_->[1]) for @PLACES;
+    is_plain_refusal($httpd->get($_->[0]), "not of Sync: $_->[0]",
+        body => $FAILS) for @PLACES;
+    # it was a maintenance, and in JSON
+    my %html = (type => 'text/html; charset=utf-8');
+    my @asks = (headers => [Accept => 'text/html,*/*;q=0.1']);
+    my $page = $httpd->get('/', @asks);
+    is_plain_refusal($page, 'a page for people', %html);
+    like $page->body, qr/<h1>Not available<\/h1>/, 'that says what it is';
+    unlike $page->body, qr/maintenance|moving|pause/, 'and not what it is not';
+    my $sync = $httpd->get('/sync/', @asks);
+    is_refusal($sync, 'of Sync, too', %html, body => $page->body);
     is $httpd->request('POST', '/1.1/u/storage/x', body => '[]')->status, 503,
         'POST';
     is $httpd->request('HEAD', '/1.1/u')->status, 503, 'HEAD';

@@ -79,7 +79,7 @@ subtest 'WeaveMaintenance' => sub {
 };
 
 subtest 'another maintenance.drain' => sub {
-    my $httpd  = started("[maintenance]\ndrain = 600\n");
+    my $httpd  = started("[maintenance]\nstyle = sync\ndrain = 600\n");
     my $client = half_sent($httpd);
     my @old    = $httpd->serving;
     $httpd->write('sync.ini',
@@ -102,7 +102,7 @@ for my $case (['has gone', sub { unlink $_[0] or die $! }],
               ['is damaged', sub { spew($_[0], '{"version": 1, "ent') }]) {
     my ($what, $damage) = @$case;
     subtest "a state file that $what meanwhile" => sub {
-        my $httpd = started("[maintenance]\ndrain = 3\n");
+        my $httpd = started("[maintenance]\nstyle = sync\ndrain = 3\n");
         my $said  = meanwhile($httpd, $damage);
         like $said, qr/--wait: children of before .*maintenance\.json/, 'is said';
         unlike $said, qr/nothing is in Python/, 'and nothing that is not known';
@@ -112,7 +112,7 @@ for my $case (['has gone', sub { unlink $_[0] or die $! }],
 }
 
 subtest 'somebody else meanwhile' => sub {
-    my $httpd = started("[maintenance]\ndrain = 600\n");
+    my $httpd = started("[maintenance]\nstyle = sync\ndrain = 600\n");
     my $said  = meanwhile($httpd, sub {
         weavectl($httpd, '-s', $httpd->state, 'maintenance', 'backoff');
     });

@@ -31,7 +31,7 @@ sub new_httpd {
     my ($mode, %arg) = @_;
     my $httpd = WeaveTest::Httpd->new(
         script => 'maintenance', conf => $APP, mode => '',
-        more   => "[maintenance]\nspread = 0\n"
+        more   => "[maintenance]\nstyle = sync\nspread = 0\n"
             . "[workers]\nmode = $mode\nprocesses = 1\n", %arg);
     my $ini = slurp($httpd->dir . '/sync.ini');
     $httpd->write('two.ini', $ini =~ s/^mode = .*/mode = processes/mr);

@@ -75,7 +75,7 @@ sub new_httpd {
     my $httpd = WeaveTest::Httpd->new(
         app  => $app, mode => $mode,
         more => "[workers]\n$workers"
-            . "[maintenance]\nspread = 0\nretry_after = 99\n"
+            . "[maintenance]\nstyle = sync\nspread = 0\nretry_after = 99\n"
             # who is refused in the moment when it ends is told this
             . "[limits]\nbackoff = 99\nqueue_timeout = 60\n",
         conf => ($mode eq 'embedded' ? $conf : '') . 'WeaveApp / "DIR/sync.ini"',

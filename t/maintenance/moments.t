@@ -37,7 +37,7 @@ for my $mode (modes()) {
             $httpd = WeaveTest::Httpd->new(
                 mode => $mode, app => $SLOW,
                 more => "[limits]\nstartup_timeout = $waits\n"
-                    . "[maintenance]\nspread = 0\n",
+                    . "[maintenance]\nstyle = sync\nspread = 0\n",
                 expect => qr/WEAVE0080/);
             $httpd->start;
             my $asks = $httpd->client;

@@ -151,7 +151,8 @@ subtest 'two words meet' => sub {
 };
 
 subtest 'a word ends over a weaker one' => sub {
-    my ($httpd, $ini) = started('processes', qq(WeaveApp /o "DIR/o/sync.ini"\n)
+    my ($httpd, $ini) = started('processes',
+        qq(WeaveSet maintenance.style sync\nWeaveApp /o "DIR/o/sync.ini"\n)
         . qq(WeaveApp /pre "DIR/r2/sync.ini"\n$MOUNT),
         before => sub {
             my $httpd = shift;

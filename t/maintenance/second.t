@@ -32,6 +32,7 @@ my $httpd = new_httpd(
     workers => "processes = 1\nthreads = 1\n",
     limits  => "queue_timeout = 60\n",
     conf    => $WeaveTest::Rogue::ONE_CHILD . <<'END');
+WeaveSet maintenance.style sync
 WeaveSet maintenance.drain 2
 WeaveApp /one "DIR/sync.ini"
 WeaveApp /two "DIR/two.ini"

@@ -14,7 +14,7 @@ use WeaveTest::Load ();
 use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
-my $SPREAD = "[maintenance]\nspread = 0\n";
+my $SPREAD = "[maintenance]\nstyle = sync\nspread = 0\n";
 
 # In embedded mode the slots are httpd's own: here there are 8.
 my $SLOTS = <<'END';

@@ -82,7 +82,7 @@ for my $mode (modes()) {
     my $httpd = WeaveTest::Httpd->new(
         script => 'maintenance', mode => $mode,
         more   => "[workers]\nprocesses = 1\nthreads = 4\n"
-            . "[maintenance]\nspread = 0\n",
+            . "[maintenance]\nstyle = sync\nspread = 0\n",
         expect => qr/WEAVE0131|WEAVE0075/);
     $httpd->{log}->allow_crash;    # that is httpd's word for kill -9
 

@@ -88,7 +88,8 @@ sub new_httpd {
     my ($mode, $conf, %arg) = @_;
     my $httpd = WeaveTest::Httpd->new(
         script => 'maintenance', mode => $mode, conf => $conf,
-        more   => "[workers]\nprocesses = 1\nthreads = 4\n", %arg);
+        more   => "[workers]\nprocesses = 1\nthreads = 4\n"
+            . "[maintenance]\nstyle = sync\n", %arg);
     $httpd->start;
     return $httpd;
 }
@@ -162,7 +163,7 @@ for my $mode (modes()) {
         my $ini   = slurp($httpd->dir . '/sync.ini');
         my $said  = sub {
             my ($key, $status) = @_;
-            $httpd->write('sync.ini', "$ini\n[maintenance]\n$key\n");
+            $httpd->write('sync.ini', "$ini$key\n");
             becomes($httpd, $status, $FIRST);
         };
         $said->('mode = on', 503);
@@ -196,7 +197,8 @@ subtest 'two applications' => sub {
     my $httpd = WeaveTest::Httpd->new(
         script => 'maintenance', mode => '', expect => qr/WEAVE0046/,
         more   => "[workers]\nprocesses = 1\n",
-        conf   => 'WeaveApp /one "DIR/sync.ini"
+        conf   => 'WeaveSet maintenance.style sync
+WeaveApp /one "DIR/sync.ini"
 WeaveApp /two "DIR/two.ini"');
     my $one = slurp($httpd->dir . '/sync.ini');
     my $two = "${one}mode = embedded\n";

@@ -13,7 +13,7 @@ use WeaveTest::Graceful ();
 use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
-my $mounts = "WeaveApp /one \"DIR/sync.ini\"\nWeaveApp /two \"DIR/two.ini\"\n";
+my $mounts = "WeaveSet maintenance.style sync\nWeaveApp /one \"DIR/sync.ini\"\nWeaveApp /two \"DIR/two.ini\"\n";
 # weaved may see that its socket is away for a while: WEAVE0068
 my $httpd  = two_apps($mounts, qr/WEAVE0046|WEAVE0068|WEAVE015[12]/);
 my $dir   = $httpd->dir;

@@ -13,7 +13,7 @@ use WeaveTest::Graceful ();
 use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
-my $mounts = "WeaveApp /two \"DIR/two.ini\"\nWeaveApp /one \"DIR/sync.ini\"\n";
+my $mounts = "WeaveSet maintenance.style sync\nWeaveApp /two \"DIR/two.ini\"\nWeaveApp /one \"DIR/sync.ini\"\n";
 my $httpd  = two_apps($mounts, qr/WEAVE00(?:05|14|46)|WEAVE0131/,
     app => slurp(root() . '/apps/workers.wsgi') . "\n\n$GATES" . <<'END');
 

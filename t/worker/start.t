@@ -6,6 +6,7 @@ use strict;
 use warnings FATAL => 'all';
 use Test::More;
 use WeaveTest;
+use WeaveTest::Maintenance;
 use WeaveTest::Workers;
 
 # configtest fails with WANT, without a word of a crash.
@@ -36,8 +37,8 @@ subtest 'an application that cannot be imported' => sub {
     like $log, qr/ModuleNotFoundError: .*a_module_that_is_not_there/,
         'and the error';
     my $res = $httpd->get('/app');
-    is $res->status, 503, 'clients get 503';
-    ok $res->header('Retry-After'), 'and when to come again';
+    is_plain_refusal($res, 'clients get 503, and when to come again',
+        body => $FAILS);
     is $httpd->get('/plain.txt')->status, 200, 'httpd serves its files';
     my ($exit, $text) = weavectl($httpd, 'status');
     is $exit, 0, 'weavectl answers';

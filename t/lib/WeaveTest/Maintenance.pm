@@ -19,7 +19,7 @@ use WeaveTest::Httpd ();
 use WeaveTest::Workers qw(new_httpd weavectl workers);
 
 our @EXPORT = qw(
-    $STORAGE $V15 $TOKEN $PLAIN $ASKS $CLOCK @PLACES paused two_apps modes ctl printed
+    $STORAGE $V15 $TOKEN $PLAIN $FAILS $ASKS $CLOCK @PLACES paused two_apps modes ctl printed
     in_time is_refusal is_plain_refusal is_served has_backoff has_no_backoff
 );
 
@@ -28,6 +28,8 @@ our $V15     = '0';
 our $TOKEN   = '{"status":"error","errors":[{"location":"internal",'
     . '"name":"","description":"maintenance"}]}';
 our $PLAIN = "This service pauses for a moment.\n";
+# Without any maintenance: nothing can answer.
+our $FAILS = "This service is not available at the moment. Please try again later.\n";
 
 # A time as weavectl shows it: with the date when that is another day.
 our $CLOCK = qr/(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d/;
@@ -76,14 +78,17 @@ sub modes {
 }
 
 # An httpd in that maintenance mode ('': nobody says any), started. `set` has
-# keys of [maintenance] and their values, with `spread 0` unless there is
-# another; `mount` and `conf` follow. `files` are written into its folder first:
+# keys of [maintenance] and their values, with `style sync` and `spread 0` unless
+# there is another; `mount` and `conf` follow. `files` are written into its folder first:
 # a name and a text, of which DIR/NAME.ini has what every sync.ini has. With
 # start => 0 it is not started.
 sub paused {
     my ($mode, %arg) = @_;
     my @set = @{ delete $arg{set} || [] };
-    unshift @set, 'spread 0' unless grep { /^spread\b/ } @set;
+    for my $default ('style sync', 'spread 0') {
+        my ($key) = split ' ', $default;
+        unshift @set, $default unless grep { /^$key\b/ } @set;
+    }
     my $conf = join '', map { "WeaveSet maintenance.$_\n" } @set;
     $conf .= "WeaveMaintenance $mode\n" if $mode;
     $conf .= delete $arg{mount} || qq(WeaveApp / "DIR/sync.ini"\n);

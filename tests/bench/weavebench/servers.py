@@ -27,6 +27,9 @@ WEAVE_INI = """\
 script = {application}
 virtualenv = {virtualenv}
 
+[maintenance]
+style = sync
+
 [workers]
 mode = {mode}
 """
