@@ -129,15 +129,17 @@ def run(capsys, *arguments):
 def test_admin_check(site, capsys):
     assert run(capsys, "check", site.ini) == "ok\n"
     site.ini.write_text("[storage]\nsqluri = nonsense")
-    with pytest.raises(SystemExit, match="weave-server: .*sync.ini:2:"):
+    with pytest.raises(SystemExit, match="1"):
         run(capsys, "check", site.ini)
+    assert ": error: %s:2: " % site.ini in capsys.readouterr().err
 
 
 def test_admin_create_tables(tmp_path, capsys):
     ini = tmp_path / "sync.ini"
     ini.write_text("[storage]\nsqluri = sqlite:///%(here)s/weave.db\n")
-    with pytest.raises(SystemExit, match="create-tables"):
+    with pytest.raises(SystemExit, match="1"):
         run(capsys, "check", ini)
+    assert "create-tables" in capsys.readouterr().err
     assert run(capsys, "create-tables", ini) == "the tables are there\n"
     assert run(capsys, "check", ini) == "ok\n"
 

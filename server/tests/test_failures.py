@@ -130,7 +130,7 @@ def test_failure_in_the_middle_of_a_write(site, user, monkeypatch, caplog):
 
 def test_folder_of_the_database_is_missing(make_site):
     with pytest.raises(
-        ConfigError, match="the folder .*/nowhere does not exist: create it"
+        ConfigError, match="/nowhere/auth.db: its folder does not exist.*create it"
     ):
         make_site(storage="", auth="sqluri = sqlite:///%(here)s/nowhere/auth.db")
 
@@ -150,19 +150,21 @@ def test_kind_of_database(make_site, url, message):
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("which", ["{0}", "{0}/weave.db"])
-def test_database_that_cannot_be_written(site, tmp_path, monkeypatch, which):
+@pytest.mark.parametrize(
+    "which, what", [("{0}", "folder"), ("{0}/weave.db", "file")]
+)
+def test_database_that_cannot_be_written(site, tmp_path, monkeypatch, which, what):
     path = which.format(tmp_path)
     # root may write everywhere, so that permissions alone would show nothing.
     monkeypatch.setattr("os.access", lambda asked, mode: asked != path)
-    with pytest.raises(ConfigError, match="%s cannot be written by the user" % path):
+    with pytest.raises(ConfigError, match="its %s cannot be written by the user" % what):
         create_application(str(site.ini))
 
 
 def test_tables_are_missing(make_site, tmp_path):
     lines = "sqluri = sqlite:///%(here)s/auth.db\ncreate_tables = false"
     with pytest.raises(
-        ConfigError, match="auth.db.* the file is missing.*create_tables"
+        ConfigError, match="auth.db.* its file is missing.*create_tables"
     ):
         make_site(auth=lines)
     sqlite3.connect(tmp_path / "auth.db").execute(

@@ -8,8 +8,9 @@ import sys
 from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server.accounts import canonical_name
+from weave.server import check as configuration
 from weave.server.app import Databases, Site
-from weave.server.config import ConfigError
+from weave.server.config import ERROR, ConfigError
 from weave.server.passwords import MIN_CHARS, Passwords
 from weave.server.settings import load
 
@@ -107,8 +108,18 @@ def _open(arguments):
     return sites
 
 
+def _report(path):
+    """Says all that is to be said about a sync.ini; whether it can be used."""
+    found = configuration.problems(path)
+    for problem in found:
+        print("weave-server: %s: %s" % (problem.severity, problem), file=sys.stderr)
+    return all(problem.severity != ERROR for problem in found)
+
+
 def main(arguments=None):
     arguments = _parser().parse_args(arguments)
+    if arguments.function is check and not _report(arguments.ini):
+        sys.exit(1)
     try:
         arguments.function(arguments, _open(arguments))
     except (ConfigError, Failed, SQLAlchemyError, ValueError) as error:

@@ -14,6 +14,7 @@ in: what is read first wins, key by key. Only values that win are expanded.
 """
 
 import configparser
+import functools
 import io
 import os
 import re
@@ -30,8 +31,42 @@ _INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
 _UPPER_TO_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
+ERROR, NOTICE = "error", "notice"
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One line for the administrator. It quotes no value: logs are read by others.
+
+    line is 0 where the file as a whole is meant.
+    """
+
+    path: str
+    line: int
+    severity: str
+    message: str
+
+    def __str__(self):
+        where = "%s:%d" % (self.path, self.line) if self.line else self.path
+        text = "%s: %s" % (where, self.message)
+        # Names of keys and files may hold anything, and this is for terminals.
+        return "".join(c if c.isprintable() else "?" for c in text)
+
+
 class ConfigError(Exception):
-    """Something in the configuration is wrong; str() says where, and the cure."""
+    """Something in the configuration is wrong.
+
+    problems is all of it, and str() has a line for each, with place and cure.
+    """
+
+    def __init__(self, *problems):
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+def in_file(path, message, line=0):
+    """A ConfigError about a file rather than a key."""
+    return ConfigError(Problem(path, line, ERROR, message))
 
 
 def fold(key):
@@ -43,35 +78,53 @@ def fold(key):
     return key.translate(_UPPER_TO_LOWER)
 
 
+class File:
+    """An ini file, looked through again where a message needs a line."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @functools.cached_property
+    def lines(self):
+        """{(section, key): line of the key}."""
+        try:
+            with open(self.path, encoding="utf-8-sig") as stream:
+                lines = stream.readlines()
+        except OSError:  # it was there a moment ago
+            return {}
+        found, section = {}, None
+        for number, text in enumerate(lines, 1):
+            header = re.match(r"\s*\[(.+)\]", text)
+            if header:
+                section = header.group(1)
+            else:
+                key = fold(re.split("[=:]", text, maxsplit=1)[0].strip())
+                found.setdefault((section, key), number)
+        return found
+
+
 @dataclass(frozen=True)
 class Entry:
     """One key as it was written, and where."""
 
-    path: str
+    file: File
     section: str
     key: str
     raw: str
 
     @property
-    def line(self):
-        """The line of the key, looked up again: only messages need it."""
-        section = None
-        with open(self.path, encoding="utf-8-sig") as lines:
-            for number, text in enumerate(lines, 1):
-                header = re.match(r"\s*\[(.+)\]", text)
-                if header:
-                    section = header.group(1)
-                elif section == self.section:
-                    if fold(re.split("[=:]", text, 1)[0].strip()) == self.key:
-                        return number
-        return 0
+    def path(self):
+        return self.file.path
+
+    def problem(self, severity, message):
+        """A Problem that says where this entry stands."""
+        line = self.file.lines.get((self.section, self.key), 0)
+        message = "[%s] %s: %s" % (self.section, self.key, message)
+        return Problem(self.path, line, severity, message)
 
     def error(self, message):
-        """A ConfigError that says where this entry stands."""
-        return ConfigError(
-            "%s:%d: [%s] %s: %s"
-            % (self.path, self.line, self.section, self.key, message)
-        )
+        """The same as a ConfigError."""
+        return ConfigError(self.problem(ERROR, message))
 
     def value(self, typed=True):
         """The value; ConfigError where it cannot be expanded.
@@ -131,19 +184,20 @@ class Config:
     def _read(self, path, parents):
         self._count += 1
         if path in parents:
-            raise ConfigError("%s: extends itself: remove one `extends`" % path)
+            raise in_file(path, "extends itself: remove one `extends`")
         if len(parents) > MAX_DEPTH or self._count > MAX_FILES:
-            raise ConfigError(
-                "%s: too many files extend each other (at most %d, %d deep)"
-                % (path, MAX_FILES, MAX_DEPTH)
+            raise in_file(
+                path,
+                "too many files extend each other (at most %d, %d deep)"
+                % (MAX_FILES, MAX_DEPTH),
             )
-        own = _parse(path)
+        own, file = _parse(path), File(path)
         for section, keys in own.items():
             merged = self._sections.setdefault(section, {})
             for key, raw in keys.items():
-                merged.setdefault(key, Entry(path, section, key, raw))
+                merged.setdefault(key, Entry(file, section, key, raw))
         if "extends" in own[DEFAULT]:
-            entry = Entry(path, DEFAULT, "extends", own[DEFAULT]["extends"])
+            entry = Entry(file, DEFAULT, "extends", own[DEFAULT]["extends"])
             names = entry.value(typed=False)
             for name in names if isinstance(names, list) else [names]:
                 other = os.path.abspath(os.path.join(os.path.dirname(path), name))
@@ -158,9 +212,9 @@ def _parse(path):
         with open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError("%s: cannot be read: %s" % (path, error.strerror)) from None
+        raise in_file(path, "cannot be read: " + error.strerror) from None
     if len(data) > MAX_BYTES or b"\0" in data:
-        raise ConfigError("%s: is no ini file (too large, or binary)" % path)
+        raise in_file(path, "is no ini file (too large, or binary)")
     parser = configparser.RawConfigParser()
     parser.optionxform = fold
     # As of Python 3.10; before, a name ended at the first bracket.
@@ -170,9 +224,9 @@ def _parse(path):
         parser.read_file(text, path)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError("%s:%d: is not UTF-8" % (path, line)) from None
+        raise in_file(path, "is not UTF-8", line) from None
     except configparser.Error as error:
-        raise ConfigError(_one_line(error)) from None
+        raise ConfigError(*_syntax_problems(path, error)) from None
     sections = {DEFAULT: dict(parser.defaults())}
     parser.defaults().clear()  # or they would show up as everybody's own
     for name in parser.sections():
@@ -180,5 +234,18 @@ def _parse(path):
     return sections
 
 
-def _one_line(error):
-    return re.sub(r"\s+", " ", str(error))
+def _syntax_problems(path, error):
+    """What configparser says, without the line that it quotes."""
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        places = [(error.lineno, "stands above the first [section]")]
+    elif isinstance(error, configparser.DuplicateSectionError):
+        places = [(error.lineno, "[%s] begins a second time" % error.section)]
+    elif isinstance(error, configparser.DuplicateOptionError):
+        text = "[%s] %s stands there twice" % (error.section, error.option)
+        places = [(error.lineno, text)]
+    else:
+        places = [
+            (line, "is neither a [section] nor `key = value`")
+            for line, _ in getattr(error, "errors", [])
+        ]
+    return [Problem(path, line, ERROR, text) for line, text in places]

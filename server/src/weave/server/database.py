@@ -44,10 +44,7 @@ class Database:
     def __init__(self, url, pool):
         self._url = make_url(url)
         if self._url.get_backend_name() not in _DIALECTS:
-            raise ConfigError(
-                "%r: databases of this kind are not supported; use one of %s"
-                % (self._url, ", ".join(_DIALECTS))
-            )
+            raise ConfigError("%r: %s" % (self._url, _unsupported()))
         self.engine = _create_engine(self._url, pool)
         self._lock = threading.Lock()
         self._schemas = []
@@ -152,21 +149,12 @@ class Database:
                 yield connection
 
     def _check_file(self):
-        folder = os.path.dirname(self._file)
-        if not os.path.isdir(folder):
-            raise ConfigError(
-                "%s: the folder %s does not exist: create it, writable for the "
-                "user that the server runs as" % (self._url, folder)
-            )
-        for path in (folder, self._file):
-            if os.path.exists(path) and not os.access(path, os.W_OK):
-                raise ConfigError(
-                    "%s: %s cannot be written by the user that the server runs "
-                    "as (number %d): change its owner" % (self._url, path, os.geteuid())
-                )
+        wrong = file_problem(self._file)
+        if wrong:
+            raise ConfigError("%s: %s" % (self._url, wrong))
         creates = all(create for _, create in self._schemas)
         if not creates and not os.path.exists(self._file):
-            raise ConfigError(self._missing("the file"))
+            raise ConfigError("%r: %s" % (self._url, missing("its file")))
 
     def _enter_wal(self):
         # With a write-ahead log readers and the one writer do not wait for
@@ -189,7 +177,7 @@ class Database:
             if _has_tables(connection, metadata):
                 return
         if not create:
-            raise ConfigError(self._missing("a table"))
+            raise ConfigError("%r: %s" % (self._url, missing("a table")))
         try:
             with self._writing() as connection:
                 metadata.create_all(connection)
@@ -199,11 +187,67 @@ class Database:
                 if not _has_tables(connection, metadata):
                     raise
 
-    def _missing(self, what):
+
+def missing(what):
+    return (
+        "%s is missing: run `weave-server create-tables INI`, or set "
+        "`create_tables = true`" % what
+    )
+
+
+def file_problem(path):
+    """Why this process cannot use the SQLite file path, or None. Opens nothing."""
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
         return (
-            "%r: %s is missing: run `weave-server create-tables INI`, or set "
-            "`create_tables = true`" % (self._url, what)
+            "its folder does not exist, or cannot be entered: create it, "
+            "writable for the user that the server runs as"
         )
+    for name, what in ((folder, "its folder"), (path, "its file")):
+        if os.path.exists(name) and not os.access(name, os.W_OK):
+            return (
+                "%s cannot be written by the user that the server runs as "
+                "(number %d): change the owner" % (what, os.geteuid())
+            )
+    return None
+
+
+def url_problem(url, creates):
+    """Why the database of a URL cannot be used, or None, and opens nothing.
+
+    It quotes nothing of the URL. creates: what is missing will be made.
+    """
+    url = make_url(url)
+    if url.get_backend_name() not in _DIALECTS:
+        return _unsupported()
+    try:
+        _driver(url)
+    except (ImportError, ArgumentError) as error:
+        return _no_driver(error)
+    if url.get_backend_name() != "sqlite" or _is_in_memory(url):
+        return None
+    wrong = file_problem(url.database)
+    if not wrong and not creates and not os.path.exists(url.database):
+        wrong = missing("its file")
+    return wrong
+
+
+def _unsupported():
+    return "databases of this kind are not supported; use one of " + ", ".join(
+        _DIALECTS
+    )
+
+
+def _no_driver(error):
+    return "its driver is missing (%s): install it in the virtualenv" % error
+
+
+def _driver(url):
+    """The module behind a URL, which is imported."""
+    dialect = url.get_dialect()
+    # the name before SQLAlchemy 2
+    load = getattr(dialect, "import_dbapi", None) or dialect.dbapi
+    return load()
 
 
 def reason(error):
@@ -244,7 +288,7 @@ def _create_engine(url, pool):
             url, poolclass=QueuePool, hide_parameters=True, future=True, **options
         )
     except (ImportError, ArgumentError) as error:
-        raise ConfigError("%r: its driver is missing: %s" % (url, error)) from None
+        raise ConfigError("%r: %s" % (url, _no_driver(error))) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)

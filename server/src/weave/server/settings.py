@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from weave.server.config import Config, ConfigError
+from weave.server import mozilla
+from weave.server.config import ERROR, NOTICE, Config, ConfigError, Problem
 
 HOST = "host:"
+PASTE = "app:main"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,18 @@ def _page(value):
     return value.strip("/")
 
 
+# The names that Mozilla's servers had for drivers, and SQLAlchemy has no more.
+_DRIVERS = {
+    "postgres": "postgresql",
+    "pymysql": "mysql+pymysql",
+    "pymsql": "mysql+pymysql",
+}
+
+
 def _database(value):
+    scheme, mark, rest = value.partition("://")
+    if scheme in _DRIVERS:
+        value = _DRIVERS[scheme] + mark + rest
     try:
         url = make_url(value)
     except ArgumentError:
@@ -68,15 +81,6 @@ def _node(value):
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a URL such as https://sync.example.org/")
     return url.rstrip("/") + "/"
-
-
-def _never(why):
-    def check(value):
-        if value:
-            raise ValueError(why)
-        return value
-
-    return check
 
 
 _POOL = "Connections kept open"
@@ -107,7 +111,6 @@ KEYS = (
         "Path of a page with versions and connections",
         check=_page,
     ),
-    Key("global.shared_secret", str, None, "X-Weave-Secret that skips the captcha"),
     Key("storage.sqluri", str, None, "Database of the records", check=_database),
     Key(
         "storage.standard_collections",
@@ -130,14 +133,6 @@ KEYS = (
     Key("storage.pool_max_overflow", int, 10, _OVERFLOW, 0, 10000),
     Key("storage.reset_on_return", bool, True, "Roll back what a connection had open"),
     Key("storage.create_tables", bool, False, _CREATE),
-    Key(
-        "storage.shard",
-        bool,
-        False,
-        "Spread records over tables",
-        check=_never("one table holds all records here: remove this key"),
-    ),
-    Key("storage.shardsize", int, 100, "Number of tables of storage.shard", 1, 10000),
     Key("storage.batch_max_count", int, 100, "Records kept of one POST", 1, 100000),
     Key(
         "storage.batch_max_bytes",
@@ -171,30 +166,21 @@ KEYS = (
         "URL of this server, as clients reach it",
         check=_node,
     ),
-    Key(
-        "captcha.use",
-        bool,
-        False,
-        "Ask for a captcha at sign-up",
-        check=_never("captchas are not supported: remove this key"),
-    ),
-    Key("captcha.public_key", str, None, "For captcha.use"),
-    Key("captcha.private_key", str, None, "For captcha.use"),
-    Key("smtp.host", str, None, "Server for mail to users"),
-    Key("smtp.port", int, 25, "Port of smtp.host", 1, 65535),
-    Key("smtp.sender", str, None, "Sender of mail to users"),
-    Key("smtp.user", str, None, "Login at smtp.host"),
-    Key("smtp.password", str, None, "Password at smtp.host"),
 )
 
 _BY_NAME = {key.name: key for key in KEYS}
-_SECTIONS = {name.split(".")[0] for name in _BY_NAME}
+_THEIRS = {**mozilla.ALIASES, **mozilla.IDLE, **mozilla.JUDGED}
+_SECTIONS = {name.split(".")[0] for name in (*_BY_NAME, *_THEIRS)}
 _MODULE_SECTIONS = {"wsgi", "workers", "limits", "maintenance", "release"}
 
 
-def load(path):
-    """(Settings, {host: Settings}) of a sync.ini; ConfigError."""
+def read(path):
+    """(Settings, {host: Settings}, [Problem]): whatever is wrong, read to its end.
+
+    ConfigError where that cannot be, since the file is no ini file.
+    """
     config = Config(path)
+    problems = _section_problems(config)
     common = {}
     for section in _SECTIONS:
         for name, entry in config.entries(section).items():
@@ -204,38 +190,72 @@ def load(path):
         inherited = config.find(section, name)
         if inherited:
             common.setdefault(key.name, inherited)
+    settings = Settings(config, common)
+    problems += settings.problems
     hosts = {}
     for section in config.sections():
         if section.startswith(HOST):
-            own = _host_entries(config, section)
+            own = _host_entries(config, section, problems)
             host = section[len(HOST) :].strip().lower()
-            hosts[host] = Settings(path, dict(common, **own))
-    return Settings(path, common), hosts
+            hosts[host] = Settings(config, dict(common, **own))
+            problems += hosts[host].problems
+    return settings, hosts, sorted(set(problems))
 
 
-def _host_entries(config, section):
+def load(path):
+    """(Settings, {host: Settings}) of a sync.ini; ConfigError with all errors."""
+    settings, hosts, problems = read(path)
+    errors = [problem for problem in problems if problem.severity == ERROR]
+    if errors:
+        raise ConfigError(*errors)
+    return settings, hosts
+
+
+def _section_problems(config):
+    """Of sections that are not this server's, which it leaves alone."""
+    problems = []
+    for section in config.sections():
+        entry = next(iter(config.entries(section).values()), None)
+        if entry is None or section.startswith(HOST):
+            continue
+        if section in mozilla.IDLE_SECTIONS:
+            why = "the section does nothing here: " + mozilla.IDLE_SECTIONS[section]
+            problems.append(entry.problem(NOTICE, why))
+        elif section not in _SECTIONS | _MODULE_SECTIONS:
+            ours = sorted(_SECTIONS | _MODULE_SECTIONS)
+            for close in difflib.get_close_matches(section, ours, 1, 0.75):
+                text = "the section is nobody's here; did you mean [%s]?" % close
+                problems.append(entry.problem(NOTICE, text))
+    return problems
+
+
+def _host_entries(config, section, problems):
     entries = {}
     for name, entry in config.entries(section).items():
         head = name.split(".")[0]
         if head in _MODULE_SECTIONS:
-            raise entry.error(
-                "is mod_weave's and cannot differ by host: set it in [%s], or "
-                "with WeaveSet in the virtual host" % head
-            )
-        if head in _SECTIONS or "." not in name:
+            text = "is mod_weave's and cannot differ by host: set it in [%s], " % head
+            text += "or with WeaveSet in the virtual host"
+            problems.append(entry.problem(ERROR, text))
+        elif head in _SECTIONS or "." not in name:
             entries[name] = entry
     return entries
 
 
 class Settings:
-    """Values by `section.key`, checked. Construction raises ConfigError."""
+    """Values by `section.key`, checked. problems is a list of Problem.
 
-    def __init__(self, path, entries):
-        self.path = path
+    What is wrong has its default value.
+    """
+
+    def __init__(self, config, entries):
+        self.path = config.path
+        self.problems = []
         self._values = {key.name: key.default for key in KEYS}
+        self._entries = {}
         for name, entry in entries.items():
-            self._set(name, entry)
-        self._complete(entries)
+            self._set(name, entry, entries)
+        self._complete(config)
 
     def __getitem__(self, name):
         return self._values[name]
@@ -248,28 +268,83 @@ class Settings:
             pool[name] = self["storage." + name]
         return pool
 
-    def _set(self, name, entry):
-        key = _BY_NAME.get(name)
-        if key is None:
-            close = difflib.get_close_matches(name, _BY_NAME, 1, 0)
-            raise entry.error("is unknown; did you mean %s?" % close[0])
-        try:
-            self._values[name] = key.convert(entry.value(typed=key.kind is not str))
-        except ValueError as error:
-            raise entry.error("%s (%s)" % (error, key.help)) from None
+    def problem(self, severity, name, message):
+        """The Problem of the key name, where it is set, or else of the file."""
+        entry = self._entries.get(name)
+        if entry:
+            return entry.problem(severity, message)
+        return Problem(self.path, 0, severity, "%s: %s" % (name, message))
 
-    def _complete(self, entries):
+    def _set(self, name, entry, entries):
+        ours = mozilla.ALIASES.get(name, name)
+        try:
+            if name != ours and ours in entries:
+                text = "does nothing beside %s, which means the same" % ours
+                self.problems.append(entry.problem(NOTICE, text))
+            elif ours in _BY_NAME:
+                self._take(_BY_NAME[ours], entry)
+                if name != ours:
+                    text = "is taken as %s, its name here" % ours
+                    self.problems.append(entry.problem(NOTICE, text))
+            elif name in _THEIRS:
+                self._judge(name, entry)
+            else:
+                self.problems.append(entry.problem(ERROR, _unknown(name)))
+        except ConfigError as error:  # of a variable that is not set
+            self.problems += error.problems
+
+    def _take(self, key, entry):
+        self._entries[key.name] = entry
+        try:
+            value = entry.value(typed=key.kind is not str)
+            self._values[key.name] = key.convert(value)
+        except ValueError as error:
+            text = "%s (%s)" % (error, key.help)
+            self.problems.append(entry.problem(ERROR, text))
+
+    def _judge(self, name, entry):
+        why, wrong = mozilla.IDLE.get(name), None
+        if why is None:
+            wrong, why = mozilla.JUDGED[name](entry.value())
+        if wrong:
+            self.problems.append(entry.problem(ERROR, wrong))
+        else:
+            self.problems.append(entry.problem(NOTICE, "does nothing here: " + why))
+
+    def _complete(self, config):
         """Fills in what depends on other keys, and checks it."""
         values = self._values
-        if values["storage.sqluri"] is None:
-            raise ConfigError(
-                "%s: storage.sqluri is missing: name the database, as in "
-                "`[storage]` `sqluri = sqlite:///%%(here)s/weave.db`" % self.path
+        if "storage.sqluri" not in self._entries:
+            text = (
+                "is missing: name the database, as in `[storage]` "
+                "`sqluri = sqlite:///%(here)s/weave.db`"
             )
+            if PASTE in config.sections():
+                text += (
+                    ". This is the file of Paste: WeaveApp needs the one that "
+                    "`configuration` in [%s] names" % PASTE
+                )
+            self.problems.append(self.problem(ERROR, "storage.sqluri", text))
         for name in ("sqluri", "create_tables"):
             if values["auth." + name] is None:
                 values["auth." + name] = values["storage." + name]
+                entry = self._entries.get("storage." + name)
+                if entry:
+                    self._entries["auth." + name] = entry
         if values["storage.use_quota"] and not values["storage.quota_size"]:
-            raise entries["storage.use_quota"].error(
-                "needs storage.quota_size, in KB, above 0"
-            )
+            text = "needs storage.quota_size, in KB, above 0"
+            self.problems.append(self.problem(ERROR, "storage.use_quota", text))
+
+
+def _unknown(name):
+    known = [*_BY_NAME, *_THEIRS]
+    section, _, key = name.partition(".")
+    siblings = [other for other in known if other.startswith(section + ".")]
+    close = difflib.get_close_matches(name, siblings, 1, 0.8)
+    close += [other for other in known if other.split(".", 1)[1] == key]
+    if close:
+        return "is unknown; did you mean %s?" % close[0]
+    ours = [other.split(".")[1] for other in siblings if other in _BY_NAME]
+    if not ours:
+        return "is unknown: remove it"
+    return "is unknown: remove it. [%s] has %s" % (section, ", ".join(ours))

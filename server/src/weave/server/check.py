@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with a sync.ini, without opening a database."""
+
+from weave.server.config import ERROR, ConfigError
+from weave.server.database import url_problem
+from weave.server.settings import read
+
+
+def problems(path):
+    """All Problems of the sync.ini path, by file and line."""
+    try:
+        settings, hosts, found = read(path)
+    except ConfigError as error:
+        return sorted(error.problems)
+    found = set(found)
+    for site in (settings, *hosts.values()):
+        for section in ("storage", "auth"):
+            name = section + ".sqluri"
+            if site[name] is None:
+                continue  # wrong, or missing: that is said
+            wrong = url_problem(site[name], site[section + ".create_tables"])
+            if wrong:
+                found.add(site.problem(ERROR, name, wrong))
+    return sorted(found)
+
+
+def check(path):
+    """Yields (line, message, severity) for each problem, for mod_weave."""
+    for problem in problems(path):
+        yield problem.line, problem.message, problem.severity
