@@ -23,7 +23,7 @@ static const command_rec directives[] = {
         "Off, Backoff, Drain or On: the strictest that is said holds"),
     AP_INIT_FLAG("WeaveSmoothGraceful", mod_weave_smooth_set, NULL, ONLY_GLOBAL,
                  "whether `graceful` starts new children without a pause"),
-    {NULL}};
+    {0}};
 
 static void register_hooks(apr_pool_t *pool)
 {

@@ -2,13 +2,13 @@
 # install.mk: what people do with a checkout: get what it needs, run, install
 
 PORT    ?= 8080
-FOR     ?= run test
+FOR     ?= install
 VERSION := $(shell sed -n 's/.*WEAVE_VERSION "\(.*\)"/\1/p' src/core/weave_version.h)
 
 # ---- what is needed ----
 
-deps:  ## install what building, running and testing need and is missing
-	@conf/deps $(FOR)
+deps:  ## install what building and installing need and is missing (FOR="run test")
+	@CC=$(call quote,$(CC)) APXS=$(call quote,$(or $(APXS),apxs)) conf/deps $(FOR)
 
 # What is looked up when make starts, like apxs, may only be there after it:
 # so the work is done by another make.
@@ -19,8 +19,8 @@ deps-run:
 
 run: deps-run  ## serve a Sync server on 127.0.0.1:8080 (PORT=...) until Ctrl-C
 	@$(MAKE) --no-print-directory all
-	@exec env BUILD='$(BUILD)' APXS='$(or $(APXS),apxs)' \
-	    PYTHON='$(firstword $(PYTHONS))' WHEELS='$(WHEELS)' conf/run '$(PORT)'
+	@exec env BUILD=$(BUILD) APXS=$(call quote,$(or $(APXS),apxs)) \
+	    PYTHON=$(firstword $(PYTHONS)) WHEELS=$(call quote,$(WHEELS)) conf/run $(call quote,$(PORT))
 
 clean-run:  ## remove what make run made, its data too
 	@if [ -L run/place ]; then \
@@ -31,21 +31,27 @@ clean-run:  ## remove what make run made, its data too
 
 # ---- make install ----
 
-LIBEXECDIR ?= $(call ask,LIBEXECDIR)
-SBINDIR    ?= $(or $(call ask,SBINDIR),/usr/sbin)
+# httpd's own folders, or with `prefix` those below it that are called the same.
+# Configuration is always where httpd reads it.
+APXS_PREFIX = $(patsubst %/,%,$(call ask,exec_prefix))
+placed      = $(if $(prefix),$(patsubst $(APXS_PREFIX)/%,$(prefix)/%,$(1)),$(1))
+
+LIBEXECDIR ?= $(call placed,$(call ask,LIBEXECDIR))
+SBINDIR    ?= $(call placed,$(or $(call ask,SBINDIR),/usr/sbin))
 CONFDIR    ?= $(call ask,SYSCONFDIR)
-DOCDIR     ?= $(or $(patsubst %/,%,$(dir $(call ask,datadir))),/usr/share)/doc/mod_weave
+DOCDIR     ?= $(call placed,$(or $(patsubst %/,%,$(dir $(call ask,datadir))),/usr/share)/doc/mod_weave)
 INI        ?= /etc/sync.ini
 # debian (mods-available) or conf.d; default: what is there
 LAYOUT     ?=
 
-install: all  ## install module, engines, configuration and docs (DESTDIR=...)
-	@DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' LIBEXECDIR='$(LIBEXECDIR)' \
-	    SBINDIR='$(SBINDIR)' CONFDIR='$(CONFDIR)' DOCDIR='$(DOCDIR)' INI='$(INI)' LAYOUT='$(LAYOUT)' conf/install
+INSTALL = env $(foreach name,DESTDIR BUILD LIBEXECDIR SBINDIR CONFDIR DOCDIR INI LAYOUT FORCE,\
+	$(name)=$(call quote,$($(name)))) conf/install
+
+install: all  ## install module, engines, configuration and docs (DESTDIR=, prefix=)
+	@$(INSTALL)
 
 uninstall:  ## remove what make install has installed; a changed sync.ini stays
-	@DESTDIR='$(DESTDIR)' LIBEXECDIR='$(LIBEXECDIR)' SBINDIR='$(SBINDIR)' CONFDIR='$(CONFDIR)' \
-	    DOCDIR='$(DOCDIR)' INI='$(INI)' LAYOUT='$(LAYOUT)' conf/install --remove
+	@$(INSTALL) --remove
 
 # ---- archives ----
 

@@ -212,14 +212,57 @@ ok(stop_httpd(), 'httpd stops');
 
 # ---- uninstall ----
 
+# The exit status of `make uninstall`, and what it says.
+sub uninstall {
+    return run('make', '--no-print-directory', 'uninstall', "DESTDIR=$root", @_);
+}
+
+my $site = spew("$copy/sites-enabled/weave-test.conf", <<"END");
+<IfModule weave_module>
+    WeaveApp /harmless $root/etc/sync.ini
+</IfModule>
+<VirtualHost *:$port>
+    # WeaveApp /comment $root/etc/sync.ini
+    WeaveApp /there $root/etc/sync.ini
+</VirtualHost>
+END
+my ($exit, $text) = uninstall();
+isnt($exit, 0, 'make uninstall refuses while httpd needs the module');
+like($text, qr{^\s+\Q$site:6: WeaveApp /there $root/etc/sync.ini\E$}m, '... and names the line');
+is(scalar(() = $text =~ /WeaveApp/g), 1, '... and no other');
+like($text, qr/a2dismod weave$/m, '... and the command');
+like($text, qr/Nothing was removed/, '... and that nothing has happened');
+ok(-s "$root$libexec/mod_weave.so", '... which is so');
+httpd_ok('httpd would start', '-t');
+
+unlink $site;
+($exit, $text) = uninstall();
+isnt($exit, 0, 'enabled is enough to refuse');
+unlike($text, qr/lines/, '... without lines to remove');
+unlike($text, qr/a2disconf/, '... or what is not enabled');
+run_ok('a2dismod weave', 'a2dismod', '-q', 'weave');
+
 # What the test has written is not the installation's.
 make('make uninstall', 'uninstall');
+httpd_ok('httpd would still start', '-t');
 ok(-e "$root/etc/sync.ini", 'a changed sync.ini stays');
 ok(-e "$copy/mods-available/weave.conf", 'a changed weave.conf stays');
 unlink "$root/etc/sync.ini", "$copy/mods-available/weave.conf";
 system('rm', '-rf', map { "$root/$_" } qw(run lock log.d state state.d));
 is_deeply([grep { !$before->{$_} } sort keys %{files()}],
     [], 'nothing else is left');
+
+# ---- with a prefix of one's own ----
+
+make('make install prefix=/opt/weave', 'install', 'prefix=/opt/weave');
+my $asked_prefix = asked('exec_prefix');
+(my $below = $libexec) =~ s{^\Q$asked_prefix\E(?=/)}{/opt/weave};
+ok(-s "$root$below/mod_weave.so", 'the module is below it');
+is(readlink "$root/opt/weave/sbin/weavectl", "$below/weavectl", '... and weavectl');
+is(slurp($load), "LoadModule weave_module $below/mod_weave.so\n",
+    'weave.load, where httpd reads it, names the module there');
+make('make uninstall', 'uninstall', 'prefix=/opt/weave');
+is_deeply([grep { !$before->{$_} } sort keys %{files()}], [], 'nothing is left');
 
 # ---- where there is no mods-available ----
 
@@ -231,7 +274,15 @@ is(slurp("$root/etc/httpd/conf.modules.d/10-weave.conf"),
 ok(-s "$root/etc/httpd/conf.d/weave.conf", 'conf.d has an example');
 ok(-s "$root/etc/httpd/conf.d/weave-maintenance.disabled",
     '... and the snippet, which is not read');
-make('make uninstall', 'uninstall', @elsewhere);
+my $example = "$root/etc/httpd/conf.d/weave.conf";
+edit($example, sub { $_ .= "WeaveApp / /etc/sync.ini\n" });
+($exit, $text) = uninstall(@elsewhere);
+isnt($exit, 0, 'a changed weave.conf would stay and be read');
+like($text, qr{^\s+\Q$example\E:\d+: WeaveApp / /etc/sync\.ini$}m, '... is said');
+is((uninstall(@elsewhere, 'FORCE=1'))[0], 0, 'FORCE=1 removes all the same');
+ok(-e $example, '... but that file');
+ok(!-e "$root$libexec/mod_weave.so", '... and the module, too');
+unlink $example;
 is_deeply([grep { !$before->{$_} } sort keys %{files()}], [], 'nothing is left');
 
 done_testing();

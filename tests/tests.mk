@@ -15,18 +15,18 @@ CHECK_LIB  = $(BUILD)/libweave.a -lcmocka $(APR_LIB) -ljansson
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libweave.a
 	@mkdir -p $(@D)
-	$(TEST_CC) -MMD -MP -o $@ $< $(LDFLAGS) $(CHECK_LIB)
+	$(call brief,CC,$<)$(TEST_CC) -MMD -MP -o $@ $< $(LINK) $(CHECK_LIB)
 
 # weave-worker alone, with an engine that is no Python
-$(BUILD)/tests/engine_stub.so: tests/supp/engine_stub.c $(BUILD)/include/weave_engine.h
+$(BUILD)/tests/engine_stub.so: tests/supp/engine_stub.c $(BUILD)/include/weave_engine.h $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(APR_INC) -I$(BUILD)/include -MMD -MP -shared -o $@ $< $(LDFLAGS)
+	$(call brief,CC,$<)$(CC) $(BASE) $(APR_INC) -I$(BUILD)/include -MMD -MP -shared -o $@ $< $(LINK)
 TESTS += $(BUILD)/tests/engine_stub.so
 
 # a wall clock that tests can step, preloaded into all processes
 $(BUILD)/tests/clock_shim.so: tests/supp/clock_shim.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -fPIC -shared $(WARN) -O2 -o $@ $<
+	$(call brief,CC,$<)$(CC) -std=gnu11 -fPIC -shared $(WARN) -O2 -o $@ $<
 TESTS += $(BUILD)/tests/clock_shim.so
 
 # A fuzzer in tests/fuzz/fuzz_NAME.c has its corpus in tests/fuzz/corpus/NAME.
@@ -36,7 +36,7 @@ REPLAYS := $(FUZZERS:%=$(BUILD)/tests/replay_%)
 
 $(BUILD)/tests/replay_%: tests/fuzz/fuzz_%.c $(BUILD)/libweave.a
 	@mkdir -p $(@D)
-	$(TEST_CC) -DFUZZ_REPLAY -MMD -MP -o $@ $< $(LDFLAGS) $(CHECK_LIB)
+	$(call brief,CC,$<)$(TEST_CC) -DFUZZ_REPLAY -MMD -MP -o $@ $< $(LINK) $(CHECK_LIB)
 
 # ---- running them ----
 
@@ -54,7 +54,7 @@ deps-lint:
 RUN_TESTS = env CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) \
 	-j $(JOBS) -m "$(MPMS)" -p "$(PYTHONS)"
 # what takes too long for `make check`
-SLOW     := tests/e2e_bounds.t tests/e2e_httpd.t tests/install.t tests/run.t tests/server.t tests/soak.t
+SLOW     := tests/build.t tests/e2e_bounds.t tests/e2e_httpd.t tests/install.t tests/run.t tests/server.t tests/soak.t
 
 test-all: all $(TESTS) $(REPLAYS)
 	$(RUN_TESTS) $(UNIT) $(wildcard tests/*.t)
@@ -109,7 +109,7 @@ lint-tidy: $(BUILD)/include/weave_engine.h
 	@$(call TIDY,mod_weave.c src/httpd/*.c,$(HTTPD_INC))
 	@$(call TIDY,src/worker/*.c,$(APR_INC) -Isrc/worker -Isrc/core -I$(BUILD)/include)
 	@$(call TIDY,src/super/*.c src/ctl/*.c,$(APR_INC) -Isrc/super -Isrc/ctl -Isrc/core)
-	@$(call TIDY,src/engine/*.c,-I$(call py_ask,$(firstword $(PYTHONS)),v("INCLUDEPY")) -DENGINE_PYTHON=\"3\" -DENGINE_PYTHON_EXECUTABLE=\"python3\")
+	@$(call TIDY,src/engine/*.c,$(filter -I%,$(shell conf/python $(firstword $(PYTHONS)))) -DENGINE_PYTHON=\"3\" -DENGINE_PYTHON_EXECUTABLE=\"python3\")
 	@$(call TIDY,tests/*.c tests/fuzz/*.c,-DFUZZ_REPLAY $(APR_INC) -Isrc/core)
 
 lint-python:

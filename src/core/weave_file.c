@@ -85,7 +85,7 @@ static apr_status_t file_take(weave_file_t *file, int fd, apr_size_t most,
 apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
                              apr_size_t most, apr_pool_t *pool)
 {
-    weave_file_t made = {NULL};
+    weave_file_t made = {0};
     apr_status_t rv;
     int fd = -1;
 

@@ -226,7 +226,7 @@ static const char *entries_take(apr_array_header_t *entries, const json_t *root)
     {
         const json_t *ini = json_object_get(object, "ini");
         const json_t *real = json_object_get(object, "real");
-        weave_maintenance_entry_t entry = {NULL};
+        weave_maintenance_entry_t entry = {0};
 
         if (!word_take(&entry.word, object) ||
             !(json_is_null(ini) || json_is_string(ini)))

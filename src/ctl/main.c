@@ -377,7 +377,7 @@ static int is_empty(const char *value)
 static int run(int argc, const char *const *argv, apr_pool_t *pool)
 {
     line_t line = {.ctl = {.pool = pool}};
-    const char *words[WORDS] = {NULL};
+    const char *words[WORDS] = {0};
     const struct command_t *command;
     int count, foreign;
 
