@@ -24,14 +24,13 @@ static int is_meant(const ctl_t *ctl, const json_t *app)
     return !ctl->ini_given || !strcmp(ctl_text(app, "ini"), ctl->ini);
 }
 
-static json_t *applications(const ctl_t *ctl)
+static json_t *status_get(const ctl_t *ctl)
 {
     json_t *answer = ctl_ask(ctl, json_pack("{s:s}", "op", "status"));
-    json_t *apps = json_incref(
-        json_object_get(json_object_get(answer, "status"), "applications"));
+    json_t *status = json_incref(json_object_get(answer, "status"));
 
     json_decref(answer);
-    return apps;
+    return status;
 }
 
 /* The newest generation there is of APP, whatever its state. */
@@ -74,16 +73,20 @@ static int outcome(const json_t *before, const json_t *now)
     return 0;
 }
 
-static int report(const json_t *now, int rc)
+/* LOG has more about a failure; "": it is not known where that is. */
+static int report(const json_t *now, int rc, const char *log)
 {
-    if (rc > 0)
+    if (rc > 0) {
         ctl_line("%s: generation %" JSON_INTEGER_FORMAT " serves",
                  ctl_text(now, "ini"), ctl_int(now, "generation"));
-    else
-        ctl_say("%s: the new generation has failed%s: %s", ctl_text(now, "ini"),
-                ctl_int(now, "generation") ? ", the one before goes on" : "",
-                ctl_text(now, "last_error"));
-    return rc > 0 ? CTL_DONE : CTL_FAILED;
+        return CTL_DONE;
+    }
+    ctl_say("%s: the new generation has failed%s: %s", ctl_text(now, "ini"),
+            ctl_int(now, "generation") ? ", the one before goes on" : "",
+            ctl_text(now, "last_error"));
+    if (*log)
+        ctl_say("more is in %s", log);
+    return CTL_FAILED;
 }
 
 static int wait_for(const ctl_t *ctl, const json_t *before)
@@ -91,20 +94,20 @@ static int wait_for(const ctl_t *ctl, const json_t *before)
     int64_t until = weave_clock_us() + WAIT_MOST;
 
     while (weave_clock_us() < until) {
-        json_t *apps = applications(ctl);
-        const json_t *now = same_app(apps, before);
+        json_t *status = status_get(ctl);
+        const json_t *now = same_app(ctl_list(status, "applications"), before);
         int rc = now ? outcome(before, now) : -1;
 
-        if (!apps)
+        if (!status)
             return CTL_FAILED;
         if (!now)
             rc = ctl_say("%s: httpd does not run it any more",
                          ctl_text(before, "ini"));
         else if (rc)
-            rc = report(now, rc);
+            rc = report(now, rc, ctl_text(status, "error_log"));
         else
             rc = -1;
-        json_decref(apps);
+        json_decref(status);
         if (rc >= 0)
             return rc;
         apr_sleep(LOOK_US);
@@ -118,7 +121,7 @@ static int wait_all(const ctl_t *ctl, const json_t *before)
     int rc = CTL_DONE;
     size_t i;
 
-    json_array_foreach(before, i, app)
+    json_array_foreach(ctl_list(before, "applications"), i, app)
     {
         if (is_meant(ctl, app) && wait_for(ctl, app) != CTL_DONE)
             rc = CTL_FAILED;
@@ -146,7 +149,7 @@ int ctl_reload(const ctl_t *given)
                        "to: `apachectl graceful` goes over to it, and loses no "
                        "request",
                        ctl->ini_named, ctl->ini_real, ctl->ini);
-    before = applications(ctl);
+    before = status_get(ctl);
     if (!before)
         return rc;
     answer = ctl_ask(

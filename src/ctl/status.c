@@ -42,7 +42,22 @@ static void show_generation(const ctl_t *ctl, const json_t *generation)
     }
 }
 
-static void show_app(const ctl_t *ctl, const json_t *app)
+/* Why the last generation of APP has failed, and which LOG has more. */
+static void reason_show(const json_t *app, const char *log)
+{
+    json_int_t number = ctl_int(app, "failed_generation");
+
+    if (!*ctl_text(app, "last_error"))
+        return;
+    ctl_put("  last error: ");
+    if (number)
+        ctl_put("generation %" JSON_INTEGER_FORMAT " has failed: ", number);
+    ctl_line("%s", ctl_text(app, "last_error"));
+    if (*log && !json_is_true(json_object_get(app, "embedded")))
+        ctl_line("    more is in %s", log);
+}
+
+static void show_app(const ctl_t *ctl, const json_t *app, const char *log)
 {
     const json_t *generation;
     size_t i;
@@ -53,8 +68,7 @@ static void show_app(const ctl_t *ctl, const json_t *app)
     {
         show_generation(ctl, generation);
     }
-    if (*ctl_text(app, "last_error"))
-        ctl_line("  last error: %s", ctl_text(app, "last_error"));
+    reason_show(app, log);
 }
 
 /* What httpd has and weaved does not say anything about: embedded, or weaved
@@ -90,6 +104,7 @@ static void app_complete(json_t *app, const ctl_app_t *own)
     if (own && own->failed) {
         json_object_set_new(app, "state", json_string("failed"));
         json_object_set_new(app, "last_error", json_string(NOT_UP));
+        json_object_set_new(app, "failed_generation", json_integer(0));
     }
     json_object_set_new(app, "embedded", json_boolean(own && own->embedded));
     if (own && own->embedded)
@@ -146,7 +161,7 @@ static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
     {
         if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
             continue;
-        show_app(ctl, app);
+        show_app(ctl, app, ctl_text(status, "error_log"));
         if (i < (size_t)view->apps->nelts) /* as merge has it */
             ctl_app_show(ctl, &APR_ARRAY_IDX(view->apps, i, ctl_app_t));
         shown++;

@@ -41,19 +41,22 @@ static const char *start(const weave_app_t *app, const weave_host_t *host)
     return problem;
 }
 
-static int load(void)
+static const char *load(void)
 {
+    static char line[1024];
     engine_thread_t *thread = engine_gil_take();
-    int rc;
+    const char *problem = NULL;
 
     if (!thread)
-        return -1;
-    rc = engine_support_load(&engine_application);
-    if (rc < 0)
-        engine_support_report("WEAVE0047: the application cannot be imported");
+        return "out of memory";
+    if (engine_support_load(&engine_application) < 0) {
+        engine_support_explain("WEAVE0047: the application cannot be imported",
+                               line, sizeof(line));
+        problem = line;
+    }
     engine_log_flush(thread);
     engine_gil_give();
-    return rc;
+    return problem;
 }
 
 static void finish(void)

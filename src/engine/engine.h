@@ -88,6 +88,9 @@ void engine_support_finish(void);
 int engine_support_call(const char *name, int number);
 /* Logs the exception in flight, with its traceback, and clears it. */
 void engine_support_report(const char *what);
+/* The same, and writes the line of the traceback that says what went wrong to
+ * LINE. */
+void engine_support_explain(const char *what, char *line, size_t size);
 
 /* turn.c: one thread at a time with the host
  * A turn on *HOLDER, the place where an object keeps its request: the request,

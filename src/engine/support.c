@@ -2,6 +2,8 @@
 /* support.c: runs support.py and calls into it */
 #include "engine.h"
 
+#include <stdio.h>
+
 /* The text of support.py, made by the Makefile. */
 extern const char engine_support_py[];
 
@@ -136,13 +138,29 @@ int engine_support_call(const char *name, int number)
     return result ? 0 : -1;
 }
 
-void engine_support_report(const char *what)
+/* Writes to LINE the line of a traceback that names ERROR. */
+static void line_write(char *line, size_t size, PyObject *error)
+{
+    PyObject *args = PyTuple_Pack(1, error);
+    PyObject *text = args ? call("error_line", args) : NULL;
+
+    PyErr_Clear();
+    snprintf(line, size, "%s",
+             text && PyBytes_Check(text) ? PyBytes_AS_STRING(text)
+                                         : Py_TYPE(error)->tp_name);
+    Py_XDECREF(args);
+    Py_XDECREF(text);
+}
+
+static void error_report(const char *what, char *line, size_t size)
 {
     PyObject *error = PyErr_GetRaisedException();
     PyObject *args = NULL, *result = NULL;
 
     if (!error)
         return;
+    if (line)
+        line_write(line, size, error);
     engine_log_flush(engine_thread_self()); /* no line of ours continues it */
     args = Py_BuildValue("(sO)", what, error);
     if (args)
@@ -154,4 +172,14 @@ void engine_support_report(const char *what)
     Py_XDECREF(args);
     Py_XDECREF(result);
     Py_DECREF(error);
+}
+
+void engine_support_report(const char *what)
+{
+    error_report(what, NULL, 0);
+}
+
+void engine_support_explain(const char *what, char *line, size_t size)
+{
+    error_report(what, line, size);
 }

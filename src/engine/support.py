@@ -183,6 +183,19 @@ def report(what, error):
         _weave.level(previous)
 
 
+def error_line(error):
+    """The line of its traceback that says what went wrong, as bytes."""
+    try:
+        import traceback
+        if isinstance(error, SyntaxError):  # its text has the file and line
+            text = '%s: %s' % (type(error).__name__, error)
+        else:
+            text = traceback.format_exception_only(type(error), error)[0]
+    except Exception:
+        text = type(error).__name__
+    return text.strip().split('\n')[0].encode('utf-8', 'backslashreplace')
+
+
 def applications(frames):
     """A traceback from where the application's own code begins."""
     while frames and frames.tb_frame.f_code.co_filename in OWN_FILES:

@@ -23,7 +23,7 @@
 #include <sys/types.h>
 
 /* Raised whenever a struct below changes in any way. */
-#define WEAVE_ENGINE_ABI 4
+#define WEAVE_ENGINE_ABI 5
 #define WEAVE_ENGINE_MAGIC 0x57454156u /* "WEAV" */
 #define WEAVE_ENGINE_SYMBOL "weave_engine"
 
@@ -238,8 +238,9 @@ typedef struct weave_engine_t {
     /* Makes the interpreter. NULL, or what went wrong (static storage).
      * Everything logged goes to host->log(NULL, ...). */
     const char *(*start)(const weave_app_t *app, const weave_host_t *host);
-    /* Imports the application. 0, or -1 after logging the traceback. */
-    int (*load)(void);
+    /* Imports the application. NULL, or after logging the traceback the line
+     * of it that names the error (static storage, the application's text). */
+    const char *(*load)(void);
     int (*run)(const weave_request_t *request);
     /* Gives back the owner of a piece. Never blocks, never takes the GIL. */
     void (*release)(void *owner);

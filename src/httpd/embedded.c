@@ -113,7 +113,7 @@ static int load_application(void)
 
     for (;;) {
         stat_script(&tried);
-        failed = mod_weave_engine->load() < 0;
+        failed = mod_weave_engine->load() != NULL;
         mod_weave_host_leave_fork();
         if (!failed) {
             set_state(READY);

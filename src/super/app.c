@@ -168,10 +168,11 @@ static super_generation_t *newest(const super_app_t *app)
 
 /* ---- failures ---- */
 
-static void error_set(super_app_t *app, const char *text)
+void super_app_error_set(super_app_t *app, const char *text, uint32_t number)
 {
     free(app->last_error);
     app->last_error = text ? strdup(text) : NULL;
+    app->failed_number = number;
 }
 
 /* The time of the script, as it is now (malloc). */
@@ -221,10 +222,10 @@ static void failed(super_app_t *app)
 void super_app_came_not(super_app_t *app, super_generation_t *generation,
                         const char *why)
 {
+    why = super_reason(why, generation->spec, generation->pool);
     app->coming = NULL;
     app->failed_identity = generation->identity;
-    app->failed_number = generation->number;
-    error_set(app, why);
+    super_app_error_set(app, why, generation->number);
     super_say(app, 3, "WEAVE0080: generation %u of %s does not come up: %s",
               generation->number, app->name, why);
     super_generation_abandon(generation);
@@ -285,7 +286,7 @@ void super_app_came_up(super_app_t *app, super_generation_t *generation)
     app->serving = generation;
     app->failures = 0;
     app->failed_identity = 0;
-    error_set(app, NULL);
+    super_app_error_set(app, NULL, 0);
     serve(app, generation);
     say_serves(app, generation);
     if (old)
@@ -331,8 +332,7 @@ static void refresh(super_generation_t *generation,
 static const char *resolve_failed(super_app_t *app, const char *problem,
                                   apr_pool_t *pool)
 {
-    error_set(app, problem);
-    app->failed_number = 0;
+    super_app_error_set(app, problem, 0);
     super_say(app, 3, "WEAVE0083: %s: %s", app->name, problem);
     if (!app->coming)
         failed(app);

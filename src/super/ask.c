@@ -107,8 +107,7 @@ static const char *op_status(json_t **answer, const json_t *request, int pass,
 {
     (void)request;
     (void)pass;
-    (void)pool;
-    *answer = json_pack("{s:b, s:o}", "ok", 1, "status", super_status());
+    *answer = json_pack("{s:b, s:o}", "ok", 1, "status", super_status(pool));
     return NULL;
 }
 

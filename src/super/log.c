@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <apr_strings.h>
+
 #define RETRY_US SUPER_SECOND
 
 static struct {
@@ -48,6 +50,17 @@ void super_log_open(void)
     out.may_wait = out.fd < 0;
     if (out.fd < 0)
         out.fd = 2;
+}
+
+const char *super_log_path(apr_pool_t *pool)
+{
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/fd/2", path, sizeof(path));
+
+    return len > 0 && len < PATH_MAX && *path == '/' &&
+                   strncmp(path, "/dev/", 5) != 0
+               ? apr_pstrmemdup(pool, path, (apr_size_t)len)
+               : NULL;
 }
 
 int super_log_take(int fd)

@@ -57,9 +57,12 @@ static void join_in(super_worker_t *worker)
     worker->state = SUPER_READY;
     worker->ready_us = weave_clock_us();
     super_worker_show(worker, WEAVE_WORKER_READY);
-    if (atomic_load(&super.roster->apps[app->index].state) != WEAVE_APP_SERVING)
+    if (atomic_load(&super.roster->apps[app->index].state) !=
+        WEAVE_APP_SERVING) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_SERVING,
                              generation->number);
+        super_app_error_set(app, NULL, 0);
+    }
     super_say(app, 6, "%s serves, after %.1f s",
               super_worker_name(worker, worker->pool),
               (double)(worker->ready_us - worker->started_us) / 1e6);
@@ -92,28 +95,31 @@ void super_generation_ready(super_worker_t *worker)
 
 /* With nobody there for a while, requests are answered at once; and where a
  * worker did come up, that does not last. */
-static int64_t pause_begin(super_generation_t *generation, int64_t lived_us)
+static int64_t pause_begin(super_generation_t *generation, int64_t lived_us,
+                           const char *why)
 {
-    const super_app_t *app = generation->app;
+    super_app_t *app = generation->app;
     int alone = !ready_count(generation, 0) && !ready_count(generation, 1);
     int64_t pause = super_generation_pause(
         generation, alone && lived_us ? ALONE_US : SUPER_PAUSE_US);
 
-    if (pause >= FAILED_US && alone)
+    if (pause >= FAILED_US && alone) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED,
                              generation->number);
+        super_app_error_set(app, why, generation->number);
+    }
     return pause;
 }
 
-/* A young one that has gone costs a pause; *pause is 0 for any other. */
+/* A young one that has gone, WHY, costs a pause; *pause is 0 for any other. */
 static void replace(super_generation_t *generation, int64_t lived_us,
-                    int64_t *pause)
+                    const char *why, int64_t *pause)
 {
     *pause = 0;
     if (super.ending || generation->state != SUPER_SERVING)
         return;
     if (lived_us < SUPER_YOUNG_US) /* it would soon die again */
-        *pause = pause_begin(generation, lived_us);
+        *pause = pause_begin(generation, lived_us, why);
     else
         super_timer_cancel(&generation->fill);
 }
@@ -140,7 +146,11 @@ void super_generation_failed(super_worker_t *worker, const char *why)
     super_worker_kill(worker);
     if (generation->state != SUPER_SERVING || state == SUPER_LEAVING)
         return;
-    replace(generation, lived(worker), &pause);
+    why = super_reason(why, generation->spec, worker->pool);
+    replace(
+        generation, lived(worker),
+        apr_psprintf(worker->pool, "worker %ld: %s", (long)worker->pid, why),
+        &pause);
     if (state != SUPER_READY)
         super_say(generation->app, 3,
                   "WEAVE0074: %s, a replacement, did not come up: %s; the"
@@ -170,7 +180,10 @@ static void died(super_worker_t *worker, const char *why)
     int64_t pause;
 
     worker->state = SUPER_ENDING;
-    replace(generation, lived(worker), &pause);
+    replace(generation, lived(worker),
+            apr_psprintf(worker->pool, "worker %ld has died: %s",
+                         (long)worker->pid, why),
+            &pause);
     super_say(generation->app, 3,
               "WEAVE0075: %s has died, with %s, after %.1f s: %s; %s",
               super_worker_name(worker, worker->pool), load_text(worker),

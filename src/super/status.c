@@ -74,6 +74,14 @@ static json_t *generation_status(const super_generation_t *generation)
                      generation_states[generation->state], "workers", workers);
 }
 
+/* A text that may be no UTF-8, or NULL. */
+static json_t *text_json(const char *text)
+{
+    json_t *string = text ? json_string(text) : NULL;
+
+    return string ? string : json_null();
+}
+
 static json_t *app_status(const super_app_t *app)
 {
     uint32_t state = app->wanted
@@ -86,22 +94,24 @@ static json_t *app_status(const super_app_t *app)
          generation = generation->next)
         json_array_insert_new(generations, 0, generation_status(generation));
     return json_pack(
-        "{s:I, s:s, s:s, s:I, s:o, s:I, s:s?}", "app", (json_int_t)app->index,
+        "{s:I, s:s, s:s, s:I, s:o, s:I, s:o}", "app", (json_int_t)app->index,
         "ini", app->name, "state",
         app_states[state <= WEAVE_APP_FAILED ? state : WEAVE_APP_FAILED],
         "generation", (json_int_t)(app->serving ? app->serving->number : 0),
         "generations", generations, "failed_generation",
-        (json_int_t)app->failed_number, "last_error", app->last_error);
+        (json_int_t)app->failed_number, "last_error",
+        text_json(app->last_error));
 }
 
-json_t *super_status(void)
+json_t *super_status(apr_pool_t *pool)
 {
     json_t *apps = json_array();
     const super_app_t *app;
 
     for (app = super.apps; app; app = app->next)
         json_array_insert_new(apps, 0, app_status(app));
-    return json_pack("{s:s, s:I, s:s, s:o}", "version", WEAVE_VERSION, "pid",
-                     (json_int_t)getpid(), "runtime_dir", super.dir,
+    return json_pack("{s:s, s:I, s:s, s:o, s:o}", "version", WEAVE_VERSION,
+                     "pid", (json_int_t)getpid(), "runtime_dir", super.dir,
+                     "error_log", text_json(super_log_path(pool)),
                      "applications", apps);
 }

@@ -71,12 +71,13 @@ struct super_app_t {
     super_generation_t *serving;     /* or NULL */
     uint64_t failed_identity;        /* what did not come up last; 0: nothing */
     uint32_t failed_number; /* of that generation, 0 where it had none */
-    char *last_error;       /* malloc; NULL: none since one has served */
-    int failures;           /* in a row, with none serving */
-    int crowded;            /* 1: it is said that too many workers leave */
-    char *tried_stamp;      /* malloc; of the script, when it was tried last */
-    super_timer_t retry;    /* while FAILED */
-    super_timer_t look;     /* every second, where there is something */
+    /* malloc; NULL: none since one has served. As super_reason() has it. */
+    char *last_error;
+    int failures;        /* in a row, with none serving */
+    int crowded;         /* 1: it is said that too many workers leave */
+    char *tried_stamp;   /* malloc; of the script, when it was tried last */
+    super_timer_t retry; /* while FAILED */
+    super_timer_t look;  /* every second, where there is something */
 };
 
 /* Logs at LEVEL. What is below a notice needs an application whose LogLevel
@@ -104,10 +105,19 @@ const char *super_app_want(super_app_t *app, const weave_spec_t *spec,
 /* A new generation of what is wanted; the same. */
 const char *super_app_reload(super_app_t *app, apr_pool_t *pool);
 
+/* Keeps TEXT as the reason why generation NUMBER has failed; NULL: one
+ * serves. */
+void super_app_error_set(super_app_t *app, const char *text, uint32_t number);
 /* What came of the generation that came up. */
 void super_app_came_up(super_app_t *app, super_generation_t *generation);
 void super_app_came_not(super_app_t *app, super_generation_t *generation,
                         const char *why);
+
+/* reason.c: TEXT, which may be an application's, as an administrator may see
+ * it: cut, and without values of the sync.ini that SPEC (may be NULL) holds. In
+ * POOL. */
+const char *super_reason(const char *text, const weave_spec_t *spec,
+                         apr_pool_t *pool);
 
 /* A hash of what a resolved spec makes of a process; never 0. */
 uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool);
@@ -302,6 +312,8 @@ void super_warmup_end(super_worker_t *worker);
 void super_log_open(void);
 /* FD, which stays the caller's, is the log from now on; -1: it is none. */
 int super_log_take(int fd);
+/* The path of its file, in POOL; or NULL: it is none, or has none. */
+const char *super_log_path(apr_pool_t *pool);
 /* A line with TEXT behind PREFIX, or several where it is too long; WHOLE: see
  * weave_line_append. How many bytes that takes. */
 size_t super_log_put(const char *prefix, size_t prefix_len, const char *text,
@@ -337,7 +349,7 @@ apr_status_t super_ask_httpd(int fd);
 /* want.c, status.c: the larger of the answers; a message (in POOL), or NULL. */
 /* FD holds what httpd wants; it stays the caller's. */
 const char *super_want(int fd, apr_pool_t *pool);
-json_t *super_status(void);
+json_t *super_status(apr_pool_t *pool);
 
 /* main.c: all leave. */
 void super_end(void);

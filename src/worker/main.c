@@ -331,7 +331,6 @@ static void application_start(apr_pool_t *pool)
 {
     const weave_app_t *app = app_make(worker.spec, pool);
     const char *problem;
-    int failed;
 
     stacks_prepare();
     setenv("WEAVE_INI", app->ini, 1);
@@ -341,12 +340,12 @@ static void application_start(apr_pool_t *pool)
     if (problem)
         fail(problem);
     stacks_start();
-    failed = worker.engine->load() < 0;
+    problem = worker.engine->load();
     if (!worker.forked)
         descriptors_check();
-    if (failed && !worker.forked)
-        fail("the application cannot be imported: the lines before this one"
-             " in the error log say why");
+    if (problem && !worker.forked)
+        fail(apr_pstrcat(pool, "the application cannot be imported: ", problem,
+                         NULL));
     if (worker.forked)
         _exit(0);
     if (executors_start() != 0)

@@ -70,10 +70,42 @@ subtest 'a release that does not import' => sub {
     is_release('three', 'the old one goes on');
     my ($exit, $text) = weavectl($httpd, 'reload');
     is $exit, 1, 'weavectl reload fails';
-    like $text, qr/broken|import/, 'and says so';
+    # it said that the log says why
+    like $text, qr/has failed, the one before goes on: .*RuntimeError: this release is broken$/m,
+        'and says why';
+    like $text, qr{^weavectl: more is in \Q$dir/error_log\E$}m, 'and where more is';
     is_release('three', 'the old one goes on');
+    ($exit, $text) = weavectl($httpd, 'status');
+    like $text, qr/^  last error: generation \d+ has failed: worker \d+: .*RuntimeError: this release is broken\n    more is in \Q$dir\E\/error_log$/m,
+        'as status does';
+    is status($httpd)->{error_log}, "$dir/error_log", 'for programs, too';
     switch_to('one');
     is_release('one', 'mended it serves');
+};
+
+# What an exception quotes may be a secret.
+subtest 'a value of the sync.ini' => sub {
+    my $url = 'postgres://app:hush-hush@db.example/x';
+    spew("$dir/sync.ini", "$ini\n[storage]\nsqluri = $url\nkey = \"open sesame\"\n");
+    restarts($httpd);
+    spew("$dir/releases/broken/app.wsgi",
+        "raise ValueError('no: $url', 'hush-hush', 'open sesame', '$dir')\n");
+    my $log = $httpd->logged(qr/WEAVE0080/, sub { switch_to('broken') });
+    my ($said) = $log =~ /(WEAVE0080.*)/;
+    my ($exit, $text) = weavectl($httpd, 'status');
+    my $json = (weavectl($httpd, 'status', '--json'))[1];
+    for my $shown ($said, $text, $json) {
+        unlike $shown, qr/hush-hush|sesame/, 'is not told';
+        like $shown, qr/ValueError: .'no: \*\*\*', '\*\*\*', '\*\*\*', '\Q$dir\E'/,
+            'but what is no secret is';
+    }
+    spew("$dir/releases/broken/app.wsgi", $script);
+    spew("$dir/sync.ini", $ini);
+    switch_to('one');
+    restarts($httpd);
+    is_release('one', 'mended it serves');
+    ok eventually(sub { (weavectl($httpd, 'status'))[1] !~ /last error/ }),
+        'and nothing is wrong';
 };
 
 subtest 'a warm-up without a 2xx' => sub {

@@ -31,7 +31,7 @@ subtest 'an application that cannot be imported' => sub {
     my $httpd = new_httpd(
         app    => "import a_module_that_is_not_there\n",
         conf   => 'WeaveApp /app "DIR/sync.ini"',
-        expect => qr/WEAVE00(?:47|80)|$STACKS/);
+        expect => qr/WEAVE00(?:47|7[45]|80)|$STACKS/);
     my $log = $httpd->logged(qr/WEAVE0080/, sub { $httpd->start });
     like $log, qr/Traceback/, 'a traceback';
     like $log, qr/ModuleNotFoundError: .*a_module_that_is_not_there/,
@@ -46,6 +46,16 @@ subtest 'an application that cannot be imported' => sub {
     $httpd->write('app.wsgi', slurp(root() . '/apps/hello.wsgi'));
     ok eventually(sub { $httpd->get('/app')->status == 200 }),
         'mended, it comes up by itself';
+    unlike +(weavectl($httpd, 'status'))[1], qr/last error/, 'nothing is wrong now';
+    # weaved knew nothing of the reason where a replacement failed
+    $httpd->write('app.wsgi', "import another_module\n");
+    kill KILL => workers($httpd);
+    ok eventually(sub { (weavectl($httpd, 'status'))[1] =~
+        /^  last error: generation \d+ has failed: worker \d+: .*ModuleNotFoundError: No module named 'another_module'$/m }),
+        'a replacement does not come up';
+    $httpd->write('app.wsgi', slurp(root() . '/apps/hello.wsgi'));
+    ok eventually(sub { (weavectl($httpd, 'status'))[1] !~ /last error/
+        && $httpd->get('/app')->status == 200 }), 'mended again';
     ok defined $httpd->stop, 'httpd stops';
 };
 

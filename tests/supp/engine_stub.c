@@ -41,9 +41,9 @@ static const char *start(const weave_app_t *app, const weave_host_t *given)
     return NULL;
 }
 
-static int load(void)
+static const char *load(void)
 {
-    return 0;
+    return NULL;
 }
 
 static void release(void *owner)
