@@ -54,7 +54,8 @@ deps-lint:
 RUN_TESTS = env CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) \
 	-j $(JOBS) -m "$(MPMS)" -p "$(PYTHONS)"
 # what takes too long for `make check`
-SLOW     := tests/build.t tests/e2e_bounds.t tests/e2e_httpd.t tests/install.t tests/run.t tests/server.t tests/soak.t
+SLOW     := tests/build.t tests/e2e_bounds.t tests/e2e_data.t \
+	tests/e2e_httpd.t tests/install.t tests/run.t tests/server.t tests/soak.t
 
 test-all: all $(TESTS) $(REPLAYS)
 	$(RUN_TESTS) $(UNIT) $(wildcard tests/*.t)

@@ -47,6 +47,11 @@ class Databases:
             # A process that is forked from this one must not inherit them.
             database.close()
 
+    def end(self):
+        """Closes them at the end of the process."""
+        for database in self:
+            database.end()
+
 
 class Site:
     """Accounts and storage as the settings want them.

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from urllib.parse import quote
 
 from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -30,6 +31,10 @@ _DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
 # How long a transaction waits for another one on SQLite, unless the URL says
 # otherwise (?timeout=SECONDS).
 SQLITE_TIMEOUT_SECONDS = 5
+
+# How long a process that ends waits for others that use the same SQLite file.
+# mod_weave gives Python 3 seconds for its end.
+END_SECONDS = 2
 
 
 class Database:
@@ -103,6 +108,20 @@ class Database:
         if not _is_in_memory(self._url):
             self.engine.dispose()
 
+    def end(self):
+        """Closes the database at the end of the process.
+
+        The file of a SQLite database has all that was written then, without the
+        write-ahead log beside it. Other processes may keep that from being so
+        now; the last of them to end does the same.
+        """
+        self.close()
+        if not self._file:
+            return
+        end = time.monotonic() + END_SECONDS
+        while not self._checkpoint() and time.monotonic() < end:
+            time.sleep(0.02)
+
     def insert_missing(self, table):
         """An INSERT that leaves a row alone that is there already."""
         if self.dialect in ("mysql", "mariadb"):
@@ -155,6 +174,25 @@ class Database:
         creates = all(create for _, create in self._schemas)
         if not creates and not os.path.exists(self._file):
             raise ConfigError("%r: %s" % (self._url, missing("its file")))
+
+    def _checkpoint(self):
+        """Copies the write-ahead log into the file; whether that is all done.
+
+        It makes nobody wait (PASSIVE), creates no file, and needs no connection
+        of the pool.
+        """
+        if not os.path.exists(self._file + "-wal"):
+            return True
+        url = "file:%s?mode=rw" % quote(self._file)
+        try:
+            connection = sqlite3.connect(url, timeout=0, uri=True)
+            with contextlib.closing(connection):
+                row = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            log.debug("%s: no checkpoint: %s", self._file, error)
+            return False
+        busy, in_log, copied = row
+        return not busy and in_log == copied
 
     def _enter_wal(self):
         # With a write-ahead log readers and the one writer do not wait for

@@ -6,10 +6,11 @@ in the process environment. When that is set before this module is imported, the
 application is made, and what is wrong with its configuration raised, at once.
 """
 
+import atexit
 import os
 import threading
 
-from weave.server.app import create_application
+from weave.server.app import Databases, create_application
 from weave.server.config import ConfigError
 
 
@@ -35,7 +36,9 @@ class Application:
         if made is None:
             with self._lock:
                 if path not in self._by_path:
-                    self._by_path[path] = create_application(path)
+                    databases = Databases()
+                    self._by_path[path] = create_application(path, databases)
+                    atexit.register(databases.end)
                 made = self._by_path[path]
         return made
 
