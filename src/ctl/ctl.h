@@ -23,6 +23,7 @@ typedef struct ctl_t {
     const char *state_dir; /* -s, or by the environment; NULL: neither */
     const char *libdir;    /* where the engines are */
     int json, no_wait;
+    const char *topic; /* of help; NULL: not given */
     /* of maintenance; NULL: not given */
     const char *mode, *lasts, *retry_after, *message, *wait;
 } ctl_t;
@@ -33,6 +34,10 @@ int ctl_status(const ctl_t *given);
 int ctl_maintenance(const ctl_t *ctl);
 int ctl_config(const ctl_t *ctl);
 int ctl_check(const ctl_t *ctl);
+
+/* Returns why this user cannot do what only root and the user that starts httpd
+ * may, or NULL: this is one of them, as far as the folders of CTL tell. */
+const char *ctl_rights_why_not(const ctl_t *ctl);
 
 /* DIR is the folder of the weaved that is meant. */
 void ctl_dir_set(ctl_t *ctl, const char *dir);

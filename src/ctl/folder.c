@@ -3,6 +3,7 @@
 #include "view.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +39,46 @@ const char *ctl_dir_check(const char *dir, int writable, apr_pool_t *pool)
               : errno == EACCES)
         return apr_pstrcat(pool, OWNER_ONLY "change what is in ", dir, NULL);
     return NULL;
+}
+
+/* Whoever starts httpd has made DIR. NULL where it is not there. */
+static const char *owner_why_not(const char *dir, int *is_mine,
+                                 apr_pool_t *pool)
+{
+    const struct passwd *owner;
+    struct stat status;
+
+    if (stat(dir, &status) < 0)
+        return errno == EACCES
+                   ? apr_pstrcat(pool, dir, ": ", strerror(errno), NULL)
+                   : NULL;
+    if (status.st_uid == geteuid()) {
+        *is_mine = 1;
+        return NULL;
+    }
+    owner = getpwuid(status.st_uid);
+    return owner ? apr_pstrcat(pool, dir, " belongs to ", owner->pw_name, NULL)
+                 : apr_psprintf(pool, "%s belongs to user %ld", dir,
+                                (long)status.st_uid);
+}
+
+const char *ctl_rights_why_not(const ctl_t *ctl)
+{
+    /* those that are named tell; otherwise the default, as far as it is there
+     */
+    const char *dir = ctl->dir_given || !ctl->state_dir ? ctl->dir : NULL;
+    const char *state = ctl->state_dir, *why = NULL;
+    int is_mine = 0;
+
+    if (geteuid() == 0)
+        return NULL;
+    if (dir)
+        why = owner_why_not(dir, &is_mine, ctl->pool);
+    if (!state && !ctl->dir_given)
+        state = WEAVE_STATE_DIR;
+    if (!why && !is_mine && state)
+        why = owner_why_not(state, &is_mine, ctl->pool);
+    return why;
 }
 
 int ctl_is_same_folder(const char *a, const char *b)

@@ -27,25 +27,34 @@ static int show_version(const ctl_t *ctl)
     return CTL_DONE;
 }
 
+static int show_topic(const ctl_t *ctl);
+
+/* Who may: anybody, or root and the user that starts httpd. Anybody sees of
+ * SHOWN what the files tell, and is told that this is not all. */
+typedef enum { FOR_ALL, FOR_OWNER, SHOWN } rights_e;
+
 static const struct command_t {
     const char *name;
     int (*run)(const ctl_t *);
-    const char *takes; /* options of its own, letters; 'M', 'I': words */
+    rights_e rights;   /* without words */
+    const char *takes; /* options of its own, letters; 'M', 'I', 'C': words */
     const char *help, *more;
 } commands[] = {
-    {"reload", ctl_reload, "wI", "start new workers with the code as it is now",
+    {"reload", ctl_reload, FOR_OWNER, "wI",
+     "start new workers with the code as it is now",
      "Asks weaved for a new generation of the application of INI, or of all\n"
      "applications, and waits until it serves or has failed. No request is\n"
      "lost: the old workers go on until the new ones are ready, and also when\n"
      "those do not come up.\n"
      "\n"
      "      --no-wait   return at once\n"},
-    {"status", ctl_status, "jI", "show generations, workers and maintenance",
+    {"status", ctl_status, SHOWN, "jI",
+     "show generations, workers and maintenance",
      "Shows what weaved runs, and what maintenance is in force: of the\n"
      "application of INI, or of all.\n"
      "\n"
      "      --json      for programs\n"},
-    {"maintenance", ctl_maintenance, "frmWMI",
+    {"maintenance", ctl_maintenance, SHOWN, "frmWMI",
      "refuse or slow down clients, at once",
      "Says what becomes of requests to the application of INI, or to all\n"
      "applications, from now on, restarts and reboots included. Without MODE\n"
@@ -71,15 +80,19 @@ static const struct command_t {
      "\n"
      "Exit status 1 also when, after off, something else still holds. For\n"
      "programs, `weavectl status --json` has all of it.\n"},
-    {"config", ctl_config, "jI", "show every key of INI and where it is set",
+    {"config", ctl_config, FOR_ALL, "jI",
+     "show every key of INI and where it is set",
      "Reads INI (" DEFAULT_INI ") and what it extends; asks no weaved. What\n"
      "WeaveSet in httpd.conf says is not in it.\n"
      "\n"
      "      --json      for programs\n"},
-    {"check", ctl_check, "I", "look for mistakes in INI without starting it",
+    {"check", ctl_check, FOR_ALL, "I",
+     "look for mistakes in INI without starting it",
      "Reads INI (" DEFAULT_INI ") and looks for what `apachectl configtest`\n"
      "would find in it: keys, values, virtualenv, script, engine, user.\n"},
-    {"version", show_version, "", "show the version", ""},
+    {"help", show_topic, FOR_ALL, "C", "show this text, or that of a command",
+     ""},
+    {"version", show_version, FOR_ALL, "", "show the version", ""},
 };
 #define COMMANDS (sizeof(commands) / sizeof(*commands))
 
@@ -131,9 +144,10 @@ static int show_command(const struct command_t *command)
              command->name,
              takes(command, 'M')   ? " [MODE [INI]]"
              : takes(command, 'I') ? " [INI]"
+             : takes(command, 'C') ? " [COMMAND]"
                                    : "");
     puts("");
-    puts(command->more);
+    puts(*command->more ? command->more : command->help);
     puts(general);
     return CTL_DONE;
 }
@@ -209,6 +223,16 @@ static const struct command_t *command_find(const char *name)
     return NULL;
 }
 
+static int show_topic(const ctl_t *ctl)
+{
+    const struct command_t *command = command_find(ctl->topic);
+
+    if (command)
+        return show_command(command);
+    return ctl->topic ? ctl_usage("there is no command %s", ctl->topic)
+                      : show_help();
+}
+
 /* Engines are beside the program; a link to it lies elsewhere. */
 static const char *own_folder(apr_pool_t *pool)
 {
@@ -241,10 +265,8 @@ static const char *real(apr_pool_t *pool, const char *path)
     return path;
 }
 
-static void settle(ctl_t *ctl)
+static void folders_settle(ctl_t *ctl)
 {
-    char *named;
-
     if (!ctl->dir)
         ctl->dir = environment("WEAVE_RUNTIME_DIR");
     ctl->dir_given = ctl->dir != NULL;
@@ -256,6 +278,12 @@ static void settle(ctl_t *ctl)
         ctl->state_dir = real(ctl->pool, ctl->state_dir);
     ctl_dir_set(ctl, ctl->dir);
     ctl->libdir = own_folder(ctl->pool);
+}
+
+static void ini_settle(ctl_t *ctl)
+{
+    char *named;
+
     ctl->ini_given = ctl->ini != NULL;
     if (!ctl->ini)
         ctl->ini = DEFAULT_INI;
@@ -357,6 +385,8 @@ static int words_take(ctl_t *ctl, const struct command_t *command,
 
     if (takes(command, 'M') && next < count)
         ctl->mode = words[next++];
+    if (takes(command, 'C') && next < count)
+        ctl->topic = words[next++];
     if (takes(command, 'I') && next < count) {
         const char *ini = words[next++];
 
@@ -374,6 +404,21 @@ static int is_empty(const char *value)
     return value && !*value;
 }
 
+/* Who has no right to COMMAND hears so before anything else. With a MODE, it
+ * changes something. */
+static int rights_check(const ctl_t *ctl, const struct command_t *command,
+                        int has_mode)
+{
+    const char *why =
+        command->rights == FOR_ALL ? NULL : ctl_rights_why_not(ctl);
+
+    if (!why)
+        return CTL_DONE;
+    ctl_say("%s%s needs root or the user that starts httpd: %s", command->name,
+            has_mode ? " MODE" : "", why);
+    return command->rights == SHOWN && !has_mode ? CTL_DONE : CTL_FAILED;
+}
+
 static int run(int argc, const char *const *argv, apr_pool_t *pool)
 {
     line_t line = {.ctl = {.pool = pool}};
@@ -388,12 +433,20 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
         return show_version(NULL);
     if (line.help && !words[0])
         return show_help();
-    if (!words[0])
-        return ctl_usage("%s", "which command");
+    if (!words[0]) {
+        show_help();
+        return CTL_USAGE;
+    }
     if (!command)
         return ctl_usage("there is no command %s", words[0]);
     if (line.help)
         return show_command(command);
+    if (is_empty(line.ctl.dir) || is_empty(line.ctl.state_dir))
+        return ctl_usage("%s", "the DIR is empty");
+    folders_settle(&line.ctl);
+    if (rights_check(&line.ctl, command, takes(command, 'M') && words[1]) !=
+        CTL_DONE)
+        return CTL_FAILED;
     foreign = (unsigned char)line.used[strspn(line.used, command->takes)];
     if (foreign)
         return ctl_usage("%s",
@@ -401,11 +454,9 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
                                       command->name, option_name(foreign)));
     if (words_take(&line.ctl, command, words, count) != CTL_DONE)
         return CTL_USAGE;
-    if (is_empty(line.ctl.ini) || is_empty(line.ctl.dir) ||
-        is_empty(line.ctl.state_dir))
-        return ctl_usage("%s", is_empty(line.ctl.ini) ? "the INI is empty"
-                                                      : "the DIR is empty");
-    settle(&line.ctl);
+    if (is_empty(line.ctl.ini))
+        return ctl_usage("%s", "the INI is empty");
+    ini_settle(&line.ctl);
     return command->run(&line.ctl);
 }
 

@@ -287,9 +287,31 @@ subtest 'who may not look' => sub {
     unlike $text, qr/when httpd starts|no httpd runs/, 'nobody knows';
     SKIP: {
         skip 'root may', 1 if !$>;
-        alone(['-s', '/usr', 'maintenance', 'off'], 1,
-              qr/only root and the user that starts httpd may change/);
+        # usage, folders and connections came first
+        for my $command (['-d', '/usr', 'reload'], ['-d', '/usr', 'reload', qw(a b c)],
+                         ['-d', '/usr', 'reload', '--message', 'x'],
+                         ['-s', '/usr', 'maintenance', 'off'],
+                         ['-s', '/usr', 'maintenance', 'nonsense']) {
+            is alone($command, 1), "weavectl: " . ($command->[2] eq 'reload'
+                ? 'reload' : 'maintenance MODE') . ' needs root or the user '
+                . "that starts httpd: /usr belongs to root\n", 'and no more';
+        }
+        alone(['-d', '/usr', $_], 1,
+              qr/\Aweavectl: $_ needs root or the user that starts httpd: \/usr belongs to root$/m)
+            for qw(status maintenance);
     }
+};
+
+subtest 'help' => sub {
+    my $all = qr/\Ausage: weavectl .* COMMAND .*^  reload  .*^  help  /ms;
+    alone([], 2, $all);
+    alone([$_], 0, $all) for qw(help --help -h);
+    for my $command (qw(reload status maintenance config check help version)) {
+        my @texts = map { alone($_, 0, qr/\Ausage: weavectl .* $command\b/) }
+            ['help', $command], [$command, '--help'], ['--help', $command];
+        is $texts[$_], $texts[0], 'the same' for 1, 2;
+    }
+    alone(['help', 'nothing'], 2, qr/^weavectl: there is no command nothing;/);
 };
 
 subtest 'two httpds with one folder' => sub {
