@@ -49,6 +49,15 @@ $(BUILD)/obj/src/httpd/%.o: src/httpd/%.c $(BUILD)/flags
 $(BUILD)/mod_weave.so: $(HTTPD_OBJ) $(BUILD)/libweave.a
 	$(call brief,LD,$(@F))$(CC) -shared $(LINK) -o $@ $^ -ljansson -ldl
 
+# TEXT file, symbol, source: a Python program as text in C
+define TEXT
+$(BUILD)/obj/$(1).c: $(3)
+	@mkdir -p $$(@D)
+	@{ echo 'const char $(2)[] ='; \
+	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$$$/\\n"/' $$<; \
+	  echo '    ;'; } > $$@
+endef
+
 # ---- the programs: weaved, weave-worker, weavectl ----
 
 PROGRAMS := $(BUILD)/weaved $(BUILD)/weave-worker $(BUILD)/weavectl
@@ -66,15 +75,16 @@ $(eval $(call PROGRAM,weaved,src/super))
 $(eval $(call PROGRAM,weave-worker,src/worker,$(BUILD)/include/weave_engine.h))
 $(eval $(call PROGRAM,weavectl,src/ctl))
 
+$(eval $(call TEXT,check_text,worker_check_py,src/worker/check.py))
+$(BUILD)/obj/check_text.o: $(BUILD)/obj/check_text.c $(BUILD)/flags
+	$(call brief,CC,$(<F))$(CC) $(BASE) -c -o $@ $<
+$(BUILD)/weave-worker: $(BUILD)/obj/check_text.o
+
 # ---- src/engine: one object for each Python ----
 
 ENGINE_SRC := $(sort $(wildcard src/engine/*.c))
 
-$(BUILD)/obj/support_text.c: src/engine/support.py
-	@mkdir -p $(@D)
-	@{ echo 'const char engine_support_py[] ='; \
-	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; \
-	  echo '    ;'; } > $@
+$(eval $(call TEXT,support_text,engine_support_py,src/engine/support.py))
 
 # conf/python says which flags an engine needs
 ENGINE_VERSIONS :=

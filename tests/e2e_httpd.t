@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The sync of e2e.t through httpd and mod_weave, on every MPM.
+"""The sync of e2e.t through httpd and mod_weave, on every MPM, and with a
+configuration file of Mozilla's server.
 
 weave.server runs from a virtualenv into which its sdist has been installed.
 """
@@ -172,6 +173,43 @@ class Httpd:
     def log(self):
         return (self.folder / "error_log").read_text(errors="replace")
 
+    def configtest(self):
+        """The exit status, and what is said."""
+        command = [self.program, "-t", "-f", self.folder / "httpd.conf"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout
+
+
+def mozilla_ini(port):
+    """A file as the guides have it: what they tell people to set, and [wsgi]."""
+    text = (TOP / "server/tests/mozilla.conf").read_text()
+    text = text.replace("localhost:5000", "127.0.0.1:%d" % port)
+    text = text.replace("%(here)s/", "%(here)s/data/")
+    return INI.partition("[storage]")[0] + text
+
+
+def check_mozilla(tap, folder):
+    httpd = Httpd(folder, MPMS[0])
+    ini = folder / "sync.ini"
+    ini.write_text(mozilla_ini(httpd.port))
+    ini.chmod(0o600)  # workers need not be able to read it
+    status, said = httpd.configtest()
+    tap.ok(status == 0, "Mozilla: configtest takes it", said)
+    tap.ok("[storage] display_config: does nothing here" in said,
+           "Mozilla: and has a word", said)
+    tap.ok(not list((folder / "data").iterdir()), "Mozilla: and opens no database")
+    with httpd.running() as url:
+        sync(tap, "Mozilla", url)
+    ini.write_text(ini.read_text().replace("use = false", "use = perhaps")
+                   .replace("\nquota_size", "\nquota_sise"))
+    status, said = httpd.configtest()
+    places = [number for number, line in enumerate(ini.read_text().splitlines(), 1)
+              if line.startswith(("use = perhaps", "quota_sise", "use_quota"))]
+    found = re.findall(r"WEAVE0275: %s:(\d+): " % re.escape(str(ini)), said)
+    tap.ok(status != 0, "Mozilla: with mistakes, configtest fails", said)
+    tap.ok(sorted(map(int, found)) == places, "Mozilla: and has them all", said)
+
 
 def sync(tap, mpm, url):
     process = subprocess.Popen([PYTHON, TOP / "tests/e2e.t"], text=True,
@@ -200,6 +238,7 @@ def main():
                 sync(tap, mpm, url)
             bad = [line for line in httpd.log().splitlines() if WORSE_THAN_NOTICE.search(line)]
             tap.ok(not bad, mpm + ": nothing at warn or above in the error log", *bad)
+        check_mozilla(tap, folder)
     print("1..%d" % tap.count)
     return 1 if tap.failed else 0
 

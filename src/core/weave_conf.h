@@ -98,9 +98,11 @@ const char *weave_conf_heartbeat(const weave_conf_t *conf);
 const char *weave_conf_path(const weave_conf_t *conf);
 
 /** What the file at PATH says, as one text that means the same wherever it is
- *  read; FILE is what it was read as. NULL: it cannot be read. */
+ *  read; FILE is what it was read as. NULL: it cannot be read. SOURCES, where
+ *  it is not NULL, gets a weave_ini_entry_t * for each line of the text: the
+ *  entry that it is of, or NULL. */
 const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
-                               apr_pool_t *pool);
+                               apr_array_header_t *sources, apr_pool_t *pool);
 
 /**
  * Packs CONF without the list of its files. Unless EVERYTHING is set, what may

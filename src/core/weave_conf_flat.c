@@ -13,6 +13,8 @@ typedef struct {
     apr_pool_t *pool;
     apr_array_header_t *parts; /* of const char * */
     const weave_conf_t *conf;
+    apr_array_header_t *sources;    /* of the lines so far; NULL: not wanted */
+    const weave_ini_entry_t *entry; /* that is being said, or NULL */
 } flat_t;
 
 static void say(flat_t *flat, const char *format, ...)
@@ -20,12 +22,17 @@ static void say(flat_t *flat, const char *format, ...)
 
 static void say(flat_t *flat, const char *format, ...)
 {
+    const char *text, *end;
     va_list args;
 
     va_start(args, format);
-    APR_ARRAY_PUSH(flat->parts, const char *) =
-        apr_pvsprintf(flat->pool, format, args);
+    text = apr_pvsprintf(flat->pool, format, args);
     va_end(args);
+    APR_ARRAY_PUSH(flat->parts, const char *) = text;
+    if (!flat->sources)
+        return;
+    for (end = strchr(text, '\n'); end; end = strchr(end + 1, '\n'))
+        APR_ARRAY_PUSH(flat->sources, const weave_ini_entry_t *) = flat->entry;
 }
 
 /* In quotes it is taken literally, whatever it holds. */
@@ -78,6 +85,7 @@ static void say_section(flat_t *flat, const weave_ini_t *ini,
     const apr_array_header_t *entries = weave_ini_entries(ini, section);
     int i;
 
+    flat->entry = NULL;
     say(flat, "[%s]\n", section);
     for (i = 0; entries && i < entries->nelts; i++) {
         const weave_ini_entry_t *entry =
@@ -86,6 +94,7 @@ static void say_section(flat_t *flat, const weave_ini_t *ini,
         if (!strcmp(entry->section, WEAVE_INI_DEFAULT) &&
             !strcmp(entry->key, "extends"))
             continue;
+        flat->entry = entry;
         say(flat, "%s = ", entry->key);
         if (!say_path(flat, entry))
             say_value(flat, &entry->value);
@@ -93,9 +102,12 @@ static void say_section(flat_t *flat, const weave_ini_t *ini,
 }
 
 const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
-                               apr_pool_t *pool)
+                               apr_array_header_t *sources, apr_pool_t *pool)
 {
-    flat_t flat = {pool, apr_array_make(pool, 64, sizeof(char *)), file};
+    flat_t flat = {.pool = pool,
+                   .parts = apr_array_make(pool, 64, sizeof(char *)),
+                   .conf = file,
+                   .sources = sources};
     apr_array_header_t *problems = weave_problems_make(pool);
     const apr_array_header_t *sections;
     weave_ini_t *ini;

@@ -81,20 +81,28 @@ enum {
 };
 
 /**
- * httpd tries at configtest whether an engine can be loaded:
+ * httpd tries at configtest whether an engine can be loaded, and what the
+ * application's own check finds in the sync.ini:
  *
- *   weave-worker --probe ENGINE VERSION LIBPYTHON SONAME [FILE ...]
+ *   weave-worker --probe ENGINE VERSION LIBPYTHON SONAME CHECK PYTHON [FILE
+ * ...]
  *
  * with the rights of the user that the application runs as, /dev/null as 0, 1
  * and 2, and a pipe as descriptor WEAVE_PROBE_ANSWER_FD. It loads LIBPYTHON or
  * SONAME ("": none) and ENGINE, which must be for Python VERSION ("": any), and
- * looks whether each FILE ("": none) can be read. It writes WEAVE_PROBE_GOOD,
- * or what is wrong as text for the administrator, and ends. The code that it
- * loads may be anybody's, so nothing is sure about what is written.
+ * looks whether PYTHON and each FILE ("": none) can be read. It writes
+ * WEAVE_PROBE_GOOD, or what is wrong as text for the administrator. Where that
+ * is good and CHECK is not "", PYTHON runs the entry point CHECK of the group
+ * mod_weave.check, for which the flat text of the sync.ini is descriptor
+ * WEAVE_PROBE_INI_FD. It adds a '\n', and for all that is found a line: "error"
+ * or "notice", the number of a line of that text (0: none), and a message;
+ * "failed 0" and a message where the check itself is broken.
+ * The code that runs may be anybody's, so nothing is sure about what is
+ * written.
  */
 #define WEAVE_PROBE_OPTION "--probe"
 #define WEAVE_PROBE_GOOD "good"
-enum { WEAVE_PROBE_ANSWER_FD = 3, WEAVE_PROBE_FDS };
+enum { WEAVE_PROBE_ANSWER_FD = 3, WEAVE_PROBE_INI_FD, WEAVE_PROBE_FDS };
 
 /** Those that weaved is started with, beside 0, 1 and 2. READY gets a line
  *  for the operator, or none and its end when weaved takes requests. CONTROL is

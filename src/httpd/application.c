@@ -196,9 +196,12 @@ static void check_virtualenv(mod_weave_check_t *check, mod_weave_app_t *app)
         app->venv = venv;
 }
 
-static void check_engine(mod_weave_check_t *check, mod_weave_app_t *app)
+/* SOURCES: where the lines of its text come from. */
+static void check_engine(mod_weave_check_t *check, mod_weave_app_t *app,
+                         const apr_array_header_t *sources)
 {
     const char *version = app->venv ? app->venv->version : NULL, *problem;
+    mod_weave_probe_t own = {NULL, NULL};
 
     app->engine = weave_spec_engine(mod_weave_libdir(check->ptemp), version,
                                     check->pconf);
@@ -213,9 +216,11 @@ static void check_engine(mod_weave_check_t *check, mod_weave_app_t *app)
     }
     if (!mod_weave_is_configtest())
         return;
-    problem = mod_weave_probe(app, check->ptemp);
+    problem = mod_weave_probe(&own, app, check->ptemp);
     if (problem)
         fail(check, "WEAVE0007: %s", problem);
+    else
+        mod_weave_rows_report(check, app, &own, sources);
 }
 
 /* ---- who it runs as ---- */
@@ -393,7 +398,7 @@ static weave_conf_t *read_conf(mod_weave_check_t *check, const char *path)
     return conf;
 }
 
-/* Everything about APP but its file. */
+/* Everything about APP but its file and its engine. */
 static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
 {
     apr_array_header_t *problems = weave_problems_make(check->ptemp);
@@ -413,8 +418,6 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     if (!check->errors)
         note_paths(check, app);
     check_virtualenv(check, app);
-    if (!check->errors)
-        check_engine(check, app);
 }
 
 void mod_weave_app_bind(const mod_weave_check_t *check, mod_weave_app_t *app,
@@ -449,6 +452,8 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
 {
     mod_weave_app_t *app = apr_pcalloc(check->pconf, sizeof(*app));
     const weave_conf_t *file = read_conf(check, ini_now);
+    apr_array_header_t *sources =
+        apr_array_make(check->ptemp, 64, sizeof(weave_ini_entry_t *));
 
     *file_read = file;
     if (!file)
@@ -462,7 +467,11 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
         weave_conf_int(app->conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED;
     check_app(check, app);
     if (ini_now == ini && !check->errors)
-        app->text_read = weave_conf_flatten(ini, file, check->pconf);
+        app->text_read = weave_conf_flatten(ini, file, sources, check->pconf);
+    if (!check->errors)
+        check_engine(check, app, sources);
+    if (check->errors)
+        app->text_read = NULL;
     app->place = mod_weave_retained_place(ini);
     if (app->place < 0)
         fail(check,

@@ -110,14 +110,21 @@ int mod_weave_hidden_seal(int fd)
                  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
+int mod_weave_hidden_show(int fd, apr_uid_t uid)
+{
+    return mod_weave_hidden_seal(fd) < 0 || fchmod(fd, 0400) < 0 ||
+                   (geteuid() == 0 && fchown(fd, uid, (gid_t)-1) < 0)
+               ? -1
+               : 0;
+}
+
 int mod_weave_hidden_open(const mod_weave_hidden_t *hidden, const char *name,
                           apr_uid_t uid)
 {
     int fd = mod_weave_hidden_file(name);
 
     if (fd >= 0 && (mod_weave_hidden_write(fd, hidden->text, hidden->len) < 0 ||
-                    mod_weave_hidden_seal(fd) < 0 || fchmod(fd, 0400) < 0 ||
-                    (geteuid() == 0 && fchown(fd, uid, (gid_t)-1) < 0))) {
+                    mod_weave_hidden_show(fd, uid) < 0)) {
         close(fd);
         fd = -1;
     }

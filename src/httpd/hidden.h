@@ -38,6 +38,10 @@ int mod_weave_hidden_write(int fd, const void *data, apr_size_t bytes);
 /* Makes sure that nobody changes it any more. 0, or -1 and errno. */
 int mod_weave_hidden_seal(int fd);
 
+/* Seals it, and lets the user UID read it where this process is root. 0, or -1
+ * and errno. */
+int mod_weave_hidden_show(int fd, apr_uid_t uid);
+
 /* The same with what is hidden, which nobody can change any more, for the user
  * UID where this process is root. */
 int mod_weave_hidden_open(const mod_weave_hidden_t *hidden, const char *name,

@@ -192,9 +192,20 @@ const char *mod_weave_app_private(const weave_conf_t **conf,
 const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
                                 apr_pool_t *pool);
 
-/* probe.c: has another program load an engine. NULL, or what is wrong with it.
- * Only a reader, which has no other children, calls it. */
-const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool);
+/* probe.c: has another program load an engine, and run the check that the
+ * application brings. NULL, or what is wrong with the engine. Only a reader,
+ * which has no other children, calls it. */
+typedef struct mod_weave_probe_t {
+    const char *rows;   /* of that check, as weave_control.h has it, or NULL */
+    const char *failed; /* why that is not all, or NULL */
+} mod_weave_probe_t;
+const char *mod_weave_probe(mod_weave_probe_t *own, const mod_weave_app_t *app,
+                            apr_pool_t *pool);
+/* rows.c: reports what the application's own check says of its sync.ini.
+ * SOURCES are those of weave_conf_flatten(). */
+void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
+                           const mod_weave_probe_t *own,
+                           const apr_array_header_t *sources);
 /* Is any libpython in this process already? Its path, or NULL. */
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe.c: tries at configtest whether an engine would load
+/* probe.c: tries at configtest whether an engine would load, and runs the
+ * application's own check
  *
  * An engine loads the libpython that a virtualenv names, and both may belong to
  * whom the application runs as. So `weave-worker --probe` loads them: another
@@ -26,7 +27,8 @@
 #include "weave_control.h"
 #include "weave_exec.h"
 
-#define ANSWER_BYTES 2048
+#define ANSWER_BYTES 65536
+#define PROBLEM_BYTES 2048 /* of what is wrong with an engine */
 #define PROBE_SECONDS 20
 #define ORPHANS_US INT64_C(5000000) /* they may fork faster than we kill */
 
@@ -36,6 +38,7 @@ typedef struct {
     const mod_weave_app_t *app;
     pid_t parent;
     int from[WEAVE_PROBE_FDS]; /* what becomes descriptor 0, 1, 2, ... */
+    int count;                 /* of these; without a check, there is no ini */
     char **argv, **env;
 } plan_t;
 
@@ -63,7 +66,7 @@ static void program_become(const plan_t *plan)
 
     setsid();
     weave_exec_signals();
-    if (weave_exec_descriptors(plan->from, WEAVE_PROBE_FDS) < 0)
+    if (weave_exec_descriptors(plan->from, plan->count) < 0)
         _exit(126);
     failed = weave_exec_user(app->user, app->uid, app->gid);
     if (failed)
@@ -85,7 +88,8 @@ static const char *text_or_none(const char *text)
 
 /* See weave_control.h. The home folder of a user is often closed to others;
  * workers are told what the ini says, children read it. */
-static char **arguments_make(const mod_weave_app_t *app, apr_pool_t *pool)
+static char **arguments_make(const mod_weave_app_t *app, const char *check,
+                             apr_pool_t *pool)
 {
     const weave_virtualenv_t *venv = app->venv;
     const char *const list[] = {
@@ -95,14 +99,64 @@ static char **arguments_make(const mod_weave_app_t *app, apr_pool_t *pool)
         venv ? venv->version : "",
         venv ? text_or_none(venv->libpython) : "",
         venv ? text_or_none(venv->soname) : "",
-        weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT),
+        check,
         venv ? venv->python : "",
+        weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT),
         app->embedded ? app->ini : "",
         NULL};
 
     return apr_pmemdup(pool, list, sizeof(list));
 }
 
+/* The part of PATH, a script, below FOLDER. "": it is not there. */
+static const char *path_below(const char *path, const char *folder)
+{
+    apr_size_t len = strlen(folder);
+
+    return len && !strncmp(path, folder, len) && path[len] == '/'
+               ? path + len + 1
+               : "";
+}
+
+/* The name of an entry point: what wsgi.module or wsgi.script says, the latter
+ * relative to the virtualenv. "": an application like that has none. */
+static const char *check_name(const mod_weave_app_t *app)
+{
+    const char *module = weave_conf_str(app->conf, WEAVE_WSGI_MODULE);
+    const char *script = weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT);
+    const char *name;
+
+    if (!app->venv || !app->text_read)
+        return "";
+    if (*module)
+        return module;
+    name = path_below(script, weave_conf_str(app->conf, WEAVE_WSGI_VIRTUALENV));
+    return *name ? name : path_below(script, app->venv->path);
+}
+
+/* The text of the sync.ini in a file without a name, which the user of APP can
+ * read. -1 and errno. */
+static int ini_open(const mod_weave_app_t *app)
+{
+    int fd = mod_weave_hidden_file("sync.ini");
+
+    if (fd >= 0 && (mod_weave_hidden_write(fd, app->text_read,
+                                           strlen(app->text_read)) < 0 ||
+                    mod_weave_hidden_show(fd, app->uid) < 0)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static int variable_add(void *list, const char *name, const char *value)
+{
+    APR_ARRAY_PUSH((apr_array_header_t *)list, const char *) =
+        apr_pstrcat(((apr_array_header_t *)list)->pool, name, "=", value, NULL);
+    return 1;
+}
+
+/* What workers have comes first: the first of a name counts. */
 static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
 {
     /* the last one for embedded mode only: children have it when they load the
@@ -119,14 +173,15 @@ static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
     apr_size_t count = sizeof(passed) / sizeof(*passed), i;
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(char *));
 
-    APR_ARRAY_PUSH(list, const char *) = "PATH=/usr/bin:/bin";
-    APR_ARRAY_PUSH(list, const char *) = "LANG=C.UTF-8";
-    if (!app->embedded)
+    if (!app->embedded) {
+        apr_table_do(variable_add, list, weave_conf_env(app->conf), NULL);
         count--;
+    }
+    variable_add(list, "PATH", "/usr/bin:/bin");
+    variable_add(list, "LANG", "C.UTF-8");
     for (i = 0; i < count; i++)
         if (getenv(passed[i]))
-            APR_ARRAY_PUSH(list, const char *) =
-                apr_pstrcat(pool, passed[i], "=", getenv(passed[i]), NULL);
+            variable_add(list, passed[i], getenv(passed[i]));
     APR_ARRAY_PUSH(list, const char *) = NULL;
     return (char **)list->elts;
 }
@@ -137,18 +192,48 @@ static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
 static const char *answer_clean(const mod_weave_helper_t *helper,
                                 apr_pool_t *pool)
 {
-    char *text = apr_pstrmemdup(pool, helper->answer, helper->len), *at;
+    apr_size_t len = helper->len < PROBLEM_BYTES ? helper->len : PROBLEM_BYTES;
+    char *text = apr_pstrmemdup(pool, helper->answer, len), *at;
 
-    for (at = text; at < text + helper->len; at++)
+    for (at = text; at < text + len; at++)
         if (apr_iscntrl(*at))
             *at = '?';
     return text;
 }
 
+/* Takes what the application's own check says. 0: it has not begun. */
+static int check_take(mod_weave_probe_t *own, const mod_weave_helper_t *helper,
+                      apr_pool_t *pool)
+{
+    static const char begin[] = WEAVE_PROBE_GOOD "\n";
+
+    if (helper->len < strlen(begin) ||
+        memcmp(helper->answer, begin, strlen(begin)) != 0)
+        return 0;
+    own->rows = apr_pstrmemdup(pool, helper->answer + strlen(begin),
+                               helper->len - strlen(begin));
+    if (helper->is_late)
+        own->failed =
+            apr_psprintf(pool, "it took more than %d s", PROBE_SECONDS);
+    else if (WIFSIGNALED(helper->status))
+        own->failed = apr_psprintf(pool, "it ended with signal %d (%s)",
+                                   WTERMSIG(helper->status),
+                                   strsignal(WTERMSIG(helper->status)));
+    else if (WEXITSTATUS(helper->status))
+        own->failed = apr_psprintf(pool, "it ended with exit status %d",
+                                   WEXITSTATUS(helper->status));
+    else if (helper->len == helper->room)
+        own->failed = "it says more than fits here";
+    return 1;
+}
+
 /* NULL: the engine can be loaded. */
-static const char *end_explain(const mod_weave_helper_t *helper,
+static const char *end_explain(mod_weave_probe_t *own,
+                               const mod_weave_helper_t *helper,
                                const mod_weave_app_t *app, apr_pool_t *pool)
 {
+    if (check_take(own, helper, pool))
+        return NULL;
     if (helper->is_late)
         return apr_psprintf(pool,
                             "loading %s took more than %d s: try again"
@@ -207,34 +292,54 @@ static void orphans_end(void)
     }
 }
 
-const char *mod_weave_probe(const mod_weave_app_t *app, apr_pool_t *pool)
+/* Starts the program. NULL, or why that cannot be. */
+static const char *program_start(mod_weave_helper_t *helper,
+                                 const mod_weave_app_t *app, apr_pool_t *pool)
 {
-    char answer[ANSWER_BYTES];
-    mod_weave_helper_t helper = {.answer = answer, .room = sizeof(answer)};
-    plan_t plan = {.app = app, .parent = getpid()};
-    int fds[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const char *check = check_name(app), *problem = NULL;
+    plan_t plan = {.app = app,
+                   .parent = getpid(),
+                   .count = *check ? WEAVE_PROBE_FDS : WEAVE_PROBE_INI_FD};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), fds[2] = {-1, -1};
+    int ini = *check ? ini_open(app) : null;
+
+    plan.argv = arguments_make(app, check, pool);
+    plan.env = environment_make(app, pool);
+    if (null >= 0 && ini >= 0 && pipe2(fds, O_CLOEXEC) == 0) {
+        plan.from[0] = plan.from[1] = plan.from[2] = null;
+        plan.from[WEAVE_PROBE_ANSWER_FD] = fds[1];
+        plan.from[WEAVE_PROBE_INI_FD] = ini;
+        helper->fd = fds[0];
+        helper->pid = fork();
+        if (helper->pid == 0)
+            program_become(&plan);
+    }
+    if (helper->pid <= 0)
+        problem = strerror(errno);
+    close(null);
+    if (ini != null)
+        close(ini);
+    close(fds[1]);
+    return problem;
+}
+
+const char *mod_weave_probe(mod_weave_probe_t *own, const mod_weave_app_t *app,
+                            apr_pool_t *pool)
+{
+    mod_weave_helper_t helper = {.answer = apr_palloc(pool, ANSWER_BYTES),
+                                 .room = ANSWER_BYTES,
+                                 .fd = -1};
     const char *problem;
 
-    if (null < 0 || pipe2(fds, O_CLOEXEC) != 0)
-        return apr_psprintf(pool, "nothing can be tried: %s", strerror(errno));
-    plan.argv = arguments_make(app, pool);
-    plan.env = environment_make(app, pool);
-    plan.from[0] = plan.from[1] = plan.from[2] = null;
-    plan.from[WEAVE_PROBE_ANSWER_FD] = fds[1];
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    helper.pid = fork();
-    if (helper.pid == 0)
-        program_become(&plan);
-    problem = helper.pid < 0 ? strerror(errno) : NULL;
-    close(fds[1]);
-    close(null);
-    helper.fd = fds[0];
+    problem = program_start(&helper, app, pool);
     if (!problem) {
         mod_weave_helper_wait(&helper, PROBE_SECONDS * 1000);
         orphans_end();
-        problem = end_explain(&helper, app, pool);
+        problem = end_explain(own, &helper, app, pool);
     }
-    close(fds[0]);
+    if (helper.fd >= 0)
+        close(helper.fd);
     return problem ? apr_psprintf(pool, "%s, tried %s%s for %s: %s",
                                   app->engine, *app->user ? "as the user " : "",
                                   app->user, app->ini, problem)

@@ -19,7 +19,7 @@ static const char *flat_now(const char *path, apr_pool_t *pool)
 
     if (weave_conf_read(&conf, path, problems, pool) != APR_SUCCESS || !conf)
         return NULL;
-    return weave_conf_flatten(path, conf, pool);
+    return weave_conf_flatten(path, conf, NULL, pool);
 }
 
 /* Stays open, also in programs that the application starts. */

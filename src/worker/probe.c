@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe.c: tries whether an engine can be loaded, and ends
+/* probe.c: tries whether an engine can be loaded, has the application's own
+ * check look at the sync.ini, and ends
  *
  * Libraries run code when they are loaded, and that code belongs to whoever
  * has made the virtualenv and its Python. This process has the rights of the
@@ -13,7 +14,10 @@
 #include <apr_strings.h>
 
 /* argv */
-enum { ENGINE = 2, VERSION, LIBPYTHON, SONAME, FILES };
+enum { ENGINE = 2, VERSION, LIBPYTHON, SONAME, CHECK, PYTHON, FILES };
+
+/* The text of check.py, made by the Makefile. */
+extern const char worker_check_py[];
 
 static const char *text_given(const char *text)
 {
@@ -24,7 +28,7 @@ static const char *files_check(int argc, char **argv, apr_pool_t *pool)
 {
     int i;
 
-    for (i = ENGINE; i < argc; i = i == ENGINE ? FILES : i + 1)
+    for (i = ENGINE; i < argc; i = i == ENGINE ? PYTHON : i + 1)
         if (*argv[i] && access(argv[i], R_OK) != 0)
             return apr_psprintf(pool,
                                 "%s cannot be read: %s. Let the user that the"
@@ -32,6 +36,25 @@ static const char *files_check(int argc, char **argv, apr_pool_t *pool)
                                 " the folders above it",
                                 argv[i], strerror(errno));
     return NULL;
+}
+
+static void answer_write(const char *text)
+{
+    if (write(WEAVE_PROBE_ANSWER_FD, text, strlen(text)) < 0)
+        _exit(1);
+}
+
+/* Becomes the virtualenv's Python, which answers with more lines. The
+ * application is not imported: that may open its databases. */
+static void check_become(char **argv, apr_pool_t *pool)
+{
+    char *program[] = {argv[PYTHON], "-I", "-B", "-c", (char *)worker_check_py,
+                       argv[CHECK],  NULL};
+
+    answer_write("\n");
+    execv(program[0], program);
+    answer_write(apr_pstrcat(pool, "failed 0 ", argv[PYTHON],
+                             " cannot be executed: ", strerror(errno), NULL));
 }
 
 int probe_run(int argc, char **argv, apr_pool_t *pool)
@@ -48,8 +71,9 @@ int probe_run(int argc, char **argv, apr_pool_t *pool)
         if (!problem)
             problem = worker_engine_load(&spec, pool);
     }
-    if (!problem)
-        problem = WEAVE_PROBE_GOOD;
+    answer_write(problem ? problem : WEAVE_PROBE_GOOD);
+    if (!problem && *argv[CHECK])
+        check_become(argv, pool);
     /* libraries have functions for the end of a process: none is called */
-    _exit(write(WEAVE_PROBE_ANSWER_FD, problem, strlen(problem)) < 0);
+    _exit(0);
 }

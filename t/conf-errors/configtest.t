@@ -146,6 +146,84 @@ subtest 'an engine that is broken' => sub {
     like $output, qr/AH00014/, 'and httpd itself survives it';
 };
 
+# A virtualenv with one distribution, whose check is the Python text CHECK.
+sub venv_with_check {
+    my $check  = shift;
+    my $python = python_version();
+    my $lib    = "venv/lib/python$python/site-packages";
+    return (
+        'venv/pyvenv.cfg' => "home = /usr/bin\nversion = $python.0\n",
+        'venv/app.wsgi' => "raise SystemExit('imported')\n",
+        "$lib/tried.py" => $check,
+        "$lib/tried-1.dist-info/METADATA" =>
+            "Metadata-Version: 2.1\nName: tried\nVersion: 1\n",
+        "$lib/tried-1.dist-info/entry_points.txt" =>
+            "[mod_weave.check]\napp.wsgi = tried:check\ntried = tried:check\n");
+}
+
+subtest 'what the application says of its own sections' => sub {
+    my $ini = "[DEFAULT]\nextends = more.ini\n[wsgi]\nvirtualenv ="
+        . " %(here)s/venv\n%s\n\n[own]\n# a comment\na = 1\nb = %(here)s\n";
+    my $try = sub {
+        my ($check, $which) = @_;
+        my %files = venv_with_check($check);
+        my $httpd = WeaveTest::Httpd->new(expect => qr/WEAVE\d+|AH00014/,
+            ini => sprintf $ini =~ s/%(?=\()/%%/gr, $which || 'script = app.wsgi');
+        for my $name (keys %files) {
+            my $path = $httpd->dir . "/$name";
+            (my $folder = $path) =~ s{/[^/]*$}{};
+            make_path($folder);
+            spew($path, $files{$name});
+        }
+        spew($httpd->dir . '/more.ini', "[own]\nc = 3\n");
+        make_path($httpd->dir . '/venv/bin');
+        symlink "/usr/bin/python${\ python_version()}",
+            $httpd->dir . '/venv/bin/python';
+        chmod 0600, $httpd->dir . '/sync.ini';
+        return $httpd->configtest;
+    };
+    my $rows = <<'END';
+def check(ini):
+    lines = open(ini).read().splitlines()
+    def at(start):
+        return next(n for n, t in enumerate(lines, 1) if t.startswith(start))
+    yield at('b ='), 'b is bad', 'error'
+    yield at('c ='), 'c does \x1b[31mnothing\x9b2J\n', 'notice'
+    yield at('a ='), 'a is bad\u2028' + 'x' * 100000, 'error'
+    yield 0, 'all of it', 'notice'
+    yield 10**30, 'far', 'notice'
+END
+    for my $which ('script = app.wsgi', 'module = tried') {
+        my ($status, $output) = $try->($rows, $which);
+        isnt $status, 0, "$which: an error fails";
+        like $output, qr{WEAVE0275: \S+/sync\.ini:9: a is bad},
+            'with its place';
+        like $output, qr{WEAVE0275: \S+/sync\.ini:10: b is bad}, 'and all others';
+        like $output, qr{WEAVE0276: \S+/more\.ini:2: c does \S+nothing},
+            'in the file where it stands';
+        like $output, qr{WEAVE0276: \S+/sync\.ini: all of it}, 'or in none';
+        unlike $output, qr/[^\n -~]/, 'nothing for a terminal';
+        cmp_ok length $output, '<', 8000, 'and no more than can be read';
+        unlike $output, qr/imported|WEAVE0277/, 'the application is not imported';
+    }
+    my ($status, $output) = $try->("def check(ini):\n    return []\n");
+    is $status, 0, 'nothing to say';
+    unlike $output, qr/WEAVE\d+/, 'nothing said';
+    my %broken = (
+        'raise ValueError(ini)'    => qr{ValueError in \S+/tried\.py, line 2},
+        'import os; os._exit(3)'   => qr/exit status 3/,
+        'import os; os.abort()'    => qr/signal 6/,
+        'yield 1'                  => qr/TypeError/,
+        'import os; os.write(3, b"error many\n" * 9999)' => qr/more than fits|no sense/,
+        'import sys; sys.stdout = None; exit("quietly")' => qr/SystemExit/,
+    );
+    for my $code (sort keys %broken) {
+        ($status, $output) = $try->("def check(ini):\n    $code\n");
+        is $status, 0, "$code: no fault of the sync.ini";
+        like $output, qr/WEAVE0277: .*$broken{$code}/, 'but it is said';
+    }
+};
+
 subtest 'directives' => sub {
     my $app = 'WeaveApp / "DIR/sync.ini"';
     refused('two applications in one httpd',
