@@ -11,8 +11,9 @@ static const char *runtime_version(void)
 
 static int start_parts(void)
 {
-    if (engine_support_start() < 0 || engine_file_start() < 0 ||
-        engine_response_start() < 0 || engine_input_start() < 0)
+    if (engine_spawn_start() < 0 || engine_support_start() < 0 ||
+        engine_file_start() < 0 || engine_response_start() < 0 ||
+        engine_input_start() < 0)
         return -1;
     return engine_environ_start();
 }

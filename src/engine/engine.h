@@ -104,6 +104,12 @@ void engine_turn_end(engine_request_t *request);
 void engine_wait(int fd);
 int engine_stacks_on(int signum);
 
+/* spawn.c: programs that an embedded application starts */
+int engine_spawn_start(void);
+/* spawn(bits, function, args): function(*args), which starts a program by
+ * fork(); the bits are the signals that this program has blocked. */
+PyObject *engine_spawn(PyObject *module, PyObject *args);
+
 /* log.c */
 void engine_log_end(engine_thread_t *thread); /* no GIL needed */
 PyObject *engine_log_level(PyObject *module, PyObject *level);

@@ -22,6 +22,7 @@ static PyMethodDef methods[] = {
     {"write", engine_log_write, METH_VARARGS, NULL},
     {"level", engine_log_level, METH_O, NULL},
     {"forked", forked, METH_NOARGS, NULL},
+    {"spawn", engine_spawn, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python half of the engine: compiled into it as text, run once.
 
-`_weave` is the C half: write(stream, level, bytes), level(n), forked() and the
-attributes script, module, callable, python_path, own_signals.
+`_weave` is the C half: write(stream, level, bytes), level(n), forked(),
+spawn(bits, function, args) and the attributes script, module, callable, python_path, own_signals.
 """
+import _posixsubprocess
 import atexit
+import errno
 import importlib
 import importlib.machinery
 import importlib.util
@@ -79,22 +81,29 @@ class _Bytes(io.RawIOBase):
         """As Stream.close()."""
 
 
-class LoggingFinder:
-    """Waits for the application to import logging, which would cost one that
-    does not more memory than all the rest of us."""
+class LateFinder:
+    """Changes modules when the application imports them: to do that before
+    would cost one that does not more memory than all the rest of us."""
+
+    def __init__(self, changes):
+        self._changes = changes  # {name: what is called with the module}
+        for name in changes:
+            if name in sys.modules:
+                changes[name](sys.modules[name])
 
     def find_spec(self, name, path=None, target=None):
-        if name != 'logging':
+        if name not in self._changes:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if not spec:
+            return None
         execute = spec.loader.exec_module
 
-        def execute_and_keep(module):
+        def execute_and_change(module):
             execute(module)
-            keep_levels(module)
+            self._changes[name](module)
 
-        spec.loader.exec_module = execute_and_keep
+        spec.loader.exec_module = execute_and_change
         return spec
 
 
@@ -122,31 +131,113 @@ def severity(levelno):
     return DEBUG
 
 
-def leave_signals():
-    """The process and its signals are httpd's: say so instead of breaking
-    `apachectl`."""
-    original = signal.signal
+is_httpd = not _weave.own_signals  # process and signals are httpd's
 
+
+def replace(module, name, function):
+    """Replaces a function in this process, not in those that it forks.
+    Returns the original one."""
+    original = getattr(module, name)
+
+    def either(*args, **options):
+        return (function if is_httpd else original)(*args, **options)
+
+    either.__name__, either.__doc__ = name, original.__doc__
+    setattr(module, name, either)
+    return original
+
+
+def own_process():
+    """A process forked here must not act on httpd's behalf, and what it does
+    with its signals is up to the application."""
+    global is_httpd
+    if not is_httpd:
+        return
+    is_httpd = False
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT,
+                   signal.SIGUSR1, signal.SIGWINCH):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, masks.blocked)
+
+
+def leave_signals():
+    """Says that nothing is done instead of breaking `apachectl`."""
     def ignored(name, result):
         print('WEAVE0046: signal.%s() ignored: in embedded mode the signals'
               " are httpd's" % name, file=sys.stderr)
         return result
 
-    signal.signal = lambda signalnum, handler: ignored(
-        'signal', signal.getsignal(signalnum))
-    signal.alarm = lambda seconds: ignored('alarm', 0)
-    signal.setitimer = lambda which, seconds, interval=0.0: ignored(
-        'setitimer', (0.0, 0.0))
+    replace(signal, 'signal', lambda signalnum, handler: ignored(
+        'signal', signal.getsignal(signalnum)))
+    replace(signal, 'alarm', lambda seconds: ignored('alarm', 0))
+    replace(signal, 'setitimer', lambda which, seconds, interval=0.0: ignored(
+        'setitimer', (0.0, 0.0)))
+    replace(signal, 'siginterrupt', lambda signalnum, flag: ignored(
+        'siginterrupt', None))
 
-    def in_child():
-        """A process forked here must not act on httpd's behalf."""
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT,
-                       signal.SIGUSR1, signal.SIGWINCH):
-            original(number, signal.SIG_DFL)
-        signal.signal = original
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-    os.register_at_fork(after_in_child=in_child)
+class Masks(threading.local):
+    """The signals that a thread believes to have blocked. Those that it has
+    blocked are httpd's affair; what it starts gets this mask."""
+
+    blocked = frozenset()
+
+    def set(self, how, mask):
+        """As signal.pthread_sigmask()."""
+        before, mask = self.blocked, frozenset(mask)
+        if not mask <= signal.valid_signals():
+            raise ValueError('signal number out of range')
+        if how == signal.SIG_BLOCK:
+            self.blocked = before | mask
+        elif how == signal.SIG_UNBLOCK:
+            self.blocked = before - mask
+        elif how == signal.SIG_SETMASK:
+            self.blocked = mask
+        else:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return set(before)
+
+
+def open_masks():
+    """Programs inherit the mask of the thread that starts them, and httpd's
+    threads block nearly everything."""
+    def fork_exec(*args):
+        bits = sum(1 << number for number in masks.blocked)
+        return _weave.spawn(bits, real_fork_exec, args)
+
+    def masked(real):
+        def spawn(*args, **options):
+            options.setdefault('setsigmask', masks.blocked)
+            return real(*args, **options)
+        return spawn
+
+    def system(command):
+        pid = os.posix_spawn('/bin/sh', ['sh', '-c', command], os.environ)
+        return os.waitpid(pid, 0)[1]
+
+    real_fork_exec = replace(_posixsubprocess, 'fork_exec', fork_exec)
+    replace(os, 'posix_spawn', masked(os.posix_spawn))
+    replace(os, 'posix_spawnp', masked(os.posix_spawnp))
+    replace(os, 'system', system)
+    replace(signal, 'pthread_sigmask', masks.set)
+
+
+def leave_vfork(subprocess):
+    """The new process opens its mask in a handler of fork()."""
+    subprocess._USE_VFORK = False
+    if hasattr(subprocess, '_fork_exec'):  # it was imported before us
+        subprocess._fork_exec = _posixsubprocess.fork_exec
+
+
+def mend_main_thread():
+    """In a process that one of our threads has forked, threading has no usable
+    main thread where current_thread() was called before (CPython issue 102512,
+    until 3.11.8 and 3.12.2)."""
+    main = threading.main_thread()
+    if type(main) is threading._DummyThread:
+        main.__class__ = threading._MainThread
+        main._name, main._daemonic = 'MainThread', False
+        main._set_tstate_lock()
 
 
 def wake_on_signal(fd):
@@ -203,6 +294,13 @@ def applications(frames):
     return frames
 
 
+# Also run in processes of multiprocessing that start anew.
+SCRIPT = '''
+import importlib.machinery
+import importlib.util
+import sys
+
+
 class Script(importlib.machinery.SourceFileLoader):
     """A script that has any suffix and leaves no bytecode: app.wsgi must not
     share a .pyc with app.py."""
@@ -212,14 +310,47 @@ class Script(importlib.machinery.SourceFileLoader):
                        dont_inherit=True)
 
 
+class Finder:
+    """Lets a process import the script by its name."""
+
+    @staticmethod
+    def find_spec(name, folders=None, target=None):
+        if name != '_weave_script':
+            return None
+        return importlib.util.spec_from_file_location(
+            name, path, loader=Script(name, path))
+'''
+
+
 def load_script(path):
     name = '_weave_script'
-    loader = Script(name, path)
-    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    parts = {'path': path}
+    exec(compile(SCRIPT, '<mod_weave>', 'exec'), parts)
+    spec = parts['Finder'].find_spec(name)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    loader.exec_module(module)
+    spec.loader.exec_module(module)
     return module
+
+
+class Importable:
+    """When it is unpickled, the process can import the script."""
+
+    def __reduce__(self):
+        return exec, (SCRIPT + 'sys.meta_path.append(Finder)\n',
+                      {'path': _weave.script})
+
+
+def share_script(spawn):
+    """Functions of the script go to other processes by name."""
+    prepare = spawn.get_preparation_data
+
+    def prepare_with_script(name):
+        data = prepare(name)
+        data['weave_script'] = Importable()
+        return data
+
+    spawn.get_preparation_data = prepare_with_script
 
 
 def load():
@@ -309,7 +440,15 @@ sys.stderr = sys.__stderr__ = sys_stderr
 sys.stdout = sys.__stdout__ = Stream('<stdout>', 0, WARNING)
 sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), 'utf-8')
 sys.path[:0] = _weave.python_path
-sys.meta_path.insert(0, LoggingFinder())
+changes = {'logging': keep_levels}
+if _weave.script:
+    changes['multiprocessing.spawn'] = share_script
 os.register_at_fork(after_in_child=_weave.forked)
-if not _weave.own_signals:
+os.register_at_fork(after_in_child=mend_main_thread)
+if is_httpd:
+    masks = Masks()
     leave_signals()
+    open_masks()
+    changes['subprocess'] = leave_vfork
+    os.register_at_fork(after_in_child=own_process)
+sys.meta_path.insert(0, LateFinder(changes))

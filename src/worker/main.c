@@ -69,9 +69,13 @@ int worker_thread_start(void *(*function)(void *), void *data,
 
 static void on_term(int signum)
 {
-    (void)signum;
-    if (!worker.forked)
+    if (getpid() == worker.pid) {
         control_drain_soon();
+        return;
+    }
+    /* a new process of the application, before worker_signals_forget() */
+    signal(signum, SIG_DFL);
+    raise(signum); /* comes when this function has returned */
 }
 
 static void signals_start(void)
@@ -99,7 +103,6 @@ void worker_signals_forget(void)
     /* unless it is the application's */
     if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == on_term)
         signal(SIGTERM, SIG_DFL);
-    worker_signals_open();
 }
 
 /* ---- the end ---- */

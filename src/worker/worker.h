@@ -66,7 +66,8 @@ extern worker_t worker;
 void worker_descriptors_lost(void) __attribute__((noreturn));
 /* Blocks every signal but faults for the calling thread. */
 void worker_signals_block(void);
-/* In a process that the application has forked: none is blocked or ours. */
+/* In a process that the application has forked: no handler is ours. The mask is
+ * that of the thread that forked it. */
 void worker_signals_forget(void);
 /* For threads that run the application: programs that it starts inherit their
  * mask, and subprocess (vfork) asks no atfork handler. The kernel still prefers

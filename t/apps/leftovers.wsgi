@@ -16,6 +16,11 @@ def _run(connection):
     time.sleep(200)
 
 
+def _alarm():
+    signal.alarm(1)
+    time.sleep(50)
+
+
 def _process():
     """One that is running, and not only forked."""
     here, there = _context.Pipe()
@@ -35,6 +40,14 @@ def terminated(environ):
     return result
 
 
+def alarmed(environ):
+    """How a process ends that has asked for an alarm."""
+    process = _context.Process(target=_alarm)
+    process.start()
+    process.join(100)
+    return process.exitcode
+
+
 def started(environ):
     """Stays behind when the server stops."""
     return _process().pid
@@ -42,6 +55,7 @@ def started(environ):
 
 def timers(environ):
     signal.alarm(1)
+    signal.siginterrupt(signal.SIGTERM, False)
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     time.sleep(1.2)
     return os.getpid()

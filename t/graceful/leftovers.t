@@ -26,15 +26,17 @@ is $httpd->get('/terminated')->body, '-15',
     'a process of multiprocessing can be terminated';
 
 # The signal killed the child of httpd, and the others' requests with it.
-subtest 'alarm() and setitimer()' => sub {
+subtest 'alarm(), setitimer() and siginterrupt()' => sub {
     my $pid;
     my $log = $httpd->logged(qr/signal\.setitimer/,
         sub { $pid = $httpd->get('/timers')->body });
     like $pid, qr/^\d+$/, 'the request goes on';
     ok alive($pid), 'so does the child';
     like $log, qr/WEAVE0046: signal\.$_\(/, "$_() is said to be ignored"
-        for qw(alarm setitimer);
+        for qw(alarm setitimer siginterrupt);
 };
+
+is $httpd->get('/alarmed')->body, '-14', 'a process that it forks may use them';
 
 # It was a TypeError.
 subtest 'signal() with keywords' => sub {

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spawn.c: the signal mask of programs that an embedded application starts
+ *
+ * httpd's threads block the signals that its main thread waits for, and a
+ * program inherits the mask of the thread that starts it. The mask of that
+ * thread is never opened, not for a moment either: a signal to the process that
+ * comes in this moment would be handled there, and the main thread would not
+ * wake up. So the new process opens its own, in a handler of fork(). vfork()
+ * has no handlers: support.py has subprocess do without. */
+#include "engine.h"
+
+#include <signal.h>
+
+typedef struct {
+    int is_on; /* this thread starts a program */
+    sigset_t mask;
+} spawning_t;
+
+static __thread spawning_t spawning;
+
+/* What httpd handles must not reach its handlers before there is exec(). */
+static void in_child(void)
+{
+    static const int httpds[] = {SIGTERM, SIGHUP, SIGINT, SIGUSR1, SIGWINCH};
+    size_t i;
+
+    if (!spawning.is_on)
+        return;
+    for (i = 0; i < sizeof(httpds) / sizeof(*httpds); i++)
+        signal(httpds[i], SIG_DFL);
+    pthread_sigmask(SIG_SETMASK, &spawning.mask, NULL);
+}
+
+static void mask_set(unsigned long long bits)
+{
+    int signum;
+
+    sigemptyset(&spawning.mask);
+    for (signum = 1; signum < 64; signum++)
+        if (bits >> signum & 1)
+            sigaddset(&spawning.mask, signum);
+}
+
+PyObject *engine_spawn(PyObject *module, PyObject *args)
+{
+    /* to convert an argument may be to start another program */
+    const spawning_t before = spawning;
+    unsigned long long bits;
+    PyObject *function, *its_args, *result;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "KOO!", &bits, &function, &PyTuple_Type,
+                          &its_args))
+        return NULL;
+    mask_set(bits);
+    spawning.is_on = 1;
+    result = PyObject_CallObject(function, its_args);
+    spawning = before;
+    return result;
+}
+
+int engine_spawn_start(void)
+{
+    return engine_app->own_signals ||
+                   pthread_atfork(NULL, NULL, in_child) == 0
+               ? 0
+               : -1;
+}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Programs and processes that a request starts: they catch signals as if a
+# shell had started them, and httpd's own signals stay with httpd.
+
+use strict;
+use warnings FATAL => 'all';
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep);
+use WeaveTest;
+use WeaveTest::Httpd ();
+
+my $httpd = WeaveTest::Httpd->new(
+    script => 'programs',
+    mode   => '',
+    more   => "[workers]\nmode = embedded\n",
+    expect => qr/fork\(\) may lead to deadlocks/,    # Python 3.12
+    conf   => <<'END');
+WeaveApp /worker "DIR/worker.ini"
+WeaveApp / "DIR/sync.ini"
+END
+$httpd->write('worker.ini', $httpd->default_ini(
+    "[workers]\nmode = processes\nprocesses = 1\n"));
+$httpd->start;
+
+sub decoded {
+    my $res = $httpd->get(@_);
+    return eval { JSON::PP->new->decode($res->body) }
+        || die $res->status . ' ' . $res->body;
+}
+
+for my $at ('', '/worker') {
+    my $mode = $at ? 'worker' : 'embedded';
+    subtest "$mode: what programs have blocked" => sub {
+        my $found = decoded("$at/masks");
+        is_deeply $found->{$_}, [/masked/ ? 15 : ()], $_
+            for sort keys %$found;
+    };
+    is decoded("$at/terminate")->{status}, -15, "$mode: terminate()";
+    subtest "$mode: processes that have just begun" => sub {
+        my $found = decoded("$at/early");
+        is_deeply $found->{statuses}, [15], 'end';
+        is decoded('/worker/early')->{pid}, $found->{pid}, 'and nothing else'
+            if $at;
+    };
+    is_deeply decoded("$at/system"), {status => 3 << 8, signal => 15},
+        "$mode: what os.system() returns";
+    subtest "$mode: multiprocessing, $_" => sub {
+        my $found = decoded("$at/process?method=$_");
+        is_deeply $found, {ended => 0, terminated => -15}, 'Process';
+        $found = decoded("$at/pool?method=$_");
+        is_deeply $found->{found}, [0, 1, 4, 9], 'ProcessPoolExecutor';
+        ok $at || mpm() eq 'prefork' || (grep { $_ == 15 } @{ $found->{own} }),
+            'TERM is still none of the thread that asked';
+    } for qw(fork spawn forkserver);
+}
+
+# Signals of httpd's, while its threads start programs. A thread of its that
+# opened its mask would take them from those that wait for them, and a child
+# would not end. Of a threaded MPM a child ignores all three; prefork's ends.
+subtest 'a storm of signals' => sub {
+    my $note = new_note();
+    my @clients = map { loader($note) } 1 .. 3;
+    for my $round (1 .. 4) {
+        for (1 .. 60) {
+            for my $pid ($httpd->serving) {
+                kill USR1 => $pid;
+                kill $_ => $pid
+                    for mpm() eq 'prefork' ? () : qw(TERM WINCH TERM);
+            }
+            sleep 0.005;
+        }
+        ok $httpd->renew, 'all children are exchanged';
+    }
+    kill TERM => @clients;
+    waitpid $_, 0 for @clients;
+    cmp_ok scalar notes($note), '>', 0, 'requests were answered';
+};
+
+# Asks for programs until it is ended. Children that end may drop a connection.
+sub loader {
+    my $note = shift;
+    my $pid  = fork;
+    die "fork: $!" unless defined $pid;
+    return $pid if $pid;
+    $SIG{TERM} = sub { POSIX::_exit(0) };
+    while (1) {
+        eval { $httpd->get('/true', note => $note) } || sleep 0.1;
+    }
+}
+
+ok defined $httpd->stop, 'httpd stops';
+$httpd->no_crash;
+finish;
