@@ -61,8 +61,7 @@ PyObject *engine_spawn(PyObject *module, PyObject *args)
 
 int engine_spawn_start(void)
 {
-    return engine_app->own_signals ||
-                   pthread_atfork(NULL, NULL, in_child) == 0
-               ? 0
-               : -1;
+    if (engine_app->own_signals)
+        return 0;
+    return pthread_atfork(NULL, NULL, in_child) == 0 ? 0 : -1;
 }

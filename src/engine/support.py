@@ -2,7 +2,8 @@
 """The Python half of the engine: compiled into it as text, run once.
 
 `_weave` is the C half: write(stream, level, bytes), level(n), forked(),
-spawn(bits, function, args) and the attributes script, module, callable, python_path, own_signals.
+spawn(bits, function, args) and the attributes script, module, callable,
+python_path, own_signals.
 """
 import _posixsubprocess
 import atexit
