@@ -15,7 +15,7 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
-#include "weave_virtualenv.h"
+#include "weave_check.h"
 
 typedef enum { TEXT, OPTIONAL, INT, LONG, INT64, LIST, TABLE } kind_e;
 
@@ -293,7 +293,8 @@ const char *weave_spec_resolve(weave_spec_t **resolved,
     copy->stamp = spec->reload_touch ? stamp(copy->script, pool) : "";
     copy->python = copy->version = copy->libpython = copy->soname = NULL;
     if (*copy->virtualenv) {
-        problem = weave_virtualenv_open(&venv, copy->virtualenv, pool);
+        problem = weave_check_virtualenv(&venv, spec->name, spec->virtualenv,
+                                         spec->uid, pool);
         if (problem)
             return problem;
         copy->python = venv->python;
@@ -302,13 +303,9 @@ const char *weave_spec_resolve(weave_spec_t **resolved,
         copy->soname = venv->soname;
     }
     copy->engine = weave_spec_engine(spec->libdir, copy->version, pool);
-    if (access(copy->engine, R_OK) != 0)
-        return apr_psprintf(pool,
-                            "there is no engine for Python %s: %s is missing."
-                            " Build and install it with `make install"
-                            " PYTHONS=/path/to/python%s`",
-                            copy->version ? copy->version : "(default)",
-                            copy->engine, copy->version ? copy->version : "3");
+    problem = weave_check_engine(copy->engine, copy->version, pool);
+    if (problem)
+        return problem;
     *resolved = copy;
     return NULL;
 }

@@ -6,36 +6,90 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 
+#include "weave_check.h"
 #include "weave_conf.h"
 #include "weave_file.h"
 #include "weave_spec.h"
 
 #define PAGE_BYTES 262144 /* as httpd has it: docs/keys/maintenance.page.md */
 
+/* Says what configtest would say of CONF (NULL: it cannot be read). Returns how
+ * much of it is an error. */
+static int problems_say(const weave_conf_t *conf,
+                        const apr_array_header_t *problems, apr_pool_t *pool)
+{
+    int i;
+
+    for (i = 0; i < problems->nelts; i++) {
+        const weave_problem_t *problem =
+            APR_ARRAY_IDX(problems, i, weave_problem_t *);
+        int is_error = problem->level == WEAVE_PROBLEM_ERROR;
+
+        ctl_error("%s: %s: %s", is_error ? "error" : "notice",
+                  !conf      ? "WEAVE0015"
+                  : is_error ? "WEAVE0001"
+                             : "WEAVE0002",
+                  weave_problem_text(problem, pool));
+    }
+    return weave_problems_count(problems, WEAVE_PROBLEM_ERROR);
+}
+
 /* The configuration of the ini, its problems printed. NULL: unreadable. */
 static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
 {
     apr_array_header_t *problems = weave_problems_make(ctl->pool);
     weave_conf_t *conf = NULL;
-    int i;
 
     weave_conf_read(&conf, ctl->ini, problems, ctl->pool);
     if (conf)
         weave_conf_check(conf, problems);
+    *errors = problems_say(conf, problems, ctl->pool);
+    return conf;
+}
+
+/* ---- for reload ---- */
+
+/* Drops from PROBLEMS what is none, or may be none, for httpd: variables of its
+ * environment, which this process may not have. */
+static void problems_narrow(apr_array_header_t *problems)
+{
+    int i, kept = 0;
+
     for (i = 0; i < problems->nelts; i++) {
-        const weave_problem_t *problem =
+        weave_problem_t *problem =
             APR_ARRAY_IDX(problems, i, weave_problem_t *);
 
-        ctl_error("%s: %s",
-                  problem->level == WEAVE_PROBLEM_ERROR ? "error" : "notice",
-                  weave_problem_text(problem, ctl->pool));
+        if (problem->level == WEAVE_PROBLEM_ERROR &&
+            problem->kind != WEAVE_PROBLEM_UNSET)
+            APR_ARRAY_IDX(problems, kept++, weave_problem_t *) = problem;
     }
-    *errors = weave_problems_count(problems, WEAVE_PROBLEM_ERROR);
-    return conf;
+    problems->nelts = kept;
+}
+
+int ctl_ini_check(const char *ini, apr_pool_t *pool)
+{
+    apr_array_header_t *problems = weave_problems_make(pool);
+    const apr_array_header_t *files;
+    weave_conf_t *conf = NULL;
+    int i, errors;
+
+    weave_conf_read(&conf, ini, problems, pool);
+    problems_narrow(problems);
+    errors = problems_say(conf, problems, pool);
+    files = conf ? weave_conf_files(conf) : NULL;
+    for (i = 0; files && geteuid() == 0 && i < files->nelts; i++) {
+        const char *problem =
+            weave_check_ini(&APR_ARRAY_IDX(files, i, weave_ini_file_t), pool);
+
+        if (problem)
+            ctl_error("error: %s", problem);
+        errors += problem != NULL;
+    }
+    return errors ? CTL_FAILED : CTL_DONE;
 }
 
 /* ---- config ---- */
@@ -139,24 +193,26 @@ int ctl_config(const ctl_t *ctl)
 
 /* ---- check ---- */
 
-static int wrong(const ctl_t *ctl, const weave_conf_t *conf, weave_key_e key,
-                 const char *text)
+/* Says PROBLEM, and counts it. */
+static int wrong(const char *problem)
 {
-    ctl_error("error: %s: %s: %s", weave_conf_where(conf, key, ctl->pool),
-              weave_key_get(key)->full, text);
-    return 1;
+    if (problem)
+        ctl_error("error: %s", problem);
+    return problem != NULL;
 }
 
-static int check_file(const ctl_t *ctl, const weave_conf_t *conf,
-                      weave_key_e key, mode_t kind, const char *text)
+static const char *where(const ctl_t *ctl, const weave_conf_t *conf,
+                         weave_key_e key)
 {
-    const char *path = weave_conf_str(conf, key);
-    struct stat status;
+    return weave_conf_where(conf, key, ctl->pool);
+}
 
-    if (!*path ||
-        (stat(path, &status) == 0 && (status.st_mode & S_IFMT) == kind))
-        return 0;
-    return wrong(ctl, conf, key, apr_psprintf(ctl->pool, "%s %s", path, text));
+static int check_folder(const ctl_t *ctl, const weave_conf_t *conf,
+                        weave_key_e key)
+{
+    return wrong(weave_check_folder(where(ctl, conf, key),
+                                    weave_key_get(key)->full,
+                                    weave_conf_str(conf, key), ctl->pool));
 }
 
 /* As this user: whether httpd's may read it only httpd knows. */
@@ -171,24 +227,26 @@ static int check_page(const ctl_t *ctl, const weave_conf_t *conf)
     rv = weave_file_read(&file, AT_FDCWD, path, PAGE_BYTES, ctl->pool);
     if (rv == APR_SUCCESS)
         return 0;
-    return wrong(ctl, conf, WEAVE_MAINTENANCE_PAGE,
-                 apr_psprintf(ctl->pool, "%s: %s", path,
+    return wrong(apr_psprintf(ctl->pool, "%s: maintenance.page: %s: %s",
+                              where(ctl, conf, WEAVE_MAINTENANCE_PAGE), path,
                               rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG
                                   ? "this is no file of at most 256 KiB"
                                   : strerror(rv)));
 }
 
-static int check_virtualenv(const ctl_t *ctl, const weave_conf_t *conf)
+static int check_python(const ctl_t *ctl, const weave_conf_t *conf)
 {
-    weave_spec_t *resolved;
-    weave_spec_t spec = {
-        .libdir = ctl->libdir,
-        .virtualenv = weave_conf_str(conf, WEAVE_WSGI_VIRTUALENV),
-        .script = weave_conf_str(conf, WEAVE_WSGI_SCRIPT),
-    };
-    const char *problem = weave_spec_resolve(&resolved, &spec, ctl->pool);
+    weave_virtualenv_t *venv = NULL;
+    const char *problem = weave_check_virtualenv(
+        &venv, where(ctl, conf, WEAVE_WSGI_VIRTUALENV),
+        weave_conf_str(conf, WEAVE_WSGI_VIRTUALENV), -1, ctl->pool);
+    const char *version = venv ? venv->version : NULL;
 
-    return problem ? wrong(ctl, conf, WEAVE_WSGI_VIRTUALENV, problem) : 0;
+    if (!problem)
+        problem = weave_check_engine(
+            weave_spec_engine(ctl->libdir, version, ctl->pool), version,
+            ctl->pool);
+    return wrong(problem);
 }
 
 static int check_user(const ctl_t *ctl, const weave_conf_t *conf)
@@ -197,11 +255,13 @@ static int check_user(const ctl_t *ctl, const weave_conf_t *conf)
     const struct passwd *found = *user ? getpwnam(user) : NULL;
 
     if (*user && !found)
-        return wrong(ctl, conf, WEAVE_WORKERS_USER,
-                     apr_psprintf(ctl->pool, "there is no user %s", user));
+        return wrong(apr_psprintf(
+            ctl->pool, "%s: workers.user: there is no user %s on this system",
+            where(ctl, conf, WEAVE_WORKERS_USER), user));
     if (found && found->pw_uid == 0)
-        return wrong(ctl, conf, WEAVE_WORKERS_USER,
-                     "workers never run as root");
+        return wrong(apr_psprintf(ctl->pool,
+                                  "%s: workers.user: workers never run as root",
+                                  where(ctl, conf, WEAVE_WORKERS_USER)));
     return 0;
 }
 
@@ -212,14 +272,14 @@ int ctl_check(const ctl_t *ctl)
 
     if (!conf)
         return CTL_FAILED;
-    errors += check_file(ctl, conf, WEAVE_WSGI_SCRIPT, S_IFREG,
-                         "is no file: give the path of the script");
-    errors += check_file(ctl, conf, WEAVE_WORKERS_HOME, S_IFDIR,
-                         "is no folder: make it");
-    errors += check_file(ctl, conf, WEAVE_LIMITS_SPOOL_DIR, S_IFDIR,
-                         "is no folder: make it");
+    errors += wrong(weave_check_script(
+        where(ctl, conf, WEAVE_WSGI_SCRIPT),
+        weave_conf_str(conf, WEAVE_WSGI_SCRIPT),
+        weave_conf_str(conf, WEAVE_WSGI_CALLABLE), ctl->pool));
+    errors += check_folder(ctl, conf, WEAVE_WORKERS_HOME);
+    errors += check_folder(ctl, conf, WEAVE_LIMITS_SPOOL_DIR);
     errors += check_page(ctl, conf);
-    errors += check_virtualenv(ctl, conf);
+    errors += check_python(ctl, conf);
     errors += check_user(ctl, conf);
     if (!errors)
         ctl_line("%s: no mistake found", ctl->ini);

@@ -35,6 +35,10 @@ int ctl_maintenance(const ctl_t *ctl);
 int ctl_config(const ctl_t *ctl);
 int ctl_check(const ctl_t *ctl);
 
+/* Says for which mistakes in INI itself configtest would refuse it; an exit
+ * status. */
+int ctl_ini_check(const char *ini, apr_pool_t *pool);
+
 /* Returns why this user cannot do what only root and the user that starts httpd
  * may, or NULL: this is one of them, as far as the folders of CTL tell. */
 const char *ctl_rights_why_not(const ctl_t *ctl);

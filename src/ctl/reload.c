@@ -136,10 +136,29 @@ static int has_moved(const ctl_t *ctl)
     return ctl->ini_given && strcmp(ctl->ini, ctl->ini_real) != 0;
 }
 
+/* Refuses what configtest refuses, where httpd would not take the sync.ini as
+ * it is now. What weaved would start from it, weaved looks at itself. */
+static int inis_check(const ctl_t *ctl, const json_t *status)
+{
+    const json_t *app;
+    int rc = CTL_DONE;
+    size_t i;
+
+    json_array_foreach(ctl_list(status, "applications"), i, app)
+    {
+        if (is_meant(ctl, app) &&
+            ctl_ini_check(ctl_text(app, "ini"), ctl->pool) != CTL_DONE)
+            rc = ctl_say("%s: nothing was reloaded: `apachectl configtest`"
+                         " refuses this file",
+                         ctl_text(app, "ini"));
+    }
+    return rc;
+}
+
 int ctl_reload(const ctl_t *given)
 {
     ctl_t meant = *given, *ctl = &meant;
-    json_t *before, *answer;
+    json_t *before, *answer = NULL;
     int rc = CTL_FAILED;
     ctl_view_t view;
 
@@ -150,12 +169,11 @@ int ctl_reload(const ctl_t *given)
                        "request",
                        ctl->ini_named, ctl->ini_real, ctl->ini);
     before = status_get(ctl);
-    if (!before)
-        return rc;
-    answer = ctl_ask(
-        ctl, ctl->ini_given
-                 ? json_pack("{s:s, s:s}", "op", "reload", "app", ctl->ini)
-                 : json_pack("{s:s, s:n}", "op", "reload", "app"));
+    if (before && inis_check(ctl, before) == CTL_DONE)
+        answer = ctl_ask(
+            ctl, ctl->ini_given
+                     ? json_pack("{s:s, s:s}", "op", "reload", "app", ctl->ini)
+                     : json_pack("{s:s, s:n}", "op", "reload", "app"));
     if (answer)
         rc = ctl->no_wait ? CTL_DONE : wait_all(ctl, before);
     json_decref(answer);

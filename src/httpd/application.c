@@ -13,8 +13,8 @@
 #include <mpm_common.h>
 #include <unixd.h>
 
+#include "weave_check.h"
 #include "weave_folder.h"
-#include "weave_shell.h"
 #include "weave_spec.h"
 
 #define fail mod_weave_check_fail
@@ -56,17 +56,11 @@ static void report(mod_weave_check_t *check, const apr_array_header_t *problems)
 
 /* ---- the file ---- */
 
-/* Fails where somebody else than root may write a file that chooses code and
- * users. */
-static void check_owner(mod_weave_check_t *check, const weave_ini_file_t *file)
+/* Fails where PROBLEM is one. */
+static void fail_where(mod_weave_check_t *check, const char *problem)
 {
-    if (file->status.st_uid != 0 ||
-        (file->status.st_mode & (S_IWGRP | S_IWOTH)))
-        fail(check,
-             "WEAVE0003: %s can be written by somebody who is not root, and"
-             " decides what runs here: `chown root %s && chmod go-w %s`",
-             file->path, weave_shell_word(file->path, check->ptemp),
-             weave_shell_word(file->path, check->ptemp));
+    if (problem)
+        fail(check, "%s", problem);
 }
 
 /* Fails where somebody else could put another file in the place of PATH. */
@@ -91,7 +85,7 @@ static void check_files(mod_weave_check_t *check, const mod_weave_app_t *app)
     if (geteuid() != 0 || app->ini_now != app->ini)
         return;
     for (i = 0; i < files->nelts; i++) {
-        check_owner(check, &file[i]);
+        fail_where(check, weave_check_ini(&file[i], check->ptemp));
         check_way(check, app, file[i].path, &file[i]);
     }
     for (i = 0; i < check->mounts->nelts; i++) {
@@ -107,24 +101,13 @@ static void check_files(mod_weave_check_t *check, const mod_weave_app_t *app)
 
 static void check_script(mod_weave_check_t *check, const weave_conf_t *conf)
 {
-    const char *script = weave_conf_str(conf, WEAVE_WSGI_SCRIPT);
-    apr_finfo_t finfo;
-    apr_status_t rv;
-    char why[120];
+    const char *problem = weave_check_script(
+        where(check, conf, WEAVE_WSGI_SCRIPT),
+        weave_conf_str(conf, WEAVE_WSGI_SCRIPT),
+        weave_conf_str(conf, WEAVE_WSGI_CALLABLE), check->ptemp);
 
-    if (!*script)
-        return;
-    rv = apr_stat(&finfo, script, APR_FINFO_TYPE, check->ptemp);
-    if (rv == APR_SUCCESS && finfo.filetype == APR_REG)
-        return;
-    fail(check,
-         "WEAVE0004: %s: wsgi.script names %s: %s. Give the path of the file"
-         " that defines `%s`",
-         where(check, conf, WEAVE_WSGI_SCRIPT), script,
-         rv == APR_SUCCESS ? "this is no file"
-                           : apr_strerror(rv, why, sizeof(why)),
-         weave_conf_str(conf, WEAVE_WSGI_CALLABLE));
-    if (mod_weave_is_running() &&
+    fail_where(check, problem);
+    if (problem && mod_weave_is_running() &&
         weave_conf_int(conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED)
         check->errors--; /* the children import it as soon as it is there */
 }
@@ -172,28 +155,13 @@ static void note_paths(mod_weave_check_t *check, const mod_weave_app_t *app)
 
 static void check_virtualenv(mod_weave_check_t *check, mod_weave_app_t *app)
 {
-    const char *path = weave_conf_str(app->conf, WEAVE_WSGI_VIRTUALENV);
-    const char *problem = NULL;
-    char resolved[PATH_MAX];
-    weave_virtualenv_t *venv;
+    weave_virtualenv_t *venv = NULL;
 
-    if (!*path)
-        return;
-    if (geteuid() == 0)
-        problem = weave_folder_check(path, app->uid, check->ptemp);
-    if (problem) {
-        fail(check, "WEAVE0161: %s: wsgi.virtualenv: %s",
-             where(check, app->conf, WEAVE_WSGI_VIRTUALENV), problem);
-        return;
-    }
-    /* a link that moves on must not change a running application */
-    problem = weave_virtualenv_open(
-        &venv, realpath(path, resolved) ? resolved : path, check->pconf);
-    if (problem)
-        fail(check, "WEAVE0005: %s: wsgi.virtualenv: %s",
-             where(check, app->conf, WEAVE_WSGI_VIRTUALENV), problem);
-    else
-        app->venv = venv;
+    fail_where(check, weave_check_virtualenv(
+                          &venv, where(check, app->conf, WEAVE_WSGI_VIRTUALENV),
+                          weave_conf_str(app->conf, WEAVE_WSGI_VIRTUALENV),
+                          (long)app->uid, check->pconf));
+    app->venv = venv;
 }
 
 /* SOURCES: where the lines of its text come from. */
@@ -205,16 +173,9 @@ static void check_engine(mod_weave_check_t *check, mod_weave_app_t *app,
 
     app->engine = weave_spec_engine(mod_weave_libdir(check->ptemp), version,
                                     check->pconf);
-    if (access(app->engine, R_OK) != 0) {
-        fail(check,
-             "WEAVE0006: there is no engine for Python %s: %s is missing."
-             " Build and install it with `make install"
-             " PYTHONS=/path/to/python%s`",
-             version ? version : "(default)", app->engine,
-             version ? version : "3");
-        return;
-    }
-    if (!mod_weave_is_configtest())
+    problem = weave_check_engine(app->engine, version, check->ptemp);
+    fail_where(check, problem);
+    if (problem || !mod_weave_is_configtest())
         return;
     problem = mod_weave_probe(&own, app, check->ptemp);
     if (problem)
@@ -283,15 +244,9 @@ static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
 static void check_folder(mod_weave_check_t *check, const weave_conf_t *conf,
                          weave_key_e key)
 {
-    const char *path = weave_conf_str(conf, key);
-    apr_finfo_t finfo;
-
-    if (!*path ||
-        (apr_stat(&finfo, path, APR_FINFO_TYPE, check->ptemp) == APR_SUCCESS &&
-         finfo.filetype == APR_DIR))
-        return;
-    fail(check, "WEAVE0125: %s: %s names %s, which is no folder: make it",
-         where(check, conf, key), weave_key_get(key)->full, path);
+    fail_where(check, weave_check_folder(
+                          where(check, conf, key), weave_key_get(key)->full,
+                          weave_conf_str(conf, key), check->ptemp));
 }
 
 /* For each mount: a virtual host may have a page of its own. */
@@ -314,14 +269,8 @@ static void check_pages(mod_weave_check_t *check)
 
 static void check_program(mod_weave_check_t *check, const char *name)
 {
-    const char *path = apr_pstrcat(check->ptemp, mod_weave_libdir(check->ptemp),
-                                   "/", name, NULL);
-
-    if (access(path, X_OK) != 0)
-        fail(check,
-             "WEAVE0126: %s is missing or cannot be executed: install"
-             " everything of mod_weave together, with `make install`",
-             path);
+    fail_where(check, weave_check_program(mod_weave_libdir(check->ptemp), name,
+                                          check->ptemp));
 }
 
 static void check_processes(mod_weave_check_t *check,

@@ -10,7 +10,7 @@
 
 #include <apr_strings.h>
 
-#include "weave_folder.h"
+#include "weave_check.h"
 
 #define RETRY_MOST_US (60 * SUPER_SECOND)
 
@@ -329,24 +329,31 @@ static void refresh(super_generation_t *generation,
         spec->software = apr_pstrdup(generation->pool, resolved->software);
 }
 
-static const char *resolve_failed(super_app_t *app, const char *problem,
-                                  apr_pool_t *pool)
+static const char *resolve_failed(super_app_t *app, const char *problem)
 {
     super_app_error_set(app, problem, 0);
-    super_say(app, 3, "WEAVE0083: %s: %s", app->name, problem);
+    super_say(app, 3, "WEAVE0083: no generation of %s can start: %s", app->name,
+              problem);
     if (!app->coming)
         failed(app);
-    return apr_psprintf(pool, "%s: %s", app->name, problem);
+    return problem;
 }
 
-/* As root: nobody but root and its user may choose what an application runs. */
+/* What configtest looks at is looked at before each generation. */
 static const char *spec_resolve(weave_spec_t **resolved,
                                 const weave_spec_t *spec, apr_pool_t *pool)
 {
-    const char *problem = NULL;
+    const char *problem =
+        weave_check_script(spec->name, spec->script, spec->callable, pool);
 
-    if (geteuid() == 0 && *spec->virtualenv && spec->uid >= 0)
-        problem = weave_folder_check(spec->virtualenv, (uid_t)spec->uid, pool);
+    if (!problem)
+        problem =
+            weave_check_folder(spec->name, "workers.home", spec->home, pool);
+    if (!problem)
+        problem = weave_check_folder(spec->name, "limits.spool_dir",
+                                     spec->spool_dir, pool);
+    if (!problem)
+        problem = weave_check_program(spec->libdir, "weave-worker", pool);
     return problem ? problem : weave_spec_resolve(resolved, spec, pool);
 }
 
@@ -365,7 +372,7 @@ static const char *go(super_app_t *app, int force, apr_pool_t *pool)
     free(app->tried_stamp);
     app->tried_stamp = stamp(app);
     if (problem)
-        return resolve_failed(app, problem, pool);
+        return resolve_failed(app, problem);
     identity = super_identity(resolved, pool);
     if (!force && now && now->identity == identity) {
         refresh(now, resolved, made);

@@ -108,6 +108,38 @@ subtest 'a value of the sync.ini' => sub {
         'and nothing is wrong';
 };
 
+# It started a generation of what httpd knew, and said that it serves.
+subtest 'what configtest refuses' => sub {
+    my $before = generation($httpd);
+    my $same = sub {
+        my ($name) = @_;
+        my ($status, $output) = $httpd->configtest;
+        isnt $status, 0, "$name: configtest fails";
+        my ($exit, $text) = weavectl($httpd, 'reload');
+        is $exit, 1, 'and so does reload';
+        my ($why) = $output =~ /(WEAVE00\d\d: .*)/ or diag $output;
+        # which has the line, where weaved has the file
+        $why =~ s/^(WEAVE0004: \S+?):\d+:/$1:/;
+        like $text, qr/^(?:error|weavectl): \Q$why\E$/m, 'with the same words';
+    };
+    spew("$dir/sync.ini", "$ini\n[limits]\nqueue_lenght = 7\n");
+    $same->('a key that is none');
+    unlink "$dir/sync.ini";
+    my ($exit, $text) = weavectl($httpd, 'reload');
+    is $exit, 1, 'no sync.ini';
+    like $text, qr/WEAVE0015: .*sync\.ini.*No such file/, 'is said';
+    spew("$dir/sync.ini", $ini);
+    rename "$dir/releases/one/app.wsgi", "$dir/releases/one/away";
+    $same->('no script');
+    rename "$dir/releases/one/away", "$dir/releases/one/app.wsgi";
+    is generation($httpd), $before, 'nothing was started';
+    # which variables httpd has, weavectl cannot know
+    spew("$dir/sync.ini", "$ini\n[other]\nkey = \${NOT_HERE}\n");
+    reloads($httpd);
+    spew("$dir/sync.ini", $ini);
+    is_release('one', 'mended it serves');
+};
+
 subtest 'a warm-up without a 2xx' => sub {
     my $before = generation($httpd);
     spew("$dir/sync.ini", $ini =~ s/^warmup = .*/warmup = \/cold/mr);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEAVE_CHECK_H
+#define WEAVE_CHECK_H
+
+/**
+ * What httpd at configtest, weaved before each generation and weavectl look at
+ * in the file system, in the same words.
+ *
+ * Each function returns NULL, or a message with its number and the cure, in
+ * POOL. WHERE is the place of the value for people: FILE:LINE, or FILE. An
+ * empty path is no path: nothing is wrong with it.
+ */
+
+#include <sys/types.h>
+
+#include <apr_pools.h>
+
+#include "weave_ini.h"
+#include "weave_virtualenv.h"
+
+/** Looks whether only root may write FILE, which chooses code and users. */
+const char *weave_check_ini(const weave_ini_file_t *file, apr_pool_t *pool);
+
+/** Looks whether SCRIPT, which defines CALLABLE, is a file. */
+const char *weave_check_script(const char *where, const char *script,
+                               const char *callable, apr_pool_t *pool);
+
+/** Looks whether PATH, the value of the key NAME, is a folder. */
+const char *weave_check_folder(const char *where, const char *name,
+                               const char *path, apr_pool_t *pool);
+
+/** Opens the virtualenv in PATH, which may be a link, and sets *venv. As root:
+ *  nobody but root and the user UID (-1: not asked) may be able to exchange
+ *  it. */
+const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
+                                   const char *path, long uid,
+                                   apr_pool_t *pool);
+
+/** Looks whether ENGINE is there, for Python VERSION (NULL: the default). */
+const char *weave_check_engine(const char *engine, const char *version,
+                               apr_pool_t *pool);
+
+/** Looks whether the program NAME in LIBDIR can be executed. */
+const char *weave_check_program(const char *libdir, const char *name,
+                                apr_pool_t *pool);
+
+#endif
