@@ -77,9 +77,8 @@ static const unit_t *units_of(weave_type_e type)
     }
 }
 
-/* As people would write it: in the largest unit that leaves no rest. */
-static const char *number_text(const weave_key_t *key, apr_int64_t num,
-                               apr_pool_t *pool)
+const char *weave_key_number_text(const weave_key_t *key, apr_int64_t num,
+                                  apr_pool_t *pool)
 {
     const unit_t *unit = units_of(key->type);
 
@@ -362,8 +361,8 @@ static const char *range(const weave_key_t *key, const char *what,
                          const char *examples, apr_pool_t *pool)
 {
     return apr_psprintf(pool, "%s from %s to %s%s", what,
-                        number_text(key, key->min, pool),
-                        number_text(key, key->max, pool), examples);
+                        weave_key_number_text(key, key->min, pool),
+                        weave_key_number_text(key, key->max, pool), examples);
 }
 
 static const char *words(const weave_key_t *key, apr_pool_t *pool)

@@ -126,6 +126,11 @@ const char *weave_key_allowed(const weave_key_t *key, apr_pool_t *pool);
 const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
                             const apr_array_header_t *items, apr_pool_t *pool);
 
+/** NUM, a value of KEY, as people would write it: in the largest unit that
+ * leaves no rest. */
+const char *weave_key_number_text(const weave_key_t *key, apr_int64_t num,
+                                  apr_pool_t *pool);
+
 /** The default of KEY. */
 void weave_key_default(weave_key_value_t *value, const weave_key_t *key,
                        apr_pool_t *pool);

@@ -99,7 +99,8 @@ static const char *joined(const apr_array_header_t *list, apr_pool_t *pool)
     return apr_array_pstrcat(pool, list, ' ');
 }
 
-/* As it could be written; what is not set, as people are told it. */
+/* As it could be written, for programs: exact, in the unit without a name. What
+ * is not set, as people are told it. */
 static const char *value_of(const weave_conf_t *conf, const weave_key_t *key,
                             apr_pool_t *pool)
 {
@@ -116,7 +117,8 @@ static const char *value_of(const weave_conf_t *conf, const weave_key_t *key,
     case WEAVE_TYPE_OCTAL:
         return apr_psprintf(pool, "%04o", (unsigned)number);
     case WEAVE_TYPE_DURATION:
-        return number % 1000000
+        return number % 1000 ? apr_psprintf(pool, "%ldus", (long)number)
+               : number % 1000000
                    ? apr_psprintf(pool, "%ldms", (long)(number / 1000))
                    : apr_psprintf(pool, "%ld s", (long)(number / 1000000));
     case WEAVE_TYPE_PERCENT:
@@ -129,65 +131,119 @@ static const char *value_of(const weave_conf_t *conf, const weave_key_t *key,
     }
 }
 
-typedef struct {
-    json_t *rows; /* NULL: for people */
-} out_t;
-
-static void put(out_t *out, const char *name, const char *value,
-                const char *where)
+/* For people: the same, with the unit that they would use. */
+static const char *shown_of(const weave_conf_t *conf, const weave_key_t *key,
+                            apr_pool_t *pool)
 {
-    if (out->rows)
-        json_array_append_new(out->rows,
-                              json_pack("{s:s, s:s, s:s}", "key", name, "value",
-                                        value, "where", where));
-    else
-        ctl_line("%-32s %-32s %s", name, *value ? value : "-", where);
-}
-
-static void put_family(out_t *out, const weave_key_t *key,
-                       const apr_table_t *table, const char *where,
-                       apr_pool_t *pool)
-{
-    const apr_array_header_t *rows = apr_table_elts(table);
-    int i;
-
-    for (i = 0; i < rows->nelts; i++) {
-        const apr_table_entry_t *row =
-            &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
-
-        put(out, apr_pstrcat(pool, key->full, row->key, NULL), row->val, where);
+    if (!weave_conf_is_set(conf, key->key) && key->shown)
+        return key->shown;
+    switch (key->type) {
+    case WEAVE_TYPE_DURATION:
+    case WEAVE_TYPE_SIZE:
+        return weave_key_number_text(key, weave_conf_int(conf, key->key), pool);
+    default:
+        return value_of(conf, key, pool);
     }
 }
 
-static void put_key(out_t *out, const weave_conf_t *conf, int number,
-                    apr_pool_t *pool)
+typedef struct {
+    const char *key, *value, *shown, *where;
+} row_t;
+
+static void put(apr_array_header_t *rows, const char *name, const char *value,
+                const char *shown, const char *where)
+{
+    APR_ARRAY_PUSH(rows, row_t) =
+        (row_t){name, value, *shown ? shown : "-", where};
+}
+
+static void put_family(apr_array_header_t *rows, const weave_key_t *key,
+                       const apr_table_t *table, const char *where,
+                       apr_pool_t *pool)
+{
+    const apr_array_header_t *members = apr_table_elts(table);
+    int i;
+
+    for (i = 0; i < members->nelts; i++) {
+        const apr_table_entry_t *member =
+            &APR_ARRAY_IDX(members, i, apr_table_entry_t);
+
+        put(rows, apr_pstrcat(pool, key->full, member->key, NULL), member->val,
+            member->val, where);
+    }
+}
+
+static void put_key(apr_array_header_t *rows, const weave_conf_t *conf,
+                    int number, apr_pool_t *pool)
 {
     const weave_key_t *key = weave_key_get((weave_key_e)number);
     const char *where = weave_conf_where(conf, key->key, pool);
 
     if (key->type == WEAVE_TYPE_PREFIX)
-        put_family(out, key,
+        put_family(rows, key,
                    key->key == WEAVE_WSGI_ENVIRON ? weave_conf_environ(conf)
                                                   : weave_conf_env(conf),
                    where, pool);
     else
-        put(out, key->full, value_of(conf, key, pool), where);
+        put(rows, key->full, value_of(conf, key, pool),
+            shown_of(conf, key, pool), where);
+}
+
+static void rows_print_json(const apr_array_header_t *rows)
+{
+    json_t *list = json_array();
+    int i;
+
+    for (i = 0; i < rows->nelts; i++) {
+        const row_t *row = &APR_ARRAY_IDX(rows, i, row_t);
+
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key",
+                                              row->key, "value", row->value,
+                                              "where", row->where));
+    }
+    ctl_json_print(list, 0);
+    json_decref(list);
+}
+
+/* The column of what is no longer than COLUMN_MOST. */
+#define COLUMN_MOST 40
+
+static void rows_print(const apr_array_header_t *rows)
+{
+    int keys = 0, values = 0, i;
+
+    for (i = 0; i < rows->nelts; i++) {
+        const row_t *row = &APR_ARRAY_IDX(rows, i, row_t);
+        int key = ctl_columns(row->key), value = ctl_columns(row->shown);
+
+        if (key > keys && key <= COLUMN_MOST)
+            keys = key;
+        if (value > values && value <= COLUMN_MOST)
+            values = value;
+    }
+    for (i = 0; i < rows->nelts; i++) {
+        const row_t *row = &APR_ARRAY_IDX(rows, i, row_t);
+
+        ctl_cell(row->key, keys);
+        ctl_cell(row->shown, values);
+        ctl_line("%s", row->where);
+    }
 }
 
 int ctl_config(const ctl_t *ctl)
 {
     int errors, i;
     const weave_conf_t *conf = conf_read(ctl, &errors);
-    out_t out = {ctl->json ? json_array() : NULL};
+    apr_array_header_t *rows = apr_array_make(ctl->pool, 64, sizeof(row_t));
 
     if (!conf)
         return CTL_FAILED;
     for (i = 0; i < WEAVE_KEY_COUNT; i++)
-        put_key(&out, conf, i, ctl->pool);
-    if (out.rows) {
-        ctl_json_print(out.rows, 0);
-        json_decref(out.rows);
-    }
+        put_key(rows, conf, i, ctl->pool);
+    if (ctl->json)
+        rows_print_json(rows);
+    else
+        rows_print(rows);
     return errors ? CTL_FAILED : CTL_DONE;
 }
 

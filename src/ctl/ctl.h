@@ -58,6 +58,10 @@ json_t *ctl_ask_quietly(const ctl_t *ctl, json_t *request,
 /* A part of a line, and the rest of one, to standard output. */
 void ctl_put(const char *format, ...) CTL_PRINTF;
 void ctl_line(const char *format, ...) CTL_PRINTF;
+/* How many columns TEXT takes there; and TEXT with blanks up to WIDTH, and two
+ * more. */
+int ctl_columns(const char *text);
+void ctl_cell(const char *text, int width);
 /* The rest is for standard error. One line. */
 void ctl_error(const char *format, ...) CTL_PRINTF;
 /* One line of trouble. Returns CTL_FAILED. */

@@ -60,6 +60,28 @@ void ctl_line(const char *format, ...)
     va_end(args);
 }
 
+int ctl_columns(const char *text)
+{
+    const char *end = text + strlen(text);
+    char shown[4];
+    int columns = 0;
+
+    while (text < end) {
+        size_t bytes = weave_utf8_escape(shown, &text, end);
+
+        columns += *shown == '\\' ? (int)bytes : 1;
+    }
+    return columns;
+}
+
+void ctl_cell(const char *text, int width)
+{
+    int columns = ctl_columns(text);
+
+    text_write(stdout, text);
+    printf("%*s", columns < width ? width - columns + 2 : 2, "");
+}
+
 void ctl_error(const char *format, ...)
 {
     va_list args;

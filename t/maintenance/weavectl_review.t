@@ -6,6 +6,7 @@
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
+use Encode ();
 use JSON::PP ();
 use Time::HiRes qw(sleep);
 use WeaveTest;
@@ -350,6 +351,45 @@ subtest 'who has said it' => sub {
     said(['on'], 0);
     is status_of($one)->{maintenance}{by}, "$user (alice via sudo)", 'a short one';
     said(['off'], 0);
+};
+
+subtest 'config' => sub {
+    spew("$dir/config.ini", <<"END");
+[wsgi]
+script = /app.wsgi
+environ.LONG = @{[ 'x' x 60 ]}
+[limits]
+queue_timeout = 10000000 us
+request_timeout = 1234567 us
+startup_timeout = 300
+spool_at = 1048576
+spool_max = 1000
+[workers]
+env.SHORT = \xc3\xa4\xc3\xb6
+END
+    my $text = alone(['config', "$dir/config.ini"], 0);
+    my %row = map { my ($key, @more) = split /  +/; ($key => \@more) }
+        split /\n/, $text;
+    my $at = sub { "$dir/config.ini:$_[0]" };
+    # it was 262144, and 300 s
+    is_deeply $row{"limits.$_->[0]"}, [$_->[1], $at->($_->[2])], "$_->[0] = $_->[1]"
+        for ['queue_timeout', '10 s', 5], ['request_timeout', '1234567 us', 6],
+            ['startup_timeout', '5 min', 7], ['spool_at', '1 MiB', 8],
+            ['spool_max', '1000 B', 9];
+    is_deeply $row{'limits.spool_total'}, ['512 MiB', 'default'], 'a default';
+    is_deeply $row{'wsgi.environ.LONG'}, ['x' x 60, $at->(3)], 'a long value';
+    my %columns;
+    for my $line (split /\n/, Encode::decode('UTF-8', $text)) {
+        my ($key, $value, $place) = $line =~ /^(\S+  +)(.*?  +)(\S+)\z/;
+        next if $value =~ /x{60}/ || $line =~ /^workers\.group/; # too long
+        $columns{ join ' ', length $key, length $value }++;
+    }
+    is scalar(keys %columns), 1, 'the columns align' or diag $text;
+    my $rows = JSON::PP->new->decode(alone(['config', '--json', "$dir/config.ini"], 0));
+    my %exact = map { ($_->{key} => $_->{value}) } @$rows;
+    is $exact{"limits.$_->[0]"}, $_->[1], "for programs: $_->[1]"
+        for ['queue_timeout', '10 s'], ['request_timeout', '1234567us'],
+            ['spool_at', '1048576'], ['spool_total', '536870912'];
 };
 
 subtest 'check, and the page' => sub {
