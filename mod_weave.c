@@ -32,6 +32,7 @@ static void register_hooks(apr_pool_t *pool)
 
     (void)pool;
     mod_weave_vars_init();
+    mod_weave_answer_init();
     ap_hook_check_config(mod_weave_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     /* the last: by then SERVER_SOFTWARE has all its parts */
     ap_hook_post_config(mod_weave_post_config, NULL, NULL, APR_HOOK_LAST);

@@ -100,24 +100,44 @@ static int end_given(engine_request_t *request, int64_t bytes)
     engine_log(
         WEAVE_LOG_ERROR,
         "WEAVE0042: the application promised a Content-Length of %lld bytes and"
-        " gave %lld: the connection is cut",
+        " gave %lld: the answer is cut, or 502 where nothing of it has left",
         (long long)promised, (long long)bytes);
     return WEAVE_RUN_CUT;
 }
 
-/* What will be cut must have its head out first, or httpd would make a page
- * of it. */
 static int end_flags(int outcome)
 {
     return outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST : WEAVE_SEND_FLUSH;
 }
 
-/* Without the GIL: what is left of an answer, and its end. */
-static int end_send(engine_request_t *request, const plan_t *plan, int outcome)
+/* Of an answer that would be cut nothing has left yet: the client gets an
+ * error instead. */
+static int is_stillborn(const engine_request_t *request, int outcome)
 {
-    weave_io_e io = engine_body_give(request, plan->pieces, plan->count,
-                                     end_flags(outcome));
+    return outcome == WEAVE_RUN_CUT && !request->head_out;
+}
 
+static void plan_drop(plan_t *plan)
+{
+    size_t i;
+
+    for (i = 0; i < plan->count; i++)
+        if (plan->pieces[i].owner)
+            engine_release_later(plan->pieces[i].owner);
+    plan->count = 0;
+}
+
+/* Without the GIL: what is left of an answer, and its end. */
+static int end_send(engine_request_t *request, plan_t *plan, int outcome)
+{
+    weave_io_e io;
+
+    if (is_stillborn(request, outcome)) {
+        plan_drop(plan);
+        return 502;
+    }
+    io = engine_body_give(request, plan->pieces, plan->count,
+                          end_flags(outcome));
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
 
@@ -226,16 +246,6 @@ static int plan_make(engine_request_t *request, plan_t *plan, PyObject *result,
     return 0;
 }
 
-static void plan_drop(plan_t *plan)
-{
-    size_t i;
-
-    for (i = 0; i < plan->count; i++)
-        if (plan->pieces[i].owner)
-            engine_release_later(plan->pieces[i].owner);
-    plan->count = 0;
-}
-
 static int answer_sequence(engine_request_t *request, plan_t *plan,
                            PyObject *result)
 {
@@ -278,6 +288,8 @@ static int answer_file(engine_request_t *request, int fd, int64_t offset,
     if (request->head.content_length < 0 || admitted > length)
         admitted = length;
     outcome = end_given(request, request->body_bytes + admitted);
+    if (is_stillborn(request, outcome))
+        return 502;
     engine_turn_take(&holder, "");
     request->ended = 1;
     tstate = engine_gil_pause();

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <apr_buckets.h>
@@ -128,13 +129,21 @@ static apr_bucket_brigade *out_of(mod_weave_exchange_t *exchange)
     return exchange->out;
 }
 
+int mod_weave_head_is_out(const request_rec *r)
+{
+    while (r->main)
+        r = r->main;
+    return r->sent_bodyct;
+}
+
 static weave_io_e pass(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
     apr_status_t rv = APR_EGENERAL;
+    int was_out = mod_weave_head_is_out(r), taken_over = exchange->taken_over;
 
     /* nothing follows what a filter has answered */
-    if (!exchange->taken_over)
+    if (!taken_over)
         rv = ap_pass_brigade(r->output_filters, exchange->out);
     apr_brigade_cleanup(exchange->out);
     if (r->connection->aborted)
@@ -142,6 +151,10 @@ static weave_io_e pass(mod_weave_exchange_t *exchange)
     if (rv == APR_SUCCESS)
         return WEAVE_IO_OK;
     exchange->taken_over = 1;
+    /* behind the head no filter can answer: it has failed */
+    if (!taken_over)
+        exchange->cut =
+            was_out || (rv != AP_FILTER_ERROR && mod_weave_head_is_out(r));
     return WEAVE_IO_GONE;
 }
 
@@ -245,17 +258,133 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
     return mod_weave_file_give(exchange, own, offset, length, flags);
 }
 
-/* As mod_proxy does where its backend breaks: a chunked body does not get
- * its last chunk, and the connection closes. */
-void mod_weave_answer_cut(mod_weave_exchange_t *exchange)
-{
-    apr_bucket_brigade *out = out_of(exchange);
-    request_rec *r = exchange->r;
+/* ---- an answer without its end ---- */
 
-    r->connection->keepalive = AP_CONN_CLOSE;
-    APR_BRIGADE_INSERT_TAIL(out,
-                            ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
-                                                   r->pool, out->bucket_alloc));
-    APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(out->bucket_alloc));
-    pass(exchange);
+static ap_filter_rec_t *sink;
+
+/* The last one of those that change content: nothing gets any further. */
+static apr_status_t sink_filter(ap_filter_t *f, apr_bucket_brigade *in)
+{
+    (void)f;
+    apr_brigade_cleanup(in);
+    return APR_SUCCESS;
+}
+
+void mod_weave_answer_init(void)
+{
+    sink = ap_register_output_filter("WEAVE_SINK", sink_filter, NULL,
+                                     (ap_filter_type)(AP_FTYPE_PROTOCOL - 1));
+}
+
+/* Lets the filters of an answer whose head is not out come to their end, and
+ * drops what they have kept: mod_security would put it into the page of the
+ * 502. */
+static void filters_drain(request_rec *r)
+{
+    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
+    apr_bucket_brigade *out = apr_brigade_create(r->pool, list);
+    ap_filter_t *last =
+        ap_add_output_filter_handle(sink, NULL, r, r->connection);
+
+    APR_BRIGADE_INSERT_TAIL(out, apr_bucket_eos_create(list));
+    ap_pass_brigade(r->output_filters, out);
+    apr_brigade_destroy(out);
+    ap_remove_output_filter(last);
+    for (; r; r = r->prev)
+        r->eos_sent = 0;
+}
+
+/* Passes BUCKET, and a FLUSH: mod_ratelimit, too, lets them through then. */
+static apr_status_t bucket_pass(request_rec *r, ap_filter_t *to,
+                                apr_bucket *bucket)
+{
+    apr_bucket_alloc_t *list = r->connection->bucket_alloc;
+    apr_bucket_brigade *out = apr_brigade_create(r->pool, list);
+    apr_status_t rv;
+
+    if (bucket)
+        APR_BRIGADE_INSERT_TAIL(out, bucket);
+    APR_BRIGADE_INSERT_TAIL(out, apr_bucket_flush_create(list));
+    rv = ap_pass_brigade(to, out);
+    apr_brigade_destroy(out);
+    return rv;
+}
+
+static apr_status_t error_pass(request_rec *r)
+{
+    return bucket_pass(r, r->proto_output_filters,
+                       ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool,
+                                              r->connection->bucket_alloc));
+}
+
+/* Has the answer no body, so that nothing of it can be missing? In HTTP/1 the
+ * head of such an answer does not count as out. */
+static int is_bodiless(const request_rec *r)
+{
+    return !r->main && (r->header_only || AP_STATUS_IS_HEADER_ONLY(r->status));
+}
+
+/* Does the head say where the body ends? */
+static int is_framed(const request_rec *r)
+{
+    while (r->main)
+        r = r->main;
+    return r->chunked || (!r->assbackwards &&
+                          apr_table_get(r->headers_out, "Content-Length"));
+}
+
+/* Where only the end of the connection ends the body, a FIN would be the end
+ * of a good answer: close() is to send a reset. */
+static void reset_prepare(const request_rec *r)
+{
+    struct linger at_once = {1, 0};
+    int fd = mod_weave_client_fd(r);
+
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+static void no_cache_set(request_rec *r)
+{
+    for (; r; r = r->main)
+        r->no_cache = 1;
+}
+
+/* Filters that change content may keep an error to themselves and then end the
+ * answer as a good one (mod_sed, mod_security with response bodies). So an
+ * answer that has begun never gets an end, and the error goes past them: to
+ * the filter that makes the head (ap_http_header_filter; with HTTP/2
+ * h2_c2_filter_response_out), which answers 502 where it has not made it yet,
+ * and to what would write the last chunk, or resets the stream. A page of
+ * mod_include would go on behind a 502, so that is for requests of their own
+ * only. */
+int mod_weave_answer_cut(mod_weave_exchange_t *exchange)
+{
+    request_rec *r = exchange->r;
+    conn_rec *c = r->connection;
+    int was_out = mod_weave_head_is_out(r);
+
+    if (was_out && is_bodiless(r))
+        return OK;
+    no_cache_set(r);
+    if (was_out) { /* what there was is the client's */
+        bucket_pass(r, r->output_filters, NULL);
+    }
+    else if (!r->main) {
+        mod_weave_body_discard(r);
+        filters_drain(r);
+    }
+    if ((was_out || !r->main) && error_pass(r) == AP_FILTER_ERROR)
+        return AP_FILTER_ERROR;
+    if (is_bodiless(r)) {
+        r->output_filters = r->proto_output_filters;
+        return OK;
+    }
+    r->eos_sent = 1; /* or httpd would send it */
+    if (!c->master && !is_framed(r))
+        reset_prepare(r);
+    /* nothing leaves any more: no last chunk, no close_notify */
+    c->keepalive = AP_CONN_CLOSE;
+    c->aborted = 1;
+    return OK;
 }

@@ -15,6 +15,7 @@ static weave_io_e kind_of(mod_weave_exchange_t *exchange, apr_status_t rv)
     switch (ap_map_http_request_error(rv, HTTP_BAD_REQUEST)) {
     case AP_FILTER_ERROR:
         exchange->taken_over = 1;
+        exchange->cut = exchange->head_was_out;
         return WEAVE_IO_GONE;
     case HTTP_REQUEST_ENTITY_TOO_LARGE:
         return WEAVE_IO_TOO_LARGE;
@@ -81,6 +82,7 @@ static apr_status_t fetch(mod_weave_exchange_t *exchange, apr_read_type_e block,
 
     if (!exchange->in)
         exchange->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    exchange->head_was_out = mod_weave_head_is_out(r);
     return ap_get_brigade(r->input_filters, exchange->in, AP_MODE_READBYTES,
                           block, (apr_off_t)size);
 }

@@ -9,25 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <apr_portable.h>
 #include <apr_strings.h>
 
 #define TRIES_MOST 16   /* of a request that nobody has begun with */
 #define REFUSALS_MOST 2 /* full queues, until it is 503 */
 #define STALES_MOST 100 /* no operator is as quick: a worker that lies */
 #define PAUSE_US 10000  /* while no worker is there */
-
-static int client_fd(const request_rec *r)
-{
-    apr_os_sock_t fd = -1;
-    apr_socket_t *socket;
-
-    /* a stream of HTTP/2 has no socket of its own */
-    if (r->connection->master)
-        return -1;
-    socket = ap_get_conn_socket(r->connection);
-    return socket && apr_os_sock_get(&fd, socket) == APR_SUCCESS ? fd : -1;
-}
 
 static int may_repeat(const client_t *client)
 {
@@ -60,13 +47,12 @@ static int answer_fail(client_t *client)
     mod_weave_exchange_t *exchange = client->exchange;
     request_rec *r = exchange->r;
 
-    if (exchange->head_sent)
-        return mod_weave_finish(exchange, WEAVE_RUN_CUT);
     apr_table_setn(r->err_headers_out, "Retry-After",
                    apr_psprintf(r->pool, "%" APR_TIME_T_FMT,
                                 apr_time_sec(weave_conf_int(
                                     exchange->conf, WEAVE_LIMITS_BACKOFF))));
-    return HTTP_BAD_GATEWAY;
+    return exchange->head_sent ? mod_weave_finish(exchange, WEAVE_RUN_CUT)
+                               : HTTP_BAD_GATEWAY;
 }
 
 static int lost(client_t *client, apr_uint32_t pid)
@@ -218,7 +204,7 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange)
     memset(&client, 0, offsetof(client_t, buffer));
     client.exchange = exchange;
     client.app = exchange->mount->app;
-    client.client_fd = client_fd(r);
+    client.client_fd = mod_weave_client_fd(r);
     client.passed = -1;
     now = weave_clock_us();
     client.look_at = now + CLIENT_LOOK_US;

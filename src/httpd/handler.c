@@ -2,6 +2,8 @@
 /* handler.c: one request, from httpd to the engine and back */
 #include "mod_weave.h"
 
+#include <apr_portable.h>
+
 #define VARS_ROOM 96 /* environ entries without another allocation */
 
 static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
@@ -32,10 +34,24 @@ int mod_weave_is_aborted(const conn_rec *c)
     return c->aborted || (c->master && c->master->aborted);
 }
 
+int mod_weave_client_fd(const request_rec *r)
+{
+    apr_os_sock_t fd = -1;
+    apr_socket_t *socket;
+
+    /* a stream of HTTP/2 has no socket of its own */
+    if (r->connection->master)
+        return -1;
+    socket = ap_get_conn_socket(r->connection);
+    return socket && apr_os_sock_get(&fd, socket) == APR_SUCCESS ? fd : -1;
+}
+
 int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
 {
     conn_rec *c = exchange->r->connection;
 
+    if (exchange->cut)
+        return mod_weave_answer_cut(exchange);
     if (exchange->taken_over)
         return AP_FILTER_ERROR;
     if (outcome == WEAVE_RUN_GONE) {
@@ -46,7 +62,7 @@ int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
         outcome = exchange->head_sent ? WEAVE_RUN_CUT : HTTP_BAD_REQUEST;
     }
     if (outcome == WEAVE_RUN_CUT)
-        mod_weave_answer_cut(exchange);
+        return mod_weave_answer_cut(exchange);
     return outcome > 0 ? outcome : OK;
 }
 

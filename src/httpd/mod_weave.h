@@ -383,8 +383,9 @@ typedef struct mod_weave_exchange_t {
     int in_ended;          /* 1: all of it was read */
     weave_io_e in_problem; /* the first one; there is no reading on */
     int head_sent;
-    int cut;        /* 1: the answer lacks its end */
     int taken_over; /* 1: a filter has failed, or answered in our place */
+    int cut; /* 1: by then the head was out, and the end of it is missing */
+    int head_was_out; /* when the body was last read from */
 } mod_weave_exchange_t;
 
 /* vars.c */
@@ -414,6 +415,8 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in);
 void mod_weave_body_discard(request_rec *r);
 
 /* answer.c */
+/* While hooks are registered. */
+void mod_weave_answer_init(void);
 void mod_weave_head_send(void *host, const weave_head_t *head);
 weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
                                size_t count, int flags);
@@ -422,7 +425,14 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
 /* The same with a descriptor that is given away. */
 weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
                                int64_t offset, int64_t length, int flags);
-void mod_weave_answer_cut(mod_weave_exchange_t *exchange);
+/* Has the head of the answer, in a subrequest that of the page around it, left
+ * for the client? */
+int mod_weave_head_is_out(const request_rec *r);
+/* Ends an answer that lacks its end so that no client takes it for a whole one:
+ * 502 where its head is not out yet; otherwise the stream is reset (HTTP/2), or
+ * the connection ends without a last chunk, and with a reset where the head
+ * does not say how long the body is. Returns what the handler returns. */
+int mod_weave_answer_cut(mod_weave_exchange_t *exchange);
 
 /* A block of LEN bytes, from apr_bucket_alloc() of the connection: it is given
  * away. */
@@ -520,6 +530,8 @@ const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool);
 /* handler.c: how OUTCOME (weave_run_e) of a request becomes what a handler
  * returns */
 int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);
+/* The socket of the client, or -1 with HTTP/2. */
+int mod_weave_client_fd(const request_rec *r);
 /* Is C seen to have ended? mod_http2 sets it when the stream is reset, or its
  * connection closed. */
 int mod_weave_is_aborted(const conn_rec *c);
