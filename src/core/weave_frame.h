@@ -38,7 +38,7 @@
 #include "weave_secret.h"
 
 #define WEAVE_FRAME_MAGIC 0x464d5657u /* "WVMF" */
-#define WEAVE_FRAME_VERSION 3
+#define WEAVE_FRAME_VERSION 4
 
 /** No frame's payload is larger; nor are DATA and BODY than DATA_MAX. */
 #define WEAVE_FRAME_MAX (16u << 20)
@@ -73,6 +73,8 @@ typedef enum weave_frame_type_e {
  *  otherwise the body is asked for with READ. */
 #define WEAVE_FRAME_HEAD_ONLY 0x8
 #define WEAVE_FRAME_BODY_HERE 0x10
+/** As well: a worker has died that had begun with it. */
+#define WEAVE_FRAME_SUSPECT 0x20
 
 typedef struct weave_frame_t {
     uint32_t magic;

@@ -59,10 +59,17 @@ static int lost(client_t *client, apr_uint32_t pid)
 {
     request_rec *r = client->exchange->r;
 
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "WEAVE0137: the worker (pid %u) was lost while it had this"
-                  " request: %s %s",
-                  pid, r->method, r->uri);
+    if (client->repeated)
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "WEAVE0250: a second worker (pid %u) was lost while it"
+                      " had this request, which is not sent to a third one:"
+                      " %s %s",
+                      pid, r->method, r->uri);
+    else
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "WEAVE0137: the worker (pid %u) was lost while it had"
+                      " this request: %s %s",
+                      pid, r->method, r->uri);
     return answer_fail(client);
 }
 

@@ -229,6 +229,8 @@ int client_send(client_t *client)
     weave_frame_request_t *request = (weave_frame_request_t *)(frame + 1);
 
     frame->number = ++client->link->number;
+    if (client->repeated)
+        frame->flags |= WEAVE_FRAME_SUSPECT;
     request->epoch = client->exchange->admission.epoch;
     request->until_us = client->exchange->admission.until_us;
     return send_parts(client, parts, client->spool.len ? 2 : 1,

@@ -7,7 +7,8 @@
 
 /* In a longer pause without a worker, nobody should wait for one. */
 #define FAILED_US SUPER_SECOND
-#define ALONE_US (2 * SUPER_SECOND)
+#define ALONE_US SUPER_SECOND
+#define QUICK_WITHIN_US (60 * SUPER_SECOND)
 
 /* ---- ready ---- */
 
@@ -93,8 +94,8 @@ void super_generation_ready(super_worker_t *worker)
 
 /* ---- failed ---- */
 
-/* With nobody there for a while, requests are answered at once; and where a
- * worker did come up, that does not last. */
+/* With nobody there for a while, requests are answered at once. Where a worker
+ * did come up, the next one will: they wait for it. */
 static int64_t pause_begin(super_generation_t *generation, int64_t lived_us,
                            const char *why)
 {
@@ -103,7 +104,7 @@ static int64_t pause_begin(super_generation_t *generation, int64_t lived_us,
     int64_t pause = super_generation_pause(
         generation, alone && lived_us ? ALONE_US : SUPER_PAUSE_US);
 
-    if (pause >= FAILED_US && alone) {
+    if (pause >= FAILED_US && alone && !lived_us) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED,
                              generation->number);
         super_app_error_set(app, why, generation->number);
@@ -111,22 +112,50 @@ static int64_t pause_begin(super_generation_t *generation, int64_t lived_us,
     return pause;
 }
 
-/* A young one that has gone, WHY, costs a pause; *pause is 0 for any other. */
-static void replace(super_generation_t *generation, int64_t lived_us,
-                    const char *why, int64_t *pause)
-{
-    *pause = 0;
-    if (super.ending || generation->state != SUPER_SERVING)
-        return;
-    if (lived_us < SUPER_YOUNG_US) /* it would soon die again */
-        *pause = pause_begin(generation, lived_us, why);
-    else
-        super_timer_cancel(&generation->fill);
-}
-
 static int64_t lived(const super_worker_t *worker)
 {
     return worker->ready_us ? weave_clock_us() - worker->ready_us : 0;
+}
+
+/* Had WORKER, which has died, begun with a request that may be to blame? Only
+ * its own board knows. A worker that lies there changes the pauses of its own
+ * application, SUPER_QUICK_MOST times a minute. */
+static int had_requests(const super_worker_t *worker)
+{
+    unsigned running, queued;
+
+    super_worker_load(worker, &running, &queued);
+    return worker->ready_us && running;
+}
+
+/* Takes one of the successors that APP may have at once: 1, or 0 where it has
+ * had them all in the last minute. */
+static int quick_take(super_app_t *app)
+{
+    int64_t *oldest = &app->quick_us[app->quick_next], now = weave_clock_us();
+
+    if (*oldest && now - *oldest < QUICK_WITHIN_US)
+        return 0;
+    *oldest = now;
+    app->quick_next = (app->quick_next + 1) % SUPER_QUICK_MOST;
+    return 1;
+}
+
+/* WORKER has gone, WHY: where it was young that costs a pause, but not AT_ONCE;
+ * otherwise *pause is 0. */
+static void worker_replace(const super_worker_t *worker, const char *why,
+                           int at_once, int64_t *pause)
+{
+    super_generation_t *generation = worker->generation;
+    int64_t lived_us = lived(worker);
+
+    *pause = 0;
+    if (super.ending || generation->state != SUPER_SERVING)
+        return;
+    if (lived_us < SUPER_YOUNG_US && !at_once) /* it would soon die again */
+        *pause = pause_begin(generation, lived_us, why);
+    else
+        super_timer_cancel(&generation->fill);
 }
 
 void super_generation_failed(super_worker_t *worker, const char *why)
@@ -147,9 +176,9 @@ void super_generation_failed(super_worker_t *worker, const char *why)
     if (generation->state != SUPER_SERVING || state == SUPER_LEAVING)
         return;
     why = super_reason(why, generation->spec, worker->pool);
-    replace(
-        generation, lived(worker),
-        apr_psprintf(worker->pool, "worker %ld: %s", (long)worker->pid, why),
+    worker_replace(
+        worker,
+        apr_psprintf(worker->pool, "worker %ld: %s", (long)worker->pid, why), 0,
         &pause);
     if (state != SUPER_READY)
         super_say(generation->app, 3,
@@ -177,17 +206,19 @@ static const char *load_text(const super_worker_t *worker)
 static void died(super_worker_t *worker, const char *why)
 {
     super_generation_t *generation = worker->generation;
-    int64_t pause;
+    int64_t lived_us = lived(worker), pause;
 
     worker->state = SUPER_ENDING;
-    replace(generation, lived(worker),
-            apr_psprintf(worker->pool, "worker %ld has died: %s",
-                         (long)worker->pid, why),
-            &pause);
+    worker_replace(worker,
+                   apr_psprintf(worker->pool, "worker %ld has died: %s",
+                                (long)worker->pid, why),
+                   lived_us < SUPER_YOUNG_US && had_requests(worker) &&
+                       quick_take(generation->app),
+                   &pause);
     super_say(generation->app, 3,
               "WEAVE0075: %s has died, with %s, after %.1f s: %s; %s",
               super_worker_name(worker, worker->pool), load_text(worker),
-              (double)lived(worker) / 1e6, why,
+              (double)lived_us / 1e6, why,
               pause ? apr_psprintf(worker->pool,
                                    "it was young, so its successor starts in"
                                    " %.1f s",

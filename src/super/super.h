@@ -28,6 +28,9 @@
 #include "weave_spec.h"
 
 #define SUPER_SECOND INT64_C(1000000)
+/* so many workers of an application that die young of their requests are
+ * replaced at once, in a minute */
+#define SUPER_QUICK_MOST 5
 /* what a request gets beyond its own time before its worker is killed */
 #define SUPER_GRACE_US (5 * SUPER_SECOND)
 
@@ -78,6 +81,10 @@ struct super_app_t {
     char *tried_stamp;   /* malloc; of the script, when it was tried last */
     super_timer_t retry; /* while FAILED */
     super_timer_t look;  /* every second, where there is something */
+    /* when workers that had begun with requests were replaced without a pause;
+     * weave_clock_us(), 0: never */
+    int64_t quick_us[SUPER_QUICK_MOST];
+    int quick_next; /* the oldest of them */
 };
 
 /* Logs at LEVEL. What is below a notice needs an application whose LogLevel

@@ -267,6 +267,25 @@ static fate_e take_request(executor_t *executor, connection_t *connection,
     return fate;
 }
 
+/* The same for a request that another worker may have died of: it waits for
+ * others of its kind. */
+static fate_e take_suspect(executor_t *executor, connection_t *connection)
+{
+    int alone = suspect_enter();
+    fate_e fate = GONE;
+    const char *payload;
+    weave_frame_t frame;
+
+    input_is_waiting(connection); /* has it been called back meanwhile? */
+    if (input_next(connection, &frame, &payload) == INPUT_FRAME)
+        fate = take_request(executor, connection, &frame, payload);
+    else
+        connection_close(connection);
+    if (alone)
+        suspect_leave();
+    return fate;
+}
+
 /* All that is there. */
 static fate_e work(executor_t *executor, connection_t *connection)
 {
@@ -278,7 +297,10 @@ static fate_e work(executor_t *executor, connection_t *connection)
         switch (input_next(connection, &frame, &payload)) {
         case INPUT_FRAME:
             if (frame.type == WEAVE_FRAME_REQUEST)
-                fate = take_request(executor, connection, &frame, payload);
+                fate =
+                    frame.flags & WEAVE_FRAME_SUSPECT
+                        ? take_suspect(executor, connection)
+                        : take_request(executor, connection, &frame, payload);
             else if (frame.type == WEAVE_FRAME_CANCEL)
                 input_skip(connection, &frame); /* too late */
             else
@@ -372,6 +394,7 @@ int executors_start(void)
     worker.executors = calloc((size_t)threads, sizeof(*worker.executors));
     if (!worker.executors)
         return APR_ENOMEM;
+    rv = suspects_start();
     epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, worker.kick_fd, &kick);
     for (i = 0; i < threads && rv == 0; i++) {
         executor_t *executor = &worker.executors[i];

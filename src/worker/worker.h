@@ -280,6 +280,15 @@ int executors_start(void);
 /* At most one wakes; there need be none. */
 void executors_kick(void);
 
+/* --- suspect.c ------------------------------------------------------------ */
+
+/* 0 or an errno. */
+int suspects_start(void);
+/* Waits until no other thread is in between, for a while. Returns 1 where the
+ * caller has to leave again. */
+int suspect_enter(void);
+void suspect_leave(void);
+
 /* --- queue.c -------------------------------------------------------------- */
 
 /* Puts a connection that has a whole REQUEST in its input at the end. 0:

@@ -69,4 +69,20 @@ subtest 'workers that are stopped when they have asked' => sub {
     ok defined $httpd->stop, 'httpd stops';
 };
 
+subtest 'workers that die, and put it down to requests' => sub {
+    my $httpd = WeaveTest::Rogue->new(expect => qr/WEAVE0075/);
+    $httpd->serves;
+    $httpd->serve_as('tell_requests_and_exit');
+    weavectl($httpd, '-i', $httpd->dir . '/rogue.ini', 'reload');
+    my @deaths;
+    ok eventually(sub { @deaths = $httpd->log_text =~ /(WEAVE0075.*)/g; @deaths >= 9 }),
+        'die all the time';
+    is scalar(grep { /at once/ } @deaths), 6,
+        'get no more successors at once than others do' or diag "@deaths";
+    is $httpd->get('/good/who')->status, 200, 'the other application goes on';
+    $httpd->serve_as('');
+    weavectl($httpd, '-i', $httpd->dir . '/rogue.ini', 'reload');
+    ok defined $httpd->stop, 'httpd stops';
+};
+
 finish;

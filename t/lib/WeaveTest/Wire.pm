@@ -23,7 +23,7 @@ our %TYPE = (
     CANCELLED => 6, REFUSED => 7, READ => 8, HEAD => 9, DATA => 10,
     FILE => 11, END => 12, LOG => 13, STALE => 14,
 );
-use constant {MAGIC => 0x464d5657, VERSION => 3, BODY_HERE => 0x10,
+use constant {MAGIC => 0x464d5657, VERSION => 4, BODY_HERE => 0x10,
               NAMED => 0xffffffff};
 
 # The secret that HELLO has where none is named (see WeaveTest::Rogue).
