@@ -113,6 +113,23 @@ static int is_token(const char *text, size_t len)
     return len > 0;
 }
 
+/* As strncasecmp(), whatever the locale of the worker: in a Turkish one "I" is
+ * no "i". */
+static int is_same_name(const char *a, const char *b, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < len; i++) {
+        char x = a[i], y = b[i];
+
+        x = (char)(x >= 'A' && x <= 'Z' ? x + 'a' - 'A' : x);
+        y = (char)(y >= 'A' && y <= 'Z' ? y + 'a' - 'A' : y);
+        if (x != y)
+            return 0;
+    }
+    return 1;
+}
+
 static int check_name(PyObject *name, const char *text, size_t len)
 {
     size_t i;
@@ -123,7 +140,7 @@ static int check_name(PyObject *name, const char *text, size_t len)
     }
     for (i = 0; i < sizeof(hop_by_hop) / sizeof(*hop_by_hop); i++)
         if (hop_by_hop[i].len == len &&
-            strncasecmp(hop_by_hop[i].name, text, len) == 0) {
+            is_same_name(hop_by_hop[i].name, text, len)) {
             PyErr_Format(PyExc_ValueError,
                          "the header %R is the server's, not an"
                          " application's",
@@ -178,7 +195,9 @@ static char *copy(char *to, PyObject *text)
     return to + len + 1;
 }
 
-/* Content-Length leaves the list: httpd writes it itself. */
+static const char length_name[] = "Content-Length";
+
+/* It leaves the list: httpd writes it itself. */
 static int take_length(weave_head_t *head, const char *value)
 {
     int64_t length = length_of(value);
@@ -209,7 +228,7 @@ static int head_copy(engine_request_t *request, PyObject *status,
         to->name = at;
         to->value = at = copy(at, PyTuple_GET_ITEM(header, 0));
         at = copy(at, PyTuple_GET_ITEM(header, 1));
-        if (strcasecmp(to->name, "Content-Length") != 0)
+        if (!is_same_name(to->name, length_name, sizeof(length_name)))
             to++;
         else if (take_length(head, to->value) < 0)
             return -1;

@@ -304,6 +304,8 @@ static void note_ignored(mod_weave_check_t *check, const weave_conf_t *conf)
                          "WEAVE0009: %s: %s has no meaning in embedded mode"
                          " and is ignored",
                          where(check, conf, key), weave_key_get(key)->full);
+    mod_weave_locale_check(check->s, conf,
+                           where(check, conf, WEAVE_WORKERS_ENV));
 }
 
 /* Two mounts share one Python: what makes it cannot differ. */

@@ -386,6 +386,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
         return;
     embedded.seat = mod_weave_tally_seat();
     weave_stack_prepare();
+    mod_weave_locale_set(main_server);
     embedded.host = mod_weave_host_start(embedded.app->ini_now);
     apr_pool_create(&embedded.pool, NULL);
     apr_pool_tag(embedded.pool, "weave_embedded");

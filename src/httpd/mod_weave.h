@@ -357,6 +357,13 @@ void mod_weave_fork_close(int but);
 /* At configtest and every start: says when Python's stacks are too small. */
 void mod_weave_stack_check(const server_rec *s);
 
+/* locale.c */
+/* In an httpd child, before there are threads in it. */
+void mod_weave_locale_set(const server_rec *s);
+/* At configtest: says which names of `env.` set no locale. WHERE they are. */
+void mod_weave_locale_check(const server_rec *s, const weave_conf_t *conf,
+                            const char *where);
+
 /* mount.c */
 int mod_weave_translate_name(request_rec *r);
 int mod_weave_map_to_storage(request_rec *r);

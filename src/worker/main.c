@@ -21,6 +21,7 @@
 #include "weave_control.h"
 #include "weave_dso.h"
 #include "weave_line.h"
+#include "weave_locale.h"
 #include "weave_socket.h"
 #include "weave_stack.h"
 
@@ -329,6 +330,27 @@ static void stacks_prepare(void)
                        bytes >> 10);
 }
 
+/* Before there is any thread. */
+static void locale_set(void)
+{
+    const char *variable = NULL;
+    const char *wanted = weave_locale_wanted(&variable);
+    int rc = weave_locale_set(wanted);
+
+    if (wanted && rc < 0)
+        weave_line_say(WEAVE_LOG_WARNING,
+                       "WEAVE0230: this machine has no locale %s, which %s"
+                       " names: C libraries convert text by C.UTF-8 instead."
+                       " `locale -a` lists those that it has: correct"
+                       " workers.env.%s, or install the locale",
+                       wanted, variable, variable);
+    if (rc == -2)
+        weave_line_say(WEAVE_LOG_WARNING,
+                       "WEAVE0232: this machine has no locale C.UTF-8:"
+                       " C libraries convert nothing but ASCII. Install it, or"
+                       " set workers.env.LANG to one that `locale -a` lists");
+}
+
 /* Python's main thread, from its first line to the last. */
 static void application_start(apr_pool_t *pool)
 {
@@ -395,6 +417,7 @@ int main(int argc, char **argv)
     worker.listen_fd = worker.readonly_fd = -1;
     descriptors_take();
     order_take(&channel, pool);
+    locale_set();
     title_set(argc, argv, worker.spec->name);
     worker.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     worker.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
