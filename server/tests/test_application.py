@@ -121,6 +121,12 @@ def test_entry_point_says_at_import_what_is_wrong(site, monkeypatch):
         importlib.import_module("weave.server.wsgi")
 
 
+@pytest.fixture(autouse=True)
+def as_caller(monkeypatch):
+    """Whoever runs the tests is whom commands run as; test_owner.py is about that."""
+    monkeypatch.setattr(admin, "become_owner", lambda *_: None)
+
+
 def run(capsys, *arguments):
     admin.main([str(argument) for argument in arguments])
     return capsys.readouterr().out

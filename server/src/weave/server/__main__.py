@@ -2,7 +2,9 @@
 """Administration: weave-server COMMAND INI, or python -m weave.server."""
 
 import argparse
+import contextlib
 import getpass
+import sqlite3
 import sys
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,7 +13,11 @@ from weave.server.accounts import canonical_name
 from weave.server import check as configuration
 from weave.server.app import Databases, Site
 from weave.server.config import ERROR, ConfigError
+from weave.server.database import reason, sqlite_file
+from weave.server.newfile import NewFile
+from weave.server.owner import OwnerError, become_owner
 from weave.server.passwords import MIN_CHARS, Passwords
+from weave.server.records import is_text
 from weave.server.settings import load
 
 PURGE_BATCH = 1000
@@ -22,7 +28,7 @@ class Failed(Exception):
 
 
 def check(_arguments, sites):
-    for site in sites:
+    for site in sites.values():
         site.storage.ping()
         site.accounts.ping()
     print("ok")
@@ -33,7 +39,7 @@ def create_tables(_arguments, _sites):
 
 
 def purge(_arguments, sites):
-    for site in sites:
+    for site in sites.values():
         total, count = 0, PURGE_BATCH
         while count == PURGE_BATCH:
             count = site.storage.purge(PURGE_BATCH)
@@ -44,31 +50,69 @@ def purge(_arguments, sites):
 
 
 def backup(arguments, sites):
-    database = sites[0].storage_database
-    if database.dialect != "sqlite":
-        raise Failed("use the backup program of %s" % database.dialect)
-    database.backup(arguments.target)
-    print("the records are in %s" % arguments.target)
-    if sites[0].auth_database is not database:
-        sites[0].auth_database.backup(arguments.target + ".auth")
-        print("the accounts are in %s.auth" % arguments.target)
+    found = _copies(arguments.target, sites)
+    copies = {database: to for database, to in found.items() if database.is_sqlite}
+    others = sorted({database.dialect for database in found if not database.is_sqlite})
+    advice = "use the backup program of " + " and ".join(others)
+    if not copies:
+        raise Failed(advice)
+    with contextlib.ExitStack() as stack:
+        files = {
+            database: stack.enter_context(NewFile(target))
+            for database, (target, _) in copies.items()
+        }
+        for database, file in files.items():
+            database.backup(file.path)
+        for database, file in files.items():
+            file.publish()
+            print("%s in %s" % (copies[database][1], file.target))
+    for database in found:
+        if database not in copies:
+            print("%s in no file: %s" % (found[database][1], advice), file=sys.stderr)
+
+
+def _copies(target, sites):
+    """{database: (file for its copy, what it has)}"""
+    copies = {}
+    for host, site in sites.items():
+        end, of_host = ("." + host, " of " + host) if host else ("", "")
+        copies.setdefault(
+            site.storage_database, (target + end, "the records%s are" % of_host)
+        )
+        copies.setdefault(
+            site.auth_database, (target + end + ".auth", "the accounts%s are" % of_host)
+        )
+    return copies
 
 
 def set_password(arguments, sites):
-    name = canonical_name(arguments.name)
-    accounts = sites[0].accounts
+    try:
+        name = canonical_name(arguments.name)
+    except ValueError:
+        raise Failed("%r is no name of a user" % arguments.name) from None
+    accounts = sites[None].accounts
     no_account = Failed("there is no account %s" % name)
     if accounts.find(name) is None:
         raise no_account
-    if sys.stdin.isatty():
-        password = getpass.getpass("New password: ")
-    else:
-        password = sys.stdin.readline().rstrip("\n")
+    password = _ask_password()
     if len(password) < MIN_CHARS:
         raise Failed("a password has at least %d characters" % MIN_CHARS)
-    if not accounts.reset_password_hash(name, sites[0].passwords.hash(password)):
+    if not is_text(password):
+        raise Failed("the password is not UTF-8, or holds a zero byte")
+    if not accounts.reset_password_hash(name, sites[None].passwords.hash(password)):
         raise no_account
     print("the password of %s is set" % name)
+
+
+def _ask_password():
+    if sys.stdin is None:
+        raise Failed("there is no input to read the password from")
+    if sys.stdin.isatty():
+        return getpass.getpass("New password: ")
+    try:
+        return sys.stdin.readline().rstrip("\n")
+    except UnicodeDecodeError:
+        raise Failed("the password is not UTF-8") from None
 
 
 def _parser():
@@ -95,17 +139,25 @@ def _parser():
     return parser
 
 
-def _open(arguments):
+@contextlib.contextmanager
+def _opened(arguments, words):
+    """{host: Site}, with the rights of the owner of the databases; None is all hosts."""
     settings, hosts = load(arguments.ini)
+    hosts = {None: settings, **hosts}
+    urls = (own[key] for own in hosts.values() for key in ("storage.sqluri", "auth.sqluri"))
+    files = dict.fromkeys(filter(None, map(sqlite_file, urls)))
+    become_owner(arguments.ini, list(files), words)
     databases, passwords = Databases(), Passwords()
     create = True if arguments.function is create_tables else None
-    sites = [
-        Site(own, databases, passwords, create) for own in (settings, *hosts.values())
-    ]
-    for site in sites:
-        site.storage_database.prepare()
-        site.auth_database.prepare()
-    return sites
+    try:
+        sites = {
+            host: Site(own, databases, passwords, create) for host, own in hosts.items()
+        }
+        for database in databases:
+            database.prepare()
+        yield sites
+    finally:
+        databases.end()
 
 
 def _report(path):
@@ -116,14 +168,33 @@ def _report(path):
     return all(problem.severity != ERROR for problem in found)
 
 
-def main(arguments=None):
-    arguments = _parser().parse_args(arguments)
+def _run(words):
+    arguments = _parser().parse_args(words)
     if arguments.function is check and not _report(arguments.ini):
         sys.exit(1)
+    with _opened(arguments, words) as sites:
+        arguments.function(arguments, sites)
+    if sys.stdout:
+        sys.stdout.flush()
+
+
+def main(words=None):
     try:
-        arguments.function(arguments, _open(arguments))
-    except (ConfigError, Failed, SQLAlchemyError, ValueError) as error:
-        sys.exit("weave-server: %s" % error)
+        _run(sys.argv[1:] if words is None else words)
+    except (ConfigError, Failed, OwnerError) as error:
+        failure = error
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        failure = "the database does not answer: %s" % reason(error)
+    except ValueError as error:
+        failure = error
+    except OSError as error:
+        name = "%s: " % error.filename if error.filename else ""
+        failure = name + (error.strerror or str(error))
+    except (EOFError, KeyboardInterrupt):
+        failure = "given up"
+    else:
+        return
+    sys.exit("weave-server: %s" % failure)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,10 @@ class Database:
         return self.engine.dialect.name
 
     @property
+    def is_sqlite(self):
+        return self.dialect == "sqlite"
+
+    @property
     def status(self):
         """One line about the connections, for people."""
         return self.engine.pool.status()
@@ -144,14 +148,15 @@ class Database:
     def backup(self, target):
         """Writes a consistent copy of a SQLite database to the file target."""
         with self.reading() as connection:
+            # Where it is locked this fails in time; what follows would wait for ever.
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
             source = connection.connection.dbapi_connection
             with contextlib.closing(sqlite3.connect(target)) as copy:
                 source.backup(copy)
 
     @property
     def _file(self):
-        is_file = self.dialect == "sqlite" and not _is_in_memory(self._url)
-        return self._url.database if is_file else None
+        return sqlite_file(self._url)
 
     def _prepare(self):
         if self._file:
@@ -226,6 +231,13 @@ class Database:
                     raise
 
 
+def sqlite_file(url):
+    """The path of the file of a SQLite database, or None."""
+    url = make_url(url)
+    is_file = url.get_backend_name() == "sqlite" and not _is_in_memory(url)
+    return url.database if is_file else None
+
+
 def missing(what):
     return (
         "%s is missing: run `weave-server create-tables INI`, or set "
@@ -241,7 +253,8 @@ def file_problem(path):
             "its folder does not exist, or cannot be entered: create it, "
             "writable for the user that the server runs as"
         )
-    for name, what in ((folder, "its folder"), (path, "its file")):
+    files = [(path + suffix, "its file" + suffix) for suffix in ("", "-wal", "-shm")]
+    for name, what in [(folder, "its folder"), *files]:
         if os.path.exists(name) and not os.access(name, os.W_OK):
             return (
                 "%s cannot be written by the user that the server runs as "
