@@ -126,7 +126,7 @@ typedef struct weave_welcome_t {
 /** REQUEST: this, then VARS times a weave_frame_var_t with its strings, then
  *  INLINE_BYTES of body. EPOCH and UNTIL_US: weave_admission_t. */
 typedef struct weave_frame_request_t {
-    int64_t content_length; /* as announced, -1: not */
+    int64_t content_length; /* of the body, -1: not known */
     int64_t file_bytes;     /* with FD: the size of the body in it */
     int64_t until_us;
     uint32_t vars;

@@ -149,8 +149,8 @@ typedef struct weave_request_t {
     const char *body; /* what of the body is here already */
     size_t body_len;
     int body_complete;      /* 1: body is all there is */
-    int64_t content_length; /* as announced, -1: not. Only a hint: filters may
-                               change it */
+    int64_t content_length; /* of the body, -1: not known. Only a hint: the end
+                               of the body is where body_read() says it */
     int head_only;          /* 1: HEAD */
 } weave_request_t;
 

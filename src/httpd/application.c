@@ -239,7 +239,7 @@ static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
                    *user ? WEAVE_WORKERS_USER : WEAVE_WORKERS_GROUP));
 }
 
-/* ---- what worker processes need ---- */
+/* ---- files and folders ---- */
 
 static void check_folder(mod_weave_check_t *check, const weave_conf_t *conf,
                          weave_key_e key)
@@ -279,7 +279,6 @@ static void check_processes(mod_weave_check_t *check,
     const char *dir = mod_weave_runtime_dir();
 
     check_folder(check, app->conf, WEAVE_WORKERS_HOME);
-    check_folder(check, app->conf, WEAVE_LIMITS_SPOOL_DIR);
     check_program(check, "weaved");
     check_program(check, "weave-worker");
     if (strlen(dir) > MOD_WEAVE_RUNTIME_DIR_MAX)
@@ -358,6 +357,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     report(check, problems);
     check_user(check, app);
     check_files(check, app);
+    check_folder(check, app->conf, WEAVE_LIMITS_SPOOL_DIR);
     check_pages(check);
     if (app->embedded) {
         note_ignored(check, app->conf);

@@ -4,6 +4,7 @@
 
 #include <apr_buckets.h>
 #include <apr_strings.h>
+#include <mod_core.h>
 
 #define PEEK_BYTES 65536 /* a body up to this size is read ahead */
 #define BLOCK 65536
@@ -95,6 +96,8 @@ ssize_t mod_weave_body_read(void *host, char *buffer, size_t size)
 
     if (exchange->in_problem)
         return exchange->in_problem;
+    if (exchange->spool.fd >= 0)
+        return mod_weave_spool_read(&exchange->spool, buffer, size);
     for (;;) {
         if (exchange->in) {
             got = size;
@@ -110,27 +113,48 @@ ssize_t mod_weave_body_read(void *host, char *buffer, size_t size)
     }
 }
 
-static int has_body(const request_rec *r, apr_off_t *length)
+/* Returns 1 where a filter stands between the body as it was sent, which
+ * HTTP_IN gives, and us: mod_deflate inflates, mod_charset_lite recodes, and
+ * others may do anything. What the client has announced is not what we get,
+ * then. */
+static int is_filtered(const request_rec *r)
 {
-    const char *text = apr_table_get(r->headers_in, "Content-Length");
-
-    *length = -1;
-    if (apr_table_get(r->headers_in, "Transfer-Encoding"))
-        return 1;
-    if (!text)
-        return r->main == NULL &&
-               r->proto_num >= 2000; /* HTTP/2 says neither */
-    if (!ap_parse_strict_length(length, text))
-        *length = -1;
-    return *length != 0;
+    return !r->input_filters ||
+           r->input_filters->frec != ap_http_input_filter_handle;
 }
 
-apr_off_t mod_weave_body_length(mod_weave_exchange_t *exchange)
+/* Returns how long the body is by the headers, as far as that holds for what we
+ * get; -1: they do not say. Where HTTP/2 announces no length, mod_http2 sets
+ * Transfer-Encoding, as long as more than the head is to come. */
+static apr_off_t length_announced(const request_rec *r)
 {
+    const char *text = apr_table_get(r->headers_in, "Content-Length");
     apr_off_t length;
 
-    exchange->has_body = has_body(exchange->r, &length);
-    return exchange->has_body ? length : 0;
+    if (apr_table_get(r->headers_in, "Transfer-Encoding"))
+        return -1;
+    if (!text)
+        return 0;
+    if (!ap_parse_strict_length(&length, text) || (length && is_filtered(r)))
+        return -1;
+    return length;
+}
+
+void mod_weave_body_begin(mod_weave_exchange_t *exchange)
+{
+    exchange->spool.fd = -1;
+    exchange->length = length_announced(exchange->r);
+    exchange->has_body = exchange->length != 0;
+    exchange->is_open = exchange->length < 0;
+}
+
+/* What the client has announced may be no more: the request for the page of an
+ * error (ErrorDocument) has the headers of a body that httpd has refused. */
+void mod_weave_body_counted(mod_weave_exchange_t *exchange, apr_off_t length)
+{
+    if (exchange->length != length)
+        exchange->is_open = 1;
+    exchange->length = length;
 }
 
 /* Reads what has arrived, up to `room` bytes. */
@@ -161,7 +185,7 @@ static void peek(mod_weave_exchange_t *exchange, char *buffer, apr_size_t room,
  * wait for a slow client, nor tell it to continue. */
 void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
 {
-    apr_off_t length = mod_weave_body_length(exchange);
+    apr_off_t length = exchange->length;
     char *buffer;
 
     if (!exchange->has_body) {
@@ -175,6 +199,8 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
     in->body = buffer;
     peek(exchange, buffer, (apr_size_t)length, in);
     in->body_complete = exchange->in_ended;
+    if (in->body_complete)
+        mod_weave_body_counted(exchange, (apr_off_t)in->body_len);
 }
 
 /* ---- what nobody wants to read ---- */

@@ -75,13 +75,7 @@ static int lost(client_t *client, apr_uint32_t pid)
 
 static int unavailable(client_t *client, weave_refused_e kind, const char *why)
 {
-    /* maintenance that has begun meanwhile has a time of its own */
-    if (mod_weave_maintenance_again(client->exchange) != OK)
-        return OK;
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, client->exchange->r,
-                  "answered 503: %s", why);
-    return mod_weave_unavailable(client->exchange->r, client->exchange->conf,
-                                 kind, NULL);
+    return mod_weave_refuse(client->exchange, kind, why);
 }
 
 /* ---- attempts ---- */
@@ -193,11 +187,9 @@ static int prepare(client_t *client)
     mod_weave_exchange_t *exchange = client->exchange;
     int rc = OK;
 
-    client->spool.fd = -1;
-    if (weave_conf_int(exchange->conf, WEAVE_WSGI_STREAM_INPUT))
-        mod_weave_body_length(exchange);
-    else
-        rc = mod_weave_spool(exchange, &client->spool);
+    mod_weave_body_begin(exchange);
+    if (!weave_conf_int(exchange->conf, WEAVE_WSGI_STREAM_INPUT))
+        rc = mod_weave_spool(exchange);
     return rc == OK ? client_encode(client) : rc;
 }
 
@@ -222,15 +214,8 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange)
         return unavailable(&client, WEAVE_REFUSED_DOWN,
                            "the application does not run");
     rc = prepare(&client);
-    if (rc == HTTP_SERVICE_UNAVAILABLE)
-        return unavailable(&client, WEAVE_REFUSED_RESOURCES,
-                           "its body cannot be spooled");
-    if (exchange->in_problem == WEAVE_IO_GONE)
-        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
-    if (rc != OK) {
-        r->connection->keepalive = AP_CONN_CLOSE;
-        return exchange->taken_over ? AP_FILTER_ERROR : rc;
-    }
+    if (rc != OK)
+        return mod_weave_spool_refuse(exchange, rc);
     client.queue_until =
         weave_clock_us() +
         weave_conf_int(exchange->conf, WEAVE_LIMITS_QUEUE_TIMEOUT);

@@ -28,7 +28,6 @@ typedef enum {
 typedef struct client_t {
     mod_weave_exchange_t *exchange;
     const mod_weave_app_t *app;
-    mod_weave_spool_t spool;
     char *frame; /* the REQUEST but for a body */
     apr_size_t frame_len;
     mod_weave_link_t *link;

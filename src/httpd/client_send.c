@@ -50,16 +50,17 @@ static int flags_of(const client_t *client)
         flags |= WEAVE_FRAME_HEAD_ONLY;
     if (!exchange->has_body || exchange->in_ended)
         flags |= WEAVE_FRAME_BODY_HERE;
-    if (client->spool.fd >= 0)
+    if (exchange->spool.fd >= 0)
         flags |= WEAVE_FRAME_FD;
     return flags;
 }
 
 static void put(client_t *client, const mod_weave_vars_t *vars)
 {
-    const mod_weave_spool_t *spool = &client->spool;
+    const mod_weave_spool_t *spool = &client->exchange->spool;
     weave_frame_request_t request = {
-        .content_length = mod_weave_body_length(client->exchange),
+        .content_length =
+            client->exchange->has_body ? client->exchange->length : -1,
         .file_bytes = spool->file_bytes,
         .vars = (uint32_t)vars->count,
         .inline_bytes = (uint32_t)spool->len,
@@ -70,8 +71,6 @@ static void put(client_t *client, const mod_weave_vars_t *vars)
     char *to = client->frame;
     apr_size_t i;
 
-    if (!client->exchange->has_body)
-        request.content_length = -1;
     memcpy(to, &frame, sizeof(frame));
     memcpy(to + sizeof(frame), &request, sizeof(request));
     to += sizeof(frame) + sizeof(request);
@@ -91,7 +90,7 @@ int client_encode(client_t *client)
 
     mod_weave_vars_fill(&vars, client->exchange);
     client->frame_len = size_of(&vars);
-    if (client->frame_len + client->spool.len > WEAVE_FRAME_MAX)
+    if (client->frame_len + client->exchange->spool.len > WEAVE_FRAME_MAX)
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     client->frame = apr_palloc(r->pool, client->frame_len);
     put(client, &vars);
@@ -223,8 +222,9 @@ static int send_parts(client_t *client, struct iovec *parts, int count,
 
 int client_send(client_t *client)
 {
+    const mod_weave_spool_t *spool = &client->exchange->spool;
     struct iovec parts[2] = {{client->frame, client->frame_len},
-                             {(char *)client->spool.data, client->spool.len}};
+                             {(char *)spool->data, spool->len}};
     weave_frame_t *frame = (weave_frame_t *)client->frame;
     weave_frame_request_t *request = (weave_frame_request_t *)(frame + 1);
 
@@ -233,8 +233,7 @@ int client_send(client_t *client)
         frame->flags |= WEAVE_FRAME_SUSPECT;
     request->epoch = client->exchange->admission.epoch;
     request->until_us = client->exchange->admission.until_us;
-    return send_parts(client, parts, client->spool.len ? 2 : 1,
-                      client->spool.fd);
+    return send_parts(client, parts, spool->len ? 2 : 1, spool->fd);
 }
 
 int client_send_small(client_t *client, const void *data, apr_size_t len)

@@ -6,29 +6,6 @@
 
 #define VARS_ROOM 96 /* environ entries without another allocation */
 
-static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
-{
-    weave_var_t room[VARS_ROOM];
-    mod_weave_vars_t vars = {room, 0, VARS_ROOM, exchange->r->pool};
-    weave_request_t in = {0};
-    int outcome;
-
-    in.host = exchange;
-    in.content_length = -1;
-    in.head_only = exchange->r->header_only;
-    mod_weave_body_peek(exchange, &in);
-    if (exchange->taken_over)
-        return WEAVE_RUN_GONE;
-    mod_weave_vars_fill(&vars, exchange);
-    in.vars = vars.items;
-    in.vars_count = vars.count;
-    do
-        outcome = mod_weave_embedded_run(engine, &in);
-    while (outcome == WEAVE_RUN_HELD &&
-           mod_weave_maintenance_again(exchange) == OK);
-    return outcome == WEAVE_RUN_HELD ? WEAVE_RUN_DONE : outcome;
-}
-
 int mod_weave_is_aborted(const conn_rec *c)
 {
     return c->aborted || (c->master && c->master->aborted);
@@ -66,6 +43,82 @@ int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
     return outcome > 0 ? outcome : OK;
 }
 
+/* ---- the request body ---- */
+
+int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
+                     const char *why)
+{
+    /* maintenance that has begun meanwhile has a time of its own */
+    if (mod_weave_maintenance_again(exchange) != OK)
+        return OK;
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, exchange->r, "answered 503: %s",
+                  why);
+    return mod_weave_unavailable(exchange->r, exchange->conf, kind, NULL);
+}
+
+int mod_weave_spool_refuse(mod_weave_exchange_t *exchange, int rc)
+{
+    if (rc == HTTP_SERVICE_UNAVAILABLE)
+        return mod_weave_refuse(exchange, WEAVE_REFUSED_RESOURCES,
+                                "its body cannot be spooled");
+    if (exchange->in_problem == WEAVE_IO_GONE)
+        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
+    exchange->r->connection->keepalive = AP_CONN_CLOSE;
+    return exchange->taken_over ? AP_FILTER_ERROR : rc;
+}
+
+/* Embedded: a body of known length is read as it comes, which is the cheapest.
+ * One whose length only its end shows is read before, for the application wants
+ * to know it. OK, or as mod_weave_spool(). */
+static int body_prepare(mod_weave_exchange_t *exchange, weave_request_t *in)
+{
+    const mod_weave_spool_t *spool = &exchange->spool;
+    int rc = OK;
+
+    mod_weave_body_begin(exchange);
+    if (exchange->is_open &&
+        !weave_conf_int(exchange->conf, WEAVE_WSGI_STREAM_INPUT)) {
+        rc = mod_weave_spool(exchange);
+        in->content_length = exchange->length;
+        in->body = spool->data;
+        in->body_len = spool->len;
+        in->body_complete = spool->fd < 0;
+    }
+    else {
+        mod_weave_body_peek(exchange, in);
+    }
+    return rc;
+}
+
+/* ---- embedded ---- */
+
+/* Returns as the handler does. */
+static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
+{
+    weave_var_t room[VARS_ROOM];
+    mod_weave_vars_t vars = {room, 0, VARS_ROOM, exchange->r->pool};
+    weave_request_t in = {0};
+    int outcome, rc;
+
+    in.host = exchange;
+    in.content_length = -1;
+    in.head_only = exchange->r->header_only;
+    rc = body_prepare(exchange, &in);
+    if (rc != OK)
+        return mod_weave_spool_refuse(exchange, rc);
+    if (exchange->taken_over)
+        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
+    mod_weave_vars_fill(&vars, exchange);
+    in.vars = vars.items;
+    in.vars_count = vars.count;
+    do
+        outcome = mod_weave_embedded_run(engine, &in);
+    while (outcome == WEAVE_RUN_HELD &&
+           mod_weave_maintenance_again(exchange) == OK);
+    return mod_weave_finish(exchange, outcome == WEAVE_RUN_HELD ? WEAVE_RUN_DONE
+                                                                : outcome);
+}
+
 /* Where httpd is to answer: see mod_weave_body_discard(). */
 static int error_of(const mod_weave_exchange_t *exchange, int rc)
 {
@@ -99,6 +152,5 @@ int mod_weave_handler(request_rec *r)
     /* the import took longer than its patience */
     if (mod_weave_is_aborted(r->connection))
         return mod_weave_finish(&exchange, WEAVE_RUN_GONE);
-    return error_of(&exchange,
-                    mod_weave_finish(&exchange, run(engine, &exchange)));
+    return error_of(&exchange, run(engine, &exchange));
 }

@@ -378,6 +378,15 @@ const weave_conf_t *mod_weave_conf_of(request_rec *r,
 /* The path below the mount, decoded once, with its slashes as they came. */
 const char *mod_weave_path_info(request_rec *r, const mod_weave_mount_t *mount);
 
+/* A request body that was read before the application starts. */
+typedef struct mod_weave_spool_t {
+    const char *data; /* what is in memory */
+    apr_size_t len;
+    int fd; /* what is in a file, all of it; -1: none */
+    apr_off_t file_bytes;
+    apr_off_t read_at; /* embedded: as far as the application has read it */
+} mod_weave_spool_t;
+
 /* A request inside the engine; lives on the stack of the handler. */
 typedef struct mod_weave_exchange_t {
     request_rec *r;
@@ -386,9 +395,13 @@ typedef struct mod_weave_exchange_t {
     weave_admission_t admission; /* when it was asked last */
     apr_bucket_brigade *in;      /* read, not yet given away */
     apr_bucket_brigade *out;
-    int has_body;          /* 1: the client announces one */
-    int in_ended;          /* 1: all of it was read */
-    weave_io_e in_problem; /* the first one; there is no reading on */
+    /* of the body as the application gets it; -1: not known (yet) */
+    apr_off_t length;
+    int has_body;            /* 1: the client announces one */
+    int is_open;             /* 1: no header says how long it is */
+    mod_weave_spool_t spool; /* where it was read first */
+    int in_ended;            /* 1: all of it was read */
+    weave_io_e in_problem;   /* the first one; there is no reading on */
     int head_sent;
     int taken_over; /* 1: a filter has failed, or answered in our place */
     int cut; /* 1: by then the head was out, and the end of it is missing */
@@ -406,9 +419,12 @@ void mod_weave_vars_fill(mod_weave_vars_t *vars,
                          const mod_weave_exchange_t *exchange);
 
 /* body.c */
+/* Sets `length`, `has_body` and `is_open`, and nothing is spooled; reads
+ * nothing. All filters must be there: in the handler, not before. */
+void mod_weave_body_begin(mod_weave_exchange_t *exchange);
+/* Sets `length` where the body has turned out to have LENGTH bytes. */
+void mod_weave_body_counted(mod_weave_exchange_t *exchange, apr_off_t length);
 ssize_t mod_weave_body_read(void *host, char *buffer, size_t size);
-/* Sets has_body. What the client has announced, -1: nothing. */
-apr_off_t mod_weave_body_length(mod_weave_exchange_t *exchange);
 /* Fills `in` with what of a short body is here already. */
 void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in);
 /* Before an answer of ours, or an error that httpd is to answer for us: on a
@@ -479,16 +495,15 @@ void mod_weave_link_release(mod_weave_link_t *link, int state);
 int mod_weave_link_has_started(const mod_weave_link_t *link);
 apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link);
 
-/* spool.c: a request body on its way to a worker. A file is bounded by
- * limits.spool_max, all files of the application by limits.spool_total. */
-typedef struct mod_weave_spool_t {
-    const char *data; /* what is in memory */
-    apr_size_t len;
-    int fd; /* what is in a file, all of it; -1: none */
-    apr_off_t file_bytes;
-} mod_weave_spool_t;
-/* Reads all of it: OK, or the HTTP status that says what is wrong. */
-int mod_weave_spool(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool);
+/* spool.c: reads a request body before the application starts. A file is
+ * bounded by limits.spool_max, all files of the application by
+ * limits.spool_total. */
+/* Reads all of it, and sets `length`: OK, or the HTTP status that says what is
+ * wrong. */
+int mod_weave_spool(mod_weave_exchange_t *exchange);
+/* Reads on in the file of SPOOL: as weave_host_t.body_read() does. */
+ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
+                             size_t size);
 
 /* client.c: one request in a worker. Returns as the handler does. */
 int mod_weave_client_run(mod_weave_exchange_t *exchange);
@@ -534,7 +549,14 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
 /* NULL, or why maintenance.page of CONF cannot be shown by httpd's children. */
 const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool);
 
-/* handler.c: how OUTCOME (weave_run_e) of a request becomes what a handler
+/* handler.c: answers 503 where it is not for maintenance that has begun
+ * meanwhile; as the handler returns it. */
+int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
+                     const char *why);
+/* Answers a request whose body cannot be had: RC is what mod_weave_spool()
+ * says. Returns as the handler does. */
+int mod_weave_spool_refuse(mod_weave_exchange_t *exchange, int rc);
+/* How OUTCOME (weave_run_e) of a request becomes what a handler
  * returns */
 int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);
 /* The socket of the client, or -1 with HTTP/2. */

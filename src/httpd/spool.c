@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spool.c: a request body, all of it, before a worker hears of it
+/* spool.c: a request body, all of it, before the application hears of it
  *
  * A slow upload costs a thread of httpd, which is cheap, and no executor of a
- * worker. What is small stays in memory, the rest goes to a file without a
- * name, whose descriptor the worker gets. */
+ * worker. And the application learns how long a body is whose length nobody has
+ * announced. What is small stays in memory, the rest goes to a file without a
+ * name, whose descriptor a worker gets. */
 #include "mod_weave.h"
 
 #include <errno.h>
@@ -180,10 +181,10 @@ static int no_space(request_rec *r, const char *dir)
 }
 
 /* LEN bytes to the end of FILE: OK, or an HTTP status. */
-static int file_append(const mod_weave_exchange_t *exchange,
-                       mod_weave_spool_t *spool, file_t *file, const char *data,
-                       apr_size_t len)
+static int file_append(mod_weave_exchange_t *exchange, file_t *file,
+                       const char *data, apr_size_t len)
 {
+    mod_weave_spool_t *spool = &exchange->spool;
     int rc = file_count(exchange, file, (apr_uint64_t)spool->file_bytes + len);
 
     if (rc == OK && write_all(file->fd, data, len) < 0)
@@ -213,8 +214,9 @@ static int file_reopen(request_rec *r, const file_t *file, int *fd)
 }
 
 /* What is left of the body, behind what is in memory, to the file. */
-static int to_file(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool)
+static int to_file(mod_weave_exchange_t *exchange)
 {
+    mod_weave_spool_t *spool = &exchange->spool;
     char *block = apr_palloc(exchange->r->pool, BLOCK);
     file_t *file = file_open(exchange, folder(exchange));
     ssize_t got = 0;
@@ -222,10 +224,10 @@ static int to_file(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool)
 
     if (!file)
         return no_space(exchange->r, folder(exchange));
-    rc = file_append(exchange, spool, file, spool->data, spool->len);
+    rc = file_append(exchange, file, spool->data, spool->len);
     spool->len = 0;
     while (rc == OK && (got = mod_weave_body_read(exchange, block, BLOCK)) > 0)
-        rc = file_append(exchange, spool, file, block, (apr_size_t)got);
+        rc = file_append(exchange, file, block, (apr_size_t)got);
     if (got < 0)
         return status_of(exchange);
     if (rc == OK && file_reopen(exchange->r, file, &spool->fd) < 0)
@@ -243,9 +245,10 @@ static apr_size_t memory_of(const mod_weave_exchange_t *exchange)
 
 /* Fills memory up to MOST bytes. 1: there is more of it; 0: that was all; or
  * -1. One byte more than there is room for shows whether it goes on. */
-static int to_memory(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool,
-                     apr_size_t most, apr_size_t room)
+static int to_memory(mod_weave_exchange_t *exchange, apr_size_t most,
+                     apr_size_t room)
 {
+    mod_weave_spool_t *spool = &exchange->spool;
     apr_pool_t *pool = exchange->r->pool;
     char *data = apr_palloc(pool, room + 1);
     ssize_t got;
@@ -268,23 +271,50 @@ static int to_memory(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool,
     }
 }
 
-int mod_weave_spool(mod_weave_exchange_t *exchange, mod_weave_spool_t *spool)
+static int body_read(mod_weave_exchange_t *exchange)
 {
     apr_size_t most = memory_of(exchange), room;
-    apr_off_t length = mod_weave_body_length(exchange);
+    apr_off_t length = exchange->length;
     int more;
 
-    spool->fd = -1;
-    if (!exchange->has_body)
-        return OK;
     if (length >= 0 && (apr_uint64_t)length > most)
         /* before any of it: who asks with 100-continue need not begin */
         return is_too_long(exchange, (apr_uint64_t)length)
                    ? HTTP_REQUEST_ENTITY_TOO_LARGE
-                   : to_file(exchange, spool);
+                   : to_file(exchange);
     room = length >= 0 ? (apr_size_t)length : FIRST_ROOM;
-    more = to_memory(exchange, spool, most, room < most ? room : most);
+    more = to_memory(exchange, most, room < most ? room : most);
     if (more > 0)
-        return to_file(exchange, spool);
+        return to_file(exchange);
     return more < 0 ? status_of(exchange) : OK;
+}
+
+int mod_weave_spool(mod_weave_exchange_t *exchange)
+{
+    const mod_weave_spool_t *spool = &exchange->spool;
+    int rc = exchange->has_body ? body_read(exchange) : OK;
+
+    if (rc == OK)
+        mod_weave_body_counted(exchange,
+                               (apr_off_t)spool->len + spool->file_bytes);
+    return rc;
+}
+
+ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
+                             size_t size)
+{
+    apr_off_t left = spool->file_bytes - spool->read_at;
+    ssize_t got = 0;
+
+    if (left <= 0)
+        return 0;
+    if ((apr_off_t)size > left)
+        size = (size_t)left;
+    do
+        got = pread(spool->fd, buffer, size, spool->read_at);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        return WEAVE_IO_GONE;
+    spool->read_at += got;
+    return got;
 }

@@ -94,14 +94,78 @@ static const char *http_name(apr_pool_t *pool, const char *name, apr_size_t len)
     return start;
 }
 
-/* The application may check a password itself, unless httpd has. */
+/* The application may check a password itself, unless httpd has. Of the body,
+ * it gets the length that it has behind httpd's filters, and never a coding
+ * that httpd has undone (RFC 9112 section 7.1.3). */
 static int is_hidden(int key, const mod_weave_exchange_t *exchange)
 {
-    if (key != WEAVE_VAR_AUTHORIZATION)
+    switch (key) {
+    case WEAVE_VAR_AUTHORIZATION:
+        return exchange->r->ap_auth_type ||
+               !weave_conf_int(exchange->conf, WEAVE_WSGI_PASS_AUTHORIZATION);
+    case WEAVE_VAR_CONTENT_LENGTH:
+        return exchange->is_open;
+    case WEAVE_VAR_TRANSFER_ENCODING:
+        return 1;
+    default:
         return 0;
-    return exchange->r->ap_auth_type ||
-           !weave_conf_int(exchange->conf, WEAVE_WSGI_PASS_AUTHORIZATION);
+    }
 }
+
+/* Returns 1 for names that no application gets to see. HTTP_PROXY means
+ * something to HTTP clients (httpoxy); the trailers that Trailer announces are
+ * not given. */
+static int is_hidden_name(const char *name)
+{
+    return !ap_cstr_casecmp(name, "Proxy") ||
+           !ap_cstr_casecmp(name, "Proxy-Authorization") ||
+           !ap_cstr_casecmp(name, "Trailer");
+}
+
+/* ---- a body that mod_deflate will inflate ---- */
+
+/* Returns 1 where the application reads the body through mod_deflate, which has
+ * not begun yet: it corrects the headers when it does, behind our back. */
+static int is_deflated_stream(const mod_weave_exchange_t *exchange)
+{
+    const ap_filter_t *filter = exchange->r->input_filters;
+
+    if (exchange->length >= 0)
+        return 0;
+    while (filter && strcmp(filter->frec->name, "deflate") != 0)
+        filter = filter->next;
+    return filter != NULL;
+}
+
+/* Returns how long Content-Encoding is without the gzip at its end, which
+ * mod_deflate takes off; or -1 where there is none. */
+static int coding_cut(const char *value)
+{
+    const char *comma = strrchr(value, ','), *last = comma ? comma + 1 : value;
+
+    while (apr_isspace(*last))
+        last++;
+    if (ap_cstr_casecmp(last, "gzip") && ap_cstr_casecmp(last, "x-gzip"))
+        return -1;
+    return comma ? (int)(comma - value) : 0;
+}
+
+/* Returns VALUE as it will be once mod_deflate reads; NULL: it will be gone. */
+static const char *value_inflated(const mod_weave_exchange_t *exchange,
+                                  const char *name, const char *value)
+{
+    request_rec *r = exchange->r;
+    const char *coding = apr_table_get(r->headers_in, "Content-Encoding");
+    int len = coding ? coding_cut(coding) : -1;
+
+    if (len < 0 || !is_deflated_stream(exchange))
+        return value;
+    if (!ap_cstr_casecmp(name, "Content-Encoding"))
+        return len ? apr_pstrmemdup(r->pool, coding, (apr_size_t)len) : NULL;
+    return ap_cstr_casecmp(name, "Content-MD5") ? value : NULL;
+}
+
+/* ---- all headers ---- */
 
 static void add_header(mod_weave_vars_t *vars, const char *name,
                        const char *value, const mod_weave_exchange_t *exchange)
@@ -117,10 +181,10 @@ static void add_header(mod_weave_vars_t *vars, const char *name,
             add(vars, key, NULL, value);
         return;
     }
-    /* httpoxy: HTTP_PROXY means something to HTTP clients */
-    if (!ap_cstr_casecmp(name, "Proxy") ||
-        !ap_cstr_casecmp(name, "Proxy-Authorization"))
+    if (is_hidden_name(name))
         return;
+    if (exchange->is_open)
+        value = value_inflated(exchange, name, value);
     name = http_name(vars->pool, name, len);
     if (name)
         add(vars, WEAVE_VAR_OTHER, name, value);
@@ -136,6 +200,9 @@ static void add_headers(mod_weave_vars_t *vars,
     for (i = 0; i < rows->nelts; i++)
         if (row[i].key)
             add_header(vars, row[i].key, row[i].val, exchange);
+    if (exchange->is_open && exchange->length >= 0)
+        add(vars, WEAVE_VAR_CONTENT_LENGTH, NULL,
+            apr_off_t_toa(vars->pool, exchange->length));
 }
 
 /* Facts of the request at hand. mod_include leaves those of the page around

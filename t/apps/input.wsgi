@@ -151,7 +151,5 @@ def application(environ, start_response):
             type(problem).__name__))
         raise
     body = json.dumps(result).encode("ascii")
-    headers = [("Content-Type", "application/json"),
-               ("X-Content-Length", environ.get("CONTENT_LENGTH", "none"))]
-    start_response("200 OK", headers)
+    start_response("200 OK", [("Content-Type", "application/json")])
     return [body]

@@ -5,12 +5,32 @@
 
 use strict;
 use warnings FATAL => 'all';
+use Compress::Zlib ();
 use List::Util qw(sum0);
 use Test::More;
 use WeaveTest;
 use WeaveTest::Workers;
 
 my $MIB = 1 << 20;
+
+my $LIMITS = <<'END';
+spool_at = 64K
+spool_dir = spool
+spool_max = 3 MiB
+spool_total = 8 MiB
+backoff = 9
+END
+my $CONF = <<'END';
+WeaveApp / "DIR/sync.ini"
+# or nobody may see what a worker has open
+CoreDumpDirectory "DIR"
+<Location /private>
+    Require all denied
+</Location>
+<Location /inflated>
+    SetInputFilter DEFLATE
+</Location>
+END
 
 my $httpd = new_httpd(
     app     => "import fcntl\n" . slurp(root() . '/apps/workers.wsgi')
@@ -33,22 +53,8 @@ def hoard(environ):
     return "none"
 END
     workers => "processes = 1\nthreads = 4\n",
-    limits  => <<'END',
-spool_at = 64K
-spool_dir = spool
-spool_max = 3 MiB
-spool_total = 8 MiB
-request_timeout = 4
-backoff = 9
-END
-    conf    => <<'END',
-WeaveApp / "DIR/sync.ini"
-# or nobody may see what a worker has open
-CoreDumpDirectory "DIR"
-<Location /private>
-    Require all denied
-</Location>
-END
+    limits  => "${LIMITS}request_timeout = 4\n",
+    conf    => $CONF,
     expect  => qr/WEAVE0(?:19[012]|101|137)|AH01630/);
 my $spool = $httpd->dir . '/spool';
 mkdir $spool or die "$spool: $!";
@@ -68,14 +74,27 @@ sub bytes_of {
 
 sub bodies { return bytes_of($httpd->serving) }
 
-# A client that has sent its head and SENT bytes of a body of LENGTH.
+# A client that has sent its head and SENT bytes of a body of LENGTH; where that
+# is undef, of one chunk of 3 MiB.
 sub upload {
     my ($length, $sent, $path) = @_;
     my $client = $httpd->client;
+    my $framing = defined $length ? "Content-Length: $length\r\n\r\n"
+        : sprintf "Transfer-Encoding: chunked\r\n\r\n%x\r\n", 3 * $MIB;
     $client->send("POST " . ($path || '/read') . " HTTP/1.1\r\nHost: x\r\n"
-            . "Content-Length: $length\r\nConnection: close\r\n\r\n"
-            . 'x' x $sent);
+            . "Connection: close\r\n$framing" . 'x' x $sent);
     return $client;
+}
+
+# COUNT bytes that gzip makes less than half as large, and mod_deflate inflates.
+sub inflated {
+    my $count = shift;
+    my $bytes = '';
+    $bytes .= pack('N', length($bytes) * 2_654_435_761 % 2**32) . 'x' x 16
+        while length $bytes < $count;
+    return $httpd->request('POST', '/inflated/read',
+        headers => ['Content-Encoding' => 'gzip'],
+        body    => Compress::Zlib::memGzip(substr $bytes, 0, $count));
 }
 
 subtest 'one body' => sub {
@@ -93,19 +112,21 @@ subtest 'one body' => sub {
         $res = $httpd->request('POST', '/read',
             chunked => [unpack '(a65536)*', 'x' x $size]);
         is $res->body, $size, 'in chunks, too';
+        is inflated($size)->body, $size, 'and inflated';
     }
-    is bodies(), 0, 'nothing is left';
+    is inflated(3 * $MIB + 1)->status, 413, 'inflated bytes count';
+    ok eventually(sub { bodies() == 0 }), 'nothing is left';
 };
 
 # Clients that upload, and stop short of the end.
 sub crowd {
-    my @clients = map { upload(3 * $MIB, 2 * $MIB) } 1 .. 4;
+    my @clients = map { upload(@_ ? $_[0] : 3 * $MIB, 2 * $MIB) } 1 .. 4;
     ok eventually(sub { bodies() >= 7 * $MIB }), 'four bodies are under way';
     return @clients;
 }
 
 sub next_is_refused {
-    my $res = upload(2 * $MIB, 2 * $MIB)->response;
+    my $res = upload(@_ ? $_[0] : 2 * $MIB, 2 * $MIB)->response;
     is $res->status, 503, 'the next one is refused';
     cmp_ok $res->header('Retry-After'), '>=', 9, 'with the time to come again';
     cmp_ok bodies(), '<=', 8 * $MIB, 'and they have what they may have';
@@ -185,4 +206,50 @@ subtest 'answers to slow readers' => sub {
 like $httpd->log_text, qr/WEAVE0190/, 'the log says which bound was reached';
 ok defined $httpd->stop, 'httpd stops';
 $httpd->no_crash;
+
+# There only bodies go to files whose length nobody has announced.
+subtest 'embedded' => sub {
+    $httpd = WeaveTest::Httpd->new(
+        mode   => 'embedded',
+        app    => <<'END',
+def application(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % len(body)]
+END
+        more   => "[limits]\n$LIMITS",
+        conf   => $CONF,
+        expect => qr/WEAVE0(?:19[01]|135)/);
+    $spool = $httpd->dir . '/spool';
+    mkdir $spool or die "$spool: $!";
+    is +($httpd->configtest)[0], 0, 'configtest';
+    $httpd->start;
+    for my $size (3 * $MIB, 65_536, 65_537) {
+        my $res = $httpd->request('POST', '/read',
+            chunked => [unpack '(a65536)*', 'x' x $size]);
+        is $res->body, $size, "$size bytes in chunks";
+        is inflated($size)->body, $size, 'and inflated';
+    }
+    is inflated(3 * $MIB + 1)->status, 413, 'inflated bytes count';
+    is $httpd->request('POST', '/read', chunked => [('x' x 65_536) x 49])
+        ->status, 413, 'too large';
+    is $httpd->request('POST', '/read', body => 'x' x (4 * $MIB))->body,
+        4 * $MIB, 'one with a length is not spooled';
+    ok eventually(sub { bodies() == 0 }), 'nothing is left';
+    my @crowd = crowd(undef);
+    next_is_refused(undef);
+    $_->close(1) for @crowd;
+    ok eventually(sub { bodies() == 0 }), 'nothing is left';
+    chmod 0, $spool or die "$spool: $!";
+    my $res = $httpd->request('POST', '/read', chunked => ['x' x 65_537]);
+    is $res->status, 503, 'no file can be written';
+    ok $res->header('Retry-After'), 'the client is to come again';
+    like $httpd->log_text, qr/WEAVE0135/, 'the log says why';
+    rmdir $spool or die "$spool: $!";
+    my ($status, $said) = $httpd->configtest;
+    isnt $status, 0, 'a folder that is not there';
+    like $said, qr/WEAVE0125/, 'is found by configtest';
+    ok defined $httpd->stop, 'httpd stops';
+    $httpd->no_crash;
+};
 finish;

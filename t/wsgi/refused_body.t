@@ -23,6 +23,9 @@ WeaveApp / "DIR/sync.ini"
 <Location /unlimited>
     LimitRequestBody 0
 </Location>
+<Location /streamed>
+    WeaveSet wsgi.stream_input true
+</Location>
 END
     expect => qr/AH01587|AH01588|larger than the configured limit/,
 );
@@ -73,7 +76,7 @@ SKIP: {
 subtest 'an exception of its own after a refused body' => sub {
     my ($log, $res);
     $log = $httpd->logged(qr/PermissionError/, sub {
-        $res = $httpd->request('POST', '/fails_on_its_own',
+        $res = $httpd->request('POST', '/streamed/fails_on_its_own',
             chunked => ['x' x 600, 'x' x 600]);
     });
     like $res->status, qr/^(?:413|500)$/, 'an error for the client';
