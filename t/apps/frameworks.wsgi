@@ -163,6 +163,40 @@ def make_falcon():
     return app
 
 
+def make_bottle():
+    import bottle
+    app = bottle.Bottle()
+
+    @app.get("/hello/<who>")
+    def hello(who):
+        return "hello " + who
+
+    @app.post("/form")
+    def form():
+        return bottle.request.forms.a
+
+    @app.get("/cookies")
+    def cookies():
+        bottle.response.set_cookie("one", "1")
+        bottle.response.set_cookie("two", "2")
+        return "set"
+
+    @app.get("/stream")
+    def stream():
+        bottle.response.content_type = "text/plain"
+        return _chunks()
+
+    @app.get("/url")
+    def url():
+        return bottle.request.script_name.rstrip("/") + "/hello/x"
+
+    @app.get("/boom")
+    def boom():
+        raise ValueError("boom of bottle")
+
+    return app
+
+
 def make_httpbin():
     return importlib.import_module("httpbin").app
 
