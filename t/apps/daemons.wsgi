@@ -105,6 +105,31 @@ def programs(environ):
     }
 
 
+def _links(pid):
+    found = []
+    for name in os.listdir("/proc/%d/fd" % pid):
+        try:
+            found.append(os.readlink("/proc/%d/fd/%s" % (pid, name)))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _links_put(queue):
+    queue.put({"process": _links(os.getpid()), "server": _links(os.getppid())})
+
+
+def forkserver(environ):
+    """What a process of multiprocessing has open, and what forks it."""
+    context = multiprocessing.get_context("forkserver")
+    queue = context.SimpleQueue()
+    process = context.Process(target=_links_put, args=(queue,))
+    process.start()
+    found = queue.get()
+    process.join(50)
+    return found
+
+
 def pid(environ):
     return {"pid": os.getpid()}
 

@@ -111,6 +111,19 @@ subtest 'programs that inherit all' => sub {
     }
 };
 
+subtest 'what forkserver starts' => sub {
+    my %httpds = map { (readlink || '') => 1 } map { glob "/proc/$_/fd/*" }
+        $httpd->pid, $httpd->serving;
+    for my $from ('', '/worker') {
+        my $found = decoded("$from/forkserver");
+        for my $who (sort keys %$found) {
+            my @more = grep { $httpds{$_} && /^(?:socket|pipe):/ }
+                @{ $found->{$who} };
+            is_deeply \@more, [], "$from $who: nothing of httpd";
+        }
+    }
+};
+
 # The log is among what an application's fork lets go.
 subtest 'what httpd forks' => sub {
     plan skip_all => 'no mod_ext_filter here' unless -e $filter;
