@@ -160,8 +160,8 @@ def process(environ):
 
 def true(environ):
     """Starts programs in all ways, while httpd gets signals."""
-    subprocess.run(["/bin/true"], check=True)
-    subprocess.run(["/bin/true"], check=True, close_fds=False)
+    subprocess.run(["/bin/true"])
+    subprocess.run(["/bin/true"], close_fds=False)
     note(environ, "true")
     return {"status": os.system("true")}
 
