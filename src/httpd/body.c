@@ -140,12 +140,33 @@ static apr_off_t length_announced(const request_rec *r)
     return length;
 }
 
-void mod_weave_body_begin(mod_weave_exchange_t *exchange)
+/* Returns 1 where the body has a coding that httpd does not undo: "gzip,
+ * chunked" passes it, and nobody would tell the application of the gzip. More
+ * than one "chunked" is one, as httpd has it. */
+static int is_coded(const request_rec *r)
+{
+    const char *text = apr_table_get(r->headers_in, "Transfer-Encoding");
+    const char *coding;
+
+    while (text && *text) {
+        coding = ap_get_token(r->pool, &text, 0);
+        if (*coding && ap_cstr_casecmp(coding, "chunked") != 0)
+            return 1;
+        while (*text == ',' || *text == ';')
+            text++;
+    }
+    return 0;
+}
+
+int mod_weave_body_begin(mod_weave_exchange_t *exchange)
 {
     exchange->spool.fd = -1;
     exchange->length = length_announced(exchange->r);
     exchange->has_body = exchange->length != 0;
     exchange->is_open = exchange->length < 0;
+    /* RFC 9112 section 6.1 */
+    return exchange->is_open && is_coded(exchange->r) ? HTTP_NOT_IMPLEMENTED
+                                                      : OK;
 }
 
 /* What the client has announced may be no more: the request for the page of an

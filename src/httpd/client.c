@@ -185,10 +185,9 @@ static int run(client_t *client)
 static int prepare(client_t *client)
 {
     mod_weave_exchange_t *exchange = client->exchange;
-    int rc = OK;
+    int rc = mod_weave_body_begin(exchange);
 
-    mod_weave_body_begin(exchange);
-    if (!weave_conf_int(exchange->conf, WEAVE_WSGI_STREAM_INPUT))
+    if (rc == OK && !weave_conf_int(exchange->conf, WEAVE_WSGI_STREAM_INPUT))
         rc = mod_weave_spool(exchange);
     return rc == OK ? client_encode(client) : rc;
 }
@@ -215,7 +214,7 @@ int mod_weave_client_run(mod_weave_exchange_t *exchange)
                            "the application does not run");
     rc = prepare(&client);
     if (rc != OK)
-        return mod_weave_spool_refuse(exchange, rc);
+        return mod_weave_body_refuse(exchange, rc);
     client.queue_until =
         weave_clock_us() +
         weave_conf_int(exchange->conf, WEAVE_LIMITS_QUEUE_TIMEOUT);

@@ -56,7 +56,7 @@ int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
     return mod_weave_unavailable(exchange->r, exchange->conf, kind, NULL);
 }
 
-int mod_weave_spool_refuse(mod_weave_exchange_t *exchange, int rc)
+int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc)
 {
     if (rc == HTTP_SERVICE_UNAVAILABLE)
         return mod_weave_refuse(exchange, WEAVE_REFUSED_RESOURCES,
@@ -73,9 +73,10 @@ int mod_weave_spool_refuse(mod_weave_exchange_t *exchange, int rc)
 static int body_prepare(mod_weave_exchange_t *exchange, weave_request_t *in)
 {
     const mod_weave_spool_t *spool = &exchange->spool;
-    int rc = OK;
+    int rc = mod_weave_body_begin(exchange);
 
-    mod_weave_body_begin(exchange);
+    if (rc != OK)
+        return rc;
     if (exchange->is_open &&
         !weave_conf_int(exchange->conf, WEAVE_WSGI_STREAM_INPUT)) {
         rc = mod_weave_spool(exchange);
@@ -105,7 +106,7 @@ static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
     in.head_only = exchange->r->header_only;
     rc = body_prepare(exchange, &in);
     if (rc != OK)
-        return mod_weave_spool_refuse(exchange, rc);
+        return mod_weave_body_refuse(exchange, rc);
     if (exchange->taken_over)
         return mod_weave_finish(exchange, WEAVE_RUN_GONE);
     mod_weave_vars_fill(&vars, exchange);

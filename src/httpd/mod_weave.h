@@ -420,8 +420,9 @@ void mod_weave_vars_fill(mod_weave_vars_t *vars,
 
 /* body.c */
 /* Sets `length`, `has_body` and `is_open`, and nothing is spooled; reads
- * nothing. All filters must be there: in the handler, not before. */
-void mod_weave_body_begin(mod_weave_exchange_t *exchange);
+ * nothing. All filters must be there: in the handler, not before. OK, or the
+ * HTTP status of a body that cannot be read. */
+int mod_weave_body_begin(mod_weave_exchange_t *exchange);
 /* Sets `length` where the body has turned out to have LENGTH bytes. */
 void mod_weave_body_counted(mod_weave_exchange_t *exchange, apr_off_t length);
 ssize_t mod_weave_body_read(void *host, char *buffer, size_t size);
@@ -554,8 +555,8 @@ const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool);
 int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
                      const char *why);
 /* Answers a request whose body cannot be had: RC is what mod_weave_spool()
- * says. Returns as the handler does. */
-int mod_weave_spool_refuse(mod_weave_exchange_t *exchange, int rc);
+ * or mod_weave_body_begin() says. Returns as the handler does. */
+int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc);
 /* How OUTCOME (weave_run_e) of a request becomes what a handler
  * returns */
 int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);

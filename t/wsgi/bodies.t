@@ -81,6 +81,15 @@ subtest 'chunked, with all the rest' => sub {
             $at eq 'all' ? 6 : undef, "extensions and trailers, $at",
             HTTP_TE => 'trailers');
     }
+    for my $at ('all', 'stream') {
+        my $note   = new_note();
+        my $coded  = client();
+        $coded->send("POST /bodies/$at HTTP/1.1\r\nHost: x\r\nX-Note: $note\r\n"
+                . "Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+        is $coded->response->status, 501,
+            "a coding that nobody undoes, $at (RFC 9112 section 6.1)";
+        is_deeply [notes($note)], [], 'the application is not asked';
+    }
     # RFC 9112 section 6.3: the length does not count, the connection ends
     $client->send("POST /bodies HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
             . "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
