@@ -41,13 +41,23 @@ def _in_thread(function, *args):
     return "started"
 
 
+_flooded = 0
+
+
 def _flood(text):
+    global _flooded
     while True:
         os.write(2, text)
+        _flooded += 1
 
 
 def flood(environ):
     return _in_thread(_flood, b"flood " * 100 + b"\n")
+
+
+def flooded(environ):
+    """How many lines that has written."""
+    return "%d" % _flooded
 
 
 def _ticks(name, count, pause):

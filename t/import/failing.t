@@ -87,7 +87,7 @@ subtest 'all of them mended' => sub {
         ok eventually(sub { $httpd{$name}->get('/')->body eq 'mended' }),
             "$name: without a restart";
     }
-    sleep 0.1;
+    sleep 2 * WeaveTest::Log::moment();
     $_->signal('TERM') for values %httpd;
     ends($_) for values %httpd;
 };

@@ -169,13 +169,17 @@ sub watch {
 
 # Runs CODE, waits for a line that matches WANT, and returns all lines that
 # came meanwhile, as one text of "module:level message" lines. They count as
-# expected. Without WANT just what is there.
+# expected. Without WANT just what is there. Where a test looks for several
+# lines, WANT is [PATTERN...], and it waits for all of them: what comes from
+# another process, or is a later part of the same, may come a good deal later.
 sub logged {
     my ($want, $code) = @_;
     quiet_log('before it');
     $code->();
-    return $log->take($want);
+    return $log->take(wants($want));
 }
+
+sub wants { return ref $_[0] eq 'ARRAY' ? @{ $_[0] } : grep { defined } $_[0] }
 
 # Takes note that lines which match are all right in this test.
 sub expect_log { return $log->expect(@_) }
@@ -192,7 +196,7 @@ sub quiet_log {
 # The end of every .t. What a server says at its end counts, too.
 sub finish {
     WeaveTest::Httpd::reap() if $own;
-    sleep 0.1;
+    sleep 2 * WeaveTest::Log::moment();
     my @bad = map { $_->unexpected } @watched;
     Test::More::is(scalar @bad, 0, 'nothing unexpected in the error log');
     Test::More::diag("logged: $_") for @bad;

@@ -51,7 +51,7 @@ subtest 'workers that are stopped when they have asked' => sub {
     is $exit, 0, 'they serve';
     ok eventually(sub { $look->(); $httpd->log_text =~ /WEAVE0170: 5 processes of .*rogue\.ini/ }),
         'that they do not leave is said';
-    for (1 .. 40) {
+    for (1 .. 20) {
         $look->();
         sleep 0.1;
     }

@@ -318,7 +318,7 @@ ok eventually(sub { descriptors() <= $open + 1 }), 'no descriptor is left'
 others('in the end');
 # event, on TERM, can meet a connection that it is just freeing, and crashes by
 # itself: see t/graceful/restarts.t
-sleep 0.3;
+sleep 6 * WeaveTest::Log::moment();
 ok defined $httpd->stop, 'httpd stops';
 $httpd->no_crash;
 finish;

@@ -28,7 +28,7 @@ sub stuck_beside_another {
     sleep 1;
     my $due = time + $TIMEOUT;
     my ($other, $pid) = in_flight($httpd, 'GET', "/hold?until=$go");
-    $seen{log} = $httpd->logged(qr/WEAVE0071/, sub {
+    $seen{log} = $httpd->logged([qr/WEAVE0071/, qr/WEAVE0099/, qr/in sleep/], sub {
         $seen{stuck} = $stuck->response->status;
         $seen{took}  = time - $begin;
     });

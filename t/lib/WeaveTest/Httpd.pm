@@ -210,7 +210,8 @@ sub stop {
 sub _terminate {
     my ($self, $signal) = @_;
     # where a crash may be ours: connections that httpd is just closing are gone
-    $self->_is_racy ? $self->{log}->allow_race : sleep 0.3;
+    $self->_is_racy ? $self->{log}->allow_race
+        : sleep 6 * WeaveTest::Log::moment();
     return $self->signal($signal);
 }
 
@@ -244,7 +245,7 @@ sub logged {
     my ($self, $want, $code) = @_;
     $self->quiet('before it');
     $code->();
-    return $self->{log}->take($want);
+    return $self->{log}->take(WeaveTest::wants($want));
 }
 
 # Asserts that its log has nothing unexpected at warn or above.

@@ -21,6 +21,9 @@ my $MACHINE = qr/AH01882:|AH0309[23]:/;
 # What httpd says at notice when a child crashes is no notice to us.
 my $CRASH = qr/exit signal|Fatal Python error/;
 
+# of this machine, counted once
+my $processors;
+
 my %HARMLESS = map { $_ => 1 }
     qw(notice info debug trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8);
 
@@ -117,11 +120,26 @@ sub unexpected {
     return map { _show($_) } grep { $self->_is_bad($_) } @lines;
 }
 
-# All lines since last asked, once one matches WANT or a minute is over, and a
-# moment more, until no more come, for what belongs to it.
+# All lines since last asked, once each WANT matches one of them or a minute is
+# over, and a moment more, until no more come, for what belongs to them.
 sub take {
-    my ($self, $want) = @_;
-    return join "\n", map { _show($_) } $self->take_lines($want);
+    my ($self, @want) = @_;
+    return join "\n", map { _show($_) } $self->take_lines(@want);
+}
+
+# Seconds that others have to do what they are about to: more where many processes
+# wait for a processor. It is for what cannot be seen; eventually() waits for the rest.
+sub moment {
+    my ($average, $running) = _first_line('/proc/loadavg') =~ m{^([\d.]+) .* (\d+)/};
+    my $load = $average > $running ? $average : $running;
+    my $each = $load / ($processors ||= () = glob '/sys/devices/system/cpu/cpu[0-9]*');
+    return 0.05 * ($each < 1 ? 1 : $each > 20 ? 20 : $each);
+}
+
+sub _first_line {
+    my $file = shift;
+    open my $in, '<', $file or return '0 0 0 1/1 1';
+    return scalar <$in>;
 }
 
 # Reads until nothing more comes.
@@ -130,23 +148,26 @@ sub _read_on {
     my $before = -1;
     while ($before != @{ $self->{ready} } && time < $end) {
         $before = @{ $self->{ready} };
-        sleep 0.05;
+        sleep moment();
         $self->_read;
     }
 }
 
 sub take_lines {
-    my ($self, $want) = @_;
-    my $end = time + 60;
+    my ($self, @want) = @_;
+    my $end  = time + 60;
+    my $seen = 0;
+    $self->_read;
+    return splice @{ $self->{ready} } if !@want;
     while (1) {
-        $self->_read;
-        last if !$want || time > $end;
-        if (grep { _show($_) =~ $want } @{ $self->{ready} }) {
-            $self->_read_on($end);
-            last;
-        }
+        my @new = map { _show($_) } @{ $self->{ready} }[$seen .. $#{ $self->{ready} }];
+        $seen += @new;
+        @want = grep { my $want = $_; !grep { $_ =~ $want } @new } @want;
+        last if !@want || time > $end;
         sleep 0.02;
+        $self->_read;
     }
+    $self->_read_on($end);
     return splice @{ $self->{ready} };
 }
 
