@@ -80,13 +80,13 @@ sub stop_ok {
     is_deeply([processes($port)], [], 'no process is left');
 }
 
-# The commands it has people try, and what they answer.
+# The commands NAME that it has people try, as the same user, and what they answer.
 sub try_commands {
-    my $log = shift;
-    my ($lines) = $log =~ /(^    curl .*?)^\s*$/ms;
+    my ($log, $name, @as) = @_;
+    my ($lines) = $log =~ /(^    \S*\Q$name\E .*?)^\s*$/ms;
     $lines //= 'true';
     $lines =~ s/^    curl /curl -s /mg;
-    return split /\n/, qx($lines);
+    return split /\n/, (run(@as, 'sh', '-c', $lines))[1];
 }
 
 sub refused_ok {
@@ -101,15 +101,22 @@ sub serves_ok {
     my $port = free_port();
     my $pid  = start($dir, $port, @as);
     my $up   = eventually(sub {
-        slurp("$dir.log") =~ /^    curl.*^\s*\n/ms
+        slurp("$dir.log") =~ /^    \S+weavectl.*^\s*\n/ms
             || waitpid($pid, POSIX::WNOHANG());
     }, UP_S);
     my $log = slurp("$dir.log");
     like($log, qr{The server is at http://127\.0\.0\.1:$port/}, "$name: it serves")
         or diag($log);
-    my @answers = try_commands($log);
+    my @answers = try_commands($log, 'curl', @as);
     is($answers[1], "http://127.0.0.1:$port/", 'what it proposes to try works');
     like($answers[3] // '', qr/"payload":"hello"/, '... to the last line');
+    my $page = qx(curl -s http://127.0.0.1:$port/);
+    like($page, qr{serverURL</code> to <code>http://127\.0\.0\.1:$port/</code>},
+        'the page at / says how to set up a browser');
+    like($page, qr/weave\.server \d/, '... and the version');
+    my $said = join "\n", try_commands($log, 'weavectl', @as);
+    like($said, qr/ ready .*maintenance: on.*maintenance: off/s,
+        'the commands of weavectl work') or diag($said);
     refused_ok('a second run', qr/running here already: process \d+, at http/,
         @as, "$dir/conf/run", free_port());
     my $data = -l "$dir/run/place" ? "$dir/run/place/data" : "$dir/run/data";
@@ -133,11 +140,11 @@ refused_ok('a port that is none', qr/from 1 to 65535, not 'http'/,
 stop_ok($pid, 'INT', $port);
 
 # What somebody has changed is kept, and nothing is made a second time.
-system(qq(echo 'debug_page = __debug__' | sed '1i[global]' >>'$dir/run/sync.ini')) == 0
+system(qq(sed -i 's/^debug_page = .*/debug_page = __changed__/' '$dir/run/sync.ini')) == 0
     or die 'sed failed';
 ($pid, $port) = serves_ok('once more', $dir, @as);
 unlike(slurp("$dir.log"), qr/virtualenv/, 'the virtualenv is kept');
-like(qx(curl -s http://127.0.0.1:$port/__debug__), qr/"weave.server"/,
+like(qx(curl -s http://127.0.0.1:$port/__changed__), qr/"weave.server"/,
     'a changed sync.ini is kept');
 stop_ok($pid, 'TERM', $port);
 unlink "$dir.log";

@@ -14,6 +14,7 @@ from conftest import PASSWORD, User
 from weave.server import __main__ as admin
 from weave.server import wsgi
 from weave.server.config import ConfigError
+from weave.server.version import VERSION
 
 
 def test_every_answer_has_a_timestamp(site, user):
@@ -45,6 +46,28 @@ def test_debug_page(make_site):
 
 def test_no_debug_page_unless_wanted(site):
     site.app.get("/__debug__", status=404)
+
+
+def test_welcome_page(make_site):
+    page = make_site(more="[global]\ndebug_page = __debug__").app.get("/")
+    assert page.content_type == "text/html"
+    assert "<code>http://localhost:80/</code>" in page
+    assert "Anybody may make an account" in page
+    assert "weave.server " + VERSION in page
+    assert '<a href="/__debug__">' in page
+
+
+def test_welcome_page_of_a_closed_server_below_a_path(make_site):
+    app = make_site(auth="allow_new_users = false").app
+    page = app.get("/", headers={"Host": "a<b"}, extra_environ={"SCRIPT_NAME": "/sync"})
+    assert "<code>http://a&lt;b/sync/</code>" in page
+    assert "New accounts are not made here" in page
+    assert '<a href="/sync/__heartbeat__">' in page
+    assert VERSION not in page
+
+
+def test_no_welcome_page(make_site):
+    make_site(more="[global]\nwelcome_page = false").app.get("/", status=404)
 
 
 def test_hosts(make_site):

@@ -135,6 +135,8 @@ subtest 'a worker that hangs' => sub {
     for my $name (sort { $a =~ /for_ever/ <=> $b =~ /for_ever/ || $a cmp $b }
         keys %slow) {
         my ($end) = $httpd->ends($slow{$name});
+        # by now its connection may have been kept as long as httpd does
+        $end =~ s/ and the end\z//;
         is $end, $want{$name}, $name;
     }
     cmp_ok time - $begin, '<', 45, 'is waited for as long as it may take';

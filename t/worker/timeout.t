@@ -14,7 +14,7 @@ my $TIMEOUT = 2;
 my $httpd = new_httpd(
     workers => "processes = 1\nthreads = 3\n",
     limits  => "request_timeout = $TIMEOUT\nqueue_timeout = 30\n",
-    expect  => qr/WEAVE00(?:71|72|73|75|76|99)|WEAVE0136|$STACKS/);
+    expect  => qr/WEAVE00(?:71|72|73|75|76|79|99)|WEAVE0136|$STACKS/);
 $httpd->log->allow_crash;
 
 # A request that takes too long, and another one that begins a second later and
@@ -31,10 +31,10 @@ sub stuck_beside_another {
     $seen{log} = $httpd->logged([qr/WEAVE0071/, qr/WEAVE0099/, qr/in sleep/], sub {
         $seen{stuck} = $stuck->response->status;
         $seen{took}  = time - $begin;
+        spew($go, '');
+        $seen{other}   = $other->response;
+        $seen{in_time} = time < $due && ($pid || 0) == $seen{pid};
     });
-    spew($go, '');
-    $seen{other}   = $other->response;
-    $seen{in_time} = time < $due && ($pid || 0) == $seen{pid};
     return \%seen;
 }
 

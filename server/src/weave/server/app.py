@@ -14,6 +14,7 @@ from weave.server.logins import Logins
 from weave.server.passwords import Passwords
 from weave.server.settings import load
 from weave.server.storage import Storage
+from weave.server.welcome import Welcome
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,8 @@ def make_app(site):
     heartbeat = health.Heartbeat(site.storage.ping, site.accounts.ping)
     app.add_route("/" + settings["global.heartbeat_page"], heartbeat)
     app.add_route("/__lbheartbeat__", health.LoadBalancerHeartbeat())
+    if settings["global.welcome_page"]:
+        app.add_route("/", Welcome(settings))
     if settings["global.debug_page"]:
         databases = {"storage": site.storage_database, "auth": site.auth_database}
         app.add_route("/" + settings["global.debug_page"], health.Debug(databases))

@@ -128,6 +128,12 @@ def send_text(resp, text):
     resp.data = text.encode("utf-8")
 
 
+def site_url(req):
+    """The URL of this application, as the request has it."""
+    # netloc is the Host header, with its port.
+    return "%s://%s%s/" % (req.scheme, req.netloc, req.root_path.rstrip("/"))
+
+
 def stamp_of(req):
     """When the request came in; fixed at the first call."""
     if not hasattr(req.context, "stamp"):

@@ -111,6 +111,12 @@ KEYS = (
         "Path of a page with versions and connections",
         check=_page,
     ),
+    Key(
+        "global.welcome_page",
+        bool,
+        True,
+        "Tell people at / how to set up a browser",
+    ),
     Key("storage.sqluri", str, None, "Database of the records", check=_database),
     Key(
         "storage.standard_collections",

@@ -105,9 +105,7 @@ class Node(Resource):
         """The URL below which the user's storage is."""
         if self._accounts.find(_name(name)) is None:
             raise falcon.HTTPNotFound()
-        # netloc is the Host header, with its port.
-        own = "%s://%s%s/" % (req.scheme, req.netloc, req.root_path.rstrip("/"))
-        http.send_text(resp, self._node or own)
+        http.send_text(resp, self._node or http.site_url(req))
 
 
 class Password(Resource):

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page for people who open the server's URL in a browser."""
+
+from html import escape
+
+from weave.server import http
+from weave.server.version import VERSION
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>Sync server</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #f4f4f2;
+       max-width: 42em; margin: 0 auto; padding: 2em 1em; }
+main { background: #fff; border: 1px solid #ddd; border-radius: 6px; padding: 1em 2em; }
+h1 { font-size: 1.6em; margin-bottom: 0; }
+h2 { font-size: 1.15em; margin-top: 1.6em; }
+code { background: #eef1f4; border-radius: 3px; padding: .15em .4em;
+       overflow-wrap: anywhere; }
+footer { color: #666; font-size: .9em; margin: 1em 0 0 2em; }
+</style>
+</head>
+<body>
+<main>
+<h1>This is a Sync server</h1>
+<p>It keeps bookmarks, passwords and open tabs of your browsers the same, for
+Pale&nbsp;Moon, Basilisk and others that speak Firefox Sync&nbsp;1.1. Browsers encrypt
+what they store here: the server cannot read it.</p>
+<h2>Setting up a browser</h2>
+<ol>
+<li>Open <code>about:config</code>.</li>
+<li>Set <code>services.sync.serverURL</code> to <code>{url}</code>, with the slash at
+its end.</li>
+<li>Set up Sync as usual, in the menu or the preferences. {sign_up}</li>
+<li>On each further device, set the same URL before you pair it.</li>
+</ol>
+<p>Keep the recovery key: nobody can read the data without it.</p>
+<h2>Today's Firefox</h2>
+<p>It speaks another protocol, Sync&nbsp;1.5 with a Mozilla account, and cannot use this
+server.</p>
+</main>
+<footer>{footer}</footer>
+</body>
+</html>
+"""
+_OPEN = "Anybody may make an account."
+_CLOSED = "New accounts are not made here; the old ones go on."
+
+
+class Welcome:
+    """What is here, and how a browser is set up. Versions where they are no secret."""
+
+    def __init__(self, settings):
+        self._settings = settings
+
+    def _footer(self, root):
+        pages = [self._settings["global.heartbeat_page"]]
+        text = "weave.server"
+        if self._settings["global.debug_page"]:
+            pages.append(self._settings["global.debug_page"])
+            text += " " + VERSION
+        links = [
+            '<a href="%s/%s">/%s</a>' % (escape(root), page, page)
+            for page in map(escape, pages)
+        ]
+        return text + " &middot; " + " &middot; ".join(links)
+
+    def on_get(self, req, resp):
+        url = self._settings["nodes.fallback_node"] or http.site_url(req)
+        open_to_all = self._settings["auth.allow_new_users"]
+        page = _PAGE
+        for name, value in (
+            ("{url}", escape(url)),
+            ("{sign_up}", _OPEN if open_to_all else _CLOSED),
+            ("{footer}", self._footer(req.root_path.rstrip("/"))),
+        ):
+            page = page.replace(name, value)
+        resp.content_type = "text/html; charset=utf-8"
+        resp.set_header("X-Frame-Options", "DENY")
+        resp.set_header("X-Content-Type-Options", "nosniff")
+        resp.set_header(
+            "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"
+        )
+        resp.data = page.encode("utf-8")
