@@ -3,7 +3,7 @@
 
 MPMS         ?= event worker prefork
 # tests mostly wait
-JOBS         ?= $(shell expr 2 '*' "$$(nproc 2>/dev/null || echo 1)")
+JOBS         ?= $(shell expr 3 '*' "$$(nproc 2>/dev/null || echo 1)")
 FUZZ_SECONDS ?= 60
 
 # ---- what is built for the tests ----
