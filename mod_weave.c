@@ -29,6 +29,9 @@ static void register_hooks(apr_pool_t *pool)
 {
     /* an Alias, or a rewrite to a file, wins: static files */
     static const char *const after[] = {"mod_alias.c", "mod_rewrite.c", NULL};
+    /* these find a file for nearly every path */
+    static const char *const before[] = {"mod_userdir.c", "mod_vhost_alias.c",
+                                         NULL};
 
     (void)pool;
     mod_weave_vars_init();
@@ -50,7 +53,7 @@ static void register_hooks(apr_pool_t *pool)
                        APR_HOOK_REALLY_LAST);
     ap_hook_child_stopping(mod_weave_embedded_stopping, NULL, NULL,
                            APR_HOOK_MIDDLE);
-    ap_hook_translate_name(mod_weave_translate_name, after, NULL,
+    ap_hook_translate_name(mod_weave_translate_name, after, before,
                            APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(mod_weave_map_to_storage, NULL, NULL,
                            APR_HOOK_FIRST);

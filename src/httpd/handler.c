@@ -135,6 +135,8 @@ int mod_weave_handler(request_rec *r)
 
     if (!r->handler || strcmp(r->handler, MOD_WEAVE_HANDLER) != 0)
         return DECLINED;
+    if (mod_weave_mount_is_lost(r))
+        return mod_weave_mount_find(r);
     exchange.r = r;
     exchange.mount = mod_weave_mount_of(r);
     if (!exchange.mount)

@@ -372,6 +372,11 @@ int mod_weave_fixups(request_rec *r);
 const mod_weave_mount_t *mod_weave_mount_of(request_rec *r);
 /* The same, unless a handler of somebody else's is configured there. */
 const mod_weave_mount_t *mod_weave_mount_ours(request_rec *r);
+/* Has another module (mod_dir) led a request of ours to another path, behind
+ * our back? Then mod_weave_mount_find() does it anew, with all checks of that
+ * path, and returns what the handler returns. */
+int mod_weave_mount_is_lost(request_rec *r);
+int mod_weave_mount_find(request_rec *r);
 /* The mount's configuration with the <Location>'s WeaveSet. */
 const weave_conf_t *mod_weave_conf_of(request_rec *r,
                                       const mod_weave_mount_t *mount);

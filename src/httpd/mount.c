@@ -61,12 +61,17 @@ const weave_conf_t *mod_weave_conf_of(request_rec *r,
 
 /* TRACE is answered by httpd, CONNECT asks for a proxy, and `OPTIONS *` matches
  * no mount. */
+static int is_served(const request_rec *r)
+{
+    return r->method_number != M_TRACE && r->method_number != M_CONNECT &&
+           !r->proxyreq;
+}
+
 int mod_weave_translate_name(request_rec *r)
 {
     const mod_weave_mount_t *mount = find(r);
 
-    if (!mount || r->method_number == M_TRACE ||
-        r->method_number == M_CONNECT || r->proxyreq)
+    if (!mount || !is_served(r))
         return DECLINED;
     ap_set_module_config(r->request_config, &weave_module, (void *)mount);
     r->filename = (char *)marker;
@@ -79,12 +84,40 @@ int mod_weave_map_to_storage(request_rec *r)
     return r->filename == marker ? OK : DECLINED;
 }
 
-/* A SetHandler in a <Location> wins: /server-status below a mount at /. */
+/* A SetHandler in a <Location> wins: /server-status below a mount at /. For
+ * DirectoryIndex and FallbackResource mod_dir looks with a subrequest, and
+ * takes nothing but a regular file. */
 int mod_weave_fixups(request_rec *r)
 {
-    if (r->filename == marker && !r->handler)
+    if (r->filename == marker && !r->handler) {
         r->handler = MOD_WEAVE_HANDLER;
+        if (r->main)
+            r->finfo.filetype = APR_REG;
+    }
     return DECLINED;
+}
+
+/* ---- a request that came another way ---- */
+
+int mod_weave_mount_is_lost(request_rec *r)
+{
+    return r->filename == marker && mod_weave_mount_of(r) != find(r);
+}
+
+/* ap_internal_fast_redirect() has put a subrequest in the place of the request:
+ * one with GET, whatever the client's method, without the name of a user, and
+ * for which no header_parser has run. So nothing of it counts but where it
+ * leads. */
+int mod_weave_mount_find(request_rec *r)
+{
+    const char *uri = ap_escape_uri(r->pool, r->uri);
+
+    if (!is_served(r))
+        return HTTP_METHOD_NOT_ALLOWED;
+    ap_internal_redirect(r->args ? apr_pstrcat(r->pool, uri, "?", r->args, NULL)
+                                 : uri,
+                         r);
+    return OK;
 }
 
 /* ---- PATH_INFO ---- */

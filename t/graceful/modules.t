@@ -68,6 +68,35 @@ subtest 'another Python comes' => sub {
     is_hello($httpd, '/app', 'without it all is well');
 };
 
+# A mount was not found beside modules that find a file for every path, where
+# these were loaded first, as the alphabet has it.
+subtest 'beside mod_userdir and mod_vhost_alias' => sub {
+    my $dir  = WeaveTest::Modules::ask_apxs(conf_var('apxs'), 'LIBEXECDIR');
+    my @both = qw(userdir vhost_alias);
+    plan skip_all => "no mod_$_ here" for grep { !-e "$dir/mod_$_.so" } @both;
+    my $lines = join '', map { "LoadModule ${_}_module $dir/mod_$_.so\n" } @both;
+    my $files = $httpd->dir . '/files';
+    mkdir $_ for $files, map { "$files/$_" } qw(localhost app other);
+    spew("$files/localhost/plain.txt", $WeaveTest::Graceful::plain);
+    spew("$files/other/user.txt", 'of a user');
+    $httpd->write('httpd.conf', slurp($httpd->dir . '/httpd.conf') . <<"END");
+<IfModule vhost_alias_module>
+UseCanonicalName Off
+UserDir $files
+VirtualDocumentRoot $files/%0
+WeaveApp /~app "${\ $httpd->dir}/sync.ini"
+</IfModule>
+END
+    for my $order (['before', "$lines$with"], ['after', "$with$lines"]) {
+        note "loaded $order->[0] mod_weave";
+        $httpd->write('modules.conf', $order->[1]);
+        renews();
+        is $httpd->get('/~other/user.txt')->body, 'of a user',
+            'and those of users';
+        is_hello($httpd, $_, "and a mount at $_") for qw(/app /~app);
+    }
+};
+
 ok defined $httpd->stop, 'httpd stops';
 $httpd->no_crash;
 finish;
