@@ -10,6 +10,7 @@
 #include <apr_buckets.h>
 #include <apr_portable.h>
 #include <apr_strings.h>
+#include <http_connection.h>
 
 /* ---- bytes of Python's, without a copy ---- */
 
@@ -344,6 +345,17 @@ static void reset_prepare(const request_rec *r)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
+/* Of an answer whose head is not out. */
+static void unsent_drop(request_rec *r)
+{
+    if (r->main) {
+        ap_flush_conn(r->connection); /* whole answers of before may wait */
+        return;
+    }
+    mod_weave_body_discard(r);
+    filters_drain(r);
+}
+
 static void no_cache_set(request_rec *r)
 {
     for (; r; r = r->main)
@@ -363,19 +375,20 @@ int mod_weave_answer_cut(mod_weave_exchange_t *exchange)
     request_rec *r = exchange->r;
     conn_rec *c = r->connection;
     int was_out = mod_weave_head_is_out(r);
+    /* somebody has ended it: a last chunk may wait for a FLUSH */
+    int is_ended = r->eos_sent && !c->master;
 
     if (was_out && is_bodiless(r))
         return OK;
     no_cache_set(r);
-    if (was_out) { /* what there was is the client's */
-        bucket_pass(r, r->output_filters, NULL);
+    if (!is_ended) {
+        if (!was_out)
+            unsent_drop(r);
+        else if (!r->eos_sent) /* what there was is the client's */
+            bucket_pass(r, r->output_filters, NULL);
+        if ((was_out || !r->main) && error_pass(r) == AP_FILTER_ERROR)
+            return AP_FILTER_ERROR;
     }
-    else if (!r->main) {
-        mod_weave_body_discard(r);
-        filters_drain(r);
-    }
-    if ((was_out || !r->main) && error_pass(r) == AP_FILTER_ERROR)
-        return AP_FILTER_ERROR;
     if (is_bodiless(r)) {
         r->output_filters = r->proto_output_filters;
         return OK;

@@ -76,16 +76,24 @@ static apr_status_t take(mod_weave_exchange_t *exchange, char *buffer,
     return APR_SUCCESS;
 }
 
+/* Reads more of the body into the brigade. A body that is broken httpd answers
+ * itself: where our head is out, it ends what we have begun, and tells us by
+ * nothing but that. */
 static apr_status_t fetch(mod_weave_exchange_t *exchange, apr_read_type_e block,
                           apr_size_t size)
 {
     request_rec *r = exchange->r;
+    int was_ended = r->eos_sent;
+    apr_status_t rv;
 
     if (!exchange->in)
         exchange->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     exchange->head_was_out = mod_weave_head_is_out(r);
-    return ap_get_brigade(r->input_filters, exchange->in, AP_MODE_READBYTES,
-                          block, (apr_off_t)size);
+    rv = ap_get_brigade(r->input_filters, exchange->in, AP_MODE_READBYTES,
+                        block, (apr_off_t)size);
+    if (rv == APR_SUCCESS && !was_ended && r->eos_sent)
+        return AP_FILTER_ERROR;
+    return rv;
 }
 
 ssize_t mod_weave_body_read(void *host, char *buffer, size_t size)

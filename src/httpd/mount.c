@@ -114,9 +114,8 @@ int mod_weave_mount_find(request_rec *r)
 
     if (!is_served(r))
         return HTTP_METHOD_NOT_ALLOWED;
-    ap_internal_redirect(r->args ? apr_pstrcat(r->pool, uri, "?", r->args, NULL)
-                                 : uri,
-                         r);
+    ap_internal_redirect(
+        r->args ? apr_pstrcat(r->pool, uri, "?", r->args, NULL) : uri, r);
     return OK;
 }
 

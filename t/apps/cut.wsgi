@@ -20,6 +20,12 @@ def _die():
     os._exit(3)
 
 
+def _echo(environ):
+    yield PART
+    while data := environ["wsgi.input"].read(5):
+        yield data
+
+
 MAKE = {
     "whole": lambda: (PART for _ in range(3)),
     "raise": _raise,
@@ -42,4 +48,4 @@ def application(environ, start_response):
     if name in PROMISED:
         headers.append(("Content-Length", "1000"))
     start_response("200 OK", headers)
-    return MAKE[name]()
+    return _echo(environ) if name == "echo" else MAKE[name]()

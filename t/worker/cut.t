@@ -78,6 +78,9 @@ WeaveApp /embedded "DIR/embedded.ini"
 <IfModule http2_module>
     Protocols h2c http/1.1
 </IfModule>
+<LocationMatch "/streamed/">
+    WeaveSet wsgi.stream_input on
+</LocationMatch>
 Alias /pages/ "DIR/pages/"
 <Directory "DIR/pages">
     Options +Includes
@@ -188,8 +191,11 @@ sub h2 {
     is scalar @complete, 3, "$mode h2: other streams are whole";
 }
 
+mkdir $httpd->dir . '/pages' or die $!;
 subtest 'how it ends' => sub {
     for my $mode (qw(processes embedded)) {
+        $httpd->write("pages/cut-$mode.html",
+            qq(<!--#include virtual="/$mode/none/raise" -->));
         my (undef, $end) = ask('1.0', "/$mode/none/raise");
         is $end, 'reset', "$mode: without a length a reset";
         (undef, $end) = ask('1.0', "/$mode/none/whole");
@@ -201,6 +207,12 @@ subtest 'how it ends' => sub {
             "$mode: a 502";
         is $client->request('GET', "/$mode/none/whole")->status, 200,
             "$mode: leaves the connection as it is";
+        $client = $httpd->client;
+        $client->send(join '', map { WeaveTest::Client::format_request('GET',
+            $_) } "/$mode/none/whole", "/pages/cut-$mode.html", "/$mode/none/whole");
+        ok $client->response->complete, "$mode: the answer before it is whole";
+        is scalar(() = $client->drain =~ m{HTTP/1.1 200}g), 1,
+            "$mode: and none follows the one that is cut";
         ($bytes, $end) = ask('1.1', "/$mode/none/raise", method => 'HEAD');
         like "$end $bytes", qr{^FIN HTTP/1\.1 200 .*\r\n\r\n\z}s,
             "$mode: of a HEAD nothing can be missing";
@@ -239,7 +251,6 @@ subtest 'what mod_cache stores' => sub {
 
 # The page around it would say that an error occurred, or nothing at all.
 subtest 'in a page of mod_include' => sub {
-    mkdir $httpd->dir . '/pages' or die $!;
     for my $mode (qw(processes embedded)) {
         for my $size (10, 100_000) {
             $httpd->write("pages/$_-$mode-$size.html", 'x' x $size
@@ -256,6 +267,20 @@ subtest 'in a page of mod_include' => sub {
             ok !$h2->request('GET', "/pages/raise-$page")->{complete},
                 "$page: with HTTP/2 too";
         }
+    }
+};
+
+# httpd answers a broken chunk itself, in the middle of what comes from us.
+subtest 'a request body that breaks off' => sub {
+    for my $mode (qw(processes embedded)) {
+        my $client = $httpd->client;
+        $client->send("POST /$mode/streamed/echo HTTP/1.1\r\nHost: localhost\r\n"
+                . "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n");
+        ok $client->readable(60), "$mode: the answer begins";
+        $client->send("rubbish\r\n");
+        my $res = $client->response;
+        ok $res->status != 200 || !$res->complete, "$mode: and is cut"
+            or diag $res->body;
     }
 };
 
