@@ -145,6 +145,10 @@ subtest 'a user may own the folders above a sync.ini and a virtualenv' => sub {
     folder('home', $mallory);
     system("cp -a '$home.old/.' '$home' && chown -hR $mallory '$home'") == 0 or die 'cp';
     my ($exit, $text) = run("$root/lib/weavectl", '-d', $run, 'reload');
+    isnt $exit, 0, 'a sync.ini of another is refused as by configtest';
+    like $text, qr/WEAVE0003: \Q$home\E/, 'with its words';
+    chown 0, 0, "$home/sync.ini";
+    ($exit, $text) = run("$root/lib/weavectl", '-d', $run, 'reload');
     isnt $exit, 0, 'a virtualenv of another is not taken by weaved either';
     like $text, qr/\Q$home\E.* belongs to user /, 'which says why';
     system('rm', '-rf', $home);
@@ -179,6 +183,42 @@ configure("$his/run", $state, "/ $plain");
 refused('sockets below the folder of another', 'WEAVE0162', $his, $of_his);
 configure("$open/run", $state, "/ $plain");
 refused('sockets where all may write', 'WEAVE0162', $open, '0777.*`chmod go-w ');
+
+# "Syntax OK", and then 503 for ever
+subtest 'a folder that httpd\'s children cannot enter' => sub {
+    my $closed = folder('closed', 'root', 0700);
+    my $mine   = folder('mine', 'root', 0700);
+    for my $folder ("$closed/run", $mine) {
+        my ($name) = $folder =~ m{^(\Q$root\E/\w+)};
+        configure($folder, $state, "/ $plain");
+        my ($exit, $text) = run($httpd, '-f', "$root/httpd.conf", '-k', 'start');
+        isnt $exit, 0, "$folder: the start fails";
+        my ($said) = refused($folder, 'WEAVE0261', $folder,
+            "cannot enter $name .*`chmod o\\+x $name`") =~ /(WEAVE0261.*)/;
+        like $text, qr/\Q$said\E/, 'with the same words';
+        ok !-s "$root/httpd.pid", 'httpd does not run';
+    }
+    chown 0, $server_group, $mine;
+    chmod 0710, $mine;
+    is((configtest())[0], 0, 'a folder that they can');
+    is((start_httpd())[0], 0, 'httpd starts') or diag log_text();
+    ok eventually(sub { ask('/') }), 'and serves';
+    chmod 0700, $mine;
+    ok eventually(sub { (run("$root/lib/weavectl", '-d', $mine, 'status'))[1]
+        =~ /\Q$mine\E: httpd's children cannot enter this folder.*WEAVE0064/ }),
+        'closed later, weavectl says so';
+    like log_text(), qr/WEAVE0064: .*\Q$mine\E.*`chgrp/, 'and the log has the cure';
+    ok stop_httpd(), 'httpd stops';
+    # what weaved has made, it opens to them
+    spew("$mine/weaved.lock", "1\n");
+    chmod 0700, $mine;
+    is((start_httpd())[0], 0, 'httpd starts') or diag log_text();
+    ok eventually(sub { ask('/') }), 'and serves';
+    is((configtest())[0], 0, 'the folder is its own');
+    ok stop_httpd(), 'and stops';
+    configure("$root/none/run", $state, "/ $plain");
+    refused('no folder above', 'WEAVE0162', "$root/none", 'No such file');
+};
 
 spew("$his/sync.ini", ini($alice));
 configure($run, $state, "/ $his/sync.ini");
@@ -224,10 +264,10 @@ like +(configtest())[1], qr/WEAVE0150: .*\Q$his\E.*$of_his/,
 
 subtest 'start and weavectl' => sub {
     configure("$his/run", $state, "/ $plain");
-    run($httpd, '-f', "$root/httpd.conf", '-k', 'start');
-    ok eventually(sub { log_text() =~ /WEAVE0063: .*\Q$his\E.*$of_his/ }),
-        'the start says why there is none';
-    ok eventually(sub { !-s "$root/httpd.pid" }), 'httpd does not run';
+    my ($exit, $text) = run($httpd, '-f', "$root/httpd.conf", '-k', 'start');
+    isnt $exit, 0, 'the start fails';
+    like $text, qr/WEAVE0162: .*\Q$his\E.*$of_his/, 'and says why';
+    ok !-s "$root/httpd.pid", 'httpd does not run';
     ok !-e "$his/run", 'nothing was made there';
 
     # he has made what weavectl looks for

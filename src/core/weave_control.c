@@ -264,7 +264,8 @@ static char *explain_connect(const char *path, apr_status_t rv)
         snprintf(text, sizeof(text),
                  "no weaved listens at %s: httpd does not run with an"
                  " application in worker processes, or with another"
-                 " WeaveRuntimeDir",
+                 " WeaveRuntimeDir, or somebody has removed what is there:"
+                 " `apachectl graceful` makes it again",
                  path);
     else if (APR_STATUS_IS_EACCES(rv))
         snprintf(text, sizeof(text),

@@ -202,6 +202,12 @@ int ctl_status(const ctl_t *given)
     status = json_incref(json_object_get(answer, "status"));
     if (!status)
         status = json_object();
+    if (json_is_true(json_object_get(status, "runtime_dir_closed")))
+        APR_ARRAY_PUSH(view.problems, const char *) = apr_psprintf(
+            ctl->pool,
+            "%s: httpd's children cannot enter this folder, so they reach no"
+            " worker and answer 503: WEAVE0064 in the error log has the cure",
+            ctl_text(status, "runtime_dir"));
     merge(status, &view);
     if (ctl->json) {
         ctl_json_print(status, JSON_PRESERVE_ORDER);

@@ -17,7 +17,7 @@
 
 #include <apr_strings.h>
 
-#include "weave_folder.h"
+#include "runtime.h"
 #include "weave_shell.h"
 
 /* Of this httpd: mod_weave_app_t *, those that may run; these and the others;
@@ -394,7 +394,14 @@ static void ask_places(const apr_array_header_t *groups)
     }
 }
 
-/* weaved looks again, in whose hands it is from then on. */
+/* Is this a start, before httpd leaves the terminal? */
+static int is_start(apr_pool_t *pool)
+{
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_NORMAL &&
+           ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG &&
+           !is_command(pool);
+}
+
 static int check_runtime_dir(apr_pool_t *ptemp, server_rec *s)
 {
     const char *problem = NULL;
@@ -402,11 +409,10 @@ static int check_runtime_dir(apr_pool_t *ptemp, server_rec *s)
 
     for (i = 0; i < the_apps->nelts; i++)
         workers |= !APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *)->embedded;
-    if (workers)
-        problem = weave_folder_check_own(mod_weave_runtime_dir(), ptemp);
+    if (workers && (mod_weave_is_configtest() || is_start(ptemp)))
+        problem = mod_weave_runtime_check(mod_weave_runtime_dir(), ptemp);
     if (problem)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "WEAVE0162: WeaveRuntimeDir: %s", problem);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "%s", problem);
     return problem ? -1 : 0;
 }
 
@@ -426,7 +432,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     errors = check_all(groups, strict);
     if (errors && strict && !is_command(ptemp))
         return HTTP_INTERNAL_SERVER_ERROR;
-    if (mod_weave_is_configtest() && check_runtime_dir(ptemp, main_server) != 0)
+    if (check_runtime_dir(ptemp, main_server) != 0)
         return HTTP_INTERNAL_SERVER_ERROR;
     if (mod_weave_is_configtest() && groups->nelts) {
         note_limits(main_server);

@@ -20,4 +20,10 @@ typedef struct mod_weave_helper_t {
  * is left of its process group. */
 void mod_weave_helper_wait(mod_weave_helper_t *helper, int timeout_ms);
 
+/* Returns what LOOK makes of PATH with the rights of httpd's children: 0 or a
+ * number up to 255, such as an errno. LOOK is our own code. */
+typedef int mod_weave_look_fn(const char *path, apr_pool_t *pool);
+int mod_weave_child_tries(mod_weave_look_fn *look, const char *path,
+                          apr_pool_t *pool);
+
 #endif

@@ -5,18 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 #include <http_main.h>
-#include <unixd.h>
 
-#include "weave_exec.h"
 #include "weave_file.h"
 
 #define PAGE_BYTES 262144
-#define LOOK_MS 10000 /* for the process that reads it at configtest */
 #define CANNOT_SHOW                                                            \
     "WEAVE0154: maintenance.page, %s, cannot be shown: %s. People see the"     \
     " built-in page; make it a text file that the user whom httpd runs as"     \
@@ -185,35 +181,18 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
 
 /* ---- at configtest ---- */
 
-/* As the user of httpd's children would find it: file_read()'s why. Another
- * process of that user could stop the one that looks, so its time is short. */
-static int try_as_child(const char *path, apr_pool_t *pool)
+static int page_look(const char *path, apr_pool_t *pool)
 {
-    mod_weave_helper_t helper = {.fd = -1};
     int why = 0;
 
-    helper.pid = geteuid() == 0 ? fork() : -1;
-    if (helper.pid == 0) {
-        if (weave_exec_user(ap_unixd_config.user_name, ap_unixd_config.user_id,
-                            ap_unixd_config.group_id))
-            _exit(EPERM);
-        file_read(path, &why, pool);
-        _exit(why & 255);
-    }
-    if (helper.pid < 0) {
-        file_read(path, &why, pool);
-        return why;
-    }
-    mod_weave_helper_wait(&helper, LOOK_MS);
-    if (helper.is_late)
-        return ETIMEDOUT;
-    return WIFEXITED(helper.status) ? WEXITSTATUS(helper.status) : EACCES;
+    file_read(path, &why, pool);
+    return why;
 }
 
 const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool)
 {
     const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
-    int why = *path ? try_as_child(path, pool) : 0;
+    int why = *path ? mod_weave_child_tries(page_look, path, pool) : 0;
 
     if (!why)
         return NULL;

@@ -88,22 +88,35 @@ static const char *dir_check(apr_pool_t *pool)
                         super.dir, strerror(rv));
 }
 
-void super_dir_group(long gid)
+/* Says it once where httpd's children cannot enter the folder. */
+static void group_check(void)
 {
+    const gid_t gid = (gid_t)super.socket_gid;
     struct stat status;
+    int before = super.dir_closed;
 
-    super.socket_gid = gid;
-    if (geteuid() != 0 || gid < 0 || fstat(dir, &status) < 0 ||
+    super.dir_closed = 0;
+    if (geteuid() != 0 || super.socket_gid < 0 || fstat(dir, &status) < 0 ||
         (status.st_mode & S_IXOTH) ||
-        (status.st_gid == (gid_t)gid && (status.st_mode & S_IXGRP)))
+        (status.st_gid == gid && (status.st_mode & S_IXGRP)))
         return;
-    if (ours && fchownat(dir, "", (uid_t)-1, (gid_t)gid, AT_EMPTY_PATH) == 0 &&
+    if (ours && fchownat(dir, "", (uid_t)-1, gid, AT_EMPTY_PATH) == 0 &&
         fchmodat(dir, ".", (status.st_mode & 07777) | S_IXGRP, 0) == 0)
+        return;
+    super.dir_closed = 1;
+    if (before)
         return;
     super_say(NULL, 3,
               "WEAVE0064: httpd's children cannot enter %s, where the sockets"
               " of the workers are: `chgrp %ld %s && chmod g+x %s`",
-              super.dir, gid, super.dir, super.dir);
+              super.dir, super.socket_gid, super.dir, super.dir);
+}
+
+void super_dir_group(long gid)
+{
+    super.socket_gid = gid;
+    super.dir_closed = 0;
+    group_check();
 }
 
 /* ---- the lock ---- */
@@ -258,22 +271,49 @@ static int is_our_socket(const struct stat *status)
            status->st_dev == socket_seen.st_dev;
 }
 
-static void look_again(void *data)
+/* Has somebody removed the socket of a worker that serves? */
+static int is_socket_missing(void)
+{
+    const super_app_t *app;
+    const super_worker_t *worker;
+
+    for (app = super.apps; app; app = app->next)
+        for (worker = app->serving ? app->serving->workers : NULL; worker;
+             worker = worker->next)
+            if (worker->state == SUPER_READY &&
+                access(worker->socket, F_OK) < 0 && errno == ENOENT)
+                return 1;
+    return 0;
+}
+
+int super_dir_is_lost(void)
 {
     char path[WEAVE_SOCKET_PATH];
     struct stat status;
 
-    (void)data;
     snprintf(path, sizeof(path), "%s/" WEAVE_CONTROL_SOCKET, super.dir);
+    if (!super.dir_lost)
+        super.dir_lost = stat(path, &status) < 0 || !is_our_socket(&status) ||
+                         is_socket_missing();
+    return super.dir_lost;
+}
+
+static void look_again(void *data)
+{
+    int before = super.dir_lost;
+
+    (void)data;
     super_timer_set(&look, LOOK_US, look_again, NULL);
-    if (super.dir_lost || (stat(path, &status) == 0 && is_our_socket(&status)))
+    if (!before)
+        group_check();
+    if (before || !super_dir_is_lost())
         return;
-    super.dir_lost = 1;
-    super_say(NULL, 3,
-              "WEAVE0068: somebody has removed or replaced %s: new connections"
-              " to the workers and weavectl have no way in. `apachectl"
-              " graceful` makes it again and starts new workers",
-              path);
+    super_say(
+        NULL, 3,
+        "WEAVE0068: somebody has removed or replaced %s, or sockets in it:"
+        " new connections to the workers and weavectl have no way in."
+        " `apachectl graceful` makes it again and starts new workers",
+        super.dir);
 }
 
 /* ---- all of it ---- */
@@ -340,9 +380,14 @@ const char *super_dir_reopen(apr_pool_t *pool)
 
     super_ask_unlisten();
     problem = dir_open(0, pool);
-    if (!problem)
-        super_dir_group(super.socket_gid);
-    return problem;
+    if (problem)
+        return problem;
+    super_dir_group(super.socket_gid);
+    super_say(NULL, 5,
+              "WEAVE0262: %s, which somebody had removed or replaced, is there"
+              " again: new workers start",
+              super.dir);
+    return NULL;
 }
 
 void super_dir_remove(void)

@@ -110,8 +110,8 @@ json_t *super_status(apr_pool_t *pool)
 
     for (app = super.apps; app; app = app->next)
         json_array_insert_new(apps, 0, app_status(app));
-    return json_pack("{s:s, s:I, s:s, s:o, s:o}", "version", WEAVE_VERSION,
+    return json_pack("{s:s, s:I, s:s, s:b, s:o, s:o}", "version", WEAVE_VERSION,
                      "pid", (json_int_t)getpid(), "runtime_dir", super.dir,
-                     "error_log", text_json(super_log_path(pool)),
-                     "applications", apps);
+                     "runtime_dir_closed", super.dir_closed, "error_log",
+                     text_json(super_log_path(pool)), "applications", apps);
 }

@@ -50,7 +50,8 @@ typedef struct super_t {
     struct rlimit descriptors; /* as httpd had it */
     int cores;                 /* 1: workers may dump core */
     int ending;                /* 1: all leave, and so do we */
-    int dir_lost; /* 1: the runtime directory is not ours any more */
+    int dir_lost;   /* 1: the runtime directory is not ours any more */
+    int dir_closed; /* 1: httpd's children cannot enter it */
 } super_t;
 extern super_t super;
 
@@ -343,6 +344,8 @@ void super_dir_group(long gid);
 /* A listening socket in it, whose name comes back in PATH. */
 apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
                               int backlog);
+/* Looks whether somebody has removed or replaced it, or sockets in it. */
+int super_dir_is_lost(void);
 /* Anew, after it was lost; the same as super_dir_open(). */
 const char *super_dir_reopen(apr_pool_t *pool);
 void super_dir_remove(void);

@@ -170,7 +170,7 @@ static const char *request_take(const json_t *request, apr_pool_t *pool)
     const char *problem =
         list_read(list, json_object_get(request, "apps"), pool);
     secrets_t secrets = {.known = {0}};
-    int i, force = super.dir_lost;
+    int i, force = super_dir_is_lost();
 
     if (!problem)
         problem = secrets_read(&secrets, json_object_get(request, "secrets"));

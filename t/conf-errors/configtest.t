@@ -272,6 +272,17 @@ subtest 'start refuses the same' => sub {
     isnt $status, 0, 'a bad ini';
     ok !-s $httpd->dir . '/httpd.pid', 'no httpd runs';
     like $output . $httpd->log_text, qr/skript/, 'and it says why';
+
+    # it left the terminal first
+    my $nowhere = WeaveTest::Httpd->new(ini => $good, mode => 'processes',
+        conf => qq(WeaveRuntimeDir "DIR/no/run"\nWeaveApp / "DIR/sync.ini"));
+    my $dir = $nowhere->dir;
+    for my $args (['-t'], ['-k', 'start']) {
+        ($status, $output) = $nowhere->run(@$args);
+        isnt $status, 0, "@$args, without the folder above WeaveRuntimeDir";
+        like $output, qr/WEAVE0162: .*\Q$dir\E\/no\b.*No such file/, 'and it says why';
+    }
+    ok !-s "$dir/httpd.pid", 'no httpd runs';
 };
 
 subtest 'several errors come at once' => sub {

@@ -64,13 +64,18 @@ subtest 'a runtime directory in use' => sub {
     serves($httpd);
     my $other = new_httpd(
         conf => "WeaveRuntimeDir \"${\ $httpd->runtime}\"\n"
-            . 'WeaveApp / "DIR/sync.ini"',
-        expect => qr/WEAVE0066|WEAVE0130|AH00020/);
-    my ($status, $output) = $other->run('-k', 'start');
-    eventually(sub { $other->log_text =~ /WEAVE0066/ });
-    like $other->log_text . $output, qr/WEAVE0066.*in use/, 'is refused';
-    my $file = $other->dir . '/httpd.pid';
-    ok eventually(sub { !-s $file }), 'that httpd does not run';
+            . 'WeaveApp / "DIR/sync.ini"');
+    my $weaved = status($httpd)->{pid};
+    # configtest said "Syntax OK", and the start had the exit status 0
+    for my $args (['-t'], ['-k', 'start']) {
+        my ($status, $output) = $other->run(@$args);
+        isnt $status, 0, "@$args is refused";
+        like $output, qr/WEAVE0260: WeaveRuntimeDir \Q${\ $httpd->runtime}\E is in use by another httpd, whose weaved has pid $weaved\b/,
+            'and says why';
+    }
+    ok !-s $other->dir . '/httpd.pid', 'that httpd does not run';
+    is_deeply [$httpd->configtest], [0, "Syntax OK\n"], 'the folder is not in use for its own';
+    is status($httpd)->{pid}, $weaved, 'by the same weaved';
     is $httpd->get('/who')->status, 200, 'the first one is as it was';
     is scalar(workers($httpd)), 2, 'with its workers';
     like readlink $httpd->runtime . '/maintenance', qr{/proc/$httpd->{pid}/},
@@ -81,6 +86,30 @@ subtest 'a runtime directory in use' => sub {
     ok eventually(sub { eval { $other->start; 1 } }), 'then the other starts';
     is $other->get('/who')->status, 200, 'now there is room for the other';
     ok defined $other->stop, 'which stops';
+};
+
+subtest 'a runtime directory that is removed' => sub {
+    my $httpd = new_httpd(expect => qr/WEAVE0068|WEAVE013[48]|WEAVE0153/);
+    my $dir   = $httpd->runtime;
+    serves($httpd);
+    for my $what ('the sockets of workers', 'all of it') {
+        my @files = $what =~ /^all/ ? glob "$dir/*" : glob "$dir/w-*";
+        unlink(@files) == @files or die "unlink: $!";
+        if ($what =~ /^all/) {
+            rmdir $dir or die "$dir: $!";
+            my ($exit, $text) = weavectl($httpd, 'reload');
+            is $exit, 1, 'weavectl finds nobody';
+            like $text, qr/somebody has removed what is there: `apachectl graceful` makes/,
+                'and knows what may be wrong';
+        }
+        # weaved looks every 5 s: a graceful before that changed nothing, and
+        # clients got 503 until the second one
+        ok $httpd->renew, "$what: one graceful";
+        ok eventually(sub { $httpd->get('/who')->status == 200 }), 'mends it';
+        like $httpd->log_text, qr/WEAVE0262: \Q$dir\E,/, 'which is said';
+        ok eventually(sub { scalar workers($httpd) == 2 }), 'weavectl has a way in';
+    }
+    ok defined $httpd->stop, 'httpd stops';
 };
 
 finish;
