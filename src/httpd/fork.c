@@ -161,14 +161,17 @@ static int is_worker(int fd)
     return name && sscanf(name, "/w-%u-%u.sock", &app, &slot) == 2;
 }
 
-/* Closes FD where it is a connection that came later. */
-static void socket_close(int fd)
+/* Closes FD where it is a connection, or the body of a request, that came
+ * later. */
+static void later_close(int fd)
 {
     address_t local;
     struct stat status;
 
-    if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
-        address_of(&local, fd) && (is_client(&local) || is_worker(fd)))
+    if (mod_weave_spool_has(fd))
+        close(fd);
+    else if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
+             address_of(&local, fd) && (is_client(&local) || is_worker(fd)))
         close(fd);
 }
 
@@ -183,5 +186,5 @@ void mod_weave_fork_close(int but)
             close(kept->fd);
     }
     if (the_kept)
-        descriptors_walk(socket_close);
+        descriptors_walk(later_close);
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -36,6 +37,32 @@ static int status_of(const mod_weave_exchange_t *exchange)
     }
 }
 
+/* ---- descriptors ---- */
+
+/* Which descriptors are those of bodies: a process that an embedded application
+ * forks meanwhile closes them. Larger ones than these it keeps. */
+static _Atomic char is_body[65536];
+
+static void fd_note(int fd, int value)
+{
+    if (fd < (int)sizeof(is_body))
+        atomic_store_explicit(&is_body[fd], (char)value, memory_order_relaxed);
+}
+
+int mod_weave_spool_has(int fd)
+{
+    return fd < (int)sizeof(is_body) &&
+           atomic_load_explicit(&is_body[fd], memory_order_relaxed);
+}
+
+static void fd_close(int fd)
+{
+    fd_note(fd, 0);
+    close(fd);
+}
+
+/* ---- files ---- */
+
 /* A file of a body, and what of it is counted. */
 typedef struct {
     int fd;
@@ -50,7 +77,7 @@ static apr_status_t file_drop(void *data)
     int rc = ftruncate(file->fd, 0);
 
     (void)rc;
-    close(file->fd);
+    fd_close(file->fd);
     if (file->counted)
         weave_tally_unspool(mod_weave_tally_all(), mod_weave_tally_seat(),
                             (apr_uint32_t)file->app->place, file->counted);
@@ -81,6 +108,7 @@ static file_t *file_open(const mod_weave_exchange_t *exchange, const char *dir)
     file->fd = fd_open(dir, pool);
     if (file->fd < 0)
         return NULL;
+    fd_note(file->fd, 1);
     apr_pool_cleanup_register(pool, file, file_drop, apr_pool_cleanup_null);
     return file;
 }
@@ -193,9 +221,9 @@ static int file_append(mod_weave_exchange_t *exchange, file_t *file,
     return rc;
 }
 
-static apr_status_t close_fd(void *fd)
+static apr_status_t fd_cleanup(void *fd)
 {
-    close((int)(intptr_t)fd);
+    fd_close((int)(intptr_t)fd);
     return APR_SUCCESS;
 }
 
@@ -207,10 +235,14 @@ static int file_reopen(request_rec *r, const file_t *file, int *fd)
     *fd = weave_fd_reopen(file->fd, O_RDONLY);
     if (*fd < 0 && errno == ENOENT)
         *fd = file->fd;
-    else if (*fd >= 0)
-        apr_pool_cleanup_register(r->pool, (void *)(intptr_t)*fd, close_fd,
+    if (*fd < 0)
+        return -1;
+    if (*fd != file->fd) {
+        fd_note(*fd, 1);
+        apr_pool_cleanup_register(r->pool, (void *)(intptr_t)*fd, fd_cleanup,
                                   apr_pool_cleanup_null);
-    return *fd < 0 ? -1 : 0;
+    }
+    return 0;
 }
 
 /* What is left of the body, behind what is in memory, to the file. */

@@ -212,10 +212,30 @@ subtest 'embedded' => sub {
     $httpd = WeaveTest::Httpd->new(
         mode   => 'embedded',
         app    => <<'END',
+import os
+
+
+def has_forked():
+    """How many files of bodies a new process has open."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if not pid:
+        fds = ["/proc/self/fd/" + fd for fd in os.listdir("/proc/self/fd")]
+        links = [os.readlink(fd) for fd in fds if os.path.lexists(fd)]
+        os.write(theirs, b"%d" % len([1 for link in links if "/spool/" in link]))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as stream:
+        return stream.read()
+
+
 def application(environ, start_response):
-    body = environ["wsgi.input"].read()
+    size = b"%d" % len(environ["wsgi.input"].read())
+    if environ["PATH_INFO"] == "/fork":
+        size += b", forked: " + has_forked()
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"%d" % len(body)]
+    return [size]
 END
         more   => "[limits]\n$LIMITS",
         conf   => $CONF,
@@ -236,12 +256,14 @@ END
     is $httpd->request('POST', '/read', body => 'x' x (4 * $MIB))->body,
         4 * $MIB, 'one with a length is not spooled';
     ok eventually(sub { bodies() == 0 }), 'nothing is left';
+    my $res = $httpd->request('POST', '/fork', chunked => ['x' x 65_536, 'x']);
+    is $res->body, '65537, forked: 0', 'what the application forks has no file';
     my @crowd = crowd(undef);
     next_is_refused(undef);
     $_->close(1) for @crowd;
     ok eventually(sub { bodies() == 0 }), 'nothing is left';
     chmod 0, $spool or die "$spool: $!";
-    my $res = $httpd->request('POST', '/read', chunked => ['x' x 65_537]);
+    $res = $httpd->request('POST', '/read', chunked => ['x' x 65_537]);
     is $res->status, 503, 'no file can be written';
     ok $res->header('Retry-After'), 'the client is to come again';
     like $httpd->log_text, qr/WEAVE0135/, 'the log says why';
