@@ -69,7 +69,7 @@ apr_int64_t weave_conf_int(const weave_conf_t *conf, weave_key_e key);
  *  (its word). "" when there is none; never NULL. */
 const char *weave_conf_str(const weave_conf_t *conf, weave_key_e key);
 
-/** PATHS, NETS: of const char *; never NULL. */
+/** PATHS, NETS, NAMES: of const char *; never NULL. */
 const apr_array_header_t *weave_conf_list(const weave_conf_t *conf,
                                           weave_key_e key);
 

@@ -257,13 +257,19 @@ static int scalar_parse(weave_key_value_t *value, const weave_key_t *key,
     }
 }
 
+static int is_variable(const char *text)
+{
+    return !strcmp(text, "*") ||
+           !weave_key_member_check(weave_key_get(WEAVE_WORKERS_ENV), text);
+}
+
 /* *text: what of it is wrong. */
 static int item_parse(weave_key_value_t *value, const weave_key_t *key,
                       const char **text, apr_pool_t *pool)
 {
     char *state, *rest = apr_pstrdup(pool, *text), *word;
 
-    if (key->type != WEAVE_TYPE_NETS) {
+    if (key->type == WEAVE_TYPE_PATHS) {
         if (**text) {
             APR_ARRAY_PUSH(value->list, const char *) = rest;
         }
@@ -271,7 +277,8 @@ static int item_parse(weave_key_value_t *value, const weave_key_t *key,
     }
     for (word = apr_strtok(rest, " \t,", &state); word;
          word = apr_strtok(NULL, " \t,", &state)) {
-        if (!is_net(word, pool)) {
+        if (key->type == WEAVE_TYPE_NETS ? !is_net(word, pool)
+                                         : !is_variable(word)) {
             *text = word;
             return 0;
         }
@@ -288,6 +295,7 @@ static int is_quotable(const weave_key_t *key)
     case WEAVE_TYPE_TARGET:
     case WEAVE_TYPE_PATH:
     case WEAVE_TYPE_PATHS:
+    case WEAVE_TYPE_NAMES: /* somebody may write NAME=value there */
     case WEAVE_TYPE_PREFIX:
         return 0;
     default:
@@ -297,7 +305,8 @@ static int is_quotable(const weave_key_t *key)
 
 static int is_list(weave_type_e type)
 {
-    return type == WEAVE_TYPE_PATHS || type == WEAVE_TYPE_NETS;
+    return type == WEAVE_TYPE_PATHS || type == WEAVE_TYPE_NETS ||
+           type == WEAVE_TYPE_NAMES;
 }
 
 const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
@@ -405,6 +414,8 @@ const char *weave_key_allowed(const weave_key_t *key, apr_pool_t *pool)
         return "paths, one a line";
     case WEAVE_TYPE_NETS:
         return "addresses and networks, such as 192.0.2.7 or 2001:db8::/32";
+    case WEAVE_TYPE_NAMES:
+        return "names of environment variables, or *; WEAVE_INI is not one";
     default:
         return "a string, on one line";
     }

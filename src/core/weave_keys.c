@@ -214,21 +214,15 @@ const weave_key_t *weave_key_nearest(const char *name)
 
 const char *weave_type_name(weave_type_e type)
 {
-    static const char *const names[] = {"string",
-                                        "dotted name",
-                                        "URL path",
-                                        "sentence",
-                                        "path",
-                                        "integer",
-                                        "octal",
-                                        "boolean",
-                                        "duration",
-                                        "size",
-                                        "percent",
-                                        "choice",
-                                        "list of paths",
-                                        "list of addresses",
-                                        "string for each name"};
+    static const char *const names[] = {
+        "string",        "dotted name",
+        "URL path",      "sentence",
+        "path",          "integer",
+        "octal",         "boolean",
+        "duration",      "size",
+        "percent",       "choice",
+        "list of paths", "list of addresses",
+        "list of names", "string for each name"};
 
     return names[type];
 }

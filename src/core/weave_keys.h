@@ -33,6 +33,7 @@ typedef enum weave_type_e {
     WEAVE_TYPE_CHOICE,   /* the index of a word */
     WEAVE_TYPE_PATHS,    /* paths, one a line; a URL is left as it is */
     WEAVE_TYPE_NETS,     /* addresses and networks, one a line */
+    WEAVE_TYPE_NAMES,    /* of variables, one a line; `*` */
     WEAVE_TYPE_PREFIX    /* a family: `environ.NAME`, each name a string */
 } weave_type_e;
 

@@ -111,6 +111,7 @@ static const char *value_of(const weave_conf_t *conf, const weave_key_t *key,
     switch (key->type) {
     case WEAVE_TYPE_PATHS:
     case WEAVE_TYPE_NETS:
+    case WEAVE_TYPE_NAMES:
         return joined(weave_conf_list(conf, key->key), pool);
     case WEAVE_TYPE_BOOL:
         return number ? "true" : "false";

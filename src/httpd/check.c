@@ -444,6 +444,20 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     return OK;
 }
 
+/* Not at configtest, which has the environment of a shell. */
+static void note_absent(const server_rec *s)
+{
+    int i;
+
+    for (i = 0; i < the_apps->nelts; i++) {
+        const char *text =
+            APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *)->absent;
+
+        if (text && *text)
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "WEAVE0251: %s", text);
+    }
+}
+
 int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *main_server)
 {
@@ -455,6 +469,7 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     note_names(main_server);
+    note_absent(main_server);
     mod_weave_retain(the_apps, the_all);
     mod_weave_switches_settle(pconf, main_server);
     if (mod_weave_supervise(pconf, main_server, the_apps, running) == 0)

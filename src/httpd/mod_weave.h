@@ -62,7 +62,9 @@ typedef struct mod_weave_app_t {
     const char *text_read, *spec_made; /* what becomes `text` and `spec` */
     const char *user;                  /* that it runs as; "": whom httpd has */
     apr_gid_t gid;
-    apr_uid_t uid; /* of its processes; in the parent, too */
+    /* in the parent, too: */
+    apr_uid_t uid;      /* of its processes */
+    const char *absent; /* what workers.pass_env names for nothing; or "" */
 } mod_weave_app_t;
 
 /* One application while it is checked. */

@@ -25,6 +25,7 @@
 
 #include "weave_clock.h"
 #include "weave_control.h"
+#include "weave_environment.h"
 #include "weave_exec.h"
 
 #define ANSWER_BYTES 65536
@@ -174,7 +175,9 @@ static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(char *));
 
     if (!app->embedded) {
-        apr_table_do(variable_add, list, weave_conf_env(app->conf), NULL);
+        apr_table_do(variable_add, list,
+                     weave_environment_make(app->conf, environ, NULL, pool),
+                     NULL);
         count--;
     }
     variable_add(list, "PATH", "/usr/bin:/bin");

@@ -57,6 +57,7 @@ static void public_pack(weave_pack_t *pack, const reading_t *reading,
         return;
     weave_conf_pack(pack, file, 0);
     weave_pack_int(pack, app->uid);
+    weave_pack_text(pack, app->absent ? app->absent : "");
     weave_pack_int(pack, app->embedded);
     if (app->embedded) {
         weave_pack_text(pack, app->engine);
@@ -199,6 +200,7 @@ static mod_weave_app_t *result_take(const char **why, reading_t *reading)
     app->ini_now = reading->ini_now;
     file = weave_conf_unpack(&unpack);
     app->uid = (apr_uid_t)weave_unpack_int(&unpack);
+    app->absent = weave_unpack_text(&unpack);
     app->embedded = (int)weave_unpack_int(&unpack);
     if (app->embedded) {
         app->engine = weave_unpack_text(&unpack);

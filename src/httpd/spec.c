@@ -4,8 +4,10 @@
 
 #include <unistd.h>
 
+#include <apr_strings.h>
 #include <unixd.h>
 
+#include "weave_environment.h"
 #include "weave_spec.h"
 
 #define PROCESSES_MOST 4 /* by default, however many cores there are */
@@ -50,6 +52,22 @@ static void fill_wsgi(weave_spec_t *spec, const mod_weave_app_t *app)
     spec->environ = (apr_table_t *)app->environ;
 }
 
+static apr_table_t *environment_make(mod_weave_app_t *app, apr_pool_t *pool)
+{
+    apr_array_header_t *absent = apr_array_make(pool, 4, sizeof(char *));
+    apr_table_t *table =
+        weave_environment_make(app->conf, environ, absent, pool);
+
+    if (absent->nelts)
+        app->absent = apr_psprintf(
+            pool,
+            "%s: workers.pass_env: httpd's environment does not have, as"
+            " UTF-8: %s",
+            weave_conf_where(app->conf, WEAVE_WORKERS_PASS_ENV, pool),
+            apr_array_pstrcat(pool, absent, ' '));
+    return table;
+}
+
 const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
                                 apr_pool_t *pool)
 {
@@ -69,7 +87,7 @@ const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
         .gid = root ? (long)app->gid : -1,
         .umask = (int)weave_conf_int(conf, WEAVE_WORKERS_UMASK),
         .home = weave_conf_str(conf, WEAVE_WORKERS_HOME),
-        .env = (apr_table_t *)weave_conf_env(conf),
+        .env = environment_make(app, pool),
         .socket_gid = root ? (long)ap_unixd_config.group_id : -1,
         .log_level = ap_get_server_module_loglevel(s, APLOG_MODULE_INDEX),
     };

@@ -105,4 +105,76 @@ subtest 'no virtualenv' => sub {
     ends($httpd);
 };
 
+# ---- the environment of httpd ----
+
+# Shows os.environ, and what of a sync.ini is expanded.
+my $shows = <<'END';
+import json
+import os
+
+def application(environ, start_response):
+    with open(os.environ["WEAVE_INI"]) as stream:
+        text = stream.read()
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps([dict(os.environ), text]).encode()]
+END
+
+sub with_environment {
+    my ($mode, @inis) = @_;
+    local %ENV = (%ENV,
+        OF_HTTPD => "p\xc3\xa4ssed", OTHER => 'one', OWN => 'of httpd', LANG => 'C',
+        HOME => '/nowhere', PYTHONPATH => '/nowhere', PYTHONHOME => '/nowhere',
+        APACHE_LOG_DIR => '/nowhere', NOTIFY_SOCKET => '/nowhere');
+    my $ini = "[wsgi]\nscript = %(here)s/app.wsgi\nvirtualenv = $venv\n"
+        . "[own]\nkey = \${OF_HTTPD}!\n[workers]\nprocesses = 1\nenv.OWN = set\n";
+    my $httpd = WeaveTest::Httpd->new(mode => $mode, app => $shows,
+        ini => $ini, expect => qr/WEAVE0251/);
+    $httpd->write("$_.ini", $ini . $inis[$_]) for 0 .. $#inis;
+    $httpd->configure(join '', map { qq{WeaveApp /$_ "DIR/$_.ini"\n} } 0 .. $#inis);
+    $httpd->start;
+    return $httpd;
+}
+
+# (os.environ, the text of the sync.ini) as application NUMBER has them.
+sub environment {
+    my ($httpd, $number) = @_;
+    ok eventually(sub { $httpd->get("/$number")->status == 200 }), 'it serves';
+    return @{ JSON::PP->new->utf8->decode($httpd->get("/$number")->body) };
+}
+
+subtest 'what workers have of the environment of httpd' => sub {
+    my $httpd = with_environment('processes', '',
+        "pass_env = OF_HTTPD, OWN\n  GONE NOTIFY_SOCKET\n", "pass_env = *\n");
+    my ($none, $text) = environment($httpd, 0);
+    is $none->{OF_HTTPD}, undef, 'nothing by itself';
+    like $text, qr/^key\s*=\s*"?p\xe4ssed!/m, 'but what the sync.ini has of it';
+    isnt $none->{HOME}, '/nowhere', 'nor its user\'s';
+
+    my ($named) = environment($httpd, 1);
+    is $named->{OF_HTTPD}, "p\xe4ssed", 'what is named';
+    is $named->{OWN}, 'set', 'workers.env.NAME is stronger';
+    is $named->{NOTIFY_SOCKET}, '/nowhere', 'systemd\'s, when it is named';
+    ok !exists $named->{OTHER}, 'nothing else';
+    my @notes = $httpd->log_text =~ /(WEAVE0251.*)/g;
+    is scalar @notes, 1, 'it is said once' or diag "@notes";
+    like "@notes", qr{1\.ini:\d+: workers\.pass_env: .*: GONE$}, 'what is not there';
+    unlike +($httpd->configtest)[1], qr/WEAVE0251/, 'configtest does not know it';
+
+    my ($all) = environment($httpd, 2);
+    is_deeply [map { $all->{$_} } qw(OF_HTTPD OTHER OWN)],
+        ["p\xe4ssed", 'one', 'set'], '`*`: all';
+    ok !exists $all->{$_}, "but $_" for qw(PYTHONPATH PYTHONHOME APACHE_LOG_DIR NOTIFY_SOCKET);
+    isnt $all->{LANG}, 'C', 'nor the language';
+    isnt $all->{HOME}, '/nowhere', 'nor the home of its user';
+    ends($httpd);
+};
+
+subtest 'embedded' => sub {
+    my $httpd = with_environment('embedded', '');
+    my ($all, $text) = environment($httpd, 0);
+    is_deeply [map { $all->{$_} } qw(OF_HTTPD OTHER OWN HOME NOTIFY_SOCKET)],
+        ["p\xe4ssed", 'one', 'set', '/nowhere', '/nowhere'], 'all of it';
+    ends($httpd);
+};
+
 finish;

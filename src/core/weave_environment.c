@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weave_environment.c: workers.env.NAME and workers.pass_env */
+#include "weave_environment.h"
+
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "weave_utf8.h"
+
+/* `*` leaves these out, which are of httpd itself, of its user, of the session
+ * of the person who has started it, of the service manager, or would change
+ * how programs are loaded. What ends with `*` stands for all that begins so. */
+static const char *const left_out[] = {
+    "APACHE_*",   "PYTHON*",       "LD_*",
+    "LANG",       "LANGUAGE",      "LC_*",
+    "HOME",       "USER",          "LOGNAME",
+    "SHELL",      "MAIL",          "PWD",
+    "OLDPWD",     "SHLVL",         "_",
+    "SSH_*",      "SUDO_*",        "XDG_*",
+    "DBUS_*",     "NOTIFY_SOCKET", "LISTEN_*",
+    "WATCHDOG_*", "MAINPID",       "MANAGERPID*",
+    "SYSTEMD_*",  "INVOCATION_ID", "MEMORY_PRESSURE_*",
+    "JOURNAL_*",  "WEAVE_INI",
+};
+
+static int is_left_out(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(left_out) / sizeof(*left_out); i++) {
+        size_t len = strlen(left_out[i]) - 1;
+
+        if (left_out[i][len] == '*' ? !strncmp(name, left_out[i], len)
+                                    : !strcmp(name, left_out[i]))
+            return 1;
+    }
+    return weave_key_member_check(weave_key_get(WEAVE_WORKERS_ENV), name) !=
+           NULL;
+}
+
+static int is_in_table(const apr_table_t *table, const char *name)
+{
+    const apr_array_header_t *rows = apr_table_elts(table);
+    int i;
+
+    for (i = 0; i < rows->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(rows, i, apr_table_entry_t).key, name))
+            return 1;
+    return 0;
+}
+
+/* What is no UTF-8 cannot be sent on. */
+static void variable_add(apr_table_t *table, const char *name,
+                         const char *value)
+{
+    if (!is_in_table(table, name) &&
+        weave_utf8_is_text(value, value + strlen(value)))
+        apr_table_addn(table, name, value);
+}
+
+static void all_add(apr_table_t *table, char *const *variables,
+                    apr_pool_t *pool)
+{
+    for (; *variables; variables++) {
+        const char *equals = strchr(*variables, '=');
+        const char *name;
+
+        if (!equals)
+            continue;
+        name =
+            apr_pstrmemdup(pool, *variables, (apr_size_t)(equals - *variables));
+        if (!is_left_out(name))
+            variable_add(table, name, equals + 1);
+    }
+}
+
+/* The value of NAME, or NULL. */
+static const char *value_of(const char *name, char *const *variables)
+{
+    size_t len = strlen(name);
+
+    for (; *variables; variables++)
+        if (!strncmp(*variables, name, len) && (*variables)[len] == '=')
+            return *variables + len + 1;
+    return NULL;
+}
+
+apr_table_t *weave_environment_make(const weave_conf_t *conf,
+                                    char *const *variables,
+                                    apr_array_header_t *absent,
+                                    apr_pool_t *pool)
+{
+    const apr_array_header_t *names =
+        weave_conf_list(conf, WEAVE_WORKERS_PASS_ENV);
+    apr_table_t *table = apr_table_copy(pool, weave_conf_env(conf));
+    int i;
+
+    for (i = 0; i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *), *value;
+
+        if (!strcmp(name, "*")) {
+            all_add(table, variables, pool);
+            continue;
+        }
+        value = value_of(name, variables);
+        if (value)
+            variable_add(table, name, value);
+        if (!is_in_table(table, name) && absent)
+            APR_ARRAY_PUSH(absent, const char *) = name;
+    }
+    return table;
+}
