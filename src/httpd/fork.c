@@ -161,17 +161,20 @@ static int is_worker(int fd)
     return name && sscanf(name, "/w-%u-%u.sock", &app, &slot) == 2;
 }
 
-/* Closes FD where it is a connection, or the body of a request, that came
- * later. */
-static void later_close(int fd)
+static int is_connection(int fd)
 {
     address_t local;
     struct stat status;
 
-    if (mod_weave_spool_has(fd))
-        close(fd);
-    else if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
-             address_of(&local, fd) && (is_client(&local) || is_worker(fd)))
+    return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) &&
+           address_of(&local, fd) && (is_client(&local) || is_worker(fd));
+}
+
+/* Closes FD where it is a connection, or the body of a request, that came
+ * later. */
+static void later_close(int fd)
+{
+    if (mod_weave_spool_has(fd) || is_connection(fd))
         close(fd);
 }
 
