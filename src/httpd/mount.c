@@ -84,14 +84,23 @@ int mod_weave_map_to_storage(request_rec *r)
     return r->filename == marker ? OK : DECLINED;
 }
 
-/* A SetHandler in a <Location> wins: /server-status below a mount at /. For
- * DirectoryIndex and FallbackResource mod_dir looks with a subrequest, and
- * takes nothing but a regular file. */
+/* Does mod_dir look with R for the index of a folder (DirectoryIndex), or for
+ * what answers in the place of a file that is not there (FallbackResource)? It
+ * takes nothing but a regular file. To others such a file would mean more: what
+ * mod_include includes would not be cached. */
+static int is_index(const request_rec *r)
+{
+    return r->main &&
+           (r->main->finfo.filetype == APR_DIR ||
+            (r->main->finfo.filetype == APR_NOFILE && !r->main->handler));
+}
+
+/* A SetHandler in a <Location> wins: /server-status below a mount at /. */
 int mod_weave_fixups(request_rec *r)
 {
     if (r->filename == marker && !r->handler) {
         r->handler = MOD_WEAVE_HANDLER;
-        if (r->main)
+        if (is_index(r))
             r->finfo.filetype = APR_REG;
     }
     return DECLINED;
