@@ -317,6 +317,31 @@ const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,
                : "default";
 }
 
+apr_int64_t weave_conf_hash(const weave_conf_t *conf)
+{
+    return conf->hash;
+}
+
+apr_int64_t weave_conf_stamp(const weave_conf_t *conf)
+{
+    apr_uint64_t stamp = 0;
+    int i;
+
+    for (i = 0; i < conf->files->nelts; i++) {
+        const struct stat *status =
+            &APR_ARRAY_IDX(conf->files, i, weave_ini_file_t).status;
+        apr_uint64_t parts[] = {
+            (apr_uint64_t)status->st_dev, (apr_uint64_t)status->st_ino,
+            (apr_uint64_t)status->st_size, (apr_uint64_t)status->st_mtim.tv_sec,
+            (apr_uint64_t)status->st_mtim.tv_nsec};
+        apr_size_t k;
+
+        for (k = 0; k < sizeof(parts) / sizeof(*parts); k++)
+            stamp = (stamp ^ parts[k]) * APR_UINT64_C(1099511628211) + 1;
+    }
+    return conf->files->nelts ? (apr_int64_t)(stamp >> 1 | 1) : 0;
+}
+
 const apr_array_header_t *weave_conf_files(const weave_conf_t *conf)
 {
     return conf->files;

@@ -90,6 +90,12 @@ const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,
  *  weave_ini_files); empty for a configuration of directives only. */
 const apr_array_header_t *weave_conf_files(const weave_conf_t *conf);
 
+/** Numbers for what these files say (weave_ini_hash), and for which files they
+ *  are and when they were written, which says nothing about what is in them.
+ *  0: there are none. */
+apr_int64_t weave_conf_hash(const weave_conf_t *conf);
+apr_int64_t weave_conf_stamp(const weave_conf_t *conf);
+
 /** The path of the application's health page below its mount: that of
  *  global.heartbeat_page, "/__heartbeat__" where it says none. */
 const char *weave_conf_heartbeat(const weave_conf_t *conf);

@@ -19,6 +19,7 @@ struct weave_conf_t {
     const char *path; /* of the ini, absolute; "" */
     const char *dir;  /* the ini's; NULL when there is none */
     const apr_array_header_t *files;
+    apr_int64_t hash; /* weave_ini_hash() of them; 0: there are none */
     conf_setting_t settings[WEAVE_KEY_COUNT];
     conf_setting_t retry_after; /* global.retry_after, the application's */
     const char *heartbeat;      /* global.heartbeat_page, its path */

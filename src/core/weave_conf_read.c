@@ -297,6 +297,7 @@ apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
         (*conf)->path = file->path;
         (*conf)->dir = file->dir;
         (*conf)->files = weave_ini_files(ini);
+        (*conf)->hash = weave_ini_hash(ini);
         sections_read(&reader);
         retry_after_read(&reader);
         heartbeat_read(&reader);

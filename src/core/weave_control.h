@@ -54,7 +54,7 @@
 
 #include "weave_fd.h"
 
-#define WEAVE_CONTROL_VERSION 3
+#define WEAVE_CONTROL_VERSION 4
 #define WEAVE_CONTROL_SOCKET "weaved.sock"
 #define WEAVE_CONTROL_LOCK "weaved.lock"
 

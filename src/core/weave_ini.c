@@ -347,6 +347,44 @@ const weave_ini_entry_t *weave_ini_get(const weave_ini_t *ini,
     return entry;
 }
 
+/* FNV-1a, with the NUL. */
+static apr_uint64_t text_hash(apr_uint64_t hash, const char *text)
+{
+    do
+        hash = (hash ^ (unsigned char)*text) * APR_UINT64_C(1099511628211);
+    while (*text++);
+    return hash;
+}
+
+static apr_uint64_t section_hash(apr_uint64_t hash, const weave_ini_t *ini,
+                                 const char *section)
+{
+    const apr_array_header_t *entries = weave_ini_entries(ini, section);
+    int i;
+
+    hash = text_hash(hash, section);
+    for (i = 0; entries && i < entries->nelts; i++) {
+        const weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
+
+        hash = text_hash(text_hash(hash, entry->key), entry->raw);
+        hash = text_hash(hash, entry->dir); /* of %(here)s */
+    }
+    return hash;
+}
+
+apr_int64_t weave_ini_hash(const weave_ini_t *ini)
+{
+    apr_uint64_t hash = APR_UINT64_C(14695981039346656037);
+    int i;
+
+    hash = section_hash(hash, ini, WEAVE_INI_DEFAULT);
+    for (i = 0; i < ini->names->nelts; i++) {
+        hash = section_hash(hash, ini, APR_ARRAY_IDX(ini->names, i, char *));
+    }
+    return (apr_int64_t)(hash >> 1 | 1);
+}
+
 const char *weave_ini_fold(const char *key, apr_pool_t *pool)
 {
     static const char *const families[] = {"environ.", "env."};

@@ -124,6 +124,10 @@ const apr_array_header_t *weave_ini_entries(const weave_ini_t *ini,
 const weave_ini_entry_t *weave_ini_get(const weave_ini_t *ini,
                                        const char *section, const char *key);
 
+/** A number for what the files say, as it stands there: no value is expanded.
+ *  It is not 0, and fits into an apr_int64_t. */
+apr_int64_t weave_ini_hash(const weave_ini_t *ini);
+
 /** The name under which KEY is kept: see above. */
 const char *weave_ini_fold(const char *key, apr_pool_t *pool);
 

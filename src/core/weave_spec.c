@@ -32,6 +32,7 @@ static const struct field_t {
     FIELD(name, TEXT),
     FIELD(ini, TEXT),
     FIELD(ini_text, TEXT),
+    FIELD(ini_hash, INT64),
     FIELD(libdir, TEXT),
     FIELD(software, TEXT),
     FIELD(virtualenv, TEXT),

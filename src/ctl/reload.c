@@ -14,6 +14,7 @@
 #include "weave_clock.h"
 
 #define LOOK_US 100000
+#define TAKEN_US INT64_C(10000000) /* for httpd to restart, after a signal */
 #define WAIT_MOST APR_TIME_C(3600000000) /* startup_timeout ends it before */
 
 /* An application that is not wanted any more drains only: that takes long. */
@@ -155,6 +156,70 @@ static int inis_check(const ctl_t *ctl, const json_t *status)
     return rc;
 }
 
+/* The first application that weaved has not been told of what its sync.ini says
+ * now, or NULL. */
+static const json_t *untaken_find(const ctl_t *ctl, const json_t *status,
+                                  apr_pool_t *pool)
+{
+    const json_t *app;
+    size_t i;
+
+    json_array_foreach(ctl_list(status, "applications"), i, app)
+    {
+        if (is_meant(ctl, app) && !ctl_is_taken(app, pool))
+            return app;
+    }
+    return NULL;
+}
+
+/* Did httpd read the sync.ini of APP, and not take it? */
+static const char *refusal_find(const ctl_t *ctl, const json_t *app,
+                                apr_pool_t *pool)
+{
+    ctl_t meant = *ctl;
+    const ctl_app_t *own;
+    ctl_view_t view;
+
+    meant.pool = pool;
+    ctl_view_load(&view, &meant);
+    own = ctl_app_find(view.apps, ctl_text(app, "ini"));
+    return own ? ctl_refusal(own, pool) : NULL;
+}
+
+/* Waits until httpd, which `apachectl graceful` only signals, has told weaved
+ * what each sync.ini says: then *status is of that moment. An exit status. */
+static int taken_wait(json_t **status, const ctl_t *ctl)
+{
+    int64_t until = weave_clock_us() + TAKEN_US;
+    apr_pool_t *pool;
+    int rc = -1;
+
+    apr_pool_create(&pool, ctl->pool);
+    while (rc < 0) {
+        const json_t *app = untaken_find(ctl, *status, pool);
+        const char *refusal = app ? refusal_find(ctl, app, pool) : NULL;
+
+        if (!app)
+            rc = CTL_DONE;
+        else if (refusal)
+            rc = ctl_say("%s: nothing was reloaded: %s", ctl_text(app, "ini"),
+                         refusal);
+        else if (weave_clock_us() >= until)
+            rc = ctl_say("%s: nothing was reloaded: the file has changed since"
+                         " httpd has read it: `apachectl graceful` first",
+                         ctl_text(app, "ini"));
+        if (rc < 0) {
+            apr_sleep(LOOK_US);
+            json_decref(*status);
+            *status = status_get(ctl);
+            rc = *status ? rc : CTL_FAILED;
+        }
+        apr_pool_clear(pool);
+    }
+    apr_pool_destroy(pool);
+    return rc;
+}
+
 int ctl_reload(const ctl_t *given)
 {
     ctl_t meant = *given, *ctl = &meant;
@@ -169,7 +234,8 @@ int ctl_reload(const ctl_t *given)
                        "request",
                        ctl->ini_named, ctl->ini_real, ctl->ini);
     before = status_get(ctl);
-    if (before && inis_check(ctl, before) == CTL_DONE)
+    if (before && inis_check(ctl, before) == CTL_DONE &&
+        taken_wait(&before, ctl) == CTL_DONE)
         answer = ctl_ask(
             ctl, ctl->ini_given
                      ? json_pack("{s:s, s:s}", "op", "reload", "app", ctl->ini)

@@ -13,6 +13,8 @@
     "httpd could not bring it up: WEAVE0014 in its error log, and what "       \
     "stands above it, say why"
 
+#define NOT_UP_FOR "httpd could not bring it up (WEAVE0014): "
+
 static void show_worker(const ctl_t *ctl, const json_t *worker)
 {
     ctl_line("    %8" JSON_INTEGER_FORMAT
@@ -68,6 +70,8 @@ static void show_app(const ctl_t *ctl, const json_t *app, const char *log)
     {
         show_generation(ctl, generation);
     }
+    if (*ctl_text(app, "outdated"))
+        ctl_line("  outdated: %s", ctl_text(app, "outdated"));
     reason_show(app, log);
 }
 
@@ -98,14 +102,32 @@ static json_t *app_take(json_t *apps, const char *ini)
     return NULL;
 }
 
-/* OWN NULL: httpd does not have it any more. */
-static void app_complete(json_t *app, const ctl_app_t *own)
+/* TEXT, which may have a path that is no UTF-8, or NULL. */
+static json_t *text_json(const char *text)
 {
+    json_t *string = text ? json_string(text) : NULL;
+
+    return !text    ? json_null()
+           : string ? string
+                    : json_string("the sync.ini says something else");
+}
+
+/* OWN NULL: httpd does not have it any more. */
+static void app_complete(json_t *app, const ctl_app_t *own, apr_pool_t *pool)
+{
+    const char *outdated;
+
     if (own && own->failed) {
         json_object_set_new(app, "state", json_string("failed"));
-        json_object_set_new(app, "last_error", json_string(NOT_UP));
+        json_object_set_new(
+            app, "last_error",
+            json_string(*own->problem
+                            ? apr_pstrcat(pool, NOT_UP_FOR, own->problem, NULL)
+                            : NOT_UP));
         json_object_set_new(app, "failed_generation", json_integer(0));
     }
+    outdated = ctl_outdated(app, own, pool);
+    json_object_set_new(app, "outdated", text_json(outdated));
     json_object_set_new(app, "embedded", json_boolean(own && own->embedded));
     if (own && own->embedded)
         json_object_set_new(app, "running",
@@ -117,7 +139,7 @@ static void app_complete(json_t *app, const ctl_app_t *own)
 
 /* Adds what VIEW knows to the applications of STATUS: those that VIEW has come
  * first, in its order. */
-static void merge(json_t *status, const ctl_view_t *view)
+static void merge(json_t *status, const ctl_view_t *view, apr_pool_t *pool)
 {
     json_t *known = json_object_get(status, "applications"), *app;
     json_t *apps = json_array(), *problems = json_array();
@@ -130,12 +152,12 @@ static void merge(json_t *status, const ctl_view_t *view)
         app = app_take(known, own->ini);
         if (!app)
             app = app_bare(own);
-        app_complete(app, own);
+        app_complete(app, own, pool);
         json_array_append_new(apps, app);
     }
     json_array_foreach(known, k, app)
     {
-        app_complete(app, NULL);
+        app_complete(app, NULL, pool);
         json_array_append(apps, app);
     }
     json_object_set_new(status, "applications", apps);
@@ -208,7 +230,7 @@ int ctl_status(const ctl_t *given)
             "%s: httpd's children cannot enter this folder, so they reach no"
             " worker and answer 503: WEAVE0064 in the error log has the cure",
             ctl_text(status, "runtime_dir"));
-    merge(status, &view);
+    merge(status, &view, ctl->pool);
     if (ctl->json) {
         ctl_json_print(status, JSON_PRESERVE_ORDER);
     }

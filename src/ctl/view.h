@@ -29,11 +29,15 @@ typedef struct ctl_app_t {
     uint32_t place;    /* in the roster; WEAVE_ROSTER_APPS: it has none */
     int64_t drain_us;
     int embedded;
-    int64_t running;           /* embedded: requests in Python; -1: not known */
-    int failed;                /* httpd could not bring it up */
-    int plain;                 /* maintenance.style */
-    int truncated;             /* there is more than `words` and `scoped` */
-    apr_array_header_t *words; /* ctl_word_t; the first is in force */
+    int64_t running;     /* embedded: requests in Python; -1: not known */
+    int failed;          /* httpd could not bring it up */
+    const char *problem; /* why httpd goes on without what the sync.ini says, or
+                            "": it does not */
+    int64_t stamp; /* of the sync.ini as httpd has it (weave_conf_stamp); 0: not
+                      known */
+    int plain;     /* maintenance.style */
+    int truncated; /* there is more than `words` and `scoped` */
+    apr_array_header_t *words;  /* ctl_word_t; the first is in force */
     apr_array_header_t *scoped; /* those for a part of it: only there */
     const json_t *declared;     /* as the httpd has it */
     const weave_tally_t *tally; /* NULL: not to be read */
@@ -82,6 +86,18 @@ const ctl_app_t *ctl_app_of(const apr_array_header_t *apps,
 /* Where the INI of CTL is a name in WeaveApp of one of APPS, that one is meant,
  * wherever a link may lead by now. */
 void ctl_ini_settle(ctl_t *ctl, const apr_array_header_t *apps);
+
+/* Has weaved been told what the sync.ini of APP, as `status` has it, says now?
+ * 1 where nobody can tell. */
+int ctl_is_taken(const json_t *app, apr_pool_t *pool);
+/* Says that httpd has read the sync.ini of OWN as it is now, and why it goes on
+ * without it; or NULL. */
+const char *ctl_refusal(const ctl_app_t *own, apr_pool_t *pool);
+/* Says what of the sync.ini of the application APP, as `status` has it, does
+ * not run, and why; or NULL: what it says runs, or nobody can tell. OWN is
+ * what httpd has of it, or NULL. */
+const char *ctl_outdated(const json_t *app, const ctl_app_t *own,
+                         apr_pool_t *pool);
 
 /* Why what the configuration says of APP is not known, or NULL: it is. */
 const char *ctl_untold(const ctl_app_t *app, apr_pool_t *pool);

@@ -28,6 +28,8 @@ void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
     text = apr_pvsprintf(check->ptemp, format, args);
     va_end(args);
     check->errors++;
+    if (!check->problem)
+        check->problem = apr_pstrdup(check->pconf, text);
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, check->s, "%s", text);
 }
 
@@ -409,8 +411,11 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
     *file_read = file;
     if (!file)
         return NULL;
+    if (ini_now == ini)
+        check->stamp = weave_conf_stamp(file);
     app->ini = ini;
     app->ini_now = ini_now;
+    app->ini_hash = weave_conf_hash(file);
     app->environ = weave_conf_environ(file);
     mod_weave_app_bind(check, app, file);
     check_mounts(check, app);

@@ -30,6 +30,7 @@ typedef struct {
     const char *ini; /* resolved */
     mod_weave_check_t check;
     mod_weave_app_t *app;
+    int fell_back; /* what its file says does not count */
 } group_t;
 
 mod_weave_app_t *mod_weave_app_get(void)
@@ -216,6 +217,7 @@ static void fall_back(group_t *group, const group_t *embedded)
     group->ini =
         mod_weave_retained_ini(group->ini, names_of(group), group->check.pconf);
     unbind_mounts(group);
+    group->fell_back = 1;
     group->check.errors = 0;
     make_kept(group, embedded);
     if (group->app && !group->check.errors) {
@@ -347,6 +349,8 @@ static void note(const group_t *group)
         app->names = names_of(group);
         app->place = place;
     }
+    app->stamp = group->check.stamp;
+    app->problem = group->fell_back ? group->check.problem : NULL;
     if (same)
         same->names =
             apr_pstrcat(group->check.pconf, same->names, app->names, NULL);
@@ -419,7 +423,8 @@ static int check_runtime_dir(apr_pool_t *ptemp, server_rec *s)
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
                            apr_pool_t *ptemp, server_rec *main_server)
 {
-    mod_weave_check_t proto = {main_server, pconf, ptemp, NULL, NULL, 0};
+    mod_weave_check_t proto = {
+        .s = main_server, .pconf = pconf, .ptemp = ptemp};
     apr_array_header_t *groups;
     int strict = !mod_weave_is_running(), errors;
 

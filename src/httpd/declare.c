@@ -12,6 +12,8 @@
 
 #include "weave_control.h"
 
+#define PROBLEM_BYTES 300
+
 /* A mount of the application in a server that has it. */
 typedef struct {
     const server_rec *s;
@@ -296,6 +298,13 @@ static json_t *entry_json(const entry_t *entry, apr_pool_t *pool)
                      text_json(entry->server, pool));
 }
 
+/* There is not much room. */
+static json_t *problem_json(const char *text, apr_pool_t *pool)
+{
+    return text ? text_json(apr_pstrndup(pool, text, PROBLEM_BYTES), pool)
+                : json_null();
+}
+
 /* With MOST of the ENTRIES. */
 static json_t *app_json(const mod_weave_app_t *app,
                         const apr_array_header_t *entries, int most,
@@ -309,8 +318,10 @@ static json_t *app_json(const mod_weave_app_t *app,
     for (i = 0; i < entries->nelts && i < most; i++)
         json_array_append_new(
             list, entry_json(&APR_ARRAY_IDX(entries, i, entry_t), pool));
-    return json_pack("{s:i, s:o, s:b, s:b, s:s, s:I, s:b, s:o}", "app",
-                     app->place, "ini", text_json(app->ini, pool), "embedded",
+    return json_pack("{s:i, s:o, s:I, s:o, s:b, s:b, s:s, s:I, s:b, s:o}",
+                     "app", app->place, "ini", text_json(app->ini, pool),
+                     "stamp", (json_int_t)app->stamp, "problem",
+                     problem_json(app->problem, pool), "embedded",
                      app->embedded, "failed", !app->conf, "style",
                      weave_conf_str(conf, WEAVE_MAINTENANCE_STYLE), "drain_s",
                      (json_int_t)apr_time_sec(drain), "truncated",

@@ -48,6 +48,8 @@ typedef struct mod_weave_app_t {
     int embedded;      /* 1: Python inside httpd's children */
     int place;         /* in the roster and on the maintenance board */
     const char *ini_now; /* where its text is read from: see retain.c */
+    apr_int64_t stamp;   /* of the file now; 0: it cannot be read */
+    const char *problem; /* why what it says does not count, or NULL: it does */
     /* the file, and what server-level WeaveSet says; but for the reader,
      * without what may be a secret: see reader.c */
     const weave_conf_t *conf;
@@ -60,6 +62,7 @@ typedef struct mod_weave_app_t {
     int private_fd;          /* embedded: what its children read; -1: nothing */
     /* in the reader: */
     const char *text_read, *spec_made; /* what becomes `text` and `spec` */
+    apr_int64_t ini_hash;              /* of the file */
     const char *user;                  /* that it runs as; "": whom httpd has */
     apr_gid_t gid;
     /* in the parent, too: */
@@ -74,6 +77,8 @@ typedef struct mod_weave_check_t {
     apr_array_header_t *mounts; /* of mod_weave_mount_t *, all servers */
     apr_array_header_t *sets; /* of weave_conf_t *: the WeaveSet around each */
     int errors;
+    const char *problem; /* the first of them, or NULL */
+    apr_int64_t stamp;   /* of its file; 0: it could not be read */
 } mod_weave_check_t;
 
 /* A maintenance mode that the configuration says, for a part of a server.

@@ -52,6 +52,8 @@ static void public_pack(weave_pack_t *pack, const reading_t *reading,
                         const mod_weave_app_t *app, const weave_conf_t *file)
 {
     weave_pack_int(pack, reading->check->errors);
+    weave_pack_text(pack, reading->check->problem);
+    weave_pack_int(pack, reading->check->stamp);
     weave_pack_int(pack, app != NULL);
     if (!app)
         return;
@@ -193,6 +195,8 @@ static mod_weave_app_t *result_take(const char **why, reading_t *reading)
     if (!unpack.at || !unpack.left)
         return NULL;
     check->errors = (int)weave_unpack_int(&unpack);
+    check->problem = weave_unpack_text(&unpack);
+    check->stamp = weave_unpack_int(&unpack);
     *why = NULL;
     if (!weave_unpack_int(&unpack))
         return NULL;

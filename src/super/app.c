@@ -156,6 +156,7 @@ uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool)
     /* these change nothing of a process that runs */
     copy.software = "";
     copy.log_level = 0;
+    copy.ini_hash = 0; /* comments and [maintenance], too */
     copy.ini_text = without(resolved->ini_text, "maintenance", pool);
     text = weave_spec_format(&copy, pool);
     return hash(text ? text : "");
@@ -325,6 +326,7 @@ static void refresh(super_generation_t *generation,
         return;
     }
     spec->log_level = resolved->log_level;
+    spec->ini_hash = resolved->ini_hash;
     if (strcmp(spec->software, resolved->software) != 0)
         spec->software = apr_pstrdup(generation->pool, resolved->software);
 }

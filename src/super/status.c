@@ -62,6 +62,13 @@ static json_t *worker_status(const super_worker_t *worker)
     return object;
 }
 
+/* Tells weavectl which of the things that the sync.ini said is meant; 0: it is
+ * not known. */
+static json_int_t spec_hash(const weave_spec_t *spec)
+{
+    return spec ? (json_int_t)spec->ini_hash : 0;
+}
+
 static json_t *generation_status(const super_generation_t *generation)
 {
     json_t *workers = json_array();
@@ -69,9 +76,10 @@ static json_t *generation_status(const super_generation_t *generation)
 
     for (worker = generation->workers; worker; worker = worker->next)
         json_array_append_new(workers, worker_status(worker));
-    return json_pack("{s:I, s:s, s:o}", "number",
+    return json_pack("{s:I, s:s, s:I, s:o}", "number",
                      (json_int_t)generation->number, "state",
-                     generation_states[generation->state], "workers", workers);
+                     generation_states[generation->state], "ini_hash",
+                     spec_hash(generation->spec), "workers", workers);
 }
 
 /* A text that may be no UTF-8, or NULL. */
@@ -94,8 +102,9 @@ static json_t *app_status(const super_app_t *app)
          generation = generation->next)
         json_array_insert_new(generations, 0, generation_status(generation));
     return json_pack(
-        "{s:I, s:s, s:s, s:I, s:o, s:I, s:o}", "app", (json_int_t)app->index,
-        "ini", app->name, "state",
+        "{s:I, s:s, s:I, s:s, s:I, s:o, s:I, s:o}", "app",
+        (json_int_t)app->index, "ini", app->name, "ini_hash",
+        spec_hash(app->spec), "state",
         app_states[state <= WEAVE_APP_FAILED ? state : WEAVE_APP_FAILED],
         "generation", (json_int_t)(app->serving ? app->serving->number : 0),
         "generations", generations, "failed_generation",

@@ -36,6 +36,10 @@ def ini(environ):
     return environ["weave.ini"]
 
 
+def greeting(environ):
+    return environ.get("GREETING", "none")
+
+
 def user(environ):
     return "%d %d" % (os.getuid(), os.getgid())
 

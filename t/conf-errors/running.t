@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use Test::More;
 use WeaveTest;
 use WeaveTest::Httpd ();
+use WeaveTest::Workers qw(weavectl);
 
 my $app = <<'END';
 import os
@@ -43,6 +44,9 @@ sub goes_on {
         like $log, qr/^weave:error WEAVE0013/m, 'and what that means';
         is $httpd->get('/')->body, 'first|storage',
             'the application has what it had' for 1 .. 4;
+        my $status = (weavectl($httpd, '-s', $httpd->state, 'status'))[1];
+        like $status, qr/^  outdated: httpd could not take .*: WEAVE\d+: ./m,
+            'status says so' or diag $status;
         (my $ini = $httpd->dir) .= '/sync.ini';
         spew($ini, $good);
         $httpd->quiet('after it');
@@ -73,6 +77,12 @@ subtest 'mended' => sub {
     graceful();
     ok eventually(sub { $httpd->get('/')->body eq 'second|storage' }),
         'the new file counts';
+    my @status = ('-s', $httpd->state, 'status');
+    unlike +(weavectl($httpd, @status))[1], qr/outdated/, 'status has no more';
+    spew($ini, $good);
+    like +(weavectl($httpd, @status))[1],
+        qr/^  outdated: .* has changed since httpd has read it/m,
+        'until it is written again';
     $httpd->quiet;
 };
 

@@ -135,9 +135,50 @@ subtest 'what configtest refuses' => sub {
     is generation($httpd), $before, 'nothing was started';
     # which variables httpd has, weavectl cannot know
     spew("$dir/sync.ini", "$ini\n[other]\nkey = \${NOT_HERE}\n");
-    reloads($httpd);
+    ($exit, $text) = weavectl($httpd, 'reload');
+    unlike $text, qr/NOT_HERE/, 'a variable is no mistake';
+    # new workers had what httpd had read, and it said that they serve
+    is $exit, 1, 'but httpd has not read this file';
+    like $text, qr/nothing was reloaded: .* has changed .*apachectl graceful/,
+        'which is said';
     spew("$dir/sync.ini", $ini);
     is_release('one', 'mended it serves');
+};
+
+# Of the application: what status says of its sync.ini, or ''.
+sub outdated {
+    my $text = (weavectl($httpd, 'status'))[1];
+    return $text =~ /^  outdated: (.*)$/m ? $1 : '';
+}
+
+# A graceful restart is a signal: nothing said when the new file counts, nor
+# that it does not.
+subtest 'the sync.ini, and what runs' => sub {
+    is outdated(), '', 'are the same';
+    spew("$dir/sync.ini", "# a comment\n$ini");
+    is outdated(), '', 'a comment changes nothing';
+    my $log = $httpd->logged(qr/WEAVE0013/, sub {
+        spew("$dir/sync.ini", "$ini\n[limits]\nqueue_lenght = 7\n");
+        like outdated(), qr/has a mistake.*sync\.ini:\d+: .*queue_lenght/,
+            'a mistake is seen before httpd reads it';
+        $httpd->graceful;
+        ok eventually(sub {
+            outdated() =~ /could not take .*WEAVE0001: .*queue_lenght/;
+        }), 'and after' or diag outdated();
+    });
+    for my $greeting (qw(Hello Bye)) {
+        spew("$dir/sync.ini",
+            $ini =~ s/^(\[wsgi\]\n)/$1environ.GREETING = $greeting\n/mr);
+        like outdated(), qr/has changed since httpd has read it/, "$greeting is new";
+        $httpd->graceful;
+        my ($exit, $text) = weavectl($httpd, 'reload');
+        is $exit, 0, 'weavectl reload waits for it' or diag $text;
+        is $httpd->get('/app/greeting')->body, $greeting, 'and then it counts';
+        is outdated(), '', 'and nothing is older';
+    }
+    spew("$dir/sync.ini", $ini);
+    restarts($httpd);
+    ok eventually(sub { outdated() eq '' }), 'mended';
 };
 
 subtest 'a warm-up without a 2xx' => sub {
@@ -147,6 +188,8 @@ subtest 'a warm-up without a 2xx' => sub {
     like $log, qr/WEAVE0080.*500/, 'the log says why';
     is_release('one', 'the old generation goes on');
     is generation($httpd), $before, 'and is the same';
+    like outdated(), qr/generation $before goes on, since what the sync\.ini says/,
+        'which status says';
     spew("$dir/sync.ini", $ini);
     restarts($httpd);
     is generation($httpd), $before, 'what runs is wanted again';

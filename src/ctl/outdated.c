@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outdated.c: does an application run as its sync.ini says now?
+ *
+ * httpd reads the file at a graceful restart, and not where it refuses the
+ * configuration; it goes on with what was good before where the file is bad;
+ * and a generation that does not come up leaves the one before it. In each case
+ * what runs is older than what the file says. */
+#include "view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "weave_conf.h"
+
+/* A name in WeaveApp that leads elsewhere by now, or NULL. */
+static const char *name_moved(const ctl_app_t *own, apr_pool_t *pool)
+{
+    const char *name = own->names, *end;
+
+    for (; (end = strchr(name, '\n')); name = end + 1) {
+        char *path = apr_pstrmemdup(pool, name, (apr_size_t)(end - name));
+        char *real = realpath(path, NULL);
+        const char *moved = NULL;
+
+        if (real && strcmp(real, own->ini) != 0)
+            moved = apr_psprintf(pool,
+                                 "%s leads to %s by now: `apachectl graceful`"
+                                 " goes over to it",
+                                 path, real);
+        free(real);
+        if (moved)
+            return moved;
+    }
+    return NULL;
+}
+
+/* The first mistake in CONF (NULL: unreadable) that httpd would find as well:
+ * it may have variables that are not set here. */
+static const char *mistake_find(const weave_conf_t *conf,
+                                apr_array_header_t *problems, apr_pool_t *pool)
+{
+    int i;
+
+    if (conf)
+        weave_conf_check(conf, problems);
+    for (i = 0; i < problems->nelts; i++) {
+        const weave_problem_t *problem =
+            APR_ARRAY_IDX(problems, i, weave_problem_t *);
+
+        if (problem->level == WEAVE_PROBLEM_ERROR &&
+            problem->kind != WEAVE_PROBLEM_UNSET)
+            return weave_problem_text(problem, pool);
+    }
+    return NULL;
+}
+
+static const json_t *generation_find(const json_t *app, json_int_t number)
+{
+    const json_t *generation;
+    size_t i;
+
+    json_array_foreach(ctl_list(app, "generations"), i, generation)
+    {
+        if (ctl_int(generation, "number") == number)
+            return generation;
+    }
+    return NULL;
+}
+
+/* What weaved has been told is what the file says, and does not serve. */
+static const char *generation_explain(const json_t *app, apr_pool_t *pool)
+{
+    apr_int64_t serving = ctl_int(app, "generation");
+    const json_t *generation;
+    size_t i;
+
+    json_array_foreach(ctl_list(app, "generations"), i, generation)
+    {
+        if (!strcmp(ctl_text(generation, "state"), "starting"))
+            return apr_psprintf(pool,
+                                "generation %" APR_INT64_T_FMT
+                                " serves until generation %" APR_INT64_T_FMT
+                                ", with what the sync.ini says now, is ready",
+                                serving,
+                                (apr_int64_t)ctl_int(generation, "number"));
+    }
+    return apr_psprintf(pool,
+                        "generation %" APR_INT64_T_FMT
+                        " goes on, since what the sync.ini says now has"
+                        " failed",
+                        serving);
+}
+
+/* What PATH says now, and the first mistake in it. NULL: it cannot be read. */
+static weave_conf_t *conf_now(const char **mistake, const char *path,
+                              apr_pool_t *pool)
+{
+    apr_array_header_t *problems = weave_problems_make(pool);
+    weave_conf_t *conf = NULL;
+
+    weave_conf_read(&conf, path, problems, pool);
+    *mistake = mistake_find(conf, problems, pool);
+    return conf;
+}
+
+int ctl_is_taken(const json_t *app, apr_pool_t *pool)
+{
+    const char *mistake;
+    const weave_conf_t *conf = conf_now(&mistake, ctl_text(app, "ini"), pool);
+
+    return !conf || !ctl_int(app, "ini_hash") ||
+           ctl_int(app, "ini_hash") == weave_conf_hash(conf);
+}
+
+const char *ctl_refusal(const ctl_app_t *own, apr_pool_t *pool)
+{
+    const char *mistake;
+    const weave_conf_t *conf = conf_now(&mistake, own->ini, pool);
+
+    /* what it has refused may be mended by now */
+    if (!*own->problem || own->stamp != (conf ? weave_conf_stamp(conf) : 0))
+        return NULL;
+    return apr_pstrcat(pool,
+                       "httpd could not take what the sync.ini says, and goes"
+                       " on with what it said before: ",
+                       own->problem, NULL);
+}
+
+/* Does what CONF says run, as far as anybody can tell? */
+static int is_running(const weave_conf_t *conf, const json_t *app,
+                      const ctl_app_t *own)
+{
+    json_int_t hash =
+        ctl_int(generation_find(app, ctl_int(app, "generation")), "ini_hash");
+
+    if (!conf)
+        return 1;
+    if (own->embedded)
+        return !own->stamp ||
+               (!*own->problem && own->stamp == weave_conf_stamp(conf));
+    return !hash || hash == weave_conf_hash(conf);
+}
+
+const char *ctl_outdated(const json_t *app, const ctl_app_t *own,
+                         apr_pool_t *pool)
+{
+    const char *mistake, *why;
+    const weave_conf_t *conf;
+
+    if (!own || own->failed)
+        return NULL;
+    why = ctl_refusal(own, pool);
+    if (!why)
+        why = name_moved(own, pool);
+    if (why)
+        return why;
+    conf = conf_now(&mistake, own->ini, pool);
+    if (mistake)
+        return apr_pstrcat(pool,
+                           "the sync.ini has a mistake, and httpd goes on with"
+                           " what it said before: ",
+                           mistake, NULL);
+    if (is_running(conf, app, own))
+        return NULL;
+    if (!own->embedded && ctl_int(app, "ini_hash") == weave_conf_hash(conf))
+        return generation_explain(app, pool);
+    return "the sync.ini has changed since httpd has read it: `apachectl"
+           " graceful`; `apachectl configtest` says whether httpd takes it";
+}
