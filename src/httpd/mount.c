@@ -116,15 +116,17 @@ int mod_weave_mount_is_lost(request_rec *r)
 /* ap_internal_fast_redirect() has put a subrequest in the place of the request:
  * one with GET, whatever the client's method, without the name of a user, and
  * for which no header_parser has run. So nothing of it counts but where it
- * leads. */
+ * leads. No quick handler runs for that path: mod_cache would answer with what
+ * it has of it, whatever path the client has asked for. */
 int mod_weave_mount_find(request_rec *r)
 {
     const char *uri = ap_escape_uri(r->pool, r->uri);
 
     if (!is_served(r))
         return HTTP_METHOD_NOT_ALLOWED;
-    ap_internal_redirect(
-        r->args ? apr_pstrcat(r->pool, uri, "?", r->args, NULL) : uri, r);
+    if (r->args)
+        uri = apr_pstrcat(r->pool, uri, "?", r->args, NULL);
+    ap_internal_redirect_handler(uri, r);
     return OK;
 }
 

@@ -61,6 +61,16 @@ subtest 'FallbackResource' => sub {
     }
 };
 
+subtest 'what is no file' => sub {
+    mkdir root() . '/htdocs/environ';
+    spew(root() . '/htdocs/environ/file.txt', "a file\n");
+    is get('/environ/file.txt', site => 'ways')->body, "a file\n", 'a file is one';
+    is_told($_, request($_, '/environ/x//y?q=1%20a', site => 'ways'), %RIGHT,
+        REQUEST_METHOD => $_, PATH_INFO => '/environ/x/y',
+        SCRIPT_URL => '/environ/x/y', REQUEST_URI => '/environ/x//y?q=1%20a')
+        for qw(GET POST);
+};
+
 subtest 'a rewrite in a directory' => sub {
     for my $method (qw(GET POST)) {
         is_told($method, ask($method, 'rewritten/a/b?q=1%20a'), %RIGHT,
