@@ -229,6 +229,25 @@ static void sums_do_not_wrap_around(void **state)
     assert_true(spools(seat, 100, 100));
 }
 
+static void tells_who_has_failed(void **state)
+{
+    weave_tally_child_t *seat = weave_tally_seat(tally);
+    const char *text = "untouched";
+
+    (void)state;
+    assert_int_equal(weave_tally_failed(&text, tally, getppid(), pool), 0);
+    weave_tally_fail(tally, seat, "ImportError: no \x1b[2J");
+    assert_int_equal(weave_tally_failed(&text, tally, getppid(), pool), 1);
+    assert_string_equal(text, "ImportError: no \\x1b[2J");
+    assert_int_equal(weave_tally_failed(&text, tally, 1, pool), 0);
+    memset(tally->failure, 'x', sizeof(tally->failure)); /* anybody's */
+    assert_int_equal(weave_tally_failed(&text, tally, getppid(), pool), 1);
+    assert_int_equal(strlen(text), sizeof(tally->failure));
+    weave_tally_fail(tally, seat, NULL);
+    assert_int_equal(weave_tally_failed(&text, tally, getppid(), pool), 0);
+    weave_tally_fail(tally, NULL, "nobody");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +261,7 @@ int main(void)
         TALLY(bounds_what_is_spooled),
         TALLY(forgets_what_a_killed_child_has_spooled),
         TALLY(sums_do_not_wrap_around),
+        TALLY(tells_who_has_failed),
     };
 
     return run_each(tests);

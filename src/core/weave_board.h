@@ -26,7 +26,7 @@
 
 #include <apr_errno.h>
 
-#define WEAVE_BOARD_VERSION 3
+#define WEAVE_BOARD_VERSION 4
 #define WEAVE_ROSTER_MAGIC 0x4f525657u /* "WVRO" */
 #define WEAVE_BOARD_MAGIC 0x4f425657u  /* "WVBO" */
 

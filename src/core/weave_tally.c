@@ -14,6 +14,7 @@
 #include <apr_strings.h>
 
 #include "weave_process.h"
+#include "weave_utf8.h"
 
 #define MEMORY "weave-tally" /* its name */
 
@@ -124,6 +125,7 @@ weave_tally_child_t *weave_tally_seat(weave_tally_t *tally)
         if (!atomic_compare_exchange_strong(&child->pid, &pid, self))
             continue;
         atomic_store(&child->running, 0);
+        atomic_store(&child->failed, 0);
         for (app = 0; app < WEAVE_ROSTER_APPS; app++)
             atomic_store(&tally->spooled[child - tally->children][app], 0);
         return child;
@@ -157,6 +159,47 @@ int64_t weave_tally_running(const weave_tally_t *tally, long parent)
             sum += running;
     }
     return sum;
+}
+
+/* ---- failures ---- */
+
+void weave_tally_fail(weave_tally_t *tally, weave_tally_child_t *seat,
+                      const char *text)
+{
+    if (!tally || !seat)
+        return;
+    if (text)
+        apr_cpystrn(tally->failure, text, sizeof(tally->failure));
+    atomic_store(&seat->failed, text != NULL);
+}
+
+/* Any child can write there: what it has is taken once, and made text. */
+static const char *failure_text(const weave_tally_t *tally, apr_pool_t *pool)
+{
+    char *copy = apr_pstrmemdup(pool, tally->failure, sizeof(tally->failure));
+    const char *at = copy, *end = copy + strlen(copy);
+    char *text = apr_palloc(pool, 4 * (apr_size_t)(end - at) + 1), *to = text;
+
+    while (at < end)
+        to += weave_utf8_escape(to, &at, end);
+    *to = '\0';
+    return text;
+}
+
+int weave_tally_failed(const char **text, const weave_tally_t *tally,
+                       long parent, apr_pool_t *pool)
+{
+    int i, count = 0, orphaned = weave_process_is_gone(parent, NULL);
+
+    for (i = 0; i < WEAVE_TALLY_CHILDREN; i++) {
+        const weave_tally_child_t *child = &tally->children[i];
+
+        count += atomic_load(&child->failed) &&
+                 is_serving(atomic_load(&child->pid), parent, orphaned);
+    }
+    if (count)
+        *text = failure_text(tally, pool);
+    return count;
 }
 
 /* ---- spooled bodies ---- */

@@ -35,13 +35,16 @@ _Static_assert(sizeof(weave_tally_row_t) == 64, "shared memory");
 typedef struct weave_tally_child_t {
     _Atomic int32_t pid;      /* 0: nobody's */
     _Atomic uint32_t running; /* requests in Python, or about to be */
-    uint32_t reserved[14];
+    _Atomic uint32_t failed;  /* 1: it could not import the application */
+    uint32_t reserved[13];
 } weave_tally_child_t;
 _Static_assert(sizeof(weave_tally_child_t) == 64, "a cache line each");
 
 /** Children choose a stripe by their pid, so that few share a cache line. */
 #define WEAVE_TALLY_STRIPES 16
 #define WEAVE_TALLY_CHILDREN 4096
+/** How long the text of a failure may be, with its NUL. */
+#define WEAVE_TALLY_FAILURE 1100
 typedef struct weave_tally_t {
     uint32_t magic;
     uint32_t version;
@@ -55,6 +58,8 @@ typedef struct weave_tally_t {
     weave_tally_child_t children[WEAVE_TALLY_CHILDREN];
     /* bytes of request bodies that each child has in files, by application */
     _Atomic uint64_t spooled[WEAVE_TALLY_CHILDREN][WEAVE_ROSTER_APPS];
+    /* of the child that has failed last; two that write at once mix theirs */
+    char failure[WEAVE_TALLY_FAILURE];
 } weave_tally_t;
 
 /** As weave_roster_create and weave_roster_map. */
@@ -82,6 +87,15 @@ weave_tally_child_t *weave_tally_seat(weave_tally_t *tally);
 
 /** What runs in the children of PARENT. -1: not all of them have a place. */
 int64_t weave_tally_running(const weave_tally_t *tally, long parent);
+
+/** SEAT (NULL: it has none) could not import the embedded application because
+ *  of TEXT; NULL: it could. */
+void weave_tally_fail(weave_tally_t *tally, weave_tally_child_t *seat,
+                      const char *text);
+/** How many children of PARENT could not, and why: *text, in POOL, may be
+ *  anything but control characters. */
+int weave_tally_failed(const char **text, const weave_tally_t *tally,
+                       long parent, apr_pool_t *pool);
 
 /**
  * Counts BYTES more that the child at SEAT has spooled for the application at

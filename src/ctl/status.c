@@ -55,7 +55,7 @@ static void reason_show(const json_t *app, const char *log)
     if (number)
         ctl_put("generation %" JSON_INTEGER_FORMAT " has failed: ", number);
     ctl_line("%s", ctl_text(app, "last_error"));
-    if (*log && !json_is_true(json_object_get(app, "embedded")))
+    if (*log)
         ctl_line("    more is in %s", log);
 }
 
@@ -126,6 +126,8 @@ static void app_complete(json_t *app, const ctl_app_t *own, apr_pool_t *pool)
                             : NOT_UP));
         json_object_set_new(app, "failed_generation", json_integer(0));
     }
+    if (own && own->failure)
+        json_object_set_new(app, "last_error", json_string(own->failure));
     outdated = ctl_outdated(app, own, pool);
     json_object_set_new(app, "outdated", text_json(outdated));
     json_object_set_new(app, "embedded", json_boolean(own && own->embedded));

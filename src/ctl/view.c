@@ -173,6 +173,20 @@ static const json_t *declared_read(const weave_maintenance_board_t *board,
     return json_is_array(list) ? list : NULL;
 }
 
+/* Why children of the httpd PID have no application, or NULL. */
+static const char *failure_get(const weave_tally_t *tally, long pid,
+                               apr_pool_t *pool)
+{
+    const char *text;
+    int count = weave_tally_failed(&text, tally, pid, pool);
+
+    return count ? apr_psprintf(pool,
+                                "%d child%s of httpd cannot import the"
+                                " application: %s",
+                                count, count == 1 ? "" : "ren", text)
+                 : NULL;
+}
+
 static void app_add(apr_array_header_t *apps,
                     const weave_maintenance_board_t *board,
                     const weave_tally_t *tally, const json_t *object,
@@ -214,8 +228,10 @@ static void app_add(apr_array_header_t *apps,
         declared_add(&app, entry);
     }
     /* after what is in force: nothing begins any more where that is on */
-    if (app.embedded && tally)
+    if (app.embedded && tally) {
         app.running = weave_tally_running(tally, board->pid);
+        app.failure = failure_get(tally, board->pid, pool);
+    }
     APR_ARRAY_PUSH(apps, ctl_app_t) = app;
 }
 

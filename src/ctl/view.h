@@ -30,6 +30,7 @@ typedef struct ctl_app_t {
     int64_t drain_us;
     int embedded;
     int64_t running;     /* embedded: requests in Python; -1: not known */
+    const char *failure; /* embedded: of its import; NULL: none known */
     int failed;          /* httpd could not bring it up */
     const char *problem; /* why httpd goes on without what the sync.ini says, or
                             "": it does not */

@@ -24,6 +24,7 @@
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
 
+#include "weave_reason.h"
 #include "weave_stack.h"
 
 #define RETRY_FIRST_S 1
@@ -106,15 +107,35 @@ static int wait_retry(int pause_s, const struct stat *tried)
     return 0;
 }
 
+/* Tells weavectl why the application cannot be imported; NULL: it can. */
+static void failure_tell(const char *why)
+{
+    apr_array_header_t *problems;
+    weave_ini_t *ini = NULL;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, embedded.pool);
+    problems = weave_problems_make(pool);
+    if (why && weave_ini_read(&ini, embedded.app->ini_now, problems, pool) !=
+                   APR_SUCCESS)
+        why = "its sync.ini cannot be read again";
+    else if (why)
+        why = weave_reason(why, ini, pool);
+    weave_tally_fail(mod_weave_tally_all(), embedded.seat, why);
+    apr_pool_destroy(pool);
+}
+
 static int load_application(void)
 {
-    int pause_s = RETRY_FIRST_S, failed;
+    int pause_s = RETRY_FIRST_S;
+    const char *failed;
     struct stat tried;
 
     for (;;) {
         stat_script(&tried);
-        failed = mod_weave_engine->load() != NULL;
+        failed = mod_weave_engine->load();
         mod_weave_host_leave_fork();
+        failure_tell(failed);
         if (!failed) {
             set_state(READY);
             ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
@@ -156,6 +177,7 @@ static void *APR_THREAD_FUNC main_thread(apr_thread_t *thread, void *unused)
     (void)thread;
     (void)unused;
     if (problem) {
+        failure_tell(problem);
         set_state(FAILED);
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
                      "WEAVE0021: Python cannot start: %s", problem);

@@ -11,6 +11,7 @@ use Time::HiRes qw(sleep time);
 use WeaveTest;
 use WeaveTest::Httpd ();
 use WeaveTest::Maintenance;
+use WeaveTest::Workers qw(weavectl);
 
 my $fixed = <<'END';
 def application(environ, start_response):
@@ -76,6 +77,9 @@ for my $name (sort keys %broken) {
         is_503($httpd->get('/1.1/u/info/collections'), $name);
         my $log = $httpd->log->take(qr/WEAVE0020/);
         like $log, qr/^weave:error .*$want/m, 'the log says why';
+        my ($exit, $status) = weavectl($httpd, '-s', $httpd->state, 'status');
+        like $status, qr/^  last error: \d+ child(?:ren)? of httpd cannot import the application: .*$want/m,
+            'and so does weavectl';
         my $attempts = are_pauses($log);
         cmp_ok scalar(() = $log =~ /Traceback/g), '<=', $attempts,
             'at most one traceback';
@@ -84,8 +88,11 @@ for my $name (sort keys %broken) {
 }
 subtest 'all of them mended' => sub {
     for my $name (sort keys %httpd) {
-        ok eventually(sub { $httpd{$name}->get('/')->body eq 'mended' }),
+        my $httpd = $httpd{$name};
+        ok eventually(sub { $httpd->get('/')->body eq 'mended' }),
             "$name: without a restart";
+        unlike +(weavectl($httpd, '-s', $httpd->state, 'status'))[1],
+            qr/last error/, 'and nothing is wrong';
     }
     sleep 2 * WeaveTest::Log::moment();
     $_->signal('TERM') for values %httpd;
