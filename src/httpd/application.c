@@ -399,6 +399,26 @@ static void check_mounts(mod_weave_check_t *check, const mod_weave_app_t *app)
                    APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *)->conf);
 }
 
+/* The text of the file, for the application: ${NAME} in its sections may be
+ * what workers.env.NAME sets. This is the reader: its environment ends with it.
+ */
+static void text_make(mod_weave_check_t *check, mod_weave_app_t *app,
+                      const weave_conf_t *file, apr_array_header_t *sources)
+{
+    const apr_array_header_t *own = apr_table_elts(weave_conf_env(file));
+    int i;
+
+    for (i = 0; i < own->nelts; i++)
+        setenv(APR_ARRAY_IDX(own, i, apr_table_entry_t).key,
+               APR_ARRAY_IDX(own, i, apr_table_entry_t).val, 0);
+    app->text_read = weave_conf_flatten(app->ini, file, sources, check->pconf);
+    if (!app->text_read)
+        fail(check,
+             "WEAVE0278: %s could be read once, and not a second time: somebody"
+             " is writing it. Try again",
+             app->ini);
+}
+
 mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
                                     mod_weave_check_t *check, const char *ini,
                                     const char *ini_now)
@@ -423,7 +443,7 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
         weave_conf_int(app->conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED;
     check_app(check, app);
     if (ini_now == ini && !check->errors)
-        app->text_read = weave_conf_flatten(ini, file, sources, check->pconf);
+        text_make(check, app, file, sources);
     if (!check->errors)
         check_engine(check, app, sources);
     if (check->errors)

@@ -176,6 +176,13 @@ subtest 'the sync.ini, and what runs' => sub {
         is $httpd->get('/app/greeting')->body, $greeting, 'and then it counts';
         is outdated(), '', 'and nothing is older';
     }
+    # httpd took it for good, and for nothing
+    spew("$dir/sync.ini", $ini =~ s/^(\[workers\]\n)/$1env.ONLY_HERE = 5\n/mr
+        . "[own]\nkey = \${ONLY_HERE}\n");
+    is +($httpd->configtest)[0], 0, 'a variable that only workers have';
+    $httpd->graceful;
+    my ($exit, $text) = weavectl($httpd, 'reload');
+    is $exit, 0, 'is no obstacle' or diag $text;
     spew("$dir/sync.ini", $ini);
     restarts($httpd);
     ok eventually(sub { outdated() eq '' }), 'mended';
