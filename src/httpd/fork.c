@@ -174,7 +174,7 @@ static int is_connection(int fd)
  * later. */
 static void later_close(int fd)
 {
-    if (mod_weave_spool_has(fd) || is_connection(fd))
+    if (mod_weave_spool_forget(fd) || is_connection(fd))
         close(fd);
 }
 
@@ -183,10 +183,12 @@ void mod_weave_fork_close(int but)
     int i;
 
     for (i = 0; the_kept && i < the_kept->nelts; i++) {
-        const kept_t *kept = &APR_ARRAY_IDX(the_kept, i, kept_t);
+        kept_t *kept = &APR_ARRAY_IDX(the_kept, i, kept_t);
 
-        if (kept->fd != but && is_same(kept))
-            close(kept->fd);
+        if (kept->fd == but || !is_same(kept))
+            continue;
+        close(kept->fd);
+        kept->fd = -1; /* the number is the application's from now on */
     }
     if (the_kept)
         descriptors_walk(later_close);

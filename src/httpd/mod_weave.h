@@ -514,8 +514,9 @@ apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link);
 /* Reads all of it, and sets `length`: OK, or the HTTP status that says what is
  * wrong. */
 int mod_weave_spool(mod_weave_exchange_t *exchange);
-/* Returns 1 where FD is the file of a body. Any thread may ask. */
-int mod_weave_spool_has(int fd);
+/* In a process that Python has forked: returns 1 where FD is the file of a
+ * body, for the caller to close; the number is no body's any more. */
+int mod_weave_spool_forget(int fd);
 /* Reads on in the file of SPOOL: as weave_host_t.body_read() does. */
 ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
                              size_t size);

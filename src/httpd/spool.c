@@ -49,10 +49,10 @@ static void fd_note(int fd, int value)
         atomic_store_explicit(&is_body[fd], (char)value, memory_order_relaxed);
 }
 
-int mod_weave_spool_has(int fd)
+int mod_weave_spool_forget(int fd)
 {
     return fd < (int)sizeof(is_body) &&
-           atomic_load_explicit(&is_body[fd], memory_order_relaxed);
+           atomic_exchange_explicit(&is_body[fd], 0, memory_order_relaxed);
 }
 
 static void fd_close(int fd)

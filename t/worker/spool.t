@@ -215,14 +215,32 @@ subtest 'embedded' => sub {
 import os
 
 
+def closed_count(fds):
+    """How many of them are not open."""
+    count = 0
+    for fd in fds:
+        try:
+            os.fstat(fd)
+        except OSError:
+            count += 1
+    return count
+
+
 def has_forked():
-    """How many files of bodies a new process has open."""
+    """How many files of bodies a new process has open, and how many of its own
+    another one, that it forks, has not."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if not pid:
         fds = ["/proc/self/fd/" + fd for fd in os.listdir("/proc/self/fd")]
         links = [os.readlink(fd) for fd in fds if os.path.lexists(fd)]
-        os.write(theirs, b"%d" % len([1 for link in links if "/spool/" in link]))
+        own = [os.open("/dev/null", os.O_RDONLY) for _ in range(50)]
+        pid = os.fork()
+        if not pid:
+            os._exit(closed_count(own))
+        status = os.waitpid(pid, 0)[1]
+        os.write(theirs, b"%d %d" % (
+            len([1 for link in links if "/spool/" in link]), status))
         os._exit(0)
     os.waitpid(pid, 0)
     os.close(theirs)
@@ -257,7 +275,7 @@ END
         4 * $MIB, 'one with a length is not spooled';
     ok eventually(sub { bodies() == 0 }), 'nothing is left';
     my $res = $httpd->request('POST', '/fork', chunked => ['x' x 65_536, 'x']);
-    is $res->body, '65537, forked: 0', 'what the application forks has no file';
+    is $res->body, '65537, forked: 0 0', 'what the application forks has no file';
     my @crowd = crowd(undef);
     next_is_refused(undef);
     $_->close(1) for @crowd;
