@@ -30,6 +30,7 @@
 #define RETRY_FIRST_S 1
 #define RETRY_MOST_S 60
 #define STOP_MS 3000 /* httpd kills a child about 10 s after it asks it */
+#define INTERRUPTED_MS 1000 /* where Python may not answer at all */
 
 typedef enum { STARTING, READY, FAILED } state_e;
 
@@ -195,14 +196,14 @@ static void *APR_THREAD_FUNC main_thread(apr_thread_t *thread, void *unused)
 
 /* ---- the end of the child ---- */
 
-/* Has Python's main thread do its last work, for STOP_MS at most. */
-static void stop_python(void)
+/* Has Python's main thread do its last work, for MOST_MS at most. */
+static void stop_python(int most_ms)
 {
     struct pollfd fd = {embedded.done_fd[0], POLLIN, 0};
 
     if (!atomic_load(&embedded.begun) || write(embedded.stop_fd[1], "", 1) < 0)
         return;
-    while (poll(&fd, 1, STOP_MS) < 0 && errno == EINTR)
+    while (poll(&fd, 1, most_ms) < 0 && errno == EINTR)
         ;
 }
 
@@ -226,10 +227,13 @@ static apr_status_t stop(void *unused)
     if (getpid() != embedded.pid)
         die_as_fork();
     /* A signal has interrupted Python on this very thread: nothing that
-     * takes a lock may follow, and other cleanups do. */
-    if (mod_weave_engine && mod_weave_engine->is_running())
+     * takes a lock may follow, and other cleanups do. Python's main thread
+     * can work, unless this one holds the GIL. */
+    if (mod_weave_engine && mod_weave_engine->is_running()) {
+        stop_python(INTERRUPTED_MS);
         _exit(0);
-    stop_python();
+    }
+    stop_python(STOP_MS);
     return APR_SUCCESS;
 }
 
@@ -259,7 +263,7 @@ static void *overdue(void *unused)
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
                  "Python has not come to its end: the child leaves without"
                  " waiting any longer");
-    stop_python();
+    stop_python(STOP_MS);
     _exit(0);
 }
 

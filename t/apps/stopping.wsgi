@@ -12,8 +12,13 @@ _never = threading.Lock()
 _never.acquire()
 _note_id = os.environ.get("STOPPING_NOTE")
 
+
+def _append(what):
+    append(_note_id, "%s %d" % (what, os.getpid()))
+
+
 if _note_id:
-    atexit.register(append, _note_id, "atexit")
+    atexit.register(_append, "atexit")
 
 
 def idle(environ):
@@ -72,7 +77,7 @@ def thread_for_ever(environ):
 
 def application(environ, start_response):
     if _note_id and not query(environ).get("quiet"):
-        append(_note_id, "in")
+        _append("in")
     note(environ, "in")
     globals()[case(environ)](environ)
     start_response("200 OK", [("Content-Type", "text/plain")])
