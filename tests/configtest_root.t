@@ -193,7 +193,24 @@ my $ini = "[wsgi]\nscript = $root/app.wsgi\n";
 spew("$root/app.wsgi", "def application(environ, start_response):\n    return []\n");
 spew("$root/other.ini", $ini . "environ.SECRET = $secret\n", 0600);
 
-# An application of USER whose Python does ATTACK, and its httpd.conf.
+# The Python of a virtualenv, which runs the application's own check.
+sub python_of {
+    my ($dir, $attack) = @_;
+    return "#!/bin/sh\n" if $attack ne 'check';
+    return <<"END";
+#!/bin/sh
+exec 9>$dir/report
+id -u >&9
+cat /proc/self/fd/4 >$dir/ini
+setsid sh -c 'echo apart \$\$ >&9; exec sleep 600' &
+printf 'error 3 \\033[2J\\033]0;owned\\007 WEAVE9999: all is well\\n' >&3
+printf 'error 99999999999999999999 far\\nnotice -1 near\\nrubbish\\n\\0\\n' >&3
+while :; do sleep 600; done
+END
+}
+
+# An application of USER whose Python does ATTACK, and its httpd.conf. For a check,
+# the libpython is a good one.
 sub evil {
     my ($attack, $user, $mode) = @_;
     my $name = "$attack-$mode";
@@ -201,15 +218,18 @@ sub evil {
     mkdir $dir;
     mkdir "$dir/$_" for qw(bin lib venv venv/bin venv/lib), "venv/lib/python$version";
     spew("$dir/bin/python$version", "#!/bin/sh\n", 0755);
-    spew("$dir/venv/bin/python", "#!/bin/sh\n", 0755);
-    spew("$dir/venv/pyvenv.cfg", "home = $dir/bin\nversion = $version.0\n", 0644);
+    spew("$dir/venv/bin/python", python_of($dir, $attack), 0755);
+    my $home = $attack eq 'check' ? '/usr/bin' : "$dir/bin";
+    spew("$dir/venv/pyvenv.cfg", "home = $home\nversion = $version.0\n", 0644);
     system($cc, '-shared', '-fPIC', '-o', "$dir/lib/libpython$version.so.1.0",
         "-DATTACK=\"$attack\"", "-DOUT=\"$dir/report\"", "$root/libpython.c") == 0
         or die 'no libpython';
     system('chown', '-R', $user, $dir) == 0 or die 'chown';
     my $workers = "[workers]\nmode = $mode\n";
     $workers .= "user = $user\n" if $mode eq 'processes';
-    spew("$dir.ini", "${ini}virtualenv = $dir/venv\n$workers", 0644);
+    my $wsgi = $attack eq 'check' ? "[wsgi]\nmodule = tried\n" : $ini;
+    spew("$dir.ini", "${wsgi}virtualenv = $dir/venv\n$workers",
+        $mode eq 'processes' ? 0600 : 0644);
     my $modules = modules_conf(qw(mpm_event unixd authz_core));
     my $group = (getpwnam $server)[3];
     spew("$dir.conf", <<"END");
@@ -303,7 +323,7 @@ END {
 
 for my $mode (qw(processes embedded)) {
     my $user = $mode eq 'processes' ? $attacker : $server;
-    for my $attack (qw(look stay answer sleep)) {
+    for my $attack (qw(look stay answer sleep check)) {
         my $name = evil($attack, $user, $mode);
         $running{$name} = configtest_start($name);
     }
@@ -353,6 +373,26 @@ for my $mode (qw(processes embedded)) {
         is $status, 1, 'and is not content';
         like $said, qr/WEAVE0007: .*took more than \d+ s/, 'with a message';
         is left_of("sleep-$mode", 'sleeps'), 0, 'the process is gone';
+    };
+    subtest "$mode: the check that an application brings" => sub {
+        my ($gone, $status, $said) = configtest_end("check-$mode");
+        my $name = "check-$mode";
+        ok $gone, 'configtest ends';
+        is $status, 1, 'an error is one' or diag $said;
+        like $said, qr{WEAVE0275: $root/$name\.ini:2: \S*2J}, 'with its line';
+        like $said, qr{WEAVE0275: $root/$name\.ini: far}, 'as far as there is one';
+        like $said, qr{WEAVE0277: .*makes no sense|WEAVE0277: .*more than 20 s},
+            'and that there may be more';
+        unlike $said, qr/[^\r\n\t -~]/, 'nothing for a terminal';
+        unlike $said, qr/^.{0,80}WEAVE9999/m, 'nor like another message';
+        like report_of($name), qr/^$uid{$user}$/m, 'as its user';
+        like slurp("$root/$name/ini"), qr/^module = "?tried/m,
+            'which reads its sync.ini, also where that is root\'s alone';
+      SKIP: {
+            skip 'the kernel has no list of children', 1
+                if !-e '/proc/thread-self/children';
+            is left_of($name, 'apart'), 0, 'and leaves nothing behind';
+        }
     };
 }
 

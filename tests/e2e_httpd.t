@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The sync of e2e.t through httpd and mod_weave, on every MPM, and with a
-configuration file of Mozilla's server.
+configuration file of Mozilla's server, which is changed while httpd runs.
 
 weave.server runs from a virtualenv into which its sdist has been installed.
 """
@@ -18,13 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = TOP / os.environ.get("BUILD", "build")
 PYTHON = "/usr/bin/python3"
 MPMS = ("event", "worker", "prefork")
 USERS = ("www-data", "apache", "nobody")
-PROGRAMS = ("weaved", "weave-worker")
+PROGRAMS = ("weaved", "weave-worker", "weavectl")
 WAIT_S = 60
 
 WORSE_THAN_NOTICE = re.compile(r":(?:warn|error|crit|alert|emerg)\]|exit signal")
@@ -131,6 +133,7 @@ class Httpd:
         self.holder = hold_port()
         self.port = self.holder.getsockname()[1]
         self.program = "%s/%s" % (ask_apxs("SBINDIR"), ask_apxs("PROGNAME"))
+        self.process = None
         user = server_user()
         modules = load_modules(self.program, mpm)
         modules += '\nLoadModule weave_module "%s/build/mod_weave.so"' % folder
@@ -151,6 +154,7 @@ class Httpd:
             [self.program, "-f", self.folder / "httpd.conf", "-DFOREGROUND"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
+            self.process = process
             self.wait_listening(process)
             yield "http://127.0.0.1:%d/" % self.port
             process.terminate()
@@ -180,6 +184,70 @@ class Httpd:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode, done.stdout
 
+    def graceful(self):
+        """What `apachectl graceful` does after its configtest: no more than that."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def weavectl(self, *words):
+        """The exit status, and what is said."""
+        command = [self.folder / "build/weavectl", "-d", self.folder / "run", *words]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout
+
+
+def sign_up(url, name):
+    """The status of an attempt."""
+    body = b'{"email": "x@example.org", "password": "long enough"}'
+    request = urllib.request.Request(url + "user/1.0/" + name, body, method="PUT")
+    try:
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def outdated(httpd, pattern):
+    """What `weavectl status` says, once the pattern is in it, or at last."""
+    end = time.monotonic() + WAIT_S
+    said = ""
+    while time.monotonic() < end and not re.search(pattern, said):
+        time.sleep(0.1)
+        said = httpd.weavectl("status")[1]
+    return said
+
+
+def check_changes(tap, httpd, url):
+    """allow_new_users = false, and a sign-up passed five seconds later."""
+    ini = httpd.folder / "sync.ini"
+    good = ini.read_text()
+    open_ = good.replace("[auth]", "[auth]\nstrict_usernames = false")
+    closed = open_.replace("[auth]", "[auth]\nallow_new_users = false")
+    wrong = closed.replace("retry_after = 60", "retry_after = soon")
+    found = []
+    for text, name in ((open_, "one"), (closed, "two")):
+        ini.write_text(text)
+        httpd.graceful()
+        found.append(httpd.weavectl("reload"))
+        found.append(sign_up(url, name))
+    tap.ok([found[0][0], found[1]] == [0, 200], "change: open to all", found)
+    tap.ok([found[2][0], found[3]] == [0, 400],
+           "change: weavectl reload returns when it counts", found)
+    ini.write_text(wrong)
+    httpd.graceful()
+    said = outdated(httpd, "has failed")
+    tap.ok(re.search(r"outdated: .*goes on, since what the sync.ini says now has failed", said),
+           "change: a bad value shows in weavectl status", said)
+    tap.ok("last error: " in said and "retry_after: must be" in said,
+           "change: with the reason", said)
+    ini.write_text(closed)
+    httpd.graceful()
+    status, said = httpd.weavectl("reload")
+    tap.ok(status == 0 and "outdated" not in httpd.weavectl("status")[1],
+           "change: and is mended", said)
+    ini.write_text(good)
+
 
 def mozilla_ini(port):
     """A file as the guides have it: what they tell people to set, and [wsgi]."""
@@ -201,6 +269,7 @@ def check_mozilla(tap, folder):
     tap.ok(not list((folder / "data").iterdir()), "Mozilla: and opens no database")
     with httpd.running() as url:
         sync(tap, "Mozilla", url)
+        check_changes(tap, httpd, url)
     ini.write_text(ini.read_text().replace("use = false", "use = perhaps")
                    .replace("\nquota_size", "\nquota_sise"))
     status, said = httpd.configtest()
