@@ -185,11 +185,12 @@ def test_link_to_a_file_of_another(place):
 def test_another_user(place):
     os.chown(place.data, uid(NOBODY), -1)
     assert place.run("create-tables")[0] == 0
-    place.data.chmod(0o777)
-    place.file.chmod(0o666)
-    for words in ALL:
-        said = place.refuses(*words, user=OTHER)
-        assert "belongs to %s: run `sudo -u %s " % (NOBODY, NOBODY) in said
+    for folder_mode, file_mode in ((0o755, 0o644), (0o777, 0o666)):
+        place.data.chmod(folder_mode)
+        place.file.chmod(file_mode)
+        for words in ALL:
+            said = place.refuses(*words, user=OTHER)
+            assert "belongs to %s: run `sudo -u %s " % (NOBODY, NOBODY) in said
     assert place.run("check", user=NOBODY) == (0, "ok\n")
 
 

@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import getpass
+import os
 import sqlite3
 import sys
 
@@ -18,7 +19,7 @@ from weave.server.newfile import NewFile
 from weave.server.owner import OwnerError, become_owner
 from weave.server.passwords import MIN_CHARS, Passwords
 from weave.server.records import is_text
-from weave.server.settings import load
+from weave.server.settings import load, read
 
 PURGE_BATCH = 1000
 
@@ -144,9 +145,7 @@ def _opened(arguments, words):
     """{host: Site}, with the rights of the owner of the databases; None is all hosts."""
     settings, hosts = load(arguments.ini)
     hosts = {None: settings, **hosts}
-    urls = (own[key] for own in hosts.values() for key in ("storage.sqluri", "auth.sqluri"))
-    files = dict.fromkeys(filter(None, map(sqlite_file, urls)))
-    become_owner(arguments.ini, list(files), words)
+    become_owner(arguments.ini, _files(hosts.values()), words)
     databases, passwords = Databases(), Passwords()
     create = True if arguments.function is create_tables else None
     try:
@@ -160,6 +159,21 @@ def _opened(arguments, words):
         databases.end()
 
 
+def _files(all_settings):
+    """The SQLite files that are named, each once."""
+    names = ("storage.sqluri", "auth.sqluri")
+    urls = [own[name] for own in all_settings for name in names if own[name]]
+    return list(dict.fromkeys(filter(None, map(sqlite_file, urls))))
+
+
+def _check_caller(path, words):
+    """OwnerError for who is neither root nor the owner, before that looks like a fault."""
+    if os.geteuid() != 0:
+        with contextlib.suppress(ConfigError):
+            settings, hosts, _ = read(path)
+            become_owner(path, _files([settings, *hosts.values()]), words)
+
+
 def _report(path):
     """Says all that is to be said about a sync.ini; whether it can be used."""
     found = configuration.problems(path)
@@ -170,8 +184,10 @@ def _report(path):
 
 def _run(words):
     arguments = _parser().parse_args(words)
-    if arguments.function is check and not _report(arguments.ini):
-        sys.exit(1)
+    if arguments.function is check:
+        _check_caller(arguments.ini, words)
+        if not _report(arguments.ini):
+            sys.exit(1)
     with _opened(arguments, words) as sites:
         arguments.function(arguments, sites)
     if sys.stdout:
