@@ -66,7 +66,7 @@ programs: $(PROGRAMS)
 # PROGRAM name, folder: a program is a folder over the core
 define PROGRAM
 $(BUILD)/$(1): $$(patsubst %.c,$(BUILD)/obj/%.o,$$(sort $$(wildcard $(2)/*.c))) $(BUILD)/libweave.a
-	$$(call brief,LD,$$(@F))$$(CC) -pie $$(LINK) -pthread -Wl,--as-needed -o $$@ $$^ $$(APR_LIB) -ljansson -ldl
+	$$(call brief,LD,$$(@F))$$(CC) -fPIE -pie $$(LINK) -pthread -Wl,--as-needed -o $$@ $$^ $$(APR_LIB) -ljansson -ldl
 $(BUILD)/obj/$(2)/%.o: $(2)/%.c $(BUILD)/flags $(3)
 	@mkdir -p $$(@D)
 	$$(call brief,CC,$$<)$$(CC) $$(BASE) $$(APR_INC) -I$(2) -Isrc/core -I$(BUILD)/include -MMD -MP -c -o $$@ $$<

@@ -41,7 +41,7 @@ endif
 FLAGS_GIVEN := $(strip $(foreach name,CC CPPFLAGS CFLAGS LDFLAGS,\
 	$(filter-out undefined default file,$(origin $(name)))))
 CFLAGS  ?= -O2 -g
-WARN    := -Wall -Wextra -Wformat-security -Werror=format-security $(if $(CI),-Werror)
+WARN    := -Wall -Wextra -Wformat -Wformat-security -Werror=format-security $(if $(CI),-Werror)
 
 ifeq ($(origin HARDENING),undefined)
 HARDENING := $(shell conf/harden $(CC))

@@ -105,7 +105,7 @@ like($line, qr/^c99 .*-DONE=1 -O3 -DTWO="2 3"/, 'CC, CPPFLAGS and CFLAGS are tak
     local @ENV{qw(CC CPPFLAGS CFLAGS LDFLAGS)} = ('c89', '-DONE', '-O1', '-Wl,-O1');
     like(compiled(), qr/^c89 .*-DONE -O1 /, '... from the environment');
     like((make('V=1', '-n', "BUILD=$root/flags"))[1],
-        qr/^c89 -pie .*-Wl,-z,now.* -Wl,-O1 .*weaved/m, '... LDFLAGS, too');
+        qr/^c89 -fPIE -pie .*-Wl,-z,now.* -Wl,-O1 .*weaved/m, '... LDFLAGS, too');
 }
 unlike(compiled('CFLAGS=-O0 -g'), qr/FORTIFY/, 'no FORTIFY without optimisation');
 unlike(compiled('CFLAGS=-O2', 'SANITIZE=-fsanitize=address'), qr/FORTIFY/,
