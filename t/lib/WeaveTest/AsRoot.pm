@@ -85,10 +85,13 @@ sub eventually {
     return $condition->();
 }
 
+# Seconds that a command of run() has.
+our $run_s = WAIT_S;
+
 # Runs a command: (exit status, what it said).
 sub run {
     open my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', 'timeout',
-        '--signal=KILL', WAIT_S, @_
+        '--signal=KILL', $run_s, @_
         or die "$_[0]: $!";
     my $text = do { local $/; <$out> };
     close $out;
