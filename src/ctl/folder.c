@@ -123,6 +123,7 @@ const char *ctl_state_dir(const char **dir, const ctl_t *ctl)
                                    "/" WEAVE_MAINTENANCE_RUNTIME_LINK, NULL);
     const char *why = NULL, *problem = NULL;
     const weave_maintenance_board_t *board = board_there(&why, link, ctl);
+    struct stat status;
 
     if (ctl->state_dir) {
         problem = named_check(board, ctl);
@@ -138,8 +139,14 @@ const char *ctl_state_dir(const char **dir, const ctl_t *ctl)
                                why);
     else if (ctl->dir_given) /* the default may be that of another httpd */
         problem = apr_psprintf(ctl->pool,
-                               "%s leads to no httpd that runs: name the "
-                               "folder of WeaveStateDir with -s",
+                               lstat(link, &status) < 0
+                                   ? "%s is not there: no httpd runs with this "
+                                     "WeaveRuntimeDir, or somebody has removed "
+                                     "what was in it, which `apachectl "
+                                     "graceful` makes again. Or name the "
+                                     "folder of WeaveStateDir with -s"
+                                   : "%s leads to no httpd that runs: name the "
+                                     "folder of WeaveStateDir with -s",
                                link);
     else
         *dir = WEAVE_STATE_DIR;

@@ -221,7 +221,7 @@ subtest 'restarts' => sub {
     my @dir = ('-s', $httpd->state);
     said([@dir], 0, qr/^no httpd runs with/m,
          qr/^when httpd starts: maintenance on since .* for all applications until/m);
-    said(['drain', $two], 1, qr/leads to no httpd that runs: .* with -s/);
+    said(['drain', $two], 1, qr/is not there: no httpd runs with this WeaveRuntimeDir, .* with -s/);
     said(['drain', $two, @dir], 0,
          qr/^weavectl: warning: no httpd runs with .*: this holds from its next start on; an httpd with another WeaveStateDir is not reached$/m);
     $httpd->start;

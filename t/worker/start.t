@@ -101,6 +101,10 @@ subtest 'a runtime directory that is removed' => sub {
             is $exit, 1, 'weavectl finds nobody';
             like $text, qr/somebody has removed what is there: `apachectl graceful` makes/,
                 'and knows what may be wrong';
+            ($exit, $text) = weavectl($httpd, 'maintenance', 'on');
+            is $exit, 1, 'so it is for maintenance';
+            like $text, qr/is not there: .*somebody has removed what was in it/,
+                'with -s it would find httpd';
         }
         # weaved looks every 5 s: a graceful before that changed nothing, and
         # clients got 503 until the second one
