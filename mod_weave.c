@@ -53,6 +53,8 @@ static void register_hooks(apr_pool_t *pool)
                        APR_HOOK_REALLY_LAST);
     ap_hook_child_stopping(mod_weave_embedded_stopping, NULL, NULL,
                            APR_HOOK_MIDDLE);
+    ap_hook_quick_handler(mod_weave_quick_handler, NULL, NULL,
+                          APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(mod_weave_translate_name, after, before,
                            APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(mod_weave_map_to_storage, NULL, NULL,

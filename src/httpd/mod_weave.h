@@ -372,6 +372,7 @@ void mod_weave_locale_check(const server_rec *s, const weave_conf_t *conf,
                             const char *where);
 
 /* mount.c */
+int mod_weave_quick_handler(request_rec *r, int is_lookup);
 int mod_weave_translate_name(request_rec *r);
 int mod_weave_map_to_storage(request_rec *r);
 int mod_weave_fixups(request_rec *r);

@@ -95,6 +95,13 @@ static int is_index(const request_rec *r)
             (r->main->finfo.filetype == APR_NOFILE && !r->main->handler));
 }
 
+/* mod_cache answers OK when it is asked in advance for what it has, and no file
+ * comes with that: it is not asked. Any other answer than OK is as none. */
+int mod_weave_quick_handler(request_rec *r, int is_lookup)
+{
+    return is_lookup && is_index(r) && find(r) ? DONE : DECLINED;
+}
+
 /* A SetHandler in a <Location> wins: /server-status below a mount at /. */
 int mod_weave_fixups(request_rec *r)
 {

@@ -85,6 +85,7 @@ Alias /pages/ "DIR/pages/"
 <Directory "DIR/pages">
     Options +Includes
     SetOutputFilter INCLUDES
+    FallbackResource /processes/cache/whole
 </Directory>
 <LocationMatch "/failing/">
     SetOutputFilter SUBSTITUTE
@@ -248,6 +249,13 @@ subtest 'what mod_cache stores' => sub {
                 or diag $bytes;
         }
     }
+};
+
+subtest 'what it answers' => sub {
+    plan skip_all => 'no mod_cache here' if missing([0, ['cache_disk']]);
+    my ($bytes) = ask('1.1', '/pages/missing');
+    like $bytes, qr{^HTTP/1\.1 200}, 'FallbackResource leads to the application';
+    unlike $bytes, qr/^X-Cache: HIT/mi, 'whatever is stored of the mount';
 };
 
 # The page around it would say that an error occurred, or nothing at all.
