@@ -92,7 +92,6 @@ IDLE_SECTIONS = {
     "metlog_loader": _METRICS,
     "heka": _METRICS,
     "heka_loader": _METRICS,
-    "filtering": "httpd decides which addresses may come in (`Require`)",
     "server:main": _PASTE,
     "app:main": _PASTE,
     "loggers": _PASTE,
