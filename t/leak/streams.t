@@ -17,6 +17,8 @@ my $LARGE = 200 * $MB; # the bodies, in KB
 
 my $httpd = WeaveTest::Httpd->new(
     script => 'streams',
+    # what has no length is spooled into a file
+    more   => "[limits]\nspool_max = 1 GiB\n",
     conf   => "StartServers 1\nServerLimit 1\nThreadsPerChild 8\n"
         . "MaxRequestWorkers 8\nMinSpareThreads 1\nMaxSpareThreads 8\n"
         . 'WeaveApp / "DIR/sync.ini"',
