@@ -195,7 +195,14 @@ static char *copy(char *to, PyObject *text)
     return to + len + 1;
 }
 
-static const char length_name[] = "Content-Length";
+static int is_length(const weave_header_t *header)
+{
+    static const char length[] = "Content-Length";
+
+    /* the value stands behind the name */
+    return header->value - header->name == sizeof(length) &&
+           is_same_name(header->name, length, sizeof(length) - 1);
+}
 
 /* It leaves the list: httpd writes it itself. */
 static int take_length(weave_head_t *head, const char *value)
@@ -228,7 +235,7 @@ static int head_copy(engine_request_t *request, PyObject *status,
         to->name = at;
         to->value = at = copy(at, PyTuple_GET_ITEM(header, 0));
         at = copy(at, PyTuple_GET_ITEM(header, 1));
-        if (!is_same_name(to->name, length_name, sizeof(length_name)))
+        if (!is_length(to))
             to++;
         else if (take_length(head, to->value) < 0)
             return -1;
