@@ -197,7 +197,7 @@ static void writes_to_descriptors(void **state)
 
     (void)state;
     assert_int_equal(pipe(ends), 0);
-    weave_line_write(ends[1], 4, "one", 3);
+    weave_line_write(ends[1], 4, NULL, "one", 3);
     bytes = read(ends[0], got, sizeof(got) - 1);
     assert_true(bytes > 0);
     got[bytes] = '\0';
@@ -221,9 +221,9 @@ static void gives_up(void **state)
     int full = open("/dev/full", O_WRONLY);
 
     (void)state;
-    weave_line_write(full, 3, "x", 1);
+    weave_line_write(full, 3, NULL, "x", 1);
     close(full);
-    weave_line_write(full, 3, "x", 1);
+    weave_line_write(full, 3, NULL, "x", 1);
 }
 
 int main(void)

@@ -143,10 +143,11 @@ size_t weave_line_own(const char *text, size_t len, long pid)
 
 /* ---- writing ---- */
 
-void weave_line_write(int fd, int level, const char *text, size_t len)
+void weave_line_write(int fd, int level, const char *client, const char *text,
+                      size_t len)
 {
     char line[WEAVE_LINE_BYTES];
-    size_t left = weave_line_format(line, level, NULL, text, len);
+    size_t left = weave_line_format(line, level, client, text, len);
     const char *at = line;
 
     while (left) {
@@ -172,7 +173,7 @@ void weave_line_say(int level, const char *format, ...)
     va_end(args);
     if (len < 0)
         return;
-    weave_line_write(say.fd, level, text,
+    weave_line_write(say.fd, level, NULL, text,
                      (size_t)len < sizeof(text) ? (size_t)len
                                                 : sizeof(text) - 1);
 }

@@ -43,7 +43,8 @@ size_t weave_line_append(char *line, size_t at, size_t room, const char **text,
 size_t weave_line_own(const char *text, size_t len, long pid);
 
 /** Writes such a line to descriptor FD in one piece. Any thread. */
-void weave_line_write(int fd, int level, const char *text, size_t len);
+void weave_line_write(int fd, int level, const char *client, const char *text,
+                      size_t len);
 
 /** Where weave_line_say writes from now on, and which process all lines of this
  *  one are of (0: itself): what a worker forks speaks in its name. */

@@ -12,9 +12,9 @@
 
 PyObject *engine_application;
 
-/* An answer that is ready before any of it has left. */
+/* What is left of an answer when Python is done with it. */
 typedef struct {
-    int ready;
+    int ready; /* 1: its end is to be sent, behind these pieces */
     weave_piece_t pieces[PLAN_PIECES];
     size_t count;
     char small[SMALL_BYTES];
@@ -269,8 +269,8 @@ static int answer_sequence(engine_request_t *request, plan_t *plan,
 
 /* ---- files ---- */
 
-static int answer_file(engine_request_t *request, int fd, int64_t offset,
-                       int64_t length)
+static int answer_file(engine_request_t *request, plan_t *plan, int fd,
+                       int64_t offset, int64_t length)
 {
     void *host = request->in->host;
     engine_request_t *holder = request;
@@ -295,10 +295,10 @@ static int answer_file(engine_request_t *request, int fd, int64_t offset,
     tstate = engine_gil_pause();
     io = engine_body_give(request, NULL, 0, 0);
     if (io == WEAVE_IO_OK)
-        io = engine_host->file_send(host, fd, offset, admitted,
-                                    end_flags(outcome));
+        io = engine_host->file_send(host, fd, offset, admitted, 0);
     engine_gil_resume(tstate);
     engine_turn_give(request);
+    plan->ready = io == WEAVE_IO_OK;
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
 
@@ -367,8 +367,6 @@ static int answer_iterable(engine_request_t *request, plan_t *plan,
                            PyObject *result)
 {
     engine_request_t *holder = request;
-    PyThreadState *tstate;
-    int outcome;
 
     if (PyBytes_Check(result) || PyUnicode_Check(result)) {
         PyErr_Format(PyExc_TypeError,
@@ -383,17 +381,15 @@ static int answer_iterable(engine_request_t *request, plan_t *plan,
     if (!request->head_out && request->head.content_length < 0 &&
         !is_bodiless(request))
         request->head.content_length = 0;
-    outcome = end_given(request, request->body_bytes);
     engine_turn_take(&holder, "");
     request->ended = 1;
-    tstate = engine_gil_pause();
-    outcome = end_send(request, plan, outcome);
-    engine_gil_resume(tstate);
     engine_turn_give(request);
-    return outcome;
+    plan->ready = 1;
+    return end_given(request, request->body_bytes);
 }
 
-/* PEP 3333: close() is called whatever happened, once. */
+/* PEP 3333: close() is called whatever happened, once. The end of the answer
+ * has not left, so what it logs is still the request's. */
 static void close_result(PyObject *result)
 {
     PyObject *close = PyObject_GetAttrString(result, "close"), *closed;
@@ -419,7 +415,7 @@ static int answer(engine_request_t *request, plan_t *plan, PyObject *result)
         return answer_sequence(request, plan, result);
     if (Py_IS_TYPE(result, &engine_file_wrapper_type) &&
         engine_file_plain(result, &fd, &offset, &length))
-        outcome = answer_file(request, fd, offset, length);
+        outcome = answer_file(request, plan, fd, offset, length);
     else
         outcome = answer_iterable(request, plan, result);
     close_result(result);

@@ -42,7 +42,7 @@ static void log_line(void *host, int level, const char *text, size_t len)
     if (!host_state.forked)
         mod_weave_log(host, level, text, len);
     else if (APLOG_MODULE_IS_LEVEL(ap_server_conf, APLOG_MODULE_INDEX, level))
-        weave_line_write(2, level, text, len);
+        weave_line_write(2, level, NULL, text, len);
 }
 
 static ssize_t body_read(void *host, char *buffer, size_t size)

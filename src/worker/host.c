@@ -6,6 +6,8 @@
  * with it. */
 #include "worker.h"
 
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -274,9 +276,10 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
     }
     for (i = 0; i < count; i++)
         total += pieces[i].len;
-    if (!total && !flags) {
+    /* the head waits for more; or an END follows, which says as much */
+    if (!total && !(flags && exchange->head_len)) {
         release_all(pieces, count);
-        return WEAVE_IO_OK; /* the head waits for more */
+        return WEAVE_IO_OK;
     }
     writer_start(&writer, exchange);
     if (exchange->head_len && total <= INLINE_BYTES && count < BATCH_PARTS) {
@@ -288,8 +291,6 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
     else {
         if (exchange->head_len)
             writer_head(&writer, 0, 0);
-        if (!total && (flags & WEAVE_SEND_LAST))
-            writer_frame(&writer, WEAVE_FRAME_DATA, frame_flags(flags), 0);
         writer_data(&writer, pieces, count, total, frame_flags(flags));
     }
     writer.last = flags & WEAVE_SEND_LAST;
@@ -388,9 +389,37 @@ static int log_send(exchange_t *exchange, int level, const char *text,
     return rc;
 }
 
+static const char *var_of(const weave_request_t *request, uint32_t key)
+{
+    size_t i;
+
+    for (i = 0; i < request->vars_count; i++)
+        if (request->vars[i].key == key)
+            return request->vars[i].value;
+    return "";
+}
+
+/* Writes "192.0.2.7:4711" to TEXT where httpd's children cannot say it. NULL:
+ * no request. */
+static const char *client_of(char *text, size_t size,
+                             const exchange_t *exchange)
+{
+    const executor_t *executor;
+
+    if (!exchange)
+        return NULL;
+    executor = (const executor_t *)((const char *)exchange -
+                                    offsetof(executor_t, exchange));
+    snprintf(text, size, "%s:%s",
+             var_of(&executor->request, WEAVE_VAR_REMOTE_ADDR),
+             var_of(&executor->request, WEAVE_VAR_REMOTE_PORT));
+    return text;
+}
+
 static void log_line(void *host, int level, const char *text, size_t len)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    char client[80];
 
     if (len > WEAVE_FRAME_LINE_MAX)
         len = WEAVE_FRAME_LINE_MAX;
@@ -401,7 +430,8 @@ static void log_line(void *host, int level, const char *text, size_t len)
     /* a line may be longer than what a pipe takes in one piece */
     if (!worker.forked)
         pthread_mutex_lock(&lock);
-    weave_line_write(2, level, text, len);
+    weave_line_write(2, level, client_of(client, sizeof(client), host), text,
+                     len);
     if (!worker.forked)
         pthread_mutex_unlock(&lock);
 }
