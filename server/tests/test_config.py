@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """sync.ini: the dialect, and the keys of the application."""
 
+import os
 import pathlib
 import re
 
@@ -132,6 +133,17 @@ def test_extends(write, tmp_path):
     found = [config.find("s", key).value() for key in "abcd"]
     assert found == ["own", "one", "two", str(tmp_path / "sub")]
     assert config.sections() == ["s", "t"]
+
+
+@pytest.mark.parametrize("name", ["sync.ini", "other.ini"])
+def test_what_is_no_file(write, tmp_path, monkeypatch, name):
+    """Nothing waits for a FIFO, not even one that comes when it was looked at."""
+    path = write("[DEFAULT]\nextends = other.ini\n", other="")
+    monkeypatch.setattr("os.path.isfile", lambda _: True)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigError, match=name + ": cannot be read: not a regular"):
+        Config(path)
 
 
 def test_extends_that_fail(write):

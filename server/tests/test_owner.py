@@ -194,6 +194,14 @@ def test_another_user(place):
     assert place.run("check", user=NOBODY) == (0, "ok\n")
 
 
+def test_names_for_a_terminal(place):
+    folder = place.top / "\x1b[2J"
+    folder.mkdir()
+    place.set_url(folder / "weave.db")
+    said = place.refuses("create-tables")
+    assert "?[2J/weave.db does not exist" in said and "\x1b" not in said
+
+
 def test_owner_without_a_name(place):
     os.chown(place.data, NAMELESS, -1)
     assert "number %d, who has no name" % NAMELESS in place.refuses("create-tables")

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from weave.server.accounts import canonical_name
 from weave.server import check as configuration
 from weave.server.app import Databases, Site
-from weave.server.config import ERROR, ConfigError
+from weave.server.config import ERROR, ConfigError, printable
 from weave.server.database import reason, sqlite_file
 from weave.server.newfile import NewFile
 from weave.server.owner import OwnerError, become_owner
@@ -210,7 +210,8 @@ def main(words=None):
         failure = "given up"
     else:
         return
-    sys.exit("weave-server: %s" % failure)
+    lines = str(failure).split("\n")
+    sys.exit("weave-server: " + "\n".join(map(printable, lines)))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import functools
 import io
 import os
 import re
+import stat
 import string
 from dataclasses import dataclass
 
@@ -34,6 +35,11 @@ _UPPER_TO_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 ERROR, NOTICE = "error", "notice"
 
 
+def printable(text):
+    """The text for a terminal: names of keys and files may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One line for the administrator. It quotes no value: logs are read by others.
@@ -48,9 +54,7 @@ class Problem:
 
     def __str__(self):
         where = "%s:%d" % (self.path, self.line) if self.line else self.path
-        text = "%s: %s" % (where, self.message)
-        # Names of keys and files may hold anything, and this is for terminals.
-        return "".join(c if c.isprintable() else "?" for c in text)
+        return printable("%s: %s" % (where, self.message))
 
 
 class ConfigError(Exception):
@@ -79,21 +83,17 @@ def fold(key):
 
 
 class File:
-    """An ini file, looked through again where a message needs a line."""
+    """An ini file and its text, looked through again where a message needs a line."""
 
     def __init__(self, path):
         self.path = path
+        self.text = _read_text(path)
 
     @functools.cached_property
     def lines(self):
         """{(section, key): line of the key}."""
-        try:
-            with open(self.path, encoding="utf-8-sig") as stream:
-                lines = stream.readlines()
-        except OSError:  # it was there a moment ago
-            return {}
         found, section = {}, None
-        for number, text in enumerate(lines, 1):
+        for number, text in enumerate(self.text.split("\n"), 1):
             header = re.match(r"\s*\[(.+)\]", text)
             if header:
                 section = header.group(1)
@@ -191,7 +191,8 @@ class Config:
                 "too many files extend each other (at most %d, %d deep)"
                 % (MAX_FILES, MAX_DEPTH),
             )
-        own, file = _parse(path), File(path)
+        file = File(path)
+        own = _parse(file)
         for section, keys in own.items():
             merged = self._sections.setdefault(section, {})
             for key, raw in keys.items():
@@ -206,27 +207,46 @@ class Config:
                 self._read(other, parents + (path,))
 
 
-def _parse(path):
-    """{section: {key: raw}} of one file, with DEFAULT always there."""
+def _read_text(path):
+    """The text of a file, with \\n at the end of each line."""
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = _read_bytes(path)
     except OSError as error:
         raise in_file(path, "cannot be read: " + error.strerror) from None
     if len(data) > MAX_BYTES or b"\0" in data:
         raise in_file(path, "is no ini file (too large, or binary)")
+    try:
+        return io.StringIO(data.decode("utf-8-sig"), newline=None).getvalue()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise in_file(path, "is not UTF-8", line) from None
+
+
+def _read_bytes(path):
+    """Reads at most MAX_BYTES and one more.
+
+    Root reads what others name: a FIFO would let it wait for ever.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise in_file(path, "cannot be read: not a regular file")
+        with open(handle, "rb", closefd=False) as stream:
+            return stream.read(MAX_BYTES + 1)
+    finally:
+        os.close(handle)
+
+
+def _parse(file):
+    """{section: {key: raw}} of one file, with DEFAULT always there."""
     parser = configparser.RawConfigParser()
     parser.optionxform = fold
     # As of Python 3.10; before, a name ended at the first bracket.
     parser.SECTCRE = re.compile(r"\[(?P<header>.+)\]")
     try:
-        text = io.StringIO(data.decode("utf-8-sig"), newline=None)
-        parser.read_file(text, path)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise in_file(path, "is not UTF-8", line) from None
+        parser.read_string(file.text, file.path)
     except configparser.Error as error:
-        raise ConfigError(*_syntax_problems(path, error)) from None
+        raise ConfigError(*_syntax_problems(file.path, error)) from None
     sections = {DEFAULT: dict(parser.defaults())}
     parser.defaults().clear()  # or they would show up as everybody's own
     for name in parser.sections():
