@@ -108,7 +108,7 @@ sub start_httpd {
 sub stop_httpd {
     return 1 if !$pid;
     kill TERM => $pid;
-    my $gone = eventually(sub { !kill 0 => $pid });
+    my $gone = eventually(sub { !alive($pid) });
     $pid = 0;
     return $gone;
 }
@@ -301,7 +301,7 @@ subtest 'a folder above is exchanged' => sub {
     my @there = map { folder("above$_", $mallory) } '', qw(/run /state);
     my $before = () = glob "$root/old/run/w-*";
     kill KILL => $first;
-    ok eventually(sub { !kill 0, $first }), 'a worker dies';
+    ok eventually(sub { !alive($first) }), 'a worker dies';
     ok eventually(sub {
         my ($new) = grep { !/\b$first\b/ } glob "$root/old/run/w-*-2.sock";
         $new;

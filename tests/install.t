@@ -143,7 +143,7 @@ sub graceful_ok {
 sub stop_httpd {
     my ($pid) = slurp($pid_file) =~ /(\d+)/ or return;
     kill TERM => $pid;
-    return eventually(sub { !kill 0 => $pid });
+    return eventually(sub { !alive($pid) });
 }
 
 END {

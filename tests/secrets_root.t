@@ -150,7 +150,7 @@ END {
     local $?;
     if ($> == 0 && $pid) {
         kill TERM => $pid;
-        eventually(sub { !kill 0 => $pid });
+        eventually(sub { !alive($pid) });
     }
 }
 
@@ -308,6 +308,6 @@ subtest 'in worker processes again' => sub {
 };
 
 kill TERM => $pid;
-ok eventually(sub { !kill 0 => $pid }), 'httpd stops';
+ok eventually(sub { !alive($pid) }), 'httpd stops';
 $pid = 0;
 done_testing();

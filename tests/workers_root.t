@@ -175,7 +175,7 @@ sub start_httpd {
 sub stop_httpd {
     return 1 if !$pid;
     kill TERM => $pid;
-    my $gone = eventually(sub { !kill 0 => $pid });
+    my $gone = eventually(sub { !alive($pid) });
     $pid = 0;
     return $gone;
 }
@@ -473,7 +473,7 @@ subtest 'a bad ini in a running server' => sub {
 
 my @left = map { $_->{pid} } values %about;
 ok stop_httpd(), 'httpd stops';
-ok eventually(sub { !kill 0, @left }), 'no worker is left';
+ok eventually(sub { !grep { alive($_) } @left }), 'no worker is left';
 is_deeply [glob "$runtime/*"], [], 'nor a socket';
 my @bad = grep { !/WEAVE00(?:03|13|94)|WEAVE013[58]|WEAVE0200|outside of a/ }
     grep { /:(?:warn|error|crit|alert|emerg)\]|exit signal|Traceback/ }

@@ -11,7 +11,7 @@ use WeaveTest;
 use WeaveTest::Httpd ();
 
 # Whether PID is there, and not only its exit status.
-sub alive {
+sub is_there {
     my $pid = shift;
     open my $in, '<', "/proc/$pid/stat" or return 0;
     my ($state) = (<$in> || '') =~ /\) (\S)/;
@@ -31,7 +31,7 @@ subtest 'alarm(), setitimer() and siginterrupt()' => sub {
     my $log = $httpd->logged(qr/signal\.setitimer/,
         sub { $pid = $httpd->get('/timers')->body });
     like $pid, qr/^\d+$/, 'the request goes on';
-    ok alive($pid), 'so does the child';
+    ok is_there($pid), 'so does the child';
     like $log, qr/WEAVE0046: signal\.$_\(/, "$_() is said to be ignored"
         for qw(alarm setitimer siginterrupt);
 };
@@ -49,9 +49,9 @@ subtest 'signal() with keywords' => sub {
 subtest 'a process when httpd stops' => sub {
     my $pid  = $httpd->get('/started')->body;
     my $port = $httpd->port;
-    ok alive($pid), 'runs';
+    ok is_there($pid), 'runs';
     ok defined $httpd->stop, 'httpd stops';
-    ok eventually(sub { !alive($pid) }), 'so does the process'
+    ok eventually(sub { !is_there($pid) }), 'so does the process'
         or kill 'KILL', $pid;
     ok +IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
         Listen => 1, ReuseAddr => 1), 'the port is free';

@@ -26,7 +26,7 @@ use WeaveTest::Log ();
 our @EXPORT = qw(
     root conf_var port client get request json logged expect_log quiet_log
     notes new_note eventually slurp spew finish mpm mode
-    children_of descendants python_version
+    children_of descendants alive python_version
 );
 
 my $root = dirname(dirname(File::Spec->rel2abs(__FILE__)));
@@ -112,6 +112,15 @@ sub eventually {
         return $value if $value || $late;
         sleep 0.02;
     }
+}
+
+# Does process PID run? One that has ended, and that init has not waited for yet,
+# does not: some inits look once a second, others never.
+sub alive {
+    my $pid = shift;
+    return 0 if !kill 0, $pid;
+    my ($state, $parent) = (eval { slurp("/proc/$pid/stat") } || '') =~ /\) (\w) (\d+)/;
+    return !defined $state || $state ne 'Z' || $parent != 1;
 }
 
 # The processes that PID has started and not yet waited for. Linux leaves one

@@ -34,7 +34,7 @@ sub orphans {
     my ($parent, @all) = ($httpd->pid, descendants($httpd->pid));
     ctl($httpd, 0, 'maintenance', 'backoff');
     kill KILL => $parent;
-    ok eventually(sub { !kill 0, $parent }), 'httpd is killed';
+    ok eventually(sub { !alive($parent) }), 'httpd is killed';
     is $httpd->get('/')->status, 200, 'its children serve on';
 
     like ctl($httpd, 0, 'maintenance', 'on'), qr/warning: $LEFT/, 'on: they are told';
@@ -51,7 +51,7 @@ sub orphans {
     is $httpd->get('/')->status, 503, 'on, without a link to them';
 
     kill KILL => @all;
-    ok eventually(sub { !grep { kill 0, $_ } @all }), 'they have ended';
+    ok eventually(sub { !grep { alive($_) } @all }), 'they have ended';
     like ctl($httpd, 0, 'maintenance', 'on'), qr/warning: no httpd runs/,
         'then nobody is left';
     unlink $httpd->dir . '/httpd.pid';
@@ -65,7 +65,7 @@ subtest 'a link that leads to nobody' => sub {
     my $httpd = started('processes');
     my $pid   = $httpd->pid;
     kill KILL => $pid, descendants($pid);
-    ok eventually(sub { !kill 0, $pid }), 'all of httpd is killed';
+    ok eventually(sub { !alive($pid) }), 'all of httpd is killed';
     is scalar(links($httpd)), 1, 'its link is left';
     unlink $httpd->dir . '/httpd.pid';
     $httpd->start;

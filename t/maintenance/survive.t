@@ -73,7 +73,7 @@ sub kill_all {
         @all = ($httpd->pid, descendants($httpd->pid));
     }
     kill KILL => @all;
-    ok eventually(sub { !grep { kill 0, $_ } @all }), 'all of httpd is gone';
+    ok eventually(sub { !grep { alive($_) } @all }), 'all of httpd is gone';
     unlink $httpd->dir . '/httpd.pid' or die $!;
 }
 

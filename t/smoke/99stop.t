@@ -15,11 +15,11 @@ cmp_ok scalar @children, '>', 0, 'there are children';
 
 my $begin = time;
 my $log   = logged(qr/caught SIGTERM/, sub { kill TERM => $pid });
-ok eventually(sub { !kill 0, $pid }), 'httpd ends';
+ok eventually(sub { !alive($pid) }), 'httpd ends';
 cmp_ok time - $begin, '<', 20, 'without waiting for anybody';
 unlike $log, qr/exit signal|still did not exit/,
     'no child crashed or had to be killed';
-ok eventually(sub { !grep { kill 0, $_ } @children }),
+ok eventually(sub { !grep { alive($_) } @children }),
     'no process of its own is left';
 remove_tree(conf_var('weave_runtime'));
 finish;

@@ -18,7 +18,7 @@ use Time::HiRes qw(sleep time);
 use constant WAIT_S => 120;
 
 our @EXPORT = qw(
-    asked build build_copy eventually free_port modules_conf run slurp spew top
+    alive asked build build_copy eventually free_port modules_conf run slurp spew top
     users
 );
 
@@ -71,6 +71,15 @@ sub spew {
     print $out $text;
     close $out or die "$file: $!";
     return $file;
+}
+
+# Does process PID run? One that has ended, and that init has not waited for yet,
+# does not: some inits look once a second, others never.
+sub alive {
+    my $pid = shift;
+    return 0 if !kill 0, $pid;
+    my ($state, $parent) = slurp("/proc/$pid/stat") =~ /\) (\w) (\d+)/;
+    return !defined $state || $state ne 'Z' || $parent != 1;
 }
 
 # Waits until CONDITION is true, SECONDS at most; returns what it returned.

@@ -29,7 +29,7 @@ use Scalar::Util qw(weaken);
 use Socket qw(SOL_SOCKET SO_REUSEADDR);
 use Time::HiRes qw(sleep time);
 
-use WeaveTest qw(root conf_var children_of eventually slurp spew);
+use WeaveTest qw(root conf_var alive children_of eventually slurp spew);
 use WeaveTest::Client ();
 use WeaveTest::Log ();
 
@@ -193,7 +193,7 @@ sub renew {
     return eventually(sub { !grep { $old{$_} } $self->serving });
 }
 
-sub running { return $_[0]{pid} && kill 0, $_[0]{pid} }
+sub running { return $_[0]{pid} && alive($_[0]{pid}) }
 
 # Asks httpd to end (TERM, or WINCH for graceful-stop) and returns how long it
 # took, or undef when it is still there after TIMEOUT seconds.
@@ -290,7 +290,7 @@ sub reap {
     for my $one (splice @ending) {
         next if $one->{owner} != $$;
         my $pid = $one->{pid};
-        !$pid || eventually(sub { !kill 0, $pid })
+        !$pid || eventually(sub { !alive($pid) })
             or kill 'KILL', -getpgrp($pid);
         remove_tree($one->{runtime});
     }

@@ -194,7 +194,7 @@ sub opens { return syswrite $_[0]{pipe}, 'x' }
 
 sub gone {
     my ($pid, $seconds) = @_;
-    return eventually(sub { !kill 0, $pid }, $seconds || 60);
+    return eventually(sub { !alive($pid) }, $seconds || 60);
 }
 
 1;
