@@ -112,7 +112,7 @@ static int end_flags(int outcome)
 
 /* Of an answer that would be cut nothing has left yet: the client gets an
  * error instead. */
-static int is_stillborn(const engine_request_t *request, int outcome)
+static int is_unsent(const engine_request_t *request, int outcome)
 {
     return outcome == WEAVE_RUN_CUT && !request->head_out;
 }
@@ -132,7 +132,7 @@ static int end_send(engine_request_t *request, plan_t *plan, int outcome)
 {
     weave_io_e io;
 
-    if (is_stillborn(request, outcome)) {
+    if (is_unsent(request, outcome)) {
         plan_drop(plan);
         return 502;
     }
@@ -288,7 +288,7 @@ static int answer_file(engine_request_t *request, plan_t *plan, int fd,
     if (request->head.content_length < 0 || admitted > length)
         admitted = length;
     outcome = end_given(request, request->body_bytes + admitted);
-    if (is_stillborn(request, outcome))
+    if (is_unsent(request, outcome))
         return 502;
     engine_turn_take(&holder, "");
     request->ended = 1;
