@@ -20,6 +20,7 @@ static const char ini_text[] = "[wsgi]\n"
                                "sqluri = mysql://app:hush@hush@db:3306/x\n"
                                "pool_size = 4711\n"
                                "pin = abc\n"
+                               "key = wonder\n"
                                "names =\n"
                                "    alice in wonderland\n"
                                "    bob-the-builder\n"
@@ -43,6 +44,15 @@ static void hides_values(void **state)
     assert_string_equal(
         shown("t0ken t0ken: alice in wonderland,bob-the-builder"),
         "***: ***,***");
+}
+
+/* A value that is a part of another one, or meets it, uncovers nothing. */
+static void hides_what_overlaps(void **state)
+{
+    (void)state;
+    assert_string_equal(shown("a wonder, alice in wonderland"), "a ***, ***");
+    assert_string_equal(shown("alice in wonderland"), "***");
+    assert_string_equal(shown("t0ken t0ken t0ken"), "***");
 }
 
 static void shows_what_is_no_secret(void **state)
@@ -82,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         each(hides_values),
+        each(hides_what_overlaps),
         each(shows_what_is_no_secret),
         each(cuts),
     };

@@ -7,69 +7,84 @@
 #include <apr_strings.h>
 
 #include "weave_keys.h"
+#include "weave_utf8.h"
 
 #define REASON_BYTES 1000 /* a longer text is cut */
 #define SECRET_LEAST 4    /* a shorter value stands in any text by chance */
 #define HIDDEN "***"
 
-/* Returns how much of SECRET, whose rest was cut off, ends TEXT. */
-static size_t secret_cut(const char *text, const char *secret, size_t len)
+/* A text, and which bytes of it are part of a secret. One secret may be a part
+ * of another, so all are marked before any is replaced. */
+typedef struct {
+    const char *text;
+    size_t len;
+    char *marks; /* 1: hidden */
+    apr_pool_t *pool;
+} marked_t;
+
+/* Marks the beginning of SECRET at the end of the text, where somebody may have
+ * cut off the rest. */
+static void end_mark(const marked_t *marked, const char *secret, size_t len)
 {
-    size_t all = strlen(text), most = len < all ? len : all;
+    size_t most = len < marked->len ? len : marked->len;
 
     while (most >= SECRET_LEAST &&
-           strncmp(text + all - most, secret, most) != 0)
+           memcmp(marked->text + marked->len - most, secret, most) != 0)
         most--;
-    return most < SECRET_LEAST ? 0 : most;
+    if (most >= SECRET_LEAST)
+        memset(marked->marks + marked->len - most, 1, most);
 }
 
-/* Returns TEXT with HIDDEN in place of SECRET, LEN bytes. */
-static const char *secret_hide(const char *text, const char *secret, size_t len,
-                               apr_pool_t *pool)
+static void secret_mark(const marked_t *marked, const char *secret, size_t len)
 {
-    const char *found;
+    const char *at = marked->text, *end = at + marked->len;
 
     if (len < SECRET_LEAST)
-        return text;
-    secret = apr_pstrmemdup(pool, secret, len);
-    found = strstr(text, secret);
-    if (!found && strlen(text) >= REASON_BYTES) {
-        len = secret_cut(text, secret, len);
-        found = len ? text + strlen(text) - len : NULL;
-    }
-    if (!found)
-        return text;
-    return apr_pstrcat(pool, apr_pstrmemdup(pool, text, (size_t)(found - text)),
-                       HIDDEN, secret_hide(found + len, secret, len, pool),
-                       NULL);
+        return;
+    while ((at = memmem(at, (size_t)(end - at), secret, len)) != NULL)
+        memset(marked->marks + (at++ - marked->text), 1, len);
+    if (marked->len >= REASON_BYTES)
+        end_mark(marked, secret, len);
 }
 
-/* Hides TEXT's occurrences of VALUE, and of the password in it where it is a
- * URL. */
-static const char *value_hide(const char *text, const char *value,
-                              apr_pool_t *pool)
+/* Marks VALUE, and the password in it where it is a URL. */
+static void value_mark(const marked_t *marked, const char *value)
 {
     const char *host = strstr(value, "://");
     const char *at = host ? strrchr(host, '@') : NULL;
     const char *colon = at ? memchr(host + 3, ':', (size_t)(at - host - 3)) : 0;
 
-    text = secret_hide(text, value, strlen(value), pool);
-    return colon ? secret_hide(text, colon + 1, (size_t)(at - colon - 1), pool)
-                 : text;
+    secret_mark(marked, value, strlen(value));
+    if (colon)
+        secret_mark(marked, colon + 1, (size_t)(at - colon - 1));
 }
 
-static const char *ini_value_hide(const char *text,
-                                  const weave_ini_value_t *value,
-                                  apr_pool_t *pool)
+/* Returns the text with HIDDEN in place of each run of marked bytes. */
+static const char *marked_text(const marked_t *marked)
+{
+    char *made = apr_palloc(marked->pool, marked->len * strlen(HIDDEN) + 1);
+    char *to = made;
+    size_t i;
+
+    for (i = 0; i < marked->len; i++)
+        if (!marked->marks[i])
+            *to++ = marked->text[i];
+        else if (i == 0 || !marked->marks[i - 1])
+            to = apr_cpystrn(to, HIDDEN, sizeof(HIDDEN));
+    *to = '\0';
+    return made;
+}
+
+static void ini_value_mark(const marked_t *marked,
+                           const weave_ini_value_t *value)
 {
     int i;
 
     if (value->type == WEAVE_INI_STRING)
-        return value_hide(text, value->text, pool);
+        value_mark(marked, value->text);
     for (i = 0; value->type == WEAVE_INI_LIST && i < value->items->nelts; i++)
-        text = ini_value_hide(
-            text, &APR_ARRAY_IDX(value->items, i, weave_ini_value_t), pool);
-    return text;
+        ini_value_mark(marked,
+                       &APR_ARRAY_IDX(value->items, i, weave_ini_value_t));
 }
 
 /* Is the value one of the module's own, such as a path of its? */
@@ -81,8 +96,8 @@ static int is_public(const weave_ini_entry_t *entry, apr_pool_t *pool)
     return key && key->type != WEAVE_TYPE_PREFIX;
 }
 
-static const char *section_hide(const char *text, const weave_ini_t *ini,
-                                const char *section, apr_pool_t *pool)
+static void section_mark(const marked_t *marked, const weave_ini_t *ini,
+                         const char *section)
 {
     const apr_array_header_t *entries = weave_ini_entries(ini, section);
     int i;
@@ -91,34 +106,28 @@ static const char *section_hide(const char *text, const weave_ini_t *ini,
         const weave_ini_entry_t *entry =
             APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
 
-        if (!entry->broken && !is_public(entry, pool))
-            text = ini_value_hide(text, &entry->value, pool);
+        if (!entry->broken && !is_public(entry, marked->pool))
+            ini_value_mark(marked, &entry->value);
     }
-    return text;
-}
-
-/* Cuts TEXT between two characters. */
-static const char *text_cut(const char *text, apr_pool_t *pool)
-{
-    size_t len = strlen(text);
-
-    if (len <= REASON_BYTES)
-        return text;
-    len = REASON_BYTES;
-    while (len && ((unsigned char)text[len] & 0xc0) == 0x80)
-        len--;
-    return apr_pstrcat(pool, apr_pstrmemdup(pool, text, len), " ...", NULL);
 }
 
 const char *weave_reason(const char *text, const weave_ini_t *ini,
                          apr_pool_t *pool)
 {
     const apr_array_header_t *sections = weave_ini_sections(ini);
+    const marked_t marked = {.text = text,
+                             .len = strlen(text),
+                             .marks = apr_pcalloc(pool, strlen(text) + 1),
+                             .pool = pool};
     int i;
 
-    text = section_hide(text, ini, WEAVE_INI_DEFAULT, pool);
+    section_mark(&marked, ini, WEAVE_INI_DEFAULT);
     for (i = 0; i < sections->nelts; i++)
-        text = section_hide(text, ini, APR_ARRAY_IDX(sections, i, const char *),
-                            pool);
-    return text_cut(text, pool);
+        section_mark(&marked, ini, APR_ARRAY_IDX(sections, i, const char *));
+    text = marked_text(&marked);
+    if (strlen(text) <= REASON_BYTES)
+        return text;
+    return apr_pstrcat(
+        pool, apr_pstrmemdup(pool, text, weave_utf8_cut(text, REASON_BYTES)),
+        " ...", NULL);
 }

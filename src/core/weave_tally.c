@@ -173,19 +173,6 @@ void weave_tally_fail(weave_tally_t *tally, weave_tally_child_t *seat,
     atomic_store(&seat->failed, text != NULL);
 }
 
-/* Any child can write there: what it has is taken once, and made text. */
-static const char *failure_text(const weave_tally_t *tally, apr_pool_t *pool)
-{
-    char *copy = apr_pstrmemdup(pool, tally->failure, sizeof(tally->failure));
-    const char *at = copy, *end = copy + strlen(copy);
-    char *text = apr_palloc(pool, 4 * (apr_size_t)(end - at) + 1), *to = text;
-
-    while (at < end)
-        to += weave_utf8_escape(to, &at, end);
-    *to = '\0';
-    return text;
-}
-
 int weave_tally_failed(const char **text, const weave_tally_t *tally,
                        long parent, apr_pool_t *pool)
 {
@@ -197,8 +184,9 @@ int weave_tally_failed(const char **text, const weave_tally_t *tally,
         count += atomic_load(&child->failed) &&
                  is_serving(atomic_load(&child->pid), parent, orphaned);
     }
-    if (count)
-        *text = failure_text(tally, pool);
+    if (count) /* any child can write there: it is taken once */
+        *text = weave_utf8_shown(
+            apr_pstrmemdup(pool, tally->failure, sizeof(tally->failure)), pool);
     return count;
 }
 

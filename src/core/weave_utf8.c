@@ -104,6 +104,32 @@ apr_size_t weave_utf8_escape(char *to, const char **text, const char *end)
     return (apr_size_t)bytes;
 }
 
+const char *weave_utf8_shown(const char *text, apr_pool_t *pool)
+{
+    const char *end = text + strlen(text);
+    char *shown = apr_palloc(pool, 4 * (apr_size_t)(end - text) + 1);
+    char *to = shown;
+
+    while (text < end) {
+        to += weave_utf8_escape(to, &text, end);
+    }
+    *to = '\0';
+    return shown;
+}
+
+apr_size_t weave_utf8_cut(const char *text, apr_size_t most)
+{
+    apr_size_t len = strlen(text);
+
+    if (len <= most) {
+        return len;
+    }
+    while (most && is_tail((unsigned char)text[most])) {
+        most--;
+    }
+    return most;
+}
+
 int weave_utf8_is_space(apr_uint32_t code)
 {
     return (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x20) ||

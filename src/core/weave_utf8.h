@@ -2,9 +2,9 @@
 #ifndef WEAVE_UTF8_H
 #define WEAVE_UTF8_H
 
-/** UTF-8 and white space as Python's str sees them; no memory, any thread. */
+/** UTF-8 and white space as Python's str sees them; any thread. */
 
-#include <apr.h>
+#include <apr_pools.h>
 
 /**
  * The bytes that the character at P takes, 0 where there is none: overlong,
@@ -21,9 +21,15 @@ int weave_utf8_is_sentence(const char *text);
 
 /** Writes the character at *TEXT to TO, which has room for 4 bytes, as a
  *  terminal or a log may show it, and moves *TEXT behind it. A control
- * character (of C1, too), and a byte that is no UTF-8, becomes "\\x1b" or the
+ *  character (of C1, too), and a byte that is no UTF-8, becomes "\\x1b" or the
  * like. Returns how many bytes there are. *TEXT < END. */
 apr_size_t weave_utf8_escape(char *to, const char **text, const char *end);
+
+/** TEXT as weave_utf8_escape() shows it, in POOL. */
+const char *weave_utf8_shown(const char *text, apr_pool_t *pool);
+
+/** How many bytes of TEXT, MOST or less, end between two characters. */
+apr_size_t weave_utf8_cut(const char *text, apr_size_t most);
 
 /** str.isspace() of one character. */
 int weave_utf8_is_space(apr_uint32_t code);

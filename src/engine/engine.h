@@ -111,6 +111,8 @@ int engine_spawn_start(void);
 PyObject *engine_spawn(PyObject *module, PyObject *args);
 
 /* log.c */
+/* Returns where the character of TEXT that byte AT is a part of begins. */
+size_t engine_log_cut(const char *text, size_t at);
 void engine_log_end(engine_thread_t *thread); /* no GIL needed */
 PyObject *engine_log_level(PyObject *module, PyObject *level);
 PyObject *engine_log_write(PyObject *module, PyObject *args);

@@ -18,6 +18,13 @@ static size_t piece_columns(unsigned char byte)
     return byte < 0x20 || byte >= 0x7f ? 4 : 1;
 }
 
+size_t engine_log_cut(const char *text, size_t at)
+{
+    while (at > 1 && ((unsigned char)text[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
 /* As much of a line as httpd will show, not ending inside a character. */
 static size_t piece_len(const char *text, size_t len)
 {
@@ -25,10 +32,7 @@ static size_t piece_len(const char *text, size_t len)
 
     while (at < len && columns < PIECE_COLUMNS)
         columns += piece_columns((unsigned char)text[at++]);
-    if (at < len)
-        while (at > 1 && ((unsigned char)text[at] & 0xc0) == 0x80)
-            at--;
-    return at;
+    return at < len ? engine_log_cut(text, at) : at;
 }
 
 static void host_log(int level, const char *text, size_t len)

@@ -2,7 +2,7 @@
 /* support.c: runs support.py and calls into it */
 #include "engine.h"
 
-#include <stdio.h>
+#include <string.h>
 
 /* The text of support.py, made by the Makefile. */
 extern const char engine_support_py[];
@@ -139,18 +139,23 @@ int engine_support_call(const char *name, int number)
     return result ? 0 : -1;
 }
 
-/* Writes to LINE the line of a traceback that names ERROR. */
+/* Writes to LINE the line of a traceback that names ERROR, in whole
+ * characters. */
 static void line_write(char *line, size_t size, PyObject *error)
 {
     PyObject *args = PyTuple_Pack(1, error);
-    PyObject *text = args ? call("error_line", args) : NULL;
+    PyObject *made = args ? call("error_line", args) : NULL;
+    const char *text = made && PyBytes_Check(made) ? PyBytes_AS_STRING(made)
+                                                   : Py_TYPE(error)->tp_name;
+    size_t len = strlen(text);
 
     PyErr_Clear();
-    snprintf(line, size, "%s",
-             text && PyBytes_Check(text) ? PyBytes_AS_STRING(text)
-                                         : Py_TYPE(error)->tp_name);
+    if (len >= size)
+        len = engine_log_cut(text, size - 1);
+    memcpy(line, text, len);
+    line[len] = '\0';
     Py_XDECREF(args);
-    Py_XDECREF(text);
+    Py_XDECREF(made);
 }
 
 static void error_report(const char *what, char *line, size_t size)
