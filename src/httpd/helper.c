@@ -38,27 +38,31 @@ static int has_ended(pid_t pid)
                : errno != EINTR;
 }
 
+/* Returns 1 where no more is read: what is behind that would only keep it
+ * waiting. */
+static int is_full(const mod_weave_helper_t *helper)
+{
+    return helper->fd >= 0 && helper->len == helper->room;
+}
+
 /* Reads what has come. 0: nothing more is to be read. */
 static int answer_read(mod_weave_helper_t *helper)
 {
-    ssize_t got;
+    ssize_t got = read(helper->fd, helper->answer + helper->len,
+                       helper->room - helper->len);
 
-    if (helper->len == helper->room)
-        return 0;
-    got = read(helper->fd, helper->answer + helper->len,
-               helper->room - helper->len);
     if (got > 0)
         helper->len += (apr_size_t)got;
     return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-/* Waits until it has ended or until UNTIL. PIDFD can be read when it has ended,
- * -1: this kernel has none. */
+/* Waits until it has ended, or its answer is full, or until UNTIL. PIDFD can be
+ * read when it has ended, -1: this kernel has none. */
 static void end_await(mod_weave_helper_t *helper, int pidfd, int64_t until)
 {
     int reading = helper->fd >= 0, ended = 0;
 
-    while (!ended && weave_clock_us() < until) {
+    while (!ended && !is_full(helper) && weave_clock_us() < until) {
         struct pollfd waits[] = {{pidfd, POLLIN, 0},
                                  {reading ? helper->fd : -1, POLLIN, 0}};
         int64_t left_ms = (until - weave_clock_us()) / 1000 + 1;
@@ -68,7 +72,7 @@ static void end_await(mod_weave_helper_t *helper, int pidfd, int64_t until)
         if (reading && (ended || waits[1].revents))
             reading = answer_read(helper);
     }
-    helper->is_late = !ended;
+    helper->is_late = !ended && !is_full(helper);
 }
 
 void mod_weave_helper_wait(mod_weave_helper_t *helper, int timeout_ms)

@@ -9,15 +9,15 @@ typedef struct mod_weave_helper_t {
     pid_t pid;
     int fd; /* of the parent: the answer; -1: there is none */
     char *answer;
-    apr_size_t room; /* in `answer`: no more is read */
+    apr_size_t room; /* in `answer`; who fills it is killed */
     /* what mod_weave_helper_wait() sets; zero before */
     apr_size_t len; /* of the answer */
     int status;     /* as waitpid() has it */
     int is_late;    /* it was killed because its time was over */
 } mod_weave_helper_t;
 
-/* Waits until the process has ended, TIMEOUT_MS at most, and kills it and what
- * is left of its process group. */
+/* Waits until the process has ended or filled `answer`, TIMEOUT_MS at most, and
+ * kills it and what is left of its process group. */
 void mod_weave_helper_wait(mod_weave_helper_t *helper, int timeout_ms);
 
 /* Returns what LOOK makes of PATH with the rights of httpd's children: 0 or a

@@ -20,13 +20,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "weave_clock.h"
 #include "weave_control.h"
 #include "weave_environment.h"
 #include "weave_exec.h"
+#include "weave_utf8.h"
 
 #define ANSWER_BYTES 65536
 #define PROBLEM_BYTES 2048 /* of what is wrong with an engine */
@@ -191,19 +191,6 @@ static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
 
 /* ---- what it answers ---- */
 
-/* Makes one line of what may be anything. */
-static const char *answer_clean(const mod_weave_helper_t *helper,
-                                apr_pool_t *pool)
-{
-    apr_size_t len = helper->len < PROBLEM_BYTES ? helper->len : PROBLEM_BYTES;
-    char *text = apr_pstrmemdup(pool, helper->answer, len), *at;
-
-    for (at = text; at < text + len; at++)
-        if (apr_iscntrl(*at))
-            *at = '?';
-    return text;
-}
-
 /* Takes what the application's own check says. 0: it has not begun. */
 static int check_take(mod_weave_probe_t *own, const mod_weave_helper_t *helper,
                       apr_pool_t *pool)
@@ -215,7 +202,9 @@ static int check_take(mod_weave_probe_t *own, const mod_weave_helper_t *helper,
         return 0;
     own->rows = apr_pstrmemdup(pool, helper->answer + strlen(begin),
                                helper->len - strlen(begin));
-    if (helper->is_late)
+    if (helper->len == helper->room)
+        own->failed = "it says more than fits here";
+    else if (helper->is_late)
         own->failed =
             apr_psprintf(pool, "it took more than %d s", PROBE_SECONDS);
     else if (WIFSIGNALED(helper->status))
@@ -225,8 +214,6 @@ static int check_take(mod_weave_probe_t *own, const mod_weave_helper_t *helper,
     else if (WEXITSTATUS(helper->status))
         own->failed = apr_psprintf(pool, "it ended with exit status %d",
                                    WEXITSTATUS(helper->status));
-    else if (helper->len == helper->room)
-        own->failed = "it says more than fits here";
     return 1;
 }
 
@@ -252,8 +239,12 @@ static const char *end_explain(mod_weave_probe_t *own,
     if (helper->len == strlen(WEAVE_PROBE_GOOD) &&
         !memcmp(helper->answer, WEAVE_PROBE_GOOD, helper->len))
         return NULL;
-    if (helper->len)
-        return answer_clean(helper, pool);
+    if (helper->len) /* this may be anything */
+        return weave_utf8_shown(apr_pstrmemdup(pool, helper->answer,
+                                               helper->len < PROBLEM_BYTES
+                                                   ? helper->len
+                                                   : PROBLEM_BYTES),
+                                pool);
     return apr_psprintf(pool,
                         "loading %s ended with exit status %d and without an"
                         " answer",
