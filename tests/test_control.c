@@ -605,6 +605,28 @@ static void says_who_is_silent(void **state)
     close(listener);
 }
 
+/* A path need not be UTF-8, and a message about it has to arrive. */
+static void makes_text(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"", ""},
+        {"/srv/\xc3\xa4\n", "/srv/\xc3\xa4\n"},
+        {"/srv/\xc3\xa4\xff\xc3", "/srv/\xc3\xa4\\xff\\xc3"},
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        json_t *made = weave_control_text(cases[i].text, pool);
+
+        assert_string_equal(json_string_value(made), cases[i].shown);
+        json_decref(made);
+    }
+    assert_true(json_is_null(weave_control_text(NULL, pool)));
+}
+
 #define PAIR(test)                                                             \
     cmocka_unit_test_setup_teardown(test, pair_setup, pair_teardown)
 
@@ -628,6 +650,7 @@ int main(void)
         PAIR(leaks_no_descriptors),
         PAIR(takes_what_is_plain),
         PAIR(knows_its_peer),
+        PAIR(makes_text),
         PAIR(is_answered),
         PAIR(hears_why_not),
         PAIR(says_who_is_not_there),

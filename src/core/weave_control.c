@@ -18,9 +18,17 @@
 
 #include "weave_clock.h"
 #include "weave_socket.h"
+#include "weave_utf8.h"
 
 /* a larger buffer is not kept when it is empty */
 #define KEPT_BYTES 65536
+
+json_t *weave_control_text(const char *text, apr_pool_t *pool)
+{
+    json_t *made = text ? json_string(text) : json_null();
+
+    return made ? made : json_string(weave_utf8_shown(text, pool));
+}
 
 /* ---- connections ---- */
 

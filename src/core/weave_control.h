@@ -50,6 +50,7 @@
 #include <stddef.h>
 
 #include <apr_errno.h>
+#include <apr_pools.h>
 #include <jansson.h>
 
 #include "weave_fd.h"
@@ -141,6 +142,10 @@ typedef struct weave_control_t {
         size_t end;
     } passed[2];
 } weave_control_t;
+
+/** A string of TEXT, for a message: where it is no UTF-8, as paths need not be,
+ *  what makes it that is shown as \\xHH. TEXT NULL: null. The caller's. */
+json_t *weave_control_text(const char *text, apr_pool_t *pool);
 
 /**
  * Sends MESSAGE as one line, with PASS beside it (-1: none), waiting for room

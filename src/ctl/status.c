@@ -8,6 +8,8 @@
 
 #include <apr_strings.h>
 
+#include "weave_control.h"
+
 #define MIB 1048576.0
 #define NOT_UP                                                                 \
     "httpd could not bring it up: WEAVE0014 in its error log, and what "       \
@@ -102,16 +104,6 @@ static json_t *app_take(json_t *apps, const char *ini)
     return NULL;
 }
 
-/* TEXT, which may have a path that is no UTF-8, or NULL. */
-static json_t *text_json(const char *text)
-{
-    json_t *string = text ? json_string(text) : NULL;
-
-    return !text    ? json_null()
-           : string ? string
-                    : json_string("the sync.ini says something else");
-}
-
 /* OWN NULL: httpd does not have it any more. */
 static void app_complete(json_t *app, const ctl_app_t *own, apr_pool_t *pool)
 {
@@ -121,15 +113,17 @@ static void app_complete(json_t *app, const ctl_app_t *own, apr_pool_t *pool)
         json_object_set_new(app, "state", json_string("failed"));
         json_object_set_new(
             app, "last_error",
-            json_string(*own->problem
-                            ? apr_pstrcat(pool, NOT_UP_FOR, own->problem, NULL)
-                            : NOT_UP));
+            weave_control_text(*own->problem ? apr_pstrcat(pool, NOT_UP_FOR,
+                                                           own->problem, NULL)
+                                             : NOT_UP,
+                               pool));
         json_object_set_new(app, "failed_generation", json_integer(0));
     }
     if (own && own->failure)
-        json_object_set_new(app, "last_error", json_string(own->failure));
+        json_object_set_new(app, "last_error",
+                            weave_control_text(own->failure, pool));
     outdated = ctl_outdated(app, own, pool);
-    json_object_set_new(app, "outdated", text_json(outdated));
+    json_object_set_new(app, "outdated", weave_control_text(outdated, pool));
     json_object_set_new(app, "embedded", json_boolean(own && own->embedded));
     if (own && own->embedded)
         json_object_set_new(app, "running",

@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "weave_control.h"
+#include "weave_utf8.h"
 
 #define PROBLEM_BYTES 300
 
@@ -269,40 +270,23 @@ static apr_array_header_t *entries_of(const view_t *view)
 
 /* ---- as JSON ---- */
 
-/* Paths are bytes. Where they are no UTF-8, each that is not ASCII is shown as
- * \xHH. */
-static json_t *text_json(const char *text, apr_pool_t *pool)
-{
-    json_t *made = json_string(text);
-    char *shown, *to;
-
-    if (made)
-        return made;
-    for (to = shown = apr_palloc(pool, 4 * strlen(text) + 1); *text; text++)
-        if ((unsigned char)*text < 0x80)
-            *to++ = *text;
-        else
-            to += apr_snprintf(to, 5, "\\x%02x", (unsigned char)*text);
-    *to = '\0';
-    return json_string(shown);
-}
-
 static json_t *entry_json(const entry_t *entry, apr_pool_t *pool)
 {
     return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "mode",
                      weave_maintenance_mode_name(entry->sw->word.mode), "from",
                      entry->sw->from, "where",
-                     text_json(entry->sw->where, pool), "scope",
-                     text_json(entry->scope, pool), "since",
+                     weave_control_text(entry->sw->where, pool), "scope",
+                     weave_control_text(entry->scope, pool), "since",
                      (json_int_t)apr_time_sec(entry->since), "server",
-                     text_json(entry->server, pool));
+                     weave_control_text(entry->server, pool));
 }
 
 /* There is not much room. */
 static json_t *problem_json(const char *text, apr_pool_t *pool)
 {
-    return text ? text_json(apr_pstrndup(pool, text, PROBLEM_BYTES), pool)
-                : json_null();
+    if (text)
+        text = apr_pstrmemdup(pool, text, weave_utf8_cut(text, PROBLEM_BYTES));
+    return weave_control_text(text, pool);
 }
 
 /* With MOST of the ENTRIES. */
@@ -318,14 +302,14 @@ static json_t *app_json(const mod_weave_app_t *app,
     for (i = 0; i < entries->nelts && i < most; i++)
         json_array_append_new(
             list, entry_json(&APR_ARRAY_IDX(entries, i, entry_t), pool));
-    return json_pack("{s:i, s:o, s:I, s:o, s:b, s:b, s:s, s:I, s:b, s:o}",
-                     "app", app->place, "ini", text_json(app->ini, pool),
-                     "stamp", (json_int_t)app->stamp, "problem",
-                     problem_json(app->problem, pool), "embedded",
-                     app->embedded, "failed", !app->conf, "style",
-                     weave_conf_str(conf, WEAVE_MAINTENANCE_STYLE), "drain_s",
-                     (json_int_t)apr_time_sec(drain), "truncated",
-                     entries->nelts > most, "declared", list);
+    return json_pack(
+        "{s:i, s:o, s:I, s:o, s:b, s:b, s:s, s:I, s:b, s:o}", "app", app->place,
+        "ini", weave_control_text(app->ini, pool), "stamp",
+        (json_int_t)app->stamp, "problem", problem_json(app->problem, pool),
+        "embedded", app->embedded, "failed", !app->conf, "style",
+        weave_conf_str(conf, WEAVE_MAINTENANCE_STYLE), "drain_s",
+        (json_int_t)apr_time_sec(drain), "truncated", entries->nelts > most,
+        "declared", list);
 }
 
 /* The whole text, malloc'ed. LISTS: the entries of each application. */

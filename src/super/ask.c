@@ -167,7 +167,8 @@ static void asker_message(void *data, json_t *request, int *pass)
     problem = operate(&answer, asker, request, *pass, pool);
     if (problem) {
         json_decref(answer);
-        answer = json_pack("{s:b, s:s}", "ok", 0, "error", problem);
+        answer = json_pack("{s:b, s:o}", "ok", 0, "error",
+                           weave_control_text(problem, pool));
     }
     if (!answer)
         answer = json_pack("{s:b}", "ok", 1);

@@ -43,7 +43,7 @@ static void put_board(json_t *object, const super_worker_t *worker)
     put(object, "busy_us", board ? atomic_load(&board->busy_us) : 0);
 }
 
-static json_t *worker_status(const super_worker_t *worker)
+static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
 {
     json_t *object = json_object();
 
@@ -51,8 +51,7 @@ static json_t *worker_status(const super_worker_t *worker)
     json_object_set_new(object, "state",
                         json_string(worker_states[worker->state]));
     json_object_set_new(object, "python",
-                        worker->python ? json_string(worker->python)
-                                       : json_null());
+                        weave_control_text(worker->python, pool));
     json_object_set_new(object, "socket", json_string(worker->socket));
     put(object, "uptime_s",
         (uint64_t)((weave_clock_us() - worker->started_us) / SUPER_SECOND));
@@ -69,28 +68,21 @@ static json_int_t spec_hash(const weave_spec_t *spec)
     return spec ? (json_int_t)spec->ini_hash : 0;
 }
 
-static json_t *generation_status(const super_generation_t *generation)
+static json_t *generation_status(const super_generation_t *generation,
+                                 apr_pool_t *pool)
 {
     json_t *workers = json_array();
     const super_worker_t *worker;
 
     for (worker = generation->workers; worker; worker = worker->next)
-        json_array_append_new(workers, worker_status(worker));
+        json_array_append_new(workers, worker_status(worker, pool));
     return json_pack("{s:I, s:s, s:I, s:o}", "number",
                      (json_int_t)generation->number, "state",
                      generation_states[generation->state], "ini_hash",
                      spec_hash(generation->spec), "workers", workers);
 }
 
-/* A text that may be no UTF-8, or NULL. */
-static json_t *text_json(const char *text)
-{
-    json_t *string = text ? json_string(text) : NULL;
-
-    return string ? string : json_null();
-}
-
-static json_t *app_status(const super_app_t *app)
+static json_t *app_status(const super_app_t *app, apr_pool_t *pool)
 {
     uint32_t state = app->wanted
                          ? atomic_load(&super.roster->apps[app->index].state)
@@ -100,7 +92,8 @@ static json_t *app_status(const super_app_t *app)
 
     for (generation = app->generations; generation;
          generation = generation->next)
-        json_array_insert_new(generations, 0, generation_status(generation));
+        json_array_insert_new(generations, 0,
+                              generation_status(generation, pool));
     return json_pack(
         "{s:I, s:s, s:I, s:s, s:I, s:o, s:I, s:o}", "app",
         (json_int_t)app->index, "ini", app->name, "ini_hash",
@@ -109,7 +102,7 @@ static json_t *app_status(const super_app_t *app)
         "generation", (json_int_t)(app->serving ? app->serving->number : 0),
         "generations", generations, "failed_generation",
         (json_int_t)app->failed_number, "last_error",
-        text_json(app->last_error));
+        weave_control_text(app->last_error, pool));
 }
 
 json_t *super_status(apr_pool_t *pool)
@@ -118,9 +111,10 @@ json_t *super_status(apr_pool_t *pool)
     const super_app_t *app;
 
     for (app = super.apps; app; app = app->next)
-        json_array_insert_new(apps, 0, app_status(app));
+        json_array_insert_new(apps, 0, app_status(app, pool));
     return json_pack("{s:s, s:I, s:s, s:b, s:o, s:o}", "version", WEAVE_VERSION,
                      "pid", (json_int_t)getpid(), "runtime_dir", super.dir,
                      "runtime_dir_closed", super.dir_closed, "error_log",
-                     text_json(super_log_path(pool)), "applications", apps);
+                     weave_control_text(super_log_path(pool), pool),
+                     "applications", apps);
 }

@@ -123,5 +123,17 @@ exchanged('base.ini', qr/WEAVE0001.*base\.ini: not a regular file/);
 exchanged('page.html', qr/WEAVE0155.*page\.html: this is no file/);
 exchanged('app.wsgi', qr/WEAVE0004.*app\.wsgi: this is no file/);
 
+# weaved's answer was that of a reload which has begun, and weavectl waited.
+subtest 'a pyvenv.cfg that is no UTF-8' => sub {
+    my $good = slurp("$dir/venv/pyvenv.cfg");
+    spew("$dir/venv/pyvenv.cfg", $good =~ s{^home = .*}{home = /opt/\xff}mr);
+    my ($exit, $text) = ctl('reload', '-i', "$dir/sync.ini");
+    isnt $exit, 0, 'reload fails';
+    like $text, qr{is not in /opt/\\xff any more}, 'and says why';
+    like +(ctl('status'))[1], qr{is not in /opt/\\xff any more}, 'so does status';
+    spew("$dir/venv/pyvenv.cfg", $good);
+    is((ctl('reload', '-i', "$dir/sync.ini"))[0], 0, 'mended it works');
+};
+
 ok defined $httpd->stop, 'one TERM ends httpd';
 finish;
