@@ -70,6 +70,12 @@ def test_no_welcome_page(make_site):
     make_site(more="[global]\nwelcome_page = false").app.get("/", status=404)
 
 
+def test_heartbeat_at_the_top(make_site):
+    """A load balancer that asks for / is not told about browsers."""
+    site = make_site(more="[global]\nheartbeat_page = /")
+    assert site.app.get("/").json == {"status": "ok"}
+
+
 def test_hosts(make_site):
     site = make_site(
         more="""

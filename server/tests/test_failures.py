@@ -141,7 +141,8 @@ def test_folder_of_the_database_is_missing(make_site):
         ("oracle://u:secret@h/x", "not supported; use one of sqlite"),
         ("nonsense://u:secret@h/x", "not supported; use one of sqlite"),
         ("mysql+nonsense://u:secret@h/x", "its driver is missing"),
-        ("mysql://u:secret@h:port/x", "."),
+        ("mysql://u:secret@h:port/x", "must be a database URL"),
+        ("mysql://u:a@b:secret@h/x", "must be a database URL"),
     ],
 )
 def test_kind_of_database(make_site, url, message):

@@ -99,11 +99,12 @@ def make_app(site):
         settings["storage.batch_max_bytes"],
     )
     user_api.add_routes(app, site.accounts, authenticator, site.storage, settings)
+    if settings["global.welcome_page"]:
+        app.add_route("/", Welcome(settings))
+    # Of one path the last has it: `heartbeat_page = /` is for a load balancer.
     heartbeat = health.Heartbeat(site.storage.ping, site.accounts.ping)
     app.add_route("/" + settings["global.heartbeat_page"], heartbeat)
     app.add_route("/__lbheartbeat__", health.LoadBalancerHeartbeat())
-    if settings["global.welcome_page"]:
-        app.add_route("/", Welcome(settings))
     if settings["global.debug_page"]:
         databases = {"storage": site.storage_database, "auth": site.auth_database}
         app.add_route("/" + settings["global.debug_page"], health.Debug(databases))

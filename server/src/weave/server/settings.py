@@ -61,7 +61,7 @@ def _database(value):
         value = _DRIVERS[scheme] + mark + rest
     try:
         url = make_url(value)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter quotes what it takes as a port
         raise ValueError(
             "must be a database URL, such as sqlite:///%(here)s/weave.db"
         ) from None
