@@ -14,7 +14,7 @@ import pytest
 
 from conftest import SOURCES
 from weave.server import __main__ as admin
-from weave.server import database
+from weave.server import app, database
 from weave.server.database import Database
 
 
@@ -136,6 +136,18 @@ def test_all_databases(make_site, tmp_path, capsys):
     assert names == [("alice",)]
 
 
+def test_names_that_are_not_utf8(tmp_path, capsys):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    ini = folder / "sync.ini"
+    ini.write_text("[storage]\nsqluri = sqlite:///%(here)s/weave.db\n")
+    copy = folder / os.fsdecode(b"\xe9")
+    for words in (["create-tables", ini], ["check", ini], ["backup", ini, copy]):
+        admin.main([str(word) for word in words])
+    assert capsys.readouterr().out.endswith("are in %s/caf?/?\n" % tmp_path)
+    assert ids_in(copy) == []
+
+
 def test_all_or_none(make_site, tmp_path):
     site = make_site(auth="sqluri = sqlite:///%(here)s/auth.db")
     (tmp_path / "copy.auth").write_text("old")
@@ -158,7 +170,7 @@ def test_failures(site, user, tmp_path, monkeypatch, words):
     words = [words[0], site.ini, *(tmp_path / "copy" if w == "x" else w for w in words[1:])]
     monkeypatch.setattr("sys.stdin", io.StringIO("a new password\n"))
     monkeypatch.setattr(database, "SQLITE_TIMEOUT_SECONDS", 0.2)
-    monkeypatch.setattr(database, "END_SECONDS", 0.1)
+    monkeypatch.setattr(app, "END_SECONDS", 0.1)
     with contextlib.closing(sqlite3.connect(tmp_path / "weave.db")) as owner:
         site.databases.end()
         owner.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -172,6 +184,25 @@ def test_failures(site, user, tmp_path, monkeypatch, words):
     site.ini.unlink()
     if words[0] != "check":
         assert "cannot be read" in fails(*words)
+
+
+def test_what_is_locked_once_it_was_looked_at(site, target, tmp_path, monkeypatch):
+    """sqlite3's backup() would wait for ever."""
+    monkeypatch.setattr(database, "SQLITE_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(app, "END_SECONDS", 0.1)
+    prepare = Database.prepare
+
+    def prepare_and_lock(self):
+        prepare(self)
+        self.close()
+        owner.execute("PRAGMA locking_mode = EXCLUSIVE")
+        owner.execute("UPDATE weave_users SET modified = modified")
+
+    monkeypatch.setattr(Database, "prepare", prepare_and_lock)
+    with contextlib.closing(sqlite3.connect(tmp_path / "weave.db")) as owner:
+        site.databases.end()
+        assert "database is locked" in fails("backup", site.ini, target)
+    assert not target.exists()
 
 
 def test_failures_of_set_password(site, user, monkeypatch):

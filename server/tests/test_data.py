@@ -11,7 +11,8 @@ import time
 import pytest
 
 from conftest import SOURCES
-from weave.server import database
+from weave.server import app
+from weave.server.database import Database
 
 
 def ids_in(folder, tmp_path):
@@ -46,7 +47,7 @@ def test_the_end_of_a_process(site, user, tmp_path, monkeypatch, beside):
 
 def test_end_while_others_read(site, user, tmp_path, monkeypatch):
     """It gives up in time, and the next one does it."""
-    monkeypatch.setattr(database, "END_SECONDS", 0.2)
+    monkeypatch.setattr(app, "END_SECONDS", 0.2)
     with contextlib.closing(sqlite3.connect(tmp_path / "weave.db")) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM weave_records").fetchall()
@@ -62,7 +63,7 @@ def test_end_while_others_read(site, user, tmp_path, monkeypatch):
 
 def test_end_while_others_write(site, user, tmp_path, monkeypatch):
     """It need not wait for them."""
-    monkeypatch.setattr(database, "END_SECONDS", 100)
+    monkeypatch.setattr(app, "END_SECONDS", 100)
     user.put("storage/col/a", {"payload": "x"})
     with contextlib.closing(sqlite3.connect(tmp_path / "weave.db")) as writer:
         writer.isolation_level = None
@@ -74,8 +75,15 @@ def test_end_while_others_write(site, user, tmp_path, monkeypatch):
         writer.execute("COMMIT")
 
 
+def test_all_databases_end_in_the_same_time(make_site, monkeypatch):
+    until = []
+    monkeypatch.setattr(Database, "end", lambda _, time: until.append(time))
+    make_site(auth="sqluri = sqlite:///%(here)s/auth.db").databases.end()
+    assert len(until) == 2 and len(set(until)) == 1
+
+
 def test_end_creates_nothing(site, user, tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "END_SECONDS", 0.1)
+    monkeypatch.setattr(app, "END_SECONDS", 0.1)
     (tmp_path / "weave.db").unlink()
     site.databases.end()
     (tmp_path / "weave.db-wal").write_bytes(b"")

@@ -66,7 +66,7 @@ def backup(arguments, sites):
             database.backup(file.path)
         for database, file in files.items():
             file.publish()
-            print("%s in %s" % (copies[database][1], file.target))
+            print("%s in %s" % (copies[database][1], printable(file.target)))
     for database in found:
         if database not in copies:
             print("%s in no file: %s" % (found[database][1], advice), file=sys.stderr)
@@ -108,9 +108,9 @@ def set_password(arguments, sites):
 def _ask_password():
     if sys.stdin is None:
         raise Failed("there is no input to read the password from")
-    if sys.stdin.isatty():
-        return getpass.getpass("New password: ")
     try:
+        if sys.stdin.isatty():
+            return getpass.getpass("New password: ")
         return sys.stdin.readline().rstrip("\n")
     except UnicodeDecodeError:
         raise Failed("the password is not UTF-8") from None
@@ -201,8 +201,6 @@ def main(words=None):
         failure = error
     except (SQLAlchemyError, sqlite3.Error) as error:
         failure = "the database does not answer: %s" % reason(error)
-    except ValueError as error:
-        failure = error
     except OSError as error:
         name = "%s: " % error.filename if error.filename else ""
         failure = name + (error.strerror or str(error))

@@ -2,6 +2,7 @@
 """The application: settings in, WSGI callable out."""
 
 import logging
+import time
 
 import falcon
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +18,10 @@ from weave.server.storage import Storage
 from weave.server.welcome import Welcome
 
 log = logging.getLogger(__name__)
+
+# How long a process that ends waits for others that use the same SQLite files.
+# mod_weave gives Python 3 seconds for its end.
+END_SECONDS = 2
 
 
 class Databases:
@@ -49,9 +54,10 @@ class Databases:
             database.close()
 
     def end(self):
-        """Closes them at the end of the process."""
+        """Closes them at the end of the process, in END_SECONDS for all of them."""
+        until = time.monotonic() + END_SECONDS
         for database in self:
-            database.end()
+            database.end(until)
 
 
 class Site:

@@ -32,10 +32,6 @@ _DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
 # otherwise (?timeout=SECONDS).
 SQLITE_TIMEOUT_SECONDS = 5
 
-# How long a process that ends waits for others that use the same SQLite file.
-# mod_weave gives Python 3 seconds for its end.
-END_SECONDS = 2
-
 
 class Database:
     """One database, shared by all threads.
@@ -112,8 +108,8 @@ class Database:
         if not _is_in_memory(self._url):
             self.engine.dispose()
 
-    def end(self):
-        """Closes the database at the end of the process.
+    def end(self, until):
+        """Closes the database at the end of the process; until is monotonic time.
 
         The file of a SQLite database has all that was written then, without the
         write-ahead log beside it. Other processes may keep that from being so
@@ -122,8 +118,7 @@ class Database:
         self.close()
         if not self._file:
             return
-        end = time.monotonic() + END_SECONDS
-        while not self._checkpoint() and time.monotonic() < end:
+        while not self._checkpoint() and time.monotonic() < until:
             time.sleep(0.02)
 
     def insert_missing(self, table):
@@ -188,7 +183,7 @@ class Database:
         """
         if not os.path.exists(self._file + "-wal"):
             return True
-        url = "file:%s?mode=rw" % quote(self._file)
+        url = "file:%s?mode=rw" % quote(os.fsencode(self._file))
         try:
             connection = sqlite3.connect(url, timeout=0, uri=True)
             with contextlib.closing(connection):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file that others may not read, and that gets its name when it is whole."""
 
+import contextlib
 import errno
 import os
 import pwd
@@ -49,7 +50,8 @@ class NewFile:
             raise self._refusal() from None
         except OSError:
             self._move()  # some file systems have no links
-        _sync(self._folder)
+        with contextlib.suppress(OSError):  # nor folders that can be written out
+            _sync(self._folder)
 
     def _move(self):
         """Reserves the name, and replaces nothing but that."""
