@@ -143,6 +143,10 @@ def test_root_alone(place):
         assert "others can write it" in place.refuses(*words)
     place.data.chmod(0o1777)
     assert place.run("check")[0] == 0
+    link = place.top / "link.db"  # whose mode says nothing
+    link.symlink_to(place.file)
+    place.set_url(link)
+    assert place.run("check")[0] == 0
 
 
 @pytest.mark.parametrize("words", ALL, ids=lambda words: words[0])
