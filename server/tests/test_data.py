@@ -34,8 +34,14 @@ User(webtest.TestApp(application), "alice").put("storage/col/a", {"payload": "x"
 
 
 @pytest.mark.parametrize("beside", [False, True])
-def test_the_end_of_a_process(site, user, tmp_path, monkeypatch, beside):
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_end_of_a_process(site, user, tmp_path, monkeypatch, beside, linked):
     """Whether it is the last one that has the database open, or not."""
+    if linked:
+        (tmp_path / "links").mkdir()
+        (tmp_path / "links" / "link.db").symlink_to("../weave.db")
+        text = site.ini.read_text()
+        site.ini.write_text(text.replace("/weave.db", "/links/link.db"))
     monkeypatch.setenv("WEAVE_INI", str(site.ini))
     if not beside:
         site.databases.end()

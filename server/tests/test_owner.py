@@ -186,6 +186,18 @@ def test_link_to_a_file_of_another(place):
     place.refuses("create-tables")
 
 
+def test_link_of_another(place):
+    """Who has a link decides which file it is."""
+    os.chown(place.data, uid(NOBODY), -1)
+    assert place.run("create-tables")[0] == 0
+    link = place.top / "link.db"
+    link.symlink_to(place.file)
+    place.set_url(link)
+    assert place.run("check")[0] == 0
+    os.chown(link, uid(OTHER), -1, follow_symlinks=False)
+    assert "(%s, %s)" % (OTHER, NOBODY) in place.refuses("check")
+
+
 def test_another_user(place):
     os.chown(place.data, uid(NOBODY), -1)
     assert place.run("create-tables")[0] == 0

@@ -151,7 +151,9 @@ class Database:
 
     @property
     def _file(self):
-        return sqlite_file(self._url)
+        path = sqlite_file(self._url)
+        # Where a link leads SQLite has the files beside it, too.
+        return path and os.path.realpath(path)
 
     def _prepare(self):
         if self._file:
@@ -242,6 +244,7 @@ def missing(what):
 
 def file_problem(path):
     """Why this process cannot use the SQLite file path, or None. Opens nothing."""
+    path = os.path.realpath(path)
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         return (
