@@ -191,7 +191,7 @@ def test_link_of_another(place):
     os.chown(place.data, uid(NOBODY), -1)
     assert place.run("create-tables")[0] == 0
     link = place.top / "link.db"
-    link.symlink_to(place.file)
+    link.symlink_to("../%s/data/weave.db" % place.top.name)
     place.set_url(link)
     assert place.run("check")[0] == 0
     os.chown(link, uid(OTHER), -1, follow_symlinks=False)
@@ -208,6 +208,30 @@ def test_another_user(place):
             said = place.refuses(*words, user=OTHER)
             assert "belongs to %s: run `sudo -u %s " % (NOBODY, NOBODY) in said
     assert place.run("check", user=NOBODY) == (0, "ok\n")
+
+
+PROGRAM = """
+import os, sys
+from weave.server import owner
+os.setgroups([0, 1, 2])
+os.getgrouplist = lambda name, gid: [gid, 12345]
+owner.become_owner(sys.argv[1], [sys.argv[2]], [])
+print(*os.getresuid(), *os.getresgid(), *sorted(os.getgroups()))
+"""
+
+
+def test_whose_rights(place):
+    """The folder's group counts where the owner is in it."""
+    uids, gid = [uid(NOBODY)] * 3, pwd.getpwnam(NOBODY).pw_gid
+    for group, gids in ((54321, [gid] * 3), (12345, [12345] * 3)):
+        os.chown(place.data, uid(NOBODY), group)
+        said = subprocess.run(
+            [sys.executable, "-c", PROGRAM, place.ini, place.file],
+            env=dict(os.environ, PYTHONPATH=SOURCES),
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        assert list(map(int, said.split())) == uids + gids + [12345, gid]
 
 
 def test_names_for_a_terminal(place):

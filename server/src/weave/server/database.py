@@ -232,7 +232,7 @@ def sqlite_file(url):
     """The path of the file of a SQLite database, or None."""
     url = make_url(url)
     is_file = url.get_backend_name() == "sqlite" and not _is_in_memory(url)
-    return url.database if is_file else None
+    return os.path.abspath(url.database) if is_file else None  # as SQLAlchemy does
 
 
 def missing(what):
@@ -273,10 +273,11 @@ def url_problem(url, creates):
         _driver(url)
     except (ImportError, ArgumentError) as error:
         return _no_driver(error)
-    if url.get_backend_name() != "sqlite" or _is_in_memory(url):
+    path = sqlite_file(url)
+    if not path:
         return None
-    wrong = file_problem(url.database)
-    if not wrong and not creates and not os.path.exists(url.database):
+    wrong = file_problem(path)
+    if not wrong and not creates and not os.path.exists(path):
         wrong = missing("its file")
     return wrong
 
