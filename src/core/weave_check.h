@@ -3,8 +3,9 @@
 #define WEAVE_CHECK_H
 
 /**
- * What httpd at configtest, weaved before each generation and weavectl look at
- * in the file system, in the same words.
+ * Looks at the files and folders that an application needs, for httpd at
+ * configtest, for weaved before each generation, and for weavectl: all three
+ * say the same.
  *
  * Each function returns NULL, or a message with its number and the cure, in
  * POOL. WHERE is the place of the value for people: FILE:LINE, or FILE. An

@@ -50,7 +50,7 @@ static int is_in_table(const apr_table_t *table, const char *name)
     return 0;
 }
 
-/* What is no UTF-8 cannot be sent on. */
+/* Adds it, unless it is no UTF-8: JSON cannot carry that to weaved. */
 static void variable_add(apr_table_t *table, const char *name,
                          const char *value)
 {

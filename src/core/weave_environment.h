@@ -3,7 +3,7 @@
 #define WEAVE_ENVIRONMENT_H
 
 /**
- * What of the environment of a worker comes from its configuration.
+ * Makes the part of the environment of a worker that its configuration says.
  *
  * The values may be secrets: whoever makes the table is a process that ends
  * soon, or one that has that environment anyway.

@@ -51,6 +51,14 @@ static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
     return conf;
 }
 
+/* Says PROBLEM, and counts it. */
+static int problem_say(const char *problem)
+{
+    if (problem)
+        ctl_error("error: %s", problem);
+    return problem != NULL;
+}
+
 /* ---- for reload ---- */
 
 /* Drops from PROBLEMS what is none, or may be none, for httpd: variables of its
@@ -81,14 +89,9 @@ int ctl_ini_check(const char *ini, apr_pool_t *pool)
     problems_narrow(problems);
     errors = problems_say(conf, problems, pool);
     files = conf ? weave_conf_files(conf) : NULL;
-    for (i = 0; files && geteuid() == 0 && i < files->nelts; i++) {
-        const char *problem =
-            weave_check_ini(&APR_ARRAY_IDX(files, i, weave_ini_file_t), pool);
-
-        if (problem)
-            ctl_error("error: %s", problem);
-        errors += problem != NULL;
-    }
+    for (i = 0; files && geteuid() == 0 && i < files->nelts; i++)
+        errors += problem_say(
+            weave_check_ini(&APR_ARRAY_IDX(files, i, weave_ini_file_t), pool));
     return errors ? CTL_FAILED : CTL_DONE;
 }
 
@@ -151,8 +154,8 @@ typedef struct {
     const char *key, *value, *shown, *where;
 } row_t;
 
-static void put(apr_array_header_t *rows, const char *name, const char *value,
-                const char *shown, const char *where)
+static void row_add(apr_array_header_t *rows, const char *name,
+                    const char *value, const char *shown, const char *where)
 {
     APR_ARRAY_PUSH(rows, row_t) =
         (row_t){name, value, *shown ? shown : "-", where};
@@ -169,8 +172,8 @@ static void put_family(apr_array_header_t *rows, const weave_key_t *key,
         const apr_table_entry_t *member =
             &APR_ARRAY_IDX(members, i, apr_table_entry_t);
 
-        put(rows, apr_pstrcat(pool, key->full, member->key, NULL), member->val,
-            member->val, where);
+        row_add(rows, apr_pstrcat(pool, key->full, member->key, NULL),
+                member->val, member->val, where);
     }
 }
 
@@ -186,8 +189,8 @@ static void put_key(apr_array_header_t *rows, const weave_conf_t *conf,
                                                   : weave_conf_env(conf),
                    where, pool);
     else
-        put(rows, key->full, value_of(conf, key, pool),
-            shown_of(conf, key, pool), where);
+        row_add(rows, key->full, value_of(conf, key, pool),
+                shown_of(conf, key, pool), where);
 }
 
 static void rows_print_json(const apr_array_header_t *rows)
@@ -250,16 +253,8 @@ int ctl_config(const ctl_t *ctl)
 
 /* ---- check ---- */
 
-/* Says PROBLEM, and counts it. */
-static int wrong(const char *problem)
-{
-    if (problem)
-        ctl_error("error: %s", problem);
-    return problem != NULL;
-}
-
-static const char *where(const ctl_t *ctl, const weave_conf_t *conf,
-                         weave_key_e key)
+static const char *place_of(const ctl_t *ctl, const weave_conf_t *conf,
+                            weave_key_e key)
 {
     return weave_conf_where(conf, key, ctl->pool);
 }
@@ -267,9 +262,9 @@ static const char *where(const ctl_t *ctl, const weave_conf_t *conf,
 static int check_folder(const ctl_t *ctl, const weave_conf_t *conf,
                         weave_key_e key)
 {
-    return wrong(weave_check_folder(where(ctl, conf, key),
-                                    weave_key_get(key)->full,
-                                    weave_conf_str(conf, key), ctl->pool));
+    return problem_say(
+        weave_check_folder(place_of(ctl, conf, key), weave_key_get(key)->full,
+                           weave_conf_str(conf, key), ctl->pool));
 }
 
 /* As this user: whether httpd's may read it only httpd knows. */
@@ -284,18 +279,19 @@ static int check_page(const ctl_t *ctl, const weave_conf_t *conf)
     rv = weave_file_read(&file, AT_FDCWD, path, PAGE_BYTES, ctl->pool);
     if (rv == APR_SUCCESS)
         return 0;
-    return wrong(apr_psprintf(ctl->pool, "%s: maintenance.page: %s: %s",
-                              where(ctl, conf, WEAVE_MAINTENANCE_PAGE), path,
-                              rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG
-                                  ? "this is no file of at most 256 KiB"
-                                  : strerror(rv)));
+    return problem_say(
+        apr_psprintf(ctl->pool, "%s: maintenance.page: %s: %s",
+                     place_of(ctl, conf, WEAVE_MAINTENANCE_PAGE), path,
+                     rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG
+                         ? "this is no file of at most 256 KiB"
+                         : strerror(rv)));
 }
 
 static int check_python(const ctl_t *ctl, const weave_conf_t *conf)
 {
     weave_virtualenv_t *venv = NULL;
     const char *problem = weave_check_virtualenv(
-        &venv, where(ctl, conf, WEAVE_WSGI_VIRTUALENV),
+        &venv, place_of(ctl, conf, WEAVE_WSGI_VIRTUALENV),
         weave_conf_str(conf, WEAVE_WSGI_VIRTUALENV), -1, ctl->pool);
     const char *version = venv ? venv->version : NULL;
 
@@ -303,7 +299,7 @@ static int check_python(const ctl_t *ctl, const weave_conf_t *conf)
         problem = weave_check_engine(
             weave_spec_engine(ctl->libdir, version, ctl->pool), version,
             ctl->pool);
-    return wrong(problem);
+    return problem_say(problem);
 }
 
 static int check_user(const ctl_t *ctl, const weave_conf_t *conf)
@@ -312,13 +308,13 @@ static int check_user(const ctl_t *ctl, const weave_conf_t *conf)
     const struct passwd *found = *user ? getpwnam(user) : NULL;
 
     if (*user && !found)
-        return wrong(apr_psprintf(
+        return problem_say(apr_psprintf(
             ctl->pool, "%s: workers.user: there is no user %s on this system",
-            where(ctl, conf, WEAVE_WORKERS_USER), user));
+            place_of(ctl, conf, WEAVE_WORKERS_USER), user));
     if (found && found->pw_uid == 0)
-        return wrong(apr_psprintf(ctl->pool,
-                                  "%s: workers.user: workers never run as root",
-                                  where(ctl, conf, WEAVE_WORKERS_USER)));
+        return problem_say(apr_psprintf(
+            ctl->pool, "%s: workers.user: workers never run as root",
+            place_of(ctl, conf, WEAVE_WORKERS_USER)));
     return 0;
 }
 
@@ -329,8 +325,8 @@ int ctl_check(const ctl_t *ctl)
 
     if (!conf)
         return CTL_FAILED;
-    errors += wrong(weave_check_script(
-        where(ctl, conf, WEAVE_WSGI_SCRIPT),
+    errors += problem_say(weave_check_script(
+        place_of(ctl, conf, WEAVE_WSGI_SCRIPT),
         weave_conf_str(conf, WEAVE_WSGI_SCRIPT),
         weave_conf_str(conf, WEAVE_WSGI_CALLABLE), ctl->pool));
     errors += check_folder(ctl, conf, WEAVE_WORKERS_HOME);

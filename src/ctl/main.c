@@ -29,8 +29,9 @@ static int show_version(const ctl_t *ctl)
 
 static int show_topic(const ctl_t *ctl);
 
-/* Who may: anybody, or root and the user that starts httpd. Anybody sees of
- * SHOWN what the files tell, and is told that this is not all. */
+/* The users that may give a command: all, or root and the one that starts
+ * httpd. Of SHOWN, others see what the files tell, and hear that this is not
+ * all. */
 typedef enum { FOR_ALL, FOR_OWNER, SHOWN } rights_e;
 
 static const struct command_t {
@@ -404,8 +405,8 @@ static int is_empty(const char *value)
     return value && !*value;
 }
 
-/* Who has no right to COMMAND hears so before anything else. With a MODE, it
- * changes something. */
+/* Tells a user without the right to COMMAND so, before anything else. With a
+ * MODE, it changes something. */
 static int rights_check(const ctl_t *ctl, const struct command_t *command,
                         int has_mode)
 {

@@ -69,7 +69,8 @@ static const json_t *generation_find(const json_t *app, json_int_t number)
     return NULL;
 }
 
-/* What weaved has been told is what the file says, and does not serve. */
+/* Says why another generation serves, though weaved was told what the file says
+ * now. */
 static const char *generation_explain(const json_t *app, apr_pool_t *pool)
 {
     apr_int64_t serving = ctl_int(app, "generation");
@@ -93,7 +94,8 @@ static const char *generation_explain(const json_t *app, apr_pool_t *pool)
                         serving);
 }
 
-/* What PATH says now, and the first mistake in it. NULL: it cannot be read. */
+/* Returns the configuration that PATH has now, and the first mistake in it.
+ * NULL: it cannot be read. */
 static weave_conf_t *conf_now(const char **mistake, const char *path,
                               apr_pool_t *pool)
 {

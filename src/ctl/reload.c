@@ -75,7 +75,7 @@ static int outcome(const json_t *before, const json_t *now)
 }
 
 /* LOG has more about a failure; "": it is not known where that is. */
-static int report(const json_t *now, int rc, const char *log)
+static int outcome_say(const json_t *now, int rc, const char *log)
 {
     if (rc > 0) {
         ctl_line("%s: generation %" JSON_INTEGER_FORMAT " serves",
@@ -105,7 +105,7 @@ static int wait_for(const ctl_t *ctl, const json_t *before)
             rc = ctl_say("%s: httpd does not run it any more",
                          ctl_text(before, "ini"));
         else if (rc)
-            rc = report(now, rc, ctl_text(status, "error_log"));
+            rc = outcome_say(now, rc, ctl_text(status, "error_log"));
         else
             rc = -1;
         json_decref(status);

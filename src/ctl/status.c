@@ -135,7 +135,8 @@ static void app_complete(json_t *app, const ctl_app_t *own, apr_pool_t *pool)
 
 /* Adds what VIEW knows to the applications of STATUS: those that VIEW has come
  * first, in its order. */
-static void merge(json_t *status, const ctl_view_t *view, apr_pool_t *pool)
+static void status_complete(json_t *status, const ctl_view_t *view,
+                            apr_pool_t *pool)
 {
     json_t *known = json_object_get(status, "applications"), *app;
     json_t *apps = json_array(), *problems = json_array();
@@ -180,7 +181,7 @@ static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
         if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
             continue;
         show_app(ctl, app, ctl_text(status, "error_log"));
-        if (i < (size_t)view->apps->nelts) /* as merge has it */
+        if (i < (size_t)view->apps->nelts) /* as status_complete() has it */
             ctl_app_show(ctl, &APR_ARRAY_IDX(view->apps, i, ctl_app_t));
         shown++;
     }
@@ -226,7 +227,7 @@ int ctl_status(const ctl_t *given)
             "%s: httpd's children cannot enter this folder, so they reach no"
             " worker and answer 503: WEAVE0064 in the error log has the cure",
             ctl_text(status, "runtime_dir"));
-    merge(status, &view, ctl->pool);
+    status_complete(status, &view, ctl->pool);
     if (ctl->json) {
         ctl_json_print(status, JSON_PRESERVE_ORDER);
     }

@@ -173,6 +173,10 @@ int engine_context_enter(engine_context_t *context); /* -1: an exception */
 /* On the thread that has entered it, whatever the application did there. */
 void engine_context_exit(engine_context_t *context);
 
+/* raised.c: ends a request of which the application has let an exception out,
+ * which is set: a weave_run_e, or the status of the answer. */
+int engine_raised_end(engine_request_t *request);
+
 /* run.c */
 extern PyObject *engine_application;
 int engine_run(const weave_request_t *in);

@@ -22,68 +22,6 @@ typedef struct {
 
 /* ---- ends ---- */
 
-static int io_status(int io)
-{
-    switch (io) {
-    case WEAVE_IO_TOO_LARGE:
-        return 413;
-    case WEAVE_IO_TIMEOUT:
-        return 408;
-    default:
-        return 400;
-    }
-}
-
-#define CHAIN_MOST 16 /* exceptions that wrap each other */
-
-/* Is it ours, or did a framework wrap ours in its own? New reference. */
-static PyObject *cause_of(PyObject *error)
-{
-    PyObject *cause = PyException_GetCause(error);
-
-    return cause ? cause : PyException_GetContext(error);
-}
-
-/* The application let an exception out, which is set. Is it only what the
- * client did? */
-static int is_clients_fault(const engine_request_t *request)
-{
-    PyObject *raised, *error, *cause;
-    int depth, found = 0;
-
-    if (request->io == WEAVE_IO_OK)
-        return 0;
-    raised = PyErr_GetRaisedException();
-    error = Py_NewRef(raised);
-    for (depth = 0; error && !found && depth < CHAIN_MOST; depth++) {
-        found = PyErr_GivenExceptionMatches(error, engine_client_gone) ||
-                PyErr_GivenExceptionMatches(error, engine_body_error);
-        cause = cause_of(error);
-        Py_DECREF(error);
-        error = cause;
-    }
-    Py_XDECREF(error);
-    PyErr_SetRaisedException(raised);
-    return found;
-}
-
-static int end_raised(engine_request_t *request)
-{
-    if (is_clients_fault(request)) {
-        PyErr_Clear();
-        engine_log(WEAVE_LOG_DEBUG, "the client ended the request early");
-        if (request->io == WEAVE_IO_GONE)
-            return WEAVE_RUN_GONE;
-        return request->head_out ? WEAVE_RUN_CUT : io_status(request->io);
-    }
-    engine_support_report(
-        request->head_out
-            ? "WEAVE0041: the application failed after its answer had"
-              " begun: the connection is cut"
-            : "WEAVE0040: the application failed");
-    return request->head_out ? WEAVE_RUN_CUT : 500;
-}
-
 static int is_bodiless(const engine_request_t *request)
 {
     return request->in->head_only || request->head.status == 204 ||
@@ -257,7 +195,7 @@ static int answer_sequence(engine_request_t *request, plan_t *plan,
 
     if (plan_make(request, plan, result, chunks, Py_SIZE(result)) < 0) {
         plan_drop(plan);
-        return end_raised(request);
+        return engine_raised_end(request);
     }
     plan->ready = 1;
     /* only now: it gives the GIL away, and the list is the application's */
@@ -280,7 +218,7 @@ static int answer_file(engine_request_t *request, plan_t *plan, int fd,
     int outcome;
 
     if (check_started(request) < 0)
-        return end_raised(request);
+        return engine_raised_end(request);
     if (request->head.content_length < 0 && !request->head_out)
         request->head.content_length = length;
     /* one that has grown is no mistake of the application */
@@ -373,11 +311,11 @@ static int answer_iterable(engine_request_t *request, plan_t *plan,
                      "the application must return an iterable of bytes such"
                      " as [b'...'], not %.100s",
                      Py_TYPE(result)->tp_name);
-        return end_raised(request);
+        return engine_raised_end(request);
     }
     request->file = Py_IS_TYPE(result, &engine_file_wrapper_type);
     if (send_chunks(request, result) < 0)
-        return end_raised(request);
+        return engine_raised_end(request);
     if (!request->head_out && request->head.content_length < 0 &&
         !is_bodiless(request))
         request->head.content_length = 0;
@@ -446,7 +384,8 @@ static int call_application(engine_request_t *request, plan_t *plan)
     if (held)
         outcome = WEAVE_RUN_HELD;
     else
-        outcome = result ? answer(request, plan, result) : end_raised(request);
+        outcome =
+            result ? answer(request, plan, result) : engine_raised_end(request);
     Py_XDECREF(result);
     Py_XDECREF(environ);
     /* not under the hands of a thread that reads or writes just now */
@@ -465,7 +404,7 @@ static int call_in_context(engine_request_t *request, plan_t *plan)
     int outcome;
 
     if (engine_context_enter(&context) < 0)
-        return end_raised(request);
+        return engine_raised_end(request);
     outcome = call_application(request, plan);
     engine_context_exit(&context);
     return outcome;

@@ -18,8 +18,9 @@ typedef struct {
 
 static __thread spawning_t spawning;
 
-/* What httpd handles must not reach its handlers before there is exec(). */
-static void in_child(void)
+/* Runs in the new process. httpd's handlers must not run there in the moment
+ * before exec(). */
+static void child_prepare(void)
 {
     static const int httpds[] = {SIGTERM, SIGHUP, SIGINT, SIGUSR1, SIGWINCH};
     size_t i;
@@ -63,5 +64,5 @@ int engine_spawn_start(void)
 {
     if (engine_app->own_signals)
         return 0;
-    return pthread_atfork(NULL, NULL, in_child) == 0 ? 0 : -1;
+    return pthread_atfork(NULL, NULL, child_prepare) == 0 ? 0 : -1;
 }

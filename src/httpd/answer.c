@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* answer.c: the engine's answer on its way out through httpd's filters */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* body.c: the request body on its way to the engine */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <apr_buckets.h>
 #include <apr_strings.h>
@@ -177,8 +177,8 @@ int mod_weave_body_begin(mod_weave_exchange_t *exchange)
                                                       : OK;
 }
 
-/* What the client has announced may be no more: the request for the page of an
- * error (ErrorDocument) has the headers of a body that httpd has refused. */
+/* LENGTH may be another one than the headers say: the request for the page of
+ * an error (ErrorDocument) has those of a body that httpd has refused. */
 void mod_weave_body_counted(mod_weave_exchange_t *exchange, apr_off_t length)
 {
     if (exchange->length != length)

@@ -6,7 +6,8 @@
  * how often, client_send.c and client_receive.c do one attempt. Everything is
  * of the thread that handles the request. */
 
-#include "mod_weave.h"
+#include "exchange.h"
+#include "pool.h"
 #include "weave_answer.h"
 #include "weave_frame.h"
 

@@ -9,7 +9,7 @@
  *
  * This is for forks of Python only: what httpd forks itself, mod_cgi and
  * mod_ext_filter do, hands on some of these descriptors. */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handler.c: one request, from httpd to the engine and back */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <apr_portable.h>
 
@@ -94,7 +94,8 @@ static int body_prepare(mod_weave_exchange_t *exchange, weave_request_t *in)
 /* ---- embedded ---- */
 
 /* Returns as the handler does. */
-static int run(const weave_engine_t *engine, mod_weave_exchange_t *exchange)
+static int embedded_answer(const weave_engine_t *engine,
+                           mod_weave_exchange_t *exchange)
 {
     weave_var_t room[VARS_ROOM];
     mod_weave_vars_t vars = {room, 0, VARS_ROOM, exchange->r->pool};
@@ -155,5 +156,5 @@ int mod_weave_handler(request_rec *r)
     /* the import took longer than its patience */
     if (mod_weave_is_aborted(r->connection))
         return mod_weave_finish(&exchange, WEAVE_RUN_GONE);
-    return error_of(&exchange, run(engine, &exchange));
+    return error_of(&exchange, embedded_answer(engine, &exchange));
 }

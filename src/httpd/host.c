@@ -4,7 +4,7 @@
  * A process that the application has forked comes here, too, on its way back
  * from the engine. Its parent answers the request: it ends, and does nothing
  * else with what it shares with httpd. */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <pthread.h>
 #include <stdio.h>

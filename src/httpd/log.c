@@ -5,7 +5,7 @@
  * of the world's languages. So a line with such bytes is written here, in
  * httpd's default format, when that is the format in use and the log is a file
  * or a pipe; everything else goes through ap_log_rerror(). */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <stdatomic.h>
 

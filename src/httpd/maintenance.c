@@ -5,7 +5,7 @@
  * he is (a client in maintenance may not see a 401), and again where Python
  * would start. While nobody says anything but "off", that is two loads from
  * shared memory and a few comparisons. */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <apr_strings.h>
 

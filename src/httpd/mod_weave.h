@@ -391,140 +391,6 @@ const weave_conf_t *mod_weave_conf_of(request_rec *r,
 /* The path below the mount, decoded once, with its slashes as they came. */
 const char *mod_weave_path_info(request_rec *r, const mod_weave_mount_t *mount);
 
-/* A request body that was read before the application starts. */
-typedef struct mod_weave_spool_t {
-    const char *data; /* what is in memory */
-    apr_size_t len;
-    int fd; /* what is in a file, all of it; -1: none */
-    apr_off_t file_bytes;
-    apr_off_t read_at; /* embedded: as far as the application has read it */
-} mod_weave_spool_t;
-
-/* A request inside the engine; lives on the stack of the handler. */
-typedef struct mod_weave_exchange_t {
-    request_rec *r;
-    const weave_conf_t *conf; /* with the <Location>'s WeaveSet */
-    const mod_weave_mount_t *mount;
-    weave_admission_t admission; /* when it was asked last */
-    apr_bucket_brigade *in;      /* read, not yet given away */
-    apr_bucket_brigade *out;
-    /* of the body as the application gets it; -1: not known (yet) */
-    apr_off_t length;
-    int has_body;            /* 1: the client announces one */
-    int is_open;             /* 1: no header says how long it is */
-    mod_weave_spool_t spool; /* where it was read first */
-    int in_ended;            /* 1: all of it was read */
-    weave_io_e in_problem;   /* the first one; there is no reading on */
-    int head_sent;
-    int taken_over; /* 1: a filter has failed, or answered in our place */
-    int cut; /* 1: by then the head was out, and the end of it is missing */
-    int head_was_out; /* when the body was last read from */
-} mod_weave_exchange_t;
-
-/* vars.c */
-typedef struct mod_weave_vars_t {
-    weave_var_t *items;
-    apr_size_t count, room;
-    apr_pool_t *pool;
-} mod_weave_vars_t;
-void mod_weave_vars_init(void);
-void mod_weave_vars_fill(mod_weave_vars_t *vars,
-                         const mod_weave_exchange_t *exchange);
-
-/* body.c */
-/* Sets `length`, `has_body` and `is_open`, and nothing is spooled; reads
- * nothing. All filters must be there: in the handler, not before. OK, or the
- * HTTP status of a body that cannot be read. */
-int mod_weave_body_begin(mod_weave_exchange_t *exchange);
-/* Sets `length` where the body has turned out to have LENGTH bytes. */
-void mod_weave_body_counted(mod_weave_exchange_t *exchange, apr_off_t length);
-ssize_t mod_weave_body_read(void *host, char *buffer, size_t size);
-/* Fills `in` with what of a short body is here already. */
-void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in);
-/* Before an answer of ours, or an error that httpd is to answer for us: on a
- * stream of HTTP/2 reads what is left of the body. A stream that we end before
- * the client has is reset (RFC 9113 section 8.1), and curl and others report
- * that and not the answer; ap_discard_request_body() does nothing there.
- * Content-Length may have ended the body before the client has ended the
- * stream. After 30 s no other read begins, and one lasts up to the timeout of
- * the stream. On HTTP/1.x, in a subrequest, where the client waits for a 100,
- * and the second time on a stream, it does nothing. */
-void mod_weave_body_discard(request_rec *r);
-
-/* answer.c */
-/* While hooks are registered. */
-void mod_weave_answer_init(void);
-void mod_weave_head_send(void *host, const weave_head_t *head);
-weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
-                               size_t count, int flags);
-weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
-                               int64_t length, int flags);
-/* The same with a descriptor that is given away. */
-weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
-                               int64_t offset, int64_t length, int flags);
-/* Has the head of the answer, in a subrequest that of the page around it, left
- * for the client? */
-int mod_weave_head_is_out(const request_rec *r);
-/* Ends an answer that lacks its end so that no client takes it for a whole one:
- * 502 where its head is not out yet; otherwise the stream is reset (HTTP/2), or
- * the connection ends without a last chunk, and with a reset where the head
- * does not say how long the body is. Returns what the handler returns. */
-int mod_weave_answer_cut(mod_weave_exchange_t *exchange);
-
-/* A block of LEN bytes, from apr_bucket_alloc() of the connection: it is given
- * away. */
-weave_io_e mod_weave_block_send(mod_weave_exchange_t *exchange, char *block,
-                                apr_size_t len, int flags);
-
-/* pool.c: the workers of each application, as a child sees them, and its
- * connections to them */
-typedef struct mod_weave_worker_t mod_weave_worker_t;
-typedef struct mod_weave_link_t {
-    int fd;
-    apr_uint32_t slot;   /* in the worker's board */
-    apr_uint32_t number; /* of the last request */
-    mod_weave_worker_t *worker;
-    struct mod_weave_link_t *next;
-} mod_weave_link_t;
-void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s);
-/* Waits until the application answers or cannot: WEAVE_APP_SERVING, or what it
- * is at UNTIL_US (weave_clock_us()). */
-apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, int64_t until_us);
-/* The share of its workers' threads that have something to do, 0 to 1. */
-double mod_weave_pool_busy(const mod_weave_app_t *app);
-/* A connection to the ready worker with the fewest requests, other than *AVOID
- * (a pid, 0: none) where there is another one. NULL: none takes it just now;
- * *AVOID is one that should have. Nothing is waited for much longer than
- * UNTIL_US (weave_clock_us()). */
-mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
-                                         apr_uint32_t *avoid, int64_t until_us);
-/* Gives it back. */
-enum {
-    MOD_WEAVE_LINK_IDLE,   /* for the next request */
-    MOD_WEAVE_LINK_BROKEN, /* it is of no use any more */
-    MOD_WEAVE_LINK_DEAD    /* nor are others to the same worker */
-};
-void mod_weave_link_release(mod_weave_link_t *link, int state);
-/* Has the worker begun with the last request of the link? */
-int mod_weave_link_has_started(const mod_weave_link_t *link);
-apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link);
-
-/* spool.c: reads a request body before the application starts. A file is
- * bounded by limits.spool_max, all files of the application by
- * limits.spool_total. */
-/* Reads all of it, and sets `length`: OK, or the HTTP status that says what is
- * wrong. */
-int mod_weave_spool(mod_weave_exchange_t *exchange);
-/* In a process that Python has forked: returns 1 where FD is the file of a
- * body, for the caller to close; the number is no body's any more. */
-int mod_weave_spool_forget(int fd);
-/* Reads on in the file of SPOOL: as weave_host_t.body_read() does. */
-ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
-                             size_t size);
-
-/* client.c: one request in a worker. Returns as the handler does. */
-int mod_weave_client_run(mod_weave_exchange_t *exchange);
-
 /* maintenance.c: what is to become of a request */
 typedef struct mod_weave_verdict_t {
     apr_uint32_t mode; /* for this request: OFF, BACKOFF or ON */
@@ -540,10 +406,6 @@ typedef struct mod_weave_verdict_t {
  * it has refused. */
 int mod_weave_maintenance_ask(request_rec *r);
 int mod_weave_maintenance_refuse(request_rec *r);
-/* In the handler, right before Python would start. OK: go on. DONE: the 503
- * is out. */
-int mod_weave_maintenance_again(mod_weave_exchange_t *exchange);
-
 /* shed.c: 1 while so many slots of APP are busy that clients are asked to come
  * less often. */
 int mod_weave_is_shedding(const mod_weave_mount_t *mount);
@@ -566,21 +428,7 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
 /* NULL, or why maintenance.page of CONF cannot be shown by httpd's children. */
 const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool);
 
-/* handler.c: answers 503 where it is not for maintenance that has begun
- * meanwhile; as the handler returns it. */
-int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
-                     const char *why);
-/* Answers a request whose body cannot be had: RC is what mod_weave_spool()
- * or mod_weave_body_begin() says. Returns as the handler does. */
-int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc);
-/* How OUTCOME (weave_run_e) of a request becomes what a handler
- * returns */
-int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);
-/* The socket of the client, or -1 with HTTP/2. */
-int mod_weave_client_fd(const request_rec *r);
-/* Is C seen to have ended? mod_http2 sets it when the stream is reset, or its
- * connection closed. */
-int mod_weave_is_aborted(const conn_rec *c);
+/* handler.c */
 int mod_weave_handler(request_rec *r);
 
 /* log.c */

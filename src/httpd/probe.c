@@ -157,7 +157,8 @@ static int variable_add(void *list, const char *name, const char *value)
     return 1;
 }
 
-/* What workers have comes first: the first of a name counts. */
+/* Makes the environment of the program. The first entry of a name counts, so
+ * the variables of workers stand first. */
 static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
 {
     /* the last one for embedded mode only: children have it when they load the

@@ -5,7 +5,7 @@
  * worker. And the application learns how long a body is whose length nobody has
  * announced. What is small stays in memory, the rest goes to a file without a
  * name, whose descriptor a worker gets. */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <errno.h>
 #include <fcntl.h>

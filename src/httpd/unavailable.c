@@ -4,7 +4,7 @@
  * With maintenance.style = sync, headers and bodies are those that clients of
  * Sync 1.0 to 1.5 read: decimal seconds, the same number in every header, a
  * body each API can parse. */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <apr_buckets.h>
 #include <apr_strings.h>

@@ -3,7 +3,7 @@
  *
  * ap_add_common_vars() and ap_add_cgi_vars() make a table of 30 strings for
  * every request; that alone costs more than the engine's whole turn. */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>

@@ -198,7 +198,7 @@ static void look_begin(super_app_t *app)
 }
 
 /* Nothing serves: tries again, after 1, 2, 4 ... 60 s. */
-static void failed(super_app_t *app)
+static void retry_begin(super_app_t *app)
 {
     int64_t pause = SUPER_SECOND;
     int i;
@@ -230,7 +230,7 @@ void super_app_came_not(super_app_t *app, super_generation_t *generation,
     super_say(app, 3, "WEAVE0080: generation %u of %s does not come up: %s",
               generation->number, app->name, why);
     super_generation_abandon(generation);
-    failed(app);
+    retry_begin(app);
 }
 
 /* ---- success ---- */
@@ -337,11 +337,11 @@ static const char *resolve_failed(super_app_t *app, const char *problem)
     super_say(app, 3, "WEAVE0083: no generation of %s can start: %s", app->name,
               problem);
     if (!app->coming)
-        failed(app);
+        retry_begin(app);
     return problem;
 }
 
-/* What configtest looks at is looked at before each generation. */
+/* Resolves SPEC, after a look at all that configtest looks at, too. */
 static const char *spec_resolve(weave_spec_t **resolved,
                                 const weave_spec_t *spec, apr_pool_t *pool)
 {
@@ -359,7 +359,7 @@ static const char *spec_resolve(weave_spec_t **resolved,
     return problem ? problem : weave_spec_resolve(resolved, spec, pool);
 }
 
-static const char *go(super_app_t *app, int force, apr_pool_t *pool)
+static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
 {
     super_generation_t *now = newest(app), *coming = app->coming;
     weave_spec_t *resolved = NULL;
@@ -401,12 +401,12 @@ const char *super_app_want(super_app_t *app, const weave_spec_t *spec,
 {
     spec_keep(app, spec, text);
     limits_set(app);
-    return go(app, force, pool);
+    return generation_try(app, force, pool);
 }
 
 const char *super_app_reload(super_app_t *app, apr_pool_t *pool)
 {
-    return go(app, 1, pool);
+    return generation_try(app, 1, pool);
 }
 
 /* ---- on its own ---- */
@@ -417,7 +417,7 @@ static void retry(void *data)
     apr_pool_t *pool;
 
     apr_pool_create(&pool, app->pool);
-    go(app, 1, pool);
+    generation_try(app, 1, pool);
     apr_pool_destroy(pool);
 }
 
@@ -461,7 +461,7 @@ static void look(void *data)
     if (has_changed(app, pool) || is_mended(app)) {
         super_say(app, 6, "%s has changed on disk", app->name);
         app->failures = 0;
-        go(app, 1, pool);
+        generation_try(app, 1, pool);
     }
     apr_pool_destroy(pool);
     look_begin(app);
