@@ -130,18 +130,35 @@ static apr_bucket_brigade *out_of(mod_weave_exchange_t *exchange)
     return exchange->out;
 }
 
-int mod_weave_head_is_out(const request_rec *r)
+static const request_rec *top_of(const request_rec *r)
 {
     while (r->main)
         r = r->main;
-    return r->sent_bodyct;
+    return r;
+}
+
+int mod_weave_head_is_out(const request_rec *r)
+{
+    return top_of(r)->sent_bodyct;
+}
+
+/* Returns 1 where the answer that is out is a page of httpd's own, when that of
+ * the top request had STATUS and LINE before. mod_security has such a page sent
+ * (deny in phase 4, SecResponseBodyLimit), and then says that it has failed. A
+ * 206 is what httpd makes of our own 200. */
+static int is_replaced(const request_rec *r, int status, const char *line)
+{
+    r = top_of(r);
+    return r->status >= 300 && (r->status != status || r->status_line != line);
 }
 
 static weave_io_e pass(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
-    apr_status_t rv = APR_EGENERAL;
+    const char *line = top_of(r)->status_line;
     int was_out = mod_weave_head_is_out(r), taken_over = exchange->taken_over;
+    int status = top_of(r)->status;
+    apr_status_t rv = APR_EGENERAL;
 
     /* nothing follows what a filter has answered */
     if (!taken_over)
@@ -155,7 +172,8 @@ static weave_io_e pass(mod_weave_exchange_t *exchange)
     /* behind the head no filter can answer: it has failed */
     if (!taken_over)
         exchange->cut =
-            was_out || (rv != AP_FILTER_ERROR && mod_weave_head_is_out(r));
+            was_out || (rv != AP_FILTER_ERROR && mod_weave_head_is_out(r) &&
+                        !is_replaced(r, status, line));
     return WEAVE_IO_GONE;
 }
 
@@ -328,8 +346,7 @@ static int is_bodiless(const request_rec *r)
 /* Does the head say where the body ends? */
 static int is_framed(const request_rec *r)
 {
-    while (r->main)
-        r = r->main;
+    r = top_of(r);
     return r->chunked || (!r->assbackwards &&
                           apr_table_get(r->headers_out, "Content-Length"));
 }

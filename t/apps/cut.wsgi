@@ -32,6 +32,7 @@ MAKE = {
     "raise_long": _raise,
     "short": lambda: (PART for _ in range(3)),
     "list": lambda: [PART],
+    "forbidden": lambda: [PART],
     "die": _die,
     "long_line": lambda: iter([PART, PART, b"x" * 20000]),
     "long_list": lambda: [PART * 9000 + b"x" * 200, PART],
@@ -47,5 +48,5 @@ def application(environ, start_response):
                ("Cache-Control", "max-age=600"), ("X-Calls", str(calls))]
     if name in PROMISED:
         headers.append(("Content-Length", "1000"))
-    start_response("200 OK", headers)
+    start_response("403 Mine" if name == "forbidden" else "200 OK", headers)
     return _echo(environ) if name == "echo" else MAKE[name]()

@@ -88,10 +88,25 @@ Alias /pages/ "DIR/pages/"
     FallbackResource /processes/cache/whole
 </Directory>
 <LocationMatch "/failing/">
+    <IfModule headers_module>
+        Header always set X-Always yes
+    </IfModule>
     SetOutputFilter SUBSTITUTE
     SubstituteMaxLineLength 100
     Substitute s/part/PART/
 </LocationMatch>
+<IfModule security2_module>
+    <LocationMatch "/(denied|limited)/">
+        SecRuleEngine On
+        SecResponseBodyAccess On
+        SecResponseBodyMimeType text/html
+        SecResponseBodyLimit 200
+        SecRule RESPONSE_BODY "@contains part" "id:1,phase:4,deny,status:403"
+    </LocationMatch>
+    <LocationMatch "/denied/">
+        SecResponseBodyLimit 200000
+    </LocationMatch>
+</IfModule>
 END
 $conf .= <<"END" if $has_tls;
 Listen 127.0.0.1:$tls_port
@@ -290,6 +305,33 @@ subtest 'a request body that breaks off' => sub {
         my $res = $client->response;
         ok $res->status != 200 || !$res->complete, "$mode: and is cut"
             or diag $res->body;
+    }
+};
+
+# mod_security says that the filters below it have failed, when they have sent
+# its page.
+subtest 'a filter that answers instead' => sub {
+    plan skip_all => 'no mod_security here' if missing([0, ['security2']]);
+    $httpd->log->expect(qr/ModSecurity:/);
+    for my $mode (qw(processes embedded)) {
+        for (['denied', 'whole', 403], ['denied', 'forbidden', 403],
+            ['limited', 'long_list', 500]) {
+            my ($at, $case, $status) = @$_;
+            my $target = "/$mode/$at/$case";
+            for my $version ('1.0', '1.1') {
+                my ($bytes, $end) = ask($version, $target);
+                like $bytes, qr{^HTTP/1\.1 $status .*</html>}s,
+                    "$target $version: its page"
+                    or diag $end;
+                is $end, 'FIN', "$target $version: and no reset";
+            }
+            next unless $has_h2;
+            my $stream = WeaveTest::H2->new(port => $httpd->port)
+                ->request('GET', $target);
+            ok $stream->{complete} && $stream->{body} =~ /<title>$status /,
+                "$target h2: its page"
+                or diag explain $stream;
+        }
     }
 };
 
