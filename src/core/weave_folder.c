@@ -42,17 +42,40 @@ static int is_trusted(const walk_t *walk, uid_t user)
     return user == 0 || user == geteuid() || user == walk->also;
 }
 
+const char *weave_folder_user(uid_t uid, apr_pool_t *pool)
+{
+    const struct passwd *user = getpwuid(uid);
+
+    return user ? apr_pstrdup(pool, user->pw_name)
+                : apr_psprintf(pool, "user %ld", (long)uid);
+}
+
 static const char *trusted_text(const walk_t *walk)
 {
     const char *text = "root";
 
     if (geteuid() != 0)
-        text =
-            apr_psprintf(walk->pool, "%s or user %ld", text, (long)geteuid());
+        text = apr_pstrcat(walk->pool, text, " or ",
+                           weave_folder_user(geteuid(), walk->pool), NULL);
     if (walk->also != 0 && walk->also != geteuid())
-        text =
-            apr_psprintf(walk->pool, "%s or user %ld", text, (long)walk->also);
+        text = apr_pstrcat(walk->pool, text, " or ",
+                           weave_folder_user(walk->also, walk->pool), NULL);
     return text;
+}
+
+/* What else can be done where a folder is USER's: the way of an application
+ * leads there, and it could run as that user. */
+static const char *user_cure(const walk_t *walk, uid_t user)
+{
+    const struct passwd *entry =
+        walk->also != geteuid() ? getpwuid(user) : NULL;
+
+    if (!entry)
+        return "";
+    return apr_psprintf(walk->pool,
+                        "let the application run as that user (`user = %s` in"
+                        " [workers]), or ",
+                        entry->pw_name);
 }
 
 /* The group that a user got with the account, and that nobody else is in. */
@@ -105,7 +128,7 @@ static const char *way_text(const walk_t *walk)
 {
     if (!strcmp(name_of(walk), walk->path))
         return "";
-    return apr_psprintf(walk->pool, ", which leads to %s", walk->path);
+    return apr_psprintf(walk->pool, ", which leads to %s,", walk->path);
 }
 
 /* The folder that the way has reached. */
@@ -119,20 +142,23 @@ static apr_status_t step_judge(walk_t *walk)
     if (!is_trusted(walk, status->st_uid)) {
         walk->problem = apr_psprintf(
             walk->pool,
-            "%s%s: it belongs to user %ld (its mode is %04o), who could put"
-            " something else in its place, and must belong to %s: `chown root"
-            " %s`, or choose another one",
-            name, way_text(walk), (long)status->st_uid, status->st_mode & 07777,
-            trusted_text(walk), weave_shell_word(name, walk->pool));
+            "%s%s belongs to %s (mode %04o), who could put something else in"
+            " its place. It must belong to %s: %schoose another place, or"
+            " `chown root %s`",
+            name, way_text(walk), weave_folder_user(status->st_uid, walk->pool),
+            status->st_mode & 07777, trusted_text(walk),
+            user_cure(walk, status->st_uid),
+            weave_shell_word(name, walk->pool));
         return EPERM;
     }
     if (is_writable(walk, walk->at, status)) {
         walk->problem = apr_psprintf(
             walk->pool,
-            "%s%s: nobody else may write in it, and its mode is %04o (user %ld,"
-            " group %ld): `chmod go-w %s`, or choose another one",
-            name, way_text(walk), status->st_mode & 07777, (long)status->st_uid,
-            (long)status->st_gid, weave_shell_word(name, walk->pool));
+            "%s%s can be written by others (mode %04o, owner %s, group %ld):"
+            " `chmod go-w %s`, or choose another place",
+            name, way_text(walk), status->st_mode & 07777,
+            weave_folder_user(status->st_uid, walk->pool), (long)status->st_gid,
+            weave_shell_word(name, walk->pool));
         return EPERM;
     }
     return APR_SUCCESS;
@@ -165,9 +191,9 @@ static apr_status_t link_judge(walk_t *walk, const struct stat *status,
         return APR_SUCCESS;
     walk->problem = apr_psprintf(
         walk->pool,
-        "%s, a link on the way to %s, belongs to user %ld, who can have it lead"
+        "%s, a link on the way to %s, belongs to %s, who can have it lead"
         " elsewhere: `chown -h root %s`, or write where it leads to",
-        name, walk->path, (long)status->st_uid,
+        name, walk->path, weave_folder_user(status->st_uid, walk->pool),
         weave_shell_word(name, walk->pool));
     return EPERM;
 }
@@ -344,17 +370,18 @@ const char *weave_folder_judge(const char *path, const struct stat *status,
 {
     if (status->st_mode & OTHERS)
         return apr_psprintf(pool,
-                            "%s: nobody else may write in it, and its mode is"
-                            " %04o: `chmod go-w %s`, or choose another one",
+                            "%s can be written by others (mode %04o):"
+                            " `chmod go-w %s`, or choose another place",
                             path, status->st_mode & 07777,
                             weave_shell_word(path, pool));
     if (status->st_uid != 0 && status->st_uid != geteuid())
         return apr_psprintf(pool,
-                            "%s belongs to user %ld, and this is user %ld: it"
-                            " must belong to root or to the user that starts"
-                            " httpd. Either that user does this, or `chown"
-                            " root: %s`, or choose another one",
-                            path, (long)status->st_uid, (long)geteuid(),
+                            "%s belongs to %s, and this is %s: it must belong"
+                            " to root or to the user that starts httpd. Either"
+                            " that user does this, or `chown root: %s`, or"
+                            " choose another place",
+                            path, weave_folder_user(status->st_uid, pool),
+                            weave_folder_user(geteuid(), pool),
                             weave_shell_word(path, pool));
     return NULL;
 }

@@ -50,6 +50,9 @@ const char *weave_folder_check(const char *path, uid_t also, apr_pool_t *pool);
 const char *weave_folder_judge(const char *path, const struct stat *status,
                                apr_pool_t *pool);
 
+/** Returns the name of a user for a message, or "user NUMBER". */
+const char *weave_folder_user(uid_t uid, apr_pool_t *pool);
+
 /** Returns the path of the folder that PATH is in. */
 const char *weave_folder_above(const char *path, apr_pool_t *pool);
 

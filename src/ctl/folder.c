@@ -3,12 +3,13 @@
 #include "view.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
+
+#include "weave_folder.h"
 
 #define OWNER_ONLY "only root and the user that starts httpd may "
 
@@ -45,7 +46,6 @@ const char *ctl_dir_check(const char *dir, int writable, apr_pool_t *pool)
 static const char *owner_why_not(const char *dir, int *is_mine,
                                  apr_pool_t *pool)
 {
-    const struct passwd *owner;
     struct stat status;
 
     if (stat(dir, &status) < 0)
@@ -56,10 +56,8 @@ static const char *owner_why_not(const char *dir, int *is_mine,
         *is_mine = 1;
         return NULL;
     }
-    owner = getpwuid(status.st_uid);
-    return owner ? apr_pstrcat(pool, dir, " belongs to ", owner->pw_name, NULL)
-                 : apr_psprintf(pool, "%s belongs to user %ld", dir,
-                                (long)status.st_uid);
+    return apr_pstrcat(pool, dir, " belongs to ",
+                       weave_folder_user(status.st_uid, pool), NULL);
 }
 
 const char *ctl_rights_why_not(const ctl_t *ctl)

@@ -128,10 +128,10 @@ static void note_code(mod_weave_check_t *check, const mod_weave_app_t *app,
         close(opened.fd);
     if (rv == EPERM)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, check->s,
-                     "WEAVE0163: %s: %s: code that runs as user %ld can be"
-                     " exchanged by another one: %s",
+                     "WEAVE0163: %s: %s: others could replace code that runs as"
+                     " %s: %s",
                      where(check, app->conf, key), weave_key_get(key)->full,
-                     (long)app->uid, problem);
+                     weave_folder_user(app->uid, check->ptemp), problem);
 }
 
 /* The virtualenv chooses the Python that is loaded, so with that it is an

@@ -74,12 +74,13 @@ static const char *enter_check(const char *dir, apr_pool_t *pool)
     word = weave_shell_word(closed, pool);
     return apr_psprintf(
         pool,
-        "WEAVE0261: WeaveRuntimeDir %s: httpd's children run as user %ld and"
-        " group %ld and cannot enter %s (user %ld, group %ld, mode %04o: %s):"
-        " they would reach no worker, and answer 503. `chmod o+x %s`, or `chgrp"
-        " %ld %s && chmod g+x %s`, or choose another one",
-        dir, (long)ap_unixd_config.user_id, (long)ap_unixd_config.group_id,
-        closed, (long)status.st_uid, (long)status.st_gid,
+        "WEAVE0261: WeaveRuntimeDir %s: httpd's children run as %s, group %ld,"
+        " and cannot enter %s (owner %s, group %ld, mode %04o: %s): they would"
+        " reach no worker, and answer 503. `chmod o+x %s`, or `chgrp %ld %s &&"
+        " chmod g+x %s`, or choose another place",
+        dir, weave_folder_user(ap_unixd_config.user_id, pool),
+        (long)ap_unixd_config.group_id, closed,
+        weave_folder_user(status.st_uid, pool), (long)status.st_gid,
         (unsigned)status.st_mode & 07777, strerror(rv), word,
         (long)ap_unixd_config.group_id, word, word);
 }

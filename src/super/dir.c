@@ -43,9 +43,10 @@ static const char *owner_check(const struct stat *status, apr_pool_t *pool)
     if (status->st_uid == geteuid())
         return weave_folder_judge(super.dir, status, pool);
     return apr_psprintf(pool,
-                        "%s belongs to user %ld: it must belong to the user"
-                        " that starts httpd (%ld): name another folder",
-                        super.dir, (long)status->st_uid, (long)geteuid());
+                        "%s belongs to %s: it must belong to the user that"
+                        " starts httpd (%s): name another folder",
+                        super.dir, weave_folder_user(status->st_uid, pool),
+                        weave_folder_user(geteuid(), pool));
 }
 
 static const char *dir_take(const weave_folder_t *folder)

@@ -205,7 +205,7 @@ subtest 'a folder that cannot be used' => sub {
     for my $mode (0775, 0757, 01777) {
         chmod $mode, $state or die $!;
         says_0150($httpd, sprintf('%04o', $mode),
-            qr/nobody else may write in it.*chmod go-w \Q$state\E/,
+            qr/can be written by others.*chmod go-w \Q$state\E/,
             sub { $httpd->graceful });
     }
     chmod 0755, $state or die $!;
