@@ -77,6 +77,8 @@ def test_each_key_of_mozilla_has_a_word(write):
     values, hosts = load(path)
     assert values["storage.pool_max_overflow"] == 5
     assert values["nodes.fallback_node"] == "http://localhost:5000/"
+    # as the guides have it: clients elsewhere would sign in, and never sync
+    assert any("only browsers on this machine" in text for _, text, _ in check(path))
     assert hosts["some-test-host"]["storage.sqluri"].endswith("/some.db")
 
 

@@ -99,6 +99,7 @@ def test_root_becomes_the_owner(place):
         assert place.owners() == {uid(NOBODY)}
     status, said = place.run(*ALL[3])
     assert "no account alice" in said
+    assert "no account a@b.c (" in place.run("set-password", "a@b.c")[1]
     assert place.run(*ALL[4])[0] == 0
     assert place.owners() == {uid(NOBODY)}
     # the folder may be root's, once there is a file
@@ -114,7 +115,8 @@ def test_files_of_root_in_a_folder_of_the_server(place):
     place.file.write_bytes(b"")
     os.chown(place.data, uid(NOBODY), -1)
     said = place.refuses("create-tables")
-    assert "its file cannot be written" in said and "change the owner" in said
+    assert "%s: its file cannot be written" % place.file in said
+    assert "the server runs as (%s): change the owner" % NOBODY in said
     os.chown(place.file, uid(NOBODY), -1)
     for end in ("-wal", "-shm"):
         beside = place.data / ("weave.db" + end)
@@ -240,6 +242,25 @@ def test_names_for_a_terminal(place):
     place.set_url(folder / "weave.db")
     said = place.refuses("create-tables")
     assert "?[2J/weave.db does not exist" in said and "\x1b" not in said
+
+
+def test_another_user_and_a_closed_folder(place):
+    """As README has it, 0700: who cannot see the file is not its server."""
+    os.chown(place.data, uid(NOBODY), -1)
+    assert place.run("create-tables")[0] == 0
+    place.data.chmod(0o700)
+    for words in ALL:
+        said = place.refuses(*words, user=OTHER)
+        assert "belongs to %s: run `sudo -u %s " % (NOBODY, NOBODY) in said
+
+
+def test_file_of_root_in_a_folder_of_the_caller(place):
+    """As a copy that root has put back."""
+    place.file.write_bytes(b"")
+    os.chown(place.data, uid(NOBODY), -1)
+    for words in ALL:
+        said = place.refuses(*words, user=NOBODY)
+        assert "belongs to root: run `sudo chown %s %s`" % (NOBODY, place.file) in said
 
 
 def test_owner_without_a_name(place):

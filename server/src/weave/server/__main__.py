@@ -92,7 +92,7 @@ def set_password(arguments, sites):
     except ValueError:
         raise Failed("%r is no name of a user" % arguments.name) from None
     accounts = sites[None].accounts
-    no_account = Failed("there is no account %s" % name)
+    no_account = Failed("there is no account %s" % _told(arguments.name, name))
     if accounts.find(name) is None:
         raise no_account
     password = _ask_password()
@@ -102,7 +102,12 @@ def set_password(arguments, sites):
         raise Failed("the password is not UTF-8, or holds a zero byte")
     if not accounts.reset_password_hash(name, sites[None].passwords.hash(password)):
         raise no_account
-    print("the password of %s is set" % name)
+    print("the password of %s is set" % _told(arguments.name, name))
+
+
+def _told(given, name):
+    """The name as it was given, and the one that it stands for."""
+    return given if given == name else "%s (%s)" % (given, name)
 
 
 def _ask_password():

@@ -21,6 +21,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import QueuePool
 
 from weave.server.config import ConfigError
+from weave.server.owner import user_name
 
 log = logging.getLogger(__name__)
 
@@ -172,10 +173,10 @@ class Database:
     def _check_file(self):
         wrong = file_problem(self._file)
         if wrong:
-            raise ConfigError("%s: %s" % (self._url, wrong))
+            raise ConfigError("database %s: %s" % (self._file, wrong))
         creates = all(create for _, create in self._schemas)
         if not creates and not os.path.exists(self._file):
-            raise ConfigError("%r: %s" % (self._url, missing("its file")))
+            raise ConfigError("database %s: %s" % (self._file, missing("its file")))
 
     def _checkpoint(self):
         """Copies the write-ahead log into the file; whether that is all done.
@@ -217,7 +218,8 @@ class Database:
             if _has_tables(connection, metadata):
                 return
         if not create:
-            raise ConfigError("%r: %s" % (self._url, missing("a table")))
+            name = self._file or repr(self._url)
+            raise ConfigError("database %s: %s" % (name, missing("a table")))
         try:
             with self._writing() as connection:
                 metadata.create_all(connection)
@@ -254,9 +256,10 @@ def file_problem(path):
     files = [(path + suffix, "its file" + suffix) for suffix in ("", "-wal", "-shm")]
     for name, what in [(folder, "its folder"), *files]:
         if os.path.exists(name) and not os.access(name, os.W_OK):
+            uid = os.geteuid()
             return (
                 "%s cannot be written by the user that the server runs as "
-                "(number %d): change the owner" % (what, os.geteuid())
+                "(%s): change the owner" % (what, user_name(uid) or "number %d" % uid)
             )
     return None
 

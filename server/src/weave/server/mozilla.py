@@ -108,7 +108,7 @@ def _class_name(value):
 def _storage_backend(value):
     name = _class_name(value)
     if name in ("sql", "sqlstorage"):
-        return None, "it is what this server has"
+        return None, "records are in an SQL database in any case"
     if name in ("memcached", "memcachedsqlstorage", "redisqlstorage"):
         return None, "the SQL database of storage.sqluri has all records, no cache"
     return "records are in the SQL database of storage.sqluri: remove this key", None
@@ -117,7 +117,7 @@ def _storage_backend(value):
 def _auth_backend(value):
     name = _class_name(value)
     if name in ("sql", "sqlauth", "sqluser"):
-        return None, "it is what this server has"
+        return None, "accounts are in an SQL database in any case"
     if "ldap" in name:
         what = "LDAP is not supported"
     elif "sreg" in name or "proxy" in name:
@@ -135,7 +135,7 @@ def _auth_backend(value):
 def _refused_when_true(error):
     def judge(value):
         if value is False:
-            return None, "it is what this server does"
+            return None, "it is so in any case"
         return error, None
 
     return judge

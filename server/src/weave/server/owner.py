@@ -47,14 +47,27 @@ def become_owner(ini, files, words):
 
 
 def _check_own(file, words):
-    """OwnerError when the file is there, and is somebody else's."""
-    try:
-        uid = os.stat(file).st_uid
-    except OSError:
-        return  # what else is wrong is said elsewhere
-    if uid != os.geteuid():
-        text = "%s belongs to %s: %s"
-        raise OwnerError(text % (file, _name(uid), _as_user(_name(uid), words)))
+    """OwnerError when the file is somebody else's, or in a closed folder of theirs."""
+    for path in (file, os.path.dirname(file)):
+        try:
+            uid = os.stat(path).st_uid
+        except OSError:
+            continue  # what else is wrong is said elsewhere
+        if uid != os.geteuid() and (path == file or _is_closed(path, uid)):
+            cure = _as_user(_name(uid), words)
+            if uid == 0 and _is_callers(os.path.dirname(file)):
+                cure = "run `sudo chown %s %s`" % (_name(os.geteuid()), shlex.quote(file))
+            raise OwnerError("%s belongs to %s: %s" % (path, _name(uid), cure))
+        return
+
+
+def _is_callers(folder):
+    return os.stat(folder).st_uid == os.geteuid()
+
+
+def _is_closed(folder, uid):
+    """Whether it is a user's, and this one cannot look for a file in it."""
+    return uid != 0 and not os.access(folder, os.X_OK)
 
 
 def _check_roots(file, words):
@@ -128,10 +141,15 @@ def _become(uid, file):
 
 
 def _name(uid):
+    return user_name(uid) or "#%d" % uid  # as sudo takes it
+
+
+def user_name(uid):
+    """The name of a user, or None."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return "#%d" % uid  # as sudo takes it
+        return None
 
 
 def _as_user(name, words):

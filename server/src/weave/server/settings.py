@@ -337,9 +337,21 @@ class Settings:
                 entry = self._entries.get("storage." + name)
                 if entry:
                     self._entries["auth." + name] = entry
+        if _is_this_machine(values["nodes.fallback_node"]):
+            text = (
+                "clients are sent to localhost after they have signed in, which only "
+                "browsers on this machine reach: remove the key, or name the URL "
+                "that clients use"
+            )
+            self.problems.append(self.problem(NOTICE, "nodes.fallback_node", text))
         if values["storage.use_quota"] and not values["storage.quota_size"]:
             text = "needs storage.quota_size, in KB, above 0"
             self.problems.append(self.problem(ERROR, "storage.use_quota", text))
+
+
+def _is_this_machine(url):
+    host = urlsplit(url).hostname if url else None
+    return host in ("localhost", "::1") or (host or "").startswith("127.")
 
 
 def _unknown(name):
