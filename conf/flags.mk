@@ -92,8 +92,9 @@ $(BUILD)/flags: $(FORCE_FLAGS)
 	@$(call renew,$(FLAGS))
 
 need_pythons = for python in $(PYTHONS); do conf/python $$python >/dev/null || { \
-	    echo 'There is an engine for each of PYTHONS="$(PYTHONS)". Name' >&2; \
-	    echo 'others, or see `make deps`.' >&2; exit 1; }; done
+	    echo "No engine can be built for $$python, which PYTHONS names. Name another" >&2; \
+	    echo 'Python, as in: make PYTHONS=/usr/bin/python3 (which `make deps` installs).' >&2; \
+	    exit 1; }; done
 
 FORCE:
 .PHONY: FORCE

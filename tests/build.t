@@ -159,7 +159,7 @@ sub without {
 }
 ($exit, $text) = make("BUILD=$root/missing", 'PYTHONS=/nowhere/python3');
 isnt($exit, 0, 'with a Python that is not there, make fails');
-like($text, qr{PYTHONS="/nowhere/python3"}, '... and says which');
+like($text, qr{/nowhere/python3: there is no such program}, '... and says why');
 
 # ---- a Python that was moved ----
 
