@@ -270,10 +270,10 @@ static char *explain_connect(const char *path, apr_status_t rv)
 
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ECONNREFUSED(rv))
         snprintf(text, sizeof(text),
-                 "no weaved listens at %s: httpd does not run with an"
-                 " application in worker processes, or with another"
-                 " WeaveRuntimeDir, or somebody has removed what is there:"
-                 " `apachectl graceful` makes it again",
+                 "no weaved listens at %s. Either httpd does not run, or no"
+                 " WeaveApp in it has worker processes, or it has another"
+                 " WeaveRuntimeDir (-d names it), or somebody has removed what"
+                 " was there: then `apachectl graceful` makes it again",
                  path);
     else if (APR_STATUS_IS_EACCES(rv))
         snprintf(text, sizeof(text),

@@ -187,6 +187,9 @@ static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
     }
     if (ctl->ini_given && !shown && ctl_int(status, "pid"))
         return ctl_say("httpd runs no application of %s", ctl->ini);
+    if (!ctl->ini_given && !shown && ctl_int(status, "pid"))
+        ctl_line("no application: no WeaveApp is in httpd's configuration as "
+                 "it was last read");
     ctl_rest_show(ctl, view); /* which is said, and no failure of this */
     return CTL_DONE;
 }

@@ -362,8 +362,14 @@ def load():
             found = load_script(_weave.script)
         else:
             found = importlib.import_module(_weave.module)
-        for name in _weave.callable.split('.'):
-            found = getattr(found, name)
+        try:
+            for name in _weave.callable.split('.'):
+                found = getattr(found, name)
+        except AttributeError as error:
+            raise AttributeError(
+                "there is no '%s' in %s: wsgi.callable says what the"
+                " application is called there"
+                % (_weave.callable, _weave.script or _weave.module)) from error
         if not callable(found):
             raise TypeError('%s is %s, which cannot be called: wsgi.callable'
                             ' names something else'

@@ -95,10 +95,11 @@ static const char *op_reload(json_t **answer, const json_t *request, int pass,
     }
     if (!found)
         problem = ini ? apr_psprintf(pool,
-                                     "this httpd has no application %s in"
-                                     " worker processes",
+                                     "httpd has no WeaveApp with %s in worker"
+                                     " processes: `weavectl status` lists what"
+                                     " there is",
                                      ini)
-                      : "this httpd has no application in worker processes";
+                      : "httpd has no WeaveApp in worker processes";
     return problem;
 }
 

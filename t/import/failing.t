@@ -54,7 +54,7 @@ my %broken = (
     'raises'          => ["import nothing_like_this\n",
         qr/ModuleNotFoundError: No module named 'nothing_like_this'/],
     'syntax error'    => ["def broken(:\n", qr/SyntaxError/],
-    'no callable'     => ["x = 1\n", qr/application/],
+    'no callable'     => ["x = 1\n", qr/there is no 'application' in \S+: wsgi\.callable/],
     'not callable'    => ["application = 42\n", qr/application.*callable|callable.*application|cannot be called/],
     'SystemExit'      => ["import sys\nsys.exit(3)\n", qr/SystemExit/],
     'os-level text'   => ["raise OSError(13, 'caf\xe9', '/x')\n", qr/SyntaxError|PermissionError/],
