@@ -62,7 +62,8 @@ static void join_in(super_worker_t *worker)
         WEAVE_APP_SERVING) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_SERVING,
                              generation->number);
-        super_app_error_set(app, NULL, 0);
+        if (app->failed_number == generation->number)
+            super_app_error_set(app, NULL, 0);
     }
     super_say(app, 6, "%s serves, after %.1f s",
               super_worker_name(worker, worker->pool),
@@ -107,7 +108,8 @@ static int64_t pause_begin(super_generation_t *generation, int64_t lived_us,
     if (pause >= FAILED_US && alone && !lived_us) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED,
                              generation->number);
-        super_app_error_set(app, why, generation->number);
+        if (app->failed_number <= generation->number) /* a newer one may have */
+            super_app_error_set(app, why, generation->number);
     }
     return pause;
 }

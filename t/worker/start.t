@@ -56,6 +56,21 @@ subtest 'an application that cannot be imported' => sub {
     $httpd->write('app.wsgi', slurp(root() . '/apps/hello.wsgi'));
     ok eventually(sub { (weavectl($httpd, 'status'))[1] !~ /last error/
         && $httpd->get('/app')->status == 200 }), 'mended again';
+    # the reason of a generation that had failed went with a worker of the one
+    # before, and weavectl reload could wait for it for ever
+    $httpd->write('app.wsgi', "import a_third_module\n");
+    kill KILL => workers($httpd);
+    ok eventually(sub { (weavectl($httpd, 'status'))[1] =~ /a_third_module/ }),
+        'no worker is there';
+    my $failed = generation($httpd) + 1;
+    is((weavectl($httpd, 'reload'))[0], 1, 'nor does a new generation come up');
+    $httpd->write('app.wsgi', slurp(root() . '/apps/hello.wsgi'));
+    ok eventually(sub { $httpd->get('/app')->status == 200 }),
+        'the one before serves again';
+    like +(weavectl($httpd, 'status'))[1],
+        qr/^  last error: generation $failed has failed/m, 'the reason stays';
+    reloads($httpd);
+    unlike +(weavectl($httpd, 'status'))[1], qr/last error/, 'until one serves';
     ok defined $httpd->stop, 'httpd stops';
 };
 
