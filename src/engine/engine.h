@@ -117,7 +117,6 @@ void engine_log_end(engine_thread_t *thread); /* no GIL needed */
 PyObject *engine_log_level(PyObject *module, PyObject *level);
 PyObject *engine_log_write(PyObject *module, PyObject *args);
 void engine_log_flush(engine_thread_t *thread);
-void engine_log_line(int level, const char *text, size_t len);
 /* printf-like, for the engine's own words about the current request. */
 void engine_log(int level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

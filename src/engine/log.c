@@ -49,7 +49,7 @@ static void host_log(int level, const char *text, size_t len)
     } while (len > 0);
 }
 
-void engine_log_line(int level, const char *text, size_t len)
+static void line_log(int level, const char *text, size_t len)
 {
     PyThreadState *tstate = engine_gil_pause();
 
@@ -68,9 +68,8 @@ void engine_log(int level, const char *format, ...)
     va_end(args);
     if (len < 0)
         return;
-    engine_log_line(level, text,
-                    (size_t)len < sizeof(text) ? (size_t)len
-                                               : sizeof(text) - 1);
+    line_log(level, text,
+             (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 
 static void line_flush(engine_line_t *line)
@@ -83,7 +82,7 @@ static void line_flush(engine_line_t *line)
     /* another write may come while the GIL is away */
     line->text = NULL;
     line->len = line->room = 0;
-    engine_log_line(line->level, text, len);
+    line_log(line->level, text, len);
     free(text);
 }
 
@@ -97,7 +96,7 @@ static void line_shorten(engine_line_t *line)
         return;
     line->text = NULL;
     line->len = line->room = 0;
-    engine_log_line(line->level, text, piece);
+    line_log(line->level, text, piece);
     memmove(text, text + piece, len - piece);
     line->text = text;
     line->len = len - piece;
@@ -174,7 +173,7 @@ PyObject *engine_log_write(PyObject *module, PyObject *args)
          text = newline + 1) {
         if (!line->len) {
             if (newline > text)
-                engine_log_line(level, text, newline - text);
+                line_log(level, text, newline - text);
             continue;
         }
         if (line_append(line, level, text, newline - text) < 0)

@@ -65,15 +65,6 @@ super_app_t *super_app_at(uint32_t index)
     return app;
 }
 
-super_app_t *super_app_named(const char *ini)
-{
-    super_app_t *app = super.apps;
-
-    while (app && (!app->wanted || strcmp(app->name, ini) != 0))
-        app = app->next;
-    return app;
-}
-
 void super_app_settle(super_app_t *app)
 {
     super_app_t **at = &super.apps;
@@ -148,7 +139,8 @@ static const char *without(const char *text, const char *name, apr_pool_t *pool)
                        end ? end + 1 : "", NULL);
 }
 
-uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool)
+/* A hash of what a resolved spec makes of a process; never 0. */
+static uint64_t identity_of(const weave_spec_t *resolved, apr_pool_t *pool)
 {
     weave_spec_t copy = *resolved;
     const char *text;
@@ -375,7 +367,7 @@ static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
     app->tried_stamp = stamp(app);
     if (problem)
         return resolve_failed(app, problem);
-    identity = super_identity(resolved, pool);
+    identity = identity_of(resolved, pool);
     if (!force && now && now->identity == identity) {
         refresh(now, resolved, made);
     }
@@ -432,7 +424,7 @@ static int has_changed(super_app_t *app, apr_pool_t *pool)
     if (!app->spec->reload_touch ||
         spec_resolve(&resolved, app->spec, pool) != NULL)
         return 0;
-    identity = super_identity(resolved, pool);
+    identity = identity_of(resolved, pool);
     if (now && now->identity == identity)
         app->failed_identity = 0;
     return !(now && now->identity == identity) &&

@@ -99,8 +99,6 @@ super_app_t *super_app_make(uint32_t index, const char *name);
 int super_app_secret_set(super_app_t *app, const weave_secret_t *secret);
 /* The one that is wanted at INDEX, or NULL. */
 super_app_t *super_app_at(uint32_t index);
-/* The same by the path of its ini. */
-super_app_t *super_app_named(const char *ini);
 /* Looks whether anything is left of it, and frees it if not. */
 void super_app_settle(super_app_t *app);
 /* Drains it. */
@@ -125,9 +123,6 @@ void super_app_came_not(super_app_t *app, super_generation_t *generation,
  * holds. */
 const char *super_reason(const char *text, const weave_spec_t *spec,
                          apr_pool_t *pool);
-
-/* A hash of what a resolved spec makes of a process; never 0. */
-uint64_t super_identity(const weave_spec_t *resolved, apr_pool_t *pool);
 
 /* --- generations (generation.c, serve.c) --------------------------------- */
 

@@ -31,7 +31,8 @@ worker_t worker;
 
 /* ---- small things ---- */
 
-void worker_signals_block(void)
+/* Blocks every signal but faults for the calling thread. */
+static void signals_block(void)
 {
     static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                                  SIGABRT, SIGTRAP, SIGSYS};
@@ -57,7 +58,7 @@ int worker_thread_start(void *(*function)(void *), void *data,
     if (stack_bytes)
         pthread_attr_setstacksize(&attr, stack_bytes);
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    worker_signals_block();
+    signals_block();
     rv = pthread_create(&thread, &attr, function, data);
     if (rv == 0)
         pthread_setname_np(thread, name);

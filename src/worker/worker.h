@@ -64,8 +64,6 @@ extern worker_t worker;
 /* The application has closed what is ours: the numbers are its own files now,
  * or will be. Any thread. */
 void worker_descriptors_lost(void) __attribute__((noreturn));
-/* Blocks every signal but faults for the calling thread. */
-void worker_signals_block(void);
 /* In a process that the application has forked: no handler is ours. The mask is
  * that of the thread that forked it. */
 void worker_signals_forget(void);
