@@ -12,6 +12,7 @@
 
 #include "weave_check.h"
 #include "weave_conf.h"
+#include "weave_control.h"
 #include "weave_file.h"
 #include "weave_spec.h"
 
@@ -193,7 +194,7 @@ static void put_key(apr_array_header_t *rows, const weave_conf_t *conf,
                 shown_of(conf, key, pool), where);
 }
 
-static void rows_print_json(const apr_array_header_t *rows)
+static void rows_print_json(const apr_array_header_t *rows, apr_pool_t *pool)
 {
     json_t *list = json_array();
     int i;
@@ -201,9 +202,10 @@ static void rows_print_json(const apr_array_header_t *rows)
     for (i = 0; i < rows->nelts; i++) {
         const row_t *row = &APR_ARRAY_IDX(rows, i, row_t);
 
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "key",
-                                              row->key, "value", row->value,
-                                              "where", row->where));
+        json_array_append_new(
+            list, json_pack("{s:s, s:o, s:o}", "key", row->key, "value",
+                            weave_control_text(row->value, pool), "where",
+                            weave_control_text(row->where, pool)));
     }
     ctl_json_print(list, 0);
     json_decref(list);
@@ -245,7 +247,7 @@ int ctl_config(const ctl_t *ctl)
     for (i = 0; i < WEAVE_KEY_COUNT; i++)
         put_key(rows, conf, i, ctl->pool);
     if (ctl->json)
-        rows_print_json(rows);
+        rows_print_json(rows, ctl->pool);
     else
         rows_print(rows);
     return errors ? CTL_FAILED : CTL_DONE;

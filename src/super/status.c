@@ -112,9 +112,10 @@ json_t *super_status(apr_pool_t *pool)
 
     for (app = super.apps; app; app = app->next)
         json_array_insert_new(apps, 0, app_status(app, pool));
-    return json_pack("{s:s, s:I, s:s, s:b, s:o, s:o}", "version", WEAVE_VERSION,
-                     "pid", (json_int_t)getpid(), "runtime_dir", super.dir,
-                     "runtime_dir_closed", super.dir_closed, "error_log",
+    return json_pack("{s:s, s:I, s:o, s:b, s:o, s:o}", "version", WEAVE_VERSION,
+                     "pid", (json_int_t)getpid(), "runtime_dir",
+                     weave_control_text(super.dir, pool), "runtime_dir_closed",
+                     super.dir_closed, "error_log",
                      weave_control_text(super_log_path(pool), pool),
                      "applications", apps);
 }

@@ -390,6 +390,12 @@ END
     is $exact{"limits.$_->[0]"}, $_->[1], "for programs: $_->[1]"
         for ['queue_timeout', '10 s'], ['request_timeout', '1234567us'],
             ['spool_at', '1048576'], ['spool_total', '536870912'];
+    # each row with such a place was missing
+    mkdir "$dir/\xff" or die "$dir: $!";
+    $httpd->write("\xff/config.ini", slurp("$dir/config.ini"));
+    my $other = JSON::PP->new->decode(
+        alone(['config', '--json', "$dir/\xff/config.ini"], 0));
+    is scalar(@$other), scalar(@$rows), 'whatever the name of the folder';
 };
 
 subtest 'check, and the page' => sub {
