@@ -7,32 +7,17 @@ may be, and somebody who tries passwords.
 """
 
 import contextlib
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
-import shutil
 import sys
-import tempfile
 import threading
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TOP / "server/tests"))
+sys.path[:0] = [str(TOP / "server/tests"), str(TOP / "tests/supp")]
 
 from bulk import QUOTES_OF_A_RECORD, fill  # noqa: E402
 from client import SyncClient, SyncError  # noqa: E402
-
-
-def load_e2e_httpd():
-    loader = importlib.machinery.SourceFileLoader(
-        "e2e_httpd", str(TOP / "tests/e2e_httpd.t"))
-    spec = importlib.util.spec_from_loader("e2e_httpd", loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
-e2e_httpd = load_e2e_httpd()
+from e2e import INI, WORSE_THAN_NOTICE, Httpd, Tap, made_folder  # noqa: E402
 
 MODES = ("processes", "embedded")
 WORKERS = "\n[workers]\nmode = %s\n"
@@ -135,18 +120,11 @@ def check_attack(tap, mode, url, client):
 
 
 def main():
-    tap = e2e_httpd.Tap()
-    with tempfile.TemporaryDirectory(prefix="weave-bounds-") as name:
-        folder = pathlib.Path(name)
-        folder.chmod(0o755)
-        e2e_httpd.make_venv(folder)
-        (folder / "build").mkdir()
-        for file in [*e2e_httpd.BUILD.glob("*.so"),
-                     *(e2e_httpd.BUILD / name for name in e2e_httpd.PROGRAMS)]:
-            shutil.copy(file, folder / "build")
+    tap = Tap()
+    with made_folder("weave-bounds-") as folder:
         for mode in MODES:
-            (folder / "sync.ini").write_text(e2e_httpd.INI + WORKERS % mode)
-            httpd = e2e_httpd.Httpd(folder, "event")
+            (folder / "sync.ini").write_text(INI + WORKERS % mode)
+            httpd = Httpd(folder, "event")
             with httpd.running() as url:
                 client = SyncClient(url, EMAIL, PASSWORD)
                 client.sign_up()
@@ -155,11 +133,10 @@ def main():
                 check_attack(tap, mode, url, client)
                 client.close()
             bad = [line for line in httpd.log().splitlines()
-                   if e2e_httpd.WORSE_THAN_NOTICE.search(line)
+                   if WORSE_THAN_NOTICE.search(line)
                    and "is refused: too many" not in line]
             tap.ok(not bad, mode + ": nothing else at warn or above in the log", *bad)
-    print("1..%d" % tap.count)
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ together with weave.db-wal. In processes and embedded, on every MPM.
 
 import contextlib
 import http.client
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
 import shutil
@@ -22,21 +20,10 @@ import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TOP / "server/tests"))
+sys.path[:0] = [str(TOP / "server/tests"), str(TOP / "tests/supp")]
 
 from client import SyncClient, SyncError  # noqa: E402
-
-
-def load_e2e_httpd():
-    loader = importlib.machinery.SourceFileLoader(
-        "e2e_httpd", str(TOP / "tests/e2e_httpd.t"))
-    spec = importlib.util.spec_from_loader("e2e_httpd", loader)
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
-e2e_httpd = load_e2e_httpd()
+from e2e import INI, MPMS, Httpd, Tap, made_folder  # noqa: E402
 
 MODES = ("processes", "embedded")
 WORKERS = "\n[workers]\nmode = %s\nprocesses = 2\n"
@@ -83,7 +70,7 @@ class Writer(threading.Thread):
 
 
 def start(folder, mpm):
-    httpd = e2e_httpd.Httpd(folder, mpm)
+    httpd = Httpd(folder, mpm)
     with (folder / "httpd.conf").open("a") as conf:
         conf.write(CHILDREN[mpm][1] + "\n")
     return httpd
@@ -166,23 +153,15 @@ def check_kill(tap, name, httpd):
 
 
 def main():
-    tap = e2e_httpd.Tap()
-    with tempfile.TemporaryDirectory(prefix="weave-data-") as name:
-        folder = pathlib.Path(name)
-        folder.chmod(0o755)
-        e2e_httpd.make_venv(folder)
-        (folder / "build").mkdir()
-        for file in [*e2e_httpd.BUILD.glob("*.so"),
-                     *(e2e_httpd.BUILD / name for name in e2e_httpd.PROGRAMS)]:
-            shutil.copy(file, folder / "build")
+    tap = Tap()
+    with made_folder("weave-data-") as folder:
         for mode in MODES:
-            (folder / "sync.ini").write_text(e2e_httpd.INI + WORKERS % mode)
-            for mpm in e2e_httpd.MPMS:
+            (folder / "sync.ini").write_text(INI + WORKERS % mode)
+            for mpm in MPMS:
                 for name, most in (("stop", EACH), ("stop amid writes", sys.maxsize)):
                     check_stop(tap, mode, mpm, start(folder, mpm), name, most)
             check_kill(tap, mode + ", kill -9", start(folder, "event"))
-    print("1..%d" % tap.count)
-    return 1 if tap.failed else 0
+    return tap.end()
 
 
 if __name__ == "__main__":

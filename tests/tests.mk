@@ -80,7 +80,7 @@ C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] te
 scripts  = $(shell find conf t tests server .ci -type f -exec awk \
 	'FNR == 1 && $$0 ~ "^\#!.*$(1)" { print FILENAME } { nextfile }' {} + 2>/dev/null)
 PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py src/worker/*.py t/apps/*.wsgi t/apps/lib/*.py \
-	server/*.wsgi tests/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py \
+	server/*.wsgi tests/*.py tests/supp/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py \
 	tests/fleet/*.py tests/fleet/weavefleet/*.py) \
 	$(shell find server -name '*.py'))
 PL_FILES = $(sort $(call scripts,perl) $(wildcard t/lib/*.pm t/lib/*/*.pm) $(wildcard t/*/*.t))
