@@ -19,12 +19,7 @@ sub configtest {
     my ($ini, $conf, %files) = @_;
     my $httpd = WeaveTest::Httpd->new(
         ini => $ini, conf => $conf, expect => qr/WEAVE\d+|AH00014/);
-    for my $name (keys %files) {
-        my $path = $httpd->dir . "/$name";
-        (my $folder = $path) =~ s{/[^/]*$}{};
-        make_path($folder);
-        spew($path, $files{$name});
-    }
+    $httpd->write($_, $files{$_}) for keys %files;
     my ($status, $output) = $httpd->configtest;
     return ($status, $output . $httpd->log_text, $httpd);
 }
@@ -169,13 +164,8 @@ subtest 'what the application says of its own sections' => sub {
         my %files = venv_with_check($check);
         my $httpd = WeaveTest::Httpd->new(expect => qr/WEAVE\d+|AH00014/,
             ini => sprintf $ini =~ s/%(?=\()/%%/gr, $which || 'script = app.wsgi');
-        for my $name (keys %files) {
-            my $path = $httpd->dir . "/$name";
-            (my $folder = $path) =~ s{/[^/]*$}{};
-            make_path($folder);
-            spew($path, $files{$name});
-        }
-        spew($httpd->dir . '/more.ini', "[own]\nc = 3\n");
+        $files{'more.ini'} = "[own]\nc = 3\n";
+        $httpd->write($_, $files{$_}) for keys %files;
         make_path($httpd->dir . '/venv/bin');
         symlink "/usr/bin/python${\ python_version()}",
             $httpd->dir . '/venv/bin/python';

@@ -4,7 +4,6 @@
 
 use strict;
 use warnings FATAL => 'all';
-use File::Path qw(make_path);
 use Test::More;
 use WeaveTest;
 use WeaveTest::Httpd ();
@@ -38,12 +37,7 @@ END
 sub serve {
     my ($ini, %files) = @_;
     my $httpd = WeaveTest::Httpd->new(ini => $ini);
-    for my $name (keys %files) {
-        my $path = $httpd->dir . "/$name";
-        (my $folder = $path) =~ s{/[^/]*$}{};
-        make_path($folder);
-        spew($path, $files{$name});
-    }
+    $httpd->write($_, $files{$_}) for keys %files;
     $httpd->start;
     return $httpd;
 }

@@ -94,7 +94,7 @@ subtest 'other modes' => sub {
 
 # Debian's `Listen 80` is one socket for both families.
 subtest 'IPv6' => sub {
-    my $port = WeaveTest::Httpd::_free_port();
+    my $port = WeaveTest::Httpd::free_port();
     plan skip_all => 'no IPv6 here'
         unless IO::Socket::IP->new(LocalHost => '::1', Listen => 1);
     my $httpd = paused('On', conf => <<"END");

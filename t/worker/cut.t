@@ -58,7 +58,7 @@ sub load {
         unless $loaded{$name}++ || $known =~ /\b${name}_module\b/;
 }
 
-my $tls_port = WeaveTest::Httpd::_free_port();
+my $tls_port = WeaveTest::Httpd::free_port();
 $conf = '';
 for my $filter (grep { !missing($_) } @FILTERS) {
     load($_) for @{ $filter->[1] };

@@ -40,7 +40,7 @@ sub new {
     my ($class, %arg) = @_;
     my $dir = root() . "/logs/httpd-$$-" . ++$count;
     make_path($dir);
-    my $self = bless {dir => $dir, port => _free_port(), pid => 0}, $class;
+    my $self = bless {dir => $dir, port => free_port(), pid => 0}, $class;
     $self->{under} = $arg{under} || [];
     $self->{mode} = defined $arg{mode} ? $arg{mode} : 'embedded';
     $self->{runtime} = File::Temp::mkdtemp('/tmp/weave-XXXXXX');
@@ -82,7 +82,9 @@ sub state   { return "$_[0]{dir}/state" }
 
 sub write {
     my ($self, $name, $text) = @_;
-    return spew("$self->{dir}/$name", $text);
+    my $path = "$self->{dir}/$name";
+    make_path($path =~ s{/[^/]*$}{}r);
+    return spew($path, $text);
 }
 
 # Writes httpd.conf: the shared part, and CONF at its end. MODE: see new.
@@ -119,7 +121,7 @@ END
 # listen, as both allow it.
 my @held;
 
-sub _free_port {
+sub free_port {
     for (1 .. 200) {
         my $port   = 20_000 + int rand 12_000;
         my $socket = IO::Socket::INET->new(
