@@ -97,6 +97,33 @@ def masks(environ):
     }
 
 
+class _Spy:
+    """A word of a command that sees the thread which starts the program."""
+    def __init__(self):
+        self.blocked = []
+
+    def __fspath__(self):
+        self.blocked.append(_own())
+        return "x"
+
+
+def threads(environ):
+    """What the thread has blocked, before and while it starts programs."""
+    spies = {name: _Spy() for name in ("subprocess", "close_fds", "posix_spawn")}
+    subprocess.run(["/bin/true", spies["subprocess"]])
+    subprocess.run(["/bin/true", spies["close_fds"]], close_fds=False)
+    _spawn(["/bin/true", spies["posix_spawn"]])
+    return {"before": _own(),
+            "while": {name: spy.blocked for name, spy in spies.items()}}
+
+
+def before_exec(environ):
+    """How programs end that are told to before they are there."""
+    with subprocess.Popen(["/bin/sleep", "50"], preexec_fn=lambda: os.kill(
+            os.getpid(), signal.SIGTERM)) as process:
+        return {"status": process.wait()}
+
+
 def system(environ):
     """What os.system() returns."""
     return {"status": os.system("exit 3"),
