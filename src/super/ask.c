@@ -95,9 +95,9 @@ static const char *op_reload(json_t **answer, const json_t *request, int pass,
     }
     if (!found)
         problem = ini ? apr_psprintf(pool,
-                                     "httpd has no WeaveApp with %s in worker"
-                                     " processes: `weavectl status` lists what"
-                                     " there is",
+                                     "%s: httpd has no such application in"
+                                     " worker processes: `weavectl status`"
+                                     " lists what there is",
                                      ini)
                       : "httpd has no WeaveApp in worker processes";
     return problem;
