@@ -220,10 +220,30 @@ static int taken_wait(json_t **status, const ctl_t *ctl)
     return rc;
 }
 
+/* Returns an embedded application that is meant, where none in workers is; or
+ * NULL. */
+static const ctl_app_t *embedded_find(const ctl_t *ctl, const ctl_view_t *view)
+{
+    const ctl_app_t *found = NULL;
+    int i;
+
+    for (i = 0; i < view->apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
+
+        if (!ctl_is_meant(ctl, app->ini))
+            continue;
+        if (!app->embedded)
+            return NULL;
+        found = app;
+    }
+    return found;
+}
+
 int ctl_reload(const ctl_t *given)
 {
     ctl_t meant = *given, *ctl = &meant;
     json_t *before, *answer = NULL;
+    const ctl_app_t *embedded;
     int rc = CTL_FAILED;
     ctl_view_t view;
 
@@ -233,6 +253,12 @@ int ctl_reload(const ctl_t *given)
                        "to: `apachectl graceful` goes over to it, and loses no "
                        "request",
                        ctl->ini_named, ctl->ini_real, ctl->ini);
+    embedded = embedded_find(ctl, &view);
+    if (embedded)
+        return ctl_say("%s: nothing was reloaded: the application runs in "
+                       "httpd's own processes, and `apachectl graceful` loads "
+                       "its code anew",
+                       embedded->ini);
     before = status_get(ctl);
     if (before && inis_check(ctl, before) == CTL_DONE &&
         taken_wait(&before, ctl) == CTL_DONE)

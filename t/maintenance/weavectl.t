@@ -212,6 +212,12 @@ subtest 'without weaved' => sub {
     answers(200, 200, 'off');
 };
 
+subtest 'what is embedded' => sub {
+    my ($exit, $text) = weavectl($httpd, 'reload', $two);
+    is $exit, 1, 'is not reloaded by weavectl';
+    like $text, qr/\Q$two\E: nothing was reloaded: .*`apachectl graceful`/, 'but so';
+};
+
 subtest 'restarts' => sub {
     said(['on', '--for', '1h', '-r', '99'], 0);
     my $since = maintenance_of($one)->{since};
