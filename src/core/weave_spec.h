@@ -20,9 +20,8 @@ typedef struct weave_spec_t {
     const char *name;     /* for people and process titles: the ini's path */
     const char *ini;      /* resolved path of the sync.ini */
     const char *ini_text; /* what it said, flat (weave_conf_flatten) */
-    apr_int64_t
-        ini_hash;       /* of what it said, for comparison (weave_conf_hash) */
-    const char *libdir; /* where weave-worker and the engines are */
+    apr_int64_t ini_hash; /* weave_conf_hash() of what it said */
+    const char *libdir;   /* where weave-worker and the engines are */
     const char *software; /* SERVER_SOFTWARE */
     /* [wsgi]; paths absolute, "" is none */
     const char *virtualenv; /* as configured, perhaps a link */
