@@ -114,7 +114,7 @@ subtest 'a runtime directory that is removed' => sub {
             rmdir $dir or die "$dir: $!";
             my ($exit, $text) = weavectl($httpd, 'reload');
             is $exit, 1, 'weavectl finds nobody';
-            like $text, qr/somebody has removed what is there: `apachectl graceful` makes/,
+            like $text, qr{somebody has removed what was there: then `apachectl graceful` makes},
                 'and knows what may be wrong';
             ($exit, $text) = weavectl($httpd, 'maintenance', 'on');
             is $exit, 1, 'so it is for maintenance';
