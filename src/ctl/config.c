@@ -49,6 +49,10 @@ static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
     if (conf)
         weave_conf_check(conf, problems);
     *errors = problems_say(conf, problems, ctl->pool);
+    if (!conf && !ctl->ini_given)
+        ctl_error("No INI was named, so %s was read. Name yours, such as"
+                  " /etc/app.ini, behind the command.",
+                  ctl->ini);
     return conf;
 }
 

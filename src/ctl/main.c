@@ -79,8 +79,8 @@ static const struct command_t {
      "                        more, for so long at most: then the exit status\n"
      "                        is 1; with on and drain\n"
      "\n"
-     "Exit status 1 also when, after off, something else still holds. For\n"
-     "programs, `weavectl status --json` has all of it.\n"},
+     "After off, the exit status is 1 when something else still keeps\n"
+     "clients away. For programs, `weavectl status --json` has all of it.\n"},
     {"config", ctl_config, FOR_ALL, "jI",
      "show every key of INI and where it is set",
      "Reads INI (" DEFAULT_INI ") and what it extends; asks no weaved. What\n"
