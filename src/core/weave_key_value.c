@@ -389,7 +389,10 @@ const char *weave_key_allowed(const weave_key_t *key, apr_pool_t *pool)
 {
     switch (key->type) {
     case WEAVE_TYPE_DOTTED:
-        return "a Python name, with dots between its parts";
+        return key == weave_key_get(WEAVE_WSGI_MODULE)
+                   ? "a Python name, with dots between its parts; what others"
+                     " write behind a colon is wsgi.callable"
+                   : "a Python name, with dots between its parts";
     case WEAVE_TYPE_TARGET:
         return "a path as in a URL, beginning with /";
     case WEAVE_TYPE_SENTENCE:
