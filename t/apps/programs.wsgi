@@ -117,13 +117,6 @@ def threads(environ):
             "while": {name: spy.blocked for name, spy in spies.items()}}
 
 
-def before_exec(environ):
-    """How programs end that are told to before they are there."""
-    with subprocess.Popen(["/bin/sleep", "50"], preexec_fn=lambda: os.kill(
-            os.getpid(), signal.SIGTERM)) as process:
-        return {"status": process.wait()}
-
-
 def system(environ):
     """What os.system() returns."""
     return {"status": os.system("exit 3"),

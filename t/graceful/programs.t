@@ -44,7 +44,6 @@ for my $at ('', '/worker') {
             'TERM is none of it';
         is_deeply $_, [$found->{before}], 'nor meanwhile' for values %{ $found->{while} };
     };
-    is decoded("$at/before_exec")->{status}, -15, "$mode: TERM before exec()";
     is decoded("$at/terminate")->{status}, -15, "$mode: terminate()";
     subtest "$mode: processes that have just begun" => sub {
         my $found = decoded("$at/early");
