@@ -28,10 +28,13 @@ static const char ini_text[] = "[wsgi]\n"
 
 static const char *shown(const char *text)
 {
+    apr_table_t *env = apr_table_make(pool, 2);
     weave_ini_t *ini;
 
+    apr_table_setn(env, "DB_PASSWORD", "of httpd");
+    apr_table_setn(env, "SHLVL", "1");
     weave_ini_parse(&ini, ini_text, strlen(ini_text), "x.ini", problems, pool);
-    return weave_reason(text, ini, pool);
+    return weave_reason(text, ini, env, pool);
 }
 
 static void hides_values(void **state)
@@ -44,6 +47,8 @@ static void hides_values(void **state)
     assert_string_equal(
         shown("t0ken t0ken: alice in wonderland,bob-the-builder"),
         "***: ***,***");
+    assert_string_equal(shown("1 time: 'of httpd' is wrong"),
+                        "1 time: '***' is wrong");
 }
 
 /* A value that is a part of another one, or meets it, uncovers nothing. */

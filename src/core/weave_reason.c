@@ -111,19 +111,28 @@ static void section_mark(const marked_t *marked, const weave_ini_t *ini,
     }
 }
 
+static int variable_mark(void *marked, const char *name, const char *value)
+{
+    (void)name;
+    value_mark(marked, value);
+    return 1;
+}
+
 const char *weave_reason(const char *text, const weave_ini_t *ini,
-                         apr_pool_t *pool)
+                         const apr_table_t *env, apr_pool_t *pool)
 {
     const apr_array_header_t *sections = weave_ini_sections(ini);
-    const marked_t marked = {.text = text,
-                             .len = strlen(text),
-                             .marks = apr_pcalloc(pool, strlen(text) + 1),
-                             .pool = pool};
+    marked_t marked = {.text = text,
+                       .len = strlen(text),
+                       .marks = apr_pcalloc(pool, strlen(text) + 1),
+                       .pool = pool};
     int i;
 
     section_mark(&marked, ini, WEAVE_INI_DEFAULT);
     for (i = 0; i < sections->nelts; i++)
         section_mark(&marked, ini, APR_ARRAY_IDX(sections, i, const char *));
+    if (env)
+        apr_table_do(variable_mark, &marked, env, NULL);
     text = marked_text(&marked);
     if (strlen(text) <= REASON_BYTES)
         return text;
