@@ -200,6 +200,11 @@ def test_link_of_another(place):
     assert "(%s, %s)" % (OTHER, NOBODY) in place.refuses("check")
 
 
+def test_link_to_itself(place):
+    place.file.symlink_to("weave.db")
+    assert "leads over too many links" in place.refuses("create-tables")
+
+
 def test_another_user(place):
     os.chown(place.data, uid(NOBODY), -1)
     assert place.run("create-tables")[0] == 0
