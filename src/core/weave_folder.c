@@ -63,8 +63,8 @@ static const char *trusted_text(const walk_t *walk)
     return text;
 }
 
-/* What else can be done where a folder is USER's: the way of an application
- * leads there, and it could run as that user. */
+/* Returns another cure where a folder is USER's and the way of an application
+ * leads there: the application could run as that user. */
 static const char *user_cure(const walk_t *walk, uid_t user)
 {
     const struct passwd *entry =

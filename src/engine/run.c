@@ -12,7 +12,7 @@
 
 PyObject *engine_application;
 
-/* What is left of an answer when Python is done with it. */
+/* The part of an answer that is left when Python is done with it. */
 typedef struct {
     int ready; /* 1: its end is to be sent, behind these pieces */
     weave_piece_t pieces[PLAN_PIECES];

@@ -68,8 +68,8 @@ int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc)
 }
 
 /* Embedded: a body of known length is read as it comes, which is the cheapest.
- * One whose length only its end shows is read before, for the application wants
- * to know it. OK, or as mod_weave_spool(). */
+ * A body of unknown length is read to its end first, for the application wants
+ * to know the length. Returns OK, or as mod_weave_spool(). */
 static int body_prepare(mod_weave_exchange_t *exchange, weave_request_t *in)
 {
     const mod_weave_spool_t *spool = &exchange->spool;

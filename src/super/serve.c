@@ -114,7 +114,7 @@ static int64_t pause_begin(super_generation_t *generation, int64_t lived_us,
     return pause;
 }
 
-static int64_t lived(const super_worker_t *worker)
+static int64_t life_of(const super_worker_t *worker)
 {
     return worker->ready_us ? weave_clock_us() - worker->ready_us : 0;
 }
@@ -149,7 +149,7 @@ static void worker_replace(const super_worker_t *worker, const char *why,
                            int at_once, int64_t *pause)
 {
     super_generation_t *generation = worker->generation;
-    int64_t lived_us = lived(worker);
+    int64_t lived_us = life_of(worker);
 
     *pause = 0;
     if (super.ending || generation->state != SUPER_SERVING)
@@ -208,7 +208,7 @@ static const char *load_text(const super_worker_t *worker)
 static void died(super_worker_t *worker, const char *why)
 {
     super_generation_t *generation = worker->generation;
-    int64_t lived_us = lived(worker), pause;
+    int64_t lived_us = life_of(worker), pause;
 
     worker->state = SUPER_ENDING;
     worker_replace(worker,
