@@ -136,14 +136,18 @@ sub log_text { return slurp("$root/error_log") }
 
 sub httpd_command { return system($httpd, '-f', "$root/httpd.conf", '-k', $_[0]) >> 8 }
 
-# Restarts gracefully and waits until the new children are there.
+# Restarts gracefully and waits until only new children are there: an old one knows
+# what was before.
 sub graceful {
     my $count = sub { return scalar(() = log_text() =~ /resuming normal/g) };
     my $before = $count->();
+    my @old = children();
     kill USR1 => $pid;
     ok eventually(sub { $count->() > $before }), 'httpd restarts';
-    my @old = children();
-    return eventually(sub { my %now = map { $_ => 1 } children(); grep { $now{$_} } @old });
+    return ok eventually(sub {
+        my %now = map { $_ => 1 } children();
+        return !grep { $now{$_} } @old;
+    }), 'with new children only';
 }
 
 END {
