@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of httpd's environment the workers get. */
+/* test_environment.c: the variables of httpd's environment that workers get */
 
 #include "conf_support.h"
 
