@@ -29,7 +29,8 @@ $(BUILD)/libweave.a: $(CORE_OBJ)
 
 # ---- src/httpd: the module, without a trace of Python ----
 
-HTTPD_SRC := mod_weave.c $(sort $(wildcard src/httpd/*.c))
+# each room sees its own headers and the shared ones below it, no other room's
+HTTPD_SRC := mod_weave.c $(sort $(wildcard src/httpd/*.c src/httpd/*/*.c))
 HTTPD_OBJ := $(HTTPD_SRC:%.c=$(BUILD)/obj/%.o)
 HTTPD_INC := $(AP_INC) -Isrc/httpd -Isrc/core -I$(BUILD)/include
 

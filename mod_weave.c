@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mod_weave.c: the module record: hooks and the directive table */
-#include "exchange.h"
+#include "child/exchange.h"
 
 #include <mpm_common.h>
 

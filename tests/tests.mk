@@ -74,7 +74,7 @@ fleet:  ## 100,000 clients after a maintenance, simulated; redraws docs/fleet-*.
 
 # ---- lint ----
 
-C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
+C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
 	tests/supp/*.c)
 # files by their #! line
 scripts  = $(shell find conf t tests server .ci -type f -exec awk \
@@ -98,7 +98,7 @@ lint-format:
 lint-c:
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --suppress=missingInclude --error-exitcode=1 \
-	    -Isrc/core -Isrc/httpd -Isrc/worker -Isrc/super -Isrc/ctl -Isrc/engine \
+	    -Isrc/core -Isrc/httpd -Isrc/httpd/parent -Isrc/httpd/child -Isrc/worker -Isrc/super -Isrc/ctl -Isrc/engine \
 	    mod_weave.c src tests
 
 # TIDY files, flags: each folder with the includes that it is built with
@@ -107,7 +107,7 @@ TIDY = printf '%s\n' $(1) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
 
 lint-tidy: $(BUILD)/include/weave_engine.h
 	@$(call TIDY,src/core/*.c,$(APR_INC))
-	@$(call TIDY,mod_weave.c src/httpd/*.c,$(HTTPD_INC))
+	@$(call TIDY,mod_weave.c src/httpd/*.c src/httpd/*/*.c,$(HTTPD_INC))
 	@$(call TIDY,src/worker/*.c,$(APR_INC) -Isrc/worker -Isrc/core -I$(BUILD)/include)
 	@$(call TIDY,src/super/*.c src/ctl/*.c,$(APR_INC) -Isrc/super -Isrc/ctl -Isrc/core)
 	@$(call TIDY,src/engine/*.c,$(filter -I%,$(shell conf/python $(firstword $(PYTHONS)))) -DENGINE_PYTHON=\"3\" -DENGINE_PYTHON_EXECUTABLE=\"python3\")

@@ -321,6 +321,9 @@ int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s);
 /* Read-only, in parent and children; NULL: there are no worker processes. */
 const weave_roster_t *mod_weave_roster(void);
 
+/* backend_pool.c: in a child, what it needs for requests to workers */
+void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s);
+
 /* smooth.c: a graceful restart without a pause */
 void mod_weave_smooth_start(apr_pool_t *pconf, server_rec *s);
 void mod_weave_smooth_status(server_rec *s, pid_t pid, ap_generation_t gen,

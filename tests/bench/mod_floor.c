@@ -86,7 +86,7 @@ static int floor_post(request_rec *r)
     return floor_send(r, "text/plain", answer, strlen(answer));
 }
 
-/* As src/httpd/unavailable.c has it, without a reason to ask. */
+/* As src/httpd/child/unavailable.c has it, without a reason to ask. */
 static int floor_refuse(request_rec *r)
 {
     apr_table_t *out = r->err_headers_out;

@@ -2,7 +2,7 @@
 /*
  * Any bytes, in any pieces and with any descriptors, as the answer of a worker:
  * through the codec and the state machine that httpd's children have before
- * everything else, used as client_receive.c does. What they let through is
+ * everything else, used as backend_receive.c does. What they let through is
  * counted here once more, by other means. With -DFUZZ_REPLAY: see replay.h.
  */
 

@@ -4,7 +4,7 @@
 
 #include "mod_weave.h"
 
-/* pool.c: the workers of each application, as a child sees them, and its
+/* backend_pool.c: the workers of each application as a child sees them, and its
  * connections to them */
 typedef struct mod_weave_worker_t mod_weave_worker_t;
 typedef struct mod_weave_link_t {
@@ -14,7 +14,6 @@ typedef struct mod_weave_link_t {
     mod_weave_worker_t *worker;
     struct mod_weave_link_t *next;
 } mod_weave_link_t;
-void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s);
 /* Waits until the application answers or cannot: WEAVE_APP_SERVING, or what it
  * is at UNTIL_US (weave_clock_us()). */
 apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, int64_t until_us);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pool.c: the workers of each application, as one child sees them
+/* backend_pool.c: the workers of each application, as one child sees them
  *
  * The list follows the roster: it is made anew whenever the application's
  * event has moved. What is in it lives in malloc'ed memory, because threads
  * come and go with it: one lock for each application guards it all, and is
  * never held over a system call that can block. */
-#include "pool.h"
+#include "backend_pool.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client_head.c: the head of an answer, as a worker has sent it */
-#include "client.h"
+/* backend_head.c: the head of an answer, as a worker has sent it */
+#include "backend.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
  * of the thread that handles the request. */
 
 #include "exchange.h"
-#include "pool.h"
+#include "backend_pool.h"
 #include "weave_answer.h"
 #include "weave_frame.h"
 
@@ -62,7 +62,7 @@ int client_has_started(const client_t *client);
 /* Does the worker ask for the body with READ? */
 int client_is_streamed(const client_t *client);
 
-/* client_send.c: OK, or the HTTP status of a request that is too large. */
+/* backend_send.c: OK, or the HTTP status of a request that is too large. */
 int client_encode(client_t *client);
 /* Sends the REQUEST over client->link. 0, or -1 and client->end. */
 int client_send(client_t *client);
@@ -78,10 +78,10 @@ int client_is_in_time(client_t *client);
  * meanwhile. 1: it can go on; 0: it cannot, and client->end says why. */
 int client_wait(client_t *client, short events);
 
-/* client_receive.c: takes the answer and hands it on; sets client->end. */
+/* backend_receive.c: takes the answer and hands it on; sets client->end. */
 void client_receive(client_t *client);
 
-/* client_head.c: *HEAD of the strings behind FIXED, which stay where they are.
+/* backend_head.c: *HEAD of the strings behind FIXED, which stay where they are.
  * 0; or -1 where it is none, or one that httpd would choke on. */
 int client_head_decode(weave_head_t *head, const weave_frame_head_t *fixed,
                        const char *strings, apr_pool_t *pool);

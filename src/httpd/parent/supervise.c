@@ -6,7 +6,6 @@
  * Nothing here waits for Python, nor, but for its start and its end, for
  * weaved. */
 #include "launch.h"
-#include "pool.h"
 
 #include <errno.h>
 #include <fcntl.h>

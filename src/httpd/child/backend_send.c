@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client_send.c: a request into the socket of a worker */
-#include "client.h"
+/* backend_send.c: a request into the socket of a worker */
+#include "backend.h"
 
 #include <errno.h>
 #include <poll.h>

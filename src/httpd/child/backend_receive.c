@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client_receive.c: the answer of a worker, into httpd's filters
+/* backend_receive.c: the answer of a worker, into httpd's filters
  *
  * A small answer is one frame, and one read. Larger ones go on as they come,
  * without being collected. */
-#include "client.h"
+#include "backend.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -104,7 +104,7 @@ int mod_weave_spool_forget(int fd);
 ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
                              size_t size);
 
-/* client.c: one request in a worker. Returns as the handler does. */
+/* backend.c: one request in a worker. Returns as the handler does. */
 int mod_weave_client_run(mod_weave_exchange_t *exchange);
 
 /* maintenance.c */

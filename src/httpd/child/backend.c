@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client.c: one request in a worker process
+/* backend.c: one request in a worker process
  *
  * What was not begun with is sent once more, whatever its method. What was is
  * sent once more only where that can do no harm: GET, HEAD and OPTIONS without
  * conditions, of whose answer nothing has left. */
-#include "client.h"
+#include "backend.h"
 
 #include <string.h>
 #include <unistd.h>
