@@ -139,7 +139,7 @@ asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 asan-tests: all $(TESTS) $(REPLAYS)
 	tests/supp/asan $(CC) $(RUN_TESTS) -t "$(ASAN_AREAS)" $(UNIT) \
-	    tests/fuzz.t tests/ini_differential.t tests/e2e_httpd.t tests/worker.t
+	    tests/fuzz.t tests/ini_differential.t tests/e2e_httpd.t tests/worker_load.t
 
 tsan:  ## weave-worker under ThreadSanitizer, with an engine that is no Python
 	$(MAKE) BUILD=$(BUILD)/tsan CFLAGS='-O1 -g' SANITIZE=-fsanitize=thread \
@@ -148,7 +148,7 @@ tsan:  ## weave-worker under ThreadSanitizer, with an engine that is no Python
 tsan-tests: $(addprefix $(BUILD)/,weave-worker tests/engine_stub.so tests/worker_load)
 	@rm -f $(BUILD)/report.*
 	TSAN_OPTIONS=log_path=$(abspath $(BUILD))/report BUILD=$(BUILD) \
-	    SECONDS_EACH=10 prove tests/worker.t
+	    SECONDS_EACH=10 prove tests/worker_load.t
 	@for report in $(BUILD)/report.*; do \
 	    [ ! -e "$$report" ] || { cat "$$report"; exit 1; }; \
 	done

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* worker_load.c: one weave-worker with an engine without Python, and clients
- * that do what clients may: tests/worker.t and `make tsan` run it
+ * that do what clients may: tests/worker_load.t and `make tsan` run it
  *
  *   worker_load BUILD SECONDS
  *

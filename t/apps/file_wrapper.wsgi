@@ -2,6 +2,7 @@
 """Uses and misuses of wsgi.file_wrapper."""
 import io
 import os
+import tempfile
 
 from weave_test import STATIC, case, note, query
 
@@ -59,9 +60,14 @@ class LyingFileno(io.BytesIO):
         return 0
 
 
-class Text:
+class Reads:
+    """read() that gives something else than bytes."""
+
+    def __init__(self, result):
+        self._result = result
+
     def read(self, size):
-        return "text"
+        return self._result
 
 
 def regular(environ, wrapper):
@@ -136,7 +142,39 @@ def lying_fileno(environ, wrapper):
 
 
 def text(environ, wrapper):
-    return wrapper(Text())
+    return wrapper(Reads("text"))
+
+
+def gives_none(environ, wrapper):
+    return wrapper(Reads(None))
+
+
+def gives_number(environ, wrapper):
+    return wrapper(Reads(42))
+
+
+def unflushed(environ, wrapper):
+    """New bytes that are still in the buffer of the file."""
+    stream = tempfile.TemporaryFile("w+b")
+    stream.write(b"the old content")
+    stream.flush()
+    stream.seek(4)
+    stream.write(b"NEW")
+    stream.seek(0)
+    stream.write(b"THE")
+    stream.seek(3)
+    return wrapper(stream)
+
+
+def unflushed_raw(environ, wrapper):
+    stream = io.BufferedRandom(tempfile.TemporaryFile("w+b", buffering=0))
+    stream.write(b"only in the buffer")
+    stream.seek(0)
+    return wrapper(stream)
+
+
+def proc(environ, wrapper):
+    return wrapper(open("/proc/version", "rb"))
 
 
 def closed(environ, wrapper):

@@ -162,6 +162,36 @@ END
     is $off->get('/1.1/denied/x')->status, 403, 'off: httpd is asked';
 };
 
+# It was taken for a handler of somebody else's, so clients were asked who they
+# are first.
+subtest 'SetHandler none' => sub {
+    my $httpd = paused('On', conf => <<"END");
+<Location />
+    SetHandler none
+$ASKS</Location>
+END
+    $httpd->write('passwords', '');
+    is_refusal($httpd->get('/1.1/u/info/collections'), 'is no handler',
+        body => $STORAGE, retry => 1800);
+    is $httpd->get('/__lbheartbeat__')->status, 200, 'here neither';
+};
+
+subtest 'an ErrorDocument of ours, and tokens' => sub {
+    my $httpd = paused('', mount => qq(WeaveApp /sync "DIR/sync.ini"\n),
+        expect => qr/AH01617|AH01618/, conf => <<"END");
+ErrorDocument 401 /sync/1.1/login
+<Location /private>
+$ASKS</Location>
+END
+    $httpd->write('passwords', '');
+    ok $httpd->get('/private')->header('WWW-Authenticate'), 'who is asked who he is';
+    ctl($httpd, 0, 'maintenance', 'on', '--for', '90d');
+    is_refusal($httpd->get('/private'), 'is not where that comes to us',
+        body => $STORAGE, retry => 604_800);
+    is_refusal($httpd->get("/sync/token/1.0/sync/1.5$_"), "a token, '$_'",
+        body => $TOKEN, retry => 604_800) for '', '/', '//';
+};
+
 # The strictest of all that are around a request.
 subtest 'where it is said' => sub {
     my $httpd = paused('Backoff', set => ['retry_after 77'], conf => <<'END');

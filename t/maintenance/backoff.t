@@ -145,6 +145,18 @@ subtest 'seconds' => sub {
     cmp_ok scalar(grep { $_ > 1 } @least), '>', 10, 'and it is one';
 };
 
+# Trouble told clients to come back in a minute who were to stay away longer.
+subtest 'a 503 shortens no backoff' => sub {
+    my $httpd = paused('Backoff', set => ['retry_after 2400'],
+        script => undef, app => "import nothing_of_that_name\n",
+        expect => qr/WEAVE0020|Traceback|File|import|ModuleNotFound/);
+    ok eventually(sub { $httpd->get('/1.1/x')->status == 503 }),
+        'the application cannot be imported';
+    my $res = $httpd->get('/1.1/x');
+    is $res->header($_), 2400, "$_: as maintenance says"
+        for qw(Retry-After X-Weave-Backoff X-Backoff);
+};
+
 subtest 'health' => sub {
     my $alive = '{"status":"ok"}';
     my $conf  = <<"END";

@@ -64,6 +64,21 @@ subtest 'what is no file' => sub {
     like ask('odd_arguments')->body, qr/TypeError/, 'odd arguments';
 };
 
+# They were sent as their descriptors alone would have them.
+subtest 'what its descriptor does not tell' => sub {
+    body_is ask('unflushed'), ' NEW content', 'what stands in the buffer';
+    body_is ask('unflushed_raw'), 'only in the buffer', 'and nowhere else';
+    body_is ask('proc'), slurp('/proc/version'),
+        'a file of /proc, whose size is 0';
+    for my $case (qw(gives_none gives_number)) {
+        my $res;
+        my $log = logged(qr/TypeError/, sub { $res = ask($case) });
+        is $res->status, 500, "read() $case: 500";
+        like $log, qr/^weave:error .*TypeError: /m, 'the log says why';
+        unlike $log, qr/SystemError/, 'and it is no SystemError of C code';
+    }
+};
+
 subtest 'it is an iterable like any other' => sub {
     body_is ask('iterated'), $big, 'the application iterates it';
     body_is ask('middleware'), 'LOWER', 'or a middleware';

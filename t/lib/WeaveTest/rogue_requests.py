@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a worker may do to a request instead of answering it: see rogue-worker.
 
-The names of the functions are what rogue.t asks for.
+The names of the functions are what rogue_worker.t asks for.
 """
 import os
 import struct

@@ -9,7 +9,7 @@ use Test::More;
 use WeaveTest;
 use WeaveTest::Client ();
 
-sub ask { return request('POST', "/turns/$_[0]", @_[1 .. $#_]) }
+sub ask { return request('POST', "/request_lock/$_[0]", @_[1 .. $#_]) }
 
 # write() in close() went to the wire behind the end of the answer, where the
 # client took it for the answer to its next request.
@@ -18,7 +18,7 @@ subtest 'close() that calls write()' => sub {
         my $note   = new_note();
         my $client = client();
         $client->send(
-            WeaveTest::Client::format_request('GET', "/turns/$case",
+            WeaveTest::Client::format_request('GET', "/request_lock/$case",
                 note => $note)
             . WeaveTest::Client::format_request('GET', '/hello', close => 1));
         my $res = $client->response;
@@ -55,7 +55,7 @@ subtest 'writing together' => sub {
 subtest 'beyond the end of the request' => sub {
     my $note   = new_note();
     my $client = client();
-    $client->send("POST /turns/use_after HTTP/1.1\r\nHost: x\r\n"
+    $client->send("POST /request_lock/use_after HTTP/1.1\r\nHost: x\r\n"
             . "X-Note: $note\r\nContent-Length: 10\r\n\r\nabcd");
     # worker processes get whole bodies
     $client->readable(1) if mode() eq 'embedded';

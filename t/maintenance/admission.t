@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # From the moment `weavectl maintenance on` returns, no request starts in
-# Python, wherever it is: in an upload, in a queue, waiting for the GIL. What
-# runs is not cut; and what the change does not concern goes on.
+# Python, wherever it is: in an upload, in a queue, waiting for the GIL or for
+# the application to come up. What runs is not cut; and what the change does not
+# concern goes on.
 
 use strict;
 use warnings FATAL => 'all';
 use Test::More;
+use JSON::PP ();
 use Time::HiRes qw(sleep);
 use WeaveTest;
+use WeaveTest::Httpd ();
+use WeaveTest::Maintenance;
 use WeaveTest::Rogue ();
 use WeaveTest::Workers;
 
@@ -137,4 +141,47 @@ subtest 'an upload' => sub {
 is $httpd->get('/one/who')->status, 200, 'all is well';
 ok defined $httpd->stop, 'httpd stops';
 $httpd->no_crash;
+
+# It goes on to import until DIR/go is there.
+my $SLOW = <<'END';
+import os
+import time
+
+while not os.path.exists(os.path.join(os.path.dirname(__file__), "go")):
+    time.sleep(0.05)
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"served\n"]
+END
+
+for my $mode (modes()) {
+    subtest "who waits for the application, $mode" => sub {
+        my $httpd;
+        my $client = in_time(3, sub {
+            my $waits = shift;
+            $httpd = WeaveTest::Httpd->new(
+                mode => $mode, app => $SLOW,
+                more => "[limits]\nstartup_timeout = $waits\n"
+                    . "[maintenance]\nstyle = sync\nspread = 0\n",
+                expect => qr/WEAVE0080/);
+            $httpd->start;
+            my $asks = $httpd->client;
+            $asks->send(WeaveTest::Client::format_request('GET', '/1.1/x'));
+            sleep 0.3;
+            ctl($httpd, 0, 'maintenance', 'on', '--retry-after', '1h');
+            return $asks;
+        });
+        is_refusal($client->response, 'is told how long it lasts',
+            retry => 3600, body => $STORAGE);
+        my $counters = JSON::PP->new->decode(
+            ctl($httpd, 0, 'status', '--json'))
+            ->{applications}[0]{maintenance}{counters};
+        is $counters->{refused}{maintenance}, 1, 'and counted for that';
+        spew($httpd->dir . '/go', '');
+        ok defined $httpd->stop, 'httpd stops';
+    };
+}
+
 finish;

@@ -121,7 +121,7 @@ for my $filter (grep { !missing($_) } @FILTERS) {
         for qw(/processes /embedded);
 }
 my $httpd = WeaveTest::Httpd->new(
-    script => 'cut', mode => '', conf => $conf,
+    script => 'truncated', mode => '', conf => $conf,
     expect => qr/WEAVE0041|WEAVE0042|WEAVE0075|WEAVE0137|Traceback|^  |ValueError/,
 );
 mkdir $httpd->dir . '/cache' or die $!;

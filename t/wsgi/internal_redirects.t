@@ -10,19 +10,19 @@ use Test::More;
 use WeaveTest;
 use WeaveTest::H2 ();
 
-my $ways = root() . '/htdocs/ways';
-mkdir $_ for $ways, map { "$ways/$_" } qw(index index_redirect fallback input
+my $redirects = root() . '/htdocs/redirects';
+mkdir $_ for $redirects, map { "$redirects/$_" } qw(index index_redirect fallback input
     rewritten pages refused guarded only_get denied maintained limited set);
-spew("$ways/fallback/file.txt", "a file\n");
-spew("$ways/pages/$_->[0].html", qq((<!--#include virtual="$_->[1]" -->)\n))
+spew("$redirects/fallback/file.txt", "a file\n");
+spew("$redirects/pages/$_->[0].html", qq((<!--#include virtual="$_->[1]" -->)\n))
     for [environ => '/sub/environ/included?q=2'], [input => '/sub/input/digest'],
     [guarded    => '/sub/guarded/environ'], [denied => '/sub/denied'],
-    [maintained => '/sub/maintained'], [dir => '/ways/index/'];
+    [maintained => '/sub/maintained'], [dir => '/redirects/index/'];
 
-# A request at the host "ways", below /ways.
+# A request at the host "redirects", below /redirects.
 sub ask {
     my ($method, $path, %opt) = @_;
-    return request($method, "/ways/$path", site => 'ways', %opt);
+    return request($method, "/redirects/$path", site => 'redirects', %opt);
 }
 
 sub digest { return sprintf '[%d, "%s"]', length $_[0], sha1_hex($_[0]) }
@@ -44,7 +44,7 @@ subtest 'DirectoryIndex' => sub {
     for my $method (qw(GET POST PUT OPTIONS)) {
         is_told($method, ask($method, 'index/?q=1%20a', body => 'abc'), %RIGHT,
             REQUEST_METHOD => $method, PATH_INFO => '/environ/the index',
-            REQUEST_URI => '/ways/index/?q=1%20a', CONTENT_LENGTH => 3);
+            REQUEST_URI => '/redirects/index/?q=1%20a', CONTENT_LENGTH => 3);
     }
     is ask('HEAD', 'index/')->status, 200, 'HEAD';
     my $res = ask('GET', 'index_redirect/');
@@ -57,15 +57,15 @@ subtest 'FallbackResource' => sub {
     for my $method (qw(GET POST DELETE)) {
         is_told($method, ask($method, 'fallback/a//b?q=1%20a'), %RIGHT,
             REQUEST_METHOD => $method, PATH_INFO => '/environ',
-            REQUEST_URI => '/ways/fallback/a//b?q=1%20a');
+            REQUEST_URI => '/redirects/fallback/a//b?q=1%20a');
     }
 };
 
 subtest 'what is no file' => sub {
     mkdir root() . '/htdocs/environ';
     spew(root() . '/htdocs/environ/file.txt', "a file\n");
-    is get('/environ/file.txt', site => 'ways')->body, "a file\n", 'a file is one';
-    is_told($_, request($_, '/environ/x//y?q=1%20a', site => 'ways'), %RIGHT,
+    is get('/environ/file.txt', site => 'redirects')->body, "a file\n", 'a file is one';
+    is_told($_, request($_, '/environ/x//y?q=1%20a', site => 'redirects'), %RIGHT,
         REQUEST_METHOD => $_, PATH_INFO => '/environ/x/y',
         SCRIPT_URL => '/environ/x/y', REQUEST_URI => '/environ/x//y?q=1%20a')
         for qw(GET POST);
@@ -75,7 +75,7 @@ subtest 'a rewrite in a directory' => sub {
     for my $method (qw(GET POST)) {
         is_told($method, ask($method, 'rewritten/a/b?q=1%20a'), %RIGHT,
             REQUEST_METHOD => $method, PATH_INFO => '/environ/a/b',
-            REQUEST_URI => '/ways/rewritten/a/b?q=1%20a');
+            REQUEST_URI => '/redirects/rewritten/a/b?q=1%20a');
     }
 };
 
@@ -96,8 +96,8 @@ subtest 'a body' => sub {
     my $res = ask('POST', 'input/x', chunked => ['abc', 'def']);
     is $res->body, digest('abcdef'), 'a chunked one too';
     return if mpm() eq 'prefork';
-    $res = WeaveTest::H2->new(port => port('ways'))
-        ->request('POST', '/ways/input/x', body => 'x' x 100_000);
+    $res = WeaveTest::H2->new(port => port('redirects'))
+        ->request('POST', '/redirects/input/x', body => 'x' x 100_000);
     is $res->{body}, digest('x' x 100_000), 'and one of HTTP/2'
         if $res->{status};
 };
@@ -109,9 +109,9 @@ subtest 'include virtual' => sub {
         ['/sub', '/environ/included', 'q=2', 'GET'], 'has its own path';
     like ask('GET', 'pages/dir.html')->body, qr{"PATH_INFO": *"/environ/the index"},
         'of a folder: its DirectoryIndex';
-    my $client = client('ways');
+    my $client = client('redirects');
     for my $i (1, 2) {
-        my $res = $client->request('POST', '/ways/pages/input.html',
+        my $res = $client->request('POST', '/redirects/pages/input.html',
             body => 'the body of the page');
         is $res->body, '(' . digest('') . ")\n", "$i: does not get the body of the page";
     }

@@ -5,7 +5,7 @@ import json
 
 from weave_test import case, note
 
-_var = contextvars.ContextVar("parts", default="nothing")
+_var = contextvars.ContextVar("httpd", default="nothing")
 
 
 def outer(environ, start_response):
@@ -14,7 +14,7 @@ def outer(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/html")])
     _var.set("set by the page")
     errors.write("before the part\n")
-    yield b'[<!--#include virtual="/sub/parts/inner/x%20y?in=1" -->]'
+    yield b'[<!--#include virtual="/sub/httpd/inner/x%20y?in=1" -->]'
     errors.write("after the part\n")
     yield _var.get().encode()
     print("printed after the part")

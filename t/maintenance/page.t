@@ -101,6 +101,17 @@ subtest 'no message' => sub {
         qr/<p>Zur\xc3\xbcck um 12 \xe2\x82\xac<\/p>/, 'in UTF-8';
 };
 
+subtest 'the message of two that are as strict' => sub {
+    my $httpd = paused('On', set => ['retry_after 77']);
+    ctl($httpd, 0, 'maintenance', 'on', '--for', '30m', '--message', 'Back at <4>');
+    like asks($httpd, '/', 'text/html')->body, qr/Back at &lt;4&gt;/,
+        'the message is that of the one which has one';
+    ctl($httpd, 1, 'maintenance', 'off');
+    ctl($httpd, 0, 'maintenance', 'drain', '--message', 'Soon');
+    like asks($httpd, '/', 'text/html')->body, qr/Soon/,
+        'if need be of a weaker one';
+};
+
 subtest 'a page of one\'s own' => sub {
     my $text = "<h1>M\xc3\xbcde</h1>{message}<i>{messag}</i>{{message}}\n";
     my $own  = paused('On', files => {'page.html' => $text}, set =>
