@@ -9,7 +9,7 @@ static const char *runtime_version(void)
     return Py_GetVersion();
 }
 
-static int start_parts(void)
+static int parts_start(void)
 {
     if (engine_spawn_start() < 0 || engine_support_start() < 0 ||
         engine_file_start() < 0 || engine_response_start() < 0 ||
@@ -18,7 +18,8 @@ static int start_parts(void)
     return engine_environ_start();
 }
 
-static const char *start(const weave_app_t *app, const weave_host_t *host)
+static const char *engine_start(const weave_app_t *app,
+                                const weave_host_t *host)
 {
     engine_thread_t *thread = engine_thread_self();
     const char *problem;
@@ -34,7 +35,7 @@ static const char *start(const weave_app_t *app, const weave_host_t *host)
     if (problem)
         return problem;
     thread->tstate = PyThreadState_Get();
-    if (start_parts() < 0) {
+    if (parts_start() < 0) {
         PyErr_Print(); /* the descriptor 2 of httpd is its error log */
         problem = "Python starts, but not the engine's part in it";
     }
@@ -42,7 +43,7 @@ static const char *start(const weave_app_t *app, const weave_host_t *host)
     return problem;
 }
 
-static const char *load(void)
+static const char *engine_load(void)
 {
     static char line[1024];
     engine_thread_t *thread = engine_gil_take();
@@ -51,8 +52,9 @@ static const char *load(void)
     if (!thread)
         return "out of memory";
     if (engine_support_load(&engine_application) < 0) {
-        engine_support_explain("WEAVE0047: the application cannot be imported",
-                               line, sizeof(line));
+        engine_support_report_line(
+            "WEAVE0047: the application cannot be imported", line,
+            sizeof(line));
         problem = line;
     }
     engine_log_flush(thread);
@@ -60,7 +62,7 @@ static const char *load(void)
     return problem;
 }
 
-static void finish(void)
+static void engine_finish(void)
 {
     engine_thread_t *thread = engine_gil_take();
 
@@ -79,12 +81,12 @@ __attribute__((visibility("default"))) const weave_engine_t weave_engine = {
     .python = ENGINE_PYTHON,
     .executable = ENGINE_PYTHON_EXECUTABLE,
     .runtime_version = runtime_version,
-    .start = start,
-    .load = load,
+    .start = engine_start,
+    .load = engine_load,
     .run = engine_run,
-    .release = engine_release_later,
-    .finish = finish,
+    .release = engine_owner_release,
+    .finish = engine_finish,
     .is_running = engine_thread_is_running,
-    .wait = engine_wait,
+    .wait = engine_signals_wait,
     .stacks_on = engine_stacks_on,
 };

@@ -54,7 +54,7 @@ struct engine_request_t {
     /* The host serves one thread at a time, and only while the request
      * lasts. Threads of the application that read or write for it are counted
      * (with the GIL) and take turns (without it). */
-    pthread_mutex_t turn;
+    pthread_mutex_t lock;
     int users;
     /* where `head` points unless it is larger than most */
     char arena[ENGINE_ARENA_BYTES];
@@ -74,10 +74,10 @@ PyThreadState *engine_gil_pause(void);
 void engine_gil_resume(PyThreadState *tstate);
 void engine_gil_keep(void);         /* no thread enters Python any more */
 int engine_thread_is_running(void); /* no GIL needed, async-signal-safe */
-/* Keeps `object` alive until engine_release_later(), which needs no GIL.
+/* Keeps `object` alive until engine_owner_release(), which needs no GIL.
  * NULL, with an exception set, when there is no memory. */
 void *engine_owner_new(PyObject *object);
-void engine_release_later(void *owner);
+void engine_owner_release(void *owner);
 
 /* support.c: the Python half, support.py */
 int engine_support_start(void);
@@ -90,18 +90,19 @@ int engine_support_call(const char *name, int number);
 void engine_support_report(const char *what);
 /* The same, and writes the line of the traceback that says what went wrong to
  * LINE. */
-void engine_support_explain(const char *what, char *line, size_t size);
+void engine_support_report_line(const char *what, char *line, size_t size);
 
-/* turn.c: one thread at a time with the host
+/* request_lock.c: one thread at a time with the host
  * A turn on *HOLDER, the place where an object keeps its request: the request,
  * or NULL, with an exception, when it has ended. */
-engine_request_t *engine_turn_take(engine_request_t **holder, const char *what);
-void engine_turn_give(engine_request_t *request);
+engine_request_t *engine_request_lock(engine_request_t **holder,
+                                      const char *what);
+void engine_request_unlock(engine_request_t *request);
 /* Waits until nobody else uses the request. */
-void engine_turn_end(engine_request_t *request);
+void engine_request_await_users(engine_request_t *request);
 
 /* signals.c: no GIL needed, for Python's main thread */
-void engine_wait(int fd);
+void engine_signals_wait(int fd);
 int engine_stacks_on(int signum);
 
 /* spawn.c: programs that an embedded application starts */
@@ -112,8 +113,7 @@ PyObject *engine_spawn(PyObject *module, PyObject *args);
 
 /* log.c */
 /* Returns where the character of TEXT that byte AT is a part of begins. */
-size_t engine_log_cut(const char *text, size_t at);
-void engine_log_end(engine_thread_t *thread); /* no GIL needed */
+size_t engine_utf8_start(const char *text, size_t at);
 PyObject *engine_log_level(PyObject *module, PyObject *level);
 PyObject *engine_log_write(PyObject *module, PyObject *args);
 void engine_log_flush(engine_thread_t *thread);
@@ -123,7 +123,7 @@ void engine_log(int level, const char *format, ...)
 
 /* environ.c */
 int engine_environ_start(void);
-PyObject *engine_environ_make(const weave_request_t *in);
+PyObject *engine_environ_new(const weave_request_t *in);
 
 /* input.c */
 extern PyObject *engine_input_key; /* "wsgi.input" */
@@ -147,9 +147,9 @@ extern PyObject *engine_body_error;
 void engine_overflow_report(engine_request_t *request);
 /* How much of `len` bytes may follow: an answer never exceeds the
  * Content-Length it has promised. */
-size_t engine_body_admit(engine_request_t *request, size_t len);
+size_t engine_body_clip(engine_request_t *request, size_t len);
 /* Gives the host the head, if it has not got it, and pieces. No GIL. */
-weave_io_e engine_body_give(engine_request_t *request,
+weave_io_e engine_body_send(engine_request_t *request,
                             const weave_piece_t *pieces, size_t count,
                             int flags);
 /* One chunk from write() or an iterator, sent at once. 0, or -1 with an
@@ -160,8 +160,8 @@ int engine_chunk_send(engine_request_t *request, PyObject *chunk);
 extern PyTypeObject engine_file_wrapper_type;
 int engine_file_start(void);
 /* 1 when the rest of `wrapper` is a plain file, with where and how much. */
-int engine_file_plain(PyObject *wrapper, int *fd, int64_t *offset,
-                      int64_t *length);
+int engine_file_is_plain(PyObject *wrapper, int *fd, int64_t *offset,
+                         int64_t *length);
 
 /* context.c: the contextvars of a request, and where its thread was before */
 typedef struct {

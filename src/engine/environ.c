@@ -46,7 +46,7 @@ static const weave_var_e expected_keys[] = {
 static known_t known[WEAVE_VAR_COUNT];
 static PyObject *prototype;
 
-static int put(const char *name, PyObject *value)
+static int prototype_put(const char *name, PyObject *value)
 {
     PyObject *key = PyUnicode_InternFromString(name);
     int rc = key && value ? PyDict_SetItem(prototype, key, value) : -1;
@@ -56,51 +56,53 @@ static int put(const char *name, PyObject *value)
     return rc;
 }
 
-static PyObject *latin1(const char *text)
+static PyObject *latin1_decode(const char *text)
 {
     return PyUnicode_DecodeLatin1(text, strlen(text), NULL);
 }
 
-static int put_configured(void)
+static int prototype_put_configured(void)
 {
     const char *const *at = engine_app->environ;
 
     for (; at && at[0]; at += 2)
-        if (put(at[0], latin1(at[1])) < 0)
+        if (prototype_put(at[0], latin1_decode(at[1])) < 0)
             return -1;
     return 0;
 }
 
 /* PEP 3333, "environ Variables". */
-static int prototype_fill(void)
+static int prototype_put_all(void)
 {
-    if (put("wsgi.version", Py_BuildValue("(ii)", 1, 0)) < 0 ||
-        put("wsgi.errors", Py_NewRef(engine_support_errors())) < 0 ||
-        put("wsgi.multithread", PyBool_FromLong(engine_app->multithread)) < 0 ||
-        put("wsgi.multiprocess", PyBool_FromLong(engine_app->multiprocess)) <
-            0 ||
-        put("wsgi.run_once", PyBool_FromLong(0)) < 0 ||
-        put("wsgi.input_terminated", PyBool_FromLong(1)) < 0 ||
-        put("wsgi.file_wrapper",
-            Py_NewRef((PyObject *)&engine_file_wrapper_type)) < 0 ||
-        put("GATEWAY_INTERFACE", latin1("CGI/1.1")) < 0 ||
-        put("SERVER_SOFTWARE", latin1(engine_app->software)) < 0)
+    if (prototype_put("wsgi.version", Py_BuildValue("(ii)", 1, 0)) < 0 ||
+        prototype_put("wsgi.errors", Py_NewRef(engine_support_errors())) < 0 ||
+        prototype_put("wsgi.multithread",
+                      PyBool_FromLong(engine_app->multithread)) < 0 ||
+        prototype_put("wsgi.multiprocess",
+                      PyBool_FromLong(engine_app->multiprocess)) < 0 ||
+        prototype_put("wsgi.run_once", PyBool_FromLong(0)) < 0 ||
+        prototype_put("wsgi.input_terminated", PyBool_FromLong(1)) < 0 ||
+        prototype_put("wsgi.file_wrapper",
+                      Py_NewRef((PyObject *)&engine_file_wrapper_type)) < 0 ||
+        prototype_put("GATEWAY_INTERFACE", latin1_decode("CGI/1.1")) < 0 ||
+        prototype_put("SERVER_SOFTWARE", latin1_decode(engine_app->software)) <
+            0)
         return -1;
-    if (engine_app->ini &&
-        put("weave.ini", PyUnicode_DecodeFSDefault(engine_app->ini)) < 0)
+    if (engine_app->ini && prototype_put("weave.ini", PyUnicode_DecodeFSDefault(
+                                                          engine_app->ini)) < 0)
         return -1;
-    if (put("wsgi.input", Py_NewRef(Py_None)) < 0)
+    if (prototype_put("wsgi.input", Py_NewRef(Py_None)) < 0)
         return -1;
-    return put_configured();
+    return prototype_put_configured();
 }
 
-static int prototype_expect(const weave_var_e *keys, size_t count, int fixed)
+static int prototype_put_keys(const weave_var_e *keys, size_t count, int fixed)
 {
     size_t i;
 
     for (i = 0; i < count; i++) {
         known[keys[i]].fixed = fixed;
-        if (put(known_names[keys[i]].name, latin1("")) < 0)
+        if (prototype_put(known_names[keys[i]].name, latin1_decode("")) < 0)
             return -1;
     }
     return 0;
@@ -119,10 +121,11 @@ int engine_environ_start(void)
             return -1;
     }
     prototype = PyDict_New();
-    if (!prototype || prototype_expect(fixed_keys, COUNT(fixed_keys), 1) < 0 ||
-        prototype_expect(expected_keys, COUNT(expected_keys), 0) < 0)
+    if (!prototype ||
+        prototype_put_keys(fixed_keys, COUNT(fixed_keys), 1) < 0 ||
+        prototype_put_keys(expected_keys, COUNT(expected_keys), 0) < 0)
         return -1;
-    return prototype_fill();
+    return prototype_put_all();
 }
 
 static int is_kept(const known_t *key, const weave_var_t *var)
@@ -160,7 +163,7 @@ static int environ_add(PyObject *environ, const weave_var_t *var)
         value = known_value(&known[var->key], var);
     }
     else {
-        name = latin1(var->name);
+        name = latin1_decode(var->name);
         value = PyUnicode_DecodeLatin1(var->value, var->value_len, NULL);
     }
     if (name && value)
@@ -193,7 +196,7 @@ static int is_fixed(const weave_var_t *var)
     return var->key < WEAVE_VAR_COUNT && known[var->key].fixed;
 }
 
-PyObject *engine_environ_make(const weave_request_t *in)
+PyObject *engine_environ_new(const weave_request_t *in)
 {
     PyObject *environ;
     size_t i;

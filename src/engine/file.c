@@ -135,7 +135,7 @@ int engine_file_start(void)
 }
 
 /* 1 for what open(path, "rb") returns, and the like. */
-static int is_plain(PyObject *filelike)
+static int is_plain_file(PyObject *filelike)
 {
     PyObject *type = (PyObject *)Py_TYPE(filelike), *raw;
     int plain;
@@ -150,7 +150,7 @@ static int is_plain(PyObject *filelike)
     return plain;
 }
 
-static int64_t number_from(PyObject *filelike, const char *method)
+static int64_t file_number_get(PyObject *filelike, const char *method)
 {
     PyObject *number = PyObject_CallMethod(filelike, method, NULL);
     int64_t value = number ? PyLong_AsLongLong(number) : -1;
@@ -159,17 +159,17 @@ static int64_t number_from(PyObject *filelike, const char *method)
     return value;
 }
 
-int engine_file_plain(PyObject *wrapper, int *fd, int64_t *offset,
-                      int64_t *length)
+int engine_file_is_plain(PyObject *wrapper, int *fd, int64_t *offset,
+                         int64_t *length)
 {
     file_wrapper_t *self = (file_wrapper_t *)wrapper;
     struct stat status;
 
-    if (self->iterated || !is_plain(self->filelike))
+    if (self->iterated || !is_plain_file(self->filelike))
         goto no;
-    *fd = (int)number_from(self->filelike, "fileno");
+    *fd = (int)file_number_get(self->filelike, "fileno");
     /* what the application has read of it is not sent again */
-    *offset = *fd < 0 ? -1 : number_from(self->filelike, "tell");
+    *offset = *fd < 0 ? -1 : file_number_get(self->filelike, "tell");
     if (*offset < 0 || fstat(*fd, &status) < 0 || !S_ISREG(status.st_mode))
         goto no;
     /* files of /proc say that they are empty, and are not */

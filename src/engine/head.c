@@ -32,7 +32,7 @@ static const struct {
 };
 
 /* A native string of ISO-8859-1 characters: its bytes, or NULL. */
-static const char *text_of(PyObject *text, const char *what, size_t *len)
+static const char *text_bytes(PyObject *text, const char *what, size_t *len)
 {
     if (!PyUnicode_Check(text)) {
         PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what,
@@ -53,7 +53,7 @@ static int is_control(unsigned char c)
     return (c < 0x20 && c != '\t') || c == 0x7f;
 }
 
-static int check_controls(const char *text, size_t len, const char *what)
+static int controls_check(const char *text, size_t len, const char *what)
 {
     size_t i;
 
@@ -72,9 +72,9 @@ static int is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static int check_status(PyObject *status, size_t *len, int *code)
+static int status_check(PyObject *status, size_t *len, int *code)
 {
-    const char *text = text_of(status, "the status", len);
+    const char *text = text_bytes(status, "the status", len);
 
     if (!text)
         return -1;
@@ -91,7 +91,7 @@ static int check_status(PyObject *status, size_t *len, int *code)
                      "the status %d is not an application's to send", *code);
         return -1;
     }
-    return check_controls(text, *len, "the status");
+    return controls_check(text, *len, "the status");
 }
 
 /* RFC 9110 section 5.6.2, "tchar". */
@@ -130,7 +130,7 @@ static int is_same_name(const char *a, const char *b, size_t len)
     return 1;
 }
 
-static int check_name(PyObject *name, const char *text, size_t len)
+static int name_check(PyObject *name, const char *text, size_t len)
 {
     size_t i;
 
@@ -151,7 +151,7 @@ static int check_name(PyObject *name, const char *text, size_t len)
 }
 
 /* Adds a header's size to *bytes. */
-static int check_header(PyObject *header, size_t *bytes)
+static int header_check(PyObject *header, size_t *bytes)
 {
     const char *name, *value;
     size_t name_len, value_len;
@@ -161,19 +161,20 @@ static int check_header(PyObject *header, size_t *bytes)
                      "a header must be a tuple of two str, not %R", header);
         return -1;
     }
-    name = text_of(PyTuple_GET_ITEM(header, 0), "a header's name", &name_len);
-    if (!name || check_name(PyTuple_GET_ITEM(header, 0), name, name_len) < 0)
+    name =
+        text_bytes(PyTuple_GET_ITEM(header, 0), "a header's name", &name_len);
+    if (!name || name_check(PyTuple_GET_ITEM(header, 0), name, name_len) < 0)
         return -1;
     value =
-        text_of(PyTuple_GET_ITEM(header, 1), "a header's value", &value_len);
-    if (!value || check_controls(value, value_len, "a header's value") < 0)
+        text_bytes(PyTuple_GET_ITEM(header, 1), "a header's value", &value_len);
+    if (!value || controls_check(value, value_len, "a header's value") < 0)
         return -1;
     *bytes += name_len + value_len + 2;
     return 0;
 }
 
 /* Digits only, below 2^63 (RFC 9110 section 8.6). -1 when it is not. */
-static int64_t length_of(const char *text)
+static int64_t length_parse(const char *text)
 {
     int64_t value = 0;
     const char *at;
@@ -186,7 +187,7 @@ static int64_t length_of(const char *text)
     return at == text || *at ? -1 : value;
 }
 
-static char *copy(char *to, PyObject *text)
+static char *text_copy(char *to, PyObject *text)
 {
     size_t len = (size_t)PyUnicode_GET_LENGTH(text);
 
@@ -205,9 +206,9 @@ static int is_length(const weave_header_t *header)
 }
 
 /* It leaves the list: httpd writes it itself. */
-static int take_length(weave_head_t *head, const char *value)
+static int length_take(weave_head_t *head, const char *value)
 {
-    int64_t length = length_of(value);
+    int64_t length = length_parse(value);
 
     if (length < 0 ||
         (head->content_length >= 0 && head->content_length != length)) {
@@ -228,16 +229,16 @@ static int head_copy(engine_request_t *request, PyObject *status,
     Py_ssize_t i;
 
     head->reason = at;
-    at = copy(at, status);
+    at = text_copy(at, status);
     for (i = 0; i < PyList_GET_SIZE(headers); i++) {
         PyObject *header = PyList_GET_ITEM(headers, i);
 
         to->name = at;
-        to->value = at = copy(at, PyTuple_GET_ITEM(header, 0));
-        at = copy(at, PyTuple_GET_ITEM(header, 1));
+        to->value = at = text_copy(at, PyTuple_GET_ITEM(header, 0));
+        at = text_copy(at, PyTuple_GET_ITEM(header, 1));
         if (!is_length(to))
             to++;
-        else if (take_length(head, to->value) < 0)
+        else if (length_take(head, to->value) < 0)
             return -1;
     }
     head->headers_count = to - head->headers;
@@ -245,7 +246,7 @@ static int head_copy(engine_request_t *request, PyObject *status,
     return 0;
 }
 
-static int head_room(engine_request_t *request, size_t bytes, size_t count)
+static int head_reserve(engine_request_t *request, size_t bytes, size_t count)
 {
     weave_head_t *head = &request->head;
 
@@ -269,7 +270,7 @@ int engine_head_set(engine_request_t *request, PyObject *status,
     Py_ssize_t i;
     int code;
 
-    if (check_status(status, &status_len, &code) < 0)
+    if (status_check(status, &status_len, &code) < 0)
         return -1;
     if (!PyList_Check(headers)) {
         PyErr_Format(PyExc_TypeError, "the headers must be a list, not %.100s",
@@ -277,10 +278,10 @@ int engine_head_set(engine_request_t *request, PyObject *status,
         return -1;
     }
     for (i = 0; i < PyList_GET_SIZE(headers); i++)
-        if (check_header(PyList_GET_ITEM(headers, i), &bytes) < 0)
+        if (header_check(PyList_GET_ITEM(headers, i), &bytes) < 0)
             return -1;
-    if (head_room(request, bytes + status_len + 1,
-                  (size_t)PyList_GET_SIZE(headers)) < 0)
+    if (head_reserve(request, bytes + status_len + 1,
+                     (size_t)PyList_GET_SIZE(headers)) < 0)
         return -1;
     if (head_copy(request, status, headers) < 0) {
         engine_head_clear(request);

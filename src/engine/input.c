@@ -19,20 +19,20 @@ PyObject *engine_input_key;
 
 /* ---- where bytes come from ---- */
 
-static const char *const io_words[] = {
+static const char *const io_errors[] = {
     [-WEAVE_IO_GONE] = "the client went away",
     [-WEAVE_IO_TOO_LARGE] = "the request body is over LimitRequestBody",
     [-WEAVE_IO_TIMEOUT] = "the client was too slow to send its body",
     [-WEAVE_IO_BAD] = "the request body is malformed",
 };
 
-static void input_fail(engine_request_t *request, int io)
+static void input_raise(engine_request_t *request, int io)
 {
     if (!request->io)
         request->io = io;
     PyErr_SetString(io == WEAVE_IO_GONE ? engine_client_gone
                                         : engine_body_error,
-                    io_words[-io]);
+                    io_errors[-io]);
 }
 
 /* Reads up to `size` bytes into `buffer`: their count, 0 at the end, or -1
@@ -55,14 +55,14 @@ static Py_ssize_t input_fetch(input_t *self, char *buffer, size_t size)
     if (self->at_end || in->body_complete)
         return 0;
     if (request->io) {
-        input_fail(request, request->io);
+        input_raise(request, request->io);
         return -1;
     }
     tstate = engine_gil_pause();
     got = engine_host->body_read(in->host, buffer, size);
     engine_gil_resume(tstate);
     if (got < 0) {
-        input_fail(request, (int)got);
+        input_raise(request, (int)got);
         return -1;
     }
     self->at_end = got == 0;
@@ -71,7 +71,7 @@ static Py_ssize_t input_fetch(input_t *self, char *buffer, size_t size)
 }
 
 /* Makes sure that there are bytes read ahead. 0 at the end, -1 on error. */
-static int input_ahead(input_t *self)
+static int input_read_ahead(input_t *self)
 {
     PyObject *block;
     Py_ssize_t got;
@@ -94,7 +94,7 @@ static int input_ahead(input_t *self)
 }
 
 /* Takes what is read ahead, `size` bytes at most. */
-static Py_ssize_t input_take(input_t *self, char *buffer, Py_ssize_t size)
+static Py_ssize_t input_take_ahead(input_t *self, char *buffer, Py_ssize_t size)
 {
     Py_ssize_t left = PyBytes_GET_SIZE(self->block) - self->block_at;
 
@@ -110,7 +110,7 @@ static Py_ssize_t input_take(input_t *self, char *buffer, Py_ssize_t size)
 
 /* How much to allocate for a read of up to `size` bytes: what was announced,
  * up to a bound, for a client may announce anything. */
-static Py_ssize_t input_room(const input_t *self, Py_ssize_t size)
+static Py_ssize_t input_first_size(const input_t *self, Py_ssize_t size)
 {
     const engine_request_t *request = self->request;
     int64_t announced = request->in->content_length - request->read;
@@ -126,9 +126,9 @@ static Py_ssize_t input_room(const input_t *self, Py_ssize_t size)
     return size < room ? size : room;
 }
 
-static Py_ssize_t input_some(input_t *self, char *buffer, Py_ssize_t size)
+static Py_ssize_t input_read_once(input_t *self, char *buffer, Py_ssize_t size)
 {
-    return self->block ? input_take(self, buffer, size)
+    return self->block ? input_take_ahead(self, buffer, size)
                        : input_fetch(self, buffer, (size_t)size);
 }
 
@@ -140,7 +140,7 @@ static Py_ssize_t input_grow(input_t *self, PyObject **bytes, Py_ssize_t size)
 
     room = size - len < (Py_ssize_t)sizeof(more) ? size - len
                                                  : (Py_ssize_t)sizeof(more);
-    got = input_some(self, more, room);
+    got = input_read_once(self, more, room);
     if (got <= 0)
         return got;
     room = len > size / 2 ? size : len * 2;
@@ -152,9 +152,10 @@ static Py_ssize_t input_grow(input_t *self, PyObject **bytes, Py_ssize_t size)
     return got;
 }
 
-static PyObject *input_read_some(input_t *self, Py_ssize_t size)
+static PyObject *input_read_size(input_t *self, Py_ssize_t size)
 {
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, input_room(self, size));
+    PyObject *bytes =
+        PyBytes_FromStringAndSize(NULL, input_first_size(self, size));
     Py_ssize_t len = 0, room, got = 1;
 
     while (bytes && len < size && got > 0) {
@@ -162,7 +163,8 @@ static PyObject *input_read_some(input_t *self, Py_ssize_t size)
         if (len == room)
             got = input_grow(self, &bytes, size);
         else
-            got = input_some(self, PyBytes_AS_STRING(bytes) + len, room - len);
+            got = input_read_once(self, PyBytes_AS_STRING(bytes) + len,
+                                  room - len);
         if (got > 0)
             len += got;
     }
@@ -175,7 +177,7 @@ static PyObject *input_read_some(input_t *self, Py_ssize_t size)
 
 /* The optional size of read(), readline() and readlines(): None and negative
  * numbers mean all. */
-static int size_of(const char *format, PyObject *args, Py_ssize_t *size)
+static int size_parse(const char *format, PyObject *args, Py_ssize_t *size)
 {
     PyObject *given = Py_None;
 
@@ -202,28 +204,29 @@ static PyObject *input_read_whole(engine_request_t *request)
     return PyBytes_FromStringAndSize(in->body + at, in->body_len - at);
 }
 
-static PyObject *read_turn(input_t *self, Py_ssize_t size)
+static PyObject *input_read_locked(input_t *self, Py_ssize_t size)
 {
     const weave_request_t *in = self->request->in;
 
     if (in->body_complete && !self->block &&
         (size_t)size >= in->body_len - self->request->taken)
         return input_read_whole(self->request);
-    return input_read_some(self, size);
+    return input_read_size(self, size);
 }
 
-/* Every method reads with a turn on the request. */
-static PyObject *input_turn(PyObject *object, Py_ssize_t size,
-                            PyObject *(*method)(input_t *, Py_ssize_t))
+/* Calls METHOD with the request's lock held. */
+static PyObject *input_call_locked(PyObject *object, Py_ssize_t size,
+                                   PyObject *(*method)(input_t *, Py_ssize_t))
 {
     input_t *self = (input_t *)object;
-    engine_request_t *request = engine_turn_take(&self->request, "wsgi.input");
+    engine_request_t *request =
+        engine_request_lock(&self->request, "wsgi.input");
     PyObject *result;
 
     if (!request)
         return NULL;
     result = method(self, size);
-    engine_turn_give(request);
+    engine_request_unlock(request);
     return result;
 }
 
@@ -231,14 +234,14 @@ static PyObject *input_read(PyObject *object, PyObject *args)
 {
     Py_ssize_t size;
 
-    if (size_of("|O:read", args, &size) < 0)
+    if (size_parse("|O:read", args, &size) < 0)
         return NULL;
-    return input_turn(object, size, read_turn);
+    return input_call_locked(object, size, input_read_locked);
 }
 
 /* ---- lines ---- */
 
-static PyObject *input_line(input_t *self, Py_ssize_t size)
+static PyObject *input_line_read(input_t *self, Py_ssize_t size)
 {
     PyObject *line = PyBytes_FromStringAndSize(NULL, 0), *part;
     int more = line ? 1 : -1, ended = 0;
@@ -247,7 +250,7 @@ static PyObject *input_line(input_t *self, Py_ssize_t size)
         const char *from, *newline;
         Py_ssize_t len, room = size - PyBytes_GET_SIZE(line);
 
-        more = input_ahead(self);
+        more = input_read_ahead(self);
         if (more <= 0)
             break;
         from = PyBytes_AS_STRING(self->block) + self->block_at;
@@ -259,7 +262,7 @@ static PyObject *input_line(input_t *self, Py_ssize_t size)
         ended = newline != NULL;
         part = PyBytes_FromStringAndSize(NULL, len);
         if (part)
-            input_take(self, PyBytes_AS_STRING(part), len);
+            input_take_ahead(self, PyBytes_AS_STRING(part), len);
         PyBytes_ConcatAndDel(&line, part);
         if (!line)
             return NULL;
@@ -273,19 +276,19 @@ static PyObject *input_readline(PyObject *object, PyObject *args)
 {
     Py_ssize_t size;
 
-    if (size_of("|O:readline", args, &size) < 0)
+    if (size_parse("|O:readline", args, &size) < 0)
         return NULL;
-    return input_turn(object, size, input_line);
+    return input_call_locked(object, size, input_line_read);
 }
 
-static PyObject *input_lines(input_t *self, Py_ssize_t hint)
+static PyObject *input_lines_read(input_t *self, Py_ssize_t hint)
 {
     PyObject *lines = PyList_New(0), *line;
     Py_ssize_t total = 0, len;
     int rc = 0;
 
     while (lines && rc == 0 && total < hint) {
-        line = input_line(self, PY_SSIZE_T_MAX);
+        line = input_line_read(self, PY_SSIZE_T_MAX);
         len = line ? PyBytes_GET_SIZE(line) : 0;
         rc = !line ? -1 : len ? PyList_Append(lines, line) : 1;
         total += len;
@@ -300,15 +303,16 @@ static PyObject *input_readlines(PyObject *object, PyObject *args)
 {
     Py_ssize_t hint;
 
-    if (size_of("|O:readlines", args, &hint) < 0)
+    if (size_parse("|O:readlines", args, &hint) < 0)
         return NULL;
     /* as io.IOBase has it: no hint, or 0, means all */
-    return input_turn(object, hint ? hint : PY_SSIZE_T_MAX, input_lines);
+    return input_call_locked(object, hint ? hint : PY_SSIZE_T_MAX,
+                             input_lines_read);
 }
 
 static PyObject *input_next(PyObject *object)
 {
-    PyObject *line = input_turn(object, PY_SSIZE_T_MAX, input_line);
+    PyObject *line = input_call_locked(object, PY_SSIZE_T_MAX, input_line_read);
 
     if (line && PyBytes_GET_SIZE(line) == 0)
         Py_CLEAR(line);

@@ -20,7 +20,7 @@ static const char *status_text(const char *what, PyStatus status)
 /* Isolated, and as Python itself would start for a command of that
  * virtualenv: without `executable`, sys.prefix and sys.executable come out
  * wrong (PEP 587, "Isolated Configuration"). */
-static PyStatus configure(PyConfig *config)
+static PyStatus config_prepare(PyConfig *config)
 {
     const char *name =
         engine_app->script ? engine_app->script : engine_app->module;
@@ -58,7 +58,7 @@ const char *engine_interpreter_start(void)
     status = Py_PreInitialize(&pre);
     if (PyStatus_Exception(status))
         return status_text("Python does not start", status);
-    status = configure(&config);
+    status = config_prepare(&config);
     if (!PyStatus_Exception(status))
         status = Py_InitializeFromConfig(&config);
     PyConfig_Clear(&config);

@@ -18,7 +18,7 @@ static size_t piece_columns(unsigned char byte)
     return byte < 0x20 || byte >= 0x7f ? 4 : 1;
 }
 
-size_t engine_log_cut(const char *text, size_t at)
+size_t engine_utf8_start(const char *text, size_t at)
 {
     while (at > 1 && ((unsigned char)text[at] & 0xc0) == 0x80)
         at--;
@@ -32,7 +32,7 @@ static size_t piece_len(const char *text, size_t len)
 
     while (at < len && columns < PIECE_COLUMNS)
         columns += piece_columns((unsigned char)text[at++]);
-    return at < len ? engine_log_cut(text, at) : at;
+    return at < len ? engine_utf8_start(text, at) : at;
 }
 
 static void host_log(int level, const char *text, size_t len)
@@ -191,17 +191,4 @@ void engine_log_flush(engine_thread_t *thread)
 
     for (i = 0; i < ENGINE_STREAM_COUNT; i++)
         line_flush(&thread->lines[i]);
-}
-
-void engine_log_end(engine_thread_t *thread)
-{
-    int i;
-
-    for (i = 0; i < ENGINE_STREAM_COUNT; i++) {
-        engine_line_t *line = &thread->lines[i];
-
-        if (line->len)
-            engine_host->log(NULL, line->level, line->text, line->len);
-        free(line->text);
-    }
 }

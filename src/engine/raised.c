@@ -17,7 +17,7 @@ static int io_status(int io)
 }
 
 /* Is it ours, or did a framework wrap ours in its own? New reference. */
-static PyObject *cause_of(PyObject *error)
+static PyObject *exception_cause(PyObject *error)
 {
     PyObject *cause = PyException_GetCause(error);
 
@@ -38,7 +38,7 @@ static int is_clients_fault(const engine_request_t *request)
     for (depth = 0; error && !found && depth < CHAIN_MOST; depth++) {
         found = PyErr_GivenExceptionMatches(error, engine_client_gone) ||
                 PyErr_GivenExceptionMatches(error, engine_body_error);
-        cause = cause_of(error);
+        cause = exception_cause(error);
         Py_DECREF(error);
         error = cause;
     }

@@ -27,7 +27,7 @@ void engine_overflow_report(engine_request_t *request)
                (long long)request->head.content_length);
 }
 
-size_t engine_body_admit(engine_request_t *request, size_t len)
+size_t engine_body_clip(engine_request_t *request, size_t len)
 {
     int64_t promised = request->head.content_length;
     uint64_t left;
@@ -42,7 +42,7 @@ size_t engine_body_admit(engine_request_t *request, size_t len)
     return (size_t)left;
 }
 
-weave_io_e engine_body_give(engine_request_t *request,
+weave_io_e engine_body_send(engine_request_t *request,
                             const weave_piece_t *pieces, size_t count,
                             int flags)
 {
@@ -59,20 +59,20 @@ weave_io_e engine_body_give(engine_request_t *request,
 /* From here on data is kept alive instead of copied. */
 #define OWNED_BYTES 16384
 
-static int chunk_give(engine_request_t *request, PyObject *chunk)
+static int chunk_hand_over(engine_request_t *request, PyObject *chunk)
 {
     weave_piece_t piece = {PyBytes_AS_STRING(chunk), 0, NULL};
     PyThreadState *tstate;
     weave_io_e io;
 
-    piece.len = engine_body_admit(request, (size_t)PyBytes_GET_SIZE(chunk));
+    piece.len = engine_body_clip(request, (size_t)PyBytes_GET_SIZE(chunk));
     if (piece.len == 0)
         return 0;
     if (piece.len >= OWNED_BYTES && !(piece.owner = engine_owner_new(chunk)))
         return -1;
     Py_INCREF(chunk);
     tstate = engine_gil_pause();
-    io = engine_body_give(request, &piece, 1, WEAVE_SEND_FLUSH);
+    io = engine_body_send(request, &piece, 1, WEAVE_SEND_FLUSH);
     engine_gil_resume(tstate);
     Py_DECREF(chunk);
     if (io == WEAVE_IO_OK)
@@ -82,7 +82,7 @@ static int chunk_give(engine_request_t *request, PyObject *chunk)
     return -1;
 }
 
-/* With a turn on the request. */
+/* The caller holds the request's lock. */
 int engine_chunk_send(engine_request_t *request, PyObject *chunk)
 {
     int rc;
@@ -98,7 +98,7 @@ int engine_chunk_send(engine_request_t *request, PyObject *chunk)
                         "write() was called after the answer had ended");
         return -1;
     }
-    rc = chunk_give(request, chunk);
+    rc = chunk_hand_over(request, chunk);
     if (rc == 0)
         engine_overflow_report(request);
     return rc;
@@ -115,11 +115,12 @@ static PyObject *write_call(PyObject *self, PyObject *chunk)
                      Py_TYPE(chunk)->tp_name);
         return NULL;
     }
-    request = engine_turn_take(&((start_response_t *)self)->request, "write()");
+    request =
+        engine_request_lock(&((start_response_t *)self)->request, "write()");
     if (!request)
         return NULL;
     rc = engine_chunk_send(request, chunk);
-    engine_turn_give(request);
+    engine_request_unlock(request);
     if (rc < 0)
         return NULL;
     Py_RETURN_NONE;
@@ -130,13 +131,13 @@ static PyMethodDef write_method = {"write", write_call, METH_O,
 
 /* ---- start_response ---- */
 
-static int is_given(PyObject *exc_info)
+static int is_exc_info(PyObject *exc_info)
 {
     return exc_info && exc_info != Py_None;
 }
 
 /* The application found out too late: its own exception goes on. */
-static void reraise(PyObject *exc_info)
+static void exc_info_raise(PyObject *exc_info)
 {
     PyObject *value = PyTuple_GET_ITEM(exc_info, 1);
 
@@ -146,18 +147,18 @@ static void reraise(PyObject *exc_info)
         PyErr_SetString(PyExc_TypeError, "exc_info holds no exception");
 }
 
-/* With a turn on the request: 0, or -1 with an exception. */
-static int head_take(engine_request_t *request, PyObject *status,
-                     PyObject *headers, PyObject *exc_info)
+/* The caller holds the request's lock. Returns 0, or -1 with an exception. */
+static int head_accept(engine_request_t *request, PyObject *status,
+                       PyObject *headers, PyObject *exc_info)
 {
-    if (is_given(exc_info)) {
+    if (is_exc_info(exc_info)) {
         if (!PyTuple_Check(exc_info) || PyTuple_GET_SIZE(exc_info) != 3) {
             PyErr_SetString(PyExc_TypeError,
                             "exc_info must be what sys.exc_info() returns");
             return -1;
         }
         if (request->head_out) {
-            reraise(exc_info);
+            exc_info_raise(exc_info);
             return -1;
         }
     }
@@ -169,22 +170,23 @@ static int head_take(engine_request_t *request, PyObject *status,
     return engine_head_set(request, status, headers);
 }
 
-static PyObject *start(PyObject *self, PyObject *status, PyObject *headers,
-                       PyObject *exc_info)
+static PyObject *start_response_apply(PyObject *self, PyObject *status,
+                                      PyObject *headers, PyObject *exc_info)
 {
-    engine_request_t *request = engine_turn_take(
+    engine_request_t *request = engine_request_lock(
         &((start_response_t *)self)->request, "start_response()");
     int rc;
 
     if (!request)
         return NULL;
-    rc = head_take(request, status, headers, exc_info);
-    engine_turn_give(request);
+    rc = head_accept(request, status, headers, exc_info);
+    engine_request_unlock(request);
     return rc < 0 ? NULL : PyCFunction_New(&write_method, self);
 }
 
-static PyObject *start_keywords(PyObject *self, PyObject *const *args,
-                                Py_ssize_t count, PyObject *names)
+static PyObject *start_response_call_keywords(PyObject *self,
+                                              PyObject *const *args,
+                                              Py_ssize_t count, PyObject *names)
 {
     static char *words[] = {"status", "headers", "exc_info", NULL};
     PyObject *tuple = PyTuple_New(count), *dict = PyDict_New();
@@ -201,24 +203,25 @@ static PyObject *start_keywords(PyObject *self, PyObject *const *args,
             goto leave;
     if (PyArg_ParseTupleAndKeywords(tuple, dict, "OO|O:start_response", words,
                                     &status, &headers, &exc_info))
-        result = start(self, status, headers, exc_info);
+        result = start_response_apply(self, status, headers, exc_info);
 leave:
     Py_XDECREF(tuple);
     Py_XDECREF(dict);
     return result;
 }
 
-static PyObject *start_call(PyObject *self, PyObject *const *args,
-                            size_t nargsf, PyObject *names)
+static PyObject *start_response_call(PyObject *self, PyObject *const *args,
+                                     size_t nargsf, PyObject *names)
 {
     Py_ssize_t count = PyVectorcall_NARGS(nargsf);
 
     if (!names && (count == 2 || count == 3))
-        return start(self, args[0], args[1], count == 3 ? args[2] : NULL);
-    return start_keywords(self, args, count, names);
+        return start_response_apply(self, args[0], args[1],
+                                    count == 3 ? args[2] : NULL);
+    return start_response_call_keywords(self, args, count, names);
 }
 
-static void start_dealloc(PyObject *self)
+static void start_response_dealloc(PyObject *self)
 {
     PyObject_Free(self);
 }
@@ -228,7 +231,7 @@ static PyTypeObject start_response_type = {
     .tp_doc = "start_response(status, headers, exc_info=None) -> write",
     .tp_basicsize = sizeof(start_response_t),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
-    .tp_dealloc = start_dealloc,
+    .tp_dealloc = start_response_dealloc,
     .tp_call = PyVectorcall_Call,
     .tp_vectorcall_offset = offsetof(start_response_t, vectorcall),
 };
@@ -256,7 +259,7 @@ PyObject *engine_start_response_acquire(engine_request_t *request)
         self = PyObject_New(start_response_t, &start_response_type);
     if (!self)
         return NULL;
-    self->vectorcall = start_call;
+    self->vectorcall = start_response_call;
     self->request = request;
     return (PyObject *)self;
 }

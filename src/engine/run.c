@@ -29,7 +29,7 @@ static int is_bodiless(const engine_request_t *request)
 }
 
 /* Everything the application had is with the host, or planned to be. */
-static int end_given(engine_request_t *request, int64_t bytes)
+static int length_check(engine_request_t *request, int64_t bytes)
 {
     int64_t promised = request->head.content_length;
 
@@ -61,7 +61,7 @@ static void plan_drop(plan_t *plan)
 
     for (i = 0; i < plan->count; i++)
         if (plan->pieces[i].owner)
-            engine_release_later(plan->pieces[i].owner);
+            engine_owner_release(plan->pieces[i].owner);
     plan->count = 0;
 }
 
@@ -74,14 +74,14 @@ static int end_send(engine_request_t *request, plan_t *plan, int outcome)
         plan_drop(plan);
         return 502;
     }
-    io = engine_body_give(request, plan->pieces, plan->count,
+    io = engine_body_send(request, plan->pieces, plan->count,
                           end_flags(outcome));
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
 
 /* ---- lists and tuples: all of it is there ---- */
 
-static int check_chunk(const engine_request_t *request, PyObject *chunk)
+static int chunk_check(const engine_request_t *request, PyObject *chunk)
 {
     if (!PyBytes_Check(chunk)) {
         PyErr_Format(PyExc_TypeError,
@@ -98,7 +98,7 @@ static int check_chunk(const engine_request_t *request, PyObject *chunk)
     return 0;
 }
 
-static int check_started(const engine_request_t *request)
+static int started_check(const engine_request_t *request)
 {
     if (request->head.status)
         return 0;
@@ -108,15 +108,15 @@ static int check_started(const engine_request_t *request)
 }
 
 static void plan_copy(plan_t *plan, PyObject *const *chunks, Py_ssize_t count,
-                      size_t admitted)
+                      size_t allowed)
 {
     size_t len = 0;
     Py_ssize_t i;
 
-    for (i = 0; i < count && len < admitted; i++) {
+    for (i = 0; i < count && len < allowed; i++) {
         size_t size = (size_t)PyBytes_GET_SIZE(chunks[i]);
 
-        size = size < admitted - len ? size : admitted - len;
+        size = size < allowed - len ? size : allowed - len;
         memcpy(plan->small + len, PyBytes_AS_STRING(chunks[i]), size);
         len += size;
     }
@@ -124,12 +124,12 @@ static void plan_copy(plan_t *plan, PyObject *const *chunks, Py_ssize_t count,
     plan->count = len > 0;
 }
 
-static int plan_own(plan_t *plan, PyObject *chunk, size_t *admitted)
+static int plan_add(plan_t *plan, PyObject *chunk, size_t *allowed)
 {
     size_t size = (size_t)PyBytes_GET_SIZE(chunk);
     weave_piece_t *piece = &plan->pieces[plan->count];
 
-    piece->len = size < *admitted ? size : *admitted;
+    piece->len = size < *allowed ? size : *allowed;
     if (piece->len == 0)
         return 0;
     piece->data = PyBytes_AS_STRING(chunk);
@@ -137,41 +137,41 @@ static int plan_own(plan_t *plan, PyObject *chunk, size_t *admitted)
     if (!piece->owner)
         return -1;
     plan->count++;
-    *admitted -= piece->len;
+    *allowed -= piece->len;
     return 0;
 }
 
 /* Many small chunks of a large answer become one. */
-static int plan_join(plan_t *plan, PyObject *chunks, size_t admitted)
+static int plan_join(plan_t *plan, PyObject *chunks, size_t allowed)
 {
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
     PyObject *joined =
         empty ? PyObject_CallMethod(empty, "join", "(O)", chunks) : NULL;
-    int rc = joined ? plan_own(plan, joined, &admitted) : -1;
+    int rc = joined ? plan_add(plan, joined, &allowed) : -1;
 
     Py_XDECREF(empty);
     Py_XDECREF(joined);
     return rc;
 }
 
-static int plan_make(engine_request_t *request, plan_t *plan, PyObject *result,
-                     PyObject *const *chunks, Py_ssize_t count)
+static int plan_build(engine_request_t *request, plan_t *plan, PyObject *result,
+                      PyObject *const *chunks, Py_ssize_t count)
 {
     size_t total = 0;
     Py_ssize_t i;
 
     for (i = 0; i < count; i++) {
-        if (check_chunk(request, chunks[i]) < 0)
+        if (chunk_check(request, chunks[i]) < 0)
             return -1;
         total += (size_t)PyBytes_GET_SIZE(chunks[i]);
     }
-    if (check_started(request) < 0)
+    if (started_check(request) < 0)
         return -1;
     /* an empty answer to HEAD says nothing of the length GET would have */
     if (request->head.content_length < 0 && !request->head_out &&
         !(is_bodiless(request) && total == 0))
         request->head.content_length = (int64_t)total;
-    total = engine_body_admit(request, total);
+    total = engine_body_clip(request, total);
     if (total <= SMALL_BYTES) {
         plan_copy(plan, chunks, count, total);
         return 0;
@@ -179,12 +179,12 @@ static int plan_make(engine_request_t *request, plan_t *plan, PyObject *result,
     if (count > PLAN_PIECES)
         return plan_join(plan, result, total);
     for (i = 0; i < count; i++)
-        if (plan_own(plan, chunks[i], &total) < 0)
+        if (plan_add(plan, chunks[i], &total) < 0)
             return -1;
     return 0;
 }
 
-static int answer_sequence(engine_request_t *request, plan_t *plan,
+static int sequence_answer(engine_request_t *request, plan_t *plan,
                            PyObject *result)
 {
     PyObject *const *chunks = PyList_CheckExact(result)
@@ -193,7 +193,7 @@ static int answer_sequence(engine_request_t *request, plan_t *plan,
     int64_t bytes = request->body_bytes;
     size_t i;
 
-    if (plan_make(request, plan, result, chunks, Py_SIZE(result)) < 0) {
+    if (plan_build(request, plan, result, chunks, Py_SIZE(result)) < 0) {
         plan_drop(plan);
         return engine_raised_end(request);
     }
@@ -202,40 +202,40 @@ static int answer_sequence(engine_request_t *request, plan_t *plan,
     engine_overflow_report(request);
     for (i = 0; i < plan->count; i++)
         bytes += (int64_t)plan->pieces[i].len;
-    return end_given(request, bytes);
+    return length_check(request, bytes);
 }
 
 /* ---- files ---- */
 
-static int answer_file(engine_request_t *request, plan_t *plan, int fd,
+static int file_answer(engine_request_t *request, plan_t *plan, int fd,
                        int64_t offset, int64_t length)
 {
     void *host = request->in->host;
     engine_request_t *holder = request;
-    int64_t admitted;
+    int64_t allowed;
     PyThreadState *tstate;
     weave_io_e io;
     int outcome;
 
-    if (check_started(request) < 0)
+    if (started_check(request) < 0)
         return engine_raised_end(request);
     if (request->head.content_length < 0 && !request->head_out)
         request->head.content_length = length;
     /* one that has grown is no mistake of the application */
-    admitted = request->head.content_length - request->body_bytes;
-    if (request->head.content_length < 0 || admitted > length)
-        admitted = length;
-    outcome = end_given(request, request->body_bytes + admitted);
+    allowed = request->head.content_length - request->body_bytes;
+    if (request->head.content_length < 0 || allowed > length)
+        allowed = length;
+    outcome = length_check(request, request->body_bytes + allowed);
     if (is_unsent(request, outcome))
         return 502;
-    engine_turn_take(&holder, "");
+    engine_request_lock(&holder, "");
     request->ended = 1;
     tstate = engine_gil_pause();
-    io = engine_body_give(request, NULL, 0, 0);
+    io = engine_body_send(request, NULL, 0, 0);
     if (io == WEAVE_IO_OK)
-        io = engine_host->file_send(host, fd, offset, admitted, 0);
+        io = engine_host->file_send(host, fd, offset, allowed, 0);
     engine_gil_resume(tstate);
-    engine_turn_give(request);
+    engine_request_unlock(request);
     plan->ready = io == WEAVE_IO_OK;
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
@@ -244,7 +244,7 @@ static int answer_file(engine_request_t *request, plan_t *plan, int fd,
 
 /* An iterable of one chunk, says its len(): then that chunk is the answer
  * (PEP 3333, "Handling the Content-Length Header"). */
-static void derive_length(engine_request_t *request, PyObject *result,
+static void length_derive(engine_request_t *request, PyObject *result,
                           PyObject *chunk)
 {
     Py_ssize_t len;
@@ -262,46 +262,45 @@ static void derive_length(engine_request_t *request, PyObject *result,
 
 /* A file is read as far as Content-Length goes (PEP 3333, "Optional
  * Platform-Specific File Handling"). */
-static int is_read_enough(const engine_request_t *request)
+static int is_file_sent(const engine_request_t *request)
 {
     return request->file && request->head.content_length >= 0 &&
            request->body_bytes >= request->head.content_length;
 }
 
-static int send_chunk(engine_request_t *request, PyObject *result,
+static int chunk_send(engine_request_t *request, PyObject *result,
                       PyObject *chunk)
 {
     engine_request_t *holder = request;
     int rc;
 
-    if (check_chunk(request, chunk) < 0)
+    if (chunk_check(request, chunk) < 0)
         return -1;
     if (PyBytes_GET_SIZE(chunk) == 0)
         return 0;
-    derive_length(request, result, chunk);
-    engine_turn_take(&holder, "");
+    length_derive(request, result, chunk);
+    engine_request_lock(&holder, "");
     rc = engine_chunk_send(request, chunk);
-    engine_turn_give(request);
+    engine_request_unlock(request);
     return rc;
 }
 
-static int send_chunks(engine_request_t *request, PyObject *result)
+static int chunks_send(engine_request_t *request, PyObject *result)
 {
     PyObject *chunks = PyObject_GetIter(result), *chunk;
     int rc = chunks ? 0 : -1;
 
-    while (rc == 0 && !is_read_enough(request) &&
-           (chunk = PyIter_Next(chunks))) {
-        rc = send_chunk(request, result, chunk);
+    while (rc == 0 && !is_file_sent(request) && (chunk = PyIter_Next(chunks))) {
+        rc = chunk_send(request, result, chunk);
         Py_DECREF(chunk);
     }
     Py_XDECREF(chunks);
     if (rc == 0 && PyErr_Occurred())
         rc = -1;
-    return rc < 0 ? -1 : check_started(request);
+    return rc < 0 ? -1 : started_check(request);
 }
 
-static int answer_iterable(engine_request_t *request, plan_t *plan,
+static int iterable_answer(engine_request_t *request, plan_t *plan,
                            PyObject *result)
 {
     engine_request_t *holder = request;
@@ -314,21 +313,21 @@ static int answer_iterable(engine_request_t *request, plan_t *plan,
         return engine_raised_end(request);
     }
     request->file = Py_IS_TYPE(result, &engine_file_wrapper_type);
-    if (send_chunks(request, result) < 0)
+    if (chunks_send(request, result) < 0)
         return engine_raised_end(request);
     if (!request->head_out && request->head.content_length < 0 &&
         !is_bodiless(request))
         request->head.content_length = 0;
-    engine_turn_take(&holder, "");
+    engine_request_lock(&holder, "");
     request->ended = 1;
-    engine_turn_give(request);
+    engine_request_unlock(request);
     plan->ready = 1;
-    return end_given(request, request->body_bytes);
+    return length_check(request, request->body_bytes);
 }
 
 /* PEP 3333: close() is called whatever happened, once. The end of the answer
  * has not left, so what it logs is still the request's. */
-static void close_result(PyObject *result)
+static void result_close(PyObject *result)
 {
     PyObject *close = PyObject_GetAttrString(result, "close"), *closed;
 
@@ -344,27 +343,28 @@ static void close_result(PyObject *result)
     Py_XDECREF(close);
 }
 
-static int answer(engine_request_t *request, plan_t *plan, PyObject *result)
+static int result_answer(engine_request_t *request, plan_t *plan,
+                         PyObject *result)
 {
     int outcome, fd;
     int64_t offset, length;
 
     if (PyList_CheckExact(result) || PyTuple_CheckExact(result))
-        return answer_sequence(request, plan, result);
+        return sequence_answer(request, plan, result);
     if (Py_IS_TYPE(result, &engine_file_wrapper_type) &&
-        engine_file_plain(result, &fd, &offset, &length))
-        outcome = answer_file(request, plan, fd, offset, length);
+        engine_file_is_plain(result, &fd, &offset, &length))
+        outcome = file_answer(request, plan, fd, offset, length);
     else
-        outcome = answer_iterable(request, plan, result);
-    close_result(result);
+        outcome = iterable_answer(request, plan, result);
+    result_close(result);
     return outcome;
 }
 
 /* ---- the request ---- */
 
-static int call_application(engine_request_t *request, plan_t *plan)
+static int application_call(engine_request_t *request, plan_t *plan)
 {
-    PyObject *environ = engine_environ_make(request->in);
+    PyObject *environ = engine_environ_new(request->in);
     PyObject *input = environ ? engine_input_acquire(request) : NULL;
     PyObject *start = input ? engine_start_response_acquire(request) : NULL;
     PyObject *result = NULL;
@@ -384,28 +384,28 @@ static int call_application(engine_request_t *request, plan_t *plan)
     if (held)
         outcome = WEAVE_RUN_HELD;
     else
-        outcome =
-            result ? answer(request, plan, result) : engine_raised_end(request);
+        outcome = result ? result_answer(request, plan, result)
+                         : engine_raised_end(request);
     Py_XDECREF(result);
     Py_XDECREF(environ);
     /* not under the hands of a thread that reads or writes just now */
-    engine_turn_take(&holder, "");
+    engine_request_lock(&holder, "");
     if (start)
         engine_start_response_release(request, start);
     if (input)
         engine_input_release(request, input);
-    engine_turn_give(request);
+    engine_request_unlock(request);
     return outcome;
 }
 
-static int call_in_context(engine_request_t *request, plan_t *plan)
+static int application_call_in_context(engine_request_t *request, plan_t *plan)
 {
     engine_context_t context;
     int outcome;
 
     if (engine_context_enter(&context) < 0)
         return engine_raised_end(request);
-    outcome = call_application(request, plan);
+    outcome = application_call(request, plan);
     engine_context_exit(&context);
     return outcome;
 }
@@ -425,7 +425,7 @@ int engine_run(const weave_request_t *in)
     request.in = in;
     request.thread = thread;
     request.head.content_length = -1;
-    request.turn = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    request.lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
     plan.ready = 0;
     plan.count = 0;
     outer = thread->request;
@@ -433,8 +433,8 @@ int engine_run(const weave_request_t *in)
     thread->request = &request;
     thread->log_level = 0;
     if (engine_gil_take()) {
-        outcome = call_in_context(&request, &plan);
-        engine_turn_end(&request);
+        outcome = application_call_in_context(&request, &plan);
+        engine_request_await_users(&request);
         engine_log_flush(thread);
         engine_gil_give();
         if (plan.ready)

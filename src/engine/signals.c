@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 /* Anything here: Python has noted a signal whose handler is to be run. */
-static int tripped[2] = {-1, -1};
+static int wake_pipe[2] = {-1, -1};
 
 /* With the GIL. Without the pipe EINTR is all that tells of a signal. */
-static void pipe_make(void)
+static void wake_pipe_create(void)
 {
-    if (tripped[0] < 0 && pipe2(tripped, O_CLOEXEC | O_NONBLOCK) == 0 &&
-        engine_support_call("wake_on_signal", tripped[1]) < 0)
+    if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) == 0 &&
+        engine_support_call("wake_on_signal", wake_pipe[1]) < 0)
         PyErr_Clear();
 }
 
@@ -27,7 +27,7 @@ static int handlers_run(void)
 
     if (!thread)
         return 0;
-    pipe_make();
+    wake_pipe_create();
     if (PyErr_CheckSignals() < 0) {
         leave = PyErr_ExceptionMatches(PyExc_SystemExit);
         if (leave)
@@ -41,7 +41,7 @@ static int handlers_run(void)
     return leave;
 }
 
-void engine_wait(int fd)
+void engine_signals_wait(int fd)
 {
     struct pollfd fds[2] = {{fd, POLLIN, 0}, {-1, POLLIN, 0}};
     char buffer[64];
@@ -50,14 +50,14 @@ void engine_wait(int fd)
     /* those that came before there was a pipe */
     if (handlers_run())
         return;
-    fds[1].fd = tripped[0];
+    fds[1].fd = wake_pipe[0];
     for (;;) {
         rc = poll(fds, 2, -1);
         if (rc < 0 && errno != EINTR)
             return;
         if (rc > 0 && fds[0].revents)
             return;
-        while (rc > 0 && read(tripped[0], buffer, sizeof(buffer)) > 0)
+        while (rc > 0 && read(wake_pipe[0], buffer, sizeof(buffer)) > 0)
             ;
         if (handlers_run())
             return;

@@ -7,10 +7,10 @@
 /* The text of support.py, made by the Makefile. */
 extern const char engine_support_py[];
 
-static PyObject *names; /* the globals support.py ran in */
+static PyObject *globals; /* the globals support.py ran in */
 
 /* forked(): what the host does in a process that Python has forked. */
-static PyObject *forked(PyObject *module, PyObject *unused)
+static PyObject *host_forked(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
@@ -21,7 +21,7 @@ static PyObject *forked(PyObject *module, PyObject *unused)
 static PyMethodDef methods[] = {
     {"write", engine_log_write, METH_VARARGS, NULL},
     {"level", engine_log_level, METH_O, NULL},
-    {"forked", forked, METH_NOARGS, NULL},
+    {"forked", host_forked, METH_NOARGS, NULL},
     {"spawn", engine_spawn, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -33,7 +33,7 @@ static PyModuleDef definition = {
     .m_methods = methods,
 };
 
-static int add_text(PyObject *module, const char *name, const char *text)
+static int module_add_text(PyObject *module, const char *name, const char *text)
 {
     PyObject *value =
         text ? PyUnicode_DecodeFSDefault(text) : Py_NewRef(Py_None);
@@ -43,8 +43,8 @@ static int add_text(PyObject *module, const char *name, const char *text)
     return rc;
 }
 
-static int add_list(PyObject *module, const char *name,
-                    const char *const *texts)
+static int module_add_list(PyObject *module, const char *name,
+                           const char *const *texts)
 {
     PyObject *list = PyList_New(0), *item;
     int rc = list ? 0 : -1;
@@ -60,16 +60,16 @@ static int add_list(PyObject *module, const char *name,
     return rc;
 }
 
-static PyObject *module_make(void)
+static PyObject *module_create(void)
 {
     PyObject *module = PyModule_Create(&definition);
 
     if (!module)
         return NULL;
-    if (add_text(module, "script", engine_app->script) < 0 ||
-        add_text(module, "module", engine_app->module) < 0 ||
-        add_text(module, "callable", engine_app->callable) < 0 ||
-        add_list(module, "python_path", engine_app->python_path) < 0 ||
+    if (module_add_text(module, "script", engine_app->script) < 0 ||
+        module_add_text(module, "module", engine_app->module) < 0 ||
+        module_add_text(module, "callable", engine_app->callable) < 0 ||
+        module_add_list(module, "python_path", engine_app->python_path) < 0 ||
         PyModule_AddIntConstant(module, "own_signals",
                                 engine_app->own_signals) < 0)
         Py_CLEAR(module);
@@ -78,19 +78,19 @@ static PyObject *module_make(void)
 
 int engine_support_start(void)
 {
-    PyObject *module = module_make(), *code = NULL, *result = NULL;
+    PyObject *module = module_create(), *code = NULL, *result = NULL;
     PyObject *name = PyUnicode_InternFromString("_weave");
 
-    names = module && name ? PyDict_New() : NULL;
-    if (names &&
-        PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) ==
+    globals = module && name ? PyDict_New() : NULL;
+    if (globals &&
+        PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins()) ==
             0 &&
-        PyDict_SetItemString(names, "_weave", module) == 0 &&
-        PyDict_SetItemString(names, "__name__", name) == 0)
+        PyDict_SetItemString(globals, "_weave", module) == 0 &&
+        PyDict_SetItemString(globals, "__name__", name) == 0)
         code =
             Py_CompileString(engine_support_py, "<mod_weave>", Py_file_input);
     if (code)
-        result = PyEval_EvalCode(code, names, names);
+        result = PyEval_EvalCode(code, globals, globals);
     Py_XDECREF(code);
     Py_XDECREF(name);
     Py_XDECREF(module);
@@ -100,19 +100,19 @@ int engine_support_start(void)
 
 PyObject *engine_support_errors(void)
 {
-    return PyDict_GetItemString(names, "sys_stderr");
+    return PyDict_GetItemString(globals, "sys_stderr");
 }
 
-static PyObject *call(const char *name, PyObject *args)
+static PyObject *support_call(const char *name, PyObject *args)
 {
-    PyObject *function = PyDict_GetItemString(names, name); /* borrowed */
+    PyObject *function = PyDict_GetItemString(globals, name); /* borrowed */
 
     return PyObject_CallObject(function, args);
 }
 
 int engine_support_load(PyObject **application)
 {
-    PyObject *found = call("load", NULL);
+    PyObject *found = support_call("load", NULL);
 
     if (!found)
         return -1;
@@ -122,7 +122,7 @@ int engine_support_load(PyObject **application)
 
 void engine_support_finish(void)
 {
-    PyObject *result = call("finish", NULL);
+    PyObject *result = support_call("finish", NULL);
 
     if (!result)
         PyErr_Clear();
@@ -132,7 +132,7 @@ void engine_support_finish(void)
 int engine_support_call(const char *name, int number)
 {
     PyObject *args = Py_BuildValue("(i)", number);
-    PyObject *result = args ? call(name, args) : NULL;
+    PyObject *result = args ? support_call(name, args) : NULL;
 
     Py_XDECREF(args);
     Py_XDECREF(result);
@@ -141,17 +141,17 @@ int engine_support_call(const char *name, int number)
 
 /* Writes to LINE the line of a traceback that names ERROR, in whole
  * characters. */
-static void line_write(char *line, size_t size, PyObject *error)
+static void error_line_write(char *line, size_t size, PyObject *error)
 {
     PyObject *args = PyTuple_Pack(1, error);
-    PyObject *made = args ? call("error_line", args) : NULL;
+    PyObject *made = args ? support_call("error_line", args) : NULL;
     const char *text = made && PyBytes_Check(made) ? PyBytes_AS_STRING(made)
                                                    : Py_TYPE(error)->tp_name;
     size_t len = strlen(text);
 
     PyErr_Clear();
     if (len >= size)
-        len = engine_log_cut(text, size - 1);
+        len = engine_utf8_start(text, size - 1);
     memcpy(line, text, len);
     line[len] = '\0';
     Py_XDECREF(args);
@@ -166,11 +166,11 @@ static void error_report(const char *what, char *line, size_t size)
     if (!error)
         return;
     if (line)
-        line_write(line, size, error);
+        error_line_write(line, size, error);
     engine_log_flush(engine_thread_self()); /* no line of ours continues it */
     args = Py_BuildValue("(sO)", what, error);
     if (args)
-        result = call("report", args);
+        result = support_call("report", args);
     if (!result) {
         PyErr_Clear();
         engine_log(WEAVE_LOG_ERROR, "%s: %s", what, Py_TYPE(error)->tp_name);
@@ -185,7 +185,7 @@ void engine_support_report(const char *what)
     error_report(what, NULL, 0);
 }
 
-void engine_support_explain(const char *what, char *line, size_t size)
+void engine_support_report_line(const char *what, char *line, size_t size)
 {
     error_report(what, line, size);
 }

@@ -23,6 +23,21 @@ typedef struct late_t {
 } late_t;
 static _Atomic(late_t *) late;
 
+/* Logs the lines that the thread has begun, as part of no request, and frees
+ * them. */
+static void lines_end(engine_thread_t *thread)
+{
+    int i;
+
+    for (i = 0; i < ENGINE_STREAM_COUNT; i++) {
+        engine_line_t *line = &thread->lines[i];
+
+        if (line->len)
+            engine_host->log(NULL, line->level, line->text, line->len);
+        free(line->text);
+    }
+}
+
 /* At a thread's end. HTTP/2's threads come and go: their states must too. */
 static void thread_end(void *data)
 {
@@ -35,12 +50,12 @@ static void thread_end(void *data)
         PyThreadState_Clear(thread->tstate);
         PyThreadState_DeleteCurrent();
     }
-    engine_log_end(thread);
+    lines_end(thread);
     self = NULL;
     free(thread);
 }
 
-static void thread_key_make(void)
+static void thread_key_create(void)
 {
     if (pthread_key_create(&thread_key, thread_end) != 0)
         abort();
@@ -49,7 +64,7 @@ static void thread_key_make(void)
 engine_thread_t *engine_thread_self(void)
 {
     if (!self) {
-        pthread_once(&thread_once, thread_key_make);
+        pthread_once(&thread_once, thread_key_create);
         self = calloc(1, sizeof(*self));
         if (self)
             pthread_setspecific(thread_key, self);
@@ -124,7 +139,7 @@ void *engine_owner_new(PyObject *object)
     return item;
 }
 
-void engine_release_later(void *owner)
+void engine_owner_release(void *owner)
 {
     late_t *item = owner;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* turn.c: one thread at a time with the host
+/* request_lock.c: one thread at a time with the host
  *
  * An application may read its input or call write() in another thread, as
  * adapters for asynchronous code do, and may leave such a thread behind.
@@ -9,34 +9,35 @@
 
 #include <time.h>
 
-engine_request_t *engine_turn_take(engine_request_t **holder, const char *what)
+engine_request_t *engine_request_lock(engine_request_t **holder,
+                                      const char *what)
 {
     engine_request_t *request = *holder;
     PyThreadState *tstate;
 
     if (request) {
         request->users++;
-        if (pthread_mutex_trylock(&request->turn) != 0) {
+        if (pthread_mutex_trylock(&request->lock) != 0) {
             tstate = engine_gil_pause();
-            pthread_mutex_lock(&request->turn);
+            pthread_mutex_lock(&request->lock);
             engine_gil_resume(tstate);
         }
         if (*holder)
             return request;
-        engine_turn_give(request);
+        engine_request_unlock(request);
     }
     PyErr_Format(PyExc_ValueError, "%s was used after its request had ended",
                  what);
     return NULL;
 }
 
-void engine_turn_give(engine_request_t *request)
+void engine_request_unlock(engine_request_t *request)
 {
-    pthread_mutex_unlock(&request->turn);
+    pthread_mutex_unlock(&request->lock);
     request->users--;
 }
 
-void engine_turn_end(engine_request_t *request)
+void engine_request_await_users(engine_request_t *request)
 {
     static const struct timespec pause = {0, 1000000};
     PyThreadState *tstate;
