@@ -22,7 +22,7 @@
 #define JOIN_US (2 * SUPER_SECOND)
 #define SECRETS_US (30 * SUPER_SECOND) /* httpd tells them at once */
 
-static super_timer_t overdue;
+static super_timer_t overdue_timer;
 
 struct super_join_t {
     int fd;
@@ -38,7 +38,7 @@ void super_join_end(super_worker_t *worker)
     if (!join)
         return;
     worker->join = NULL;
-    super_unwatch(&join->watch);
+    super_watch_cancel(&join->watch);
     super_timer_cancel(&join->limit);
     if (join->fd >= 0)
         close(join->fd);
@@ -46,19 +46,19 @@ void super_join_end(super_worker_t *worker)
     free(join);
 }
 
-static void give_up(super_worker_t *worker, const char *why)
+static void join_fail(super_worker_t *worker, const char *why)
 {
     super_join_end(worker);
-    super_say(worker->generation->app, 3,
+    super_log(worker->generation->app, 3,
               "WEAVE0085: %s, of a weaved that has died, cannot be taken"
               " over, so it is killed: %s",
               super_worker_name(worker, worker->pool), why);
     super_generation_failed(worker, why);
 }
 
-static void too_slow(void *data)
+static void join_timed_out(void *data)
 {
-    give_up(data, "it does not answer");
+    join_fail(data, "it does not answer");
 }
 
 /* ---- the WELCOME ---- */
@@ -70,23 +70,23 @@ static void welcome_take(super_worker_t *worker, const weave_welcome_t *welcome)
 
     if (welcome->pid != (uint32_t)worker->pid ||
         welcome->generation != worker->generation->number) {
-        give_up(worker, "it is not the one that the roster names");
+        join_fail(worker, "it is not the one that the roster names");
         return;
     }
     if (join->part.board_fd >= 0 &&
         weave_board_map(&worker->board, join->part.board_fd, 0) != APR_SUCCESS)
         worker->board = NULL;
-    super_unwatch(&join->watch);
+    super_watch_cancel(&join->watch);
     join->fd = -1;
     super_join_end(worker);
     if (super_worker_connect(worker, fd) != APR_SUCCESS) {
-        give_up(worker, "there are no descriptors left");
+        join_fail(worker, "there are no descriptors left");
         return;
     }
     if (worker->state == SUPER_LEAVING)
-        super_channel_op(&worker->channel, "drain", -1);
+        super_channel_send_op(&worker->channel, "drain", -1);
     else if (worker->state == SUPER_ENDING)
-        super_channel_op(&worker->channel, "quit", -1);
+        super_channel_send_op(&worker->channel, "quit", -1);
 }
 
 /* Behind the WELCOME come control messages. */
@@ -102,10 +102,10 @@ static void join_event(void *data, uint32_t events)
     if (rv == APR_SUCCESS)
         welcome_take(worker, &welcome);
     else if (rv == EBADMSG || rv == EPROTO)
-        give_up(worker, "it answers with rubbish, or is of another version of"
-                        " mod_weave");
+        join_fail(worker, "it answers with rubbish, or is of another version of"
+                          " mod_weave");
     else if (!APR_STATUS_IS_EAGAIN(rv))
-        give_up(worker, "it has closed the connection");
+        join_fail(worker, "it has closed the connection");
 }
 
 /* ---- the HELLO ---- */
@@ -123,10 +123,10 @@ static apr_status_t hello_send(super_worker_t *worker)
     if (weave_fd_send(join->fd, &out, sizeof(out), -1, MSG_DONTWAIT) !=
         sizeof(out))
         return errno;
-    return super_watch(&join->watch, join->fd, EPOLLIN, join_event, worker);
+    return super_watch_set(&join->watch, join->fd, EPOLLIN, join_event, worker);
 }
 
-static void join(super_worker_t *worker)
+static void join_begin(super_worker_t *worker)
 {
     apr_status_t rv = APR_ENOMEM;
     char why[120];
@@ -140,11 +140,11 @@ static void join(super_worker_t *worker)
         rv = hello_send(worker);
     }
     if (rv == APR_SUCCESS)
-        super_timer_set(&worker->join->limit, JOIN_US, too_slow, worker);
+        super_timer_set(&worker->join->limit, JOIN_US, join_timed_out, worker);
     else if (rv == ECONNREFUSED && worker->state == SUPER_LEAVING)
         super_join_end(worker); /* it was told to drain: nobody can connect */
     else
-        give_up(worker, apr_strerror(rv, why, sizeof(why)));
+        join_fail(worker, apr_strerror(rv, why, sizeof(why)));
 }
 
 /* Finds the first worker of APP that is to be joined, or NULL. */
@@ -168,7 +168,7 @@ void super_adopt_join(super_app_t *app)
     super_worker_t *worker;
 
     while (app->has_secret && (worker = unjoined_find(app)))
-        join(worker);
+        join_begin(worker);
 }
 
 static void secrets_are_overdue(void *data)
@@ -179,7 +179,7 @@ static void secrets_are_overdue(void *data)
     while (app && !unjoined_find(app))
         app = app->next;
     if (app)
-        super_say(NULL, 3,
+        super_log(NULL, 3,
                   "WEAVE0201: httpd has not told this weaved, which has taken"
                   " over workers, what it wants: they serve, but none that"
                   " dies is replaced before `apachectl graceful`");
@@ -187,9 +187,9 @@ static void secrets_are_overdue(void *data)
 
 /* ---- the roster ---- */
 
-static super_app_t *app_of(uint32_t index)
+static super_app_t *app_get(uint32_t index)
 {
-    super_app_t *app = super_app_at(index);
+    super_app_t *app = super_app_find(index);
 
     /* httpd will tell its name */
     return app ? app
@@ -197,7 +197,7 @@ static super_app_t *app_of(uint32_t index)
                      index, apr_psprintf(super.pool, "application %u", index));
 }
 
-static super_generation_t *generation_of(super_app_t *app, uint32_t number)
+static super_generation_t *generation_get(super_app_t *app, uint32_t number)
 {
     const weave_roster_app_t *shown = &super.roster->apps[app->index];
     super_generation_t *generation = app->generations;
@@ -231,7 +231,7 @@ static int process_find(const weave_roster_worker_t *entry)
     return -1;
 }
 
-static int entry_adopt(uint32_t place, const weave_roster_worker_t *entry)
+static int entry_adopt(uint32_t slot, const weave_roster_worker_t *entry)
 {
     static const weave_roster_worker_t nobody;
     uint32_t state = atomic_load(&entry->state);
@@ -246,21 +246,21 @@ static int entry_adopt(uint32_t place, const weave_roster_worker_t *entry)
             close(pidfd);
         }
         super_dir_unlink(entry->socket);
-        weave_roster_worker_set(super.roster, place, &nobody);
+        weave_roster_worker_set(super.roster, slot, &nobody);
         return 0;
     }
-    generation = generation_of(app_of(entry->app), entry->generation);
-    worker = super_worker_adopt(generation, (int)place, entry, pidfd);
+    generation = generation_get(app_get(entry->app), entry->generation);
+    worker = super_worker_adopt(generation, (int)slot, entry, pidfd);
     if (state != WEAVE_WORKER_READY || generation->state != SUPER_SERVING) {
         worker->state = SUPER_LEAVING;
-        super_worker_show(worker, WEAVE_WORKER_DRAINING);
+        super_worker_publish(worker, WEAVE_WORKER_DRAINING);
     }
     return 1;
 }
 
 /* A slot that a dying weaved has left in the middle of a change reads as free;
  * its process ends with httpd. */
-void super_adopt(void)
+void super_adopt_roster(void)
 {
     uint32_t i, taken = 0;
 
@@ -272,9 +272,9 @@ void super_adopt(void)
             taken += (uint32_t)entry_adopt(i, &entry);
     }
     if (taken)
-        super_timer_set(&overdue, SECRETS_US, secrets_are_overdue, NULL);
+        super_timer_set(&overdue_timer, SECRETS_US, secrets_are_overdue, NULL);
     if (taken)
-        super_say(NULL, 5,
+        super_log(NULL, 5,
                   "WEAVE0086: weaved %ld goes on in the place of one that has"
                   " died, with its %u workers",
                   (long)getpid(), taken);

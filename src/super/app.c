@@ -14,8 +14,8 @@
 
 #define RETRY_MOST_US (60 * SUPER_SECOND)
 
-static void look(void *data);
-static void retry(void *data);
+static void disk_poll(void *data);
+static void retry_due(void *data);
 
 /* ---- which ---- */
 
@@ -56,7 +56,7 @@ int super_app_secret_set(super_app_t *app, const weave_secret_t *secret)
     return differs;
 }
 
-super_app_t *super_app_at(uint32_t index)
+super_app_t *super_app_find(uint32_t index)
 {
     super_app_t *app = super.apps;
 
@@ -65,7 +65,7 @@ super_app_t *super_app_at(uint32_t index)
     return app;
 }
 
-void super_app_settle(super_app_t *app)
+void super_app_free_unused(super_app_t *app)
 {
     super_app_t **at = &super.apps;
 
@@ -76,12 +76,12 @@ void super_app_settle(super_app_t *app)
     if (*at)
         *at = app->next;
     super_timer_cancel(&app->retry);
-    super_timer_cancel(&app->look);
+    super_timer_cancel(&app->poll);
     apr_pool_destroy(app->pool);
 }
 
 /* Adopted workers that drain are waiting for their application's times. */
-static void limits_set(const super_app_t *app)
+static void drain_limits_set(const super_app_t *app)
 {
     super_generation_t *generation;
     super_worker_t *worker;
@@ -90,7 +90,7 @@ static void limits_set(const super_app_t *app)
          generation = generation->next)
         for (worker = generation->workers; worker; worker = worker->next)
             if (worker->state == SUPER_LEAVING && !worker->limit.link)
-                super_worker_drain_limit(worker);
+                super_worker_drain_limit_set(worker);
 }
 
 void super_app_remove(super_app_t *app)
@@ -98,7 +98,7 @@ void super_app_remove(super_app_t *app)
     super_generation_t *coming = app->coming, *serving = app->serving;
 
     super_timer_cancel(&app->retry);
-    super_timer_cancel(&app->look);
+    super_timer_cancel(&app->poll);
     app->coming = app->serving = NULL;
     weave_roster_app_set(super.roster, app->index, WEAVE_APP_NONE, 0);
     if (coming)
@@ -106,14 +106,14 @@ void super_app_remove(super_app_t *app)
     if (serving)
         super_generation_drain(serving);
     app->wanted = 0;
-    limits_set(app);
-    super_app_settle(app);
+    drain_limits_set(app);
+    super_app_free_unused(app);
 }
 
 /* ---- its identity ---- */
 
 /* FNV-1a */
-static uint64_t hash(const char *text)
+static uint64_t text_hash(const char *text)
 {
     uint64_t value = UINT64_C(14695981039346656037);
 
@@ -123,7 +123,8 @@ static uint64_t hash(const char *text)
 }
 
 /* TEXT, flat as weave_conf_flatten makes it, without the section NAME. */
-static const char *without(const char *text, const char *name, apr_pool_t *pool)
+static const char *section_remove(const char *text, const char *name,
+                                  apr_pool_t *pool)
 {
     const char *head = apr_pstrcat(pool, "[", name, "]\n", NULL), *end;
     const char *begin = strstr(text, head);
@@ -140,7 +141,7 @@ static const char *without(const char *text, const char *name, apr_pool_t *pool)
 }
 
 /* A hash of what a resolved spec makes of a process; never 0. */
-static uint64_t identity_of(const weave_spec_t *resolved, apr_pool_t *pool)
+static uint64_t identity_hash(const weave_spec_t *resolved, apr_pool_t *pool)
 {
     weave_spec_t copy = *resolved;
     const char *text;
@@ -149,12 +150,12 @@ static uint64_t identity_of(const weave_spec_t *resolved, apr_pool_t *pool)
     copy.software = "";
     copy.log_level = 0;
     copy.ini_hash = 0; /* comments and [maintenance], too */
-    copy.ini_text = without(resolved->ini_text, "maintenance", pool);
+    copy.ini_text = section_remove(resolved->ini_text, "maintenance", pool);
     text = weave_spec_format(&copy, pool);
-    return hash(text ? text : "");
+    return text_hash(text ? text : "");
 }
 
-static super_generation_t *newest(const super_app_t *app)
+static super_generation_t *generation_newest(const super_app_t *app)
 {
     return app->coming ? app->coming : app->serving;
 }
@@ -169,7 +170,7 @@ void super_app_error_set(super_app_t *app, const char *text, uint32_t number)
 }
 
 /* The time of the script, as it is now (malloc). */
-static char *stamp(const super_app_t *app)
+static char *script_stamp(const super_app_t *app)
 {
     struct stat status = {0};
     char text[100];
@@ -182,11 +183,11 @@ static char *stamp(const super_app_t *app)
     return strdup(text);
 }
 
-static void look_begin(super_app_t *app)
+static void poll_begin(super_app_t *app)
 {
     if (app->spec && (app->spec->reload_touch || app->retry.link) &&
         !super.ending)
-        super_timer_set(&app->look, SUPER_SECOND, look, app);
+        super_timer_set(&app->poll, SUPER_SECOND, disk_poll, app);
 }
 
 /* Nothing serves: tries again, after 1, 2, 4 ... 60 s. */
@@ -196,7 +197,7 @@ static void retry_begin(super_app_t *app)
     int i;
 
     if (app->serving) {
-        super_say(app, 5, "WEAVE0081: generation %u of %s goes on",
+        super_log(app, 5, "WEAVE0081: generation %u of %s goes on",
                   app->serving->number, app->name);
         return;
     }
@@ -206,20 +207,20 @@ static void retry_begin(super_app_t *app)
     if (pause > RETRY_MOST_US)
         pause = RETRY_MOST_US;
     app->failures++;
-    super_say(app, 6, "%s: the next try is in %.0f s", app->name,
+    super_log(app, 6, "%s: the next try is in %.0f s", app->name,
               (double)pause / 1e6);
-    super_timer_set(&app->retry, pause, retry, app);
-    look_begin(app);
+    super_timer_set(&app->retry, pause, retry_due, app);
+    poll_begin(app);
 }
 
 void super_app_came_not(super_app_t *app, super_generation_t *generation,
                         const char *why)
 {
-    why = super_reason(why, generation->spec, generation->pool);
+    why = super_failure_reason(why, generation->spec, generation->pool);
     app->coming = NULL;
     app->failed_identity = generation->identity;
     super_app_error_set(app, why, generation->number);
-    super_say(app, 3, "WEAVE0080: generation %u of %s does not come up: %s",
+    super_log(app, 3, "WEAVE0080: generation %u of %s does not come up: %s",
               generation->number, app->name, why);
     super_generation_abandon(generation);
     retry_begin(app);
@@ -227,8 +228,8 @@ void super_app_came_not(super_app_t *app, super_generation_t *generation,
 
 /* ---- success ---- */
 
-static void say_serves(const super_app_t *app,
-                       const super_generation_t *generation)
+static void serving_log(const super_app_t *app,
+                        const super_generation_t *generation)
 {
     const super_worker_t *worker;
     const char *python = "?";
@@ -241,7 +242,7 @@ static void say_serves(const super_app_t *app,
             len += (size_t)snprintf(pids + len, sizeof(pids) - len, " %ld",
                                     (long)worker->pid);
     }
-    super_say(app, 5,
+    super_log(app, 5,
               "WEAVE0082: generation %u of %s serves: Python %s, after %.1f s,"
               " pid%s",
               generation->number, app->name, python,
@@ -250,7 +251,8 @@ static void say_serves(const super_app_t *app,
 
 /* The switch. A weaved that dies in the middle must not leave the identity of
  * one generation with the number of another. */
-static void serve(const super_app_t *app, super_generation_t *generation)
+static void generation_publish(const super_app_t *app,
+                               super_generation_t *generation)
 {
     weave_roster_app_t *shown = &super.roster->apps[app->index];
     super_worker_t *worker;
@@ -259,7 +261,7 @@ static void serve(const super_app_t *app, super_generation_t *generation)
     for (worker = generation->workers; worker; worker = worker->next) {
         worker->state = SUPER_READY;
         worker->ready_us = weave_clock_us();
-        super_worker_show(worker, WEAVE_WORKER_READY);
+        super_worker_publish(worker, WEAVE_WORKER_READY);
     }
     shown->identity[0] = shown->identity[1] = 0;
     atomic_thread_fence(memory_order_seq_cst);
@@ -280,17 +282,17 @@ void super_app_came_up(super_app_t *app, super_generation_t *generation)
     app->failures = 0;
     app->failed_identity = 0;
     super_app_error_set(app, NULL, 0);
-    serve(app, generation);
-    say_serves(app, generation);
+    generation_publish(app, generation);
+    serving_log(app, generation);
     if (old)
         super_generation_drain(old);
-    look_begin(app);
+    poll_begin(app);
 }
 
 /* ---- what is wanted ---- */
 
-static void spec_keep(super_app_t *app, const weave_spec_t *spec,
-                      const char *text)
+static void spec_set(super_app_t *app, const weave_spec_t *spec,
+                     const char *text)
 {
     if (app->text && !strcmp(app->text, text))
         return;
@@ -307,8 +309,8 @@ static void spec_keep(super_app_t *app, const weave_spec_t *spec,
 }
 
 /* What later workers are told, of a generation that is there. */
-static void refresh(super_generation_t *generation,
-                    const weave_spec_t *resolved, const char *text)
+static void spec_refresh(super_generation_t *generation,
+                         const weave_spec_t *resolved, const char *text)
 {
     weave_spec_t *spec = generation->spec;
 
@@ -323,10 +325,10 @@ static void refresh(super_generation_t *generation,
         spec->software = apr_pstrdup(generation->pool, resolved->software);
 }
 
-static const char *resolve_failed(super_app_t *app, const char *problem)
+static const char *resolve_fail(super_app_t *app, const char *problem)
 {
     super_app_error_set(app, problem, 0);
-    super_say(app, 3, "WEAVE0083: no generation of %s can start: %s", app->name,
+    super_log(app, 3, "WEAVE0083: no generation of %s can start: %s", app->name,
               problem);
     if (!app->coming)
         retry_begin(app);
@@ -353,7 +355,7 @@ static const char *spec_resolve(weave_spec_t **resolved,
 
 static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
 {
-    super_generation_t *now = newest(app), *coming = app->coming;
+    super_generation_t *now = generation_newest(app), *coming = app->coming;
     weave_spec_t *resolved = NULL;
     const char *problem = spec_resolve(&resolved, app->spec, pool);
     const char *made = problem ? NULL : weave_spec_format(resolved, pool);
@@ -364,35 +366,35 @@ static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
                   " UTF-8";
     super_timer_cancel(&app->retry);
     free(app->tried_stamp);
-    app->tried_stamp = stamp(app);
+    app->tried_stamp = script_stamp(app);
     if (problem)
-        return resolve_failed(app, problem);
-    identity = identity_of(resolved, pool);
+        return resolve_fail(app, problem);
+    identity = identity_hash(resolved, pool);
     if (!force && now && now->identity == identity) {
-        refresh(now, resolved, made);
+        spec_refresh(now, resolved, made);
     }
     else if (!force && coming && app->serving &&
              app->serving->identity == identity) {
-        super_say(app, 5,
+        super_log(app, 5,
                   "WEAVE0084: generation %u of %s is given up: what is wanted"
                   " now serves already",
                   coming->number, app->name);
         app->coming = NULL;
         super_generation_abandon(coming);
-        refresh(app->serving, resolved, made);
+        spec_refresh(app->serving, resolved, made);
     }
     else {
         super_generation_start(app, made, identity);
     }
-    look_begin(app);
+    poll_begin(app);
     return NULL;
 }
 
 const char *super_app_want(super_app_t *app, const weave_spec_t *spec,
                            const char *text, int force, apr_pool_t *pool)
 {
-    spec_keep(app, spec, text);
-    limits_set(app);
+    spec_set(app, spec, text);
+    drain_limits_set(app);
     return generation_try(app, force, pool);
 }
 
@@ -403,7 +405,7 @@ const char *super_app_reload(super_app_t *app, apr_pool_t *pool)
 
 /* ---- on its own ---- */
 
-static void retry(void *data)
+static void retry_due(void *data)
 {
     super_app_t *app = data;
     apr_pool_t *pool;
@@ -415,46 +417,46 @@ static void retry(void *data)
 
 /* release.reload = touch: is what is on disk another generation by now? One
  * that did not come up is not tried again as it was. */
-static int has_changed(super_app_t *app, apr_pool_t *pool)
+static int app_has_changed(super_app_t *app, apr_pool_t *pool)
 {
-    const super_generation_t *now = newest(app);
+    const super_generation_t *now = generation_newest(app);
     weave_spec_t *resolved;
     uint64_t identity;
 
     if (!app->spec->reload_touch ||
         spec_resolve(&resolved, app->spec, pool) != NULL)
         return 0;
-    identity = identity_of(resolved, pool);
+    identity = identity_hash(resolved, pool);
     if (now && now->identity == identity)
         app->failed_identity = 0;
     return !(now && now->identity == identity) &&
            app->failed_identity != identity;
 }
 
-static int is_mended(const super_app_t *app)
+static int app_is_mended(const super_app_t *app)
 {
     char *now;
     int mended;
 
     if (!app->retry.link)
         return 0;
-    now = stamp(app);
+    now = script_stamp(app);
     mended = !now || !app->tried_stamp || strcmp(now, app->tried_stamp) != 0;
     free(now);
     return mended;
 }
 
-static void look(void *data)
+static void disk_poll(void *data)
 {
     super_app_t *app = data;
     apr_pool_t *pool;
 
     apr_pool_create(&pool, app->pool);
-    if (has_changed(app, pool) || is_mended(app)) {
-        super_say(app, 6, "%s has changed on disk", app->name);
+    if (app_has_changed(app, pool) || app_is_mended(app)) {
+        super_log(app, 6, "%s has changed on disk", app->name);
         app->failures = 0;
         generation_try(app, 1, pool);
     }
     apr_pool_destroy(pool);
-    look_begin(app);
+    poll_begin(app);
 }

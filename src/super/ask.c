@@ -12,21 +12,21 @@
 
 #include "weave_socket.h"
 
-#define ASKERS_MAX 64
+#define CALLERS_MAX 64
 /* how long a connection of weavectl's may last, and what it may say */
-#define ASKER_US (60 * SUPER_SECOND)
-#define ASKER_MESSAGES 16
+#define CALLER_US (60 * SUPER_SECOND)
+#define CALLER_MESSAGES 16
 
-typedef struct asker_t {
+typedef struct caller_t {
     super_channel_t channel;
     super_timer_t limit;
     int httpd; /* 1: the socket pair with httpd; 0: one of many */
-} asker_t;
+} caller_t;
 
 static super_watch_t listener;
-static super_timer_t later; /* running: the listener is not watched */
-static asker_t httpd = {.httpd = 1};
-static int askers;
+static super_timer_t listener_timer; /* running: the listener is not watched */
+static caller_t httpd = {.httpd = 1};
+static int callers;
 
 /* ---- the operations ---- */
 
@@ -39,7 +39,7 @@ static const char *op_want(json_t **answer, const json_t *request, int pass,
 {
     (void)answer;
     (void)request;
-    return super_want(pass, pool);
+    return super_want_apply(pass, pool);
 }
 
 static const char *op_ping(json_t **answer, const json_t *request, int pass,
@@ -57,7 +57,7 @@ static const char *op_log(json_t **answer, const json_t *request, int pass,
 {
     (void)answer;
     (void)request;
-    return super_log_take(pass) < 0
+    return super_log_set(pass) < 0
                ? apr_psprintf(pool, "no descriptor of a log came with it")
                : NULL;
 }
@@ -108,7 +108,8 @@ static const char *op_status(json_t **answer, const json_t *request, int pass,
 {
     (void)request;
     (void)pass;
-    *answer = json_pack("{s:b, s:o}", "ok", 1, "status", super_status(pool));
+    *answer =
+        json_pack("{s:b, s:o}", "ok", 1, "status", super_status_json(pool));
     return NULL;
 }
 
@@ -132,8 +133,9 @@ static const struct {
     {"status", op_status, 0}, {"stop", op_stop, 1}, {"ping", op_ping, 0},
 };
 
-static const char *operate(json_t **answer, const asker_t *asker,
-                           const json_t *request, int pass, apr_pool_t *pool)
+static const char *operation_run(json_t **answer, const caller_t *caller,
+                                 const json_t *request, int pass,
+                                 apr_pool_t *pool)
 {
     const char *op = json_string_value(json_object_get(request, "op"));
     const json_t *version = json_object_get(request, "version");
@@ -147,7 +149,7 @@ static const char *operate(json_t **answer, const asker_t *asker,
         return "weaved is ending: httpd has stopped";
     for (i = 0; op && i < sizeof(operations) / sizeof(*operations); i++)
         if (!strcmp(op, operations[i].name))
-            return asker->httpd || !operations[i].is_httpds
+            return caller->httpd || !operations[i].is_httpds
                        ? operations[i].fn(answer, request, pass, pool)
                        : "only httpd itself may ask that of weaved";
     return apr_psprintf(pool, "weaved does not know the operation %.100s",
@@ -156,16 +158,16 @@ static const char *operate(json_t **answer, const asker_t *asker,
 
 /* ---- requests ---- */
 
-static void asker_message(void *data, json_t *request, int *pass)
+static void caller_message(void *data, json_t *request, int *pass)
 {
-    asker_t *asker = data;
+    caller_t *caller = data;
     const char *op = json_string_value(json_object_get(request, "op"));
     const char *problem;
     json_t *answer = NULL;
     apr_pool_t *pool;
 
     apr_pool_create(&pool, super.pool);
-    problem = operate(&answer, asker, request, *pass, pool);
+    problem = operation_run(&answer, caller, request, *pass, pool);
     if (problem) {
         json_decref(answer);
         answer = json_pack("{s:b, s:o}", "ok", 0, "error",
@@ -174,45 +176,45 @@ static void asker_message(void *data, json_t *request, int *pass)
     if (!answer)
         answer = json_pack("{s:b}", "ok", 1);
     json_object_set(answer, "number", json_object_get(request, "number"));
-    super_channel_send(&asker->channel, answer, -1);
+    super_channel_send(&caller->channel, answer, -1);
     json_decref(answer);
     apr_pool_destroy(pool);
     if (!problem && op && !strcmp(op, "stop"))
-        super_end();
+        super_end_begin();
 }
 
-static void asker_closed(void *data, const char *why)
+static void caller_closed(void *data, const char *why)
 {
-    asker_t *asker = data;
+    caller_t *caller = data;
 
     if (why)
-        super_say(NULL, 6, "who asks weaved %s", why);
-    if (asker->httpd)
+        super_log(NULL, 6, "who asks weaved %s", why);
+    if (caller->httpd)
         return; /* the lifeline tells when it is gone */
-    super_timer_cancel(&asker->limit);
-    askers--;
-    free(asker);
+    super_timer_cancel(&caller->limit);
+    callers--;
+    free(caller);
 }
 
-static void asker_too_slow(void *data)
+static void caller_timed_out(void *data)
 {
-    asker_t *asker = data;
+    caller_t *caller = data;
 
-    super_channel_close(&asker->channel);
-    asker_closed(asker, "takes too long");
+    super_channel_close(&caller->channel);
+    caller_closed(caller, "takes too long");
 }
 
 /* ---- connections ---- */
 
 static void listener_event(void *data, uint32_t events);
 
-static void listen_again(void *data)
+static void listener_resume(void *data)
 {
     (void)data;
-    super_watch(&listener, listener.fd, EPOLLIN, listener_event, NULL);
+    super_watch_set(&listener, listener.fd, EPOLLIN, listener_event, NULL);
 }
 
-static int may_ask(int fd)
+static int peer_is_allowed(int fd)
 {
     long uid = -1, pid;
 
@@ -223,14 +225,14 @@ static int may_ask(int fd)
 /* No descriptors left: epoll would tell of the same one for ever. */
 static void listener_pause(void)
 {
-    super_unwatch(&listener);
-    super_timer_set(&later, SUPER_SECOND, listen_again, NULL);
+    super_watch_cancel(&listener);
+    super_timer_set(&listener_timer, SUPER_SECOND, listener_resume, NULL);
 }
 
 static void listener_event(void *data, uint32_t events)
 {
     int fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    asker_t *asker;
+    caller_t *caller;
 
     (void)data;
     (void)events;
@@ -238,44 +240,47 @@ static void listener_event(void *data, uint32_t events)
         listener_pause();
     if (fd < 0)
         return;
-    asker =
-        may_ask(fd) && askers < ASKERS_MAX ? calloc(1, sizeof(*asker)) : NULL;
-    if (!asker) {
+    caller = peer_is_allowed(fd) && callers < CALLERS_MAX
+                 ? calloc(1, sizeof(*caller))
+                 : NULL;
+    if (!caller) {
         close(fd);
         return;
     }
-    askers++;
-    if (super_channel_open(&asker->channel, fd,
+    callers++;
+    if (super_channel_open(&caller->channel, fd,
                            (super_bounds_t){WEAVE_CONTROL_ASK_MAX,
-                                            ASKER_MESSAGES, WEAVE_PASS_NONE},
-                           asker_message, asker_closed, asker) != APR_SUCCESS)
-        asker_closed(asker, NULL);
+                                            CALLER_MESSAGES, WEAVE_PASS_NONE},
+                           caller_message, caller_closed,
+                           caller) != APR_SUCCESS)
+        caller_closed(caller, NULL);
     else
-        super_timer_set(&asker->limit, ASKER_US, asker_too_slow, asker);
+        super_timer_set(&caller->limit, CALLER_US, caller_timed_out, caller);
 }
 
-apr_status_t super_ask_listen(int fd)
+apr_status_t super_control_listen(int fd)
 {
-    apr_status_t rv = super_watch(&listener, fd, EPOLLIN, listener_event, NULL);
+    apr_status_t rv =
+        super_watch_set(&listener, fd, EPOLLIN, listener_event, NULL);
 
     if (rv != APR_SUCCESS)
         close(fd);
     return rv;
 }
 
-void super_ask_unlisten(void)
+void super_control_unlisten(void)
 {
-    if (!listener.set && !later.link)
+    if (!listener.set && !listener_timer.link)
         return;
-    super_timer_cancel(&later);
-    super_unwatch(&listener);
+    super_timer_cancel(&listener_timer);
+    super_watch_cancel(&listener);
     close(listener.fd);
 }
 
-apr_status_t super_ask_httpd(int fd)
+apr_status_t super_control_httpd(int fd)
 {
     return super_channel_open(
         &httpd.channel, fd,
         (super_bounds_t){WEAVE_CONTROL_ASK_MAX, 0, WEAVE_PASS_ANY},
-        asker_message, asker_closed, &httpd);
+        caller_message, caller_closed, &httpd);
 }

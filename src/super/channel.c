@@ -44,11 +44,11 @@ static void lines_drop(super_channel_t *channel)
 
 static void channel_events(void *data, uint32_t events);
 
-static apr_status_t listen_to(super_channel_t *channel)
+static apr_status_t watch_update(super_channel_t *channel)
 {
-    return super_watch(&channel->watch, channel->control.fd,
-                       EPOLLIN | (channel->lines ? EPOLLOUT : 0),
-                       channel_events, channel);
+    return super_watch_set(&channel->watch, channel->control.fd,
+                           EPOLLIN | (channel->lines ? EPOLLOUT : 0),
+                           channel_events, channel);
 }
 
 apr_status_t super_channel_open(super_channel_t *channel, int fd,
@@ -65,7 +65,7 @@ apr_status_t super_channel_open(super_channel_t *channel, int fd,
                                  .on_message = on_message,
                                  .on_closed = on_closed,
                                  .data = data};
-    rv = listen_to(channel);
+    rv = watch_update(channel);
     if (rv != APR_SUCCESS)
         super_channel_close(channel);
     return rv;
@@ -78,13 +78,13 @@ void super_channel_close(super_channel_t *channel)
     channel->closed = 1;
     if (reading == channel)
         reading = NULL;
-    super_unwatch(&channel->watch);
+    super_watch_cancel(&channel->watch);
     super_timer_cancel(&channel->again);
     lines_drop(channel);
     weave_control_close(&channel->control);
 }
 
-static void give_up(super_channel_t *channel, const char *why)
+static void channel_fail(super_channel_t *channel, const char *why)
 {
     super_channel_close(channel);
     channel->on_closed(channel->data, why);
@@ -167,13 +167,13 @@ apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
     channel->kept += line->len;
     rv = lines_send(channel);
     if (APR_STATUS_IS_EAGAIN(rv))
-        return listen_to(channel);
+        return watch_update(channel);
     lines_drop(channel); /* none, or its end is met by who reads */
     return APR_SUCCESS;
 }
 
-apr_status_t super_channel_op(super_channel_t *channel, const char *op,
-                              int pass)
+apr_status_t super_channel_send_op(super_channel_t *channel, const char *op,
+                                   int pass)
 {
     json_t *message = json_pack("{s:s}", "op", op);
     apr_status_t rv = super_channel_send(channel, message, pass);
@@ -184,7 +184,7 @@ apr_status_t super_channel_op(super_channel_t *channel, const char *op,
 
 /* ---- reading ---- */
 
-static void read_again(void *data)
+static void channel_read_again(void *data)
 {
     super_channel_read(data);
 }
@@ -198,13 +198,13 @@ static int message_take(super_channel_t *channel)
         weave_control_receive(&channel->control, &message, &pass, 0);
 
     if (rv == APR_EOF)
-        give_up(channel, NULL);
+        channel_fail(channel, NULL);
     else if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv))
-        give_up(channel, "has sent what is no control message");
+        channel_fail(channel, "has sent what is no control message");
     if (rv != APR_SUCCESS)
         return 0;
     if (channel->bounds.messages && channel->taken >= channel->bounds.messages)
-        give_up(channel, "sends more control messages than it may");
+        channel_fail(channel, "sends more control messages than it may");
     else
         channel->on_message(channel->data, message, &pass);
     json_decref(message);
@@ -226,7 +226,7 @@ static void messages_read(super_channel_t *channel)
     while (count < MESSAGES_A_TURN && message_take(channel))
         count++;
     if (count == MESSAGES_A_TURN && weave_control_has_line(&channel->control))
-        super_timer_set(&channel->again, 0, read_again, channel);
+        super_timer_set(&channel->again, 0, channel_read_again, channel);
 }
 
 void super_channel_read(super_channel_t *channel)
@@ -244,7 +244,7 @@ static void channel_events(void *data, uint32_t events)
 
         if (!APR_STATUS_IS_EAGAIN(rv)) {
             lines_drop(channel); /* none, or nobody takes them */
-            listen_to(channel);
+            watch_update(channel);
         }
     }
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))

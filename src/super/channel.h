@@ -53,8 +53,8 @@ apr_status_t super_channel_open(super_channel_t *channel, int fd,
 apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
                                 int pass);
 /* {"op":OP} */
-apr_status_t super_channel_op(super_channel_t *channel, const char *op,
-                              int pass);
+apr_status_t super_channel_send_op(super_channel_t *channel, const char *op,
+                                   int pass);
 
 /* Reads what has arrived, as far as one turn goes: before the other end's death
  * is judged. */

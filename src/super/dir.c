@@ -22,15 +22,15 @@
 /* "/w-4294967295-65535.sock" */
 #define NAME_MAX_BYTES 25
 #define LOCK_WAIT_US (6 * SUPER_SECOND)
-#define LOOK_US (5 * SUPER_SECOND)
+#define POLL_US (5 * SUPER_SECOND)
 
 static int dir = -1; /* the folder: everything in it is done through this */
 static int lock = -1;
 static int ours; /* 1: made by a weaved, so its group is ours to choose */
 static struct stat socket_seen;
-static super_timer_t look;
+static super_timer_t poll_timer;
 
-static const char *place(const char *name, apr_pool_t *pool)
+static const char *path_join(const char *name, apr_pool_t *pool)
 {
     return apr_pstrcat(pool, super.dir, "/", name, NULL);
 }
@@ -49,7 +49,7 @@ static const char *owner_check(const struct stat *status, apr_pool_t *pool)
                         weave_folder_user(geteuid(), pool));
 }
 
-static const char *dir_take(const weave_folder_t *folder)
+static const char *dir_set(const weave_folder_t *folder)
 {
     if (dir >= 0)
         close(dir);
@@ -75,7 +75,7 @@ static const char *dir_check(apr_pool_t *pool)
     if (rv == APR_SUCCESS) {
         problem = owner_check(&folder.status, pool);
         if (!problem)
-            return dir_take(&folder);
+            return dir_set(&folder);
         close(folder.fd);
         rv = EPERM;
     }
@@ -107,13 +107,13 @@ static void group_check(void)
     super.dir_closed = 1;
     if (before)
         return;
-    super_say(NULL, 3,
+    super_log(NULL, 3,
               "WEAVE0064: httpd's children cannot enter %s, where the sockets"
               " of the workers are: `chgrp %ld %s && chmod g+x %s`",
               super.dir, super.socket_gid, super.dir, super.dir);
 }
 
-void super_dir_group(long gid)
+void super_dir_group_set(long gid)
 {
     super.socket_gid = gid;
     super.dir_closed = 0;
@@ -148,19 +148,19 @@ static const char *lock_try(const char *path, apr_pool_t *pool)
     return NULL;
 }
 
-static void lock_sign(void)
+static void lock_pid_write(void)
 {
     char text[32];
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 
     if (ftruncate(lock, 0) < 0 || pwrite(lock, text, (size_t)len, 0) < 0)
-        super_say(NULL, 6, "%s/" WEAVE_CONTROL_LOCK " cannot be written",
+        super_log(NULL, 6, "%s/" WEAVE_CONTROL_LOCK " cannot be written",
                   super.dir);
 }
 
 static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
 {
-    const char *path = place(WEAVE_CONTROL_LOCK, pool), *problem;
+    const char *path = path_join(WEAVE_CONTROL_LOCK, pool), *problem;
     int64_t until = weave_clock_us() + wait_us;
     char owner[32] = "";
 
@@ -172,7 +172,7 @@ static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
         if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
             if (!lock_is_there())
                 continue;
-            lock_sign();
+            lock_pid_write();
             return NULL;
         }
         if (weave_clock_us() >= until)
@@ -193,7 +193,7 @@ static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
 /* ---- sockets ---- */
 
 /* The name of the socket PATH, which is in the folder. */
-static const char *name_in(const char *path)
+static const char *socket_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
 
@@ -205,8 +205,8 @@ void super_dir_unlink(const char *path)
     size_t len = strlen(super.dir);
 
     /* a worker that was adopted may have its socket in another folder */
-    if (!strncmp(path, super.dir, len) && path + len + 1 == name_in(path))
-        unlinkat(dir, name_in(path), 0);
+    if (!strncmp(path, super.dir, len) && path + len + 1 == socket_name(path))
+        unlinkat(dir, socket_name(path), 0);
     else
         unlink(path);
 }
@@ -215,7 +215,7 @@ apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
                               int backlog)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *name = name_in(path);
+    const char *name = socket_name(path);
     apr_status_t rv = APR_SUCCESS;
     mode_t before;
     int made;
@@ -247,7 +247,7 @@ apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
 
 static const char *control_listen(apr_pool_t *pool)
 {
-    const char *path = place(WEAVE_CONTROL_SOCKET, pool);
+    const char *path = path_join(WEAVE_CONTROL_SOCKET, pool);
     apr_status_t rv;
     char why[120];
     int fd = -1;
@@ -257,7 +257,7 @@ static const char *control_listen(apr_pool_t *pool)
     if (rv == APR_SUCCESS)
         rv = fstatat(dir, WEAVE_CONTROL_SOCKET, &socket_seen, 0) < 0
                  ? errno
-                 : super_ask_listen(fd);
+                 : super_control_listen(fd);
     if (rv == APR_SUCCESS)
         return NULL;
     return apr_psprintf(pool, "WEAVE0067: %s: %s", path,
@@ -299,17 +299,17 @@ int super_dir_is_lost(void)
     return super.dir_lost;
 }
 
-static void look_again(void *data)
+static void dir_poll(void *data)
 {
     int before = super.dir_lost;
 
     (void)data;
-    super_timer_set(&look, LOOK_US, look_again, NULL);
+    super_timer_set(&poll_timer, POLL_US, dir_poll, NULL);
     if (!before)
         group_check();
     if (before || !super_dir_is_lost())
         return;
-    super_say(
+    super_log(
         NULL, 3,
         "WEAVE0068: somebody has removed or replaced %s, or sockets in it:"
         " new connections to the workers and weavectl have no way in."
@@ -320,7 +320,7 @@ static void look_again(void *data)
 /* ---- all of it ---- */
 
 /* Sockets of workers that are no more. */
-static void sweep(apr_pool_t *pool)
+static void sockets_sweep(apr_pool_t *pool)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
@@ -339,7 +339,7 @@ static void sweep(apr_pool_t *pool)
         if (strncmp(entry->d_name, "w-", 2) != 0 || len < 7 ||
             strcmp(entry->d_name + len - 5, ".sock") != 0)
             continue;
-        path = place(entry->d_name, pool);
+        path = path_join(entry->d_name, pool);
         for (i = 0; i < WEAVE_ROSTER_WORKERS; i++) {
             weave_roster_worker_t worker;
 
@@ -364,9 +364,9 @@ static const char *dir_open(int64_t wait_us, apr_pool_t *pool)
         problem = control_listen(pool);
     if (problem)
         return problem;
-    sweep(pool);
+    sockets_sweep(pool);
     super.dir_lost = 0;
-    super_timer_set(&look, LOOK_US, look_again, NULL);
+    super_timer_set(&poll_timer, POLL_US, dir_poll, NULL);
     return NULL;
 }
 
@@ -379,12 +379,12 @@ const char *super_dir_reopen(apr_pool_t *pool)
 {
     const char *problem;
 
-    super_ask_unlisten();
+    super_control_unlisten();
     problem = dir_open(0, pool);
     if (problem)
         return problem;
-    super_dir_group(super.socket_gid);
-    super_say(NULL, 5,
+    super_dir_group_set(super.socket_gid);
+    super_log(NULL, 5,
               "WEAVE0262: %s, which somebody had removed or replaced, is there"
               " again: new workers start",
               super.dir);
@@ -395,8 +395,8 @@ void super_dir_remove(void)
 {
     struct stat status;
 
-    super_timer_cancel(&look);
-    super_ask_unlisten();
+    super_timer_cancel(&poll_timer);
+    super_control_unlisten();
     if (fstatat(dir, WEAVE_CONTROL_SOCKET, &status, 0) == 0 &&
         is_our_socket(&status))
         unlinkat(dir, WEAVE_CONTROL_SOCKET, 0);

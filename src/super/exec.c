@@ -28,9 +28,9 @@ _Static_assert(DESCRIPTORS <= WEAVE_EXEC_DESCRIPTORS, "there is room for them");
 
 static int report_to;
 
-static void fail(const char *step, int error) __attribute__((noreturn));
+static void exec_fail(const char *step, int error) __attribute__((noreturn));
 
-static void fail(const char *step, int error)
+static void exec_fail(const char *step, int error)
 {
     char text[1024];
     int len = snprintf(text, sizeof(text), "%s%s%s", step, error ? ": " : "",
@@ -60,7 +60,7 @@ static void descriptors_set(const super_exec_t *exec)
     };
 
     if (weave_exec_descriptors(from, DESCRIPTORS) < 0)
-        fail("its descriptors cannot be set", errno);
+        exec_fail("its descriptors cannot be set", errno);
     report_to = REPORT_FD;
     fcntl(report_to, F_SETFD, FD_CLOEXEC);
 }
@@ -75,31 +75,32 @@ static void user_set(const weave_spec_t *spec)
     if (geteuid() != 0)
         return;
     if (spec->uid <= 0)
-        fail("workers never run as root: name an ordinary user with"
-             " workers.user",
-             0);
+        exec_fail("workers never run as root: name an ordinary user with"
+                  " workers.user",
+                  0);
     if (spec->gid < 0) {
         const struct passwd *entry = getpwuid((uid_t)spec->uid);
 
         if (!entry)
-            fail("its user has no group: set workers.group", 0);
+            exec_fail("its user has no group: set workers.group", 0);
         gid = entry->pw_gid;
     }
     failed = weave_exec_user(spec->user, (uid_t)spec->uid, gid);
     if (failed)
-        fail(failed, errno);
+        exec_fail(failed, errno);
 }
 
 /* ---- the environment ---- */
 
-static void put(apr_array_header_t *list, const char *name, const char *value)
+static void variable_put(apr_array_header_t *list, const char *name,
+                         const char *value)
 {
     if (value)
         APR_ARRAY_PUSH(list, const char *) =
             apr_pstrcat(list->pool, name, "=", value, NULL);
 }
 
-static char **environment(const weave_spec_t *spec, apr_pool_t *pool)
+static char **environment_make(const weave_spec_t *spec, apr_pool_t *pool)
 {
     apr_array_header_t *list = apr_array_make(pool, 32, sizeof(char *));
     const struct passwd *entry = getpwuid(getuid());
@@ -129,22 +130,22 @@ static char **environment(const weave_spec_t *spec, apr_pool_t *pool)
         const apr_table_entry_t *row =
             &APR_ARRAY_IDX(own, i, apr_table_entry_t);
 
-        put(list, row->key, row->val);
+        variable_put(list, row->key, row->val);
     }
     /* the first of a name counts: getenv() takes it, Python too */
     for (i = 0; i < (int)(sizeof(base) / sizeof(*base)); i++)
-        put(list, base[i][0], base[i][1]);
+        variable_put(list, base[i][0], base[i][1]);
     for (i = 0; i < (int)(sizeof(passed) / sizeof(*passed)); i++)
-        put(list, passed[i], getenv(passed[i]));
+        variable_put(list, passed[i], getenv(passed[i]));
     APR_ARRAY_PUSH(list, char *) = NULL;
     return (char **)list->elts;
 }
 
 /* ---- the process ---- */
 
-static void become(const super_exec_t *exec) __attribute__((noreturn));
+static void worker_become(const super_exec_t *exec) __attribute__((noreturn));
 
-static void become(const super_exec_t *exec)
+static void worker_become(const super_exec_t *exec)
 {
     const weave_spec_t *spec = exec->spec;
     apr_pool_t *pool = super.pool; /* this is its last use */
@@ -160,17 +161,19 @@ static void become(const super_exec_t *exec)
     user_set(spec);
     if (spec->umask >= 0)
         umask((mode_t)spec->umask);
-    variables = environment(spec, pool);
+    variables = environment_make(spec, pool);
     if (chdir(*spec->home ? spec->home : "/") < 0)
-        fail(apr_psprintf(pool,
-                          "workers.home, %s, cannot be entered by its user",
-                          spec->home),
-             errno);
+        exec_fail(apr_psprintf(
+                      pool, "workers.home, %s, cannot be entered by its user",
+                      spec->home),
+                  errno);
     execve(program, arguments, variables);
-    fail(apr_psprintf(pool, "%s cannot be run by its user", program), errno);
+    exec_fail(apr_psprintf(pool, "%s cannot be run by its user", program),
+              errno);
 }
 
-apr_status_t super_exec(pid_t *pid, int *report_fd, const super_exec_t *exec)
+apr_status_t super_exec_worker(pid_t *pid, int *report_fd,
+                               const super_exec_t *exec)
 {
     int report[2];
     pid_t child;
@@ -180,7 +183,7 @@ apr_status_t super_exec(pid_t *pid, int *report_fd, const super_exec_t *exec)
     child = fork();
     if (child == 0) {
         report_to = report[1];
-        become(exec);
+        worker_become(exec);
     }
     close(report[1]);
     if (child < 0) {

@@ -50,7 +50,7 @@ void super_generation_start(super_app_t *app, const char *resolved_text,
     int i;
 
     if (app->coming) {
-        super_say(app, 6, "generation %u of %s is given up for a newer one",
+        super_log(app, 6, "generation %u of %s is given up for a newer one",
                   app->coming->number, app->name);
         generation = app->coming;
         app->coming = NULL;
@@ -60,7 +60,7 @@ void super_generation_start(super_app_t *app, const char *resolved_text,
     generation->identity = identity;
     super_generation_spec_set(generation, resolved_text);
     app->coming = generation;
-    super_say(app, 6, "generation %u of %s starts", number, app->name);
+    super_log(app, 6, "generation %u of %s starts", number, app->name);
     for (i = 0; i < generation->spec->processes && !problem; i++)
         problem = super_worker_start(generation);
     if (problem)
@@ -69,7 +69,7 @@ void super_generation_start(super_app_t *app, const char *resolved_text,
 
 /* ---- its end ---- */
 
-void super_generation_settle(super_generation_t *generation)
+void super_generation_free_unused(super_generation_t *generation)
 {
     super_app_t *app = generation->app;
     super_generation_t **at = &app->generations;
@@ -81,10 +81,10 @@ void super_generation_settle(super_generation_t *generation)
         at = &(*at)->next;
     if (*at)
         *at = generation->next;
-    super_timer_cancel(&generation->fill);
-    super_timer_cancel(&generation->grant);
+    super_timer_cancel(&generation->fill_pause);
+    super_timer_cancel(&generation->recycle_pause);
     apr_pool_destroy(generation->pool);
-    super_app_settle(app);
+    super_app_free_unused(app);
 }
 
 void super_generation_abandon(super_generation_t *generation)
@@ -92,11 +92,11 @@ void super_generation_abandon(super_generation_t *generation)
     super_worker_t *worker;
 
     generation->state = SUPER_DRAINING;
-    super_timer_cancel(&generation->fill);
-    super_timer_cancel(&generation->grant);
+    super_timer_cancel(&generation->fill_pause);
+    super_timer_cancel(&generation->recycle_pause);
     for (worker = generation->workers; worker; worker = worker->next)
         super_worker_kill(worker);
-    super_generation_settle(generation);
+    super_generation_free_unused(generation);
 }
 
 static void drain_cut(super_generation_t *generation)
@@ -105,18 +105,18 @@ static void drain_cut(super_generation_t *generation)
     unsigned running, queued, all = 0;
 
     for (worker = generation->workers; worker; worker = worker->next) {
-        super_worker_load(worker, &running, &queued);
+        super_worker_load_get(worker, &running, &queued);
         all += running + queued;
         if (worker->state == SUPER_LEAVING)
             super_worker_kill(worker);
     }
-    super_say(generation->app, 3,
+    super_log(generation->app, 3,
               "WEAVE0077: generation %u of %s is killed, with %u requests: two"
               " newer ones drain already",
               generation->number, generation->app->name, all);
 }
 
-static int is_leaving(const super_generation_t *generation)
+static int generation_is_leaving(const super_generation_t *generation)
 {
     const super_worker_t *worker = generation->workers;
 
@@ -132,7 +132,7 @@ static void drains_limit(const super_app_t *app)
 
     for (generation = app->generations; generation;
          generation = generation->next)
-        if (is_leaving(generation) && ++drains > DRAINS_MAX)
+        if (generation_is_leaving(generation) && ++drains > DRAINS_MAX)
             drain_cut(generation);
 }
 
@@ -141,20 +141,20 @@ void super_generation_drain(super_generation_t *generation)
     super_worker_t *worker;
 
     generation->state = SUPER_DRAINING;
-    super_timer_cancel(&generation->fill);
-    super_timer_cancel(&generation->grant);
+    super_timer_cancel(&generation->fill_pause);
+    super_timer_cancel(&generation->recycle_pause);
     for (worker = generation->workers; worker; worker = worker->next)
         if (worker->state == SUPER_READY)
             super_worker_drain(worker);
         else if (worker->state < SUPER_READY)
             super_worker_kill(worker);
     drains_limit(generation->app);
-    super_generation_settle(generation);
+    super_generation_free_unused(generation);
 }
 
 /* ---- its strength ---- */
 
-static void pause_is_over(void *data)
+static void fill_pause_over(void *data)
 {
     super_generation_fill(data);
 }
@@ -176,8 +176,8 @@ static int64_t pace_pause(const super_pace_t *pace,
     return pause < SUPER_PAUSE_US ? pause : SUPER_PAUSE_US;
 }
 
-int64_t super_pace_next(super_pace_t *pace,
-                        const super_generation_t *generation)
+int64_t super_pace_count(super_pace_t *pace,
+                         const super_generation_t *generation)
 {
     int64_t now = weave_clock_us();
 
@@ -188,36 +188,39 @@ int64_t super_pace_next(super_pace_t *pace,
     return pace_pause(pace, generation);
 }
 
-int64_t super_generation_pause(super_generation_t *generation, int64_t most_us)
+int64_t super_generation_pause_begin(super_generation_t *generation,
+                                     int64_t most_us)
 {
-    int64_t pause = super_pace_next(&generation->crashes, generation);
+    int64_t pause = super_pace_count(&generation->crash_pace, generation);
 
     pause = pause < most_us ? pause : most_us;
     if (pause)
-        super_timer_set(&generation->fill, pause, pause_is_over, generation);
+        super_timer_set(&generation->fill_pause, pause, fill_pause_over,
+                        generation);
     else
-        super_timer_cancel(&generation->fill);
+        super_timer_cancel(&generation->fill_pause);
     return pause;
 }
 
-static int missing(const super_generation_t *generation)
+static int missing_count(const super_generation_t *generation)
 {
     const super_worker_t *worker;
     int count = generation->spec->processes;
 
     for (worker = generation->workers; worker; worker = worker->next)
-        count -= worker->state <= SUPER_READY && !worker->recycle;
+        count -= worker->state <= SUPER_READY && !worker->successor_granted;
     return count;
 }
 
 /* Here another try at once would fail like this one. */
-static int64_t pause_retry(super_generation_t *generation)
+static int64_t retry_pause_begin(super_generation_t *generation)
 {
-    int64_t pause = super_generation_pause(generation, SUPER_PAUSE_US);
+    int64_t pause = super_generation_pause_begin(generation, SUPER_PAUSE_US);
 
     if (!pause) {
         pause = PAUSE_LEAST_US;
-        super_timer_set(&generation->fill, pause, pause_is_over, generation);
+        super_timer_set(&generation->fill_pause, pause, fill_pause_over,
+                        generation);
     }
     return pause;
 }
@@ -234,9 +237,9 @@ static void stuck_avoid(const super_generation_t *generation)
             state = WEAVE_WORKER_DRAINING;
     for (worker = generation->workers; worker; worker = worker->next)
         if (worker->state == SUPER_READY && worker->stuck &&
-            worker->place >= 0 &&
-            atomic_load(&super.roster->workers[worker->place].state) != state)
-            super_worker_show(worker, state);
+            worker->slot >= 0 &&
+            atomic_load(&super.roster->workers[worker->slot].state) != state)
+            super_worker_publish(worker, state);
 }
 
 void super_generation_fill(super_generation_t *generation)
@@ -250,14 +253,14 @@ void super_generation_fill(super_generation_t *generation)
     if (super.ending || generation->state != SUPER_SERVING || !generation->spec)
         return;
     super_recycle_grant(generation);
-    if (generation->fill.link)
+    if (generation->fill_pause.link)
         return;
-    for (count = missing(generation); count > 0 && !problem; count--)
+    for (count = missing_count(generation); count > 0 && !problem; count--)
         problem = super_worker_start(generation);
     if (problem)
-        super_say(generation->app, 3,
+        super_log(generation->app, 3,
                   "WEAVE0078: no worker can be started for %s: %s; the next"
                   " try is in %.1f s",
                   generation->app->name, problem,
-                  (double)pause_retry(generation) / 1e6);
+                  (double)retry_pause_begin(generation) / 1e6);
 }

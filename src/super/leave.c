@@ -15,7 +15,7 @@ void super_worker_kill(super_worker_t *worker)
     super_timer_cancel(&worker->grace);
     super_warmup_end(worker);
     super_join_end(worker);
-    super_worker_show(worker, WEAVE_WORKER_FREE);
+    super_worker_publish(worker, WEAVE_WORKER_FREE);
     super_pidfd_kill(worker->pidfd, SIGKILL);
 }
 
@@ -26,7 +26,7 @@ static void worker_tell(super_worker_t *worker, const char *op)
     if (worker->unjoined)
         super_pidfd_kill(worker->pidfd, SIGTERM);
     else
-        super_channel_op(&worker->channel, op, -1);
+        super_channel_send_op(&worker->channel, op, -1);
 }
 
 void super_worker_quit(super_worker_t *worker)
@@ -35,7 +35,7 @@ void super_worker_quit(super_worker_t *worker)
     super_timer_cancel(&worker->limit);
     super_timer_cancel(&worker->grace);
     super_warmup_end(worker);
-    super_worker_show(worker, WEAVE_WORKER_DRAINING);
+    super_worker_publish(worker, WEAVE_WORKER_DRAINING);
     worker_tell(worker, "quit");
 }
 
@@ -45,19 +45,19 @@ void super_worker_quit(super_worker_t *worker)
  * weaved before knew */
 #define UNTOLD_US (600 * SUPER_SECOND)
 
-static const weave_spec_t *spec_of(const super_worker_t *worker)
+static const weave_spec_t *worker_spec(const super_worker_t *worker)
 {
     return worker->generation->spec ? worker->generation->spec
                                     : worker->generation->app->spec;
 }
 
-static void drained_too_long(void *data)
+static void drain_timed_out(void *data)
 {
     super_worker_t *worker = data;
     unsigned running, queued;
 
-    super_worker_load(worker, &running, &queued);
-    super_say(worker->generation->app, 3,
+    super_worker_load_get(worker, &running, &queued);
+    super_log(worker->generation->app, 3,
               "WEAVE0072: %s has not finished in the time that a request may"
               " take; it is killed, and with it %u requests that run and %u"
               " that wait",
@@ -70,7 +70,7 @@ static void drained_too_long(void *data)
 static void busy_count(const super_worker_t *worker, unsigned *busy,
                        unsigned *hopeless)
 {
-    const weave_spec_t *spec = spec_of(worker);
+    const weave_spec_t *spec = worker_spec(worker);
     int64_t now = weave_clock_us();
     int i, threads = spec->threads;
 
@@ -84,47 +84,46 @@ static void busy_count(const super_worker_t *worker, unsigned *busy,
 }
 
 /* A stuck one waits for its other requests only. */
-static void stuck_look(void *data)
+static void stuck_poll(void *data)
 {
     super_worker_t *worker = data;
     unsigned busy, hopeless, running, queued;
 
     busy_count(worker, &busy, &hopeless);
-    super_worker_load(worker, &running, &queued);
+    super_worker_load_get(worker, &running, &queued);
     if (busy > hopeless || queued) {
-        super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_look, worker);
+        super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_poll, worker);
         return;
     }
-    super_say(worker->generation->app, 3,
+    super_log(worker->generation->app, 3,
               "WEAVE0073: %s is killed: all that it has left are %u requests"
               " over limits.request_timeout",
               super_worker_name(worker, worker->pool), hopeless);
     super_worker_kill(worker);
 }
 
-void super_worker_drain_limit(super_worker_t *worker)
+void super_worker_drain_limit_set(super_worker_t *worker)
 {
-    const weave_spec_t *spec = spec_of(worker);
+    const weave_spec_t *spec = worker_spec(worker);
 
     if (!spec) { /* an adopted one: httpd will tell, if it is wanted */
         if (!worker->generation->app->wanted)
-            super_timer_set(&worker->limit, UNTOLD_US, drained_too_long,
-                            worker);
+            super_timer_set(&worker->limit, UNTOLD_US, drain_timed_out, worker);
         return;
     }
     super_timer_set(&worker->limit, spec->request_timeout_us + SUPER_GRACE_US,
-                    drained_too_long, worker);
+                    drain_timed_out, worker);
     if (worker->stuck && worker->board)
-        super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_look, worker);
+        super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_poll, worker);
 }
 
 void super_worker_drain(super_worker_t *worker)
 {
     worker->state = SUPER_LEAVING;
     super_timer_cancel(&worker->grace);
-    super_worker_show(worker, WEAVE_WORKER_DRAINING);
+    super_worker_publish(worker, WEAVE_WORKER_DRAINING);
     worker_tell(worker, "drain");
-    super_worker_drain_limit(worker);
+    super_worker_drain_limit_set(worker);
 }
 
 /* ---- the end ---- */
@@ -137,10 +136,10 @@ void super_worker_exited(void *data, uint32_t events)
     (void)events;
     if (!worker->adopted && waitpid(worker->pid, &status, WNOHANG) == 0)
         return;
-    super_unwatch(&worker->exit);
+    super_watch_cancel(&worker->exit);
     super_worker_report_read(worker);
-    super_relay_rest(worker); /* its last words, before ours */
+    super_relay_flush(worker); /* its last words, before ours */
     if (worker->state == SUPER_LEAVING && status == 0)
         worker->reported = 1;
-    super_generation_lost(worker, super_status_text(status, worker->pool));
+    super_generation_lost(worker, super_exit_text(status, worker->pool));
 }

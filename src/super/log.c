@@ -63,7 +63,7 @@ const char *super_log_path(apr_pool_t *pool)
                : NULL;
 }
 
-int super_log_take(int fd)
+int super_log_set(int fd)
 {
     if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
         return -1;
@@ -87,7 +87,7 @@ static ssize_t out_write(const char *data, size_t len)
 }
 
 /* 0: nothing is left of a line of before. */
-static int left_write(void)
+static int rest_write(void)
 {
     while (out.left) {
         ssize_t put = out_write(out.line + out.left_at, out.left);
@@ -108,7 +108,7 @@ static int line_write(const char *line, size_t len)
     ssize_t put;
 
     do
-        put = left_write() < 0 ? -1 : out_write(line, len);
+        put = rest_write() < 0 ? -1 : out_write(line, len);
     while (put < 0 && errno == EINTR);
     if (put <= 0)
         return -1;
@@ -120,7 +120,7 @@ static int line_write(const char *line, size_t len)
     return 0;
 }
 
-static int dropped_say(void)
+static int dropped_log(void)
 {
     char line[WEAVE_LINE_BYTES], text[160];
     size_t len;
@@ -140,21 +140,21 @@ static int dropped_say(void)
 static void log_retry(void *data)
 {
     (void)data;
-    if (left_write() < 0 || dropped_say() < 0)
+    if (rest_write() < 0 || dropped_log() < 0)
         super_timer_set(&out.retry, RETRY_US, log_retry, NULL);
 }
 
 static void line_put(const char *line, size_t len)
 {
-    if (dropped_say() == 0 && line_write(line, len) == 0)
+    if (dropped_log() == 0 && line_write(line, len) == 0)
         return;
     out.dropped++;
     if (!out.retry.link)
         super_timer_set(&out.retry, RETRY_US, log_retry, NULL);
 }
 
-size_t super_log_put(const char *prefix, size_t prefix_len, const char *text,
-                     size_t len, int whole)
+size_t super_log_write(const char *prefix, size_t prefix_len, const char *text,
+                       size_t len, int whole)
 {
     char line[WEAVE_LINE_BYTES];
     const char *end = text + len;
@@ -177,5 +177,5 @@ void super_log_line(int level, long pid, const char *text, size_t len)
     char prefix[WEAVE_LINE_BYTES];
     size_t prefix_len = weave_line_begin(prefix, level, pid);
 
-    super_log_put(prefix, prefix_len, text, len, 1);
+    super_log_write(prefix, prefix_len, text, len, 1);
 }

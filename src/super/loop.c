@@ -23,8 +23,8 @@ apr_status_t super_loop_init(void)
 
 /* ---- descriptors ---- */
 
-apr_status_t super_watch(super_watch_t *watch, int fd, uint32_t events,
-                         super_watch_fn *fn, void *data)
+apr_status_t super_watch_set(super_watch_t *watch, int fd, uint32_t events,
+                             super_watch_fn *fn, void *data)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
     int operation = watch->set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
@@ -36,7 +36,7 @@ apr_status_t super_watch(super_watch_t *watch, int fd, uint32_t events,
     return errno;
 }
 
-void super_unwatch(super_watch_t *watch)
+void super_watch_cancel(super_watch_t *watch)
 {
     if (watch->set)
         epoll_ctl(epoll, EPOLL_CTL_DEL, watch->fd, NULL);
@@ -100,7 +100,7 @@ static int timers_wait_ms(void)
 
 /* ---- the loop ---- */
 
-void super_loop_leave(void)
+void super_loop_end(void)
 {
     leaving = 1;
 }

@@ -34,13 +34,13 @@ typedef struct super_timer_t {
 apr_status_t super_loop_init(void);
 /* Returns when super_loop_leave() was called. */
 void super_loop_run(void);
-void super_loop_leave(void);
+void super_loop_end(void);
 
 /* Watches FD, or asks for other EVENTS of the one it watches. */
-apr_status_t super_watch(super_watch_t *watch, int fd, uint32_t events,
-                         super_watch_fn *fn, void *data);
+apr_status_t super_watch_set(super_watch_t *watch, int fd, uint32_t events,
+                             super_watch_fn *fn, void *data);
 /* Before the descriptor is closed. */
-void super_unwatch(super_watch_t *watch);
+void super_watch_cancel(super_watch_t *watch);
 
 /* Calls FN once, in DELAY_US; a timer that is set already is set anew. */
 void super_timer_set(super_timer_t *timer, int64_t delay_us, super_timer_fn *fn,

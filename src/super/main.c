@@ -26,9 +26,9 @@
 super_t super = {.socket_gid = -1};
 
 static super_watch_t lifeline, hangup;
-static super_timer_t quit;
+static super_timer_t quit_timer;
 
-void super_say(const super_app_t *app, int level, const char *format, ...)
+void super_log(const super_app_t *app, int level, const char *format, ...)
 {
     char text[WEAVE_LINE_BYTES];
     va_list args;
@@ -58,10 +58,10 @@ void super_end_check(void)
              generation = generation->next)
             if (generation->workers)
                 return;
-    super_loop_leave();
+    super_loop_end();
 }
 
-static void kill_all(void *data)
+static void workers_kill(void *data)
 {
     super_app_t *app;
     super_generation_t *generation;
@@ -74,11 +74,11 @@ static void kill_all(void *data)
             for (worker = generation->workers; worker; worker = worker->next)
                 super_worker_kill(worker);
     /* one that cannot be killed is in the kernel's hands */
-    super_timer_set(&quit, SUPER_SECOND, (super_timer_fn *)super_loop_leave,
+    super_timer_set(&quit_timer, SUPER_SECOND, (super_timer_fn *)super_loop_end,
                     NULL);
 }
 
-void super_end(void)
+void super_end_begin(void)
 {
     super_app_t *app;
     super_generation_t *generation;
@@ -89,16 +89,16 @@ void super_end(void)
     super.ending = 1;
     for (app = super.apps; app; app = app->next) {
         super_timer_cancel(&app->retry);
-        super_timer_cancel(&app->look);
+        super_timer_cancel(&app->poll);
         for (generation = app->generations; generation;
              generation = generation->next) {
-            super_timer_cancel(&generation->fill);
-            super_timer_cancel(&generation->grant);
+            super_timer_cancel(&generation->fill_pause);
+            super_timer_cancel(&generation->recycle_pause);
             for (worker = generation->workers; worker; worker = worker->next)
                 super_worker_quit(worker);
         }
     }
-    super_timer_set(&quit, QUIT_US, kill_all, NULL);
+    super_timer_set(&quit_timer, QUIT_US, workers_kill, NULL);
     super_end_check();
 }
 
@@ -113,8 +113,8 @@ static void lifeline_event(void *data, uint32_t events)
     (void)events;
     if (read(WEAVE_SUPER_LIFELINE_FD, &byte, 1) != 0)
         return;
-    super_unwatch(&lifeline);
-    super_end();
+    super_watch_cancel(&lifeline);
+    super_end_begin();
 }
 
 static void hangup_event(void *data, uint32_t events)
@@ -147,14 +147,14 @@ static apr_status_t hangup_init(void)
     sigprocmask(SIG_SETMASK, &set, NULL);
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? errno
-                  : super_watch(&hangup, fd, EPOLLIN, hangup_event, NULL);
+                  : super_watch_set(&hangup, fd, EPOLLIN, hangup_event, NULL);
 }
 
 /* ---- the start ---- */
 
-static void refuse(const char *text) __attribute__((noreturn));
+static void start_refuse(const char *text) __attribute__((noreturn));
 
-static void refuse(const char *text)
+static void start_refuse(const char *text)
 {
     if (write(WEAVE_SUPER_READY_FD, text, strlen(text)) < 0 ||
         write(WEAVE_SUPER_READY_FD, "\n", 1) < 0)
@@ -162,15 +162,15 @@ static void refuse(const char *text)
     _exit(1);
 }
 
-static void refuse_status(apr_status_t rv) __attribute__((noreturn));
+static void start_refuse_status(apr_status_t rv) __attribute__((noreturn));
 
-static void refuse_status(apr_status_t rv)
+static void start_refuse_status(apr_status_t rv)
 {
     char text[200], why[120];
 
     snprintf(text, sizeof(text), "WEAVE0069: weaved cannot start: %s",
              apr_strerror(rv, why, sizeof(why)));
-    refuse(text);
+    start_refuse(text);
 }
 
 static void descriptors_keep(void)
@@ -197,7 +197,7 @@ static void descriptors_raise(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void start(const char *dir)
+static void weaved_start(const char *dir)
 {
     const char *problem;
     apr_pool_t *pool;
@@ -212,20 +212,20 @@ static void start(const char *dir)
     if (rv == APR_SUCCESS)
         rv = hangup_init();
     if (rv != APR_SUCCESS)
-        refuse_status(rv);
+        start_refuse_status(rv);
     apr_pool_create(&pool, super.pool);
     problem = super_dir_open(pool);
     if (problem)
-        refuse(problem);
+        start_refuse(problem);
     apr_pool_destroy(pool);
-    rv = super_watch(&lifeline, WEAVE_SUPER_LIFELINE_FD, EPOLLIN,
-                     lifeline_event, NULL);
+    rv = super_watch_set(&lifeline, WEAVE_SUPER_LIFELINE_FD, EPOLLIN,
+                         lifeline_event, NULL);
     if (rv == APR_SUCCESS)
-        rv = super_ask_httpd(WEAVE_SUPER_CONTROL_FD);
+        rv = super_control_httpd(WEAVE_SUPER_CONTROL_FD);
     if (rv != APR_SUCCESS)
-        refuse_status(rv);
+        start_refuse_status(rv);
     atomic_store(&super.roster->supervisor, (uint32_t)getpid());
-    super_adopt();
+    super_adopt_roster();
     close(WEAVE_SUPER_READY_FD);
 }
 
@@ -240,9 +240,9 @@ int main(int argc, const char *const *argv)
     apr_initialize();
     apr_pool_create(&super.pool, NULL);
     if (!super.pool)
-        refuse_status(APR_ENOMEM);
+        start_refuse_status(APR_ENOMEM);
     apr_pool_tag(super.pool, "weaved");
-    start(argv[1]);
+    weaved_start(argv[1]);
     super_loop_run();
     super_dir_remove();
     apr_terminate();

@@ -32,7 +32,7 @@ static const struct {
     {SIGTRAP, "SIGTRAP"},
 };
 
-const char *super_status_text(int status, apr_pool_t *pool)
+const char *super_exit_text(int status, apr_pool_t *pool)
 {
     size_t i;
 

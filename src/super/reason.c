@@ -6,8 +6,8 @@
 
 #include "weave_reason.h"
 
-const char *super_reason(const char *text, const weave_spec_t *spec,
-                         apr_pool_t *pool)
+const char *super_failure_reason(const char *text, const weave_spec_t *spec,
+                                 apr_pool_t *pool)
 {
     apr_array_header_t *problems = weave_problems_make(pool);
     weave_ini_t *ini;

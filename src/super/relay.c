@@ -82,11 +82,11 @@ static void line_pass(super_relay_t *relay, const char *text, size_t len)
         len--;
     if (own) {
         relay->saved -=
-            (int64_t)super_log_put(text, own, text + own, len - own, 0);
+            (int64_t)super_log_write(text, own, text + own, len - own, 0);
     }
     else if (len) {
         at = prefix_make(prefix, relay);
-        relay->saved -= (int64_t)super_log_put(prefix, at, text, len, 1);
+        relay->saved -= (int64_t)super_log_write(prefix, at, text, len, 1);
     }
     relay->saved--; /* an empty one */
 }
@@ -160,11 +160,11 @@ static void saved_update(super_relay_t *relay)
         relay->saved = SAVED_MAX;
 }
 
-static void relay_go_on(void *data)
+static void relay_resume(void *data)
 {
     super_relay_t *relay = data;
 
-    super_watch(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
+    super_watch_set(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
 }
 
 static void relay_free(super_relay_t *relay)
@@ -176,7 +176,7 @@ static void relay_free(super_relay_t *relay)
     if (*at)
         *at = relay->next;
     relays--;
-    super_unwatch(&relay->watch);
+    super_watch_cancel(&relay->watch);
     super_timer_cancel(&relay->pause);
     super_timer_cancel(&relay->unfinished);
     close(relay->fd);
@@ -193,7 +193,7 @@ static void relay_event(void *data, uint32_t events)
     saved_update(relay);
     relay_read(relay);
     if (relay->ended) {
-        super_unwatch(&relay->watch);
+        super_watch_cancel(&relay->watch);
         unfinished_pass(relay);
         if (relay->is_orphan)
             relay_free(relay);
@@ -201,16 +201,16 @@ static void relay_event(void *data, uint32_t events)
     }
     if (relay->saved > 0)
         return;
-    super_unwatch(&relay->watch);
+    super_watch_cancel(&relay->watch);
     pause = (READ_BYTES - relay->saved) * SUPER_SECOND / relay_rate();
     super_timer_set(&relay->pause,
                     pause > PAUSE_LEAST_US ? pause : PAUSE_LEAST_US,
-                    relay_go_on, relay);
+                    relay_resume, relay);
 }
 
 /* ---- its beginning and its end ---- */
 
-apr_status_t super_relay_pipe(super_pipe_t *made)
+apr_status_t super_relay_pipe_make(super_pipe_t *made)
 {
     int ends[2];
 
@@ -267,7 +267,7 @@ apr_status_t super_relay_start(super_worker_t *worker, int read_fd)
     relay->pid = (long)worker->pid;
     relay->saved = SAVED_MAX;
     relay->saved_us = weave_clock_us();
-    rv = super_watch(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
+    rv = super_watch_set(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
     if (rv == APR_SUCCESS)
         worker->relay = relay;
     else
@@ -275,7 +275,7 @@ apr_status_t super_relay_start(super_worker_t *worker, int read_fd)
     return rv;
 }
 
-void super_relay_rest(super_worker_t *worker)
+void super_relay_flush(super_worker_t *worker)
 {
     super_relay_t *relay = worker->relay;
     int64_t before;

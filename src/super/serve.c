@@ -12,7 +12,7 @@
 
 /* ---- ready ---- */
 
-static int all_wait(const super_generation_t *generation)
+static int all_are_waiting(const super_generation_t *generation)
 {
     const super_worker_t *worker = generation->workers;
 
@@ -28,12 +28,13 @@ static int ready_count(const super_generation_t *generation, int recycle)
     int count = 0;
 
     for (worker = generation->workers; worker; worker = worker->next)
-        count += worker->state == SUPER_READY && worker->recycle == recycle;
+        count += worker->state == SUPER_READY &&
+                 worker->successor_granted == recycle;
     return count;
 }
 
 /* Successor first: one goes for each that came. */
-static void relieve(const super_generation_t *generation)
+static void replaced_drain(const super_generation_t *generation)
 {
     int spare = ready_count(generation, 0) + ready_count(generation, 1) -
                 generation->spec->processes;
@@ -43,21 +44,21 @@ static void relieve(const super_generation_t *generation)
     for (stuck = 1; stuck >= 0; stuck--)
         for (worker = generation->workers; worker && spare > 0;
              worker = worker->next)
-            if (worker->state == SUPER_READY && worker->recycle &&
+            if (worker->state == SUPER_READY && worker->successor_granted &&
                 worker->stuck == stuck) {
                 super_worker_drain(worker);
                 spare--;
             }
 }
 
-static void join_in(super_worker_t *worker)
+static void worker_serve(super_worker_t *worker)
 {
     super_generation_t *generation = worker->generation;
     super_app_t *app = generation->app;
 
     worker->state = SUPER_READY;
     worker->ready_us = weave_clock_us();
-    super_worker_show(worker, WEAVE_WORKER_READY);
+    super_worker_publish(worker, WEAVE_WORKER_READY);
     if (atomic_load(&super.roster->apps[app->index].state) !=
         WEAVE_APP_SERVING) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_SERVING,
@@ -65,10 +66,10 @@ static void join_in(super_worker_t *worker)
         if (app->failed_number == generation->number)
             super_app_error_set(app, NULL, 0);
     }
-    super_say(app, 6, "%s serves, after %.1f s",
+    super_log(app, 6, "%s serves, after %.1f s",
               super_worker_name(worker, worker->pool),
               (double)(worker->ready_us - worker->started_us) / 1e6);
-    relieve(generation);
+    replaced_drain(generation);
 }
 
 void super_generation_ready(super_worker_t *worker)
@@ -86,10 +87,10 @@ void super_generation_ready(super_worker_t *worker)
     super_timer_cancel(&worker->limit);
     worker->state = SUPER_WAITING;
     if (generation->state == SUPER_SERVING)
-        join_in(worker);
+        worker_serve(worker);
     else if (generation->state != SUPER_COMING)
         super_worker_kill(worker);
-    else if (all_wait(generation))
+    else if (all_are_waiting(generation))
         super_app_came_up(generation->app, generation);
 }
 
@@ -97,12 +98,12 @@ void super_generation_ready(super_worker_t *worker)
 
 /* With nobody there for a while, requests are answered at once. Where a worker
  * did come up, the next one will: they wait for it. */
-static int64_t pause_begin(super_generation_t *generation, int64_t lived_us,
-                           const char *why)
+static int64_t crash_pause_begin(super_generation_t *generation,
+                                 int64_t lived_us, const char *why)
 {
     super_app_t *app = generation->app;
     int alone = !ready_count(generation, 0) && !ready_count(generation, 1);
-    int64_t pause = super_generation_pause(
+    int64_t pause = super_generation_pause_begin(
         generation, alone && lived_us ? ALONE_US : SUPER_PAUSE_US);
 
     if (pause >= FAILED_US && alone && !lived_us) {
@@ -114,7 +115,7 @@ static int64_t pause_begin(super_generation_t *generation, int64_t lived_us,
     return pause;
 }
 
-static int64_t life_of(const super_worker_t *worker)
+static int64_t worker_lifetime(const super_worker_t *worker)
 {
     return worker->ready_us ? weave_clock_us() - worker->ready_us : 0;
 }
@@ -126,7 +127,7 @@ static int had_requests(const super_worker_t *worker)
 {
     unsigned running, queued;
 
-    super_worker_load(worker, &running, &queued);
+    super_worker_load_get(worker, &running, &queued);
     return worker->ready_us && running;
 }
 
@@ -149,15 +150,15 @@ static void worker_replace(const super_worker_t *worker, const char *why,
                            int at_once, int64_t *pause)
 {
     super_generation_t *generation = worker->generation;
-    int64_t lived_us = life_of(worker);
+    int64_t lived_us = worker_lifetime(worker);
 
     *pause = 0;
     if (super.ending || generation->state != SUPER_SERVING)
         return;
     if (lived_us < SUPER_YOUNG_US && !at_once) /* it would soon die again */
-        *pause = pause_begin(generation, lived_us, why);
+        *pause = crash_pause_begin(generation, lived_us, why);
     else
-        super_timer_cancel(&generation->fill);
+        super_timer_cancel(&generation->fill_pause);
 }
 
 void super_generation_failed(super_worker_t *worker, const char *why)
@@ -177,13 +178,13 @@ void super_generation_failed(super_worker_t *worker, const char *why)
     super_worker_kill(worker);
     if (generation->state != SUPER_SERVING || state == SUPER_LEAVING)
         return;
-    why = super_reason(why, generation->spec, worker->pool);
+    why = super_failure_reason(why, generation->spec, worker->pool);
     worker_replace(
         worker,
         apr_psprintf(worker->pool, "worker %ld: %s", (long)worker->pid, why), 0,
         &pause);
     if (state != SUPER_READY)
-        super_say(generation->app, 3,
+        super_log(generation->app, 3,
                   "WEAVE0074: %s, a replacement, did not come up: %s; the"
                   " next try is in %.1f s",
                   super_worker_name(worker, worker->pool), why,
@@ -200,15 +201,15 @@ static const char *load_text(const super_worker_t *worker)
 
     if (!worker->board)
         return "an unknown number of requests";
-    super_worker_load(worker, &running, &queued);
+    super_worker_load_get(worker, &running, &queued);
     return apr_psprintf(worker->pool, "%u requests that ran and %u that waited",
                         running, queued);
 }
 
-static void died(super_worker_t *worker, const char *why)
+static void worker_died(super_worker_t *worker, const char *why)
 {
     super_generation_t *generation = worker->generation;
-    int64_t lived_us = life_of(worker), pause;
+    int64_t lived_us = worker_lifetime(worker), pause;
 
     worker->state = SUPER_ENDING;
     worker_replace(worker,
@@ -217,7 +218,7 @@ static void died(super_worker_t *worker, const char *why)
                    lived_us < SUPER_YOUNG_US && had_requests(worker) &&
                        quick_take(generation->app),
                    &pause);
-    super_say(generation->app, 3,
+    super_log(generation->app, 3,
               "WEAVE0075: %s has died, with %s, after %.1f s: %s; %s",
               super_worker_name(worker, worker->pool), load_text(worker),
               (double)lived_us / 1e6, why,
@@ -228,15 +229,15 @@ static void died(super_worker_t *worker, const char *why)
                     : "its successor starts at once");
 }
 
-static void died_leaving(const super_worker_t *worker, const char *why)
+static void drained_ended(const super_worker_t *worker, const char *why)
 {
     if (worker->reported || worker->adopted)
-        super_say(worker->generation->app, 6, "%s has left%s",
+        super_log(worker->generation->app, 6, "%s has left%s",
                   super_worker_name(worker, worker->pool),
                   worker->adopted ? " (adopted; its exit status is not known)"
                                   : "");
     else
-        super_say(worker->generation->app, 3,
+        super_log(worker->generation->app, 3,
                   "WEAVE0076: %s has died while it finished its requests,"
                   " with %s: %s",
                   super_worker_name(worker, worker->pool), load_text(worker),
@@ -249,9 +250,9 @@ void super_generation_lost(super_worker_t *worker, const char *why)
     super_generation_t *serving = generation->app->serving;
 
     if (worker->state == SUPER_READY)
-        died(worker, why);
+        worker_died(worker, why);
     else if (worker->state == SUPER_LEAVING)
-        died_leaving(worker, why);
+        drained_ended(worker, why);
     else
         super_generation_failed(
             worker, apr_psprintf(worker->pool,
@@ -260,6 +261,6 @@ void super_generation_lost(super_worker_t *worker, const char *why)
     super_generation_fill(generation);
     if (serving && serving != generation)
         super_generation_fill(serving); /* there is room for a successor */
-    super_generation_settle(generation);
+    super_generation_free_unused(generation);
     super_end_check();
 }

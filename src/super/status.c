@@ -23,41 +23,43 @@ static const char *const app_states[] = {
     [WEAVE_APP_FAILED] = "failed",
 };
 
-static void put(json_t *object, const char *name, uint64_t number)
+static void number_put(json_t *object, const char *name, uint64_t number)
 {
     json_object_set_new(object, name, json_integer((json_int_t)number));
 }
 
-static void put_board(json_t *object, const super_worker_t *worker)
+static void board_put(json_t *object, const super_worker_t *worker)
 {
     const weave_board_t *board = worker->board;
     unsigned running, queued;
 
-    super_worker_load(worker, &running, &queued);
-    put(object, "running", running);
-    put(object, "queued", queued);
-    put(object, "connections", board ? atomic_load(&board->connections) : 0);
-    put(object, "requests", board ? atomic_load(&board->requests) : 0);
-    put(object, "refused", board ? atomic_load(&board->refused) : 0);
-    put(object, "timeouts", board ? atomic_load(&board->timeouts) : 0);
-    put(object, "busy_us", board ? atomic_load(&board->busy_us) : 0);
+    super_worker_load_get(worker, &running, &queued);
+    number_put(object, "running", running);
+    number_put(object, "queued", queued);
+    number_put(object, "connections",
+               board ? atomic_load(&board->connections) : 0);
+    number_put(object, "requests", board ? atomic_load(&board->requests) : 0);
+    number_put(object, "refused", board ? atomic_load(&board->refused) : 0);
+    number_put(object, "timeouts", board ? atomic_load(&board->timeouts) : 0);
+    number_put(object, "busy_us", board ? atomic_load(&board->busy_us) : 0);
 }
 
 static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
 {
     json_t *object = json_object();
 
-    put(object, "pid", (uint64_t)worker->pid);
+    number_put(object, "pid", (uint64_t)worker->pid);
     json_object_set_new(object, "state",
                         json_string(worker_states[worker->state]));
     json_object_set_new(object, "python",
                         weave_control_text(worker->python, pool));
     json_object_set_new(object, "socket", json_string(worker->socket));
-    put(object, "uptime_s",
+    number_put(
+        object, "uptime_s",
         (uint64_t)((weave_clock_us() - worker->started_us) / SUPER_SECOND));
-    put_board(object, worker);
-    put(object, "rss_bytes", super_proc_rss(worker->pid));
-    put(object, "generation", worker->generation->number);
+    board_put(object, worker);
+    number_put(object, "rss_bytes", super_proc_rss(worker->pid));
+    number_put(object, "generation", worker->generation->number);
     return object;
 }
 
@@ -105,7 +107,7 @@ static json_t *app_status(const super_app_t *app, apr_pool_t *pool)
         weave_control_text(app->last_error, pool));
 }
 
-json_t *super_status(apr_pool_t *pool)
+json_t *super_status_json(apr_pool_t *pool)
 {
     json_t *apps = json_array();
     const super_app_t *app;

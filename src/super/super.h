@@ -81,7 +81,7 @@ struct super_app_t {
     int crowded;         /* 1: it is said that too many workers leave */
     char *tried_stamp;   /* malloc; of the script, when it was tried last */
     super_timer_t retry; /* while FAILED */
-    super_timer_t look;  /* every second, where there is something */
+    super_timer_t poll;  /* every second, where there is something */
     /* when workers that had begun with requests were replaced without a pause;
      * weave_clock_us(), 0: never */
     int64_t quick_us[SUPER_QUICK_MOST];
@@ -90,7 +90,7 @@ struct super_app_t {
 
 /* Logs at LEVEL. What is below a notice needs an application whose LogLevel
  * shows it. */
-void super_say(const super_app_t *app, int level, const char *format, ...)
+void super_log(const super_app_t *app, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 super_app_t *super_app_make(uint32_t index, const char *name);
@@ -98,9 +98,9 @@ super_app_t *super_app_make(uint32_t index, const char *name);
  * workers have. */
 int super_app_secret_set(super_app_t *app, const weave_secret_t *secret);
 /* The one that is wanted at INDEX, or NULL. */
-super_app_t *super_app_at(uint32_t index);
+super_app_t *super_app_find(uint32_t index);
 /* Looks whether anything is left of it, and frees it if not. */
-void super_app_settle(super_app_t *app);
+void super_app_free_unused(super_app_t *app);
 /* Drains it. */
 void super_app_remove(super_app_t *app);
 
@@ -121,8 +121,8 @@ void super_app_came_not(super_app_t *app, super_generation_t *generation,
 
 /* reason.c: weave_reason() of TEXT and the sync.ini that SPEC (may be NULL)
  * holds. */
-const char *super_reason(const char *text, const weave_spec_t *spec,
-                         apr_pool_t *pool);
+const char *super_failure_reason(const char *text, const weave_spec_t *spec,
+                                 apr_pool_t *pool);
 
 /* --- generations (generation.c, serve.c) --------------------------------- */
 
@@ -147,12 +147,12 @@ struct super_generation_t {
     weave_spec_t *spec; /* resolved; NULL: not told yet (adopted) */
     uint64_t identity;
     super_worker_t *workers;
-    uint32_t sockets;     /* the number of the last socket */
-    int64_t started_us;   /* weave_clock_us() */
-    super_pace_t crashes; /* of young workers */
-    super_timer_t fill;   /* running: the pause before they are replaced */
-    super_pace_t asks;    /* of young workers that want to be replaced */
-    super_timer_t grant;  /* running: the pause before one of them is */
+    uint32_t sockets;          /* the number of the last socket */
+    int64_t started_us;        /* weave_clock_us() */
+    super_pace_t crash_pace;   /* of young workers */
+    super_timer_t fill_pause;  /* running: the pause before they are replaced */
+    super_pace_t recycle_pace; /* of young workers that want to be replaced */
+    super_timer_t recycle_pause; /* running: the pause before one of them is */
 };
 
 /* Starts one; what becomes of it, super_app_came_*() is told. */
@@ -170,24 +170,25 @@ void super_generation_abandon(super_generation_t *generation);
 /* Drains it; at most two drain at once, the older ones are killed. */
 void super_generation_drain(super_generation_t *generation);
 /* Frees it when it has no workers, nor a reason to be. */
-void super_generation_settle(super_generation_t *generation);
+void super_generation_free_unused(super_generation_t *generation);
 /* Starts what is missing of the workers of one that serves, unless it is in a
  * pause. */
 void super_generation_fill(super_generation_t *generation);
 /* A young worker has failed: a pause, longer each time, MOST_US at most; in
  * microseconds, 0: none. */
 #define SUPER_PAUSE_US (60 * SUPER_SECOND)
-int64_t super_generation_pause(super_generation_t *generation, int64_t most_us);
+int64_t super_generation_pause_begin(super_generation_t *generation,
+                                     int64_t most_us);
 /* Counts one more event of PACE, of GENERATION, and returns the pause that it
  * costs, in microseconds. */
-int64_t super_pace_next(super_pace_t *pace,
-                        const super_generation_t *generation);
+int64_t super_pace_count(super_pace_t *pace,
+                         const super_generation_t *generation);
 /* A worker that has not served longer than this is young. */
 #define SUPER_YOUNG_US (10 * SUPER_SECOND)
 
 /* recycle.c: a worker wants a successor, which comes when its application's
  * workers may have one. WHY may be empty. */
-void super_recycle_ask(super_worker_t *worker, const char *why, int stuck);
+void super_recycle_request(super_worker_t *worker, const char *why, int stuck);
 /* Grants a successor to as many workers as may have one now. */
 void super_recycle_grant(super_generation_t *generation);
 
@@ -215,7 +216,7 @@ struct super_worker_t {
     pid_t pid;
     int adopted;
     int unjoined;         /* adopted, and it knows nothing of this weaved yet */
-    int place;            /* in the roster; -1: none */
+    int slot;             /* in the roster; -1: none */
     uint64_t birth;       /* start time, as /proc tells it */
     const char *socket;   /* path */
     const char *python;   /* version; NULL: not told */
@@ -229,26 +230,26 @@ struct super_worker_t {
     super_timer_t limit;          /* of its state */
     super_timer_t grace;          /* a worker that has closed its channel */
     int64_t started_us, ready_us; /* weave_clock_us(); 0: not yet */
-    int asked;                    /* 1: it has asked for a successor */
-    int recycle;                  /* 1: a successor is to come first */
+    int wants_successor;          /* 1: it has asked for a successor */
+    int successor_granted;        /* 1: a successor is to come first */
     int stuck;                    /* 1: a request of it is over its time */
     int reported;                 /* 1: its end has been explained already */
 };
 
 /* Starts one for GENERATION. NULL, or why not (in the generation's pool). */
 const char *super_worker_start(super_generation_t *generation);
-/* One that runs already, in place PLACE; takes PIDFD. */
-super_worker_t *super_worker_adopt(super_generation_t *generation, int place,
+/* One that runs already, in place SLOT; takes PIDFD. */
+super_worker_t *super_worker_adopt(super_generation_t *generation, int slot,
                                    const weave_roster_worker_t *entry,
                                    int pidfd);
 /* Its control channel (FD is taken). */
 apr_status_t super_worker_connect(super_worker_t *worker, int fd);
 /* Sets its state in the roster; 0 (FREE) gives the place up. */
-void super_worker_show(super_worker_t *worker, uint32_t state);
+void super_worker_publish(super_worker_t *worker, uint32_t state);
 /* Finishes what it has, in the time a request may take, and leaves. */
 void super_worker_drain(super_worker_t *worker);
 /* Its application's times are known now. */
-void super_worker_drain_limit(super_worker_t *worker);
+void super_worker_drain_limit_set(super_worker_t *worker);
 /* Something to read from its pipe and from its channel before it is judged. */
 void super_worker_report_read(super_worker_t *worker);
 /* SIGKILL; its end is awaited as any other, but not reported. */
@@ -260,13 +261,13 @@ void super_worker_free(super_worker_t *worker);
 /* The process has ended. */
 void super_worker_exited(void *data, uint32_t events);
 /* What it has of requests, bounded. */
-void super_worker_load(const super_worker_t *worker, unsigned *running,
-                       unsigned *queued);
+void super_worker_load_get(const super_worker_t *worker, unsigned *running,
+                           unsigned *queued);
 /* "worker 4711 of /etc/sync.ini" */
 const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool);
 
 /* reap.c: how a process has ended, for people. */
-const char *super_status_text(int status, apr_pool_t *pool);
+const char *super_exit_text(int status, apr_pool_t *pool);
 
 /* relay.c: the log of a worker. */
 typedef struct super_pipe_t {
@@ -274,13 +275,13 @@ typedef struct super_pipe_t {
     int write_fd; /* its standard output and error */
     int say_fd;   /* the same, without waiting */
 } super_pipe_t;
-apr_status_t super_relay_pipe(super_pipe_t *made);
+apr_status_t super_relay_pipe_make(super_pipe_t *made);
 void super_relay_pipe_close(const super_pipe_t *made);
 /* READ_FD, which stays the caller's, is an end of the pipe of WORKER. */
 apr_status_t super_relay_start(super_worker_t *worker, int read_fd);
 /* Passes on what is left, up to a bound, before something is said about
  * WORKER. */
-void super_relay_rest(super_worker_t *worker);
+void super_relay_flush(super_worker_t *worker);
 /* The worker is gone: passes on what others still write there. */
 void super_relay_end(super_worker_t *worker);
 
@@ -293,7 +294,8 @@ typedef struct super_exec_t {
     int listen_fd, control_fd, board_fd;
     const super_pipe_t *log;
 } super_exec_t;
-apr_status_t super_exec(pid_t *pid, int *report_fd, const super_exec_t *exec);
+apr_status_t super_exec_worker(pid_t *pid, int *report_fd,
+                               const super_exec_t *exec);
 
 /* proc.c: what /proc tells; 0: nothing. */
 uint64_t super_proc_birth(pid_t pid);
@@ -313,18 +315,18 @@ void super_warmup_end(super_worker_t *worker);
 /* log.c: httpd's error log, as descriptor 2 has it. */
 void super_log_open(void);
 /* FD, which stays the caller's, is the log from now on; -1: it is none. */
-int super_log_take(int fd);
+int super_log_set(int fd);
 /* The path of its file, in POOL; or NULL: it is none, or has none. */
 const char *super_log_path(apr_pool_t *pool);
 /* A line with TEXT behind PREFIX, or several where it is too long; WHOLE: see
  * weave_line_append. How many bytes that takes. */
-size_t super_log_put(const char *prefix, size_t prefix_len, const char *text,
-                     size_t len, int whole);
+size_t super_log_write(const char *prefix, size_t prefix_len, const char *text,
+                       size_t len, int whole);
 /* A line of process PID (0: of weaved). */
 void super_log_line(int level, long pid, const char *text, size_t len);
 
 /* adopt.c: takes over what the roster has. */
-void super_adopt(void);
+void super_adopt_roster(void);
 /* The secret of APP is known: speaks with those of its workers that are
  * adopted. */
 void super_adopt_join(super_app_t *app);
@@ -334,7 +336,7 @@ void super_join_end(super_worker_t *worker);
 /* Makes the runtime directory ours. NULL, or a message for the operator. */
 const char *super_dir_open(apr_pool_t *pool);
 /* Lets GID, httpd's children, enter it. */
-void super_dir_group(long gid);
+void super_dir_group_set(long gid);
 /* A listening socket in it, whose name comes back in PATH. */
 apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
                               int backlog);
@@ -347,16 +349,16 @@ void super_dir_remove(void);
 void super_dir_unlink(const char *path);
 
 /* ask.c: who asks, over the socket and httpd's own channel. */
-apr_status_t super_ask_listen(int fd);
-void super_ask_unlisten(void);
-apr_status_t super_ask_httpd(int fd);
+apr_status_t super_control_listen(int fd);
+void super_control_unlisten(void);
+apr_status_t super_control_httpd(int fd);
 /* want.c, status.c: the larger of the answers; a message (in POOL), or NULL. */
 /* FD holds what httpd wants; it stays the caller's. */
-const char *super_want(int fd, apr_pool_t *pool);
-json_t *super_status(apr_pool_t *pool);
+const char *super_want_apply(int fd, apr_pool_t *pool);
+json_t *super_status_json(apr_pool_t *pool);
 
 /* main.c: all leave. */
-void super_end(void);
+void super_end_begin(void);
 /* A worker is gone: was it the last one? */
 void super_end_check(void);
 

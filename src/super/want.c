@@ -62,19 +62,19 @@ static void others_remove(const apr_array_header_t *list)
     for (app = super.apps; app; app = next) {
         next = app->next;
         if (app->wanted && !is_wanted(list, app)) {
-            super_say(app, 5, "WEAVE0087: %s is not wanted any more: drained",
+            super_log(app, 5, "WEAVE0087: %s is not wanted any more: drained",
                       app->name);
             super_app_remove(app);
         }
     }
 }
 
-static const char *one_want(const wanted_t *wanted,
+static const char *app_want(const wanted_t *wanted,
                             const weave_secret_t *secret, int force,
                             apr_pool_t *pool)
 {
     uint32_t index = (uint32_t)wanted->spec->app;
-    super_app_t *app = super_app_at(index);
+    super_app_t *app = super_app_find(index);
 
     if (!app) {
         app = super_app_make(index, wanted->spec->name);
@@ -116,11 +116,10 @@ static const char *secrets_read(secrets_t *secrets, const json_t *list)
 
     for (i = 0; i < json_array_size(list); i++) {
         const json_t *row = json_array_get(list, i);
-        const json_t *place = json_object_get(row, "app");
-        json_int_t index = json_integer_value(place);
+        const json_t *slot = json_object_get(row, "app");
+        json_int_t index = json_integer_value(slot);
 
-        if (!json_is_integer(place) || index < 0 ||
-            index >= WEAVE_ROSTER_APPS ||
+        if (!json_is_integer(slot) || index < 0 || index >= WEAVE_ROSTER_APPS ||
             weave_secret_parse(
                 &secrets->secret[index],
                 json_string_value(json_object_get(row, "secret"))) < 0)
@@ -154,17 +153,17 @@ static void adopted_join(const secrets_t *secrets)
 }
 
 /* Applications of a weaved before us that have no workers any more. */
-static void places_clear(void)
+static void slots_clear(void)
 {
     uint32_t i;
 
     for (i = 0; i < WEAVE_ROSTER_APPS; i++)
-        if (!super_app_at(i) &&
+        if (!super_app_find(i) &&
             atomic_load(&super.roster->apps[i].state) != WEAVE_APP_NONE)
             weave_roster_app_set(super.roster, i, WEAVE_APP_NONE, 0);
 }
 
-static const char *request_take(const json_t *request, apr_pool_t *pool)
+static const char *want_take(const json_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(wanted_t));
     const char *problem =
@@ -180,7 +179,7 @@ static const char *request_take(const json_t *request, apr_pool_t *pool)
         return problem;
     super.cores = json_is_true(json_object_get(request, "cores"));
     if (list->nelts)
-        super_dir_group(APR_ARRAY_IDX(list, 0, wanted_t).spec->socket_gid);
+        super_dir_group_set(APR_ARRAY_IDX(list, 0, wanted_t).spec->socket_gid);
     if (super.dir_lost) {
         problem = super_dir_reopen(pool);
         if (problem)
@@ -191,17 +190,17 @@ static const char *request_take(const json_t *request, apr_pool_t *pool)
     for (i = 0; i < list->nelts; i++) {
         const wanted_t *wanted = &APR_ARRAY_IDX(list, i, wanted_t);
         const char *wrong =
-            one_want(wanted, &secrets.secret[wanted->spec->app], force, pool);
+            app_want(wanted, &secrets.secret[wanted->spec->app], force, pool);
 
         if (wrong)
             problem =
                 problem ? apr_pstrcat(pool, problem, "; ", wrong, NULL) : wrong;
     }
-    places_clear();
+    slots_clear();
     return problem;
 }
 
-const char *super_want(int fd, apr_pool_t *pool)
+const char *super_want_apply(int fd, apr_pool_t *pool)
 {
     const char *problem = "what httpd wants cannot be read";
     struct stat status = {0};
@@ -218,7 +217,7 @@ const char *super_want(int fd, apr_pool_t *pool)
         munmap(text, (size_t)status.st_size);
     }
     if (request)
-        problem = request_take(request, pool);
+        problem = want_take(request, pool);
     json_decref(request);
     return problem;
 }

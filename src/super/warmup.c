@@ -44,7 +44,7 @@ void super_warmup_end(super_worker_t *worker)
     if (!warmup)
         return;
     worker->warmup = NULL;
-    super_unwatch(&warmup->watch);
+    super_watch_cancel(&warmup->watch);
     if (warmup->fd >= 0)
         close(warmup->fd);
     weave_welcome_drop(&warmup->part);
@@ -52,7 +52,7 @@ void super_warmup_end(super_worker_t *worker)
     free(warmup);
 }
 
-static void fail(super_worker_t *worker, const char *what)
+static void warmup_fail(super_worker_t *worker, const char *what)
 {
     const char *path = worker->generation->spec->warmup;
 
@@ -62,13 +62,14 @@ static void fail(super_worker_t *worker, const char *what)
                              path, what));
 }
 
-static void done(super_worker_t *worker)
+static void warmup_done(super_worker_t *worker)
 {
     int status = worker->warmup->status;
 
     if (status < 200 || status > 299) {
-        fail(worker, apr_psprintf(worker->pool,
-                                  "was answered %d; a 2xx is needed", status));
+        warmup_fail(worker,
+                    apr_psprintf(worker->pool,
+                                 "was answered %d; a 2xx is needed", status));
         return;
     }
     super_warmup_end(worker);
@@ -77,7 +78,7 @@ static void done(super_worker_t *worker)
 
 /* ---- the request ---- */
 
-static int hex(char digit)
+static int hex_digit(char digit)
 {
     if (digit >= '0' && digit <= '9')
         return digit - '0';
@@ -85,13 +86,13 @@ static int hex(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-static char *decoded(const char *path, apr_pool_t *pool)
+static char *path_decode(const char *path, apr_pool_t *pool)
 {
     char *text = apr_palloc(pool, strlen(path) + 1), *to = text;
 
     while (*path) {
-        int high = *path == '%' ? hex(path[1]) : -1;
-        int low = high >= 0 ? hex(path[2]) : -1;
+        int high = *path == '%' ? hex_digit(path[1]) : -1;
+        int low = high >= 0 ? hex_digit(path[2]) : -1;
 
         if (low >= 0 && (high || low)) {
             *to++ = (char)(high << 4 | low);
@@ -116,7 +117,7 @@ static apr_status_t request_make(super_warmup_t *warmup, const super_app_t *app,
     const char *const vars[][2] = {
         {"REQUEST_METHOD", "GET"},
         {"SCRIPT_NAME", ""},
-        {"PATH_INFO", decoded(path, pool)},
+        {"PATH_INFO", path_decode(path, pool)},
         {"QUERY_STRING", mark ? mark + 1 : ""},
         {"REQUEST_URI", target},
         {"REQUEST_SCHEME", "http"},
@@ -160,12 +161,12 @@ static apr_status_t request_make(super_warmup_t *warmup, const super_app_t *app,
 
 /* ---- the answer ---- */
 
-static size_t kept_of(const weave_frame_t *frame)
+static size_t kept_bytes(const weave_frame_t *frame)
 {
     return frame->bytes < KEPT_BYTES ? frame->bytes : KEPT_BYTES;
 }
 
-static void log_take(super_worker_t *worker, const char *payload, size_t len)
+static void log_pass(super_worker_t *worker, const char *payload, size_t len)
 {
     weave_frame_log_t log;
 
@@ -186,7 +187,7 @@ static int frame_take(super_worker_t *worker, const char **why)
 
     switch (frame->type) {
     case WEAVE_FRAME_LOG:
-        log_take(worker, payload, kept_of(frame));
+        log_pass(worker, payload, kept_bytes(frame));
         return 1;
     case WEAVE_FRAME_HEAD:
         memcpy(&head, payload, sizeof(head));
@@ -214,7 +215,7 @@ static size_t bytes_wanted(const super_warmup_t *warmup, size_t left)
     size_t whole = sizeof(warmup->frame);
 
     if (warmup->len >= whole)
-        whole += kept_of(&warmup->frame);
+        whole += kept_bytes(&warmup->frame);
     return left < whole - warmup->len ? left : whole - warmup->len;
 }
 
@@ -246,17 +247,17 @@ static int bytes_take(super_worker_t *worker, const char *data, size_t len,
                 WEAVE_FRAME_OK)
             return -1;
         if (warmup->len < sizeof(*frame) ||
-            warmup->len < sizeof(*frame) + kept_of(frame))
+            warmup->len < sizeof(*frame) + kept_bytes(frame))
             continue;
         rc = frame_take(worker, why);
-        warmup->skip = frame->bytes - kept_of(frame);
+        warmup->skip = frame->bytes - kept_bytes(frame);
         warmup->len = 0;
     }
     return rc;
 }
 
 /* The same, with what there is to read. */
-static int read_some(super_worker_t *worker, const char **why)
+static int answer_read(super_worker_t *worker, const char **why)
 {
     char some[READ_BYTES];
     /* descriptors are of no use here: the kernel drops them */
@@ -295,16 +296,16 @@ static void warmup_event(void *data, uint32_t events)
 
         warmup->out_sent += put > 0 ? (size_t)put : 0;
         if (warmup->out_sent == warmup->out_len)
-            super_watch(&warmup->watch, warmup->fd, EPOLLIN, warmup_event,
-                        worker);
+            super_watch_set(&warmup->watch, warmup->fd, EPOLLIN, warmup_event,
+                            worker);
     }
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         return;
-    rc = warmup->welcomed ? read_some(worker, &why) : welcome_read(warmup);
+    rc = warmup->welcomed ? answer_read(worker, &why) : welcome_read(warmup);
     if (rc < 0)
-        fail(worker, why);
+        warmup_fail(worker, why);
     else if (rc == 0)
-        done(worker);
+        warmup_done(worker);
 }
 
 void super_warmup_start(super_worker_t *worker)
@@ -325,9 +326,9 @@ void super_warmup_start(super_worker_t *worker)
                               worker->generation->spec->warmup, worker->pool);
     }
     if (rv == APR_SUCCESS)
-        rv = super_watch(&warmup->watch, warmup->fd, EPOLLIN | EPOLLOUT,
-                         warmup_event, worker);
+        rv = super_watch_set(&warmup->watch, warmup->fd, EPOLLIN | EPOLLOUT,
+                             warmup_event, worker);
     if (rv != APR_SUCCESS)
-        fail(worker, apr_psprintf(worker->pool, "was not possible: %s",
-                                  apr_strerror(rv, why, sizeof(why))));
+        warmup_fail(worker, apr_psprintf(worker->pool, "was not possible: %s",
+                                         apr_strerror(rv, why, sizeof(why))));
 }

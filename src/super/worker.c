@@ -35,7 +35,7 @@ static super_worker_t *worker_make(super_generation_t *generation)
     worker = apr_pcalloc(pool, sizeof(*worker));
     worker->pool = pool;
     worker->generation = generation;
-    worker->place = worker->pidfd = worker->report_fd = -1;
+    worker->slot = worker->pidfd = worker->report_fd = -1;
     worker->channel.closed = 1;
     worker->started_us = weave_clock_us();
     while (*last)
@@ -56,8 +56,8 @@ void super_worker_free(super_worker_t *worker)
     super_join_end(worker);
     super_relay_end(worker);
     super_channel_close(&worker->channel);
-    super_unwatch(&worker->exit);
-    super_unwatch(&worker->report);
+    super_watch_cancel(&worker->exit);
+    super_watch_cancel(&worker->report);
     super_timer_cancel(&worker->limit);
     super_timer_cancel(&worker->grace);
     if (worker->pidfd >= 0)
@@ -68,13 +68,13 @@ void super_worker_free(super_worker_t *worker)
         weave_board_unmap(worker->board);
     if (worker->socket)
         super_dir_unlink(worker->socket);
-    super_worker_show(worker, WEAVE_WORKER_FREE);
+    super_worker_publish(worker, WEAVE_WORKER_FREE);
     apr_pool_destroy(worker->pool);
 }
 
-/* ---- its place in the roster ---- */
+/* ---- its slot in the roster ---- */
 
-static int place_find(void)
+static int slot_find(void)
 {
     int i;
 
@@ -84,13 +84,13 @@ static int place_find(void)
     return -1;
 }
 
-void super_worker_show(super_worker_t *worker, uint32_t state)
+void super_worker_publish(super_worker_t *worker, uint32_t state)
 {
     weave_roster_worker_t entry = {.app = worker->generation->app->index,
                                    .generation = worker->generation->number,
                                    .pid = (uint32_t)worker->pid};
 
-    if (worker->place < 0)
+    if (worker->slot < 0)
         return;
     atomic_init(&entry.state, state);
     if (state == WEAVE_WORKER_FREE)
@@ -101,14 +101,14 @@ void super_worker_show(super_worker_t *worker, uint32_t state)
         entry.birth[0] = (uint32_t)worker->birth;
         entry.birth[1] = (uint32_t)(worker->birth >> 32);
     }
-    weave_roster_worker_set(super.roster, (uint32_t)worker->place, &entry);
+    weave_roster_worker_set(super.roster, (uint32_t)worker->slot, &entry);
     if (state == WEAVE_WORKER_FREE)
-        worker->place = -1;
+        worker->slot = -1;
     weave_roster_wake(super.roster, worker->generation->app->index);
 }
 
-void super_worker_load(const super_worker_t *worker, unsigned *running,
-                       unsigned *queued)
+void super_worker_load_get(const super_worker_t *worker, unsigned *running,
+                           unsigned *queued)
 {
     *running = *queued = 0;
     if (!worker->board)
@@ -123,19 +123,19 @@ void super_worker_load(const super_worker_t *worker, unsigned *running,
 
 /* ---- what it says ---- */
 
-static void say_rubbish(super_worker_t *worker, const char *what)
+static void worker_misbehaved(super_worker_t *worker, const char *what)
 {
     if (worker->state == SUPER_ENDING)
         return;
-    super_say(worker->generation->app, 3, "WEAVE0070: %s %s; it is killed",
+    super_log(worker->generation->app, 3, "WEAVE0070: %s %s; it is killed",
               super_worker_name(worker, worker->pool), what);
     super_generation_failed(worker, what);
 }
 
-static void say_ready(super_worker_t *worker, const char *python)
+static void ready_take(super_worker_t *worker, const char *python)
 {
     if (!worker->adopted && worker->state != SUPER_STARTING) {
-        say_rubbish(worker, "says twice that it is ready");
+        worker_misbehaved(worker, "says twice that it is ready");
         return;
     }
     worker->python =
@@ -145,7 +145,7 @@ static void say_ready(super_worker_t *worker, const char *python)
 }
 
 /* An adopted worker has the log that it had with the weaved before. */
-static void take_log(super_worker_t *worker, int read_fd)
+static void log_take(super_worker_t *worker, int read_fd)
 {
     apr_status_t rv = worker->relay || read_fd < 0
                           ? APR_EINVAL
@@ -155,8 +155,9 @@ static void take_log(super_worker_t *worker, int read_fd)
     worker->channel.control.passes = WEAVE_PASS_NONE;
     weave_fd_refuse(worker->channel.control.fd);
     if (rv != APR_SUCCESS)
-        say_rubbish(worker, apr_psprintf(worker->pool, "hands over no log: %s",
-                                         apr_strerror(rv, why, sizeof(why))));
+        worker_misbehaved(worker,
+                          apr_psprintf(worker->pool, "hands over no log: %s",
+                                       apr_strerror(rv, why, sizeof(why))));
 }
 
 static void worker_message(void *data, json_t *message, int *pass)
@@ -164,16 +165,16 @@ static void worker_message(void *data, json_t *message, int *pass)
     super_worker_t *worker = data;
     weave_report_t report;
 
-    super_relay_rest(worker); /* it explains what follows */
+    super_relay_flush(worker); /* it explains what follows */
     if (weave_report_read(&report, message) < 0)
-        say_rubbish(worker, "has sent what is no control message");
+        worker_misbehaved(worker, "has sent what is no control message");
     else if (report.kind == WEAVE_REPORT_READY)
-        say_ready(worker, report.text);
+        ready_take(worker, report.text);
     else if (report.kind == WEAVE_REPORT_LOG)
-        take_log(worker, *pass);
+        log_take(worker, *pass);
     else if (report.kind != WEAVE_REPORT_FAILED)
-        super_recycle_ask(worker, report.text,
-                          report.kind == WEAVE_REPORT_STUCK);
+        super_recycle_request(worker, report.text,
+                              report.kind == WEAVE_REPORT_STUCK);
     else if (worker->state != SUPER_ENDING)
         super_generation_failed(
             worker, apr_pstrdup(worker->pool,
@@ -181,9 +182,9 @@ static void worker_message(void *data, json_t *message, int *pass)
                                              : "the worker gives no reason"));
 }
 
-static void closed_too_long(void *data)
+static void closed_timed_out(void *data)
 {
-    say_rubbish(data, "has closed its control channel");
+    worker_misbehaved(data, "has closed its control channel");
 }
 
 static void worker_closed(void *data, const char *why)
@@ -191,9 +192,9 @@ static void worker_closed(void *data, const char *why)
     super_worker_t *worker = data;
 
     if (why)
-        say_rubbish(worker, why);
+        worker_misbehaved(worker, why);
     else if (worker->state != SUPER_ENDING && worker->state != SUPER_LEAVING)
-        super_timer_set(&worker->grace, CLOSED_US, closed_too_long, worker);
+        super_timer_set(&worker->grace, CLOSED_US, closed_timed_out, worker);
 }
 
 apr_status_t super_worker_connect(super_worker_t *worker, int fd)
@@ -217,7 +218,7 @@ static void report_event(void *data, uint32_t events)
     (void)events;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    super_unwatch(&worker->report);
+    super_watch_cancel(&worker->report);
     close(worker->report_fd);
     worker->report_fd = -1;
     if (got > 0 && worker->state != SUPER_ENDING)
@@ -232,7 +233,7 @@ void super_worker_report_read(super_worker_t *worker)
     super_channel_read(&worker->channel);
 }
 
-static void too_slow(void *data)
+static void start_timed_out(void *data)
 {
     super_worker_t *worker = data;
     const weave_spec_t *spec = worker->generation->spec;
@@ -246,7 +247,7 @@ static void too_slow(void *data)
                      (long)(spec->startup_timeout_us / SUPER_SECOND)));
 }
 
-static apr_status_t listen_socket(int *fd, super_worker_t *worker)
+static apr_status_t socket_listen(int *fd, super_worker_t *worker)
 {
     super_generation_t *generation = worker->generation;
     apr_status_t rv = APR_EGENERAL;
@@ -267,7 +268,7 @@ static apr_status_t listen_socket(int *fd, super_worker_t *worker)
     return rv;
 }
 
-static apr_status_t tell_start(super_worker_t *worker)
+static apr_status_t start_send(super_worker_t *worker)
 {
     super_generation_t *generation = worker->generation;
     const char *text = weave_spec_format(generation->spec, worker->pool);
@@ -288,29 +289,31 @@ static apr_status_t tell_start(super_worker_t *worker)
 }
 
 /* The parent's side once the child runs. */
-static apr_status_t follow(super_worker_t *worker, int control_fd)
+static apr_status_t worker_follow(super_worker_t *worker, int control_fd)
 {
     apr_status_t rv;
 
     worker->birth = super_proc_birth(worker->pid);
-    super_worker_show(worker, WEAVE_WORKER_STARTING);
+    super_worker_publish(worker, WEAVE_WORKER_STARTING);
     worker->pidfd = super_pidfd_open(worker->pid);
-    rv = worker->pidfd < 0 ? errno
-                           : super_watch(&worker->exit, worker->pidfd, EPOLLIN,
-                                         super_worker_exited, worker);
+    rv = worker->pidfd < 0
+             ? errno
+             : super_watch_set(&worker->exit, worker->pidfd, EPOLLIN,
+                               super_worker_exited, worker);
     if (rv == APR_SUCCESS)
-        rv = super_watch(&worker->report, worker->report_fd, EPOLLIN,
-                         report_event, worker);
+        rv = super_watch_set(&worker->report, worker->report_fd, EPOLLIN,
+                             report_event, worker);
     if (rv == APR_SUCCESS)
         rv = super_worker_connect(worker, control_fd);
     else
         close(control_fd);
     if (rv == APR_SUCCESS)
-        rv = tell_start(worker);
+        rv = start_send(worker);
     return rv;
 }
 
-static apr_status_t launch(super_worker_t *worker, int listen_fd, int board_fd)
+static apr_status_t worker_launch(super_worker_t *worker, int listen_fd,
+                                  int board_fd)
 {
     super_generation_t *generation = worker->generation;
     int pair[2];
@@ -323,9 +326,9 @@ static apr_status_t launch(super_worker_t *worker, int listen_fd, int board_fd)
         return errno;
     weave_fd_refuse(pair[0]);
     exec.control_fd = pair[1];
-    rv = super_relay_pipe(&log);
+    rv = super_relay_pipe_make(&log);
     if (rv == APR_SUCCESS)
-        rv = super_exec(&worker->pid, &worker->report_fd, &exec);
+        rv = super_exec_worker(&worker->pid, &worker->report_fd, &exec);
     close(pair[1]);
     if (rv != APR_SUCCESS) {
         super_relay_pipe_close(&log);
@@ -335,7 +338,7 @@ static apr_status_t launch(super_worker_t *worker, int listen_fd, int board_fd)
     rv = super_relay_start(worker, log.read_fd);
     super_relay_pipe_close(&log);
     if (rv == APR_SUCCESS)
-        rv = follow(worker, pair[0]);
+        rv = worker_follow(worker, pair[0]);
     else
         close(pair[0]);
     if (rv != APR_SUCCESS) { /* nobody would ever hear of it again */
@@ -354,10 +357,10 @@ const char *super_worker_start(super_generation_t *generation)
     char why[120] = "";
     apr_status_t rv = APR_SUCCESS;
 
-    worker->place = place_find();
-    if (worker->place >= 0) {
+    worker->slot = slot_find();
+    if (worker->slot >= 0) {
         step = "its socket";
-        rv = listen_socket(&listen_fd, worker);
+        rv = socket_listen(&listen_fd, worker);
     }
     if (listen_fd >= 0) {
         step = "its shared memory";
@@ -366,15 +369,15 @@ const char *super_worker_start(super_generation_t *generation)
     }
     if (board_fd >= 0) {
         step = "its process";
-        rv = launch(worker, listen_fd, board_fd);
+        rv = worker_launch(worker, listen_fd, board_fd);
     }
     if (listen_fd >= 0) /* who connects to a dead worker is to know */
         close(listen_fd);
     if (board_fd >= 0)
         close(board_fd);
     if (worker->pidfd >= 0 && rv == APR_SUCCESS) {
-        super_timer_set(&worker->limit, spec->startup_timeout_us, too_slow,
-                        worker);
+        super_timer_set(&worker->limit, spec->startup_timeout_us,
+                        start_timed_out, worker);
         return NULL;
     }
     if (rv != APR_SUCCESS)
@@ -384,14 +387,14 @@ const char *super_worker_start(super_generation_t *generation)
                         why);
 }
 
-super_worker_t *super_worker_adopt(super_generation_t *generation, int place,
+super_worker_t *super_worker_adopt(super_generation_t *generation, int slot,
                                    const weave_roster_worker_t *entry,
                                    int pidfd)
 {
     super_worker_t *worker = worker_make(generation);
 
     worker->adopted = worker->unjoined = 1;
-    worker->place = place;
+    worker->slot = slot;
     worker->pid = (pid_t)entry->pid;
     worker->birth = entry->birth[0] | (uint64_t)entry->birth[1] << 32;
     worker->socket = apr_pstrdup(worker->pool, entry->socket);
@@ -399,6 +402,6 @@ super_worker_t *super_worker_adopt(super_generation_t *generation, int place,
     worker->started_us -= super_proc_age(worker->birth);
     worker->ready_us = worker->started_us;
     worker->state = SUPER_READY;
-    super_watch(&worker->exit, pidfd, EPOLLIN, super_worker_exited, worker);
+    super_watch_set(&worker->exit, pidfd, EPOLLIN, super_worker_exited, worker);
     return worker;
 }
