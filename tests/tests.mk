@@ -81,7 +81,7 @@ scripts  = $(shell find conf t tests server .ci -type f -exec awk \
 	'FNR == 1 && $$0 ~ "^\#!.*$(1)" { print FILENAME } { nextfile }' {} + 2>/dev/null)
 PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py src/worker/*.py t/apps/*.wsgi t/apps/lib/*.py \
 	server/*.wsgi tests/*.py tests/supp/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py \
-	tests/fleet/*.py tests/fleet/weavefleet/*.py) \
+	tests/lint/*.py tests/fleet/*.py tests/fleet/weavefleet/*.py) \
 	$(shell find server -name '*.py'))
 PL_FILES = $(sort $(call scripts,perl) $(wildcard t/lib/*.pm t/lib/*/*.pm) $(wildcard t/*/*.t))
 LINTS   := lint-rules lint-format lint-c lint-tidy lint-python lint-shell lint-perl

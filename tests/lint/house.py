@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How src/ is built: names, sizes, floors and circles (docs/design.md)."""
+
+import collections
+import os
+import re
+
+import csource
+
+FUNCTION_LINES = 60
+
+# Folders that a rule does not hold in yet. Only ever remove one.
+NOT_YET = {
+    "names": ("src/core", "src/httpd", "src/worker", "src/ctl"),
+    "floors": ("src/httpd",),
+    "circles": ("src/core", "src/httpd", "src/worker", "src/super", "src/ctl"),
+}
+
+# Which folders of src/ make one program, and so have one room for names. A
+# floor may use what is in its own folder and in those that are named for it.
+FLOORS = {
+    "src/core": (),
+    "src/engine": (),
+    "src/httpd": ("src/core",),
+    "src/httpd/parent": ("src/httpd", "src/core"),
+    "src/httpd/child": ("src/httpd", "src/core"),
+    "src/worker": ("src/core",),
+    "src/super": ("src/core",),
+    "src/ctl": ("src/core",),
+}
+
+# Uses that may close a circle: (the file that uses, the file with what it
+# uses): why.
+HARMLESS = {
+}
+
+
+class Source:
+    def __init__(self, name, text):
+        blanked = csource.blank(text)
+        self.name = name
+        self.folder = os.path.dirname(name)
+        self.program = "/".join(self.folder.split("/")[:2])
+        self.functions = list(csource.functions(blanked))
+        self.defines = csource.globals_of(blanked)
+        self.mentions = csource.mentioned(blanked)
+        self.includes = re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.M)
+
+
+def check_functions(error, sources):
+    for source in sources:
+        for function in source.functions:
+            if function.lines > FUNCTION_LINES:
+                error(source, function.line, f"{function.name}: {function.lines} lines, "
+                      f"{FUNCTION_LINES} are allowed")
+
+
+def check_names(error, sources):
+    """A function says what it does to what, and gdb shows nothing but that."""
+    defined = collections.defaultdict(list)
+    for source in sources:
+        for function in source.functions:
+            defined[source.program, function.name].append(source.name)
+            if function.static and "_" not in function.name:
+                error(source, function.line, f"{function.name}: a name of one bare word")
+    for source in sources:
+        for function in source.functions:
+            others = [name for name in defined[source.program, function.name]
+                      if name != source.name]
+            if others:
+                error(source, function.line,
+                      f"{function.name} is defined in {', '.join(others)} too")
+
+
+def check_floors(error, sources):
+    """Nothing uses what stands above it or beside it."""
+    of_name = collections.defaultdict(set)
+    for source in sources:
+        for name in source.defines:
+            of_name[name].add(source.folder)
+    for source in sources:
+        allowed = {source.folder, *FLOORS.get(source.folder, ())}
+        for header in source.includes:
+            if "/" in header:
+                error(source, 1, f"includes {header} by a folder")
+        for name in sorted(source.mentions - source.defines):
+            folders = {folder for folder in of_name[name] if folder.startswith(source.program)}
+            if folders and not folders & allowed:
+                error(source, 1, f"uses {name} of {', '.join(sorted(folders))}")
+
+
+def uses(sources):
+    """{file: {file: what it uses of that}} within each program."""
+    found = {}
+    for source in sources:
+        found[source.name] = {
+            other.name: sorted(other.defines & source.mentions)
+            for other in sources
+            if other is not source and other.program == source.program
+            and other.defines & source.mentions}
+    return found
+
+
+def check_circles(error, sources):
+    """Files of a program can be put in an order in which each uses earlier ones."""
+    graph = uses(sources)
+    harmless = {name: {other for other in graph[name] if (name, other) in HARMLESS}
+                for name in graph}
+    by_name = {source.name: source for source in sources}
+    for circle in csource.circles({name: set(graph[name]) - harmless[name] for name in graph}):
+        for name in circle:
+            for other in sorted(set(graph[name]) & set(circle) - harmless[name]):
+                error(by_name[name], 1, f"is in a circle: it uses {', '.join(graph[name][other])}"
+                      f" of {other}")
+    for name, other in HARMLESS:
+        if other not in graph.get(name, ()):
+            error(by_name.get(name, sources[0]), 1,
+                  f"HARMLESS in tests/lint/house.py says that {name} uses {other}: it does not")
+
+
+def check(lint, files, everything=False):
+    """Looks at C files; FILES are pairs of a name and a text."""
+    code = [Source(name, text) for name, text in files if name.endswith((".c", ".h"))]
+    of_src = [source for source in code if source.name.startswith("src/")]
+    units = [source for source in of_src if source.name.endswith(".c")]
+    for rule, function, sources in (
+        ("sizes", check_functions, code), ("names", check_names, of_src),
+        ("floors", check_floors, units), ("circles", check_circles, units),
+    ):
+        not_yet = {folder: 0 for folder in ([] if everything else NOT_YET.get(rule, ()))}
+
+        def error(source, line, text):
+            if source.program in not_yet:
+                not_yet[source.program] += 1
+            else:
+                lint.error(source.name, line, text)
+
+        function(error, sources)
+        for folder, count in not_yet.items():
+            print(f"tests/lint/house.py: {rule} of {folder}: {count} not yet"
+                  + ("" if count else ", so take it out of NOT_YET"))
