@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* compat.h: what differs between CPython 3.8 and 3.13. Nothing else in the
- * engine looks at the version. */
+/* compat.h: hides the differences between CPython 3.8 and 3.13. No other file
+ * of the engine tests the version. */
 #ifndef ENGINE_COMPAT_H
 #define ENGINE_COMPAT_H
 
@@ -30,7 +30,7 @@ static inline PyObject *Py_NewRef(PyObject *object)
 }
 #endif
 
-/* From 3.12 on an exception in flight is one object. */
+/* From 3.12 on, the exception that is set is one object. */
 #if PY_VERSION_HEX < 0x030c0000
 static inline PyObject *PyErr_GetRaisedException(void)
 {

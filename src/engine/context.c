@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* context.c: a context of its own for each request (PEP 567, contextvars)
+/* context.c: each request gets a context of its own (PEP 567, contextvars)
  *
- * It is new and empty, as each thread's of socketserver.ThreadingMixIn is:
- * a copy of the thread's own one would hand on what finalizers, or the page
- * that includes this answer, have set there. */
+ * It is new and empty, as that of each thread of socketserver.ThreadingMixIn. A
+ * copy of the thread's context would contain values that finalizers have set,
+ * or the page that includes this answer. */
 #include "engine.h"
 
 int engine_context_enter(engine_context_t *context)
@@ -11,7 +11,7 @@ int engine_context_enter(engine_context_t *context)
     context->own = PyContext_New();
     if (!context->own)
         return -1;
-    /* PyContext_Exit() of another one may drop it */
+    /* owned: leaving another context may drop it */
     context->outer = PyThreadState_Get()->context;
     Py_XINCREF(context->outer);
     if (PyContext_Enter(context->own) == 0)
@@ -21,8 +21,8 @@ int engine_context_enter(engine_context_t *context)
     return -1;
 }
 
-/* Leaves the context that the thread is in; 0, or -1 where it cannot be left,
- * because nobody has entered it by PyContext_Enter(). */
+/* Leaves the context that the thread is in. Returns 0; or -1 when it cannot be
+ * left, because PyContext_Enter() was never called for it. */
 static int current_exit(PyThreadState *tstate)
 {
     PyObject *current = tstate->context;
@@ -38,7 +38,7 @@ static int current_exit(PyThreadState *tstate)
     return rc;
 }
 
-/* Brings the thread back to where the request began. */
+/* Brings the thread back to the context in which the request began. */
 static void outer_restore(const engine_context_t *context)
 {
     PyThreadState *tstate = PyThreadState_Get();
@@ -51,7 +51,7 @@ static void outer_restore(const engine_context_t *context)
         return;
     Py_XINCREF(context->outer);
     tstate->context = context->outer;
-    tstate->context_ver++; /* what ContextVar.get() remembers is void */
+    tstate->context_ver++; /* invalidates the cache of ContextVar.get() */
     Py_XDECREF(current);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* engine.c: the record that a host finds in this object */
+/* engine.c: the record of functions that a host looks up in this object */
 #include "engine.h"
 
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static const char *engine_start(const weave_app_t *app,
         return problem;
     thread->tstate = PyThreadState_Get();
     if (parts_start() < 0) {
-        PyErr_Print(); /* the descriptor 2 of httpd is its error log */
+        PyErr_Print(); /* descriptor 2 is httpd's error log */
         problem = "Python starts, but not the engine's part in it";
     }
     engine_gil_give();

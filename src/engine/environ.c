@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* environ.c: the environ of a request, from a prototype */
+/* environ.c: creates the environ of a request from a prototype */
 #include "engine.h"
 
 #include <string.h>
 
-/* Clients of one site say the same thing again and again: the last value of
- * each key is kept, when it is short and no secret. */
+/* Clients of one site send the same values again and again: the last value of
+ * each key is kept if it is short and no secret. */
 #define KEPT_BYTES 256
 
 typedef struct {
     PyObject *name;
     int keep;
-    int fixed;       /* part of the prototype, with its last value */
+    int fixed;       /* 1: the prototype holds its last value */
     PyObject *value; /* the last one, or NULL */
     uint32_t value_len;
-    char bytes[KEPT_BYTES]; /* what `value` was made of */
+    char bytes[KEPT_BYTES]; /* `value` as the host gave it */
 } known_t;
 
 static const struct {
@@ -26,9 +26,9 @@ static const struct {
 #undef X
 };
 
-/* Always there, and mostly as in the request before: these cost a comparison
- * instead of an entry. That they are in the prototype also makes the copy
- * large enough for the rest. */
+/* Keys that each request has, mostly with the value of the request before: they
+ * cost a comparison instead of an entry. Since the prototype has them, its copy
+ * is also large enough for the other keys. */
 static const weave_var_e fixed_keys[] = {
     WEAVE_VAR_REQUEST_METHOD, WEAVE_VAR_SCRIPT_NAME,     WEAVE_VAR_QUERY_STRING,
     WEAVE_VAR_REQUEST_SCHEME, WEAVE_VAR_SERVER_NAME,     WEAVE_VAR_SERVER_PORT,
@@ -36,7 +36,7 @@ static const weave_var_e fixed_keys[] = {
     WEAVE_VAR_DOCUMENT_ROOT,  WEAVE_VAR_URL_SCHEME,
 };
 
-/* As always there, and different each time. */
+/* Keys that each request has, with a different value each time. */
 static const weave_var_e expected_keys[] = {
     WEAVE_VAR_PATH_INFO,
     WEAVE_VAR_REQUEST_URI,
@@ -46,6 +46,7 @@ static const weave_var_e expected_keys[] = {
 static known_t known[WEAVE_VAR_COUNT];
 static PyObject *prototype;
 
+/* Steals `value`, which may be NULL with an exception set. */
 static int prototype_put(const char *name, PyObject *value)
 {
     PyObject *key = PyUnicode_InternFromString(name);
@@ -71,7 +72,7 @@ static int prototype_put_configured(void)
     return 0;
 }
 
-/* PEP 3333, "environ Variables". */
+/* Adds what is the same for all requests (PEP 3333, "environ Variables"). */
 static int prototype_put_all(void)
 {
     if (prototype_put("wsgi.version", Py_BuildValue("(ii)", 1, 0)) < 0 ||
@@ -128,13 +129,14 @@ int engine_environ_start(void)
     return prototype_put_all();
 }
 
+/* Returns 1 when the value is the one that is kept. */
 static int is_kept(const known_t *key, const weave_var_t *var)
 {
     return key->value && key->value_len == var->value_len &&
            memcmp(key->bytes, var->value, var->value_len) == 0;
 }
 
-/* A new reference to the value of a known key. */
+/* Returns a new reference to the value of a known key. */
 static PyObject *known_value(known_t *key, const weave_var_t *var)
 {
     PyObject *value;
@@ -173,7 +175,7 @@ static int environ_add(PyObject *environ, const weave_var_t *var)
     return rc;
 }
 
-/* Brings the prototype up to date with what a request says of a fixed key. */
+/* Stores a request's value of a fixed key in the prototype. */
 static int prototype_update(const weave_var_t *var)
 {
     known_t *key = &known[var->key];
@@ -184,7 +186,7 @@ static int prototype_update(const weave_var_t *var)
         return 0;
     value = known_value(key, var);
     rc = value ? PyDict_SetItem(prototype, key->name, value) : -1;
-    /* too long to be kept: nothing may look like it */
+    /* too long to be kept: the next request must not match the old value */
     if (rc == 0 && key->value != value)
         Py_CLEAR(key->value);
     Py_XDECREF(value);

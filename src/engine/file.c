@@ -9,12 +9,12 @@
 typedef struct {
     PyObject_HEAD PyObject *filelike;
     PyObject *blksize;
-    int iterated; /* somebody else is reading it */
+    int iterated; /* 1: its bytes were read by iteration */
 } file_wrapper_t;
 
-/* The types whose bytes are the descriptor's bytes. Others may have a
- * fileno() and still read something else: gzip.GzipFile does, and so does a
- * file open for writing, from its buffer. */
+/* The types that return the bytes of their descriptor. Other types with a
+ * fileno() may return different ones: gzip.GzipFile does, and so does a file
+ * that is open for writing, from its buffer. */
 static PyObject *file_io, *buffered_reader;
 
 static PyObject *wrapper_new(PyTypeObject *type, PyObject *args,
@@ -71,7 +71,7 @@ static PyObject *wrapper_next(PyObject *object)
         PyObject_CallMethod(self->filelike, "read", "O", self->blksize);
 
     self->iterated = 1;
-    /* text that is empty ends it too; other text the caller refuses */
+    /* an empty str ends it too; the caller refuses any other str */
     if (block && PyObject_Length(block) <= 0)
         Py_CLEAR(block);
     return block;
@@ -134,7 +134,7 @@ int engine_file_start(void)
     return PyType_Ready(&engine_file_wrapper_type);
 }
 
-/* 1 for what open(path, "rb") returns, and the like. */
+/* Returns 1 for a file such as open(path, "rb") returns. */
 static int is_plain_file(PyObject *filelike)
 {
     PyObject *type = (PyObject *)Py_TYPE(filelike), *raw;
@@ -150,6 +150,7 @@ static int is_plain_file(PyObject *filelike)
     return plain;
 }
 
+/* Calls a method that returns a number. -1 with an exception on failure. */
 static int64_t file_number_get(PyObject *filelike, const char *method)
 {
     PyObject *number = PyObject_CallMethod(filelike, method, NULL);
@@ -168,16 +169,16 @@ int engine_file_is_plain(PyObject *wrapper, int *fd, int64_t *offset,
     if (self->iterated || !is_plain_file(self->filelike))
         goto no;
     *fd = (int)file_number_get(self->filelike, "fileno");
-    /* what the application has read of it is not sent again */
+    /* bytes that the application has read are not sent again */
     *offset = *fd < 0 ? -1 : file_number_get(self->filelike, "tell");
     if (*offset < 0 || fstat(*fd, &status) < 0 || !S_ISREG(status.st_mode))
         goto no;
-    /* files of /proc say that they are empty, and are not */
+    /* files of /proc have a size of 0, but are not empty */
     if (status.st_size <= *offset)
         goto no;
     *length = status.st_size - *offset;
     return 1;
 no:
-    PyErr_Clear(); /* reading it will tell what is wrong */
+    PyErr_Clear(); /* reading the file will raise what is wrong */
     return 0;
 }

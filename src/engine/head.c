@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* head.c: the status and headers of an answer, checked before they are kept
+/* head.c: checks and copies the status and headers of an answer
  *
  * The rules are those of PEP 3333, "The start_response() callable" and "Other
- * HTTP Features", and RFC 9110 section 5. No Python code runs before all
- * is copied, but for the repr() in a refusal: the lists cannot change under our
- * hands. */
+ * HTTP Features", and RFC 9110 section 5. No Python code runs before all is
+ * copied, except the repr() in an error message: so the lists cannot change
+ * meanwhile. */
 #include "engine.h"
 
 #include <stdlib.h>
@@ -31,7 +31,9 @@ static const struct {
 #undef HOP
 };
 
-/* A native string of ISO-8859-1 characters: its bytes, or NULL. */
+/* Returns the bytes of a str of ISO-8859-1 characters (borrowed), and sets
+ * *len. NULL, with an exception that begins with `what`, for any other object.
+ */
 static const char *text_bytes(PyObject *text, const char *what, size_t *len)
 {
     if (!PyUnicode_Check(text)) {
@@ -113,8 +115,8 @@ static int is_token(const char *text, size_t len)
     return len > 0;
 }
 
-/* As strncasecmp(), whatever the locale of the worker: in a Turkish one "I" is
- * no "i". */
+/* Compares like strncasecmp(), but in any locale of the worker: in a Turkish
+ * one "I" is no "i". */
 static int is_same_name(const char *a, const char *b, size_t len)
 {
     size_t i;
@@ -173,7 +175,8 @@ static int header_check(PyObject *header, size_t *bytes)
     return 0;
 }
 
-/* Digits only, below 2^63 (RFC 9110 section 8.6). -1 when it is not. */
+/* Returns the number that consists of digits only and is below 2^63 (RFC 9110
+ * section 8.6); otherwise -1. */
 static int64_t length_parse(const char *text)
 {
     int64_t value = 0;
@@ -187,6 +190,7 @@ static int64_t length_parse(const char *text)
     return at == text || *at ? -1 : value;
 }
 
+/* Copies the text with its NUL, and returns the place behind it. */
 static char *text_copy(char *to, PyObject *text)
 {
     size_t len = (size_t)PyUnicode_GET_LENGTH(text);
@@ -200,12 +204,13 @@ static int is_length(const weave_header_t *header)
 {
     static const char length[] = "Content-Length";
 
-    /* the value stands behind the name */
+    /* the value follows the name in the arena */
     return header->value - header->name == sizeof(length) &&
            is_same_name(header->name, length, sizeof(length) - 1);
 }
 
-/* It leaves the list: httpd writes it itself. */
+/* Sets the Content-Length, which httpd writes itself: it is no member of the
+ * list. */
 static int length_take(weave_head_t *head, const char *value)
 {
     int64_t length = length_parse(value);
@@ -220,6 +225,7 @@ static int length_take(weave_head_t *head, const char *value)
     return 0;
 }
 
+/* Copies the arguments, which are checked, into the reserved memory. */
 static int head_copy(engine_request_t *request, PyObject *status,
                      PyObject *headers)
 {
@@ -246,6 +252,7 @@ static int head_copy(engine_request_t *request, PyObject *status,
     return 0;
 }
 
+/* Points the head at memory for its strings and headers. */
 static int head_reserve(engine_request_t *request, size_t bytes, size_t count)
 {
     weave_head_t *head = &request->head;

@@ -4,11 +4,11 @@
 
 #include <string.h>
 
-#define INPUT_BLOCK 65536       /* bytes asked of the host at once */
-#define INPUT_TRUSTED (1 << 20) /* bytes allocated for a promise */
+#define INPUT_BLOCK 65536       /* bytes that the host is asked for at once */
+#define INPUT_TRUSTED (1 << 20) /* bytes allocated for a Content-Length */
 
 typedef struct {
-    PyObject_HEAD engine_request_t *request; /* NULL once it is answered */
+    PyObject_HEAD engine_request_t *request; /* NULL after it was answered */
     PyObject *block;                         /* bytes read ahead, or NULL */
     Py_ssize_t block_at;
     int at_end;
@@ -17,7 +17,7 @@ typedef struct {
 static PyTypeObject input_type;
 PyObject *engine_input_key;
 
-/* ---- where bytes come from ---- */
+/* ---- bytes from the host ---- */
 
 static const char *const io_errors[] = {
     [-WEAVE_IO_GONE] = "the client went away",
@@ -26,6 +26,7 @@ static const char *const io_errors[] = {
     [-WEAVE_IO_BAD] = "the request body is malformed",
 };
 
+/* Sets the exception for a weave_io_e. */
 static void input_raise(engine_request_t *request, int io)
 {
     if (!request->io)
@@ -35,8 +36,9 @@ static void input_raise(engine_request_t *request, int io)
                     io_errors[-io]);
 }
 
-/* Reads up to `size` bytes into `buffer`: their count, 0 at the end, or -1
- * with an exception. */
+/* Reads up to `size` bytes into `buffer`, from the host or what it has given
+ * with the request. Returns their count, 0 at the end, or -1 with an exception.
+ */
 static Py_ssize_t input_fetch(input_t *self, char *buffer, size_t size)
 {
     engine_request_t *request = self->request;
@@ -70,7 +72,8 @@ static Py_ssize_t input_fetch(input_t *self, char *buffer, size_t size)
     return got;
 }
 
-/* Makes sure that there are bytes read ahead. 0 at the end, -1 on error. */
+/* Reads ahead unless there are such bytes. Returns 1, 0 at the end, or -1 with
+ * an exception. */
 static int input_read_ahead(input_t *self)
 {
     PyObject *block;
@@ -93,7 +96,8 @@ static int input_read_ahead(input_t *self)
     return 1;
 }
 
-/* Takes what is read ahead, `size` bytes at most. */
+/* Copies bytes that were read ahead, at most `size`, and returns their count.
+ */
 static Py_ssize_t input_take_ahead(input_t *self, char *buffer, Py_ssize_t size)
 {
     Py_ssize_t left = PyBytes_GET_SIZE(self->block) - self->block_at;
@@ -108,8 +112,8 @@ static Py_ssize_t input_take_ahead(input_t *self, char *buffer, Py_ssize_t size)
 
 /* ---- read ---- */
 
-/* How much to allocate for a read of up to `size` bytes: what was announced,
- * up to a bound, for a client may announce anything. */
+/* Returns how many bytes to allocate first for a read of up to `size` bytes:
+ * the Content-Length, up to a bound, since a client may send any number. */
 static Py_ssize_t input_first_size(const input_t *self, Py_ssize_t size)
 {
     const engine_request_t *request = self->request;
@@ -117,7 +121,7 @@ static Py_ssize_t input_first_size(const input_t *self, Py_ssize_t size)
     Py_ssize_t room = INPUT_BLOCK;
 
     if (announced <= 0 && request->in->content_length >= 0)
-        room = 512; /* to see the end */
+        room = 512; /* enough to find the end */
     else if (announced > INPUT_BLOCK)
         room =
             announced < INPUT_TRUSTED ? (Py_ssize_t)announced : INPUT_TRUSTED;
@@ -126,13 +130,15 @@ static Py_ssize_t input_first_size(const input_t *self, Py_ssize_t size)
     return size < room ? size : room;
 }
 
+/* Reads up to `size` bytes from the block or the host, as input_fetch(). */
 static Py_ssize_t input_read_once(input_t *self, char *buffer, Py_ssize_t size)
 {
     return self->block ? input_take_ahead(self, buffer, size)
                        : input_fetch(self, buffer, (size_t)size);
 }
 
-/* `bytes` is full. Makes it larger, unless this is the end: 0. */
+/* Reads more into *bytes, which is full, and makes it larger. Returns the count
+ * of new bytes, 0 at the end, or -1 with an exception. */
 static Py_ssize_t input_grow(input_t *self, PyObject **bytes, Py_ssize_t size)
 {
     char more[4096];
@@ -152,6 +158,7 @@ static Py_ssize_t input_grow(input_t *self, PyObject **bytes, Py_ssize_t size)
     return got;
 }
 
+/* Reads `size` bytes, or fewer at the end. */
 static PyObject *input_read_size(input_t *self, Py_ssize_t size)
 {
     PyObject *bytes =
@@ -175,8 +182,8 @@ static PyObject *input_read_size(input_t *self, Py_ssize_t size)
     return bytes;
 }
 
-/* The optional size of read(), readline() and readlines(): None and negative
- * numbers mean all. */
+/* Parses the optional size of read(), readline() and readlines(). None and
+ * negative numbers mean all. */
 static int size_parse(const char *format, PyObject *args, Py_ssize_t *size)
 {
     PyObject *given = Py_None;
@@ -194,7 +201,7 @@ static int size_parse(const char *format, PyObject *args, Py_ssize_t *size)
     return 0;
 }
 
-/* The common case: all of the body is here and asked for. */
+/* Returns the whole body in the common case that it came with the request. */
 static PyObject *input_read_whole(engine_request_t *request)
 {
     const weave_request_t *in = request->in;
@@ -305,7 +312,7 @@ static PyObject *input_readlines(PyObject *object, PyObject *args)
 
     if (size_parse("|O:readlines", args, &hint) < 0)
         return NULL;
-    /* as io.IOBase has it: no hint, or 0, means all */
+    /* as in io.IOBase, no hint or 0 means all */
     return input_call_locked(object, hint ? hint : PY_SSIZE_T_MAX,
                              input_lines_read);
 }

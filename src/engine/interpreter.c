@@ -7,6 +7,7 @@
 const weave_app_t *engine_app;
 const weave_host_t *engine_host;
 
+/* Returns a text in static storage. */
 static const char *status_text(const char *what, PyStatus status)
 {
     static char text[512];
@@ -17,9 +18,9 @@ static const char *status_text(const char *what, PyStatus status)
     return text;
 }
 
-/* Isolated, and as Python itself would start for a command of that
- * virtualenv: without `executable`, sys.prefix and sys.executable come out
- * wrong (PEP 587, "Isolated Configuration"). */
+/* Prepares an isolated interpreter that starts as the virtualenv's own python
+ * would. Without `executable`, sys.prefix and sys.executable are wrong
+ * (PEP 587, "Isolated Configuration"). */
 static PyStatus config_prepare(PyConfig *config)
 {
     const char *name =

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* log.c: what Python prints becomes whole lines with a level */
+/* log.c: makes whole lines with a level of the text that Python prints */
 #include "engine.h"
 
 #include <stdarg.h>
@@ -11,6 +11,7 @@
  * writes a byte outside ASCII as four. */
 #define PIECE_COLUMNS 7500
 
+/* Returns how many columns httpd writes for a byte. */
 static size_t piece_columns(unsigned char byte)
 {
     if (byte == '\\' || byte == '\t')
@@ -25,7 +26,8 @@ size_t engine_utf8_start(const char *text, size_t at)
     return at;
 }
 
-/* As much of a line as httpd will show, not ending inside a character. */
+/* Returns how many bytes of a line httpd shows; a piece never ends inside a
+ * character. */
 static size_t piece_len(const char *text, size_t len)
 {
     size_t at = 0, columns = 0;
@@ -35,6 +37,7 @@ static size_t piece_len(const char *text, size_t len)
     return at < len ? engine_utf8_start(text, at) : at;
 }
 
+/* Logs a line in pieces. Called without the GIL. */
 static void host_log(int level, const char *text, size_t len)
 {
     engine_thread_t *thread = engine_thread_self();
@@ -49,6 +52,7 @@ static void host_log(int level, const char *text, size_t len)
     } while (len > 0);
 }
 
+/* Does the same with the GIL, and gives it away meanwhile. */
 static void line_log(int level, const char *text, size_t len)
 {
     PyThreadState *tstate = engine_gil_pause();
@@ -72,6 +76,7 @@ void engine_log(int level, const char *format, ...)
              (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 
+/* Logs the line and empties it. */
 static void line_flush(engine_line_t *line)
 {
     char *text = line->text;
@@ -86,7 +91,8 @@ static void line_flush(engine_line_t *line)
     free(text);
 }
 
-/* A line without an end does not grow for ever. */
+/* Logs the first piece of a line that is longer than httpd shows: a line
+ * without a newline must not grow for ever. */
 static void line_shorten(engine_line_t *line)
 {
     char *text = line->text;
@@ -103,6 +109,7 @@ static void line_shorten(engine_line_t *line)
     line->room = len;
 }
 
+/* Appends text without a newline. Returns 0, or -1 with an exception. */
 static int line_append(engine_line_t *line, int level, const char *text,
                        size_t len)
 {
@@ -133,8 +140,10 @@ static int line_append(engine_line_t *line, int level, const char *text,
     return 0;
 }
 
-/* level(n) -> the previous one. Set while a logging.Handler writes a record,
- * so that its lines keep the record's level whatever stream they go to. */
+/* level(n): sets the level of the lines that this thread writes (0: each
+ * stream's own level) and returns the previous one. It is set while a
+ * logging.Handler writes a record, so that the lines have the record's level,
+ * whichever stream they go to. */
 PyObject *engine_log_level(PyObject *module, PyObject *level)
 {
     engine_thread_t *thread = engine_thread_self();
@@ -151,8 +160,8 @@ PyObject *engine_log_level(PyObject *module, PyObject *level)
     return PyLong_FromLong(previous);
 }
 
-/* write(stream, level, text): whole lines leave at once, the rest waits for
- * its newline or the end of the request. */
+/* write(stream, level, text): logs whole lines at once. The rest waits for its
+ * newline or the end of the request. */
 PyObject *engine_log_write(PyObject *module, PyObject *args)
 {
     engine_thread_t *thread = engine_thread_self();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* raised.c: what becomes of a request whose application has raised */
+/* raised.c: ends a request whose application has raised an exception */
 #include "engine.h"
 
-#define CHAIN_MOST 16 /* exceptions that wrap each other */
+#define CHAIN_MOST 16 /* exceptions in a chain of causes that are looked at */
 
+/* Returns the HTTP status for a weave_io_e. */
 static int io_status(int io)
 {
     switch (io) {
@@ -16,7 +17,8 @@ static int io_status(int io)
     }
 }
 
-/* Is it ours, or did a framework wrap ours in its own? New reference. */
+/* Returns the exception that a framework has wrapped in this one, as a new
+ * reference; or NULL. */
 static PyObject *exception_cause(PyObject *error)
 {
     PyObject *cause = PyException_GetCause(error);
@@ -24,8 +26,8 @@ static PyObject *exception_cause(PyObject *error)
     return cause ? cause : PyException_GetContext(error);
 }
 
-/* The application let an exception out, which is set. Is it only what the
- * client did? */
+/* Returns 1 when the exception that is set, or one that it wraps, is ours: then
+ * the client has caused it, and the application has not failed. */
 static int is_clients_fault(const engine_request_t *request)
 {
     PyObject *raised, *error, *cause;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* request_lock.c: one thread at a time with the host
+/* request_lock.c: one thread at a time uses the host for a request
  *
  * An application may read its input or call write() in another thread, as
- * adapters for asynchronous code do, and may leave such a thread behind.
- * httpd's filters are for one thread, and the request is gone when run()
- * returns. */
+ * adapters for asynchronous code do, and such a thread may outlive the request.
+ * But httpd's filters serve one thread, and the request does not exist any more
+ * when run() has returned. */
 #include "engine.h"
 
 #include <time.h>

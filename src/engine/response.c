@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* response.c: start_response(), write() (PEP 3333) and the body's way out */
+/* response.c: start_response() and write() (PEP 3333), and sending the body */
 #include "engine.h"
 
 #include <stddef.h>
@@ -9,7 +9,7 @@ PyObject *engine_body_error;
 
 typedef struct {
     PyObject_HEAD vectorcallfunc vectorcall;
-    engine_request_t *request; /* NULL once it is answered */
+    engine_request_t *request; /* NULL after it was answered */
 } start_response_t;
 
 static PyTypeObject start_response_type;
@@ -56,9 +56,10 @@ weave_io_e engine_body_send(engine_request_t *request,
     return engine_host->body_send(request->in->host, pieces, count, flags);
 }
 
-/* From here on data is kept alive instead of copied. */
+/* The host copies smaller chunks; larger ones are kept alive for it. */
 #define OWNED_BYTES 16384
 
+/* Sends as much of the chunk as the Content-Length allows. */
 static int chunk_hand_over(engine_request_t *request, PyObject *chunk)
 {
     weave_piece_t piece = {PyBytes_AS_STRING(chunk), 0, NULL};
@@ -82,7 +83,6 @@ static int chunk_hand_over(engine_request_t *request, PyObject *chunk)
     return -1;
 }
 
-/* The caller holds the request's lock. */
 int engine_chunk_send(engine_request_t *request, PyObject *chunk)
 {
     int rc;
@@ -136,7 +136,8 @@ static int is_exc_info(PyObject *exc_info)
     return exc_info && exc_info != Py_None;
 }
 
-/* The application found out too late: its own exception goes on. */
+/* Raises the application's own exception: the head was sent already, so no
+ * error page can replace the answer. */
 static void exc_info_raise(PyObject *exc_info)
 {
     PyObject *value = PyTuple_GET_ITEM(exc_info, 1);
@@ -147,7 +148,8 @@ static void exc_info_raise(PyObject *exc_info)
         PyErr_SetString(PyExc_TypeError, "exc_info holds no exception");
 }
 
-/* The caller holds the request's lock. Returns 0, or -1 with an exception. */
+/* Checks the arguments of start_response() and sets the head. The caller holds
+ * the request's lock. */
 static int head_accept(engine_request_t *request, PyObject *status,
                        PyObject *headers, PyObject *exc_info)
 {
@@ -184,6 +186,7 @@ static PyObject *start_response_apply(PyObject *self, PyObject *status,
     return rc < 0 ? NULL : PyCFunction_New(&write_method, self);
 }
 
+/* Calls it with arguments that are not just two or three positional ones. */
 static PyObject *start_response_call_keywords(PyObject *self,
                                               PyObject *const *args,
                                               Py_ssize_t count, PyObject *names)

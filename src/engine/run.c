@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run.c: one request
+/* run.c: answers one request
  *
- * An ordinary answer, a list of a few bytes, costs one turn with the GIL: all
- * that belongs to Python is let go before the bytes leave. */
+ * For an ordinary answer, a list of a few bytes, the engine takes the GIL once:
+ * it gives back all that belongs to Python before it sends the bytes. */
 #include "engine.h"
 
 #include <string.h>
@@ -12,9 +12,9 @@
 
 PyObject *engine_application;
 
-/* The part of an answer that is left when Python is done with it. */
+/* The part of an answer that is sent after the GIL was given back. */
 typedef struct {
-    int ready; /* 1: its end is to be sent, behind these pieces */
+    int ready; /* 1: send these pieces and then the end of the answer */
     weave_piece_t pieces[PLAN_PIECES];
     size_t count;
     char small[SMALL_BYTES];
@@ -28,7 +28,8 @@ static int is_bodiless(const engine_request_t *request)
            request->head.status == 304;
 }
 
-/* Everything the application had is with the host, or planned to be. */
+/* Compares the length of the whole body with the Content-Length. Returns
+ * WEAVE_RUN_DONE; or logs that it is too short and returns WEAVE_RUN_CUT. */
 static int length_check(engine_request_t *request, int64_t bytes)
 {
     int64_t promised = request->head.content_length;
@@ -43,18 +44,20 @@ static int length_check(engine_request_t *request, int64_t bytes)
     return WEAVE_RUN_CUT;
 }
 
+/* Returns the flags of the last pieces. */
 static int end_flags(int outcome)
 {
     return outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST : WEAVE_SEND_FLUSH;
 }
 
-/* Of an answer that would be cut nothing has left yet: the client gets an
- * error instead. */
+/* Returns 1 for an answer that would be cut, but of which nothing was sent yet:
+ * the client gets an error status instead. */
 static int is_unsent(const engine_request_t *request, int outcome)
 {
     return outcome == WEAVE_RUN_CUT && !request->head_out;
 }
 
+/* Releases the pieces. */
 static void plan_drop(plan_t *plan)
 {
     size_t i;
@@ -65,7 +68,8 @@ static void plan_drop(plan_t *plan)
     plan->count = 0;
 }
 
-/* Without the GIL: what is left of an answer, and its end. */
+/* Sends the rest of an answer and its end. Called without the GIL. Returns the
+ * request's outcome. */
 static int end_send(engine_request_t *request, plan_t *plan, int outcome)
 {
     weave_io_e io;
@@ -79,7 +83,7 @@ static int end_send(engine_request_t *request, plan_t *plan, int outcome)
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
 
-/* ---- lists and tuples: all of it is there ---- */
+/* ---- lists and tuples: the whole body is known ---- */
 
 static int chunk_check(const engine_request_t *request, PyObject *chunk)
 {
@@ -107,6 +111,7 @@ static int started_check(const engine_request_t *request)
     return -1;
 }
 
+/* Copies the first `allowed` bytes of the chunks into one piece. */
 static void plan_copy(plan_t *plan, PyObject *const *chunks, Py_ssize_t count,
                       size_t allowed)
 {
@@ -124,6 +129,8 @@ static void plan_copy(plan_t *plan, PyObject *const *chunks, Py_ssize_t count,
     plan->count = len > 0;
 }
 
+/* Adds a chunk without copying it, as far as *allowed goes, and lowers
+ * *allowed. */
 static int plan_add(plan_t *plan, PyObject *chunk, size_t *allowed)
 {
     size_t size = (size_t)PyBytes_GET_SIZE(chunk);
@@ -141,7 +148,7 @@ static int plan_add(plan_t *plan, PyObject *chunk, size_t *allowed)
     return 0;
 }
 
-/* Many small chunks of a large answer become one. */
+/* Joins the many small chunks of a large answer into one. */
 static int plan_join(plan_t *plan, PyObject *chunks, size_t allowed)
 {
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
@@ -154,6 +161,7 @@ static int plan_join(plan_t *plan, PyObject *chunks, size_t allowed)
     return rc;
 }
 
+/* Checks all chunks, then plans the pieces to send. */
 static int plan_build(engine_request_t *request, plan_t *plan, PyObject *result,
                       PyObject *const *chunks, Py_ssize_t count)
 {
@@ -167,7 +175,7 @@ static int plan_build(engine_request_t *request, plan_t *plan, PyObject *result,
     }
     if (started_check(request) < 0)
         return -1;
-    /* an empty answer to HEAD says nothing of the length GET would have */
+    /* an empty answer to HEAD does not tell the length that GET would have */
     if (request->head.content_length < 0 && !request->head_out &&
         !(is_bodiless(request) && total == 0))
         request->head.content_length = (int64_t)total;
@@ -198,7 +206,8 @@ static int sequence_answer(engine_request_t *request, plan_t *plan,
         return engine_raised_end(request);
     }
     plan->ready = 1;
-    /* only now: it gives the GIL away, and the list is the application's */
+    /* only now, because it gives the GIL away: another thread of the
+     * application could change the list meanwhile */
     engine_overflow_report(request);
     for (i = 0; i < plan->count; i++)
         bytes += (int64_t)plan->pieces[i].len;
@@ -221,7 +230,7 @@ static int file_answer(engine_request_t *request, plan_t *plan, int fd,
         return engine_raised_end(request);
     if (request->head.content_length < 0 && !request->head_out)
         request->head.content_length = length;
-    /* one that has grown is no mistake of the application */
+    /* a file that has grown is no mistake of the application */
     allowed = request->head.content_length - request->body_bytes;
     if (request->head.content_length < 0 || allowed > length)
         allowed = length;
@@ -240,10 +249,10 @@ static int file_answer(engine_request_t *request, plan_t *plan, int fd,
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
 }
 
-/* ---- everything else ---- */
+/* ---- other iterables ---- */
 
-/* An iterable of one chunk, says its len(): then that chunk is the answer
- * (PEP 3333, "Handling the Content-Length Header"). */
+/* Sets the Content-Length when len() of the iterable is 1: its only chunk is
+ * the whole answer (PEP 3333, "Handling the Content-Length Header"). */
 static void length_derive(engine_request_t *request, PyObject *result,
                           PyObject *chunk)
 {
@@ -260,8 +269,8 @@ static void length_derive(engine_request_t *request, PyObject *result,
         request->head.content_length = PyBytes_GET_SIZE(chunk);
 }
 
-/* A file is read as far as Content-Length goes (PEP 3333, "Optional
- * Platform-Specific File Handling"). */
+/* Returns 1 when a file was sent up to its Content-Length, where reading stops
+ * (PEP 3333, "Optional Platform-Specific File Handling"). */
 static int is_file_sent(const engine_request_t *request)
 {
     return request->file && request->head.content_length >= 0 &&
@@ -325,8 +334,8 @@ static int iterable_answer(engine_request_t *request, plan_t *plan,
     return length_check(request, request->body_bytes);
 }
 
-/* PEP 3333: close() is called whatever happened, once. The end of the answer
- * has not left, so what it logs is still the request's. */
+/* Calls close(), which PEP 3333 wants once, whatever happened. The end of the
+ * answer is not sent yet, so lines that close() logs belong to the request. */
 static void result_close(PyObject *result)
 {
     PyObject *close = PyObject_GetAttrString(result, "close"), *closed;
@@ -388,7 +397,7 @@ static int application_call(engine_request_t *request, plan_t *plan)
                          : engine_raised_end(request);
     Py_XDECREF(result);
     Py_XDECREF(environ);
-    /* not under the hands of a thread that reads or writes just now */
+    /* another thread may be reading or writing just now */
     engine_request_lock(&holder, "");
     if (start)
         engine_start_response_release(request, start);
@@ -410,8 +419,8 @@ static int application_call_in_context(engine_request_t *request, plan_t *plan)
     return outcome;
 }
 
-/* A request that includes another one (mod_include) runs it on its own
- * thread, in the middle of itself. */
+/* May be called inside itself: a request that includes another one
+ * (mod_include) runs it on its own thread. */
 int engine_run(const weave_request_t *in)
 {
     engine_thread_t *thread = engine_thread_self();

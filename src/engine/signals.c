@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* signals.c: Python's signal handlers, and stacks on a signal */
+/* signals.c: runs Python's signal handlers; writes stacks on a signal */
 #include "engine.h"
 
 #include <errno.h>
@@ -7,10 +7,11 @@
 #include <poll.h>
 #include <unistd.h>
 
-/* Anything here: Python has noted a signal whose handler is to be run. */
+/* Python writes to this pipe when a signal with a handler has come. */
 static int wake_pipe[2] = {-1, -1};
 
-/* With the GIL. Without the pipe EINTR is all that tells of a signal. */
+/* Creates the pipe. Called with the GIL. When it fails, only EINTR tells that a
+ * signal has come. */
 static void wake_pipe_create(void)
 {
     if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) == 0 &&
@@ -18,8 +19,8 @@ static void wake_pipe_create(void)
         PyErr_Clear();
 }
 
-/* Python has no flag to ask: this may find nothing to do. 1: a handler wants
- * the process to end. */
+/* Runs the handlers of the signals that have come, if any. Returns 1 when one
+ * of them has raised SystemExit. */
 static int handlers_run(void)
 {
     engine_thread_t *thread = engine_gil_take();
@@ -47,7 +48,7 @@ void engine_signals_wait(int fd)
     char buffer[64];
     int rc;
 
-    /* those that came before there was a pipe */
+    /* signals that came before there was a pipe */
     if (handlers_run())
         return;
     fds[1].fd = wake_pipe[0];

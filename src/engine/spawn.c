@@ -2,11 +2,11 @@
 /* spawn.c: the signal mask of programs that an embedded application starts
  *
  * httpd's threads block the signals that its main thread waits for, and a
- * program inherits the mask of the thread that starts it. The mask of that
- * thread is never opened, not for a moment either: a signal to the process that
- * comes in this moment would be handled there, and the main thread would not
- * wake up. So the new process opens its own, in a handler of fork(). vfork()
- * has no handlers: support.py has subprocess do without. */
+ * program inherits the mask of the thread that starts it. That thread must not
+ * unblock them, not even for a moment: it would handle a signal that the
+ * process receives in this moment, and the main thread would not wake up. So
+ * the new process sets its own mask, in a handler of fork(). vfork() has no
+ * handlers: support.py makes subprocess use fork(). */
 #include "engine.h"
 
 #include <signal.h>
@@ -18,8 +18,8 @@ typedef struct {
 
 static __thread spawning_t spawning;
 
-/* Runs in the new process. httpd's handlers must not run there in the moment
- * before exec(). */
+/* Sets mask and handlers in the new process: httpd's handlers must not run
+ * there before exec(). */
 static void child_prepare(void)
 {
     static const int httpds[] = {SIGTERM, SIGHUP, SIGINT, SIGUSR1, SIGWINCH};
@@ -44,7 +44,7 @@ static void mask_set(unsigned long long bits)
 
 PyObject *engine_spawn(PyObject *module, PyObject *args)
 {
-    /* to convert an argument may be to start another program */
+    /* converting an argument may run code that starts another program */
     const spawning_t before = spawning;
     unsigned long long bits;
     PyObject *function, *its_args, *result;

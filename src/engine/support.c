@@ -4,12 +4,12 @@
 
 #include <string.h>
 
-/* The text of support.py, made by the Makefile. */
+/* The text of support.py: the Makefile compiles it in. */
 extern const char engine_support_py[];
 
-static PyObject *globals; /* the globals support.py ran in */
+static PyObject *globals; /* the global names of support.py */
 
-/* forked(): what the host does in a process that Python has forked. */
+/* forked(): tells the host that this is a process that Python has forked. */
 static PyObject *host_forked(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -103,6 +103,7 @@ PyObject *engine_support_errors(void)
     return PyDict_GetItemString(globals, "sys_stderr");
 }
 
+/* Calls the function `name` of support.py. */
 static PyObject *support_call(const char *name, PyObject *args)
 {
     PyObject *function = PyDict_GetItemString(globals, name); /* borrowed */
@@ -139,8 +140,8 @@ int engine_support_call(const char *name, int number)
     return result ? 0 : -1;
 }
 
-/* Writes to LINE the line of a traceback that names ERROR, in whole
- * characters. */
+/* Writes to `line` the line of a traceback that names the error, cut between
+ * two characters where it is too long. */
 static void error_line_write(char *line, size_t size, PyObject *error)
 {
     PyObject *args = PyTuple_Pack(1, error);
@@ -158,6 +159,7 @@ static void error_line_write(char *line, size_t size, PyObject *error)
     Py_XDECREF(made);
 }
 
+/* Logs the exception that is set, and clears it. `line` may be NULL. */
 static void error_report(const char *what, char *line, size_t size)
 {
     PyObject *error = PyErr_GetRaisedException();
@@ -167,7 +169,8 @@ static void error_report(const char *what, char *line, size_t size)
         return;
     if (line)
         error_line_write(line, size, error);
-    engine_log_flush(engine_thread_self()); /* no line of ours continues it */
+    /* our lines must not continue a line of the application */
+    engine_log_flush(engine_thread_self());
     args = Py_BuildValue("(sO)", what, error);
     if (args)
         result = support_call("report", args);

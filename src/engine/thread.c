@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* thread.c: thread states, the GIL, and references given back without it */
+/* thread.c: thread states, the GIL, and owners that are released without it */
 #include "engine.h"
 
 #include <pthread.h>
@@ -8,15 +8,17 @@
 
 static pthread_key_t thread_key;
 static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
-/* initial-exec: is_running() must not allocate inside a signal handler */
+/* initial-exec: its first use in a thread would allocate otherwise, and
+ * is_running() is called by signal handlers */
 static __thread engine_thread_t *self
     __attribute__((tls_model("initial-exec")));
 
-/* 1 from the moment the GIL is never given back. */
+/* 1 once the GIL is kept for ever. */
 static atomic_int finished;
 
-/* References whose last holder had no GIL: a stack that anyone pushes to and
- * that the next holder takes as a whole, so no ABA. */
+/* References that were given back without the GIL: a stack. Any thread pushes
+ * to it, and the next thread that has the GIL takes all of it at once, so there
+ * is no ABA problem. */
 typedef struct late_t {
     struct late_t *next;
     PyObject *object;
@@ -38,7 +40,7 @@ static void lines_end(engine_thread_t *thread)
     }
 }
 
-/* At a thread's end. HTTP/2's threads come and go: their states must too. */
+/* Frees the data of a thread that ends. HTTP/2's threads come and go. */
 static void thread_end(void *data)
 {
     engine_thread_t *thread = data;
@@ -72,6 +74,7 @@ engine_thread_t *engine_thread_self(void)
     return self;
 }
 
+/* Gives back the references on the stack. */
 static void late_release(void)
 {
     late_t *item = atomic_exchange(&late, NULL), *next;
@@ -126,7 +129,7 @@ int engine_thread_is_running(void)
     return self && self->request;
 }
 
-/* Made while the GIL is held, so that giving it back cannot fail. */
+/* Allocates now, so that engine_owner_release() cannot fail. */
 void *engine_owner_new(PyObject *object)
 {
     late_t *item = malloc(sizeof(*item));

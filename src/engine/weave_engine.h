@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_engine.h: the record of functions between a Python engine and its
- * host.
+/* weave_engine.h: the records of functions by which a Python engine and its
+ * host call each other.
  *
  * An engine is one shared object per Python version (weave-engine-3.11.so).
  * It knows WSGI and nothing of httpd, APR or sockets; a host (an httpd child
@@ -8,10 +8,11 @@
  * hands the other one versioned record. No errno, apr_status_t or PyObject
  * crosses this line.
  *
- * Threads: start(), load() and finish() are called by one thread, Python's
- * main thread, in that order, load() as often as it takes. run() is called by
- * any thread, only after a load() that succeeded. release() is called by any
- * thread, at any time. None of them may be called from a signal handler.
+ * Threads: one thread, Python's main thread, calls start(), load() and
+ * finish(), in this order. It calls load() again after a load() that failed,
+ * and run() may be called only after one that succeeded. Any thread may call
+ * run() and release(). A signal handler may call is_running() and nothing
+ * else.
  */
 #ifndef WEAVE_ENGINE_H
 #define WEAVE_ENGINE_H
@@ -37,20 +38,19 @@ typedef enum {
     WEAVE_LOG_DEBUG = 7
 } weave_log_e;
 
-/* How an exchange with the client may end early; negative, so that
- * body_read() can return them beside a byte count. */
+/* Says how an exchange with the client ended early. The values are negative,
+ * so that body_read() can return either one of them or a count of bytes. */
 typedef enum {
     WEAVE_IO_OK = 0,
-    WEAVE_IO_GONE = -1,      /* the client went away: nobody's fault */
+    WEAVE_IO_GONE = -1,      /* the client closed the connection */
     WEAVE_IO_TOO_LARGE = -2, /* over LimitRequestBody: 413 */
     WEAVE_IO_TIMEOUT = -3,   /* the client was too slow: 408 */
     WEAVE_IO_BAD = -4        /* malformed body: 400 */
 } weave_io_e;
 
-/* The environ keys that both sides know by number. A name a client can send
- * as a header stands without "HTTP_" in column three. The last column says
- * whether the engine may keep the last value it has seen for the next
- * request (never for secrets). */
+/* The environ keys that both sides know by number: the constant, the key, the
+ * request header whose value it holds (NULL: none), and 1 if the engine may
+ * keep a value for later requests (never for secrets). */
 #define WEAVE_VARS(X)                                                          \
     X(REQUEST_METHOD, "REQUEST_METHOD", NULL, 1)                               \
     X(SCRIPT_NAME, "SCRIPT_NAME", NULL, 1)                                     \
@@ -108,11 +108,11 @@ typedef enum {
     WEAVE_VARS(X)
 #undef X
         WEAVE_VAR_COUNT,
-    WEAVE_VAR_OTHER = WEAVE_VAR_COUNT /* the name is in the record */
+    WEAVE_VAR_OTHER = WEAVE_VAR_COUNT /* weave_var_t.name is the key */
 } weave_var_e;
 
-/* One environ entry. A later entry of the same name wins. Bytes become str
- * as ISO-8859-1 (PEP 3333, "Unicode Issues"). */
+/* One environ entry. When two entries have the same name, the later one wins.
+ * The engine decodes bytes as ISO-8859-1 (PEP 3333, "Unicode Issues"). */
 typedef struct weave_var_t {
     uint32_t key;       /* weave_var_e */
     uint32_t value_len; /* bytes */
@@ -120,8 +120,9 @@ typedef struct weave_var_t {
     const char *name; /* NUL-terminated, only for WEAVE_VAR_OTHER */
 } weave_var_t;
 
-/* What an application is made of. Every pointer stays valid while the
- * process lives; strings are NUL-terminated UTF-8; lists end with NULL. */
+/* Describes the application that the process serves. The host owns it, and
+ * every pointer stays valid while the process lives. Strings are
+ * NUL-terminated UTF-8; lists end with NULL. */
 typedef struct weave_app_t {
     const char *python;   /* sys.executable: the virtualenv's bin/python, or
                              NULL for the engine's own Python */
@@ -137,33 +138,35 @@ typedef struct weave_app_t {
     int own_signals; /* 1: the application may install signal handlers */
 } weave_app_t;
 
-/* One request. Everything belongs to the host and lives until run()
- * returns. The host gives every one of REQUEST_METHOD, SCRIPT_NAME,
- * PATH_INFO, QUERY_STRING, REQUEST_URI, REQUEST_SCHEME, SERVER_NAME,
- * SERVER_PORT, SERVER_ADDR, SERVER_PROTOCOL, REMOTE_ADDR, REMOTE_PORT,
- * DOCUMENT_ROOT and wsgi.url_scheme, even when it is empty. */
+/* One request. The host owns all of it and keeps it until run() returns. The
+ * host sets every one of REQUEST_METHOD, SCRIPT_NAME, PATH_INFO, QUERY_STRING,
+ * REQUEST_URI, REQUEST_SCHEME, SERVER_NAME, SERVER_PORT, SERVER_ADDR,
+ * SERVER_PROTOCOL, REMOTE_ADDR, REMOTE_PORT, DOCUMENT_ROOT and wsgi.url_scheme,
+ * also when the value is empty. */
 typedef struct weave_request_t {
-    void *host; /* first argument of the host's functions */
+    void *host; /* the engine passes it to the host's functions */
     const weave_var_t *vars;
     size_t vars_count;
-    const char *body; /* what of the body is here already */
+    const char *body; /* the part of the body that has arrived already */
     size_t body_len;
-    int body_complete;      /* 1: body is all there is */
-    int64_t content_length; /* of the body, -1: not known. Only a hint: the end
-                               of the body is where body_read() says it */
+    int body_complete;      /* 1: `body` is the whole body */
+    int64_t content_length; /* bytes of the body, -1: not known. Only a hint:
+                               body_read() returns 0 where the body ends */
     int head_only;          /* 1: HEAD */
 } weave_request_t;
 
 typedef struct weave_header_t {
-    const char *name; /* both NUL-terminated */
+    const char *name; /* NUL-terminated, as is the value */
     const char *value;
 } weave_header_t;
 
-/* The validated head of an answer. The strings live in `arena`, which the
- * host copies as a whole when it keeps them longer than the call. */
+/* The head of an answer, which the engine has checked. The engine owns it; all
+ * strings lie in `arena`. A host that needs them after the call copies the
+ * arena as a whole. */
 typedef struct weave_head_t {
     int status;         /* 200 to 999 */
-    const char *reason; /* "200 OK": the whole line as the application said */
+    const char *reason; /* the whole status as the application gave it:
+                           "200 OK" */
     const weave_header_t *headers;
     size_t headers_count;
     int64_t content_length; /* -1: unknown */
@@ -171,15 +174,16 @@ typedef struct weave_head_t {
     size_t arena_len;
 } weave_head_t;
 
-/* A piece of a body. With an owner the data stays valid until the host calls
- * release(owner), exactly once; without one, until the call returns. */
+/* A piece of a body. If it has an owner, the data stays valid until the host
+ * calls release(owner), which it must do exactly once. Otherwise the data is
+ * valid until the call returns. */
 typedef struct weave_piece_t {
     const char *data;
     size_t len;
     void *owner;
 } weave_piece_t;
 
-#define WEAVE_SEND_FLUSH 1 /* more may take a while: send what there is */
+#define WEAVE_SEND_FLUSH 1 /* send it at once: more may come much later */
 #define WEAVE_SEND_LAST 2  /* the answer is complete */
 
 /* What the host does for the engine. Called without the GIL, on the thread
@@ -189,79 +193,87 @@ typedef struct weave_piece_t {
 typedef struct weave_host_t {
     uint32_t abi;
     uint32_t size; /* sizeof(weave_host_t) */
-    /* Up to `size` bytes of the request body: their count, 0 at the end, or
-     * a weave_io_e. May wait until there is at least one byte. */
+    /* Reads up to `size` bytes of the request body. Returns their count, 0 at
+     * the end of the body, or a weave_io_e. It may wait for the first byte. */
     ssize_t (*body_read)(void *host, char *buffer, size_t size);
-    /* Takes the head; it leaves with the first piece of the body. */
+    /* Takes the head of the answer, and sends it together with the first piece
+     * of the body. Called once, before body_send() and file_send(). */
     void (*head_send)(void *host, const weave_head_t *head);
+    /* Sends pieces of the body. `flags` are WEAVE_SEND_*. */
     weave_io_e (*body_send)(void *host, const weave_piece_t *pieces,
                             size_t count, int flags);
-    /* A regular file's bytes. The descriptor is borrowed: the host duplicates
-     * what it keeps. */
+    /* Sends bytes of a regular file. `fd` is valid until the call returns: a
+     * host that needs it longer duplicates it. */
     weave_io_e (*file_send)(void *host, int fd, int64_t offset, int64_t length,
                             int flags);
-    /* One line, UTF-8, without its newline, not NUL-terminated. `host` is
-     * NULL outside a request. */
+    /* Logs one line of UTF-8 without its newline; it is not NUL-terminated.
+     * `level` is a weave_log_e; `host` is NULL outside a request. */
     void (*log)(void *host, int level, const char *text, size_t len);
     /* The last question before the application is called: 1: go on; 0: do
      * not, and run() returns WEAVE_RUN_HELD. With the GIL: a load and a
      * comparison, no lock, no system call. */
     int (*may_start)(void *host);
-    /* Python has forked (os.fork(), multiprocessing), and this is the new
-     * process: with the GIL, on its only thread, before any code of the
-     * application's. Programs that it starts otherwise never come here. */
+    /* Prepares a process that Python has forked (os.fork(), multiprocessing).
+     * Called in the new process, on its only thread, before any code of the
+     * application runs there. Not called for programs that subprocess or
+     * posix_spawn() start. */
     void (*forked)(void);
 } weave_host_t;
 
-/* How a request ended. */
+/* Says how a request ended. */
 typedef enum {
-    WEAVE_RUN_DONE = 0,  /* the answer was given whole */
-    WEAVE_RUN_CUT = -1,  /* the head is out, the rest will not come: the
-                            connection must not look like a good answer */
+    WEAVE_RUN_DONE = 0,  /* the host has the whole answer */
+    WEAVE_RUN_CUT = -1,  /* the answer has begun and cannot be completed: the
+                            host must end the connection in a way that the
+                            client notices */
     WEAVE_RUN_GONE = -2, /* the client went away */
     WEAVE_RUN_HELD = -3  /* may_start() said no: the application was not called,
                             nothing was sent, and the same weave_request_t may
                             be run again */
-    /* > 0: nothing was sent; answer with this HTTP status */
+    /* > 0: nothing was sent, and the host answers with this HTTP status */
 } weave_run_e;
 
 typedef struct weave_engine_t {
     uint32_t magic;
     uint32_t abi;
     uint32_t size;          /* sizeof(weave_engine_t) */
-    uint32_t python_hex;    /* PY_VERSION_HEX it was compiled with */
+    uint32_t python_hex;    /* PY_VERSION_HEX at compile time */
     const char *python;     /* "3.11" */
     const char *executable; /* the Python it was built for */
-    /* The version of libpython that is loaded now, "3.11.2 (main, ...". Needs
-     * no interpreter. */
+    /* Returns the version of the libpython that is loaded now, such as
+     * "3.11.2 (main, ...", in static storage. May be called before start(). */
     const char *(*runtime_version)(void);
-    /* Makes the interpreter. NULL, or what went wrong (static storage).
-     * Everything logged goes to host->log(NULL, ...). */
+    /* Starts the interpreter. Both records must stay valid while the process
+     * lives. Returns NULL, or a text in static storage that says what failed.
+     * All that is logged meanwhile goes to host->log(NULL, ...). */
     const char *(*start)(const weave_app_t *app, const weave_host_t *host);
-    /* Imports the application. NULL, or after logging the traceback the line
-     * of it that names the error (static storage, the application's text). */
+    /* Imports the application. Returns NULL; or logs the traceback and returns
+     * its line that names the error, in static storage. The line is text of
+     * the application: escape it where that matters. */
     const char *(*load)(void);
+    /* Answers one request. Returns a weave_run_e or an HTTP status. */
     int (*run)(const weave_request_t *request);
-    /* Gives back the owner of a piece. Never blocks, never takes the GIL. */
+    /* Releases the owner of a piece. Never blocks, never takes the GIL. */
     void (*release)(void *owner);
-    /* Runs what Python runs at its end (non-daemon threads, atexit), then
-     * takes the GIL and keeps it for ever, so that no thread enters Python
-     * any more. There is no way back; the process is about to end. */
+    /* Waits for Python's non-daemon threads (with a deadline), runs the atexit
+     * handlers, and keeps the GIL for ever, so that no thread enters Python any
+     * more. The process must end afterwards. */
     void (*finish)(void);
-    /* 1 while the calling thread is inside run(). Async-signal-safe. */
+    /* Returns 1 while the calling thread is inside run(). Async-signal-safe. */
     int (*is_running)(void);
-    /* Python's main thread waits here until FD can be read or is at its end,
-     * or a signal handler raises SystemExit; meanwhile it runs the signal
-     * handlers that the application installs. */
+    /* Waits, on Python's main thread, until `fd` can be read or is at its end,
+     * or until a signal handler raises SystemExit. Meanwhile it runs the
+     * signal handlers that the application has installed. */
     void (*wait)(int fd);
-    /* From now on `signum` writes the stacks of all Python threads to
-     * descriptor 2, whatever thread it hits, also while C code keeps the GIL.
-     * 0, or -1 after logging why not. */
+    /* Makes the signal `signum` write the stacks of all Python threads to
+     * descriptor 2, whichever thread receives it, also while C code holds the
+     * GIL. Returns 0; or logs why it failed and returns -1. */
     int (*stacks_on)(int signum);
 } weave_engine_t;
 
-/* NULL, or why ENGINE, which was found in PATH, must not be used for the
- * Python WANTED ("3.11"; NULL: whichever). Static storage. */
+/* Checks that the engine found in `path` fits this host and the Python `wanted`
+ * ("3.11"; NULL: any). Returns NULL, or a text in static storage that says why
+ * it must not be used. One thread at a time. */
 static inline const char *weave_engine_mismatch(const weave_engine_t *engine,
                                                 const char *path,
                                                 const char *wanted)
