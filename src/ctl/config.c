@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.c: weavectl config and weavectl check */
-#include "ctl.h"
+#include "config.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -10,6 +10,8 @@
 
 #include <apr_strings.h>
 
+#include "commands.h"
+#include "say.h"
 #include "weave_check.h"
 #include "weave_conf.h"
 #include "weave_control.h"
@@ -18,8 +20,8 @@
 
 #define PAGE_BYTES 262144 /* as httpd has it: docs/keys/maintenance.page.md */
 
-/* Says what configtest would say of CONF (NULL: it cannot be read). Returns how
- * much of it is an error. */
+/* Prints what configtest would print about CONF (NULL: it cannot be read).
+ * Returns the number of errors. */
 static int problems_say(const weave_conf_t *conf,
                         const apr_array_header_t *problems, apr_pool_t *pool)
 {
@@ -39,7 +41,8 @@ static int problems_say(const weave_conf_t *conf,
     return weave_problems_count(problems, WEAVE_PROBLEM_ERROR);
 }
 
-/* The configuration of the ini, its problems printed. NULL: unreadable. */
+/* Reads the INI and prints its problems. Returns NULL where it cannot be read.
+ */
 static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
 {
     apr_array_header_t *problems = weave_problems_make(ctl->pool);
@@ -56,7 +59,7 @@ static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
     return conf;
 }
 
-/* Says PROBLEM, and counts it. */
+/* Prints PROBLEM, if there is one. Returns the number of problems. */
 static int problem_say(const char *problem)
 {
     if (problem)
@@ -66,9 +69,9 @@ static int problem_say(const char *problem)
 
 /* ---- for reload ---- */
 
-/* Drops from PROBLEMS what is none, or may be none, for httpd: variables of its
- * environment, which this process may not have. */
-static void problems_narrow(apr_array_header_t *problems)
+/* Drops notices from PROBLEMS, and variables that are not set here: httpd may
+ * have them. */
+static void problems_filter(apr_array_header_t *problems)
 {
     int i, kept = 0;
 
@@ -91,7 +94,7 @@ int ctl_ini_check(const char *ini, apr_pool_t *pool)
     int i, errors;
 
     weave_conf_read(&conf, ini, problems, pool);
-    problems_narrow(problems);
+    problems_filter(problems);
     errors = problems_say(conf, problems, pool);
     files = conf ? weave_conf_files(conf) : NULL;
     for (i = 0; files && geteuid() == 0 && i < files->nelts; i++)
@@ -102,15 +105,15 @@ int ctl_ini_check(const char *ini, apr_pool_t *pool)
 
 /* ---- config ---- */
 
-static const char *joined(const apr_array_header_t *list, apr_pool_t *pool)
+static const char *list_join(const apr_array_header_t *list, apr_pool_t *pool)
 {
     return apr_array_pstrcat(pool, list, ' ');
 }
 
-/* As it could be written, for programs: exact, in the unit without a name. What
- * is not set, as people are told it. */
-static const char *value_of(const weave_conf_t *conf, const weave_key_t *key,
-                            apr_pool_t *pool)
+/* Returns the exact value of KEY as it could be written, for programs. A
+ * default may be a text for people. */
+static const char *value_text(const weave_conf_t *conf, const weave_key_t *key,
+                              apr_pool_t *pool)
 {
     apr_int64_t number = weave_conf_int(conf, key->key);
 
@@ -120,7 +123,7 @@ static const char *value_of(const weave_conf_t *conf, const weave_key_t *key,
     case WEAVE_TYPE_PATHS:
     case WEAVE_TYPE_NETS:
     case WEAVE_TYPE_NAMES:
-        return joined(weave_conf_list(conf, key->key), pool);
+        return list_join(weave_conf_list(conf, key->key), pool);
     case WEAVE_TYPE_BOOL:
         return number ? "true" : "false";
     case WEAVE_TYPE_OCTAL:
@@ -140,9 +143,9 @@ static const char *value_of(const weave_conf_t *conf, const weave_key_t *key,
     }
 }
 
-/* For people: the same, with the unit that they would use. */
-static const char *shown_of(const weave_conf_t *conf, const weave_key_t *key,
-                            apr_pool_t *pool)
+/* Returns the same for people, in the unit that they would use. */
+static const char *value_shown(const weave_conf_t *conf, const weave_key_t *key,
+                               apr_pool_t *pool)
 {
     if (!weave_conf_is_set(conf, key->key) && key->shown)
         return key->shown;
@@ -151,7 +154,7 @@ static const char *shown_of(const weave_conf_t *conf, const weave_key_t *key,
     case WEAVE_TYPE_SIZE:
         return weave_key_number_text(key, weave_conf_int(conf, key->key), pool);
     default:
-        return value_of(conf, key, pool);
+        return value_text(conf, key, pool);
     }
 }
 
@@ -159,14 +162,14 @@ typedef struct {
     const char *key, *value, *shown, *where;
 } row_t;
 
-static void row_add(apr_array_header_t *rows, const char *name,
-                    const char *value, const char *shown, const char *where)
+static void table_add(apr_array_header_t *rows, const char *name,
+                      const char *value, const char *shown, const char *where)
 {
     APR_ARRAY_PUSH(rows, row_t) =
         (row_t){name, value, *shown ? shown : "-", where};
 }
 
-static void put_family(apr_array_header_t *rows, const weave_key_t *key,
+static void family_add(apr_array_header_t *rows, const weave_key_t *key,
                        const apr_table_t *table, const char *where,
                        apr_pool_t *pool)
 {
@@ -177,28 +180,28 @@ static void put_family(apr_array_header_t *rows, const weave_key_t *key,
         const apr_table_entry_t *member =
             &APR_ARRAY_IDX(members, i, apr_table_entry_t);
 
-        row_add(rows, apr_pstrcat(pool, key->full, member->key, NULL),
-                member->val, member->val, where);
+        table_add(rows, apr_pstrcat(pool, key->full, member->key, NULL),
+                  member->val, member->val, where);
     }
 }
 
-static void put_key(apr_array_header_t *rows, const weave_conf_t *conf,
+static void key_add(apr_array_header_t *rows, const weave_conf_t *conf,
                     int number, apr_pool_t *pool)
 {
     const weave_key_t *key = weave_key_get((weave_key_e)number);
     const char *where = weave_conf_where(conf, key->key, pool);
 
     if (key->type == WEAVE_TYPE_PREFIX)
-        put_family(rows, key,
+        family_add(rows, key,
                    key->key == WEAVE_WSGI_ENVIRON ? weave_conf_environ(conf)
                                                   : weave_conf_env(conf),
                    where, pool);
     else
-        row_add(rows, key->full, value_of(conf, key, pool),
-                shown_of(conf, key, pool), where);
+        table_add(rows, key->full, value_text(conf, key, pool),
+                  value_shown(conf, key, pool), where);
 }
 
-static void rows_print_json(const apr_array_header_t *rows, apr_pool_t *pool)
+static void table_print_json(const apr_array_header_t *rows, apr_pool_t *pool)
 {
     json_t *list = json_array();
     int i;
@@ -215,10 +218,10 @@ static void rows_print_json(const apr_array_header_t *rows, apr_pool_t *pool)
     json_decref(list);
 }
 
-/* The column of what is no longer than COLUMN_MOST. */
+/* Longer texts do not make the column wider. */
 #define COLUMN_MOST 40
 
-static void rows_print(const apr_array_header_t *rows)
+static void table_print(const apr_array_header_t *rows)
 {
     int keys = 0, values = 0, i;
 
@@ -249,32 +252,33 @@ int ctl_config(const ctl_t *ctl)
     if (!conf)
         return CTL_FAILED;
     for (i = 0; i < WEAVE_KEY_COUNT; i++)
-        put_key(rows, conf, i, ctl->pool);
+        key_add(rows, conf, i, ctl->pool);
     if (ctl->json)
-        rows_print_json(rows, ctl->pool);
+        table_print_json(rows, ctl->pool);
     else
-        rows_print(rows);
+        table_print(rows);
     return errors ? CTL_FAILED : CTL_DONE;
 }
 
 /* ---- check ---- */
 
-static const char *place_of(const ctl_t *ctl, const weave_conf_t *conf,
-                            weave_key_e key)
+static const char *key_source(const ctl_t *ctl, const weave_conf_t *conf,
+                              weave_key_e key)
 {
     return weave_conf_where(conf, key, ctl->pool);
 }
 
-static int check_folder(const ctl_t *ctl, const weave_conf_t *conf,
+static int folder_check(const ctl_t *ctl, const weave_conf_t *conf,
                         weave_key_e key)
 {
     return problem_say(
-        weave_check_folder(place_of(ctl, conf, key), weave_key_get(key)->full,
+        weave_check_folder(key_source(ctl, conf, key), weave_key_get(key)->full,
                            weave_conf_str(conf, key), ctl->pool));
 }
 
-/* As this user: whether httpd's may read it only httpd knows. */
-static int check_page(const ctl_t *ctl, const weave_conf_t *conf)
+/* Looks at the page with the rights of this user. Only httpd knows whether its
+ * own user may read it. */
+static int page_check(const ctl_t *ctl, const weave_conf_t *conf)
 {
     const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
     weave_file_t file;
@@ -287,17 +291,17 @@ static int check_page(const ctl_t *ctl, const weave_conf_t *conf)
         return 0;
     return problem_say(
         apr_psprintf(ctl->pool, "%s: maintenance.page: %s: %s",
-                     place_of(ctl, conf, WEAVE_MAINTENANCE_PAGE), path,
+                     key_source(ctl, conf, WEAVE_MAINTENANCE_PAGE), path,
                      rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG
                          ? "this is no file of at most 256 KiB"
                          : strerror(rv)));
 }
 
-static int check_python(const ctl_t *ctl, const weave_conf_t *conf)
+static int python_check(const ctl_t *ctl, const weave_conf_t *conf)
 {
     weave_virtualenv_t *venv = NULL;
     const char *problem = weave_check_virtualenv(
-        &venv, place_of(ctl, conf, WEAVE_WSGI_VIRTUALENV),
+        &venv, key_source(ctl, conf, WEAVE_WSGI_VIRTUALENV),
         weave_conf_str(conf, WEAVE_WSGI_VIRTUALENV), -1, ctl->pool);
     const char *version = venv ? venv->version : NULL;
 
@@ -308,7 +312,7 @@ static int check_python(const ctl_t *ctl, const weave_conf_t *conf)
     return problem_say(problem);
 }
 
-static int check_user(const ctl_t *ctl, const weave_conf_t *conf)
+static int user_check(const ctl_t *ctl, const weave_conf_t *conf)
 {
     const char *user = weave_conf_str(conf, WEAVE_WORKERS_USER);
     const struct passwd *found = *user ? getpwnam(user) : NULL;
@@ -316,11 +320,11 @@ static int check_user(const ctl_t *ctl, const weave_conf_t *conf)
     if (*user && !found)
         return problem_say(apr_psprintf(
             ctl->pool, "%s: workers.user: there is no user %s on this system",
-            place_of(ctl, conf, WEAVE_WORKERS_USER), user));
+            key_source(ctl, conf, WEAVE_WORKERS_USER), user));
     if (found && found->pw_uid == 0)
         return problem_say(apr_psprintf(
             ctl->pool, "%s: workers.user: workers never run as root",
-            place_of(ctl, conf, WEAVE_WORKERS_USER)));
+            key_source(ctl, conf, WEAVE_WORKERS_USER)));
     return 0;
 }
 
@@ -332,14 +336,14 @@ int ctl_check(const ctl_t *ctl)
     if (!conf)
         return CTL_FAILED;
     errors += problem_say(weave_check_script(
-        place_of(ctl, conf, WEAVE_WSGI_SCRIPT),
+        key_source(ctl, conf, WEAVE_WSGI_SCRIPT),
         weave_conf_str(conf, WEAVE_WSGI_SCRIPT),
         weave_conf_str(conf, WEAVE_WSGI_CALLABLE), ctl->pool));
-    errors += check_folder(ctl, conf, WEAVE_WORKERS_HOME);
-    errors += check_folder(ctl, conf, WEAVE_LIMITS_SPOOL_DIR);
-    errors += check_page(ctl, conf);
-    errors += check_python(ctl, conf);
-    errors += check_user(ctl, conf);
+    errors += folder_check(ctl, conf, WEAVE_WORKERS_HOME);
+    errors += folder_check(ctl, conf, WEAVE_LIMITS_SPOOL_DIR);
+    errors += page_check(ctl, conf);
+    errors += python_check(ctl, conf);
+    errors += user_check(ctl, conf);
     if (!errors)
         ctl_line("%s: no mistake found", ctl->ini);
     return errors ? CTL_FAILED : CTL_DONE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* folder.c: which WeaveStateDir is meant, and whether this user may use it */
-#include "view.h"
+#include "folder.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include <apr_strings.h>
 
 #include "weave_folder.h"
+#include "weave_maintenance_board.h"
 
 #define OWNER_ONLY "only root and the user that starts httpd may "
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c: weavectl, the command */
-#include "ctl.h"
-
-#include <errno.h>
+/* main.c: reads the command line of weavectl, and runs the command */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,33 +9,35 @@
 #include <apr_getopt.h>
 #include <apr_strings.h>
 
-#include "weave_control.h"
-#include "weave_folder.h"
+#include "call.h"
+#include "commands.h"
+#include "folder.h"
+#include "say.h"
 #include "weave_maintenance.h"
 #include "weave_version.h"
 
 #define DEFAULT_INI "/etc/sync.ini"
 #define DEFAULT_DIR "/run/weave"
 
-static int show_version(const ctl_t *ctl)
+static int version_show(const ctl_t *ctl)
 {
     (void)ctl;
     puts("weavectl (mod_weave) " WEAVE_VERSION);
     return CTL_DONE;
 }
 
-static int show_topic(const ctl_t *ctl);
+static int topic_show(const ctl_t *ctl);
 
-/* The users that may give a command: all, or root and the one that starts
- * httpd. Of SHOWN, others see what the files tell, and hear that this is not
- * all. */
+/* Who may give a command: everybody, or root and the user that starts httpd.
+ * Others may give one of SHOWN too: it prints what they may read, and that this
+ * is not all. */
 typedef enum { FOR_ALL, FOR_OWNER, SHOWN } rights_e;
 
 static const struct command_t {
     const char *name;
     int (*run)(const ctl_t *);
-    rights_e rights;   /* without words */
-    const char *takes; /* options of its own, letters; 'M', 'I', 'C': words */
+    rights_e rights;   /* without MODE */
+    const char *takes; /* letters of its own options; 'M', 'I', 'C': words */
     const char *help, *more;
 } commands[] = {
     {"reload", ctl_reload, FOR_OWNER, "wI",
@@ -91,9 +90,9 @@ static const struct command_t {
      "look for mistakes in INI without starting it",
      "Reads INI (" DEFAULT_INI ") and looks for what `apachectl configtest`\n"
      "would find in it: keys, values, virtualenv, script, engine, user.\n"},
-    {"help", show_topic, FOR_ALL, "C", "show this text, or that of a command",
+    {"help", topic_show, FOR_ALL, "C", "show this text, or that of a command",
      ""},
-    {"version", show_version, FOR_ALL, "", "show the version", ""},
+    {"version", version_show, FOR_ALL, "", "show the version", ""},
 };
 #define COMMANDS (sizeof(commands) / sizeof(*commands))
 
@@ -106,7 +105,7 @@ static const apr_getopt_option_t options[] = {
     {"version", 'V', 0, NULL},   {NULL, 0, 0, NULL},
 };
 #define OPTIONS (sizeof(options) / sizeof(*options))
-#define WORDS 4 /* COMMAND MODE INI, and one too many */
+#define WORDS 4 /* COMMAND MODE INI, and one that is too many */
 
 static const char general[] =
     "  -d, --directory DIR   the folder of weaved's sockets, as httpd.conf\n"
@@ -122,7 +121,7 @@ static const char general[] =
     "\n"
     "Exit status: 0 done, 1 it failed, 2 the command line is wrong.";
 
-static int show_help(void)
+static int help_show(void)
 {
     size_t i;
 
@@ -134,82 +133,23 @@ static int show_help(void)
     return CTL_DONE;
 }
 
-static int takes(const struct command_t *command, char letter)
+static int command_takes(const struct command_t *command, char letter)
 {
     return strchr(command->takes, letter) != NULL;
 }
 
-static int show_command(const struct command_t *command)
+static int command_show(const struct command_t *command)
 {
     ctl_line("usage: weavectl [-d DIR] [-i INI] %s%s [option ...]",
              command->name,
-             takes(command, 'M')   ? " [MODE [INI]]"
-             : takes(command, 'I') ? " [INI]"
-             : takes(command, 'C') ? " [COMMAND]"
-                                   : "");
+             command_takes(command, 'M')   ? " [MODE [INI]]"
+             : command_takes(command, 'I') ? " [INI]"
+             : command_takes(command, 'C') ? " [COMMAND]"
+                                           : "");
     puts("");
     puts(*command->more ? command->more : command->help);
     puts(general);
     return CTL_DONE;
-}
-
-/* ---- what commands share ---- */
-
-void ctl_dir_set(ctl_t *ctl, const char *dir)
-{
-    ctl->dir = dir;
-    ctl->socket = apr_pstrcat(ctl->pool, dir, "/" WEAVE_CONTROL_SOCKET, NULL);
-}
-
-json_t *ctl_ask_quietly(const ctl_t *ctl, json_t *request, const char **problem)
-{
-    json_t *answer = NULL;
-    char *why = NULL;
-    const char *way = NULL;
-    weave_folder_t folder;
-    apr_status_t rv =
-        weave_folder_open(&folder, &way, ctl->dir, geteuid(), 0, ctl->pool);
-
-    if (rv == APR_SUCCESS)
-        close(folder.fd);
-    /* anything else connecting says better */
-    if (rv != EPERM) {
-        rv = weave_control_ask(&answer, &why, ctl->socket, request, -1,
-                               CTL_ASK_MS);
-        way = why;
-    }
-    json_decref(request);
-    if (rv != APR_SUCCESS)
-        *problem = apr_pstrdup(ctl->pool, way);
-    free(why);
-    return answer;
-}
-
-json_t *ctl_ask(const ctl_t *ctl, json_t *request)
-{
-    const char *problem = NULL;
-    json_t *answer = ctl_ask_quietly(ctl, request, &problem);
-
-    if (problem)
-        ctl_say("%s", problem);
-    return answer;
-}
-
-json_int_t ctl_int(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-const char *ctl_text(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
-const json_t *ctl_list(const json_t *object, const char *key)
-{
-    return json_object_get(object, key);
 }
 
 /* ---- the command line ---- */
@@ -224,18 +164,19 @@ static const struct command_t *command_find(const char *name)
     return NULL;
 }
 
-static int show_topic(const ctl_t *ctl)
+static int topic_show(const ctl_t *ctl)
 {
     const struct command_t *command = command_find(ctl->topic);
 
     if (command)
-        return show_command(command);
+        return command_show(command);
     return ctl->topic ? ctl_usage("there is no command %s", ctl->topic)
-                      : show_help();
+                      : help_show();
 }
 
-/* Engines are beside the program; a link to it lies elsewhere. */
-static const char *own_folder(apr_pool_t *pool)
+/* Returns the folder of the program itself, where the engines are; a link to
+ * the program may lie elsewhere. */
+static const char *own_folder_get(apr_pool_t *pool)
 {
     char path[4096];
     ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -248,15 +189,15 @@ static const char *own_folder(apr_pool_t *pool)
     return slash ? apr_pstrmemdup(pool, path, (apr_size_t)(slash - path)) : ".";
 }
 
-static const char *environment(const char *name)
+static const char *environment_get(const char *name)
 {
     const char *value = getenv(name);
 
     return value && *value ? value : NULL;
 }
 
-/* PATH as it really is, where it is. */
-static const char *real(apr_pool_t *pool, const char *path)
+/* Returns PATH without links, or as it is where it does not exist. */
+static const char *path_resolve(apr_pool_t *pool, const char *path)
 {
     char *found = realpath(path, NULL);
 
@@ -266,22 +207,21 @@ static const char *real(apr_pool_t *pool, const char *path)
     return path;
 }
 
-static void folders_settle(ctl_t *ctl)
+static void folders_resolve(ctl_t *ctl)
 {
     if (!ctl->dir)
-        ctl->dir = environment("WEAVE_RUNTIME_DIR");
+        ctl->dir = environment_get("WEAVE_RUNTIME_DIR");
     ctl->dir_given = ctl->dir != NULL;
     if (!ctl->dir)
         ctl->dir = DEFAULT_DIR;
     if (!ctl->state_dir)
-        ctl->state_dir = environment("WEAVE_STATE_DIR");
+        ctl->state_dir = environment_get("WEAVE_STATE_DIR");
     if (ctl->state_dir)
-        ctl->state_dir = real(ctl->pool, ctl->state_dir);
-    ctl_dir_set(ctl, ctl->dir);
-    ctl->libdir = own_folder(ctl->pool);
+        ctl->state_dir = path_resolve(ctl->pool, ctl->state_dir);
+    ctl->libdir = own_folder_get(ctl->pool);
 }
 
-static void ini_settle(ctl_t *ctl)
+static void ini_resolve(ctl_t *ctl)
 {
     char *named;
 
@@ -291,23 +231,23 @@ static void ini_settle(ctl_t *ctl)
     if (apr_filepath_merge(&named, NULL, ctl->ini, 0, ctl->pool) != APR_SUCCESS)
         named = apr_pstrdup(ctl->pool, ctl->ini);
     ctl->ini_named = named;
-    ctl->ini = ctl->ini_real = real(ctl->pool, ctl->ini);
+    ctl->ini = ctl->ini_real = path_resolve(ctl->pool, ctl->ini);
 }
 
 typedef struct {
     ctl_t ctl;
     int help, version;
-    char used[OPTIONS]; /* letters of commands' own options */
+    char used[OPTIONS]; /* letters of the options that only some have */
 } line_t;
 
-/* An option of some commands only. */
-static void use(line_t *line, int letter)
+/* Remembers an option that only some commands have. */
+static void option_note(line_t *line, int letter)
 {
     if (!strchr(line->used, letter))
         line->used[strlen(line->used)] = (char)letter;
 }
 
-static void take(line_t *line, int letter, const char *value)
+static void option_take(line_t *line, int letter, const char *value)
 {
     switch (letter) {
     case 'd':
@@ -346,7 +286,7 @@ static void take(line_t *line, int letter, const char *value)
     default:
         break;
     }
-    use(line, letter);
+    option_note(line, letter);
 }
 
 static const char *option_name(int letter)
@@ -358,9 +298,9 @@ static const char *option_name(int letter)
     return option->name;
 }
 
-/* Options may stand anywhere; what is left are words. */
-static apr_status_t parse(line_t *line, int argc, const char *const *argv,
-                          const char **words, int *count)
+/* Reads the options, which may stand anywhere, and returns the other words. */
+static apr_status_t line_parse(line_t *line, int argc, const char *const *argv,
+                               const char **words, int *count)
 {
     apr_getopt_t *state;
     const char *value;
@@ -372,41 +312,72 @@ static apr_status_t parse(line_t *line, int argc, const char *const *argv,
     state->errfn = ctl_option_error;
     while ((rv = apr_getopt_long(state, options, &letter, &value)) ==
            APR_SUCCESS)
-        take(line, letter, value);
+        option_take(line, letter, value);
     for (*count = 0; state->ind < argc && *count < WORDS; state->ind++)
         words[(*count)++] = state->argv[state->ind];
     return APR_STATUS_IS_EOF(rv) ? APR_SUCCESS : rv;
 }
 
-/* The words behind the command: MODE, then INI, as far as it takes them. */
+/* Says that WORD is the unit of a duration before it, which is only a number.
+ * Returns CTL_DONE where it is none. */
+static int unit_check(const ctl_t *ctl, const char *word)
+{
+    static const char *const units[] = {"us", "ms", "s", "m", "min", "h", "d"};
+    const struct {
+        const char *option, *value;
+    } durations[] = {{"for", ctl->lasts},
+                     {"retry-after", ctl->retry_after},
+                     {"wait", ctl->wait}};
+    size_t i, unit = 0;
+
+    while (unit < sizeof(units) / sizeof(*units) && strcmp(units[unit], word))
+        unit++;
+    if (unit == sizeof(units) / sizeof(*units))
+        return CTL_DONE;
+    for (i = 0; i < sizeof(durations) / sizeof(*durations); i++) {
+        const char *value = durations[i].value;
+
+        if (value && *value && !value[strspn(value, "0123456789")])
+            return ctl_usage("--%s %s %s is two words: write '%s %s' or %s%s",
+                             durations[i].option, value, word, value, word,
+                             value, word);
+    }
+    return CTL_DONE;
+}
+
+/* Takes the words behind the command: MODE, then INI, as far as it has them. */
 static int words_take(ctl_t *ctl, const struct command_t *command,
                       const char *const *words, int count)
 {
     int next = 1;
 
-    if (takes(command, 'M') && next < count)
+    if (command_takes(command, 'M') && next < count)
         ctl->mode = words[next++];
-    if (takes(command, 'C') && next < count)
+    if (command_takes(command, 'C') && next < count)
         ctl->topic = words[next++];
-    if (takes(command, 'I') && next < count) {
+    if (command_takes(command, 'I') && next < count) {
         const char *ini = words[next++];
 
-        if (ctl->ini && strcmp(real(ctl->pool, ini), real(ctl->pool, ctl->ini)))
+        if (unit_check(ctl, ini) != CTL_DONE)
+            return CTL_USAGE;
+        if (ctl->ini && strcmp(path_resolve(ctl->pool, ini),
+                               path_resolve(ctl->pool, ctl->ini)))
             return ctl_usage("-i names another INI than %s", ini);
         ctl->ini = ini;
     }
-    return next < count ? ctl_usage("%s is one word too many", words[next])
-                        : CTL_DONE;
+    if (next == count || unit_check(ctl, words[next]) != CTL_DONE)
+        return next == count ? CTL_DONE : CTL_USAGE;
+    return ctl_usage("%s is one word too many", words[next]);
 }
 
-/* A variable of a script that is not set. */
+/* Finds what a script gives when one of its variables is not set. */
 static int is_empty(const char *value)
 {
     return value && !*value;
 }
 
-/* Tells a user without the right to COMMAND so, before anything else. With a
- * MODE, it changes something. */
+/* Says so first where this user has no right to COMMAND, which with a MODE
+ * changes something. Returns CTL_FAILED where nothing is to be done then. */
 static int rights_check(const ctl_t *ctl, const struct command_t *command,
                         int has_mode)
 {
@@ -420,33 +391,33 @@ static int rights_check(const ctl_t *ctl, const struct command_t *command,
     return command->rights == SHOWN && !has_mode ? CTL_DONE : CTL_FAILED;
 }
 
-static int run(int argc, const char *const *argv, apr_pool_t *pool)
+static int line_run(int argc, const char *const *argv, apr_pool_t *pool)
 {
     line_t line = {.ctl = {.pool = pool}};
     const char *words[WORDS] = {0};
     const struct command_t *command;
     int count, foreign;
 
-    if (parse(&line, argc, argv, words, &count) != APR_SUCCESS)
+    if (line_parse(&line, argc, argv, words, &count) != APR_SUCCESS)
         return CTL_USAGE; /* APR has said why */
     command = command_find(words[0]);
     if (line.version)
-        return show_version(NULL);
+        return version_show(NULL);
     if (line.help && !words[0])
-        return show_help();
+        return help_show();
     if (!words[0]) {
-        show_help();
+        help_show();
         return CTL_USAGE;
     }
     if (!command)
         return ctl_usage("there is no command %s", words[0]);
     if (line.help)
-        return show_command(command);
+        return command_show(command);
     if (is_empty(line.ctl.dir) || is_empty(line.ctl.state_dir))
         return ctl_usage("%s", "the DIR is empty");
-    folders_settle(&line.ctl);
-    if (rights_check(&line.ctl, command, takes(command, 'M') && words[1]) !=
-        CTL_DONE)
+    folders_resolve(&line.ctl);
+    if (rights_check(&line.ctl, command,
+                     command_takes(command, 'M') && words[1]) != CTL_DONE)
         return CTL_FAILED;
     foreign = (unsigned char)line.used[strspn(line.used, command->takes)];
     if (foreign)
@@ -457,7 +428,7 @@ static int run(int argc, const char *const *argv, apr_pool_t *pool)
         return CTL_USAGE;
     if (is_empty(line.ctl.ini))
         return ctl_usage("%s", "the INI is empty");
-    ini_settle(&line.ctl);
+    ini_resolve(&line.ctl);
     return command->run(&line.ctl);
 }
 
@@ -470,7 +441,7 @@ int main(int argc, const char *const *argv)
         return rc;
     if (apr_pool_create(&pool, NULL) == APR_SUCCESS) {
         apr_pool_tag(pool, "weavectl");
-        rc = run(argc, argv, pool);
+        rc = line_run(argc, argv, pool);
     }
     apr_terminate();
     return rc;

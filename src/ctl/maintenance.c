@@ -12,6 +12,10 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "commands.h"
+#include "folder.h"
+#include "say.h"
+#include "setting.h"
 #include "weave_utf8.h"
 
 #define LOCK_MS 10000
@@ -396,6 +400,6 @@ int ctl_maintenance(const ctl_t *ctl)
         ctl_say("which mode: one of on, drain, backoff, off");
         return CTL_USAGE;
     }
-    rc = ctl_word_read(&change.word, &change.wait_us, ctl);
+    rc = ctl_setting_read(&change.word, &change.wait_us, ctl);
     return rc == CTL_DONE ? change_make(&change) : rc;
 }

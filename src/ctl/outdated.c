@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* outdated.c: does an application run as its sync.ini says now?
+/* outdated.c: finds out whether an application runs as its sync.ini says now
  *
- * httpd reads the file at a graceful restart, and not where it refuses the
- * configuration; it goes on with what was good before where the file is bad;
- * and a generation that does not come up leaves the one before it. In each case
- * what runs is older than what the file says. */
+ * httpd reads the file at a start or restart, and keeps what it had where it
+ * refuses the configuration or where the file is bad. And weaved keeps the
+ * generation of before where the next one does not come up. In each of these
+ * cases what runs is older than what the file says. */
 #include "view.h"
 
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 
 #include <apr_strings.h>
 
+#include "fields.h"
 #include "weave_conf.h"
 
 /* A name in WeaveApp that leads elsewhere by now, or NULL. */
@@ -36,8 +37,8 @@ static const char *name_moved(const ctl_app_t *own, apr_pool_t *pool)
     return NULL;
 }
 
-/* The first mistake in CONF (NULL: unreadable) that httpd would find as well:
- * it may have variables that are not set here. */
+/* Returns the first mistake in CONF (NULL: unreadable) that httpd would find as
+ * well; or NULL. A variable that is not set here may be set there. */
 static const char *mistake_find(const weave_conf_t *conf,
                                 apr_array_header_t *problems, apr_pool_t *pool)
 {
@@ -69,8 +70,8 @@ static const json_t *generation_find(const json_t *app, json_int_t number)
     return NULL;
 }
 
-/* Says why another generation serves, though weaved was told what the file says
- * now. */
+/* Says why another generation serves although httpd has told weaved what the
+ * file says now. */
 static const char *generation_explain(const json_t *app, apr_pool_t *pool)
 {
     apr_int64_t serving = ctl_int(app, "generation");
@@ -94,10 +95,10 @@ static const char *generation_explain(const json_t *app, apr_pool_t *pool)
                         serving);
 }
 
-/* Returns the configuration that PATH has now, and the first mistake in it.
- * NULL: it cannot be read. */
-static weave_conf_t *conf_now(const char **mistake, const char *path,
-                              apr_pool_t *pool)
+/* Returns the configuration of the file PATH as it is now, and the first
+ * mistake in it; NULL: it cannot be read. */
+static weave_conf_t *conf_read_now(const char **mistake, const char *path,
+                                   apr_pool_t *pool)
 {
     apr_array_header_t *problems = weave_problems_make(pool);
     weave_conf_t *conf = NULL;
@@ -110,7 +111,8 @@ static weave_conf_t *conf_now(const char **mistake, const char *path,
 int ctl_is_taken(const json_t *app, apr_pool_t *pool)
 {
     const char *mistake;
-    const weave_conf_t *conf = conf_now(&mistake, ctl_text(app, "ini"), pool);
+    const weave_conf_t *conf =
+        conf_read_now(&mistake, ctl_text(app, "ini"), pool);
 
     return !conf || !ctl_int(app, "ini_hash") ||
            ctl_int(app, "ini_hash") == weave_conf_hash(conf);
@@ -119,9 +121,9 @@ int ctl_is_taken(const json_t *app, apr_pool_t *pool)
 const char *ctl_refusal(const ctl_app_t *own, apr_pool_t *pool)
 {
     const char *mistake;
-    const weave_conf_t *conf = conf_now(&mistake, own->ini, pool);
+    const weave_conf_t *conf = conf_read_now(&mistake, own->ini, pool);
 
-    /* what it has refused may be mended by now */
+    /* the file may have been mended since */
     if (!*own->problem || own->stamp != (conf ? weave_conf_stamp(conf) : 0))
         return NULL;
     return apr_pstrcat(pool,
@@ -130,9 +132,9 @@ const char *ctl_refusal(const ctl_app_t *own, apr_pool_t *pool)
                        own->problem, NULL);
 }
 
-/* Does what CONF says run, as far as anybody can tell? */
-static int is_running(const weave_conf_t *conf, const json_t *app,
-                      const ctl_app_t *own)
+/* Says whether what CONF says runs; 1 also where that is not known. */
+static int conf_is_running(const weave_conf_t *conf, const json_t *app,
+                           const ctl_app_t *own)
 {
     json_int_t hash =
         ctl_int(generation_find(app, ctl_int(app, "generation")), "ini_hash");
@@ -158,13 +160,13 @@ const char *ctl_outdated(const json_t *app, const ctl_app_t *own,
         why = name_moved(own, pool);
     if (why)
         return why;
-    conf = conf_now(&mistake, own->ini, pool);
+    conf = conf_read_now(&mistake, own->ini, pool);
     if (mistake)
         return apr_pstrcat(pool,
                            "the sync.ini has a mistake, and httpd goes on with"
                            " what it said before: ",
                            mistake, NULL);
-    if (is_running(conf, app, own))
+    if (conf_is_running(conf, app, own))
         return NULL;
     if (!own->embedded && ctl_int(app, "ini_hash") == weave_conf_hash(conf))
         return generation_explain(app, pool);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reload.c: weavectl reload
  *
- * weaved answers at once; what becomes of the new generation shows in its
- * status. */
+ * weaved answers before the new generation is ready. weavectl then looks at the
+ * status of weaved until that serves or has failed. */
 #include "view.h"
 
 #include <stdio.h>
@@ -11,14 +11,20 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "call.h"
+#include "commands.h"
+#include "config.h"
+#include "fields.h"
+#include "say.h"
 #include "weave_clock.h"
 
-#define LOOK_US 100000
+#define POLL_US 100000
 #define TAKEN_US INT64_C(10000000) /* for httpd to restart, after a signal */
 #define WAIT_MOST APR_TIME_C(3600000000) /* startup_timeout ends it before */
 
-/* An application that is not wanted any more drains only: that takes long. */
-static int is_meant(const ctl_t *ctl, const json_t *app)
+/* Says whether APP, as weaved has it, is to be reloaded. One that drains is not
+ * in the configuration any more. */
+static int app_is_meant(const ctl_t *ctl, const json_t *app)
 {
     if (!strcmp(ctl_text(app, "state"), "draining"))
         return 0;
@@ -27,15 +33,16 @@ static int is_meant(const ctl_t *ctl, const json_t *app)
 
 static json_t *status_get(const ctl_t *ctl)
 {
-    json_t *answer = ctl_ask(ctl, json_pack("{s:s}", "op", "status"));
+    json_t *answer = ctl_call(ctl, json_pack("{s:s}", "op", "status"));
     json_t *status = json_incref(json_object_get(answer, "status"));
 
     json_decref(answer);
     return status;
 }
 
-/* The newest generation there is of APP, whatever its state. */
-static json_int_t newest(const json_t *app)
+/* Returns the number of the generation_newest generation of APP, in whatever
+ * state. */
+static json_int_t generation_newest(const json_t *app)
 {
     const json_t *generation;
     json_int_t number = 0;
@@ -49,7 +56,7 @@ static json_int_t newest(const json_t *app)
     return number;
 }
 
-static const json_t *same_app(const json_t *apps, const json_t *app)
+static const json_t *app_find_again(const json_t *apps, const json_t *app)
 {
     const json_t *other;
     size_t i;
@@ -63,19 +70,22 @@ static const json_t *same_app(const json_t *apps, const json_t *app)
     return NULL;
 }
 
-/* 0: not yet; 1: BEFORE's successor serves; -1: it has failed. */
-static int outcome(const json_t *before, const json_t *now)
+/* Says what has become of the reload since BEFORE: 1: a newer generation
+ * serves; -1: it has failed; 0: it still starts. */
+static int reload_outcome(const json_t *before, const json_t *now)
 {
-    if (ctl_int(now, "generation") > newest(before))
+    if (ctl_int(now, "generation") > generation_newest(before))
         return 1;
     /* the attempt is over, and nothing newer has come of it */
-    if (newest(now) <= newest(before) && *ctl_text(now, "last_error"))
+    if (generation_newest(now) <= generation_newest(before) &&
+        *ctl_text(now, "last_error"))
         return -1;
     return 0;
 }
 
-/* LOG has more about a failure; "": it is not known where that is. */
-static int outcome_say(const json_t *now, int rc, const char *log)
+/* Prints the reload_outcome RC, which is not 0. LOG is the error log, or "":
+ * weaved does not know where that is. Returns an exit status. */
+static int outcome_print(const json_t *now, int rc, const char *log)
 {
     if (rc > 0) {
         ctl_line("%s: generation %" JSON_INTEGER_FORMAT " serves",
@@ -90,14 +100,15 @@ static int outcome_say(const json_t *now, int rc, const char *log)
     return CTL_FAILED;
 }
 
-static int wait_for(const ctl_t *ctl, const json_t *before)
+static int app_wait(const ctl_t *ctl, const json_t *before)
 {
     int64_t until = weave_clock_us() + WAIT_MOST;
 
     while (weave_clock_us() < until) {
         json_t *status = status_get(ctl);
-        const json_t *now = same_app(ctl_list(status, "applications"), before);
-        int rc = now ? outcome(before, now) : -1;
+        const json_t *now =
+            app_find_again(ctl_list(status, "applications"), before);
+        int rc = now ? reload_outcome(before, now) : -1;
 
         if (!status)
             return CTL_FAILED;
@@ -105,18 +116,18 @@ static int wait_for(const ctl_t *ctl, const json_t *before)
             rc = ctl_say("%s: httpd does not run it any more",
                          ctl_text(before, "ini"));
         else if (rc)
-            rc = outcome_say(now, rc, ctl_text(status, "error_log"));
+            rc = outcome_print(now, rc, ctl_text(status, "error_log"));
         else
             rc = -1;
         json_decref(status);
         if (rc >= 0)
             return rc;
-        apr_sleep(LOOK_US);
+        apr_sleep(POLL_US);
     }
     return ctl_say("%s: no answer in an hour", ctl_text(before, "ini"));
 }
 
-static int wait_all(const ctl_t *ctl, const json_t *before)
+static int apps_wait(const ctl_t *ctl, const json_t *before)
 {
     const json_t *app;
     int rc = CTL_DONE;
@@ -124,7 +135,7 @@ static int wait_all(const ctl_t *ctl, const json_t *before)
 
     json_array_foreach(ctl_list(before, "applications"), i, app)
     {
-        if (is_meant(ctl, app) && wait_for(ctl, app) != CTL_DONE)
+        if (app_is_meant(ctl, app) && app_wait(ctl, app) != CTL_DONE)
             rc = CTL_FAILED;
     }
     return rc;
@@ -132,13 +143,13 @@ static int wait_all(const ctl_t *ctl, const json_t *before)
 
 /* A link that leads elsewhere by now: weaved has the application that it led to
  * when httpd read its configuration, and its code is not what is meant. */
-static int has_moved(const ctl_t *ctl)
+static int ini_has_moved(const ctl_t *ctl)
 {
     return ctl->ini_given && strcmp(ctl->ini, ctl->ini_real) != 0;
 }
 
-/* Refuses what configtest refuses, where httpd would not take the sync.ini as
- * it is now. What weaved would start from it, weaved looks at itself. */
+/* Refuses a sync.ini that httpd would refuse as it is now. weaved itself looks
+ * at the script, the virtualenv and the like. */
 static int inis_check(const ctl_t *ctl, const json_t *status)
 {
     const json_t *app;
@@ -147,7 +158,7 @@ static int inis_check(const ctl_t *ctl, const json_t *status)
 
     json_array_foreach(ctl_list(status, "applications"), i, app)
     {
-        if (is_meant(ctl, app) &&
+        if (app_is_meant(ctl, app) &&
             ctl_ini_check(ctl_text(app, "ini"), ctl->pool) != CTL_DONE)
             rc = ctl_say("%s: nothing was reloaded: `apachectl configtest`"
                          " refuses this file",
@@ -156,8 +167,8 @@ static int inis_check(const ctl_t *ctl, const json_t *status)
     return rc;
 }
 
-/* The first application that weaved has not been told of what its sync.ini says
- * now, or NULL. */
+/* Returns the first application whose sync.ini says something that httpd has
+ * not told weaved yet; or NULL. */
 static const json_t *untaken_find(const ctl_t *ctl, const json_t *status,
                                   apr_pool_t *pool)
 {
@@ -166,13 +177,13 @@ static const json_t *untaken_find(const ctl_t *ctl, const json_t *status,
 
     json_array_foreach(ctl_list(status, "applications"), i, app)
     {
-        if (is_meant(ctl, app) && !ctl_is_taken(app, pool))
+        if (app_is_meant(ctl, app) && !ctl_is_taken(app, pool))
             return app;
     }
     return NULL;
 }
 
-/* Did httpd read the sync.ini of APP, and not take it? */
+/* Says why httpd could not take the sync.ini of APP as it is now; or NULL. */
 static const char *refusal_find(const ctl_t *ctl, const json_t *app,
                                 apr_pool_t *pool)
 {
@@ -186,8 +197,8 @@ static const char *refusal_find(const ctl_t *ctl, const json_t *app,
     return own ? ctl_refusal(own, pool) : NULL;
 }
 
-/* Waits until httpd, which `apachectl graceful` only signals, has told weaved
- * what each sync.ini says: then *status is of that moment. An exit status. */
+/* Waits until httpd has told weaved what each sync.ini says now: `apachectl
+ * graceful` returns earlier. *status is renewed. Returns an exit status. */
 static int taken_wait(json_t **status, const ctl_t *ctl)
 {
     int64_t until = weave_clock_us() + TAKEN_US;
@@ -209,7 +220,7 @@ static int taken_wait(json_t **status, const ctl_t *ctl)
                          " httpd has read it: `apachectl graceful` first",
                          ctl_text(app, "ini"));
         if (rc < 0) {
-            apr_sleep(LOOK_US);
+            apr_sleep(POLL_US);
             json_decref(*status);
             *status = status_get(ctl);
             rc = *status ? rc : CTL_FAILED;
@@ -220,8 +231,8 @@ static int taken_wait(json_t **status, const ctl_t *ctl)
     return rc;
 }
 
-/* Returns an embedded application that is meant, where none in workers is; or
- * NULL. */
+/* Returns an embedded application that is meant, if no application in worker
+ * processes is; or NULL. */
 static const ctl_app_t *embedded_find(const ctl_t *ctl, const ctl_view_t *view)
 {
     const ctl_app_t *found = NULL;
@@ -247,8 +258,8 @@ int ctl_reload(const ctl_t *given)
     int rc = CTL_FAILED;
     ctl_view_t view;
 
-    ctl_view_load(&view, ctl); /* what it cannot see changes nothing here */
-    if (has_moved(ctl))
+    ctl_view_load(&view, ctl); /* its problems do not matter here */
+    if (ini_has_moved(ctl))
         return ctl_say("%s leads to %s now, and httpd runs %s until it is told "
                        "to: `apachectl graceful` goes over to it, and loses no "
                        "request",
@@ -262,12 +273,12 @@ int ctl_reload(const ctl_t *given)
     before = status_get(ctl);
     if (before && inis_check(ctl, before) == CTL_DONE &&
         taken_wait(&before, ctl) == CTL_DONE)
-        answer = ctl_ask(
+        answer = ctl_call(
             ctl, ctl->ini_given
                      ? json_pack("{s:s, s:s}", "op", "reload", "app", ctl->ini)
                      : json_pack("{s:s, s:n}", "op", "reload", "app"));
     if (answer)
-        rc = ctl->no_wait ? CTL_DONE : wait_all(ctl, before);
+        rc = ctl->no_wait ? CTL_DONE : apps_wait(ctl, before);
     json_decref(answer);
     json_decref(before);
     return rc;

@@ -8,6 +8,9 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "folder.h"
+#include "say.h"
+
 static void old_show(const change_t *change)
 {
     const weave_maintenance_entry_t *last = NULL;
@@ -163,7 +166,7 @@ static void drain_report(const change_t *change)
         ctl_put(", becomes on after maintenance.drain");
     else if (!differ && on_at(change, first))
         ctl_put(", becomes on at %s",
-                ctl_clock(change->ctl->pool, on_at(change, first)));
+                ctl_clock(on_at(change, first), change->ctl->pool));
     for (i = 0; differ && i < change->after->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(change->after, i, ctl_app_t);
 
@@ -171,7 +174,7 @@ static void drain_report(const change_t *change)
             continue;
         puts("");
         ctl_put("becomes on at %s: %s",
-                ctl_clock(change->ctl->pool, on_at(change, app)), app->ini);
+                ctl_clock(on_at(change, app), change->ctl->pool), app->ini);
     }
 }
 

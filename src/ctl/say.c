@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* say.c: everything that weavectl prints
  *
- * Applications, paths and files are others', and root's terminal reads what is
- * printed of them: no escape sequence gets there, and no line that another one
- * seems to have written. No other file prints anything but its own constants.
- */
-#include "ctl.h"
+ * No escape sequence reaches the terminal, and no text can look like a line of
+ * somebody else. Other files print only their own constants. */
+#include "say.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <apr_strings.h>
+#include <apr_time.h>
 
 #include "weave_utf8.h"
 
@@ -28,7 +29,7 @@ static void text_write(FILE *out, const char *text)
     }
 }
 
-/* BEFORE and AFTER are ours, and written as they are. */
+/* Writes BEFORE and AFTER, which are constants, as they are. */
 static void part_write(FILE *out, const char *before, const char *after,
                        const char *format, va_list args)
 {
@@ -157,7 +158,7 @@ void ctl_progress(const char *format, ...)
 
 /* ---- JSON ---- */
 
-/* Jansson leaves DEL and C1 as they are; outside of strings there are none. */
+/* Escapes DEL and C1, which jansson does not; only strings can have them. */
 void ctl_json_print(const json_t *json, size_t flags)
 {
     char *text = json_dumps(json, JSON_INDENT(2) | flags);
@@ -175,4 +176,32 @@ void ctl_json_print(const json_t *json, size_t flags)
     }
     fputs("\n", stdout);
     free(text);
+}
+
+/* ---- parts of sentences ---- */
+
+const char *ctl_duration(int64_t seconds, apr_pool_t *pool)
+{
+    if (seconds < 120)
+        return apr_psprintf(pool, "%ld s", (long)seconds);
+    if (seconds < 7200)
+        return apr_psprintf(pool, "%ld min", (long)(seconds / 60));
+    if (seconds < 172800)
+        return apr_psprintf(pool, "%ld h", (long)(seconds / 3600));
+    return apr_psprintf(pool, "%ld d", (long)(seconds / 86400));
+}
+
+const char *ctl_clock(int64_t time_us, apr_pool_t *pool)
+{
+    apr_time_exp_t at, now;
+    char text[64] = "";
+    apr_size_t bytes;
+    int today;
+
+    apr_time_exp_lt(&at, time_us);
+    apr_time_exp_lt(&now, apr_time_now());
+    today = at.tm_year == now.tm_year && at.tm_yday == now.tm_yday;
+    apr_strftime(text, &bytes, sizeof(text),
+                 today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &at);
+    return apr_pstrdup(pool, text);
 }

@@ -9,37 +9,13 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
-/* ---- parts of sentences ---- */
+#include "say.h"
 
-const char *ctl_duration(const ctl_t *ctl, apr_int64_t seconds)
-{
-    if (seconds < 120)
-        return apr_psprintf(ctl->pool, "%ld s", (long)seconds);
-    if (seconds < 7200)
-        return apr_psprintf(ctl->pool, "%ld min", (long)(seconds / 60));
-    if (seconds < 172800)
-        return apr_psprintf(ctl->pool, "%ld h", (long)(seconds / 3600));
-    return apr_psprintf(ctl->pool, "%ld d", (long)(seconds / 86400));
-}
+/* ---- parts of sentences ---- */
 
 const char *ctl_whose(const char *ini)
 {
     return ini ? ini : "all applications";
-}
-
-const char *ctl_clock(apr_pool_t *pool, int64_t time_us)
-{
-    apr_time_exp_t at, now;
-    char text[64] = "";
-    apr_size_t bytes;
-    int today;
-
-    apr_time_exp_lt(&at, time_us);
-    apr_time_exp_lt(&now, apr_time_now());
-    today = at.tm_year == now.tm_year && at.tm_yday == now.tm_yday;
-    apr_strftime(text, &bytes, sizeof(text),
-                 today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &at);
-    return apr_pstrdup(pool, text);
 }
 
 const char *ctl_terms(const ctl_t *ctl, const char *ini,
@@ -49,8 +25,9 @@ const char *ctl_terms(const ctl_t *ctl, const char *ini,
 
     if (word->until_us)
         end = apr_psprintf(
-            ctl->pool, " until %s (%s)", ctl_clock(ctl->pool, word->until_us),
-            ctl_duration(ctl, apr_time_sec(word->until_us - word->since_us)));
+            ctl->pool, " until %s (%s)", ctl_clock(word->until_us, ctl->pool),
+            ctl_duration(apr_time_sec(word->until_us - word->since_us),
+                         ctl->pool));
     if (word->retry_after_s)
         retry =
             apr_psprintf(ctl->pool, ", Retry-After %u s", word->retry_after_s);
@@ -61,7 +38,7 @@ const char *ctl_since(const ctl_t *ctl, const weave_maintenance_t *word)
 {
     return apr_psprintf(ctl->pool, "%s since %s%s%s",
                         weave_maintenance_mode_name(word->mode),
-                        ctl_clock(ctl->pool, word->since_us),
+                        ctl_clock(word->since_us, ctl->pool),
                         *word->by ? " by " : "", word->by);
 }
 
@@ -75,7 +52,7 @@ const char *ctl_now(const ctl_t *ctl, const ctl_word_t *word)
                           weave_maintenance_mode_name(said->mode), NULL);
     if (said->since_us)
         now = apr_pstrcat(ctl->pool, now, " since ",
-                          ctl_clock(ctl->pool, said->since_us), NULL);
+                          ctl_clock(said->since_us, ctl->pool), NULL);
     return *said->by ? apr_pstrcat(ctl->pool, now, " by ", said->by, NULL)
                      : now;
 }
@@ -85,8 +62,8 @@ const char *ctl_left(const ctl_t *ctl, const weave_maintenance_t *word)
     if (!word->until_us)
         return " until it is taken back";
     return apr_psprintf(
-        ctl->pool, " until %s (%s left)", ctl_clock(ctl->pool, word->until_us),
-        ctl_duration(ctl, apr_time_sec(word->until_us - apr_time_now())));
+        ctl->pool, " until %s (%s left)", ctl_clock(word->until_us, ctl->pool),
+        ctl_duration(apr_time_sec(word->until_us - apr_time_now()), ctl->pool));
 }
 
 static const char *server_of(const ctl_t *ctl, const ctl_word_t *word)
@@ -122,7 +99,7 @@ static void word_show(const ctl_t *ctl, const char *before,
     ctl_line("%s%s (%s)", before, ctl_now(ctl, word), ctl_origin(ctl, word));
     if (word->mode == WEAVE_MAINTENANCE_DRAINING && word->on_us)
         ctl_line("%*sbecomes on at %s", indent, "",
-                 ctl_clock(ctl->pool, word->on_us));
+                 ctl_clock(word->on_us, ctl->pool));
     if (said->until_us)
         ctl_line("%*s%s", indent, "", ctl_left(ctl, said) + 1);
     if (said->retry_after_s)
@@ -167,7 +144,7 @@ static void tally_show(const ctl_t *ctl, const ctl_app_t *app)
     ctl_line("  answers with backoff: %" APR_UINT64_T_FMT
              " (maintenance), %" APR_UINT64_T_FMT " (load%s%s)",
              sum.backoff, sum.backoff_load, sum.load_us ? ", last " : "",
-             sum.load_us ? ctl_clock(ctl->pool, sum.load_us) : "");
+             sum.load_us ? ctl_clock(sum.load_us, ctl->pool) : "");
 }
 
 void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)

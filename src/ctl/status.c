@@ -8,6 +8,10 @@
 
 #include <apr_strings.h>
 
+#include "call.h"
+#include "commands.h"
+#include "fields.h"
+#include "say.h"
 #include "weave_control.h"
 
 #define MIB 1048576.0
@@ -24,7 +28,7 @@ static void show_worker(const ctl_t *ctl, const json_t *worker)
              " %10" JSON_INTEGER_FORMAT " %7.1f MiB",
              ctl_int(worker, "pid"), ctl_text(worker, "state"),
              ctl_text(worker, "python"),
-             ctl_duration(ctl, ctl_int(worker, "uptime_s")),
+             ctl_duration(ctl_int(worker, "uptime_s"), ctl->pool),
              ctl_int(worker, "running"), ctl_int(worker, "queued"),
              ctl_int(worker, "requests"),
              (double)ctl_int(worker, "rss_bytes") / MIB);
@@ -220,7 +224,7 @@ int ctl_status(const ctl_t *given)
     ctl_view_load(&view, ctl);
     if (has_workers(&view))
         answer =
-            ctl_ask_quietly(ctl, json_pack("{s:s}", "op", "status"), &problem);
+            ctl_call_quietly(ctl, json_pack("{s:s}", "op", "status"), &problem);
     status = json_incref(json_object_get(answer, "status"));
     if (!status)
         status = json_object();

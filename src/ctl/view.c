@@ -7,6 +7,9 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "fields.h"
+#include "folder.h"
+
 /* The file is written before the boards: who looks in between waits. */
 #define DRIFT_TRIES 3
 #define DRIFT_US 100000
@@ -378,8 +381,8 @@ static void dir_settle(ctl_view_t *view, ctl_t *ctl)
     if (view->matched || ctl->dir_given || view->boards->nelts != 1)
         return;
     only = APR_ARRAY_IDX(view->boards, 0, weave_maintenance_board_t *);
-    ctl_dir_set(ctl, apr_pstrndup(ctl->pool, only->runtime_dir,
-                                  sizeof(only->runtime_dir)));
+    ctl->dir =
+        apr_pstrndup(ctl->pool, only->runtime_dir, sizeof(only->runtime_dir));
     view->matched = 1;
 }
 

@@ -5,6 +5,8 @@
 
 #include <apr_tables.h>
 
+#include <jansson.h>
+
 #include "ctl.h"
 #include "weave_maintenance_board.h"
 #include "weave_tally.h"
@@ -56,13 +58,6 @@ typedef struct ctl_view_t {
     apr_array_header_t *problems; /* const char *; none: all is known */
 } ctl_view_t;
 
-/* The WeaveStateDir that is meant. NULL, or what is wrong. */
-const char *ctl_state_dir(const char **dir, const ctl_t *ctl);
-/* Can DIR be used, for writing where WRITABLE? NULL, or what is wrong. */
-const char *ctl_dir_check(const char *dir, int writable, apr_pool_t *pool);
-int ctl_is_same_folder(const char *a, const char *b);
-/* WHY of weave_maintenance_open, with what it means for this user. */
-const char *ctl_why(const char *why, apr_pool_t *pool);
 /* Why PATH is no sync.ini, or NULL. */
 const char *ctl_ini_wrong(const char *path, apr_pool_t *pool);
 
@@ -118,17 +113,10 @@ int ctl_same(const apr_array_header_t *entries,
 /* Is INI (NULL: all) meant by the command line? */
 int ctl_is_meant(const ctl_t *ctl, const char *ini);
 
-/* What the command line says, mode, terms and by whom, and how long it waits
- * (0: it does not); an exit status. */
-int ctl_word_read(weave_maintenance_t *word, int64_t *wait_us,
-                  const ctl_t *ctl);
-
 /* ---- for people (show.c) ---- */
 
 /* "all applications", or INI. */
 const char *ctl_whose(const char *ini);
-/* "15:32:11", with the date when that is another day. */
-const char *ctl_clock(apr_pool_t *pool, int64_t time_us);
 /* "for all applications until 15:32:11 (30 min), Retry-After 60 s" */
 const char *ctl_terms(const ctl_t *ctl, const char *ini,
                       const weave_maintenance_t *word);

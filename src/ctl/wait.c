@@ -9,6 +9,9 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "call.h"
+#include "fields.h"
+#include "say.h"
 #include "weave_clock.h"
 #include "weave_control.h"
 
@@ -83,9 +86,9 @@ static void workers_look(left_t *left, const ctl_t *ctl,
 
     if (!must && !is_its_folder(ctl, board))
         return;
-    ctl_dir_set(&theirs, board->runtime_dir);
+    theirs.dir = board->runtime_dir;
     answer =
-        ctl_ask_quietly(&theirs, json_pack("{s:s}", "op", "status"), &problem);
+        ctl_call_quietly(&theirs, json_pack("{s:s}", "op", "status"), &problem);
     if (problem)
         left->unseen = problem;
     json_array_foreach(
@@ -178,10 +181,11 @@ static void progress(const ctl_t *ctl, const left_t *left, int64_t until)
 {
     if (!isatty(STDERR_FILENO))
         return;
-    ctl_progress("%" JSON_INTEGER_FORMAT " in Python%s%s, %s left",
-                 left->requests, left->on_us ? ", on at " : "",
-                 left->on_us ? ctl_clock(ctl->pool, left->on_us) : "",
-                 ctl_duration(ctl, apr_time_sec(until - weave_clock_us())));
+    ctl_progress(
+        "%" JSON_INTEGER_FORMAT " in Python%s%s, %s left", left->requests,
+        left->on_us ? ", on at " : "",
+        left->on_us ? ctl_clock(left->on_us, ctl->pool) : "",
+        ctl_duration(apr_time_sec(until - weave_clock_us()), ctl->pool));
 }
 
 /* By the configuration of now. */
@@ -212,7 +216,7 @@ static int outcome(const ctl_t *ctl, const left_t *left, int64_t until)
     else if (left->on_us)
         return ctl_say("--wait: the time is over, and the drain becomes on "
                        "only at %s",
-                       ctl_clock(ctl->pool, left->on_us));
+                       ctl_clock(left->on_us, ctl->pool));
     else if (left->unseen)
         return ctl_say("--wait: the time is over, and nobody knows what is "
                        "still in Python: %s",

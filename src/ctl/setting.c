@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* word.c: what the command line of weavectl maintenance says */
-#include "view.h"
+/* setting.c: reads what the command line of `weavectl maintenance` sets */
+#include "setting.h"
 
 #include <pwd.h>
 #include <stdlib.h>
@@ -10,16 +10,18 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "say.h"
 #include "weave_keys.h"
 #include "weave_utf8.h"
 
-static int wrong(const char *option, const char *text)
+static int option_refuse(const char *option, const char *text)
 {
     ctl_say("%s: %s", option, text);
     return CTL_USAGE;
 }
 
-/* A duration of at least 1 s, in microseconds; 0 where there is none. */
+/* Reads a duration of at least 1 s; *us is 0 where TEXT is NULL. Returns an
+ * exit status. */
 static int duration_read(int64_t *us, const char *option, const char *text,
                          int64_t max_s, apr_pool_t *pool)
 {
@@ -36,12 +38,12 @@ static int duration_read(int64_t *us, const char *option, const char *text,
     APR_ARRAY_PUSH(items, const char *) = text;
     problem = weave_key_parse(&value, &key, items, pool);
     if (problem)
-        return wrong(option, problem);
+        return option_refuse(option, problem);
     *us = value.num;
     return CTL_DONE;
 }
 
-/* As much of TEXT as there is room for, in whole characters. */
+/* Copies as many whole characters of TEXT as there is room for. */
 static void text_copy(char *to, size_t room, const char *text)
 {
     const char *end = text + strlen(text);
@@ -57,8 +59,9 @@ static void text_copy(char *to, size_t room, const char *text)
     to[used] = '\0';
 }
 
-/* ROOM: with the NUL; a name that is too long is cut, and nothing else. */
-static const char *who(size_t room, apr_pool_t *pool)
+/* Returns operator_get gives the command, in at most ROOM bytes with the NUL;
+ * only the name of the user of sudo is cut. */
+static const char *operator_get(size_t room, apr_pool_t *pool)
 {
     static const char format[] = "%s (%s via sudo)";
 
@@ -77,28 +80,30 @@ static const char *who(size_t room, apr_pool_t *pool)
     return apr_psprintf(pool, format, name, cut);
 }
 
-static int message_read(weave_maintenance_t *word, const char *text)
+static int message_read(weave_maintenance_t *setting, const char *text)
 {
     if (!weave_utf8_is_sentence(text))
-        return wrong("--message", "must be UTF-8 on one line, without control "
-                                  "characters");
-    if (strlen(text) >= sizeof(word->message)) {
+        return option_refuse("--message",
+                             "must be UTF-8 on one line, without control "
+                             "characters");
+    if (strlen(text) >= sizeof(setting->message)) {
         ctl_say("--message: has %lu bytes; %lu are allowed",
                 (unsigned long)strlen(text),
-                (unsigned long)sizeof(word->message) - 1);
+                (unsigned long)sizeof(setting->message) - 1);
         return CTL_USAGE;
     }
-    text_copy(word->message, sizeof(word->message), text);
+    text_copy(setting->message, sizeof(setting->message), text);
     return CTL_DONE;
 }
 
-int ctl_word_read(weave_maintenance_t *word, int64_t *wait_us, const ctl_t *ctl)
+int ctl_setting_read(weave_maintenance_t *setting, int64_t *wait_us,
+                     const ctl_t *ctl)
 {
     int mode = weave_maintenance_mode_find(ctl->mode);
     int64_t lasts_us, retry_us;
     int rc;
 
-    memset(word, 0, sizeof(*word));
+    memset(setting, 0, sizeof(*setting));
     if (mode < 0) {
         ctl_say("there is no mode '%s': one of on, drain, backoff, off comes "
                 "first, then the INI. Without one, `weavectl maintenance` "
@@ -129,14 +134,15 @@ int ctl_word_read(weave_maintenance_t *word, int64_t *wait_us, const ctl_t *ctl)
         rc = duration_read(wait_us, "--wait", ctl->wait,
                            WEAVE_MAINTENANCE_FOR_MAX, ctl->pool);
     if (rc == CTL_DONE && ctl->message)
-        rc = message_read(word, ctl->message);
+        rc = message_read(setting, ctl->message);
     if (rc != CTL_DONE)
         return rc;
-    word->mode = (uint32_t)mode;
-    word->retry_after_s =
+    setting->mode = (uint32_t)mode;
+    setting->retry_after_s =
         (uint32_t)((retry_us + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC);
-    word->since_us = apr_time_now();
-    word->until_us = lasts_us ? word->since_us + lasts_us : 0;
-    text_copy(word->by, sizeof(word->by), who(sizeof(word->by), ctl->pool));
+    setting->since_us = apr_time_now();
+    setting->until_us = lasts_us ? setting->since_us + lasts_us : 0;
+    text_copy(setting->by, sizeof(setting->by),
+              operator_get(sizeof(setting->by), ctl->pool));
     return CTL_DONE;
 }
