@@ -151,6 +151,8 @@ subtest 'mistakes' => sub {
         [qr/the DIR is empty/ => 'on', '-s', ''],
         [qr/backoff takes no --message/ => 'backoff', '-m', 'Back at four'],
         [qr/from 1 s to 90 d/ => 'on', '--for', '91d'],
+        [qr/--for 5 min is two words: write '5 min' or 5min/ => 'on', '--for', '5', 'min'],
+        [qr/--wait 1 h is two words/ => 'on', $one, '--wait', '1', 'h'],
         [qr/from 1 s to 90 d/ => 'on', '--for', '0'],
         [qr/from 1 s to 90 d/ => 'on', '--for', 'soon'],
         [qr/from 1 s to 90 d/ => 'on', '--for='],
