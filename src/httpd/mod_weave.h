@@ -217,7 +217,7 @@ void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 9
+#define MOD_WEAVE_RETAINED_VERSION 10
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {
@@ -247,6 +247,7 @@ typedef struct mod_weave_retained_t {
     int64_t started;
     int64_t next_try; /* of one that keeps dying; 0: now */
     int failures;
+    int ready; /* it writes there why it cannot start; -1: there is none */
     int lifeline[2];
     int roster_fd; /* for reading only; closed in the children */
     struct weave_control_t

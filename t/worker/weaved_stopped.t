@@ -41,6 +41,20 @@ isnt status($httpd)->{pid}, $weaved, 'as another process';
 answers('then');
 unlike $httpd->log_text, qr/WEAVE0130/, 'nothing else is said';
 
+subtest 'an application that it does not know yet' => sub {
+    my $weaved = status($httpd)->{pid};
+    kill STOP => $weaved;
+    $httpd->write('new.ini', slurp($httpd->dir . '/sync.ini'));
+    $httpd->configure(qq{WeaveApp /app "DIR/sync.ini"\nWeaveApp /new "DIR/new.ini"});
+    ok $httpd->renew, 'is added by graceful';
+    my $client = $httpd->client;
+    $client->send("GET /new/who HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    ok !$client->readable(0.5), 'its requests wait, as for a worker that starts';
+    answers('meanwhile');
+    kill CONT => $weaved;
+    is $client->response->status, 200, 'and are answered when it is there';
+};
+
 subtest 'httpd stops without it' => sub {
     my @all = descendants($httpd->pid);
     kill STOP => status($httpd)->{pid};

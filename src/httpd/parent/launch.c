@@ -20,52 +20,51 @@
 #include "weave_control.h"
 #include "weave_exec.h"
 
-#define READY_MS 10000 /* it may wait for an owner that is just stopping */
+#define READY_MS 10000      /* it may wait for an owner that is just stopping */
+#define NOT_EXECUTED '\001' /* behind it: an errno */
 
 typedef struct {
-    /* what becomes descriptor 0, 1, 2, ...; errno goes to the last one when it
-     * cannot be executed */
-    int from[WEAVE_SUPER_FDS + 1];
+    int from[WEAVE_SUPER_FDS]; /* what becomes descriptor 0, 1, 2, ... */
     char *const *argv;
 } plan_t;
 
 /* In the forked process. Only async-signal-safe calls: httpd may have
  * threads. */
-static void become(const plan_t *plan)
+static void become_weaved(const plan_t *plan)
 {
-    int error, report = WEAVE_SUPER_FDS;
+    int error, ready = plan->from[WEAVE_SUPER_READY_FD];
+    char failure[1 + sizeof(error)] = {NOT_EXECUTED};
 
     weave_exec_signals();
     setsid();
-    if (weave_exec_descriptors(plan->from, WEAVE_SUPER_FDS + 1) == 0) {
-        fcntl(report, F_SETFD, FD_CLOEXEC);
+    if (weave_exec_descriptors(plan->from, WEAVE_SUPER_FDS) == 0) {
+        ready = WEAVE_SUPER_READY_FD;
         execv(plan->argv[0], plan->argv);
     }
-    else {
-        report = plan->from[WEAVE_SUPER_FDS];
-    }
     error = errno;
-    if (write(report, &error, sizeof(error)) < 0)
+    memcpy(failure + 1, &error, sizeof(error));
+    if (write(ready, failure, sizeof(failure)) < 0)
         _exit(126);
     _exit(127);
 }
 
-/* Reads up to SIZE bytes, until the other end is closed. 0 in time, or -1. */
-static int read_until_closed(int fd, char *text, apr_size_t size,
-                             apr_size_t *len, int timeout_ms)
+/* Reads up to SIZE bytes until the other end is closed. 0, or -1: that was not
+ * within TIMEOUT_MS. */
+static int pipe_read(int fd, char *text, apr_size_t size, apr_size_t *len,
+                     int timeout_ms)
 {
     int64_t until = weave_clock_us() + timeout_ms * APR_TIME_C(1000);
 
-    *len = 0;
-    for (;;) {
+    for (*len = 0; *len < size;) {
         struct pollfd wait = {fd, POLLIN, 0};
         int64_t left = until - weave_clock_us();
         ssize_t got;
 
-        if (left <= 0 || *len == size)
-            return *len == size ? 0 : -1;
-        if (poll(&wait, 1, (int)(left / 1000) + 1) <= 0)
+        if (poll(&wait, 1, left > 0 ? (int)((left + 999) / 1000) : 0) <= 0) {
+            if (left <= 0)
+                return -1;
             continue;
+        }
         got = read(fd, text + *len, size - *len);
         if (got == 0)
             return 0;
@@ -74,25 +73,26 @@ static int read_until_closed(int fd, char *text, apr_size_t size,
         if (got > 0)
             *len += (apr_size_t)got;
     }
+    return 0;
 }
 
-/* What the new process says, or NULL: it takes requests. */
-static const char *answer(int ready, int report, apr_pool_t *pool)
+const char *mod_weave_launch_answer(int ready, int timeout_ms, apr_pool_t *pool)
 {
     char text[1024];
     apr_size_t len;
     int error;
 
-    if (read_until_closed(report, (char *)&error, sizeof(error), &len,
-                          READY_MS) == 0 &&
-        len == sizeof(error))
-        return apr_psprintf(pool, "cannot be executed: %s", strerror(error));
-    if (read_until_closed(ready, text, sizeof(text) - 1, &len, READY_MS) != 0)
-        return apr_psprintf(pool, "does not get ready within %d s",
-                            READY_MS / 1000);
+    if (pipe_read(ready, text, sizeof(text) - 1, &len, timeout_ms) != 0 && !len)
+        return apr_psprintf(pool, "weaved does not get ready within %d s",
+                            timeout_ms / 1000);
+    if (len > sizeof(error) && *text == NOT_EXECUTED) {
+        memcpy(&error, text + 1, sizeof(error));
+        return apr_psprintf(pool, "%s/weaved cannot be executed: %s",
+                            mod_weave_libdir(pool), strerror(error));
+    }
     while (len && text[len - 1] == '\n')
         len--;
-    return len ? apr_pstrmemdup(pool, text, len) : NULL;
+    return len ? apr_psprintf(pool, "weaved: %.*s", (int)len, text) : NULL;
 }
 
 static int log_fd(const server_rec *s)
@@ -104,50 +104,42 @@ static int log_fd(const server_rec *s)
     return fd;
 }
 
-const char *mod_weave_launch(pid_t *pid, int *control, const server_rec *s,
+const char *mod_weave_launch(mod_weave_launched_t *launched,
+                             const server_rec *s,
                              const mod_weave_retained_t *data, apr_pool_t *pool)
 {
     const char *program =
         apr_pstrcat(pool, mod_weave_libdir(pool), "/weaved", NULL);
     char *argv[] = {(char *)program, data->runtime_dir, NULL};
-    int ready[2] = {-1, -1}, report[2] = {-1, -1}, pair[2] = {-1, -1};
+    int ready[2] = {-1, -1}, pair[2] = {-1, -1};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), log = log_fd(s);
     int roster = -1; /* which weaved writes, and nobody else */
-    const char *problem = NULL;
+    int error;
     pid_t child = -1;
 
     if (null >= 0 &&
         weave_memory_reopen(&roster, data->roster_fd, 1) == APR_SUCCESS &&
-        pipe2(ready, O_CLOEXEC) == 0 && pipe2(report, O_CLOEXEC) == 0 &&
+        pipe2(ready, O_CLOEXEC) == 0 &&
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
         plan_t plan = {{null, log, log, data->lifeline[0], roster, ready[1],
-                        pair[1], data->maintenance_fd, report[1]},
+                        pair[1], data->maintenance_fd},
                        argv};
 
         child = fork();
         if (child == 0)
-            become(&plan);
+            become_weaved(&plan);
     }
-    if (child < 0)
-        problem = apr_psprintf(pool, "cannot be started: %s", strerror(errno));
+    error = errno;
     close(null);
     close(roster);
     close(ready[1]);
-    close(report[1]);
     close(pair[1]);
-    if (!problem)
-        problem = answer(ready[0], report[0], pool);
-    close(ready[0]);
-    close(report[0]);
-    if (problem) {
+    if (child < 0) {
+        close(ready[0]);
         close(pair[0]);
-        if (child > 0) {
-            kill(child, SIGKILL);
-            apr_proc_wait(&(apr_proc_t){.pid = child}, NULL, NULL, APR_WAIT);
-        }
-        return apr_psprintf(pool, "%s %s", program, problem);
+        return apr_psprintf(pool, "%s cannot be started: %s", program,
+                            strerror(error));
     }
-    *pid = child;
-    *control = pair[0];
+    *launched = (mod_weave_launched_t){child, pair[0], ready[0]};
     return NULL;
 }

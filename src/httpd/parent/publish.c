@@ -356,7 +356,8 @@ void mod_weave_publish_link(apr_pool_t *pool, server_rec *s)
         problem = weave_maintenance_link(data->runtime_dir,
                                          WEAVE_MAINTENANCE_RUNTIME_LINK,
                                          data->maintenance_fd, pool);
-    if (problem)
+    /* a weaved that runs makes a folder that has gone a moment later */
+    if (problem && !mod_weave_is_running())
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "WEAVE0153: %s: weavectl has to be told WeaveStateDir"
                      " with -s",

@@ -5,7 +5,7 @@
  * another when it dies or answers nothing, and tells it when httpd ends.
  * Nothing here waits for Python, nor, but for its start and its end, for
  * weaved. */
-#include "launch.h"
+#include "weaved.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +21,9 @@
 #include <apr_strings.h>
 
 #include "weave_control.h"
-#include "weaved.h"
 
-/* for an answer: at the first start, which must know, and later */
+/* for its answers, at the first start alone: its exit status must tell */
 #define FIRST_MS 10000
-#define HEAR_MS 300
 #define SILENCE_S 30
 #define STOP_MS 5000
 #define STEADY_S 10 /* one that lived so long does not keep dying */
@@ -111,22 +109,37 @@ static void watch(mod_weave_retained_t *data, server_rec *s)
     apr_proc_other_child_register(proc, died, s, NULL, s->process->pconf);
 }
 
-static const char *start(server_rec *s, apr_pool_t *pool)
+static void weaved_start_end(mod_weave_retained_t *data)
+{
+    kill(data->supervisor, SIGKILL);
+    waitpid(data->supervisor, NULL, 0);
+    data->supervisor = 0;
+}
+
+/* Waits for it only where FIRST: a start that fails must fail httpd's. Later
+ * the requests lie in its channel until it reads them. */
+static const char *weaved_start(server_rec *s, int first, apr_pool_t *pool)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
+    mod_weave_launched_t launched;
     const char *problem;
-    int fd;
 
     mod_weave_weaved_close(data);
-    problem = mod_weave_launch(&data->supervisor, &fd, s, data, pool);
+    problem = mod_weave_launch(&launched, s, data, pool);
     if (problem)
         return problem;
+    data->supervisor = launched.pid;
     data->started = weave_clock_us();
-    watch(data, s);
-    if (mod_weave_weaved_open(data, fd) == 0)
-        return NULL;
-    kill(data->supervisor, SIGKILL);
-    return "there is no memory for a connection to weaved";
+    if (mod_weave_weaved_open(data, &launched) != 0)
+        problem = "there is no memory for a connection to weaved";
+    else if (first)
+        problem =
+            mod_weave_launch_answer(data->ready, MOD_WEAVE_READY_MS, pool);
+    if (problem)
+        weaved_start_end(data);
+    else
+        watch(data, s);
+    return problem;
 }
 
 /* How long it waits before another one is tried. */
@@ -149,14 +162,15 @@ static void start_again(server_rec *s)
 
     apr_pool_create(&pool, s->process->pconf);
     apr_pool_tag(pool, "weave_supervise");
-    problem = start(s, pool);
+    problem = weaved_start(s, 0, pool);
     if (!problem)
-        problem = weaved_tell(data, s, HEAR_MS, pool);
+        problem = weaved_tell(data, s, 0, pool);
     if (problem)
         report(s, problem);
     else
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "WEAVE0132: a new weaved (pid %d) has taken over",
+                     "WEAVE0132: a new weaved (pid %d) is started and takes"
+                     " over the workers",
                      (int)data->supervisor);
     apr_pool_destroy(pool);
 }
@@ -175,6 +189,7 @@ static void died(int reason, void *s_, int status)
     mod_weave_retained_t *data = mod_weave_retained_get();
     server_rec *s = s_;
     int64_t pause;
+    const char *why;
 
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST)
         return;
@@ -182,6 +197,9 @@ static void died(int reason, void *s_, int status)
                  "WEAVE0131: weaved (pid %d) %s; the workers go on, and another"
                  " one is started",
                  (int)data->supervisor, end_of(status, s->process->pconf));
+    why = mod_weave_launch_answer(data->ready, 0, s->process->pconf);
+    if (why)
+        report(s, why);
     data->supervisor = 0;
     pause = pause_after(data);
     data->next_try = weave_clock_us() + pause;
@@ -338,9 +356,9 @@ static const char *supervise(apr_pool_t *pconf, server_rec *s,
     if (data->supervisor)
         watch(data, s);
     else
-        problem = start(s, pconf);
+        problem = weaved_start(s, !running, pconf);
     if (!problem)
-        problem = weaved_tell(data, s, running ? HEAR_MS : FIRST_MS, pconf);
+        problem = weaved_tell(data, s, running ? 0 : FIRST_MS, pconf);
     if (!problem && !running && mod_weave_weaved_silence(data))
         problem = "httpd's own weaved does not answer";
     return problem;

@@ -15,16 +15,17 @@
 #include "weave_clock.h"
 #include "weave_control.h"
 
-int mod_weave_weaved_open(mod_weave_retained_t *data, int fd)
+int mod_weave_weaved_open(mod_weave_retained_t *data,
+                          const mod_weave_launched_t *launched)
 {
     mod_weave_weaved_close(data);
+    data->ready = launched->ready;
     data->control = calloc(1, sizeof(*data->control));
-    if (!data->control) {
-        close(fd);
-        return -1;
-    }
-    data->control->fd = fd;
-    return 0;
+    if (data->control)
+        data->control->fd = launched->control;
+    else
+        close(launched->control);
+    return data->control ? 0 : -1;
 }
 
 void mod_weave_weaved_close(mod_weave_retained_t *data)
@@ -33,6 +34,9 @@ void mod_weave_weaved_close(mod_weave_retained_t *data)
         weave_control_close(data->control);
     free(data->control);
     data->control = NULL;
+    if (data->ready >= 0)
+        close(data->ready);
+    data->ready = -1;
     data->asked = data->answered = 0;
     data->asked_us = 0;
     data->unsent = 0;

@@ -2,15 +2,17 @@
 #ifndef MOD_WEAVE_WEAVED_H
 #define MOD_WEAVE_WEAVED_H
 
-#include "mod_weave.h"
+#include "launch.h"
 
 /* httpd's parent talks to its weaved on the channel that the two share.
  * Requests are short and sent without waiting: what is long goes as a file
  * without a name. Answers are read when they are there; so a weaved that has
  * stopped holds up nobody, and is noticed. */
 
-/* FD is the channel to the weaved that has just been started; it is taken. */
-int mod_weave_weaved_open(mod_weave_retained_t *data, int fd);
+/* Takes the descriptors of LAUNCHED, which has just been started. 0, or -1:
+ * there is no memory. */
+int mod_weave_weaved_open(mod_weave_retained_t *data,
+                          const mod_weave_launched_t *launched);
 void mod_weave_weaved_close(mod_weave_retained_t *data);
 
 /* Asks for OP, with the descriptor PASS (-1: none). NULL, or why it cannot be
