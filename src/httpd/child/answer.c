@@ -71,9 +71,9 @@ static apr_bucket *owned_create(const weave_piece_t *piece,
 
 /* ---- the head ---- */
 
-/* What clients are told about backoff, they are told once, the same in both
- * headers: the larger of ours and the application's. */
-static void backoff_settle(request_rec *r)
+/* Tells clients about backoff once, the same in both headers: the larger one of
+ * our number and the application's. */
+static void backoff_merge(request_rec *r)
 {
     static const char *const names[] = {"X-Weave-Backoff", "X-Backoff"};
     const char *ours = apr_table_get(r->err_headers_out, names[0]);
@@ -113,14 +113,14 @@ void mod_weave_head_send(void *host, const weave_head_t *head)
         else
             apr_table_addn(r->headers_out, name, value);
     }
-    backoff_settle(r);
+    backoff_merge(r);
     if (head->content_length >= 0)
         ap_set_content_length(r, head->content_length);
 }
 
 /* ---- the body ---- */
 
-static apr_bucket_brigade *out_of(mod_weave_exchange_t *exchange)
+static apr_bucket_brigade *brigade_out(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
 
@@ -130,7 +130,7 @@ static apr_bucket_brigade *out_of(mod_weave_exchange_t *exchange)
     return exchange->out;
 }
 
-static const request_rec *top_of(const request_rec *r)
+static const request_rec *request_top(const request_rec *r)
 {
     while (r->main)
         r = r->main;
@@ -139,7 +139,7 @@ static const request_rec *top_of(const request_rec *r)
 
 int mod_weave_head_is_out(const request_rec *r)
 {
-    return top_of(r)->sent_bodyct;
+    return request_top(r)->sent_bodyct;
 }
 
 /* Returns 1 where the answer that is out is a page of httpd's own, when that of
@@ -148,16 +148,16 @@ int mod_weave_head_is_out(const request_rec *r)
  * 206 is what httpd makes of our own 200. */
 static int is_replaced(const request_rec *r, int status, const char *line)
 {
-    r = top_of(r);
+    r = request_top(r);
     return r->status >= 300 && (r->status != status || r->status_line != line);
 }
 
-static weave_io_e pass(mod_weave_exchange_t *exchange)
+static weave_io_e brigade_pass(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
-    const char *line = top_of(r)->status_line;
+    const char *line = request_top(r)->status_line;
     int was_out = mod_weave_head_is_out(r), taken_over = exchange->taken_over;
-    int status = top_of(r)->status;
+    int status = request_top(r)->status;
     apr_status_t rv = APR_EGENERAL;
 
     /* nothing follows what a filter has answered */
@@ -196,7 +196,7 @@ weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
 {
     mod_weave_exchange_t *exchange = host;
     apr_bucket_alloc_t *list = exchange->r->connection->bucket_alloc;
-    apr_bucket_brigade *out = out_of(exchange);
+    apr_bucket_brigade *out = brigade_out(exchange);
     size_t i;
 
     for (i = 0; i < count; i++) {
@@ -209,19 +209,19 @@ weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
         APR_BRIGADE_INSERT_TAIL(out, bucket);
     }
     insert_end(exchange, flags);
-    return APR_BRIGADE_EMPTY(out) ? WEAVE_IO_OK : pass(exchange);
+    return APR_BRIGADE_EMPTY(out) ? WEAVE_IO_OK : brigade_pass(exchange);
 }
 
 weave_io_e mod_weave_block_send(mod_weave_exchange_t *exchange, char *block,
                                 apr_size_t len, int flags)
 {
-    apr_bucket_brigade *out = out_of(exchange);
+    apr_bucket_brigade *out = brigade_out(exchange);
 
     APR_BRIGADE_INSERT_TAIL(
         out,
         apr_bucket_heap_create(block, len, apr_bucket_free, out->bucket_alloc));
     insert_end(exchange, flags);
-    return pass(exchange);
+    return brigade_pass(exchange);
 }
 
 static apr_status_t close_fd(void *fd)
@@ -230,7 +230,7 @@ static apr_status_t close_fd(void *fd)
     return APR_SUCCESS;
 }
 
-static apr_file_t *file_of(int own, request_rec *r)
+static apr_file_t *file_open(int own, request_rec *r)
 {
     core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     int flags = APR_FOPEN_READ;
@@ -247,19 +247,19 @@ static apr_file_t *file_of(int own, request_rec *r)
 weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
                                int64_t offset, int64_t length, int flags)
 {
-    apr_bucket_brigade *out = out_of(exchange);
+    apr_bucket_brigade *out = brigade_out(exchange);
     request_rec *r = exchange->r;
 
     if (length > 0)
         /* a file that shrinks must not become a SIGBUS */
         apr_bucket_file_enable_mmap(
-            apr_brigade_insert_file(out, file_of(own, r), offset, length,
+            apr_brigade_insert_file(out, file_open(own, r), offset, length,
                                     r->pool),
             0);
     else
         close(own);
     insert_end(exchange, flags);
-    return pass(exchange);
+    return brigade_pass(exchange);
 }
 
 weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
@@ -281,7 +281,7 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
 
 static ap_filter_rec_t *sink;
 
-/* The last one of those that change content: nothing gets any further. */
+/* Stands behind the filters that change content: nothing gets any further. */
 static apr_status_t sink_filter(ap_filter_t *f, apr_bucket_brigade *in)
 {
     (void)f;
@@ -336,17 +336,17 @@ static apr_status_t error_pass(request_rec *r)
                                               r->connection->bucket_alloc));
 }
 
-/* Has the answer no body, so that nothing of it can be missing? In HTTP/1 the
- * head of such an answer does not count as out. */
+/* Returns 1 where the answer has no body, so that nothing of it can be missing.
+ * In HTTP/1 the head of such an answer does not count as out. */
 static int is_bodiless(const request_rec *r)
 {
     return !r->main && (r->header_only || AP_STATUS_IS_HEADER_ONLY(r->status));
 }
 
-/* Does the head say where the body ends? */
+/* Returns 1 where the head says where the body ends. */
 static int is_framed(const request_rec *r)
 {
-    r = top_of(r);
+    r = request_top(r);
     return r->chunked || (!r->assbackwards &&
                           apr_table_get(r->headers_out, "Content-Length"));
 }
@@ -362,7 +362,7 @@ static void reset_prepare(const request_rec *r)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-/* Of an answer whose head is not out. */
+/* Drops an answer whose head is not out. */
 static void unsent_drop(request_rec *r)
 {
     if (r->main) {

@@ -11,7 +11,7 @@
 #define LINGER APR_TIME_C(30000000)      /* as httpd does for connections */
 #define DISCARDED "weave-body-discarded" /* a note of the stream */
 
-static weave_io_e kind_of(mod_weave_exchange_t *exchange, apr_status_t rv)
+static weave_io_e problem_kind(mod_weave_exchange_t *exchange, apr_status_t rv)
 {
     switch (ap_map_http_request_error(rv, HTTP_BAD_REQUEST)) {
     case AP_FILTER_ERROR:
@@ -33,16 +33,17 @@ static weave_io_e kind_of(mod_weave_exchange_t *exchange, apr_status_t rv)
     return WEAVE_IO_BAD;
 }
 
-static weave_io_e problem(mod_weave_exchange_t *exchange, apr_status_t rv)
+static weave_io_e problem_note(mod_weave_exchange_t *exchange, apr_status_t rv)
 {
     if (!exchange->in_problem)
-        exchange->in_problem = kind_of(exchange, rv);
+        exchange->in_problem = problem_kind(exchange, rv);
     return exchange->in_problem;
 }
 
-/* Moves bytes out of the brigade. How many, 0 when it is empty. */
-static apr_status_t take(mod_weave_exchange_t *exchange, char *buffer,
-                         apr_size_t *size)
+/* Moves up to *SIZE bytes out of the brigade. *SIZE is then how many; 0: the
+ * brigade is empty. */
+static apr_status_t brigade_take(mod_weave_exchange_t *exchange, char *buffer,
+                                 apr_size_t *size)
 {
     apr_size_t room = *size, len;
     apr_bucket *bucket;
@@ -76,11 +77,11 @@ static apr_status_t take(mod_weave_exchange_t *exchange, char *buffer,
     return APR_SUCCESS;
 }
 
-/* Reads more of the body into the brigade. A body that is broken httpd answers
- * itself: where our head is out, it ends what we have begun, and tells us by
- * nothing but that. */
-static apr_status_t fetch(mod_weave_exchange_t *exchange, apr_read_type_e block,
-                          apr_size_t size)
+/* Reads more of the body into the brigade. httpd itself answers a body that is
+ * broken: where our head is out, it ends what we have begun, and eos_sent is
+ * all that tells us. */
+static apr_status_t brigade_fill(mod_weave_exchange_t *exchange,
+                                 apr_read_type_e block, apr_size_t size)
 {
     request_rec *r = exchange->r;
     int was_ended = r->eos_sent;
@@ -109,15 +110,15 @@ ssize_t mod_weave_body_read(void *host, char *buffer, size_t size)
     for (;;) {
         if (exchange->in) {
             got = size;
-            rv = take(exchange, buffer, &got);
+            rv = brigade_take(exchange, buffer, &got);
             if (rv != APR_SUCCESS)
-                return problem(exchange, rv);
+                return problem_note(exchange, rv);
             if (got || exchange->in_ended)
                 return (ssize_t)got;
         }
-        rv = fetch(exchange, APR_BLOCK_READ, size);
+        rv = brigade_fill(exchange, APR_BLOCK_READ, size);
         if (rv != APR_SUCCESS)
-            return problem(exchange, rv);
+            return problem_note(exchange, rv);
     }
 }
 
@@ -187,22 +188,22 @@ void mod_weave_body_counted(mod_weave_exchange_t *exchange, apr_off_t length)
 }
 
 /* Reads what has arrived, up to `room` bytes. */
-static void peek(mod_weave_exchange_t *exchange, char *buffer, apr_size_t room,
-                 weave_request_t *in)
+static void body_peek(mod_weave_exchange_t *exchange, char *buffer,
+                      apr_size_t room, weave_request_t *in)
 {
     apr_size_t got;
     apr_status_t rv;
 
     while (room && !exchange->in_ended) {
-        rv = fetch(exchange, APR_NONBLOCK_READ, room);
+        rv = brigade_fill(exchange, APR_NONBLOCK_READ, room);
         if (APR_STATUS_IS_EAGAIN(rv) ||
             (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(exchange->in)))
             return;
         got = room;
         if (rv == APR_SUCCESS)
-            rv = take(exchange, buffer + in->body_len, &got);
+            rv = brigade_take(exchange, buffer + in->body_len, &got);
         if (rv != APR_SUCCESS) {
-            problem(exchange, rv);
+            problem_note(exchange, rv);
             return;
         }
         in->body_len += got;
@@ -226,16 +227,16 @@ void mod_weave_body_peek(mod_weave_exchange_t *exchange, weave_request_t *in)
         return;
     buffer = apr_palloc(exchange->r->pool, (apr_size_t)length);
     in->body = buffer;
-    peek(exchange, buffer, (apr_size_t)length, in);
+    body_peek(exchange, buffer, (apr_size_t)length, in);
     in->body_complete = exchange->in_ended;
     if (in->body_complete)
         mod_weave_body_counted(exchange, (apr_off_t)in->body_len);
 }
 
-/* ---- what nobody wants to read ---- */
+/* ---- a body that is read and dropped ---- */
 
-/* From the connection's filters: those of the request would answer a body over
- * LimitRequestBody with 413, in the middle. */
+/* Reads from the connection's filters: those of the request would answer a body
+ * over LimitRequestBody with 413, in the middle. */
 void mod_weave_body_discard(request_rec *r)
 {
     conn_rec *c = r->connection;

@@ -98,7 +98,7 @@ void mod_weave_fork_prepare(apr_pool_t *pool)
 /* ---- in the new process, on its only thread ---- */
 
 /* Epoll sets and the like all have one inode: those stay. */
-static int is_same(const kept_t *kept)
+static int is_kept_still(const kept_t *kept)
 {
     struct stat status;
 
@@ -146,7 +146,8 @@ static int is_client(const address_t *local)
     return 0;
 }
 
-/* Does FD lead to a worker? weaved has made the name of its socket. */
+/* Returns 1 where FD leads to a worker: weaved has made the name of its
+ * socket. */
 static int is_worker(int fd)
 {
     address_t peer;
@@ -185,7 +186,7 @@ void mod_weave_fork_close(int but)
     for (i = 0; the_kept && i < the_kept->nelts; i++) {
         kept_t *kept = &APR_ARRAY_IDX(the_kept, i, kept_t);
 
-        if (kept->fd == but || !is_same(kept))
+        if (kept->fd == but || !is_kept_still(kept))
             continue;
         close(kept->fd);
         kept->fd = -1; /* the number is the application's from now on */

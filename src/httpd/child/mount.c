@@ -11,7 +11,7 @@ const mod_weave_mount_t *mod_weave_mount_of(request_rec *r)
     return ap_get_module_config(r->request_config, &weave_module);
 }
 
-static const mod_weave_mount_t *find(request_rec *r)
+static const mod_weave_mount_t *mount_match(request_rec *r)
 {
     const apr_array_header_t *mounts = mod_weave_server_get(r->server)->mounts;
     int i;
@@ -28,7 +28,8 @@ static const mod_weave_mount_t *find(request_rec *r)
     return NULL;
 }
 
-/* Nothing, "none", and our own are as if there were no SetHandler. */
+/* Returns 1 for the handler of another module. No name, "none" and our own are
+ * as if there were no SetHandler. */
 static int is_theirs(const char *handler)
 {
     return handler && *handler && strcmp(handler, "none") != 0 &&
@@ -69,7 +70,7 @@ static int is_served(const request_rec *r)
 
 int mod_weave_translate_name(request_rec *r)
 {
-    const mod_weave_mount_t *mount = find(r);
+    const mod_weave_mount_t *mount = mount_match(r);
 
     if (!mount || !is_served(r))
         return DECLINED;
@@ -84,10 +85,11 @@ int mod_weave_map_to_storage(request_rec *r)
     return r->filename == marker ? OK : DECLINED;
 }
 
-/* Does mod_dir look with R for the index of a folder (DirectoryIndex), or for
- * what answers in the place of a file that is not there (FallbackResource)? It
- * takes nothing but a regular file. To others such a file would mean more: what
- * mod_include includes would not be cached. */
+/* Returns 1 where mod_dir looks with R for the index of a folder
+ * (DirectoryIndex), or for what answers in the place of a file that is not
+ * there (FallbackResource). It takes nothing but a regular file. To other
+ * modules such a file would mean more: what mod_include includes would not be
+ * cached. */
 static int is_index(const request_rec *r)
 {
     return r->main &&
@@ -99,7 +101,7 @@ static int is_index(const request_rec *r)
  * comes with that: it is not asked. Any other answer than OK is as none. */
 int mod_weave_quick_handler(request_rec *r, int is_lookup)
 {
-    return is_lookup && is_index(r) && find(r) ? DONE : DECLINED;
+    return is_lookup && is_index(r) && mount_match(r) ? DONE : DECLINED;
 }
 
 /* A SetHandler in a <Location> wins: /server-status below a mount at /. */
@@ -117,7 +119,7 @@ int mod_weave_fixups(request_rec *r)
 
 int mod_weave_mount_is_lost(request_rec *r)
 {
-    return r->filename == marker && mod_weave_mount_of(r) != find(r);
+    return r->filename == marker && mod_weave_mount_of(r) != mount_match(r);
 }
 
 /* ap_internal_fast_redirect() has put a subrequest in the place of the request:
@@ -146,8 +148,8 @@ static int keeps_2f(request_rec *r)
     return core->allow_encoded_slashes && !core->decode_encoded_slashes;
 }
 
-/* The path in the request line, or NULL. A path that starts with // is no
- * host, whatever apr_uri_parse() thinks of it. */
+/* Returns the path in the request line, or NULL. A path that starts with // is
+ * no host, although apr_uri_parse() takes it for one. */
 static char *raw_path(request_rec *r)
 {
     apr_uri_t uri = {0};
@@ -160,9 +162,9 @@ static char *raw_path(request_rec *r)
     return uri.path;
 }
 
-/* The path the client sent, as httpd decodes it but for its merging of
- * slashes. NULL when it has none, or none that httpd would decode. */
-static char *decoded(request_rec *r)
+/* Returns the path that the client sent as httpd decodes it, but with its
+ * slashes as they came. NULL: there is none, or httpd would not decode it. */
+static char *path_decode(request_rec *r)
 {
     char *path = raw_path(r);
     int rc;
@@ -176,9 +178,10 @@ static char *decoded(request_rec *r)
     return rc == OK || rc == HTTP_NOT_FOUND ? path : NULL;
 }
 
-/* Compares, a run of slashes as one. Where the two are alike, the place in
- * `raw` that stands for offset `at` of `merged`; otherwise NULL. */
-static const char *place(const char *raw, const char *merged, apr_size_t at)
+/* Compares the two, a run of slashes as one. Returns the position in RAW that
+ * stands for offset AT of MERGED; or NULL: they differ. */
+static const char *offset_map(const char *raw, const char *merged,
+                              apr_size_t at)
 {
     const char *from = merged, *found = NULL;
 
@@ -208,7 +211,7 @@ const char *mod_weave_path_info(request_rec *r, const mod_weave_mount_t *mount)
     if (!strncmp(r->unparsed_uri, r->uri, len) &&
         (!r->unparsed_uri[len] || r->unparsed_uri[len] == '?'))
         return r->uri + mount->prefix_len;
-    path = decoded(r);
-    found = path ? place(path, r->uri, mount->prefix_len) : NULL;
+    path = path_decode(r);
+    found = path ? offset_map(path, r->uri, mount->prefix_len) : NULL;
     return found ? found : r->uri + mount->prefix_len;
 }

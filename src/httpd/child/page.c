@@ -18,7 +18,7 @@
     " built-in page; make it a text file that the user whom httpd runs as"     \
     " may read"
 
-/* What stands for maintenance.message, in the file and here. */
+/* Stands for maintenance.message, in the file and here. */
 static const char token[] = "{message}";
 #define PAGE(title, text)                                                      \
     "<!DOCTYPE html>\n"                                                        \
@@ -37,18 +37,18 @@ static const char failure_page[] =
     PAGE("Not available", "<p>This service is not available at the moment."
                           " Please try again later.</p>");
 
-/* ---- does the client want it? ---- */
+/* ---- whether the client wants it ---- */
 
-static int thousandths(const char *text)
+static int quality_parse(const char *text)
 {
     double q = strtod(text, NULL);
 
     return q >= 1 ? 1000 : q > 0 ? (int)(q * 1000) : 0;
 }
 
-/* The quality of RANGE in an Accept header, in thousandths; -1: not named (RFC
- * 9110 section 12.5.1). */
-static int quality(const char *accept, const char *range)
+/* Returns the quality of RANGE in an Accept header, in thousandths; -1: it is
+ * not named (RFC 9110 section 12.5.1). */
+static int quality_find(const char *accept, const char *range)
 {
     apr_size_t len = strlen(range);
     const char *at = accept;
@@ -61,7 +61,7 @@ static int quality(const char *accept, const char *range)
             while ((q = strchr(q, ';')) && q < end) {
                 q += 1 + strspn(q + 1, " \t");
                 if ((*q == 'q' || *q == 'Q') && q[1] == '=')
-                    return thousandths(q + 2);
+                    return quality_parse(q + 2);
             }
             return 1000;
         }
@@ -70,17 +70,18 @@ static int quality(const char *accept, const char *range)
     return -1;
 }
 
-/* Who takes anything gets what programs get: HTML has to be named. */
+/* Returns 1 where Accept names HTML, and no other type above it: a client that
+ * takes anything gets what programs get. */
 static int prefers_html(request_rec *r)
 {
     const char *accept = apr_table_get(r->headers_in, "Accept");
-    int html = accept ? quality(accept, "text/html") : 0;
-    int json = accept ? quality(accept, "application/json") : 0;
+    int html = accept ? quality_find(accept, "text/html") : 0;
+    int json = accept ? quality_find(accept, "application/json") : 0;
 
     if (html > 0 && json < 0)
-        json = quality(accept, "application/*");
+        json = quality_find(accept, "application/*");
     if (html > 0 && json < 0)
-        json = quality(accept, "*/*");
+        json = quality_find(accept, "*/*");
     return html > 0 && html >= json;
 }
 
@@ -97,8 +98,8 @@ static int page_flaw(const weave_file_t *file)
     return memchr(file->data, '\0', file->bytes) ? PAGE_NUL : PAGE_GOOD;
 }
 
-/* NULL and *why: errno, or what is wrong with the file. */
-static const char *file_read(const char *path, int *why, apr_pool_t *pool)
+/* Returns the text, or NULL and *why: an errno, or a flaw of the file. */
+static const char *page_read(const char *path, int *why, apr_pool_t *pool)
 {
     weave_file_t file;
     apr_status_t rv = weave_file_read(&file, AT_FDCWD, path, PAGE_BYTES, pool);
@@ -125,7 +126,7 @@ static const char *why_not(int why, apr_pool_t *pool)
     }
 }
 
-static void complain(request_rec *r, const char *path, int why)
+static void failure_log(request_rec *r, const char *path, int why)
 {
     static _Atomic int64_t next_us;
 
@@ -136,9 +137,9 @@ static void complain(request_rec *r, const char *path, int why)
 
 /* ---- the page ---- */
 
-/* TEXT with the message, which is escaped, in the place of each token. */
-static const char *filled(const char *text, const char *message,
-                          apr_size_t *len, apr_pool_t *pool)
+/* Returns TEXT with the escaped message in the place of each token. */
+static const char *message_fill(const char *text, const char *message,
+                                apr_size_t *len, apr_pool_t *pool)
 {
     const char *with = ap_escape_html(pool, message), *found;
     apr_size_t count = 0, size = strlen(with), skip = sizeof(token) - 1;
@@ -172,27 +173,27 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
         return failure_page;
     }
     if (*path) {
-        text = file_read(path, &why, r->pool);
+        text = page_read(path, &why, r->pool);
         if (!text)
-            complain(r, path, why);
+            failure_log(r, path, why);
     }
-    return filled(text ? text : pause_page, message, len, r->pool);
+    return message_fill(text ? text : pause_page, message, len, r->pool);
 }
 
 /* ---- at configtest ---- */
 
-static int page_look(const char *path, apr_pool_t *pool)
+static int page_try(const char *path, apr_pool_t *pool)
 {
     int why = 0;
 
-    file_read(path, &why, pool);
+    page_read(path, &why, pool);
     return why;
 }
 
 const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool)
 {
     const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
-    int why = *path ? mod_weave_child_tries(page_look, path, pool) : 0;
+    int why = *path ? mod_weave_child_tries(page_try, path, pool) : 0;
 
     if (!why)
         return NULL;

@@ -13,7 +13,7 @@
 #include <http_main.h>
 #include <scoreboard.h>
 
-#define LOOK_US APR_TIME_C(250000)
+#define SAMPLE_US APR_TIME_C(250000)
 #define SMOOTH_US 5e6   /* time constant */
 #define STEP_US 1e6     /* of the time before it, a look says so much */
 #define FORGET_US 6e7   /* nobody has looked for so long: begin anew */
@@ -54,8 +54,8 @@ static double busy_httpd(void)
     return daemons > 0 ? (double)busy / (daemons * threads) : 0;
 }
 
-static void look(struct shed_t *shed, const mod_weave_mount_t *mount,
-                 int64_t now)
+static void load_sample(struct shed_t *shed, const mod_weave_mount_t *mount,
+                        int64_t now)
 {
     double at = (double)weave_conf_int(mount->conf, WEAVE_LIMITS_BACKOFF_AT);
     double busy =
@@ -94,7 +94,7 @@ int mod_weave_is_shedding(const mod_weave_mount_t *mount)
     next = atomic_load_explicit(&shed->next, memory_order_relaxed);
     now = weave_clock_us();
     if (now >= next &&
-        atomic_compare_exchange_strong(&shed->next, &next, now + LOOK_US))
-        look(shed, mount, now);
+        atomic_compare_exchange_strong(&shed->next, &next, now + SAMPLE_US))
+        load_sample(shed, mount, now);
     return atomic_load_explicit(&shed->shedding, memory_order_relaxed);
 }

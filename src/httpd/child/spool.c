@@ -189,7 +189,7 @@ static int write_all(int fd, const char *data, apr_size_t len)
     return 0;
 }
 
-static const char *folder(const mod_weave_exchange_t *exchange)
+static const char *spool_folder(const mod_weave_exchange_t *exchange)
 {
     const char *dir = weave_conf_str(exchange->conf, WEAVE_LIMITS_SPOOL_DIR);
 
@@ -216,7 +216,7 @@ static int file_append(mod_weave_exchange_t *exchange, file_t *file,
     int rc = file_count(exchange, file, (apr_uint64_t)spool->file_bytes + len);
 
     if (rc == OK && write_all(file->fd, data, len) < 0)
-        return no_space(exchange->r, folder(exchange));
+        return no_space(exchange->r, spool_folder(exchange));
     spool->file_bytes += (apr_off_t)len;
     return rc;
 }
@@ -250,12 +250,12 @@ static int to_file(mod_weave_exchange_t *exchange)
 {
     mod_weave_spool_t *spool = &exchange->spool;
     char *block = apr_palloc(exchange->r->pool, BLOCK);
-    file_t *file = file_open(exchange, folder(exchange));
+    file_t *file = file_open(exchange, spool_folder(exchange));
     ssize_t got = 0;
     int rc;
 
     if (!file)
-        return no_space(exchange->r, folder(exchange));
+        return no_space(exchange->r, spool_folder(exchange));
     rc = file_append(exchange, file, spool->data, spool->len);
     spool->len = 0;
     while (rc == OK && (got = mod_weave_body_read(exchange, block, BLOCK)) > 0)
@@ -263,7 +263,7 @@ static int to_file(mod_weave_exchange_t *exchange)
     if (got < 0)
         return status_of(exchange);
     if (rc == OK && file_reopen(exchange->r, file, &spool->fd) < 0)
-        return no_space(exchange->r, folder(exchange));
+        return no_space(exchange->r, spool_folder(exchange));
     return rc;
 }
 
@@ -303,7 +303,7 @@ static int to_memory(mod_weave_exchange_t *exchange, apr_size_t most,
     }
 }
 
-static int body_read(mod_weave_exchange_t *exchange)
+static int body_spool(mod_weave_exchange_t *exchange)
 {
     apr_size_t most = memory_of(exchange), room;
     apr_off_t length = exchange->length;
@@ -324,7 +324,7 @@ static int body_read(mod_weave_exchange_t *exchange)
 int mod_weave_spool(mod_weave_exchange_t *exchange)
 {
     const mod_weave_spool_t *spool = &exchange->spool;
-    int rc = exchange->has_body ? body_read(exchange) : OK;
+    int rc = exchange->has_body ? body_spool(exchange) : OK;
 
     if (rc == OK)
         mod_weave_body_counted(exchange,

@@ -22,13 +22,13 @@ typedef struct {
     apr_size_t len;
 } kind_t;
 
-static int starts(const char *path, const char *prefix)
+static int path_starts(const char *path, const char *prefix)
 {
     return strncmp(path, prefix, strlen(prefix)) == 0;
 }
 
-/* But for slashes behind it. */
-static int ends(const char *path, const char *suffix)
+/* Compares without the slashes at the end of PATH. */
+static int path_ends(const char *path, const char *suffix)
 {
     apr_size_t len = strlen(path), want = strlen(suffix);
 
@@ -50,20 +50,20 @@ int mod_weave_is_sync(const weave_conf_t *conf)
 
 /* Chooses by path, never by User-Agent. MESSAGE is NULL where this is no
  * maintenance: then nothing but the protocol of Sync speaks of one. */
-static kind_t kind_of(request_rec *r, const char *path,
-                      const weave_conf_t *conf, const char *message)
+static kind_t refusal_choose(request_rec *r, const char *path,
+                             const weave_conf_t *conf, const char *message)
 {
     int sync = mod_weave_is_sync(conf);
     const char *page;
     apr_size_t len;
 
-    if (sync && ends(path, "/1.0/sync/1.5"))
+    if (sync && path_ends(path, "/1.0/sync/1.5"))
         return KIND("application/json", token_body);
-    if (sync && starts(path, "/1.5/"))
+    if (sync && path_starts(path, "/1.5/"))
         return KIND("application/json", "0");
-    if (sync && (starts(path, "/1.0/") || starts(path, "/1.1/") ||
-                 starts(path, "/1/") || starts(path, "/user/") ||
-                 starts(path, "/misc/")))
+    if (sync && (path_starts(path, "/1.0/") || path_starts(path, "/1.1/") ||
+                 path_starts(path, "/1/") || path_starts(path, "/user/") ||
+                 path_starts(path, "/misc/")))
         return KIND("application/json", storage_body);
     page = mod_weave_page(r, conf, message, &len);
     if (page)
@@ -81,9 +81,9 @@ static kind_t kind_of(request_rec *r, const char *path,
 
 /* ---- how long ---- */
 
-/* Everybody told the same number comes back in the same second: 0 to
- * maintenance.spread (at least 5 s) is added, once per answer. */
-static apr_int64_t spread(apr_int64_t seconds, const weave_conf_t *conf)
+/* Adds 0 to maintenance.spread (at least 5 s), once per answer: clients that
+ * are told the same number come back in the same second. */
+static apr_int64_t spread_add(apr_int64_t seconds, const weave_conf_t *conf)
 {
     apr_int64_t percent = weave_conf_int(conf, WEAVE_MAINTENANCE_SPREAD);
     apr_int64_t most = seconds * percent / 100;
@@ -93,7 +93,7 @@ static apr_int64_t spread(apr_int64_t seconds, const weave_conf_t *conf)
     return seconds + ap_random_pick(0, (apr_uint32_t)(most > 5 ? most : 5));
 }
 
-/* The seconds of one answer, the same in all its headers. */
+/* Returns the seconds of one answer, which are the same in all its headers. */
 static const char *seconds_of(request_rec *r, const weave_conf_t *conf,
                               const mod_weave_verdict_t *verdict)
 {
@@ -115,7 +115,8 @@ static const char *seconds_of(request_rec *r, const weave_conf_t *conf,
     /* it may end sooner than was thought */
     if (seconds > WEAVE_MAINTENANCE_RETRY_MAX)
         seconds = WEAVE_MAINTENANCE_RETRY_MAX;
-    return apr_psprintf(r->pool, "%" APR_INT64_T_FMT, spread(seconds, conf));
+    return apr_psprintf(r->pool, "%" APR_INT64_T_FMT,
+                        spread_add(seconds, conf));
 }
 
 /* ---- answers ---- */
@@ -142,18 +143,19 @@ static void refusal_headers(request_rec *r, const weave_conf_t *conf,
                                 (int)(apr_time_usec(now) / 10000)));
 }
 
-/* Who was to be told to stay away for longer already still is. */
-static const char *longer(request_rec *r, const char *seconds)
+/* Returns the larger one of SECONDS and what the client would be told already.
+ */
+static const char *longer_choose(request_rec *r, const char *seconds)
 {
     const char *told = apr_table_get(r->err_headers_out, "X-Weave-Backoff");
 
     return told && apr_atoi64(told) > apr_atoi64(seconds) ? told : seconds;
 }
 
-/* A client in the middle of an upload sees the answer, not a reset; one that
- * asks first need not begin, nor one that has announced too much: httpd would
- * answer that itself. */
-static void body_take(request_rec *r)
+/* Reads the body, so that a client in the middle of an upload sees the answer
+ * and no reset. A client that asks first (Expect) need not begin, nor one that
+ * has announced too much: httpd would answer that itself. */
+static void body_read_off(request_rec *r)
 {
     const char *text = apr_table_get(r->headers_in, "Content-Length");
     apr_off_t limit = ap_get_limit_req_body(r), announced = 0;
@@ -169,16 +171,17 @@ static void body_take(request_rec *r)
         r->connection->keepalive = AP_CONN_CLOSE;
 }
 
-/* Chunks that httpd does not like, or too many of them, it answers itself, in
- * the middle of reading: so they are read when our answer is out. */
+/* Returns 1 where the body is chunked. Chunks that are wrong, or too many,
+ * httpd answers itself in the middle of reading: so they are read when our
+ * answer is out. */
 static int is_chunked(const request_rec *r)
 {
     return !r->connection->master &&
            apr_table_get(r->headers_in, "Transfer-Encoding") != NULL;
 }
 
-/* ap_discard_request_body() does nothing behind a 503. */
-static void chunks_take(request_rec *r)
+/* Does what ap_discard_request_body() does not do behind a 503. */
+static void chunks_read_off(request_rec *r)
 {
     apr_bucket_brigade *in =
         apr_brigade_create(r->pool, r->connection->bucket_alloc);
@@ -193,7 +196,7 @@ static void chunks_take(request_rec *r)
     }
 }
 
-static void count(const mod_weave_mount_t *mount, weave_refused_e why)
+static void refusal_count(const mod_weave_mount_t *mount, weave_refused_e why)
 {
     weave_tally_row_t *row = mod_weave_tally(mount);
 
@@ -209,23 +212,23 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
     const char *message = NULL, *seconds = seconds_of(r, conf, verdict);
     kind_t kind;
 
-    count(mount, why);
+    refusal_count(mount, why);
     if (why == WEAVE_REFUSED_MAINTENANCE)
         message = verdict && *verdict->message
                       ? verdict->message
                       : weave_conf_str(conf, WEAVE_MAINTENANCE_MESSAGE);
-    kind = kind_of(r, r->uri + mount->prefix_len, conf, message);
+    kind = refusal_choose(r, r->uri + mount->prefix_len, conf, message);
     if (is_chunked(r))
         r->connection->keepalive = AP_CONN_CLOSE;
     else
-        body_take(r);
-    refusal_headers(r, conf, verdict ? seconds : longer(r, seconds));
+        body_read_off(r);
+    refusal_headers(r, conf, verdict ? seconds : longer_choose(r, seconds));
     r->status = HTTP_SERVICE_UNAVAILABLE;
     ap_set_content_type(r, kind.type);
     ap_set_content_length(r, (apr_off_t)kind.len);
     ap_rwrite(kind.body, (int)kind.len, r);
     if (is_chunked(r))
-        chunks_take(r);
+        chunks_read_off(r);
     return OK;
 }
 

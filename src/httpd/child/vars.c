@@ -21,7 +21,7 @@ static struct {
     unsigned char key;
 } slots[NAME_SLOTS];
 
-static unsigned hash(const char *name, apr_size_t len)
+static unsigned name_hash(const char *name, apr_size_t len)
 {
     return ((unsigned)len * 37 + (name[0] | 0x20) * 5 +
             (name[len - 1] | 0x20) * 11 + (name[len / 2] | 0x20)) &
@@ -38,26 +38,27 @@ void mod_weave_vars_init(void)
 
         if (!name)
             continue;
-        for (at = hash(name, strlen(name)); slots[at].len;)
+        for (at = name_hash(name, strlen(name)); slots[at].len;)
             at = (at + 1) & (NAME_SLOTS - 1);
         slots[at].len = (unsigned char)strlen(name);
         slots[at].key = (unsigned char)key;
     }
 }
 
-static int find(const char *name, apr_size_t len)
+static int key_find(const char *name, apr_size_t len)
 {
     unsigned at;
 
-    for (at = hash(name, len); slots[at].len; at = (at + 1) & (NAME_SLOTS - 1))
+    for (at = name_hash(name, len); slots[at].len;
+         at = (at + 1) & (NAME_SLOTS - 1))
         if (slots[at].len == len &&
             !ap_cstr_casecmpn(header_names[slots[at].key], name, len))
             return slots[at].key;
     return WEAVE_VAR_OTHER;
 }
 
-static void add(mod_weave_vars_t *vars, unsigned key, const char *name,
-                const char *value)
+static void var_add(mod_weave_vars_t *vars, unsigned key, const char *name,
+                    const char *value)
 {
     weave_var_t *var;
 
@@ -175,10 +176,10 @@ static void add_header(mod_weave_vars_t *vars, const char *name,
 
     if (!len)
         return;
-    key = find(name, len);
+    key = key_find(name, len);
     if (key != WEAVE_VAR_OTHER) {
         if (!is_hidden(key, exchange))
-            add(vars, key, NULL, value);
+            var_add(vars, key, NULL, value);
         return;
     }
     if (is_hidden_name(name))
@@ -187,7 +188,7 @@ static void add_header(mod_weave_vars_t *vars, const char *name,
         value = value_inflated(exchange, name, value);
     name = http_name(vars->pool, name, len);
     if (name)
-        add(vars, WEAVE_VAR_OTHER, name, value);
+        var_add(vars, WEAVE_VAR_OTHER, name, value);
 }
 
 static void add_headers(mod_weave_vars_t *vars,
@@ -201,8 +202,8 @@ static void add_headers(mod_weave_vars_t *vars,
         if (row[i].key)
             add_header(vars, row[i].key, row[i].val, exchange);
     if (exchange->is_open && exchange->length >= 0)
-        add(vars, WEAVE_VAR_CONTENT_LENGTH, NULL,
-            apr_off_t_toa(vars->pool, exchange->length));
+        var_add(vars, WEAVE_VAR_CONTENT_LENGTH, NULL,
+                apr_off_t_toa(vars->pool, exchange->length));
 }
 
 /* Facts of the request at hand. mod_include leaves those of the page around
@@ -231,10 +232,10 @@ static void add_table(mod_weave_vars_t *vars, const apr_table_t *table)
 
     for (i = 0; i < rows->nelts; i++)
         if (row[i].key && !is_fact(row[i].key))
-            add(vars, WEAVE_VAR_OTHER, row[i].key, row[i].val);
+            var_add(vars, WEAVE_VAR_OTHER, row[i].key, row[i].val);
 }
 
-static const char *number(apr_pool_t *pool, unsigned value)
+static const char *port_text(apr_pool_t *pool, unsigned value)
 {
     return value == 80    ? "80"
            : value == 443 ? "443"
@@ -254,21 +255,21 @@ static void add_connection(mod_weave_vars_t *vars, request_rec *r)
 {
     core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
-    add(vars, WEAVE_VAR_SERVER_NAME, NULL, ap_get_server_name_for_url(r));
-    add(vars, WEAVE_VAR_SERVER_PORT, NULL,
-        number(r->pool, ap_get_server_port(r)));
-    add(vars, WEAVE_VAR_SERVER_ADDR, NULL, r->connection->local_ip);
-    add(vars, WEAVE_VAR_SERVER_PROTOCOL, NULL, r->protocol);
-    add(vars, WEAVE_VAR_REMOTE_ADDR, NULL, r->useragent_ip);
+    var_add(vars, WEAVE_VAR_SERVER_NAME, NULL, ap_get_server_name_for_url(r));
+    var_add(vars, WEAVE_VAR_SERVER_PORT, NULL,
+            port_text(r->pool, ap_get_server_port(r)));
+    var_add(vars, WEAVE_VAR_SERVER_ADDR, NULL, r->connection->local_ip);
+    var_add(vars, WEAVE_VAR_SERVER_PROTOCOL, NULL, r->protocol);
+    var_add(vars, WEAVE_VAR_REMOTE_ADDR, NULL, r->useragent_ip);
     if (core->hostname_lookups == HOSTNAME_LOOKUP_ON ||
         core->hostname_lookups == HOSTNAME_LOOKUP_DOUBLE)
-        add(vars, WEAVE_VAR_REMOTE_HOST, NULL,
-            ap_get_useragent_host(r, REMOTE_HOST, NULL));
-    add(vars, WEAVE_VAR_REMOTE_PORT, NULL,
-        apr_itoa(r->pool, r->useragent_addr->port));
-    add(vars, WEAVE_VAR_REMOTE_USER, NULL, r->user);
-    add(vars, WEAVE_VAR_AUTH_TYPE, NULL, r->ap_auth_type);
-    add(vars, WEAVE_VAR_DOCUMENT_ROOT, NULL, ap_document_root(r));
+        var_add(vars, WEAVE_VAR_REMOTE_HOST, NULL,
+                ap_get_useragent_host(r, REMOTE_HOST, NULL));
+    var_add(vars, WEAVE_VAR_REMOTE_PORT, NULL,
+            apr_itoa(r->pool, r->useragent_addr->port));
+    var_add(vars, WEAVE_VAR_REMOTE_USER, NULL, r->user);
+    var_add(vars, WEAVE_VAR_AUTH_TYPE, NULL, r->ap_auth_type);
+    var_add(vars, WEAVE_VAR_DOCUMENT_ROOT, NULL, ap_document_root(r));
 }
 
 /* A proxy that ends TLS in front of us says so through
@@ -280,8 +281,8 @@ static void add_scheme(mod_weave_vars_t *vars, request_rec *r)
 
     if (https && (!ap_cstr_casecmp(https, "on") || !strcmp(https, "1")))
         scheme = "https";
-    add(vars, WEAVE_VAR_URL_SCHEME, NULL, scheme);
-    add(vars, WEAVE_VAR_REQUEST_SCHEME, NULL, scheme);
+    var_add(vars, WEAVE_VAR_URL_SCHEME, NULL, scheme);
+    var_add(vars, WEAVE_VAR_REQUEST_SCHEME, NULL, scheme);
 }
 
 /* Later entries win: what the administrator sets (SetEnv, WeaveSet) stands
@@ -293,11 +294,11 @@ void mod_weave_vars_fill(mod_weave_vars_t *vars,
     const mod_weave_mount_t *mount = exchange->mount;
     const apr_table_t *environ = weave_conf_environ(exchange->conf);
 
-    add(vars, WEAVE_VAR_REQUEST_METHOD, NULL, r->method);
-    add(vars, WEAVE_VAR_SCRIPT_NAME, NULL, mount->prefix);
-    add(vars, WEAVE_VAR_PATH_INFO, NULL, mod_weave_path_info(r, mount));
-    add(vars, WEAVE_VAR_QUERY_STRING, NULL, r->args ? r->args : "");
-    add(vars, WEAVE_VAR_REQUEST_URI, NULL, request_uri(r));
+    var_add(vars, WEAVE_VAR_REQUEST_METHOD, NULL, r->method);
+    var_add(vars, WEAVE_VAR_SCRIPT_NAME, NULL, mount->prefix);
+    var_add(vars, WEAVE_VAR_PATH_INFO, NULL, mod_weave_path_info(r, mount));
+    var_add(vars, WEAVE_VAR_QUERY_STRING, NULL, r->args ? r->args : "");
+    var_add(vars, WEAVE_VAR_REQUEST_URI, NULL, request_uri(r));
     add_connection(vars, r);
     add_headers(vars, exchange);
     add_table(vars, r->subprocess_env);
