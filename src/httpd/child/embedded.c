@@ -55,7 +55,7 @@ static struct {
 
 const weave_engine_t *mod_weave_engine;
 
-static void set_state(state_e state)
+static void state_set(state_e state)
 {
     pthread_mutex_lock(&embedded.lock);
     atomic_store(&embedded.state, state);
@@ -65,8 +65,8 @@ static void set_state(state_e state)
 
 /* ---- Python's main thread ---- */
 
-/* 1 when the child is to stop, 0 after TIMEOUT_MS (-1: for ever). */
-static int wait_stop(int timeout_ms)
+/* Returns 1 when the child is to stop, 0 after TIMEOUT_MS (-1: never). */
+static int stop_wait(int timeout_ms)
 {
     struct pollfd fd = {embedded.stop_fd[0], POLLIN, 0};
     int rc;
@@ -77,13 +77,13 @@ static int wait_stop(int timeout_ms)
     return rc > 0;
 }
 
-static void stat_script(struct stat *status)
+static void script_stat(struct stat *status)
 {
     if (!embedded.spec.script || stat(embedded.spec.script, status) != 0)
         memset(status, 0, sizeof(*status));
 }
 
-static int is_same(const struct stat *a, const struct stat *b)
+static int is_unchanged(const struct stat *a, const struct stat *b)
 {
     return a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
            a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
@@ -92,17 +92,18 @@ static int is_same(const struct stat *a, const struct stat *b)
            a->st_size == b->st_size;
 }
 
-/* Waits until another attempt makes sense. 1: the child stops instead. */
-static int wait_retry(int pause_s, const struct stat *tried)
+/* Waits until another attempt makes sense. Returns 1 where the child is to stop
+ * instead. */
+static int retry_wait(int pause_s, const struct stat *tried)
 {
     struct stat now;
     int second;
 
     for (second = 0; second < pause_s; second++) {
-        if (wait_stop(1000))
+        if (stop_wait(1000))
             return 1;
-        stat_script(&now);
-        if (!is_same(tried, &now))
+        script_stat(&now);
+        if (!is_unchanged(tried, &now))
             return 0;
     }
     return 0;
@@ -126,25 +127,25 @@ static void failure_tell(const char *why)
     apr_pool_destroy(pool);
 }
 
-static int load_application(void)
+static int application_load(void)
 {
     int pause_s = RETRY_FIRST_S;
     const char *failed;
     struct stat tried;
 
     for (;;) {
-        stat_script(&tried);
+        script_stat(&tried);
         failed = mod_weave_engine->load();
         mod_weave_host_leave_fork();
         failure_tell(failed);
         if (!failed) {
-            set_state(READY);
+            state_set(READY);
             ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
                          "the application of %s is ready, in Python %s",
                          embedded.app->ini, mod_weave_engine->python);
             return 0;
         }
-        set_state(FAILED);
+        state_set(FAILED);
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
                      "WEAVE0020: the application of %s cannot be imported (the"
                      " lines above say why): clients get 503; the next"
@@ -152,13 +153,13 @@ static int load_application(void)
                      embedded.app->ini,
                      embedded.spec.script ? embedded.spec.script : "nothing",
                      pause_s);
-        if (wait_retry(pause_s, &tried))
+        if (retry_wait(pause_s, &tried))
             return -1;
         pause_s = pause_s * 2 < RETRY_MOST_S ? pause_s * 2 : RETRY_MOST_S;
     }
 }
 
-static const char *start_engine(void)
+static const char *engine_start(void)
 {
     const weave_engine_t *engine;
     const char *problem =
@@ -171,21 +172,21 @@ static const char *start_engine(void)
     return problem;
 }
 
-static void *APR_THREAD_FUNC main_thread(apr_thread_t *thread, void *unused)
+static void *APR_THREAD_FUNC python_main(apr_thread_t *thread, void *unused)
 {
-    const char *problem = start_engine();
+    const char *problem = engine_start();
 
     (void)thread;
     (void)unused;
     if (problem) {
         failure_tell(problem);
-        set_state(FAILED);
+        state_set(FAILED);
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
                      "WEAVE0021: Python cannot start: %s", problem);
     }
     else {
-        if (load_application() == 0)
-            wait_stop(-1);
+        if (application_load() == 0)
+            stop_wait(-1);
         mod_weave_engine->finish();
     }
     close(embedded.done_fd[1]);
@@ -196,8 +197,8 @@ static void *APR_THREAD_FUNC main_thread(apr_thread_t *thread, void *unused)
 
 /* ---- the end of the child ---- */
 
-/* Has Python's main thread do its last work, for MOST_MS at most. */
-static void stop_python(int most_ms)
+/* Lets Python's main thread do its last work, for MOST_MS at most. */
+static void python_stop(int most_ms)
 {
     struct pollfd fd = {embedded.done_fd[0], POLLIN, 0};
 
@@ -207,9 +208,9 @@ static void stop_python(int most_ms)
         ;
 }
 
-/* A process that the application has forked was sent TERM before it could let
+/* Ends a process that the application has forked: TERM came before it could let
  * go of httpd's handler for it, in which we are. */
-static void die_as_fork(void)
+static void fork_die(void)
 {
     sigset_t term;
 
@@ -221,23 +222,23 @@ static void die_as_fork(void)
     _exit(0);
 }
 
-static apr_status_t stop(void *unused)
+static apr_status_t child_stop(void *unused)
 {
     (void)unused;
     if (getpid() != embedded.pid)
-        die_as_fork();
+        fork_die();
     /* A signal has interrupted Python on this very thread: nothing that
      * takes a lock may follow, and other cleanups do. Python's main thread
      * can work, unless this one holds the GIL. */
     if (mod_weave_engine && mod_weave_engine->is_running()) {
-        stop_python(INTERRUPTED_MS);
+        python_stop(INTERRUPTED_MS);
         _exit(0);
     }
-    stop_python(STOP_MS);
+    python_stop(STOP_MS);
     return APR_SUCCESS;
 }
 
-static void leave_now(int status, void *unused)
+static void exit_now(int status, void *unused)
 {
     (void)unused;
     _exit(status);
@@ -246,14 +247,14 @@ static void leave_now(int status, void *unused)
 /* The last cleanup of pchild; exit() is next. Threads of the application may
  * still be inside C code, so nothing else of what exit() does may run: not the
  * destructors of libraries. Its status tells the parent whether it is sick. */
-static apr_status_t leave(void *unused)
+static apr_status_t child_leave(void *unused)
 {
     (void)unused;
-    on_exit(leave_now, NULL);
+    on_exit(exit_now, NULL);
     return APR_SUCCESS;
 }
 
-static void *overdue(void *unused)
+static void *overdue_end(void *unused)
 {
     struct timespec pause = {STOP_MS / 1000, 0};
 
@@ -263,13 +264,13 @@ static void *overdue(void *unused)
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, embedded.server,
                  "Python has not come to its end: the child leaves without"
                  " waiting any longer");
-    stop_python(STOP_MS);
+    python_stop(STOP_MS);
     _exit(0);
 }
 
-/* `stop` and `restart` cut the connections and then wait for the threads. One
- * that is stuck in Python would keep the child until httpd kills it, and no
- * exit handler would run. */
+/* Sees to it that the child ends. `stop` and `restart` cut the connections and
+ * then wait for the threads: a thread that is stuck in Python would keep the
+ * child until httpd kills it, and no exit handler would run. */
 void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful)
 {
     pthread_t thread;
@@ -278,14 +279,14 @@ void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful)
     /* prefork calls this in a signal handler, and waits for nothing */
     if (graceful || !mod_weave_engine || !embedded.spec.multithread)
         return;
-    if (pthread_create(&thread, NULL, overdue, NULL) == 0)
+    if (pthread_create(&thread, NULL, overdue_end, NULL) == 0)
         pthread_detach(thread);
 }
 
 /* ---- the start of the child ---- */
 
-static const char *const *strings(const apr_array_header_t *list,
-                                  apr_pool_t *pool)
+static const char *const *strings_copy(const apr_array_header_t *list,
+                                       apr_pool_t *pool)
 {
     const char **copy = apr_pcalloc(pool, (list->nelts + 1) * sizeof(*copy));
 
@@ -293,7 +294,7 @@ static const char *const *strings(const apr_array_header_t *list,
     return copy;
 }
 
-static const char *const *pairs(const apr_table_t *table, apr_pool_t *pool)
+static const char *const *pairs_copy(const apr_table_t *table, apr_pool_t *pool)
 {
     const apr_array_header_t *rows = apr_table_elts(table);
     const apr_table_entry_t *row = (const apr_table_entry_t *)rows->elts;
@@ -308,12 +309,12 @@ static const char *const *pairs(const apr_table_t *table, apr_pool_t *pool)
     return copy;
 }
 
-static const char *given(const char *text)
+static const char *text_or_null(const char *text)
 {
     return *text ? text : NULL;
 }
 
-static void fill_spec(apr_pool_t *pool)
+static void spec_fill(apr_pool_t *pool)
 {
     const mod_weave_app_t *app = embedded.app;
     weave_app_t *spec = &embedded.spec;
@@ -322,30 +323,32 @@ static void fill_spec(apr_pool_t *pool)
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
     ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &forked);
     spec->python = app->venv ? app->venv->python : NULL;
-    spec->script = given(weave_conf_str(embedded.conf, WEAVE_WSGI_SCRIPT));
-    spec->module = given(weave_conf_str(embedded.conf, WEAVE_WSGI_MODULE));
+    spec->script =
+        text_or_null(weave_conf_str(embedded.conf, WEAVE_WSGI_SCRIPT));
+    spec->module =
+        text_or_null(weave_conf_str(embedded.conf, WEAVE_WSGI_MODULE));
     spec->callable = weave_conf_str(embedded.conf, WEAVE_WSGI_CALLABLE);
     spec->ini = app->ini_now;
     spec->software = ap_get_server_banner();
-    spec->python_path =
-        strings(weave_conf_list(embedded.conf, WEAVE_WSGI_PYTHON_PATH), pool);
-    spec->environ = pairs(embedded.environ, pool);
+    spec->python_path = strings_copy(
+        weave_conf_list(embedded.conf, WEAVE_WSGI_PYTHON_PATH), pool);
+    spec->environ = pairs_copy(embedded.environ, pool);
     spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
     spec->multiprocess = forked > 1;
 }
 
-/* What the application finds in os.environ. */
-static void set_environment(void)
+/* Sets what the application finds in os.environ. */
+static void environment_set(void)
 {
     const char *const *env =
-        pairs(weave_conf_env(embedded.conf), embedded.pool);
+        pairs_copy(weave_conf_env(embedded.conf), embedded.pool);
 
     setenv("WEAVE_INI", embedded.app->ini_now, 1);
     for (; *env; env += 2)
         setenv(env[0], env[1], 1);
 }
 
-/* A condition whose waits are by the clock that is never set. */
+/* Makes a condition that is waited for by the clock that nobody can set. */
 static apr_status_t changed_init(void)
 {
     pthread_condattr_t attr;
@@ -361,7 +364,7 @@ static apr_status_t changed_init(void)
     return rc;
 }
 
-/* 0, or -1 when the log says why. */
+/* Takes over what only this child may know. 0, or -1 after logging why not. */
 static int conf_take(void)
 {
     const char *problem = mod_weave_app_private(
@@ -376,7 +379,7 @@ static int conf_take(void)
     return -1;
 }
 
-static apr_status_t prepare(apr_pool_t *pchild)
+static apr_status_t embedded_prepare(apr_pool_t *pchild)
 {
     apr_status_t rv;
 
@@ -385,15 +388,16 @@ static apr_status_t prepare(apr_pool_t *pchild)
         return errno;
     rv = changed_init();
     if (rv == APR_SUCCESS) {
-        apr_pool_cleanup_register(pchild, NULL, leave, apr_pool_cleanup_null);
-        apr_pool_pre_cleanup_register(pchild, NULL, stop);
-        fill_spec(embedded.pool);
-        set_environment();
+        apr_pool_cleanup_register(pchild, NULL, child_leave,
+                                  apr_pool_cleanup_null);
+        apr_pool_pre_cleanup_register(pchild, NULL, child_stop);
+        spec_fill(embedded.pool);
+        environment_set();
     }
     return rv;
 }
 
-static void start_failed(apr_status_t rv)
+static void start_fail(apr_status_t rv)
 {
     atomic_store(&embedded.begun, 0);
     atomic_store(&embedded.state, FAILED);
@@ -420,13 +424,13 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
         atomic_store(&embedded.state, FAILED);
         return;
     }
-    rv = prepare(pchild);
+    rv = embedded_prepare(pchild);
     if (rv != APR_SUCCESS)
-        start_failed(rv);
+        start_fail(rv);
 }
 
-/* Behind child_init of all modules: from here on, what is opened may be the
- * application's. */
+/* Starts Python behind child_init of all modules: from here on, what is opened
+ * may be the application's. */
 void mod_weave_embedded_python(apr_pool_t *pchild, server_rec *main_server)
 {
     static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
@@ -447,10 +451,10 @@ void mod_weave_embedded_python(apr_pool_t *pchild, server_rec *main_server)
         sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_store(&embedded.begun, 1);
-    rv = apr_thread_create(&thread, NULL, main_thread, NULL, embedded.pool);
+    rv = apr_thread_create(&thread, NULL, python_main, NULL, embedded.pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rv != APR_SUCCESS)
-        start_failed(rv);
+        start_fail(rv);
 }
 
 const weave_engine_t *mod_weave_embedded_ready(void)

@@ -28,8 +28,8 @@ void *mod_weave_dir_create(apr_pool_t *pool, char *dir)
     return apr_pcalloc(pool, sizeof(mod_weave_dir_t));
 }
 
-static const mod_weave_mount_t *find(const apr_array_header_t *mounts,
-                                     const char *prefix)
+static const mod_weave_mount_t *mount_find(const apr_array_header_t *mounts,
+                                           const char *prefix)
 {
     int i;
 
@@ -53,14 +53,14 @@ static int longest_first(const void *a, const void *b)
                                            : 0;
 }
 
-static void add(apr_array_header_t *mounts, mod_weave_mount_t *mount)
+static void mount_add(apr_array_header_t *mounts, mod_weave_mount_t *mount)
 {
     APR_ARRAY_PUSH(mounts, mod_weave_mount_t *) = mount;
     qsort(mounts->elts, mounts->nelts, sizeof(mod_weave_mount_t *),
           longest_first);
 }
 
-static weave_conf_t *merge_set(apr_pool_t *pool, const weave_conf_t *base,
+static weave_conf_t *set_merge(apr_pool_t *pool, const weave_conf_t *base,
                                const weave_conf_t *over)
 {
     if (!over || !base)
@@ -76,15 +76,16 @@ void *mod_weave_server_merge(apr_pool_t *pool, void *base_, void *over_)
     int i;
 
     for (i = 0; i < over->mounts->nelts; i++)
-        add(conf->mounts, APR_ARRAY_IDX(over->mounts, i, mod_weave_mount_t *));
+        mount_add(conf->mounts,
+                  APR_ARRAY_IDX(over->mounts, i, mod_weave_mount_t *));
     for (i = 0; i < base->mounts->nelts; i++) {
         mod_weave_mount_t *mount =
             APR_ARRAY_IDX(base->mounts, i, mod_weave_mount_t *);
 
-        if (!find(over->mounts, mount->prefix))
-            add(conf->mounts, apr_pmemdup(pool, mount, sizeof(*mount)));
+        if (!mount_find(over->mounts, mount->prefix))
+            mount_add(conf->mounts, apr_pmemdup(pool, mount, sizeof(*mount)));
     }
-    conf->set = merge_set(pool, base->set, over->set);
+    conf->set = set_merge(pool, base->set, over->set);
     return conf;
 }
 
@@ -93,7 +94,7 @@ void *mod_weave_dir_merge(apr_pool_t *pool, void *base_, void *over_)
     mod_weave_dir_t *base = base_, *over = over_;
     mod_weave_dir_t *conf = apr_pcalloc(pool, sizeof(*conf));
 
-    conf->set = merge_set(pool, base->set, over->set);
+    conf->set = set_merge(pool, base->set, over->set);
     /* nothing inside makes it less strict: `a2enconf weave-maintenance` is for
      * all that it is around */
     conf->directive =
@@ -142,17 +143,17 @@ const char *mod_weave_app_set(cmd_parms *cmd, void *dir, const char *prefix,
     mount->line = cmd->directive->line_num;
     if (!mount->ini)
         return apr_psprintf(cmd->pool, "WeaveApp: %s is no path", ini);
-    other = find(conf->mounts, mount->prefix);
+    other = mount_find(conf->mounts, mount->prefix);
     if (other)
         return apr_psprintf(cmd->pool,
                             "WeaveApp: %s is mounted already, at"
                             " %s:%d",
                             prefix, other->file, other->line);
-    add(conf->mounts, mount);
+    mount_add(conf->mounts, mount);
     return NULL;
 }
 
-static weave_conf_t *set_of(cmd_parms *cmd, void *dir)
+static weave_conf_t *set_get(cmd_parms *cmd, void *dir)
 {
     mod_weave_dir_t *dir_conf = dir;
     mod_weave_server_t *server = mod_weave_server_get(cmd->server);
@@ -178,7 +179,7 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
     /* of an application there are no files: httpd looks at <Location> */
     if (problem)
         return problem;
-    set = set_of(cmd, dir);
+    set = set_get(cmd, dir);
     problem = weave_conf_set(set, key, value, cmd->path != NULL,
                              cmd->directive->filename, cmd->directive->line_num,
                              cmd->pool);

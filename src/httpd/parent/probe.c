@@ -80,7 +80,7 @@ static void program_become(const plan_t *plan)
     step_fail("weave-worker cannot be executed by this user");
 }
 
-/* ---- what it is told ---- */
+/* ---- what the program is told ---- */
 
 static const char *text_or_none(const char *text)
 {
@@ -109,7 +109,7 @@ static char **arguments_make(const mod_weave_app_t *app, const char *check,
     return apr_pmemdup(pool, list, sizeof(list));
 }
 
-/* The part of PATH, a script, below FOLDER. "": it is not there. */
+/* Returns the part of PATH, a script, below FOLDER; "": it is not there. */
 static const char *path_below(const char *path, const char *folder)
 {
     apr_size_t len = strlen(folder);
@@ -159,7 +159,7 @@ static int variable_add(void *list, const char *name, const char *value)
 
 /* Makes the environment of the program. The first entry of a name counts, so
  * the variables of workers stand first. */
-static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
+static char **probe_environment(const mod_weave_app_t *app, apr_pool_t *pool)
 {
     /* the last one for embedded mode only: children have it when they load the
      * same */
@@ -190,7 +190,7 @@ static char **environment_make(const mod_weave_app_t *app, apr_pool_t *pool)
     return (char **)list->elts;
 }
 
-/* ---- what it answers ---- */
+/* ---- what the program answers ---- */
 
 /* Takes what the application's own check says. 0: it has not begun. */
 static int check_take(mod_weave_probe_t *own, const mod_weave_helper_t *helper,
@@ -218,10 +218,10 @@ static int check_take(mod_weave_probe_t *own, const mod_weave_helper_t *helper,
     return 1;
 }
 
-/* NULL: the engine can be loaded. */
-static const char *end_explain(mod_weave_probe_t *own,
-                               const mod_weave_helper_t *helper,
-                               const mod_weave_app_t *app, apr_pool_t *pool)
+/* Returns why the engine cannot be loaded, or NULL: it can. */
+static const char *probe_explain(mod_weave_probe_t *own,
+                                 const mod_weave_helper_t *helper,
+                                 const mod_weave_app_t *app, apr_pool_t *pool)
 {
     if (check_take(own, helper, pool))
         return NULL;
@@ -299,7 +299,7 @@ static const char *program_start(mod_weave_helper_t *helper,
     int ini = *check ? ini_open(app) : null;
 
     plan.argv = arguments_make(app, check, pool);
-    plan.env = environment_make(app, pool);
+    plan.env = probe_environment(app, pool);
     if (null >= 0 && ini >= 0 && pipe2(fds, O_CLOEXEC) == 0) {
         plan.from[0] = plan.from[1] = plan.from[2] = null;
         plan.from[WEAVE_PROBE_ANSWER_FD] = fds[1];
@@ -331,7 +331,7 @@ const char *mod_weave_probe(mod_weave_probe_t *own, const mod_weave_app_t *app,
     if (!problem) {
         mod_weave_helper_wait(&helper, PROBE_SECONDS * 1000);
         orphans_end();
-        problem = end_explain(own, &helper, app, pool);
+        problem = probe_explain(own, &helper, app, pool);
     }
     if (helper.fd >= 0)
         close(helper.fd);

@@ -221,8 +221,8 @@ static mod_weave_app_t *result_take(const char **why, reading_t *reading)
     return app;
 }
 
-static const char *end_explain(const mod_weave_helper_t *helper,
-                               apr_pool_t *pool)
+static const char *reader_explain(const mod_weave_helper_t *helper,
+                                  apr_pool_t *pool)
 {
     if (helper->is_late)
         return apr_psprintf(pool, "it took more than %d s", READER_MS / 1000);
@@ -264,7 +264,7 @@ mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check, const char *ini,
     }
     if (!why) {
         mod_weave_helper_wait(&helper, READER_MS);
-        why = end_explain(&helper, check->ptemp);
+        why = reader_explain(&helper, check->ptemp);
     }
     if (!why)
         app = result_take(&why, &reading);

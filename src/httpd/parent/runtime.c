@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* runtime.c: the runtime directory, before httpd starts
+/* runtime.c: checks the runtime directory before httpd starts
  *
  * weaved, in whose hands it is from then on, looks again. But a start leaves
  * the terminal before weaved runs, and its exit status is 0 by then. */
@@ -26,18 +26,18 @@
 #include "weave_shell.h"
 
 #define LOCK_WAIT_US INT64_C(6000000) /* as weaved waits */
-#define LOCK_LOOK_US 100000
+#define LOCK_POLL_US 100000
 
-/* ---- can httpd's children enter it? ---- */
+/* ---- whether httpd's children can enter it ---- */
 
-static int enter_look(const char *path, apr_pool_t *pool)
+static int enter_try(const char *path, apr_pool_t *pool)
 {
     (void)pool;
     return access(path, X_OK) < 0 ? errno : 0;
 }
 
-/* weaved opens a folder that it, or another one, has made to httpd's children
- * itself; it knows such a folder by its lock. */
+/* Returns 1 where a weaved has made the folder: it knows it by its lock, and
+ * opens it to httpd's children itself. */
 static int is_ours(const char *dir, apr_pool_t *pool)
 {
     return geteuid() == 0 &&
@@ -45,7 +45,8 @@ static int is_ours(const char *dir, apr_pool_t *pool)
                0;
 }
 
-/* The first folder on the way to PATH, or PATH, that children cannot enter. */
+/* Returns the first folder on the way to PATH that children cannot enter, or
+ * PATH. */
 static const char *closed_find(const char *path, apr_pool_t *pool)
 {
     const char *slash = path;
@@ -54,7 +55,7 @@ static const char *closed_find(const char *path, apr_pool_t *pool)
         const char *above =
             apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
 
-        if (mod_weave_child_tries(enter_look, above, pool) != 0)
+        if (mod_weave_child_tries(enter_try, above, pool) != 0)
             return above;
     }
     return path;
@@ -65,7 +66,7 @@ static const char *enter_check(const char *dir, apr_pool_t *pool)
     int is_there = access(dir, F_OK) == 0;
     const char *path =
         is_there && !is_ours(dir, pool) ? dir : weave_folder_above(dir, pool);
-    int rv = mod_weave_child_tries(enter_look, path, pool);
+    int rv = mod_weave_child_tries(enter_try, path, pool);
     const char *closed = rv ? closed_find(path, pool) : NULL, *word;
     struct stat status;
 
@@ -85,9 +86,10 @@ static const char *enter_check(const char *dir, apr_pool_t *pool)
         (long)ap_unixd_config.group_id, word, word);
 }
 
-/* ---- is it another httpd's? ---- */
+/* ---- whether it is another httpd's ---- */
 
-/* Is the weaved that holds the lock FD that of the httpd that PidFile names? */
+/* Returns 1 where the weaved that holds the lock FD is that of the httpd that
+ * PidFile names. */
 static int is_own_weaved(int fd, long *weaved, apr_pool_t *pool)
 {
     char text[32] = "";
@@ -112,7 +114,7 @@ static const char *lock_check(const char *dir, apr_pool_t *pool)
     while (fd >= 0 && !problem && flock(fd, LOCK_SH | LOCK_NB) < 0 &&
            !is_own_weaved(fd, &weaved, pool)) {
         if (weave_clock_us() < until)
-            apr_sleep(LOCK_LOOK_US);
+            apr_sleep(LOCK_POLL_US);
         else
             problem = apr_psprintf(
                 pool,

@@ -32,7 +32,7 @@
 
 /* ---- asking it ---- */
 
-static const char *pass_log(mod_weave_retained_t *data, const server_rec *s,
+static const char *log_pass(mod_weave_retained_t *data, const server_rec *s,
                             apr_pool_t *pool)
 {
     apr_os_file_t fd;
@@ -42,8 +42,8 @@ static const char *pass_log(mod_weave_retained_t *data, const server_rec *s,
     return mod_weave_weaved_ask(data, "log", fd, pool);
 }
 
-/* Tells it what it must know. Waits at most TIMEOUT_MS for the answers, and not
- * at all for a weaved that owes others. NULL, or what is wrong. */
+/* Tells weaved what it must know. Waits TIMEOUT_MS at most for the answers, and
+ * not at all where it owes others. Returns NULL, or what is wrong. */
 static const char *weaved_tell(mod_weave_retained_t *data, const server_rec *s,
                                int timeout_ms, apr_pool_t *pool)
 {
@@ -52,21 +52,21 @@ static const char *weaved_tell(mod_weave_retained_t *data, const server_rec *s,
     if (mod_weave_weaved_silence(data))
         timeout_ms = 0;
     data->unsent = 0;
-    problem = pass_log(data, s, pool);
+    problem = log_pass(data, s, pool);
     if (!problem)
         problem = mod_weave_weaved_want(data, pool);
     more = mod_weave_weaved_hear(data, timeout_ms, pool);
     return problem ? problem : more;
 }
 
-static void report(server_rec *s, const char *problem)
+static void problem_report(server_rec *s, const char *problem)
 {
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "WEAVE0130: %s", problem);
 }
 
 /* ---- its life ---- */
 
-static const char *share(mod_weave_retained_t *data, apr_pool_t *pool)
+static const char *roster_share(mod_weave_retained_t *data, apr_pool_t *pool)
 {
     apr_status_t rv;
     weave_roster_t *writable, *roster = NULL;
@@ -98,15 +98,16 @@ static const char *share(mod_weave_retained_t *data, apr_pool_t *pool)
                               rv);
 }
 
-static void died(int reason, void *s, int status);
+static void weaved_died(int reason, void *s, int status);
 
-/* As long as this pconf lives: restarts make another. */
-static void watch(mod_weave_retained_t *data, server_rec *s)
+/* Watches weaved as long as this pconf lives: restarts make another one. */
+static void weaved_watch(mod_weave_retained_t *data, server_rec *s)
 {
     apr_proc_t *proc = apr_pcalloc(s->process->pconf, sizeof(*proc));
 
     proc->pid = data->supervisor;
-    apr_proc_other_child_register(proc, died, s, NULL, s->process->pconf);
+    apr_proc_other_child_register(proc, weaved_died, s, NULL,
+                                  s->process->pconf);
 }
 
 static void weaved_start_end(mod_weave_retained_t *data)
@@ -138,12 +139,12 @@ static const char *weaved_start(server_rec *s, int first, apr_pool_t *pool)
     if (problem)
         weaved_start_end(data);
     else
-        watch(data, s);
+        weaved_watch(data, s);
     return problem;
 }
 
-/* How long it waits before another one is tried. */
-static int64_t pause_after(mod_weave_retained_t *data)
+/* Returns how long to wait before another weaved is tried. */
+static int64_t pause_choose(mod_weave_retained_t *data)
 {
     int i, seconds = 1;
 
@@ -154,7 +155,7 @@ static int64_t pause_after(mod_weave_retained_t *data)
     return data->failures++ < AT_ONCE ? 0 : apr_time_from_sec(seconds);
 }
 
-static void start_again(server_rec *s)
+static void weaved_restart(server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     const char *problem;
@@ -166,7 +167,7 @@ static void start_again(server_rec *s)
     if (!problem)
         problem = weaved_tell(data, s, 0, pool);
     if (problem)
-        report(s, problem);
+        problem_report(s, problem);
     else
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                      "WEAVE0132: a new weaved (pid %d) is started and takes"
@@ -175,7 +176,7 @@ static void start_again(server_rec *s)
     apr_pool_destroy(pool);
 }
 
-static const char *end_of(int status, apr_pool_t *pool)
+static const char *end_explain(int status, apr_pool_t *pool)
 {
     if (WIFSIGNALED(status))
         return apr_psprintf(pool, "was killed by signal %d (%s)",
@@ -183,8 +184,9 @@ static const char *end_of(int status, apr_pool_t *pool)
     return apr_psprintf(pool, "ended with exit status %d", WEXITSTATUS(status));
 }
 
-/* Only death is death: this is also called when we stop watching. */
-static void died(int reason, void *s_, int status)
+/* Starts another weaved. Also called when we stop watching: only a death
+ * counts. */
+static void weaved_died(int reason, void *s_, int status)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     server_rec *s = s_;
@@ -196,15 +198,15 @@ static void died(int reason, void *s_, int status)
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                  "WEAVE0131: weaved (pid %d) %s; the workers go on, and another"
                  " one is started",
-                 (int)data->supervisor, end_of(status, s->process->pconf));
+                 (int)data->supervisor, end_explain(status, s->process->pconf));
     why = mod_weave_launch_answer(data->ready, 0, s->process->pconf);
     if (why)
-        report(s, why);
+        problem_report(s, why);
     data->supervisor = 0;
-    pause = pause_after(data);
+    pause = pause_choose(data);
     data->next_try = weave_clock_us() + pause;
     if (!pause)
-        start_again(s);
+        weaved_restart(s);
 }
 
 static int is_needed(const mod_weave_retained_t *data)
@@ -217,9 +219,9 @@ static int is_needed(const mod_weave_retained_t *data)
     return 0;
 }
 
-/* A weaved that answers nothing for so long is replaced: it has stopped, or
- * hangs. Its death is taken note of as any other. */
-static void silence_end(mod_weave_retained_t *data, server_rec *s)
+/* Kills a weaved that answers nothing for so long: it has been stopped, or
+ * hangs. Its death is met as any other. */
+static void weaved_replace(mod_weave_retained_t *data, server_rec *s)
 {
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                  "WEAVE0173: weaved (pid %d) has answered nothing for %d s: it"
@@ -228,25 +230,25 @@ static void silence_end(mod_weave_retained_t *data, server_rec *s)
     kill(data->supervisor, SIGKILL); /* our child: nobody else has its pid */
 }
 
-/* Reads what it has answered since, and has something to wait for the next
- * time. */
-static void listen_to(mod_weave_retained_t *data, server_rec *s,
-                      apr_pool_t *pool)
+/* Reads what weaved has answered since, and asks it something, so that there is
+ * an answer to wait for the next time. */
+static void weaved_listen(mod_weave_retained_t *data, server_rec *s,
+                          apr_pool_t *pool)
 {
     const char *problem = mod_weave_weaved_hear(data, 0, pool);
 
     if (mod_weave_weaved_silence(data) >= apr_time_from_sec(SILENCE_S))
-        silence_end(data, s);
+        weaved_replace(data, s);
     else if (!problem && data->unsent)
         problem = weaved_tell(data, s, 0, pool);
     else if (!problem && !mod_weave_weaved_silence(data))
         problem = mod_weave_weaved_ask(data, "ping", -1, pool);
     if (problem)
-        report(s, problem);
+        problem_report(s, problem);
 }
 
-/* The MPM calls this every few seconds: for one that keeps dying, or that is
- * silent. */
+/* Looks after a weaved that keeps dying, or is silent. The MPM calls this every
+ * few seconds. */
 int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
@@ -254,24 +256,25 @@ int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s)
     if (!data)
         return DECLINED;
     if (data->supervisor) {
-        listen_to(data, s, pool);
+        weaved_listen(data, s, pool);
     }
     else if (is_needed(data) && weave_clock_us() >= data->next_try) {
-        data->next_try = weave_clock_us() + pause_after(data);
-        start_again(s);
+        data->next_try = weave_clock_us() + pause_choose(data);
+        weaved_restart(s);
     }
     return DECLINED;
 }
 
 /* ---- httpd's end ---- */
 
-static int is_gone(mod_weave_retained_t *data)
+static int is_weaved_gone(mod_weave_retained_t *data)
 {
     return waitpid(data->supervisor, NULL, WNOHANG) != 0;
 }
 
-/* Also called when pconf is cleared for a restart. */
-static apr_status_t stop(void *unused)
+/* Ends weaved with httpd. Also called when pconf is cleared for a restart: then
+ * it does nothing. */
+static apr_status_t weaved_stop(void *unused)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     int64_t until = weave_clock_us() + STOP_MS * APR_TIME_C(1000);
@@ -286,9 +289,9 @@ static apr_status_t stop(void *unused)
                        WEAVE_CONTROL_VERSION);
     if (data->control)
         weave_fd_send(data->control->fd, line, (size_t)len, -1, MSG_DONTWAIT);
-    while (!is_gone(data) && weave_clock_us() < until)
+    while (!is_weaved_gone(data) && weave_clock_us() < until)
         apr_sleep(5000);
-    if (!is_gone(data)) {
+    if (!is_weaved_gone(data)) {
         kill(data->supervisor, SIGKILL); /* its workers know the end of httpd */
         waitpid(data->supervisor, NULL, 0);
     }
@@ -298,8 +301,8 @@ static apr_status_t stop(void *unused)
 
 /* ---- every start and restart ---- */
 
-static void note_wanted(mod_weave_retained_t *data,
-                        const apr_array_header_t *apps)
+static void wanted_set(mod_weave_retained_t *data,
+                       const apr_array_header_t *apps)
 {
     int i;
 
@@ -316,8 +319,8 @@ static void note_wanted(mod_weave_retained_t *data,
     }
 }
 
-/* A weaved that runs stays in its folder. */
-static void choose_folder(mod_weave_retained_t *data, server_rec *s)
+/* Chooses the runtime folder: a weaved that runs stays in its own. */
+static void folder_choose(mod_weave_retained_t *data, server_rec *s)
 {
     const char *dir = mod_weave_runtime_dir();
 
@@ -333,9 +336,9 @@ static void choose_folder(mod_weave_retained_t *data, server_rec *s)
     }
 }
 
-/* NULL, or why APPS cannot run. */
-static const char *supervise(apr_pool_t *pconf, server_rec *s,
-                             const apr_array_header_t *apps, int running)
+/* Returns NULL, or why APPS cannot run. */
+static const char *weaved_supervise(apr_pool_t *pconf, server_rec *s,
+                                    const apr_array_header_t *apps, int running)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     const char *problem;
@@ -343,18 +346,18 @@ static const char *supervise(apr_pool_t *pconf, server_rec *s,
     if (!data)
         return "httpd runs with another version of mod_weave: stop it and"
                " start it again";
-    note_wanted(data, apps);
+    wanted_set(data, apps);
     if (!is_needed(data) && !data->supervisor)
         return NULL;
-    problem = share(data, pconf);
+    problem = roster_share(data, pconf);
     if (problem)
         return problem;
-    choose_folder(data, s);
-    apr_pool_cleanup_register(pconf, NULL, stop, apr_pool_cleanup_null);
-    if (data->supervisor && is_gone(data))
+    folder_choose(data, s);
+    apr_pool_cleanup_register(pconf, NULL, weaved_stop, apr_pool_cleanup_null);
+    if (data->supervisor && is_weaved_gone(data))
         data->supervisor = 0;
     if (data->supervisor)
-        watch(data, s);
+        weaved_watch(data, s);
     else
         problem = weaved_start(s, !running, pconf);
     if (!problem)
@@ -370,12 +373,12 @@ int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
     const char *unpublished = mod_weave_publish(pconf, s), *problem = NULL;
 
     if (unpublished)
-        report(s, unpublished);
+        problem_report(s, unpublished);
     /* a weaved that runs is told what is wanted, whatever else is wrong */
     if (!unpublished || running)
-        problem = supervise(pconf, s, apps, running);
+        problem = weaved_supervise(pconf, s, apps, running);
     if (problem)
-        report(s, problem);
+        problem_report(s, problem);
     return problem || unpublished ? -1 : 0;
 }
 
