@@ -159,11 +159,11 @@ static void ends_once(void **state)
         assert_false(takes(WEAVE_FRAME_LOG, 0, 8));
     }
     begin(0);
-    assert_non_null(weave_answer_done(&answer));
+    assert_non_null(weave_answer_end(&answer));
     begin(0);
     assert_true(takes_head(2, 1, 0));
     assert_false(takes(WEAVE_FRAME_REFUSED, 0, 0));
-    assert_non_null(weave_answer_done(&answer));
+    assert_non_null(weave_answer_end(&answer));
 }
 
 static void takes_nothing_that_is_no_answer(void **state)

@@ -65,7 +65,7 @@ static void test_defaults(void **state)
     assert_int_equal(weave_conf_list(conf, WEAVE_WSGI_PYTHON_PATH)->nelts, 0);
     assert_true(apr_is_empty_table(weave_conf_environ(conf)));
     assert_false(weave_conf_is_set(conf, WEAVE_WORKERS_THREADS));
-    assert_string_equal(weave_conf_where(conf, WEAVE_WORKERS_THREADS, pool),
+    assert_string_equal(weave_conf_source(conf, WEAVE_WORKERS_THREADS, pool),
                         "default");
 }
 
@@ -96,7 +96,7 @@ static void test_values(void **state)
     assert_string_equal(list_item(WEAVE_MAINTENANCE_ALLOW, 1), "10.0.0.0/8");
     assert_true(weave_conf_is_set(conf, WEAVE_WORKERS_PROCESSES));
     assert_true(weave_conf_is_set(conf, WEAVE_WSGI_ENVIRON));
-    assert_string_equal(weave_conf_where(conf, WEAVE_WORKERS_PROCESSES, pool),
+    assert_string_equal(weave_conf_source(conf, WEAVE_WORKERS_PROCESSES, pool),
                         apr_pstrcat(pool, in_folder("a.ini"), ":6", NULL));
     assert_string_equal(weave_conf_path(conf), in_folder("a.ini"));
     assert_int_equal(weave_conf_files(conf)->nelts, 1);
@@ -170,7 +170,7 @@ static void test_retry_after_of_global(void **state)
                      600 * S);
     assert_false(weave_conf_is_set(conf, WEAVE_MAINTENANCE_RETRY_AFTER));
     assert_string_equal(
-        weave_conf_where(conf, WEAVE_MAINTENANCE_RETRY_AFTER, pool),
+        weave_conf_source(conf, WEAVE_MAINTENANCE_RETRY_AFTER, pool),
         apr_pstrcat(pool, in_folder("a.ini"), ":2", NULL));
     read_text("[global]\nretry_after = 600\n[maintenance]\nretry_after = 7\n");
     assert_int_equal(weave_conf_int(conf, WEAVE_MAINTENANCE_RETRY_AFTER),
@@ -304,7 +304,7 @@ static void assert_same(const weave_conf_t *one, int from, int to)
     int i;
 
     for (i = from; i < to; i++) {
-        if (!weave_conf_same(one, conf, i)) {
+        if (!weave_conf_is_same(one, conf, i)) {
             fail_msg("%s differs", weave_key_get(i)->full);
         }
     }
@@ -331,7 +331,7 @@ static void test_same(void **state)
         file_write("c.ini", "[wsgi]\npython_path = a\n  b\n"
                             "[workers]\nenv.X = 1\n");
         read_text("[DEFAULT]\nextends = b.ini\n  c.ini\n");
-        assert_false(weave_conf_same(one, conf, rows[i].key));
+        assert_false(weave_conf_is_same(one, conf, rows[i].key));
         assert_same(one, 0, rows[i].key);
         assert_same(one, rows[i].key + 1, WEAVE_KEY_COUNT);
     }
@@ -347,7 +347,7 @@ static void test_set(void **state)
     assert_null(set(conf, "wsgi.environ.A", "b"));
     assert_null(set(conf, "wsgi.python_path", "a\nb"));
     assert_int_equal(weave_conf_int(conf, WEAVE_WORKERS_PROCESSES), 4);
-    assert_string_equal(weave_conf_where(conf, WEAVE_WORKERS_PROCESSES, pool),
+    assert_string_equal(weave_conf_source(conf, WEAVE_WORKERS_PROCESSES, pool),
                         "httpd.conf:30");
     assert_string_equal(list_item(WEAVE_WSGI_PYTHON_PATH, 1), "b");
     assert_string_equal(apr_table_get(weave_conf_environ(conf), "A"), "b");
@@ -423,7 +423,7 @@ static void test_merge(void **state)
                         "set");
     assert_path(WEAVE_WSGI_VIRTUALENV, "other");
     assert_path(WEAVE_WSGI_SCRIPT, "other/x.wsgi");
-    assert_string_equal(weave_conf_where(conf, WEAVE_WORKERS_THREADS, pool),
+    assert_string_equal(weave_conf_source(conf, WEAVE_WORKERS_THREADS, pool),
                         "httpd.conf:30");
 
     /* what it was made from is as it was */

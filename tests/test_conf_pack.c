@@ -67,10 +67,10 @@ static weave_conf_t *unpacked(const weave_pack_t *pack, apr_size_t bytes)
 
 static void assert_key_same(const weave_conf_t *copy, weave_key_e key)
 {
-    if (!weave_conf_same(conf, copy, key) ||
+    if (!weave_conf_is_same(conf, copy, key) ||
         weave_conf_is_set(conf, key) != weave_conf_is_set(copy, key) ||
-        strcmp(weave_conf_where(conf, key, pool),
-               weave_conf_where(copy, key, pool)) != 0) {
+        strcmp(weave_conf_source(conf, key, pool),
+               weave_conf_source(copy, key, pool)) != 0) {
         fail_msg("%s is another", weave_key_get(key)->full);
     }
 }

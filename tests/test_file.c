@@ -28,7 +28,7 @@ static apr_status_t read_at(const char *name)
 
 static void assert_why(apr_status_t rv, const char *text)
 {
-    const char *why = weave_file_why(rv, MOST, pool);
+    const char *why = weave_file_error_text(rv, MOST, pool);
 
     if (strncmp(why, text, strlen(text)) != 0)
         fail_msg("'%s' does not begin with '%s'", why, text);

@@ -148,7 +148,8 @@ static void above_is_the_folder_of_a_path(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(paths) / sizeof(*paths); i++)
-        assert_string_equal(weave_folder_above(paths[i][0], pool), paths[i][1]);
+        assert_string_equal(weave_folder_parent(paths[i][0], pool),
+                            paths[i][1]);
 }
 
 /* ---- as root: users who are none of ours ---- */

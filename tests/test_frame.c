@@ -170,7 +170,7 @@ static char *entry(size_t *bytes, uint32_t key, const char *name,
     size_t name_len = name ? strlen(name) : 0, value_len = strlen(value);
     char *data = malloc(weave_frame_var_size(name_len, value_len));
     char *end =
-        weave_frame_var_put(data, key, name, name_len, value, value_len);
+        weave_frame_var_write(data, key, name, name_len, value, value_len);
 
     *bytes = (size_t)(end - data);
     assert_int_equal(*bytes, weave_frame_var_size(name_len, value_len));
@@ -192,9 +192,9 @@ static void carries_entries(void **state)
 
     (void)state;
     for (i = 0; i < 5; i++)
-        to = weave_frame_var_put(to, i, pairs[i][0],
-                                 pairs[i][0] ? strlen(pairs[i][0]) : 0,
-                                 pairs[i][1], strlen(pairs[i][1]));
+        to = weave_frame_var_write(to, i, pairs[i][0],
+                                   pairs[i][0] ? strlen(pairs[i][0]) : 0,
+                                   pairs[i][1], strlen(pairs[i][1]));
     cursor = (weave_frame_cursor_t){data, to};
     for (i = 0; i < 5; i++) {
         assert_int_equal(weave_frame_var_next(&cursor, &var, &name, &value),

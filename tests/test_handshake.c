@@ -74,7 +74,7 @@ static void hello_says_who(void **state)
     assert_int_equal(frame.type, WEAVE_FRAME_HELLO);
     assert_int_equal(hello.hello.role, WEAVE_ROLE_SUPERVISOR);
     assert_int_equal(hello.hello.pid, getpid());
-    assert_true(weave_secret_is(&hello.hello.secret, &secret));
+    assert_true(weave_secret_is_same(&hello.hello.secret, &secret));
 }
 
 static void takes_it_byte_by_byte(void **state)

@@ -68,20 +68,22 @@ static void knows_own_lines(void **state)
         "[S\033n Nov 29 23:27:06.123456 2026] [weave:error] [pid 7:tid 1] x",
     };
     const char *own = formatted(3, "text", 4);
-    size_t i, prefix = weave_line_own(own, strlen(own), getpid());
+    size_t i, prefix = weave_line_prefix_bytes(own, strlen(own), getpid());
 
     (void)state;
     assert_string_equal(own + prefix, "text");
-    assert_int_equal(weave_line_own(own, strlen(own), getpid() + 1), 0);
+    assert_int_equal(weave_line_prefix_bytes(own, strlen(own), getpid() + 1),
+                     0);
     for (i = 0; i < prefix; i++)
-        assert_int_equal(weave_line_own(own, i, getpid()), 0);
+        assert_int_equal(weave_line_prefix_bytes(own, i, getpid()), 0);
     assert_int_equal(
-        weave_line_own(
+        weave_line_prefix_bytes(
             "[Sun Nov 29 23:27:06.123456 2026] [weave:error] [pid 7:tid 1] x",
             63, 7),
         62);
     for (i = 0; i < sizeof(others) / sizeof(*others); i++)
-        assert_int_equal(weave_line_own(others[i], strlen(others[i]), 7), 0);
+        assert_int_equal(
+            weave_line_prefix_bytes(others[i], strlen(others[i]), 7), 0);
 }
 
 /* In pieces that fit, each of whole characters. */

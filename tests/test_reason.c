@@ -34,7 +34,7 @@ static const char *shown(const char *text)
     apr_table_setn(env, "DB_PASSWORD", "of httpd");
     apr_table_setn(env, "SHLVL", "1");
     weave_ini_parse(&ini, ini_text, strlen(ini_text), "x.ini", problems, pool);
-    return weave_reason(text, ini, env, pool);
+    return weave_reason_mask(text, ini, env, pool);
 }
 
 static void hides_values(void **state)

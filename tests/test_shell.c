@@ -10,7 +10,7 @@
 static void plain_paths_stay(void **state)
 {
     (void)state;
-    assert_string_equal(weave_shell_word("/srv/app-2/a_b.c", pool),
+    assert_string_equal(weave_shell_quote("/srv/app-2/a_b.c", pool),
                         "/srv/app-2/a_b.c");
 }
 
@@ -24,9 +24,10 @@ static void a_shell_takes_one_word(void **state)
     (void)state;
     for (i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
         char said[200] = "";
-        FILE *shell = popen(apr_pstrcat(pool, "printf '<%s>' ",
-                                        weave_shell_word(paths[i], pool), NULL),
-                            "r");
+        FILE *shell =
+            popen(apr_pstrcat(pool, "printf '<%s>' ",
+                              weave_shell_quote(paths[i], pool), NULL),
+                  "r");
 
         assert_non_null(shell);
         assert_true(fread(said, 1, sizeof(said) - 1, shell) > 0);

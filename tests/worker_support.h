@@ -308,8 +308,8 @@ static UNUSED int request_send(client_t *client, const char *path, int has_body,
     weave_frame_t frame;
 
     memcpy(to, &fixed, sizeof(fixed));
-    to = weave_frame_var_put(to + sizeof(fixed), WEAVE_FRAME_VAR_NAMED, name,
-                             sizeof(name) - 1, path, strlen(path));
+    to = weave_frame_var_write(to + sizeof(fixed), WEAVE_FRAME_VAR_NAMED, name,
+                               sizeof(name) - 1, path, strlen(path));
     frame = weave_frame_make(
         WEAVE_FRAME_REQUEST, has_body ? 0 : WEAVE_FRAME_BODY_HERE,
         (size_t)(to - data) - sizeof(frame), ++client->number);

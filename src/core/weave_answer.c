@@ -30,7 +30,7 @@ static const char *body_count(weave_answer_t *answer, int64_t bytes, int flags)
     return NULL;
 }
 
-int weave_answer_line(weave_answer_lines_t *lines, size_t bytes)
+int weave_answer_line_count(weave_answer_lines_t *lines, size_t bytes)
 {
     if (lines->count >= WEAVE_ANSWER_LINES_MAX ||
         bytes > WEAVE_ANSWER_LINES_BYTES - lines->bytes)
@@ -84,8 +84,8 @@ static const char *read_take(weave_answer_t *answer, const weave_frame_t *frame)
 
 static const char *log_take(weave_answer_t *answer, const weave_frame_t *frame)
 {
-    return weave_answer_line(&answer->lines,
-                             frame->bytes - sizeof(weave_frame_log_t)) < 0
+    return weave_answer_line_count(&answer->lines,
+                                   frame->bytes - sizeof(weave_frame_log_t)) < 0
                ? "too many lines for the log"
                : NULL;
 }
@@ -177,7 +177,7 @@ const char *weave_answer_file(weave_answer_t *answer,
     return body_count(answer, file->length, frame->flags);
 }
 
-const char *weave_answer_done(weave_answer_t *answer)
+const char *weave_answer_end(weave_answer_t *answer)
 {
     if (!answer->has_head)
         return "an end without an answer";

@@ -65,12 +65,12 @@ const char *weave_answer_file(weave_answer_t *answer,
                               const weave_frame_file_t *file);
 
 /** Takes an END that says that all of the answer was sent. */
-const char *weave_answer_done(weave_answer_t *answer);
+const char *weave_answer_end(weave_answer_t *answer);
 
 /** Notes that the worker was told the end of the body, or why there is none. */
 void weave_answer_read_end(weave_answer_t *answer);
 
 /** Counts a line of BYTES for the log: 0, or -1 when it is one too many. */
-int weave_answer_line(weave_answer_lines_t *lines, size_t bytes);
+int weave_answer_line_count(weave_answer_lines_t *lines, size_t bytes);
 
 #endif

@@ -19,7 +19,7 @@ const char *weave_check_ini(const weave_ini_file_t *file, apr_pool_t *pool)
     if (file->status.st_uid == 0 &&
         !(file->status.st_mode & (S_IWGRP | S_IWOTH)))
         return NULL;
-    word = weave_shell_word(file->path, pool);
+    word = weave_shell_quote(file->path, pool);
     return apr_psprintf(
         pool,
         "WEAVE0003: %s can be written by somebody who is not root, and"

@@ -27,7 +27,8 @@ static const char *path_resolve(const weave_conf_t *conf, const char *dir,
     return absolute;
 }
 
-static void path_settle(weave_conf_t *conf, weave_key_e key, const char *base)
+static void setting_path_resolve(weave_conf_t *conf, weave_key_e key,
+                                 const char *base)
 {
     conf_setting_t *setting = &conf->settings[key];
     const char *dir = base ? base : setting->dir ? setting->dir : conf->dir;
@@ -46,7 +47,7 @@ static void path_settle(weave_conf_t *conf, weave_key_e key, const char *base)
     }
 }
 
-void conf_settle(weave_conf_t *conf)
+void conf_resolve(weave_conf_t *conf)
 {
     const conf_setting_t *global = &conf->retry_after;
     conf_setting_t *retry_after =
@@ -59,12 +60,12 @@ void conf_settle(weave_conf_t *conf)
 
         if (conf->settings[i].file &&
             (type == WEAVE_TYPE_PATH || type == WEAVE_TYPE_PATHS)) {
-            path_settle(conf, i, NULL);
+            setting_path_resolve(conf, i, NULL);
         }
     }
     virtualenv = conf->settings[WEAVE_WSGI_VIRTUALENV].value.str;
     if (*virtualenv) {
-        path_settle(conf, WEAVE_WSGI_SCRIPT, virtualenv);
+        setting_path_resolve(conf, WEAVE_WSGI_SCRIPT, virtualenv);
     }
     if (global->file && !retry_after->file) {
         retry_after->value = global->value;
@@ -110,7 +111,7 @@ static void member_set(apr_table_t *table, const char *name, const char *value)
 
 const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
                         const char *member, const apr_array_header_t *items,
-                        const conf_place_t *place)
+                        const conf_source_t *source)
 {
     conf_setting_t *setting = &conf->settings[key->key];
     weave_key_value_t value;
@@ -129,13 +130,13 @@ const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
     else {
         setting->value = setting->written = value;
     }
-    setting->file = apr_pstrdup(conf->pool, place->file);
-    setting->dir = apr_pstrdup(conf->pool, place->dir);
-    setting->line = place->line;
+    setting->file = apr_pstrdup(conf->pool, source->file);
+    setting->dir = apr_pstrdup(conf->pool, source->dir);
+    setting->line = source->line;
     return NULL;
 }
 
-static const char *unknown_key(const char *name, apr_pool_t *pool)
+static const char *unknown_key_text(const char *name, apr_pool_t *pool)
 {
     const weave_key_t *nearest = weave_key_nearest(name);
 
@@ -151,14 +152,14 @@ const char *weave_conf_set(weave_conf_t *conf, const char *key,
                            const char *value, int location, const char *file,
                            int line, apr_pool_t *pool)
 {
-    conf_place_t place = {.file = file, .line = line};
+    conf_source_t source = {.file = file, .line = line};
     apr_array_header_t *items = apr_array_make(pool, 1, sizeof(char *));
     const char *member, *wrong;
     char *state, *rest = apr_pstrdup(pool, value), *item;
     const weave_key_t *row = weave_key_find(key, &member);
 
     if (!row) {
-        return unknown_key(key, pool);
+        return unknown_key_text(key, pool);
     }
     if (location && row->level != WEAVE_LEVEL_REQUEST) {
         return apr_psprintf(
@@ -174,11 +175,11 @@ const char *weave_conf_set(weave_conf_t *conf, const char *key,
     if (items->nelts == 0) {
         APR_ARRAY_PUSH(items, const char *) = "";
     }
-    wrong = conf_assign(conf, row, member, items, &place);
+    wrong = conf_assign(conf, row, member, items, &source);
     if (wrong) {
         return apr_psprintf(pool, "%s %s", key, wrong);
     }
-    conf_settle(conf);
+    conf_resolve(conf);
     return NULL;
 }
 
@@ -219,7 +220,7 @@ weave_conf_t *weave_conf_merge(apr_pool_t *pool, const weave_conf_t *base,
     }
     merged->environ = members_merge(pool, base->environ, over->environ);
     merged->env = members_merge(pool, base->env, over->env);
-    conf_settle(merged);
+    conf_resolve(merged);
     return merged;
 }
 
@@ -288,8 +289,8 @@ static int members_same(const apr_table_t *one, const apr_table_t *other)
     return found == a->nelts && found == b->nelts;
 }
 
-int weave_conf_same(const weave_conf_t *one, const weave_conf_t *other,
-                    weave_key_e key)
+int weave_conf_is_same(const weave_conf_t *one, const weave_conf_t *other,
+                       weave_key_e key)
 {
     const weave_key_value_t *a = &one->settings[key].value;
     const weave_key_value_t *b = &other->settings[key].value;
@@ -304,8 +305,8 @@ int weave_conf_same(const weave_conf_t *one, const weave_conf_t *other,
            (!a->list || lists_same(a->list, b->list));
 }
 
-const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,
-                             apr_pool_t *pool)
+const char *weave_conf_source(const weave_conf_t *conf, weave_key_e key,
+                              apr_pool_t *pool)
 {
     const conf_setting_t *setting = &conf->settings[key];
 

@@ -79,12 +79,12 @@ const apr_table_t *weave_conf_environ(const weave_conf_t *conf);
 const apr_table_t *weave_conf_env(const weave_conf_t *conf);
 
 /** Has KEY the same value in both? A family: the same names and values. */
-int weave_conf_same(const weave_conf_t *one, const weave_conf_t *other,
-                    weave_key_e key);
+int weave_conf_is_same(const weave_conf_t *one, const weave_conf_t *other,
+                       weave_key_e key);
 
 /** Where KEY was set: "sync.ini:12", "httpd.conf:30", "default". */
-const char *weave_conf_where(const weave_conf_t *conf, weave_key_e key,
-                             apr_pool_t *pool);
+const char *weave_conf_source(const weave_conf_t *conf, weave_key_e key,
+                              apr_pool_t *pool);
 
 /** The file that was read and all that it extends, of weave_ini_file_t (see
  *  weave_ini_files); empty for a configuration of directives only. */

@@ -3,8 +3,9 @@
 
 #include "weave_conf_private.h"
 
-static void complain(const weave_conf_t *conf, apr_array_header_t *problems,
-                     int level, weave_key_e key, const char *text)
+static void conflict_problem_add(const weave_conf_t *conf,
+                                 apr_array_header_t *problems, int level,
+                                 weave_key_e key, const char *text)
 {
     const conf_setting_t *setting = &conf->settings[key];
     const weave_key_t *row = weave_key_get(key);
@@ -23,17 +24,20 @@ static void application_check(const weave_conf_t *conf,
     int module = *weave_conf_str(conf, WEAVE_WSGI_MODULE) != '\0';
 
     if (script && module) {
-        complain(conf, problems, WEAVE_PROBLEM_ERROR, WEAVE_WSGI_MODULE,
-                 "and wsgi.script are both set; set one of them");
+        conflict_problem_add(conf, problems, WEAVE_PROBLEM_ERROR,
+                             WEAVE_WSGI_MODULE,
+                             "and wsgi.script are both set; set one of them");
     }
     else if (!script && !module) {
-        complain(conf, problems, WEAVE_PROBLEM_ERROR, WEAVE_WSGI_SCRIPT,
-                 "is not set, nor is wsgi.module: there is no application");
+        conflict_problem_add(
+            conf, problems, WEAVE_PROBLEM_ERROR, WEAVE_WSGI_SCRIPT,
+            "is not set, nor is wsgi.module: there is no application");
     }
     if (!script &&
         weave_conf_int(conf, WEAVE_RELEASE_RELOAD) == WEAVE_RELOAD_TOUCH) {
-        complain(conf, problems, WEAVE_PROBLEM_NOTICE, WEAVE_RELEASE_RELOAD,
-                 "= touch does nothing without wsgi.script");
+        conflict_problem_add(conf, problems, WEAVE_PROBLEM_NOTICE,
+                             WEAVE_RELEASE_RELOAD,
+                             "= touch does nothing without wsgi.script");
     }
 }
 

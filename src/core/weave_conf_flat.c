@@ -17,10 +17,10 @@ typedef struct {
     const weave_ini_entry_t *entry; /* that is being said, or NULL */
 } flat_t;
 
-static void say(flat_t *flat, const char *format, ...)
+static void flat_add(flat_t *flat, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static void say(flat_t *flat, const char *format, ...)
+static void flat_add(flat_t *flat, const char *format, ...)
 {
     const char *text, *end;
     va_list args;
@@ -36,29 +36,30 @@ static void say(flat_t *flat, const char *format, ...)
 }
 
 /* In quotes it is taken literally, whatever it holds. */
-static void say_value(flat_t *flat, const weave_ini_value_t *value)
+static void flat_value_add(flat_t *flat, const weave_ini_value_t *value)
 {
     int i;
 
     switch (value->type) {
     case WEAVE_INI_STRING:
-        say(flat, "\"%s\"\n", value->text);
+        flat_add(flat, "\"%s\"\n", value->text);
         break;
     case WEAVE_INI_LIST:
-        say(flat, "\n");
+        flat_add(flat, "\n");
         for (i = 0; i < value->items->nelts; i++) {
-            say(flat, "    ");
-            say_value(flat, &APR_ARRAY_IDX(value->items, i, weave_ini_value_t));
+            flat_add(flat, "    ");
+            flat_value_add(flat,
+                           &APR_ARRAY_IDX(value->items, i, weave_ini_value_t));
         }
         break;
     default:
-        say(flat, "%s\n", value->text);
+        flat_add(flat, "%s\n", value->text);
         break;
     }
 }
 
 /* A path means what it meant in the folder of the file. */
-static int say_path(flat_t *flat, const weave_ini_entry_t *entry)
+static int flat_path_add(flat_t *flat, const weave_ini_entry_t *entry)
 {
     const char *name =
         apr_pstrcat(flat->pool, entry->section, ".", entry->key, NULL);
@@ -69,24 +70,24 @@ static int say_path(flat_t *flat, const weave_ini_entry_t *entry)
     if (!key || (key->type != WEAVE_TYPE_PATH && key->type != WEAVE_TYPE_PATHS))
         return 0;
     if (key->type == WEAVE_TYPE_PATH) {
-        say(flat, "\"%s\"\n", weave_conf_str(flat->conf, key->key));
+        flat_add(flat, "\"%s\"\n", weave_conf_str(flat->conf, key->key));
         return 1;
     }
     list = weave_conf_list(flat->conf, key->key);
-    say(flat, "\n");
+    flat_add(flat, "\n");
     for (i = 0; i < list->nelts; i++)
-        say(flat, "    \"%s\"\n", APR_ARRAY_IDX(list, i, const char *));
+        flat_add(flat, "    \"%s\"\n", APR_ARRAY_IDX(list, i, const char *));
     return 1;
 }
 
-static void say_section(flat_t *flat, const weave_ini_t *ini,
-                        const char *section)
+static void flat_section_add(flat_t *flat, const weave_ini_t *ini,
+                             const char *section)
 {
     const apr_array_header_t *entries = weave_ini_entries(ini, section);
     int i;
 
     flat->entry = NULL;
-    say(flat, "[%s]\n", section);
+    flat_add(flat, "[%s]\n", section);
     for (i = 0; entries && i < entries->nelts; i++) {
         const weave_ini_entry_t *entry =
             APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
@@ -95,9 +96,9 @@ static void say_section(flat_t *flat, const weave_ini_t *ini,
             !strcmp(entry->key, "extends"))
             continue;
         flat->entry = entry;
-        say(flat, "%s = ", entry->key);
-        if (!say_path(flat, entry))
-            say_value(flat, &entry->value);
+        flat_add(flat, "%s = ", entry->key);
+        if (!flat_path_add(flat, entry))
+            flat_value_add(flat, &entry->value);
     }
 }
 
@@ -115,9 +116,9 @@ const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
 
     if (weave_ini_read(&ini, path, problems, pool) != APR_SUCCESS)
         return NULL;
-    say_section(&flat, ini, WEAVE_INI_DEFAULT);
+    flat_section_add(&flat, ini, WEAVE_INI_DEFAULT);
     sections = weave_ini_sections(ini);
     for (i = 0; i < sections->nelts; i++)
-        say_section(&flat, ini, APR_ARRAY_IDX(sections, i, const char *));
+        flat_section_add(&flat, ini, APR_ARRAY_IDX(sections, i, const char *));
     return apr_array_pstrcat(pool, flat.parts, 0);
 }

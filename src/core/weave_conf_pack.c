@@ -129,6 +129,6 @@ weave_conf_t *weave_conf_unpack(weave_unpack_t *unpack)
         unpack->is_broken = 1;
         return NULL;
     }
-    conf_settle(conf);
+    conf_resolve(conf);
     return conf;
 }

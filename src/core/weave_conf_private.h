@@ -27,19 +27,19 @@ struct weave_conf_t {
 };
 
 /** Where a value stands. */
-typedef struct conf_place_t {
+typedef struct conf_source_t {
     const char *file;
     const char *dir; /* NULL: that of the ini, whichever it will be */
     int line;
-} conf_place_t;
+} conf_source_t;
 
 /** Sets one key, or the member of a family, to the lines ITEMS. NULL, or what
  *  to tell the administrator behind the key's name. */
 const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
                         const char *member, const apr_array_header_t *items,
-                        const conf_place_t *place);
+                        const conf_source_t *source);
 
 /** Makes what depends on several keys true again: paths and defaults. */
-void conf_settle(weave_conf_t *conf);
+void conf_resolve(weave_conf_t *conf);
 
 #endif

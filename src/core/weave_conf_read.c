@@ -14,9 +14,9 @@ typedef struct conf_reader_t {
     apr_pool_t *pool;
 } conf_reader_t;
 
-static void complain(conf_reader_t *reader, int level,
-                     weave_problem_kind_e kind, const weave_ini_entry_t *entry,
-                     const char *text)
+static void entry_problem_add(conf_reader_t *reader, int level,
+                              weave_problem_kind_e kind,
+                              const weave_ini_entry_t *entry, const char *text)
 {
     weave_problem_add(reader->problems, level, kind, entry->file, entry->line,
                       "%s", text)
@@ -59,8 +59,8 @@ static const char *section_keys(const char *section, apr_pool_t *pool)
     return text;
 }
 
-static void complain_unknown(conf_reader_t *reader, const char *section,
-                             const weave_ini_entry_t *entry)
+static void unknown_key_problem_add(conf_reader_t *reader, const char *section,
+                                    const weave_ini_entry_t *entry)
 {
     apr_pool_t *pool = reader->pool;
     const weave_key_t *nearest =
@@ -83,9 +83,9 @@ static void complain_unknown(conf_reader_t *reader, const char *section,
         cure = apr_psprintf(pool, "is it '%s' in [%s]?", nearest->name,
                             nearest->section);
     }
-    complain(reader, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_KEY, entry,
-             apr_psprintf(pool, "[%s] has no key '%s'; %s", section, entry->key,
-                          cure));
+    entry_problem_add(reader, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_KEY, entry,
+                      apr_psprintf(pool, "[%s] has no key '%s'; %s", section,
+                                   entry->key, cure));
 }
 
 /* ENTRY as a key of SECTION, in which a default may be unknown. */
@@ -95,12 +95,12 @@ static void entry_apply(conf_reader_t *reader, const char *section,
     const char *member, *wrong;
     const char *name =
         apr_pstrcat(reader->pool, section, ".", entry->key, NULL);
-    conf_place_t place = {entry->file, entry->dir, entry->line};
+    conf_source_t source = {entry->file, entry->dir, entry->line};
     const weave_key_t *key = weave_key_find(name, &member);
 
     if (!key) {
         if (!is_default) {
-            complain_unknown(reader, section, entry);
+            unknown_key_problem_add(reader, section, entry);
         }
         return;
     }
@@ -108,10 +108,11 @@ static void entry_apply(conf_reader_t *reader, const char *section,
         return;
     }
     wrong = conf_assign(reader->conf, key, member,
-                        entry_items(entry, reader->pool), &place);
+                        entry_items(entry, reader->pool), &source);
     if (wrong) {
-        complain(reader, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_VALUE, entry,
-                 apr_pstrcat(reader->pool, name, " ", wrong, NULL));
+        entry_problem_add(reader, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_VALUE,
+                          entry,
+                          apr_pstrcat(reader->pool, name, " ", wrong, NULL));
     }
 }
 
@@ -148,12 +149,13 @@ static void host_check(conf_reader_t *reader, const char *section)
             APR_ARRAY_IDX(own, i, weave_ini_entry_t *);
 
         if (weave_key_find(entry->key, NULL)) {
-            complain(reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY, entry,
-                     apr_psprintf(
-                         reader->pool,
-                         "[%s] cannot set %s, which is ignored here: it is not"
-                         " looked at per host",
-                         section, entry->key));
+            entry_problem_add(
+                reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY, entry,
+                apr_psprintf(
+                    reader->pool,
+                    "[%s] cannot set %s, which is ignored here: it is not"
+                    " looked at per host",
+                    section, entry->key));
         }
     }
 }
@@ -164,11 +166,12 @@ static void section_check(conf_reader_t *reader, const char *section)
     const apr_array_header_t *own = weave_ini_entries(reader->ini, section);
 
     if (nearest && own->nelts) {
-        complain(reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY,
-                 APR_ARRAY_IDX(own, 0, weave_ini_entry_t *),
-                 apr_psprintf(reader->pool,
-                              "[%s] is left to the application; is it [%s]?",
-                              section, nearest));
+        entry_problem_add(
+            reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_KEY,
+            APR_ARRAY_IDX(own, 0, weave_ini_entry_t *),
+            apr_psprintf(reader->pool,
+                         "[%s] is left to the application; is it [%s]?",
+                         section, nearest));
     }
 }
 
@@ -207,10 +210,11 @@ static void retry_after_read(conf_reader_t *reader)
                             weave_key_get(WEAVE_MAINTENANCE_RETRY_AFTER),
                             entry_items(entry, reader->pool), reader->pool);
     if (wrong) {
-        complain(reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_VALUE, entry,
-                 apr_pstrcat(reader->pool,
-                             "global.retry_after is not used for maintenance, ",
-                             wrong, NULL));
+        entry_problem_add(
+            reader, WEAVE_PROBLEM_NOTICE, WEAVE_PROBLEM_VALUE, entry,
+            apr_pstrcat(reader->pool,
+                        "global.retry_after is not used for maintenance, ",
+                        wrong, NULL));
         return;
     }
     setting->file = entry->file;
@@ -262,9 +266,9 @@ static int is_for_workers(const weave_problem_t *problem,
     return 0;
 }
 
-static apr_array_header_t *without_workers(const apr_array_header_t *problems,
-                                           const weave_conf_t *conf,
-                                           apr_pool_t *pool)
+static apr_array_header_t *problems_without_workers(
+    const apr_array_header_t *problems, const weave_conf_t *conf,
+    apr_pool_t *pool)
 {
     apr_array_header_t *left = weave_problems_make(pool);
     int i;
@@ -301,8 +305,9 @@ apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
         sections_read(&reader);
         retry_after_read(&reader);
         heartbeat_read(&reader);
-        conf_settle(*conf);
-        reader.problems = without_workers(reader.problems, *conf, pool);
+        conf_resolve(*conf);
+        reader.problems =
+            problems_without_workers(reader.problems, *conf, pool);
         status = weave_problems_finish(reader.problems, 0);
     }
     apr_array_cat(problems, reader.problems);

@@ -27,7 +27,7 @@ json_t *weave_control_text(const char *text, apr_pool_t *pool)
 {
     json_t *made = text ? json_string(text) : json_null();
 
-    return made ? made : json_string(weave_utf8_shown(text, pool));
+    return made ? made : json_string(weave_utf8_escape_text(text, pool));
 }
 
 /* ---- connections ---- */

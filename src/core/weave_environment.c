@@ -59,8 +59,8 @@ static void variable_add(apr_table_t *table, const char *name,
         apr_table_addn(table, name, value);
 }
 
-static void all_add(apr_table_t *table, char *const *variables,
-                    apr_pool_t *pool)
+static void variables_add(apr_table_t *table, char *const *variables,
+                          apr_pool_t *pool)
 {
     for (; *variables; variables++) {
         const char *equals = strchr(*variables, '=');
@@ -76,7 +76,7 @@ static void all_add(apr_table_t *table, char *const *variables,
 }
 
 /* The value of NAME, or NULL. */
-static const char *value_of(const char *name, char *const *variables)
+static const char *variable_value(const char *name, char *const *variables)
 {
     size_t len = strlen(name);
 
@@ -100,10 +100,10 @@ apr_table_t *weave_environment_make(const weave_conf_t *conf,
         const char *name = APR_ARRAY_IDX(names, i, const char *), *value;
 
         if (!strcmp(name, "*")) {
-            all_add(table, variables, pool);
+            variables_add(table, variables, pool);
             continue;
         }
-        value = value_of(name, variables);
+        value = variable_value(name, variables);
         if (value)
             variable_add(table, name, value);
         if (!is_in_table(table, name) && absent)

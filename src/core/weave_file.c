@@ -39,7 +39,7 @@ apr_status_t weave_file_open(int *fd, struct stat *status, int dir,
 }
 
 /* Reads until the end, or until there are ROOM bytes. */
-static apr_status_t file_fill(weave_file_t *file, int fd, apr_size_t room)
+static apr_status_t file_read_some(weave_file_t *file, int fd, apr_size_t room)
 {
     while (file->bytes < room) {
         ssize_t got = read(fd, file->data + file->bytes, room - file->bytes);
@@ -55,8 +55,8 @@ static apr_status_t file_fill(weave_file_t *file, int fd, apr_size_t room)
 }
 
 /* One byte more than there should be shows whether the file goes on. */
-static apr_status_t file_take(weave_file_t *file, int fd, apr_size_t most,
-                              apr_pool_t *pool)
+static apr_status_t file_read_all(weave_file_t *file, int fd, apr_size_t most,
+                                  apr_pool_t *pool)
 {
     apr_size_t room = (apr_size_t)file->status.st_size + 1;
     apr_status_t rv;
@@ -69,7 +69,7 @@ static apr_status_t file_take(weave_file_t *file, int fd, apr_size_t most,
         if (file->bytes)
             memcpy(data, file->data, file->bytes);
         file->data = data;
-        rv = file_fill(file, fd, room);
+        rv = file_read_some(file, fd, room);
         if (rv != APR_SUCCESS || file->bytes < room)
             break;
         if (room > most)
@@ -92,7 +92,7 @@ apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
     rv = weave_file_open(&fd, &made.status, dir, name);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = file_take(&made, fd, most, pool);
+    rv = file_read_all(&made, fd, most, pool);
     close(fd);
     if (rv == APR_SUCCESS)
         *file = made;
@@ -111,7 +111,8 @@ static const char *size_text(apr_size_t bytes, apr_pool_t *pool)
     return apr_psprintf(pool, "%" APR_SIZE_T_FMT " %s", bytes, units[i]);
 }
 
-const char *weave_file_why(apr_status_t rv, apr_size_t most, apr_pool_t *pool)
+const char *weave_file_error_text(apr_status_t rv, apr_size_t most,
+                                  apr_pool_t *pool)
 {
     char why[120];
 

@@ -51,6 +51,7 @@ apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
 
 /** Says what RV of weave_file_read means, to be put behind the file's name:
  *  "cannot be read: ...", "not a regular file", "larger than 1 MiB". */
-const char *weave_file_why(apr_status_t rv, apr_size_t most, apr_pool_t *pool);
+const char *weave_file_error_text(apr_status_t rv, apr_size_t most,
+                                  apr_pool_t *pool);
 
 #endif

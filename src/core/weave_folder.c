@@ -119,23 +119,23 @@ static int is_writable(const walk_t *walk, int fd, const struct stat *status)
 
 /* ---- one step ---- */
 
-static const char *name_of(const walk_t *walk)
+static const char *walk_name(const walk_t *walk)
 {
     return *walk->name ? walk->name : "/";
 }
 
 static const char *way_text(const walk_t *walk)
 {
-    if (!strcmp(name_of(walk), walk->path))
+    if (!strcmp(walk_name(walk), walk->path))
         return "";
     return apr_psprintf(walk->pool, ", which leads to %s,", walk->path);
 }
 
 /* The folder that the way has reached. */
-static apr_status_t step_judge(walk_t *walk)
+static apr_status_t step_check(walk_t *walk)
 {
     const struct stat *status = &walk->status;
-    const char *name = name_of(walk);
+    const char *name = walk_name(walk);
 
     if (fstat(walk->at, &walk->status) < 0)
         return errno;
@@ -148,7 +148,7 @@ static apr_status_t step_judge(walk_t *walk)
             name, way_text(walk), weave_folder_user(status->st_uid, walk->pool),
             status->st_mode & 07777, trusted_text(walk),
             user_cure(walk, status->st_uid),
-            weave_shell_word(name, walk->pool));
+            weave_shell_quote(name, walk->pool));
         return EPERM;
     }
     if (is_writable(walk, walk->at, status)) {
@@ -158,7 +158,7 @@ static apr_status_t step_judge(walk_t *walk)
             " `chmod go-w %s`, or choose another place",
             name, way_text(walk), status->st_mode & 07777,
             weave_folder_user(status->st_uid, walk->pool), (long)status->st_gid,
-            weave_shell_word(name, walk->pool));
+            weave_shell_quote(name, walk->pool));
         return EPERM;
     }
     return APR_SUCCESS;
@@ -170,7 +170,7 @@ static apr_status_t folder_enter(walk_t *walk, int fd, const char *name)
     close(walk->at);
     walk->at = fd;
     walk->name = name;
-    return step_judge(walk);
+    return step_check(walk);
 }
 
 static apr_status_t root_enter(walk_t *walk)
@@ -180,7 +180,7 @@ static apr_status_t root_enter(walk_t *walk)
     return fd < 0 ? errno : folder_enter(walk, fd, "");
 }
 
-static apr_status_t link_judge(walk_t *walk, const struct stat *status,
+static apr_status_t link_check(walk_t *walk, const struct stat *status,
                                const char *name)
 {
     int is_common =
@@ -194,7 +194,7 @@ static apr_status_t link_judge(walk_t *walk, const struct stat *status,
         "%s, a link on the way to %s, belongs to %s, who can have it lead"
         " elsewhere: `chown -h root %s`, or write where it leads to",
         name, walk->path, weave_folder_user(status->st_uid, walk->pool),
-        weave_shell_word(name, walk->pool));
+        weave_shell_quote(name, walk->pool));
     return EPERM;
 }
 
@@ -202,7 +202,7 @@ static apr_status_t link_follow(walk_t *walk, int fd, const struct stat *status,
                                 const char *name)
 {
     char to[PATH_MAX];
-    apr_status_t rv = link_judge(walk, status, name);
+    apr_status_t rv = link_check(walk, status, name);
     ssize_t len = rv == APR_SUCCESS ? readlinkat(fd, "", to, sizeof(to)) : 0;
 
     if (rv == APR_SUCCESS && len < 0)
@@ -228,7 +228,7 @@ static const char *name_above(const walk_t *walk)
 }
 
 /* Is there more of the way? */
-static int is_left(const walk_t *walk)
+static int is_way_left(const walk_t *walk)
 {
     return walk->rest[strspn(walk->rest, "/")] != '\0';
 }
@@ -238,7 +238,7 @@ static int step_open(walk_t *walk, const char *step)
 {
     int fd = openat(walk->at, step, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fd >= 0 || errno != ENOENT || !walk->make || is_left(walk))
+    if (fd >= 0 || errno != ENOENT || !walk->make || is_way_left(walk))
         return fd;
     if (mkdirat(walk->at, step, walk->make) == 0)
         walk->made = 1;
@@ -270,7 +270,7 @@ static apr_status_t step_take(walk_t *walk, const char *step)
     if (S_ISDIR(status.st_mode))
         return folder_enter(walk, fd, name);
     close(fd);
-    if (!walk->is_file || is_left(walk))
+    if (!walk->is_file || is_way_left(walk))
         return ENOTDIR;
     walk->status = status;
     return APR_SUCCESS;
@@ -278,7 +278,7 @@ static apr_status_t step_take(walk_t *walk, const char *step)
 
 /* ---- the way ---- */
 
-static apr_status_t walk_all(walk_t *walk)
+static apr_status_t walk_steps(walk_t *walk)
 {
     apr_status_t rv = root_enter(walk);
 
@@ -309,10 +309,10 @@ static apr_status_t walk_run(walk_t *walk)
     }
     walk->rest = walk->path;
     if (rv == APR_SUCCESS)
-        rv = walk_all(walk);
+        rv = walk_steps(walk);
     if (rv != APR_SUCCESS && walk->at >= 0)
         close(walk->at);
-    if (rv == ENOTDIR && !is_left(walk))
+    if (rv == ENOTDIR && !is_way_left(walk))
         walk->problem =
             apr_pstrcat(walk->pool, walk->path, " is no folder", NULL);
     else if (rv != APR_SUCCESS && !walk->problem)
@@ -365,15 +365,16 @@ const char *weave_folder_check_file(const char *path, const struct stat *was,
 
 /* ---- folders of this user ---- */
 
-const char *weave_folder_judge(const char *path, const struct stat *status,
-                               apr_pool_t *pool)
+const char *weave_folder_check_status(const char *path,
+                                      const struct stat *status,
+                                      apr_pool_t *pool)
 {
     if (status->st_mode & OTHERS)
         return apr_psprintf(pool,
                             "%s can be written by others (mode %04o):"
                             " `chmod go-w %s`, or choose another place",
                             path, status->st_mode & 07777,
-                            weave_shell_word(path, pool));
+                            weave_shell_quote(path, pool));
     if (status->st_uid != 0 && status->st_uid != geteuid())
         return apr_psprintf(pool,
                             "%s belongs to %s, and this is %s: it must belong"
@@ -382,11 +383,11 @@ const char *weave_folder_judge(const char *path, const struct stat *status,
                             " choose another place",
                             path, weave_folder_user(status->st_uid, pool),
                             weave_folder_user(geteuid(), pool),
-                            weave_shell_word(path, pool));
+                            weave_shell_quote(path, pool));
     return NULL;
 }
 
-const char *weave_folder_above(const char *path, apr_pool_t *pool)
+const char *weave_folder_parent(const char *path, apr_pool_t *pool)
 {
     apr_size_t len = strlen(path);
 
@@ -407,10 +408,10 @@ const char *weave_folder_check_own(const char *path, apr_pool_t *pool)
         weave_folder_open(&folder, &problem, path, geteuid(), 0, pool);
 
     if (APR_STATUS_IS_ENOENT(rv))
-        return weave_folder_check(weave_folder_above(path, pool), geteuid(),
+        return weave_folder_check(weave_folder_parent(path, pool), geteuid(),
                                   pool);
     if (rv != APR_SUCCESS)
         return problem;
     close(folder.fd);
-    return weave_folder_judge(path, &folder.status, pool);
+    return weave_folder_check_status(path, &folder.status, pool);
 }

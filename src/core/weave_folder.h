@@ -47,14 +47,15 @@ const char *weave_folder_check(const char *path, uid_t also, apr_pool_t *pool);
 
 /** Says why a folder with STATUS is none that only root or the user of this
  *  process may write in, sticky or not; or NULL. */
-const char *weave_folder_judge(const char *path, const struct stat *status,
-                               apr_pool_t *pool);
+const char *weave_folder_check_status(const char *path,
+                                      const struct stat *status,
+                                      apr_pool_t *pool);
 
 /** Returns the name of a user for a message, or "user NUMBER". */
 const char *weave_folder_user(uid_t uid, apr_pool_t *pool);
 
 /** Returns the path of the folder that PATH is in. */
-const char *weave_folder_above(const char *path, apr_pool_t *pool);
+const char *weave_folder_parent(const char *path, apr_pool_t *pool);
 
 /** Says why PATH, or where it is not there the folder that it is to be made in,
  *  is none that this user may trust; or NULL. Makes nothing. */

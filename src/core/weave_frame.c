@@ -72,8 +72,9 @@ size_t weave_frame_var_size(size_t name_len, size_t value_len)
            value_len + 1;
 }
 
-char *weave_frame_var_put(char *to, uint32_t key, const char *name,
-                          size_t name_len, const char *value, size_t value_len)
+char *weave_frame_var_write(char *to, uint32_t key, const char *name,
+                            size_t name_len, const char *value,
+                            size_t value_len)
 {
     weave_frame_var_t var = {key, name_len ? (uint32_t)name_len + 1 : 0,
                              (uint32_t)value_len};

@@ -189,8 +189,9 @@ typedef struct weave_frame_log_t {
 /** Bytes that an entry takes in a REQUEST. NAME_LEN 0: no name. */
 size_t weave_frame_var_size(size_t name_len, size_t value_len);
 /** Writes one there; returns the place behind it. */
-char *weave_frame_var_put(char *to, uint32_t key, const char *name,
-                          size_t name_len, const char *value, size_t value_len);
+char *weave_frame_var_write(char *to, uint32_t key, const char *name,
+                            size_t name_len, const char *value,
+                            size_t value_len);
 
 /* --- reading ------------------------------------------------------------ */
 

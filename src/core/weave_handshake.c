@@ -21,7 +21,7 @@ weave_hello_frame_t weave_hello_make(uint32_t role,
 }
 
 /* Keeps the first descriptor that comes, and closes any other. */
-static void board_keep(weave_welcome_part_t *part, int passed)
+static void board_fd_store(weave_welcome_part_t *part, int passed)
 {
     if (passed < 0)
         return;
@@ -67,7 +67,7 @@ apr_status_t weave_welcome_receive(weave_welcome_t *welcome,
     if (part->careful && (passed == WEAVE_FD_MANY ||
                           (passed >= 0 && !weave_fd_is_plain(passed))))
         return EBADMSG; /* to close it may mean to wait */
-    board_keep(part, passed);
+    board_fd_store(part, passed);
     if (got == 0)
         return APR_EOF;
     if (got < 0)

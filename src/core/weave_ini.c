@@ -28,11 +28,11 @@ weave_ini_t *ini_make(apr_array_header_t *problems, apr_pool_t *pool)
     ini->names = apr_array_make(pool, 8, sizeof(const char *));
     ini->files = apr_array_make(pool, 1, sizeof(weave_ini_file_t));
     ini->problems = problems;
-    ini_section_need(ini, WEAVE_INI_DEFAULT);
+    ini_section_ensure(ini, WEAVE_INI_DEFAULT);
     return ini;
 }
 
-ini_section_t *ini_section_need(weave_ini_t *ini, const char *name)
+ini_section_t *ini_section_ensure(weave_ini_t *ini, const char *name)
 {
     ini_section_t *section =
         apr_hash_get(ini->by_name, name, APR_HASH_KEY_STRING);
@@ -74,15 +74,15 @@ static const char *path_dir(const char *path, apr_pool_t *pool)
 }
 
 /* *reason is set on failure, to be put behind the file's name. */
-static apr_status_t file_slurp(ini_source_t *source, reading_t *reading,
-                               const char **reason, apr_pool_t *pool)
+static apr_status_t source_read(ini_source_t *source, reading_t *reading,
+                                const char **reason, apr_pool_t *pool)
 {
     weave_file_t file;
     apr_status_t status = weave_file_read(&file, AT_FDCWD, reading->path,
                                           WEAVE_INI_MAX_BYTES, pool);
 
     if (status) {
-        *reason = weave_file_why(status, WEAVE_INI_MAX_BYTES, pool);
+        *reason = weave_file_error_text(status, WEAVE_INI_MAX_BYTES, pool);
         return status;
     }
     source->data = file.data;
@@ -116,18 +116,19 @@ static void ini_merge(weave_ini_t *ini, const weave_ini_t *other)
 {
     int i;
 
-    section_merge(ini_section_need(ini, WEAVE_INI_DEFAULT),
+    section_merge(ini_section_ensure(ini, WEAVE_INI_DEFAULT),
                   weave_ini_entries(other, WEAVE_INI_DEFAULT));
     for (i = 0; i < other->names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(other->names, i, const char *);
 
-        section_merge(ini_section_need(ini, name),
+        section_merge(ini_section_ensure(ini, name),
                       weave_ini_entries(other, name));
     }
 }
 
-static void extends_complain(weave_ini_t *ini, const weave_ini_entry_t *entry,
-                             const char *path, const char *reason)
+static void extends_problem_add(weave_ini_t *ini,
+                                const weave_ini_entry_t *entry,
+                                const char *path, const char *reason)
 {
     weave_problem_add(ini->problems, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_EXTENDS,
                       entry->file, entry->line, "extends %s: %s", path, reason)
@@ -136,7 +137,7 @@ static void extends_complain(weave_ini_t *ini, const weave_ini_entry_t *entry,
 
 /* Reading a file a second time would change nothing: what is read first wins.
  */
-static int was_read(const weave_ini_t *ini, const char *path)
+static int is_file_read(const weave_ini_t *ini, const char *path)
 {
     int i;
 
@@ -157,8 +158,8 @@ static int is_ancestor(const reading_t *reading, const char *path)
     return reading != NULL;
 }
 
-static void extend_one(weave_ini_t *ini, const weave_ini_entry_t *entry,
-                       const char *name, const reading_t *parent)
+static void extends_file_read(weave_ini_t *ini, const weave_ini_entry_t *entry,
+                              const char *name, const reading_t *parent)
 {
     reading_t reading = {.parent = parent, .depth = parent->depth + 1};
     const char *reason = NULL;
@@ -167,7 +168,7 @@ static void extend_one(weave_ini_t *ini, const weave_ini_entry_t *entry,
     if (is_ancestor(parent, reading.path)) {
         reason = "a circle, it extends this file in turn";
     }
-    else if (was_read(ini, reading.path)) {
+    else if (is_file_read(ini, reading.path)) {
         return;
     }
     else if (!*name) {
@@ -183,12 +184,12 @@ static void extend_one(weave_ini_t *ini, const weave_ini_entry_t *entry,
         tree_read(ini, &reading, reading.path, &reason);
     }
     if (reason) {
-        extends_complain(ini, entry, reading.path, reason);
+        extends_problem_add(ini, entry, reading.path, reason);
     }
 }
 
-static void extend(weave_ini_t *ini, weave_ini_entry_t *entry,
-                   const reading_t *reading)
+static void extends_read(weave_ini_t *ini, weave_ini_entry_t *entry,
+                         const reading_t *reading)
 {
     const apr_array_header_t *items;
     int i;
@@ -198,17 +199,18 @@ static void extend(weave_ini_t *ini, weave_ini_entry_t *entry,
         return;
     }
     if (entry->value.type != WEAVE_INI_LIST) {
-        extend_one(ini, entry, entry->value.text, reading);
+        extends_file_read(ini, entry, entry->value.text, reading);
         return;
     }
     items = entry->value.items;
     for (i = 0; i < items->nelts; i++) {
-        extend_one(ini, entry, APR_ARRAY_IDX(items, i, weave_ini_value_t).text,
-                   reading);
+        extends_file_read(ini, entry,
+                          APR_ARRAY_IDX(items, i, weave_ini_value_t).text,
+                          reading);
     }
 }
 
-static weave_ini_entry_t *extends_of(const weave_ini_t *one)
+static weave_ini_entry_t *extends_entry(const weave_ini_t *one)
 {
     const ini_section_t *defaults =
         apr_hash_get(one->by_name, WEAVE_INI_DEFAULT, APR_HASH_KEY_STRING);
@@ -224,7 +226,7 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
     weave_ini_t *one;
     weave_ini_entry_t *extends;
     weave_ini_file_t *listed;
-    apr_status_t status = file_slurp(&source, reading, reason, ini->pool);
+    apr_status_t status = source_read(&source, reading, reason, ini->pool);
 
     if (status) {
         return status;
@@ -236,16 +238,16 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
     one = ini_make(ini->problems, ini->pool);
     ini_lines_read(one, &source);
     ini_merge(ini, one);
-    extends = extends_of(one);
+    extends = extends_entry(one);
     if (extends) {
-        extend(ini, extends, reading);
+        extends_read(ini, extends, reading);
     }
     return APR_SUCCESS;
 }
 
 /* --- the whole ---------------------------------------------------------- */
 
-static void section_values(weave_ini_t *ini, const char *name)
+static void section_values_make(weave_ini_t *ini, const char *name)
 {
     const apr_array_header_t *entries = weave_ini_entries(ini, name);
     int i;
@@ -265,9 +267,9 @@ static apr_status_t ini_finish(weave_ini_t *ini, int reported)
     apr_array_header_t *problems = ini->problems;
     int i;
 
-    section_values(ini, WEAVE_INI_DEFAULT);
+    section_values_make(ini, WEAVE_INI_DEFAULT);
     for (i = 0; i < ini->names->nelts; i++) {
-        section_values(ini, APR_ARRAY_IDX(ini->names, i, const char *));
+        section_values_make(ini, APR_ARRAY_IDX(ini->names, i, const char *));
     }
     ini->problems = NULL;
     return weave_problems_finish(problems, reported);
@@ -303,10 +305,10 @@ apr_status_t weave_ini_parse(weave_ini_t **ini, const char *data,
     source.data = apr_pmemdup(pool, data, data_bytes);
     source.dir = path_dir(path_absolute(NULL, path, pool), pool);
     ini_lines_read(made, &source);
-    extends = extends_of(made);
+    extends = extends_entry(made);
     if (extends) {
-        extends_complain(made, extends, extends->raw,
-                         "there is no file to be relative to");
+        extends_problem_add(made, extends, extends->raw,
+                            "there is no file to be relative to");
     }
     *ini = made;
     return ini_finish(made, reported);
@@ -385,7 +387,7 @@ apr_int64_t weave_ini_hash(const weave_ini_t *ini)
     return (apr_int64_t)(hash >> 1 | 1);
 }
 
-const char *weave_ini_fold(const char *key, apr_pool_t *pool)
+const char *weave_ini_key_fold(const char *key, apr_pool_t *pool)
 {
     static const char *const families[] = {"environ.", "env."};
     char *folded = apr_pstrdup(pool, key), *p;

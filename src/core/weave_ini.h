@@ -14,7 +14,8 @@
  * differences:
  *  - Key names are folded in ASCII, not in Unicode, and what follows
  *    `environ.` or `env.` keeps its case: those are names of variables.
- *    RawConfigParser does the same once its optionxform is weave_ini_fold().
+ *    RawConfigParser does the same once its optionxform is
+ * weave_ini_key_fold().
  *  - The file is UTF-8, with or without a byte order mark; anything else, and
  *    NUL, is an error with its line.
  *  - All problems of a file are reported, not only the first.
@@ -129,6 +130,6 @@ const weave_ini_entry_t *weave_ini_get(const weave_ini_t *ini,
 apr_int64_t weave_ini_hash(const weave_ini_t *ini);
 
 /** The name under which KEY is kept: see above. */
-const char *weave_ini_fold(const char *key, apr_pool_t *pool);
+const char *weave_ini_key_fold(const char *key, apr_pool_t *pool);
 
 #endif

@@ -21,7 +21,8 @@ typedef struct lines_t {
     apr_array_header_t *value; /* the lines of that entry */
 } lines_t;
 
-static void complain(lines_t *ls, weave_problem_kind_e kind, const char *text)
+static void line_problem_add(lines_t *ls, weave_problem_kind_e kind,
+                             const char *text)
 {
     weave_problem_t *problem =
         weave_problem_add(ls->ini->problems, WEAVE_PROBLEM_ERROR, kind,
@@ -69,9 +70,9 @@ static void section_begin(lines_t *ls, const char *name)
     int known = apr_hash_get(ls->ini->by_name, name, APR_HASH_KEY_STRING) != 0;
 
     value_end(ls);
-    ls->section = ini_section_need(ls->ini, name);
+    ls->section = ini_section_ensure(ls->ini, name);
     if (known && strcmp(name, WEAVE_INI_DEFAULT)) {
-        complain(
+        line_problem_add(
             ls, WEAVE_PROBLEM_DUPLICATE_SECTION,
             apr_psprintf(ls->ini->pool, "section [%s] is there twice", name));
     }
@@ -88,9 +89,9 @@ static weave_ini_entry_t *entry_make(lines_t *ls, const char *key)
     entry->dir = ls->source->dir;
     entry->line = ls->line;
     if (apr_hash_get(ls->section->by_key, key, APR_HASH_KEY_STRING)) {
-        complain(ls, WEAVE_PROBLEM_DUPLICATE_OPTION,
-                 apr_psprintf(ls->ini->pool, "'%s' is in [%s] twice", key,
-                              ls->section->name));
+        line_problem_add(ls, WEAVE_PROBLEM_DUPLICATE_OPTION,
+                         apr_psprintf(ls->ini->pool, "'%s' is in [%s] twice",
+                                      key, ls->section->name));
         return entry;
     }
     apr_hash_set(ls->section->by_key, key, APR_HASH_KEY_STRING, entry);
@@ -107,17 +108,17 @@ static void option_begin(lines_t *ls, const char *p, const char *end)
     }
     if (delimiter == end) {
         /* not quoted: it may be a line of a secret */
-        complain(ls, WEAVE_PROBLEM_PARSING,
-                 "neither a [section] nor a 'key = value'");
+        line_problem_add(ls, WEAVE_PROBLEM_PARSING,
+                         "neither a [section] nor a 'key = value'");
         return; /* as Python: what follows still belongs to the key before */
     }
     value_end(ls);
     name_end = weave_utf8_rstrip(p, delimiter);
     if (name_end == p) {
-        complain(ls, WEAVE_PROBLEM_PARSING, "a value without a key");
+        line_problem_add(ls, WEAVE_PROBLEM_PARSING, "a value without a key");
     }
-    key = weave_ini_fold(apr_pstrmemdup(ls->ini->pool, p, name_end - p),
-                         ls->ini->pool);
+    key = weave_ini_key_fold(apr_pstrmemdup(ls->ini->pool, p, name_end - p),
+                             ls->ini->pool);
     ls->entry = entry_make(ls, key);
     ls->value = apr_array_make(ls->ini->pool, 1, sizeof(const char *));
     p = delimiter + 1;
@@ -157,8 +158,8 @@ static void line_read(lines_t *ls, const char *p, const char *end)
     }
     else if (!ls->orphaned) {
         ls->orphaned = 1;
-        complain(ls, WEAVE_PROBLEM_MISSING_SECTION,
-                 "text before the first [section]");
+        line_problem_add(ls, WEAVE_PROBLEM_MISSING_SECTION,
+                         "text before the first [section]");
     }
 }
 
@@ -180,10 +181,10 @@ static void line_clean(lines_t *ls, char *p, char *end)
         p += bytes;
     }
     if (nul) {
-        complain(ls, WEAVE_PROBLEM_ENCODING, "a NUL byte");
+        line_problem_add(ls, WEAVE_PROBLEM_ENCODING, "a NUL byte");
     }
     if (bad) {
-        complain(ls, WEAVE_PROBLEM_ENCODING, "not UTF-8");
+        line_problem_add(ls, WEAVE_PROBLEM_ENCODING, "not UTF-8");
     }
 }
 
@@ -208,8 +209,8 @@ void ini_lines_read(weave_ini_t *ini, const ini_source_t *source)
         char *stop = line_end(p, end);
 
         if (++ls.line > WEAVE_INI_MAX_LINES) {
-            complain(&ls, WEAVE_PROBLEM_FILE,
-                     "too many lines, the rest is not read");
+            line_problem_add(&ls, WEAVE_PROBLEM_FILE,
+                             "too many lines, the rest is not read");
             break;
         }
         line_clean(&ls, p, stop);

@@ -34,7 +34,7 @@ typedef struct ini_source_t {
 weave_ini_t *ini_make(apr_array_header_t *problems, apr_pool_t *pool);
 
 /** The section NAME, made where it does not exist. */
-ini_section_t *ini_section_need(weave_ini_t *ini, const char *name);
+ini_section_t *ini_section_ensure(weave_ini_t *ini, const char *name);
 
 /** weave_ini_lines.c: SOURCE's sections and raw values into the empty INI. */
 void ini_lines_read(weave_ini_t *ini, const ini_source_t *source);

@@ -25,8 +25,8 @@ typedef struct value_t {
     apr_array_header_t *pieces; /* of const char * */
 } value_t;
 
-static void complain(value_t *v, weave_problem_kind_e kind, const char *fmt,
-                     const char *name)
+static void value_problem_add(value_t *v, weave_problem_kind_e kind,
+                              const char *fmt, const char *name)
 {
     weave_problem_t *problem = weave_problem_add(
         v->ini->problems, WEAVE_PROBLEM_ERROR, kind, v->entry->file,
@@ -49,18 +49,19 @@ static const char *variable_get(value_t *v, const char *name)
     char *text;
 
     if (apr_env_get(&text, name, v->ini->pool) != APR_SUCCESS) {
-        complain(v, WEAVE_PROBLEM_UNSET,
-                 "the environment variable %s is not set", name);
+        value_problem_add(v, WEAVE_PROBLEM_UNSET,
+                          "the environment variable %s is not set", name);
         return "";
     }
     if (!weave_utf8_is_text(text, text + strlen(text))) {
-        complain(v, WEAVE_PROBLEM_ENCODING,
-                 "the environment variable %s is not UTF-8", name);
+        value_problem_add(v, WEAVE_PROBLEM_ENCODING,
+                          "the environment variable %s is not UTF-8", name);
         return "";
     }
     if (v->ini->expanded_bytes + strlen(text) > MAX_EXPANDED_BYTES) {
-        complain(v, WEAVE_PROBLEM_FILE,
-                 "too much text, with the environment variable %s", name);
+        value_problem_add(v, WEAVE_PROBLEM_FILE,
+                          "too much text, with the environment variable %s",
+                          name);
         return "";
     }
     return text;
@@ -80,7 +81,7 @@ static apr_size_t variable_match(const char *p)
     return *q == '}' ? (apr_size_t)(q + 1 - p) : 0;
 }
 
-static const char *expand(value_t *v, const char *text)
+static const char *value_expand(value_t *v, const char *text)
 {
     apr_pool_t *pool = v->ini->pool;
     const char *p = text, *start = text;
@@ -131,7 +132,7 @@ static void scalar_make(value_t *v, weave_ini_value_t *value, const char *text)
         value->text = apr_pstrmemdup(v->ini->pool, text + 1, bytes - 2);
         return;
     }
-    value->text = expand(v, text);
+    value->text = value_expand(v, text);
     if (integer_match(value->text, &value->num)) {
         value->type = WEAVE_INI_INT;
     }

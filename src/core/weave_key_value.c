@@ -63,7 +63,7 @@ static int number_parse(apr_int64_t *num, const char *text, int base,
     return 0;
 }
 
-static const unit_t *units_of(weave_type_e type)
+static const unit_t *type_units(weave_type_e type)
 {
     switch (type) {
     case WEAVE_TYPE_DURATION:
@@ -80,7 +80,7 @@ static const unit_t *units_of(weave_type_e type)
 const char *weave_key_number_text(const weave_key_t *key, apr_int64_t num,
                                   apr_pool_t *pool)
 {
-    const unit_t *unit = units_of(key->type);
+    const unit_t *unit = type_units(key->type);
 
     if (key->type == WEAVE_TYPE_OCTAL) {
         return apr_psprintf(pool, "%03o", (unsigned)num);
@@ -191,8 +191,8 @@ static int is_net(const char *text, apr_pool_t *pool)
             apr_ipsubnet_create(&net, address, mask, pool) == APR_SUCCESS);
 }
 
-static int is_in(const char *address, const char *mask, apr_sockaddr_t *client,
-                 apr_pool_t *pool)
+static int is_in_subnet(const char *address, const char *mask,
+                        apr_sockaddr_t *client, apr_pool_t *pool)
 {
     apr_ipsubnet_t *net;
 
@@ -200,7 +200,8 @@ static int is_in(const char *address, const char *mask, apr_sockaddr_t *client,
            apr_ipsubnet_test(net, client);
 }
 
-int weave_net_has(const char *text, apr_sockaddr_t *client, apr_pool_t *pool)
+int weave_net_contains(const char *text, apr_sockaddr_t *client,
+                       apr_pool_t *pool)
 {
     char *address, *mask;
 
@@ -208,17 +209,17 @@ int weave_net_has(const char *text, apr_sockaddr_t *client, apr_pool_t *pool)
         return 0;
     }
     if (!mask || strcmp(mask, "0") != 0) {
-        return is_in(address, mask, client, pool);
+        return is_in_subnet(address, mask, client, pool);
     }
     if (strchr(address, ':')) {
-        return is_in("::", "1", client, pool) ||
-               is_in("8000::", "1", client, pool);
+        return is_in_subnet("::", "1", client, pool) ||
+               is_in_subnet("8000::", "1", client, pool);
     }
-    return is_in("0.0.0.0", "1", client, pool) ||
-           is_in("128.0.0.0", "1", client, pool);
+    return is_in_subnet("0.0.0.0", "1", client, pool) ||
+           is_in_subnet("128.0.0.0", "1", client, pool);
 }
 
-static int string_ok(const weave_key_t *key, const char *text)
+static int is_string_allowed(const weave_key_t *key, const char *text)
 {
     if (!*text) {
         return !*key->fallback || key->type != WEAVE_TYPE_DOTTED;
@@ -249,11 +250,11 @@ static int scalar_parse(weave_key_value_t *value, const weave_key_t *key,
     case WEAVE_TYPE_PERCENT:
         return number_parse(&value->num, text,
                             key->type == WEAVE_TYPE_OCTAL ? 8 : 10,
-                            units_of(key->type)) &&
+                            type_units(key->type)) &&
                value->num >= key->min && value->num <= key->max;
     default:
         value->str = apr_pstrdup(pool, text);
-        return string_ok(key, text);
+        return is_string_allowed(key, text);
     }
 }
 
@@ -366,15 +367,15 @@ void weave_key_default(weave_key_value_t *value, const weave_key_t *key,
 
 /* --- what is allowed ---------------------------------------------------- */
 
-static const char *range(const weave_key_t *key, const char *what,
-                         const char *examples, apr_pool_t *pool)
+static const char *range_text(const weave_key_t *key, const char *what,
+                              const char *examples, apr_pool_t *pool)
 {
     return apr_psprintf(pool, "%s from %s to %s%s", what,
                         weave_key_number_text(key, key->min, pool),
                         weave_key_number_text(key, key->max, pool), examples);
 }
 
-static const char *words(const weave_key_t *key, apr_pool_t *pool)
+static const char *choices_text(const weave_key_t *key, apr_pool_t *pool)
 {
     const char *p = key->choices, *bar;
     const char *text = "one of ";
@@ -400,19 +401,21 @@ const char *weave_key_allowed(const weave_key_t *key, apr_pool_t *pool)
     case WEAVE_TYPE_PATH:
         return "a path, on one line";
     case WEAVE_TYPE_INT:
-        return range(key, "a whole number", "", pool);
+        return range_text(key, "a whole number", "", pool);
     case WEAVE_TYPE_OCTAL:
-        return range(key, "an octal number", "", pool);
+        return range_text(key, "an octal number", "", pool);
     case WEAVE_TYPE_BOOL:
         return "true or false";
     case WEAVE_TYPE_DURATION:
-        return range(key, "a duration", ", such as 60, 60 s or 5 min", pool);
+        return range_text(key, "a duration", ", such as 60, 60 s or 5 min",
+                          pool);
     case WEAVE_TYPE_SIZE:
-        return range(key, "a size", ", such as 262144, 256 KiB or 1 MiB", pool);
+        return range_text(key, "a size", ", such as 262144, 256 KiB or 1 MiB",
+                          pool);
     case WEAVE_TYPE_PERCENT:
-        return range(key, "a percentage", "", pool);
+        return range_text(key, "a percentage", "", pool);
     case WEAVE_TYPE_CHOICE:
-        return words(key, pool);
+        return choices_text(key, pool);
     case WEAVE_TYPE_PATHS:
         return "paths, one a line";
     case WEAVE_TYPE_NETS:

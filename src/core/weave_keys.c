@@ -72,7 +72,7 @@ const weave_key_t *weave_key_find(const char *name, const char **member)
 
 /* What the server says about a request, PEP 3333 ("environ Variables") and
  * ourselves; a trailing dot or underscore stands for all that begins so. */
-static const char *environ_taken(const char *member)
+static const char *environ_member_check(const char *member)
 {
     static const char *const taken[] = {
         "REQUEST_METHOD",  "SCRIPT_NAME",    "PATH_INFO",   "QUERY_STRING",
@@ -104,7 +104,7 @@ const char *weave_key_member_check(const weave_key_t *key, const char *member)
                       : "is no name: letters, digits and _ are allowed";
     }
     if (dotted) {
-        return environ_taken(member);
+        return environ_member_check(member);
     }
     return strcmp(member, "WEAVE_INI") ? NULL : "is set by the module itself";
 }
@@ -121,14 +121,14 @@ int weave_key_section_is(const char *section)
     return 0;
 }
 
-static int least_of(int a, int b)
+static int int_least(int a, int b)
 {
     return a < b ? a : b;
 }
 
 /* Edit distance with swaps (optimal string alignment), in any case of ASCII;
  * what is longer than any name of ours is far from all of them. */
-static int distance(const char *a, const char *b)
+static int name_distance(const char *a, const char *b)
 {
     int rows[3][MAX_NAME_BYTES + 1];
     int a_bytes = (int)strlen(a), b_bytes = (int)strlen(b), i, j;
@@ -146,11 +146,11 @@ static int distance(const char *a, const char *b)
         for (j = 1; j <= b_bytes; j++) {
             int x = apr_tolower(a[i - 1]), y = apr_tolower(b[j - 1]);
 
-            row[j] = least_of(least_of(row[j - 1], above[j]) + 1,
-                              above[j - 1] + (x != y));
+            row[j] = int_least(int_least(row[j - 1], above[j]) + 1,
+                               above[j - 1] + (x != y));
             if (i > 1 && j > 1 && x == apr_tolower(b[j - 2]) &&
                 y == apr_tolower(a[i - 2])) {
-                row[j] = least_of(row[j], rows[(i + 1) % 3][j - 2] + 1);
+                row[j] = int_least(row[j], rows[(i + 1) % 3][j - 2] + 1);
             }
         }
     }
@@ -158,7 +158,7 @@ static int distance(const char *a, const char *b)
 }
 
 /* How many slips a name of that length is likely to have. */
-static int tolerance(const char *name)
+static int name_tolerance(const char *name)
 {
     apr_size_t bytes = strlen(name);
 
@@ -176,9 +176,9 @@ const char *weave_key_section_nearest(const char *section)
     }
     for (i = 0; i < COUNT(keys); i++) {
         const char *one = keys[i].section;
-        int far = distance(section, one);
+        int far = name_distance(section, one);
 
-        if (far < least && far <= least_of(2, tolerance(one))) {
+        if (far < least && far <= int_least(2, name_tolerance(one))) {
             least = far;
             nearest = one;
         }
@@ -201,10 +201,10 @@ const weave_key_t *weave_key_nearest(const char *name)
     for (i = 0; i < COUNT(keys); i++) {
         int same =
             dot && !apr_cstr_casecmpn(name, keys[i].full, dot - name + 1);
-        int far = distance(last, keys[i].name);
+        int far = name_distance(last, keys[i].name);
 
         /* A slip in the right section before a luckier one in another. */
-        if (far <= tolerance(keys[i].name) && 2 * far - same < least) {
+        if (far <= name_tolerance(keys[i].name) && 2 * far - same < least) {
             least = 2 * far - same;
             nearest = &keys[i];
         }

@@ -138,7 +138,8 @@ void weave_key_default(weave_key_value_t *value, const weave_key_t *key,
 
 /** Is CLIENT in TEXT, an address or a network that a key of WEAVE_TYPE_NETS
  *  has taken? IPv4 over IPv6 is IPv4. */
-int weave_net_has(const char *text, apr_sockaddr_t *client, apr_pool_t *pool);
+int weave_net_contains(const char *text, apr_sockaddr_t *client,
+                       apr_pool_t *pool);
 
 /** The name of a type, of a level: "duration", "process". */
 const char *weave_type_name(weave_type_e type);

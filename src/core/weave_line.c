@@ -25,12 +25,12 @@ static const char *level_name(int level)
 static struct {
     int fd;
     long pid; /* 0: of the process that asks */
-} say = {.fd = 2};
+} output = {.fd = 2};
 
-void weave_line_to(int fd, long pid)
+void weave_line_output_set(int fd, long pid)
 {
-    say.fd = fd;
-    say.pid = pid;
+    output.fd = fd;
+    output.pid = pid;
 }
 
 size_t weave_line_begin(char *line, int level, long pid)
@@ -42,7 +42,7 @@ size_t weave_line_begin(char *line, int level, long pid)
     struct tm tm;
 
     if (!pid)
-        pid = say.pid ? say.pid : getpid();
+        pid = output.pid ? output.pid : getpid();
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &tm);
     return (size_t)snprintf(
@@ -128,7 +128,7 @@ static const char *digits_skip(const char *at, const char *end)
     return at > from ? at : NULL;
 }
 
-size_t weave_line_own(const char *text, size_t len, long pid)
+size_t weave_line_prefix_bytes(const char *text, size_t len, long pid)
 {
     const char *end = text + len, *at;
     char its[32];
@@ -173,7 +173,7 @@ void weave_line_say(int level, const char *format, ...)
     va_end(args);
     if (len < 0)
         return;
-    weave_line_write(say.fd, level, NULL, text,
+    weave_line_write(output.fd, level, NULL, text,
                      (size_t)len < sizeof(text) ? (size_t)len
                                                 : sizeof(text) - 1);
 }

@@ -40,7 +40,7 @@ size_t weave_line_append(char *line, size_t at, size_t room, const char **text,
  * Where a line that process PID says it has made begins with what
  * weave_line_begin makes in that process, its length; otherwise 0.
  */
-size_t weave_line_own(const char *text, size_t len, long pid);
+size_t weave_line_prefix_bytes(const char *text, size_t len, long pid);
 
 /** Writes such a line to descriptor FD in one piece. Any thread. */
 void weave_line_write(int fd, int level, const char *client, const char *text,
@@ -48,9 +48,10 @@ void weave_line_write(int fd, int level, const char *client, const char *text,
 
 /** Where weave_line_say writes from now on, and which process all lines of this
  *  one are of (0: itself): what a worker forks speaks in its name. */
-void weave_line_to(int fd, long pid);
+void weave_line_output_set(int fd, long pid);
 
-/** printf-like, to standard error unless weave_line_to says otherwise. */
+/** printf-like, to standard error unless weave_line_output_set says otherwise.
+ */
 void weave_line_say(int level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -96,7 +96,7 @@ static const char *cannot(const char *what, const char *path, apr_pool_t *pool)
 
 const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool)
 {
-    const char *above = weave_folder_above(dir, pool);
+    const char *above = weave_folder_parent(dir, pool);
     const char *problem = weave_folder_check_own(dir, pool);
 
     if (!problem && access(dir, F_OK) < 0 && access(above, W_OK | X_OK) < 0)
@@ -115,7 +115,7 @@ static const char *dir_open(int *fd, const char *dir, int make,
     if (weave_folder_open(&folder, &problem, dir, geteuid(), make ? 0755 : 0,
                           pool) != APR_SUCCESS)
         return problem;
-    problem = weave_folder_judge(dir, &folder.status, pool);
+    problem = weave_folder_check_status(dir, &folder.status, pool);
     if (problem)
         close(folder.fd);
     else
@@ -263,7 +263,7 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return WEAVE_MAINTENANCE_FILE_NONE;
     if (rv != APR_SUCCESS) {
-        wrong = weave_file_why(rv, WEAVE_MAINTENANCE_FILE_BYTES, pool);
+        wrong = weave_file_error_text(rv, WEAVE_MAINTENANCE_FILE_BYTES, pool);
         *problem = apr_pstrcat(pool, path,
                                rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG
                                    ? " is damaged: it is "

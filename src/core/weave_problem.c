@@ -21,7 +21,7 @@ apr_array_header_t *weave_problems_make(apr_pool_t *pool)
 
 /* A message quotes what stands in a file, and goes into a log: no control
  * characters, and no more of it than one can read. */
-static const char *printable(const char *text, apr_pool_t *pool)
+static const char *text_printable(const char *text, apr_pool_t *pool)
 {
     const char *end = text + strlen(text);
     char *out = apr_palloc(pool, MAX_TEXT_BYTES + 8), *o = out;
@@ -61,7 +61,7 @@ weave_problem_t *weave_problem_add(apr_array_header_t *problems, int level,
         fmt = "and more, which are not shown";
     }
     va_start(args, fmt);
-    problem->text = printable(apr_pvsprintf(pool, fmt, args), pool);
+    problem->text = text_printable(apr_pvsprintf(pool, fmt, args), pool);
     va_end(args);
     problem->kind = kind;
     problem->file = apr_pstrdup(pool, file);

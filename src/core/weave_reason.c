@@ -24,7 +24,8 @@ typedef struct {
 
 /* Marks the beginning of SECRET at the end of the text, where somebody may have
  * cut off the rest. */
-static void end_mark(const marked_t *marked, const char *secret, size_t len)
+static void secret_end_mark(const marked_t *marked, const char *secret,
+                            size_t len)
 {
     size_t most = len < marked->len ? len : marked->len;
 
@@ -44,7 +45,7 @@ static void secret_mark(const marked_t *marked, const char *secret, size_t len)
     while ((at = memmem(at, (size_t)(end - at), secret, len)) != NULL)
         memset(marked->marks + (at++ - marked->text), 1, len);
     if (marked->len >= REASON_BYTES)
-        end_mark(marked, secret, len);
+        secret_end_mark(marked, secret, len);
 }
 
 /* Marks VALUE, and the password in it where it is a URL. */
@@ -88,7 +89,7 @@ static void ini_value_mark(const marked_t *marked,
 }
 
 /* Is the value one of the module's own, such as a path of its? */
-static int is_public(const weave_ini_entry_t *entry, apr_pool_t *pool)
+static int is_own_key(const weave_ini_entry_t *entry, apr_pool_t *pool)
 {
     const weave_key_t *key = weave_key_find(
         apr_pstrcat(pool, entry->section, ".", entry->key, NULL), NULL);
@@ -106,7 +107,7 @@ static void section_mark(const marked_t *marked, const weave_ini_t *ini,
         const weave_ini_entry_t *entry =
             APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
 
-        if (!entry->broken && !is_public(entry, marked->pool))
+        if (!entry->broken && !is_own_key(entry, marked->pool))
             ini_value_mark(marked, &entry->value);
     }
 }
@@ -118,8 +119,8 @@ static int variable_mark(void *marked, const char *name, const char *value)
     return 1;
 }
 
-const char *weave_reason(const char *text, const weave_ini_t *ini,
-                         const apr_table_t *env, apr_pool_t *pool)
+const char *weave_reason_mask(const char *text, const weave_ini_t *ini,
+                              const apr_table_t *env, apr_pool_t *pool)
 {
     const apr_array_header_t *sections = weave_ini_sections(ini);
     marked_t marked = {.text = text,

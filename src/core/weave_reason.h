@@ -19,7 +19,7 @@
 /** Returns TEXT with "***" in place of values of INI and of ENV, the variables
  *  of a worker (may be NULL), and cut where it is long. In POOL. A value of
  * less than four bytes stays: it stands in any text by chance. */
-const char *weave_reason(const char *text, const weave_ini_t *ini,
-                         const apr_table_t *env, apr_pool_t *pool);
+const char *weave_reason_mask(const char *text, const weave_ini_t *ini,
+                              const apr_table_t *env, apr_pool_t *pool);
 
 #endif

@@ -58,7 +58,7 @@ int weave_secret_parse(weave_secret_t *secret, const char *text)
     return 0;
 }
 
-int weave_secret_is(const weave_secret_t *one, const weave_secret_t *other)
+int weave_secret_is_same(const weave_secret_t *one, const weave_secret_t *other)
 {
     volatile unsigned char differs = 0;
     size_t i;

@@ -32,6 +32,7 @@ void weave_secret_format(char text[WEAVE_SECRET_TEXT],
 int weave_secret_parse(weave_secret_t *secret, const char *text);
 
 /** Compares in a time that says nothing about the bytes. 1: they are equal. */
-int weave_secret_is(const weave_secret_t *one, const weave_secret_t *other);
+int weave_secret_is_same(const weave_secret_t *one,
+                         const weave_secret_t *other);
 
 #endif

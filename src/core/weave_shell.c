@@ -16,7 +16,7 @@ static int is_plain(const char *path)
     return !*at && *path && *path != '-';
 }
 
-const char *weave_shell_word(const char *path, apr_pool_t *pool)
+const char *weave_shell_quote(const char *path, apr_pool_t *pool)
 {
     char *quoted, *to;
 

@@ -8,6 +8,6 @@
 
 /** Returns PATH as one word of a shell: in single quotes where anything in it
  *  means something to one. Others may have chosen the name of a folder. */
-const char *weave_shell_word(const char *path, apr_pool_t *pool);
+const char *weave_shell_quote(const char *path, apr_pool_t *pool);
 
 #endif

@@ -185,7 +185,7 @@ int weave_tally_failed(const char **text, const weave_tally_t *tally,
                  is_serving(atomic_load(&child->pid), parent, orphaned);
     }
     if (count) /* any child can write there: it is taken once */
-        *text = weave_utf8_shown(
+        *text = weave_utf8_escape_text(
             apr_pstrmemdup(pool, tally->failure, sizeof(tally->failure)), pool);
     return count;
 }

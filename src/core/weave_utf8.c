@@ -104,7 +104,7 @@ apr_size_t weave_utf8_escape(char *to, const char **text, const char *end)
     return (apr_size_t)bytes;
 }
 
-const char *weave_utf8_shown(const char *text, apr_pool_t *pool)
+const char *weave_utf8_escape_text(const char *text, apr_pool_t *pool)
 {
     const char *end = text + strlen(text);
     char *shown = apr_palloc(pool, 4 * (apr_size_t)(end - text) + 1);

@@ -26,7 +26,7 @@ int weave_utf8_is_sentence(const char *text);
 apr_size_t weave_utf8_escape(char *to, const char **text, const char *end);
 
 /** TEXT as weave_utf8_escape() shows it, in POOL. */
-const char *weave_utf8_shown(const char *text, apr_pool_t *pool);
+const char *weave_utf8_escape_text(const char *text, apr_pool_t *pool);
 
 /** How many bytes of TEXT, MOST or less, end between two characters. */
 apr_size_t weave_utf8_cut(const char *text, apr_size_t most);

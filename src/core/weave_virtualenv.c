@@ -17,7 +17,7 @@
 
 #define CONFIG_BYTES 65536
 
-static const char *trim(char *text)
+static const char *text_trim(char *text)
 {
     char *end = text + strlen(text);
 
@@ -30,7 +30,8 @@ static const char *trim(char *text)
 
 /* `key = value` lines; `version` is venv's word, `version_info` that of the
  * virtualenv command. */
-static void read_line(weave_virtualenv_t *venv, char *line, apr_pool_t *pool)
+static void config_line_read(weave_virtualenv_t *venv, char *line,
+                             apr_pool_t *pool)
 {
     char *equals = strchr(line, '=');
     const char *key, *value;
@@ -39,8 +40,8 @@ static void read_line(weave_virtualenv_t *venv, char *line, apr_pool_t *pool)
     if (!equals)
         return;
     *equals = '\0';
-    key = trim(line);
-    value = trim(equals + 1);
+    key = text_trim(line);
+    value = text_trim(equals + 1);
     if (!apr_cstr_casecmp(key, "home"))
         venv->home = apr_pstrdup(pool, value);
     else if ((!apr_cstr_casecmp(key, "version") ||
@@ -49,7 +50,7 @@ static void read_line(weave_virtualenv_t *venv, char *line, apr_pool_t *pool)
         venv->version = apr_psprintf(pool, "%d.%d", major, minor);
 }
 
-static const char *read_config(weave_virtualenv_t *venv, apr_pool_t *pool)
+static const char *config_read(weave_virtualenv_t *venv, apr_pool_t *pool)
 {
     const char *name = apr_pstrcat(pool, venv->path, "/pyvenv.cfg", NULL);
     weave_file_t file;
@@ -62,34 +63,34 @@ static const char *read_config(weave_virtualenv_t *venv, apr_pool_t *pool)
             pool,
             "%s is no virtualenv: it has no pyvenv.cfg. Make one with"
             " `python3 -m venv %s`",
-            venv->path, weave_shell_word(venv->path, pool));
+            venv->path, weave_shell_quote(venv->path, pool));
     if (rv != APR_SUCCESS)
         return apr_psprintf(
             pool,
             "%s: %s. Make the virtualenv anew with `python3 -m venv --clear"
             " %s`",
-            name, weave_file_why(rv, CONFIG_BYTES, pool),
-            weave_shell_word(venv->path, pool));
+            name, weave_file_error_text(rv, CONFIG_BYTES, pool),
+            weave_shell_quote(venv->path, pool));
     for (line = apr_strtok(file.data, "\n", &rest); line;
          line = apr_strtok(NULL, "\n", &rest))
-        read_line(venv, line, pool);
+        config_line_read(venv, line, pool);
     if (!venv->home || !venv->version)
         return apr_psprintf(
             pool,
             "%s does not say `home` and `version`: make the virtualenv"
             " anew with `python3 -m venv --clear %s`",
-            name, weave_shell_word(venv->path, pool));
+            name, weave_shell_quote(venv->path, pool));
     return NULL;
 }
 
-static int can(const char *path, int mode)
+static int is_accessible(const char *path, int mode)
 {
     return access(path, mode) == 0;
 }
 
 /* The Python a virtualenv was made from may have been replaced by the next
  * one meanwhile: its packages then lie in a folder nobody looks at. */
-static const char *check_python(const weave_virtualenv_t *venv,
+static const char *python_check(const weave_virtualenv_t *venv,
                                 apr_pool_t *pool)
 {
     const char *base =
@@ -100,25 +101,25 @@ static const char *check_python(const weave_virtualenv_t *venv,
         pool,
         "Install that Python again, or make the virtualenv anew with"
         " `python3 -m venv --clear %s` and install its packages",
-        weave_shell_word(venv->path, pool));
+        weave_shell_quote(venv->path, pool));
 
-    if (!can(base, X_OK))
+    if (!is_accessible(base, X_OK))
         return apr_psprintf(pool,
                             "the virtualenv %s was made with Python %s, which"
                             " is not in %s any more. %s",
                             venv->path, venv->version, venv->home, cure);
-    if (!can(packages, R_OK | X_OK))
+    if (!is_accessible(packages, R_OK | X_OK))
         return apr_psprintf(pool,
                             "the virtualenv %s says it is of Python %s, but"
                             " %s cannot be read. %s",
                             venv->path, venv->version, packages, cure);
-    if (!can(venv->python, X_OK))
+    if (!is_accessible(venv->python, X_OK))
         return apr_psprintf(pool, "%s cannot be executed. %s", venv->python,
                             cure);
     return NULL;
 }
 
-static const char *find_library(weave_virtualenv_t *venv, apr_pool_t *pool)
+static const char *libpython_find(weave_virtualenv_t *venv, apr_pool_t *pool)
 {
     static const char *const folders[] = {"lib", "lib64", NULL};
     const char *prefix = apr_pstrndup(pool, venv->home, strlen(venv->home));
@@ -132,7 +133,7 @@ static const char *find_library(weave_virtualenv_t *venv, apr_pool_t *pool)
         const char *path =
             apr_pstrcat(pool, prefix, "/", folders[i], "/", venv->soname, NULL);
 
-        if (can(path, R_OK)) {
+        if (is_accessible(path, R_OK)) {
             venv->libpython = path;
             return NULL;
         }
@@ -162,14 +163,14 @@ const char *weave_virtualenv_open(weave_virtualenv_t **virtualenv,
                             "the virtualenv %s: %s. Make one with"
                             " `python3 -m venv %s`",
                             path, apr_strerror(rv, why, sizeof(why)),
-                            weave_shell_word(path, pool));
+                            weave_shell_quote(path, pool));
     venv->path = apr_pstrdup(pool, path);
     venv->python = apr_pstrcat(pool, path, "/bin/python", NULL);
-    problem = read_config(venv, pool);
+    problem = config_read(venv, pool);
     if (!problem)
-        problem = check_python(venv, pool);
+        problem = python_check(venv, pool);
     if (!problem)
-        problem = find_library(venv, pool);
+        problem = libpython_find(venv, pool);
     if (!problem)
         *virtualenv = venv;
     return problem;

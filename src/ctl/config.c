@@ -189,7 +189,7 @@ static void key_add(apr_array_header_t *rows, const weave_conf_t *conf,
                     int number, apr_pool_t *pool)
 {
     const weave_key_t *key = weave_key_get((weave_key_e)number);
-    const char *where = weave_conf_where(conf, key->key, pool);
+    const char *where = weave_conf_source(conf, key->key, pool);
 
     if (key->type == WEAVE_TYPE_PREFIX)
         family_add(rows, key,
@@ -265,7 +265,7 @@ int ctl_config(const ctl_t *ctl)
 static const char *key_source(const ctl_t *ctl, const weave_conf_t *conf,
                               weave_key_e key)
 {
-    return weave_conf_where(conf, key, ctl->pool);
+    return weave_conf_source(conf, key, ctl->pool);
 }
 
 static int folder_check(const ctl_t *ctl, const weave_conf_t *conf,

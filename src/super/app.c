@@ -49,7 +49,8 @@ super_app_t *super_app_make(uint32_t index, const char *name)
 
 int super_app_secret_set(super_app_t *app, const weave_secret_t *secret)
 {
-    int differs = app->has_secret && !weave_secret_is(&app->secret, secret);
+    int differs =
+        app->has_secret && !weave_secret_is_same(&app->secret, secret);
 
     app->secret = *secret;
     app->has_secret = 1;

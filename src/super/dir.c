@@ -41,7 +41,7 @@ static const char *path_join(const char *name, apr_pool_t *pool)
 static const char *owner_check(const struct stat *status, apr_pool_t *pool)
 {
     if (status->st_uid == geteuid())
-        return weave_folder_judge(super.dir, status, pool);
+        return weave_folder_check_status(super.dir, status, pool);
     return apr_psprintf(pool,
                         "%s belongs to %s: it must belong to the user that"
                         " starts httpd (%s): name another folder",

@@ -17,5 +17,5 @@ const char *super_failure_reason(const char *text, const weave_spec_t *spec,
     if (weave_ini_parse(&ini, spec->ini_text, strlen(spec->ini_text), spec->ini,
                         problems, pool) != APR_SUCCESS)
         return "not told: the sync.ini cannot be read again";
-    return weave_reason(text, ini, spec->env, pool);
+    return weave_reason_mask(text, ini, spec->env, pool);
 }

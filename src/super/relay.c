@@ -75,7 +75,7 @@ static size_t prefix_make(char *prefix, const super_relay_t *relay)
 
 static void line_pass(super_relay_t *relay, const char *text, size_t len)
 {
-    size_t own = weave_line_own(text, len, relay->pid), at;
+    size_t own = weave_line_prefix_bytes(text, len, relay->pid), at;
     char prefix[WEAVE_LINE_BYTES];
 
     if (len && text[len - 1] == '\r')

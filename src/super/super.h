@@ -119,8 +119,8 @@ void super_app_came_up(super_app_t *app, super_generation_t *generation);
 void super_app_came_not(super_app_t *app, super_generation_t *generation,
                         const char *why);
 
-/* reason.c: weave_reason() of TEXT and the sync.ini that SPEC (may be NULL)
- * holds. */
+/* reason.c: weave_reason_mask() of TEXT and the sync.ini that SPEC (may be
+ * NULL) holds. */
 const char *super_failure_reason(const char *text, const weave_spec_t *spec,
                                  apr_pool_t *pool);
 

@@ -153,9 +153,9 @@ static apr_status_t request_make(super_warmup_t *warmup, const super_app_t *app,
     at = (char *)memcpy(at, &head, sizeof(head)) + sizeof(head);
     at = (char *)memcpy(at, &request, sizeof(request)) + sizeof(request);
     for (i = 0; i < VARS; i++)
-        at = weave_frame_var_put(at, WEAVE_FRAME_VAR_NAMED, vars[i][0],
-                                 strlen(vars[i][0]), vars[i][1],
-                                 strlen(vars[i][1]));
+        at = weave_frame_var_write(at, WEAVE_FRAME_VAR_NAMED, vars[i][0],
+                                   strlen(vars[i][0]), vars[i][1],
+                                   strlen(vars[i][1]));
     return APR_SUCCESS;
 }
 

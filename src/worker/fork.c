@@ -27,7 +27,7 @@ static void in_child(void)
     close(worker.readonly_fd);
     close(worker.log_fd);
     close(worker.say_fd);
-    weave_line_to(2, worker.pid);
+    weave_line_output_set(2, worker.pid);
     close(worker.epoll_fd);
     close(worker.kick_fd);
     close(worker.stop_fd);

@@ -172,7 +172,7 @@ static void admit(pending_t *pending)
 
     memcpy(&hello, pending->data + sizeof(frame), sizeof(hello));
     pending_forget(pending);
-    if (!weave_secret_is(&hello.secret, &worker.secret)) {
+    if (!weave_secret_is_same(&hello.secret, &worker.secret)) {
         stranger_say(fd);
         close(fd);
     }

@@ -383,7 +383,7 @@ static int log_send(exchange_t *exchange, int level, const char *text,
      * client would end the request */
     if (!connection->broken && !connection->ended &&
         connection->memory < INLINE_BYTES &&
-        weave_answer_line(&exchange->lines, len) == 0)
+        weave_answer_line_count(&exchange->lines, len) == 0)
         rc = output_send_locked(connection, &batch, 0) == WEAVE_IO_OK ? 0 : -1;
     pthread_mutex_unlock(&connection->lock);
     return rc;

@@ -132,8 +132,9 @@ void worker_descriptors_lost(void)
     static atomic_int said;
 
     while (!worker.forked && atomic_exchange(&said, 1))
-        pause();                  /* who came first says it and ends us all */
-    weave_line_to(2, worker.pid); /* the other may be another file now */
+        pause(); /* who came first says it and ends us all */
+    weave_line_output_set(2,
+                          worker.pid); /* the other may be another file now */
     if (!worker.forked)
         weave_line_say(WEAVE_LOG_ERROR,
                        "WEAVE0102: the application has closed descriptors that"
@@ -181,7 +182,7 @@ static void descriptors_take(void)
     worker.log_fd = WEAVE_WORKER_LOG_FD;
     worker.say_fd = WEAVE_WORKER_SAY_FD;
     worker.pid = getpid();
-    weave_line_to(worker.say_fd, worker.pid);
+    weave_line_output_set(worker.say_fd, worker.pid);
     fcntl(worker.listen_fd, F_SETFL,
           fcntl(worker.listen_fd, F_GETFL) | O_NONBLOCK);
     if (weave_board_map(&worker.board, worker.board_fd, 1) != APR_SUCCESS ||

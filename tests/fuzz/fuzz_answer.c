@@ -69,7 +69,7 @@ static int end_take(taken_t *taken, const char *payload)
     taken->ends++;
     if (fixed.outcome != 0)
         return 0;
-    if (weave_answer_done(&taken->answer))
+    if (weave_answer_end(&taken->answer))
         return -1;
     assert(taken->heads == 1);
     assert(taken->length < 0 || taken->body == taken->length);

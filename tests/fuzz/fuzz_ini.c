@@ -76,7 +76,7 @@ static void check_entry(const weave_ini_t *ini, const weave_ini_entry_t *entry,
     check_text(entry->key);
     check_text(entry->raw);
     assert(entry->line >= 1 && entry->line <= WEAVE_INI_MAX_LINES);
-    assert(!strcmp(weave_ini_fold(entry->key, pool), entry->key));
+    assert(!strcmp(weave_ini_key_fold(entry->key, pool), entry->key));
     assert(weave_ini_get(ini, entry->section, entry->key) == entry);
     if (!key) {
         key = weave_key_nearest(name);

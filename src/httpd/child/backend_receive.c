@@ -281,7 +281,7 @@ static int on_end(client_t *client, const weave_frame_t *frame)
         (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599)))
         return broken(client, "an end that is none");
     if (end.outcome == WEAVE_RUN_DONE)
-        return answer_check(client, weave_answer_done(&client->answer)) < 0 ||
+        return answer_check(client, weave_answer_end(&client->answer)) < 0 ||
                        given(client, mod_weave_body_send(client->exchange, NULL,
                                                          0, WEAVE_SEND_LAST)) <
                            0

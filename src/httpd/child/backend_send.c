@@ -77,8 +77,8 @@ static void put(client_t *client, const mod_weave_vars_t *vars)
     for (i = 0; i < vars->count; i++) {
         const weave_var_t *var = &vars->items[i];
 
-        to = weave_frame_var_put(to, var->key, var->name, name_len(var),
-                                 var->value, var->value_len);
+        to = weave_frame_var_write(to, var->key, var->name, name_len(var),
+                                   var->value, var->value_len);
     }
 }
 

@@ -122,7 +122,7 @@ static void failure_tell(const char *why)
                    APR_SUCCESS)
         why = "its sync.ini cannot be read again";
     else if (why)
-        why = weave_reason(why, ini, NULL, pool);
+        why = weave_reason_mask(why, ini, NULL, pool);
     weave_tally_fail(mod_weave_tally_all(), embedded.seat, why);
     apr_pool_destroy(pool);
 }

@@ -76,8 +76,8 @@ static int is_allowed(request_rec *r, const weave_conf_t *conf)
     int i;
 
     for (i = 0; i < nets->nelts; i++)
-        if (weave_net_has(APR_ARRAY_IDX(nets, i, const char *),
-                          r->useragent_addr, r->pool))
+        if (weave_net_contains(APR_ARRAY_IDX(nets, i, const char *),
+                               r->useragent_addr, r->pool))
             return 1;
     return 0;
 }

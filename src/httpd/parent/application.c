@@ -36,7 +36,7 @@ void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
 static const char *where(mod_weave_check_t *check, const weave_conf_t *conf,
                          weave_key_e key)
 {
-    return weave_conf_where(conf, key, check->ptemp);
+    return weave_conf_source(conf, key, check->ptemp);
 }
 
 static void report(mod_weave_check_t *check, const apr_array_header_t *problems)
@@ -319,7 +319,7 @@ static void check_same(mod_weave_check_t *check, const weave_conf_t *one,
         const weave_key_t *row = weave_key_get(key);
 
         if (row->level == WEAVE_LEVEL_REQUEST ||
-            weave_conf_same(one, other, key))
+            weave_conf_is_same(one, other, key))
             continue;
         fail(check,
              "WEAVE0010: %s has two values for one application, at %s and"

@@ -282,7 +282,7 @@ static void note_program(server_rec *s, apr_pool_t *pool)
                      "WEAVE0220: everybody can read %s: so processes of one"
                      " user can read each other's memory, and with it the"
                      " secrets of applications: `chmod 711 %s`",
-                     path, weave_shell_word(path, pool));
+                     path, weave_shell_quote(path, pool));
 }
 
 /* Two links may lead to one application once one of them has fallen back. */

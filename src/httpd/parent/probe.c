@@ -241,11 +241,11 @@ static const char *probe_explain(mod_weave_probe_t *own,
         !memcmp(helper->answer, WEAVE_PROBE_GOOD, helper->len))
         return NULL;
     if (helper->len) /* this may be anything */
-        return weave_utf8_shown(apr_pstrmemdup(pool, helper->answer,
-                                               helper->len < PROBLEM_BYTES
-                                                   ? helper->len
-                                                   : PROBLEM_BYTES),
-                                pool);
+        return weave_utf8_escape_text(apr_pstrmemdup(pool, helper->answer,
+                                                     helper->len < PROBLEM_BYTES
+                                                         ? helper->len
+                                                         : PROBLEM_BYTES),
+                                      pool);
     return apr_psprintf(pool,
                         "loading %s ended with exit status %d and without an"
                         " answer",

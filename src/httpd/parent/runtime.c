@@ -65,14 +65,14 @@ static const char *enter_check(const char *dir, apr_pool_t *pool)
 {
     int is_there = access(dir, F_OK) == 0;
     const char *path =
-        is_there && !is_ours(dir, pool) ? dir : weave_folder_above(dir, pool);
+        is_there && !is_ours(dir, pool) ? dir : weave_folder_parent(dir, pool);
     int rv = mod_weave_child_tries(enter_try, path, pool);
     const char *closed = rv ? closed_find(path, pool) : NULL, *word;
     struct stat status;
 
     if (!closed || stat(closed, &status) < 0)
         return NULL;
-    word = weave_shell_word(closed, pool);
+    word = weave_shell_quote(closed, pool);
     return apr_psprintf(
         pool,
         "WEAVE0261: WeaveRuntimeDir %s: httpd's children run as %s, group %ld,"

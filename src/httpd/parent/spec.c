@@ -63,7 +63,7 @@ static apr_table_t *environment_make(mod_weave_app_t *app, apr_pool_t *pool)
             pool,
             "%s: workers.pass_env: httpd's environment does not have, as"
             " UTF-8: %s",
-            weave_conf_where(app->conf, WEAVE_WORKERS_PASS_ENV, pool),
+            weave_conf_source(app->conf, WEAVE_WORKERS_PASS_ENV, pool),
             apr_array_pstrcat(pool, absent, ' '));
     return table;
 }

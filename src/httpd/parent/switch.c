@@ -137,7 +137,7 @@ static const char *where_of(const mod_weave_mount_t *mount, apr_pool_t *pconf)
 {
     const mod_weave_app_t *app = mount->app;
     const char *where =
-        weave_conf_where(mount->conf, WEAVE_MAINTENANCE_MODE, pconf);
+        weave_conf_source(mount->conf, WEAVE_MAINTENANCE_MODE, pconf);
 
     if (app && app->ini_now != app->ini &&
         !strncmp(where, app->ini_now, strlen(app->ini_now)))
