@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A checked configuration: setting, merging, asking. */
+/* weave_conf.c: sets, merges and returns the values of a configuration */
 
 #include "weave_conf_private.h"
 
@@ -22,7 +22,7 @@ static const char *path_resolve(const weave_conf_t *conf, const char *dir,
     }
     bytes = strlen(absolute);
     if (bytes > 1 && absolute[bytes - 1] == '/') {
-        absolute[bytes - 1] = '\0'; /* one spelling, whoever compares */
+        absolute[bytes - 1] = '\0'; /* so that equal paths compare equal */
     }
     return absolute;
 }
@@ -92,7 +92,7 @@ weave_conf_t *weave_conf_make(apr_pool_t *pool)
 
 /* --- setting ------------------------------------------------------------ */
 
-/* apr_table_setn(), for names whose case matters. */
+/* Does what apr_table_setn() does, for names whose case matters. */
 static void member_set(apr_table_t *table, const char *name, const char *value)
 {
     const apr_array_header_t *rows = apr_table_elts(table);
@@ -224,7 +224,7 @@ weave_conf_t *weave_conf_merge(apr_pool_t *pool, const weave_conf_t *base,
     return merged;
 }
 
-/* --- asking ------------------------------------------------------------- */
+/* --- getters ------------------------------------------------------------ */
 
 int weave_conf_is_set(const weave_conf_t *conf, weave_key_e key)
 {
@@ -269,7 +269,8 @@ static int lists_same(const apr_array_header_t *one,
     return same;
 }
 
-/* Names come once in a table: equal numbers of them and all found is enough. */
+/* Returns 1 when both tables have the same rows. Each name is in a table once,
+ * so it is enough to count the rows that both have. */
 static int members_same(const apr_table_t *one, const apr_table_t *other)
 {
     const apr_array_header_t *a = apr_table_elts(one);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must hold between the keys of a whole configuration. */
+/* weave_conf_check.c: checks the rules between keys */
 
 #include "weave_conf_private.h"
 

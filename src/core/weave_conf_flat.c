@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sync.ini as one text that means the same wherever it is read: `extends`,
- * `%(here)s` and `${NAME}` resolved, the module's paths absolute, values in
- * quotes where they would be read differently. */
+/* weave_conf_flat.c: writes a sync.ini as one text that has the same meaning in
+ * any folder
+ *
+ * `extends`, `%(here)s` and `${NAME}` are resolved, the module's paths are
+ * absolute, and values are in quotes where they would be read differently. */
 
 #include <string.h>
 
@@ -13,8 +15,8 @@ typedef struct {
     apr_pool_t *pool;
     apr_array_header_t *parts; /* of const char * */
     const weave_conf_t *conf;
-    apr_array_header_t *sources;    /* of the lines so far; NULL: not wanted */
-    const weave_ini_entry_t *entry; /* that is being said, or NULL */
+    apr_array_header_t *sources;    /* of the lines so far; or NULL */
+    const weave_ini_entry_t *entry; /* the entry of the next line, or NULL */
 } flat_t;
 
 static void flat_add(flat_t *flat, const char *format, ...)
@@ -35,7 +37,7 @@ static void flat_add(flat_t *flat, const char *format, ...)
         APR_ARRAY_PUSH(flat->sources, const weave_ini_entry_t *) = flat->entry;
 }
 
-/* In quotes it is taken literally, whatever it holds. */
+/* Adds a value. A string is in quotes, so that it is taken literally. */
 static void flat_value_add(flat_t *flat, const weave_ini_value_t *value)
 {
     int i;
@@ -58,7 +60,8 @@ static void flat_value_add(flat_t *flat, const weave_ini_value_t *value)
     }
 }
 
-/* A path means what it meant in the folder of the file. */
+/* Adds the value of a key that holds paths: made absolute in the folder of the
+ * file. Returns 0 for other keys. */
 static int flat_path_add(flat_t *flat, const weave_ini_entry_t *entry)
 {
     const char *name =

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A configuration as bytes, whole or without what may be a secret. */
+/* weave_conf_pack.c: packs a configuration, whole or without what may be a
+ * secret */
 
 #include "weave_conf_private.h"
 
@@ -11,8 +12,8 @@ static int is_number(weave_type_e type)
            type == WEAVE_TYPE_CHOICE;
 }
 
-/* Tells whether children may have the value. A family has none here, only the
- * place where it was set: its members are in a table. */
+/* Returns 1 when children may have the value. A family has no value here, only
+ * the place where it was set: its members are in a table. */
 static int is_public(const weave_key_t *key)
 {
     return key->level != WEAVE_LEVEL_PROCESS || is_number(key->type) ||

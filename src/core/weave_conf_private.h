@@ -2,7 +2,7 @@
 #ifndef WEAVE_CONF_PRIVATE_H
 #define WEAVE_CONF_PRIVATE_H
 
-/** What the files of the configuration share: its own struct. */
+/** The struct that the files of the configuration share. */
 
 #include "weave_conf.h"
 
@@ -10,7 +10,7 @@ typedef struct conf_setting_t {
     weave_key_value_t value;   /* as getters return it */
     weave_key_value_t written; /* paths as they stand in the file */
     const char *file;          /* NULL: not set */
-    const char *dir;           /* what paths are relative to; NULL: the ini's */
+    const char *dir;           /* relative paths start there; NULL: the ini's */
     int line;
 } conf_setting_t;
 
@@ -26,20 +26,20 @@ struct weave_conf_t {
     apr_table_t *environ, *env;
 };
 
-/** Where a value stands. */
+/** Where a value was set. */
 typedef struct conf_source_t {
     const char *file;
-    const char *dir; /* NULL: that of the ini, whichever it will be */
+    const char *dir; /* relative paths start there; NULL: the ini's */
     int line;
 } conf_source_t;
 
-/** Sets one key, or the member of a family, to the lines ITEMS. NULL, or what
- *  to tell the administrator behind the key's name. */
+/** Sets one key, or the member of a family, to the lines ITEMS. Returns NULL,
+ * or a message to append to the key's name. */
 const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
                         const char *member, const apr_array_header_t *items,
                         const conf_source_t *source);
 
-/** Makes what depends on several keys true again: paths and defaults. */
+/** Computes anew the values that depend on several keys: paths and defaults. */
 void conf_resolve(weave_conf_t *conf);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From an ini file to the module's configuration. */
+/* weave_conf_read.c: reads the module's configuration from an ini file */
 
 #include "weave_conf_private.h"
 
@@ -23,7 +23,8 @@ static void entry_problem_add(conf_reader_t *reader, int level,
         ->section = entry->section;
 }
 
-/* Keys take the text of a value, whatever type it has for the application. */
+/* Returns the lines of a value as texts, whichever type they have for the
+ * application. */
 static const apr_array_header_t *entry_items(const weave_ini_entry_t *entry,
                                              apr_pool_t *pool)
 {
@@ -88,7 +89,8 @@ static void unknown_key_problem_add(conf_reader_t *reader, const char *section,
                                    entry->key, cure));
 }
 
-/* ENTRY as a key of SECTION, in which a default may be unknown. */
+/* Sets the key of SECTION that ENTRY names. An unknown key in DEFAULT is no
+ * error: it may be a key of another section. */
 static void entry_apply(conf_reader_t *reader, const char *section,
                         const weave_ini_entry_t *entry, int is_default)
 {
@@ -116,7 +118,7 @@ static void entry_apply(conf_reader_t *reader, const char *section,
     }
 }
 
-/* Defaults first: what stands in the section itself wins. */
+/* Applies the defaults first, so that the section's own entries win. */
 static void section_apply(conf_reader_t *reader, const char *section)
 {
     const apr_array_header_t *defaults =
@@ -138,7 +140,8 @@ static void section_apply(conf_reader_t *reader, const char *section)
     }
 }
 
-/* [host:NAME] is for requests that the application already has. */
+/* Reports the module's keys in [host:NAME], which the application reads for its
+ * requests and the module never does. */
 static void host_check(conf_reader_t *reader, const char *section)
 {
     const apr_array_header_t *own = weave_ini_entries(reader->ini, section);
@@ -195,7 +198,8 @@ static void sections_read(conf_reader_t *reader)
     }
 }
 
-/* global.retry_after is the application's, so a bad one is its to refuse. */
+/* Reads global.retry_after. It is a key of the application, so a bad value is
+ * only a notice. */
 static void retry_after_read(conf_reader_t *reader)
 {
     const weave_ini_entry_t *entry =
@@ -221,8 +225,8 @@ static void retry_after_read(conf_reader_t *reader)
     setting->line = entry->line;
 }
 
-/* With or without slashes around it. A bad one is the application's to refuse,
- * as above. */
+/* Reads global.heartbeat_page, with or without slashes around it. It is a key
+ * of the application, which has to report a bad value. */
 static void heartbeat_read(conf_reader_t *reader)
 {
     const weave_ini_entry_t *entry =
@@ -245,7 +249,8 @@ static void heartbeat_read(conf_reader_t *reader)
     }
 }
 
-/* The application will see workers.env.NAME: that we do not is no error. */
+/* Returns 1 for an unset variable that workers.env.NAME sets for the
+ * application: this process does not have it, which is no error. */
 static int is_for_workers(const weave_problem_t *problem,
                           const weave_conf_t *conf)
 {
@@ -266,6 +271,7 @@ static int is_for_workers(const weave_problem_t *problem,
     return 0;
 }
 
+/* Returns the problems without those variables. */
 static apr_array_header_t *problems_without_workers(
     const apr_array_header_t *problems, const weave_conf_t *conf,
     apr_pool_t *pool)

@@ -75,7 +75,7 @@ const weave_ini_entry_t *weave_ini_get(const weave_ini_t *ini,
     return entry;
 }
 
-/* FNV-1a, with the NUL. */
+/* Adds a text with its NUL to a hash (FNV-1a). */
 static apr_uint64_t text_hash(apr_uint64_t hash, const char *text)
 {
     do
@@ -96,7 +96,7 @@ static apr_uint64_t section_hash(apr_uint64_t hash, const weave_ini_t *ini,
             APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
 
         hash = text_hash(text_hash(hash, entry->key), entry->raw);
-        hash = text_hash(hash, entry->dir); /* of %(here)s */
+        hash = text_hash(hash, entry->dir); /* the value of %(here)s */
     }
     return hash;
 }

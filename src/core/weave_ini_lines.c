@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lines of an ini file: what RawConfigParser._read() does. */
+/* weave_ini_lines.c: reads the lines of an ini file as RawConfigParser._read()
+ * does */
 
 #include "weave_ini_private.h"
 
@@ -14,10 +15,10 @@ typedef struct lines_t {
     weave_ini_t *ini;
     const ini_source_t *source;
     int line;
-    apr_size_t indent; /* of the key or header that continuations hang on */
-    int orphaned;      /* text before the first section was reported */
+    apr_size_t indent; /* of the last key or header: deeper lines continue it */
+    int orphaned;      /* 1: text before the first section was reported */
     ini_section_t *section;
-    weave_ini_entry_t *entry;  /* takes continuations; NULL: nobody does */
+    weave_ini_entry_t *entry;  /* takes the lines that continue it, or NULL */
     apr_array_header_t *value; /* the lines of that entry */
 } lines_t;
 
@@ -31,7 +32,7 @@ static void line_problem_add(lines_t *ls, weave_problem_kind_e kind,
     problem->section = ls->section ? ls->section->name : NULL;
 }
 
-/* The value is complete: '\n'.join(lines).rstrip(). */
+/* Sets the value of the entry: '\n'.join(lines).rstrip(). */
 static void value_end(lines_t *ls)
 {
     apr_pool_t *pool = ls->ini->pool;
@@ -51,7 +52,8 @@ static void value_add(lines_t *ls, const char *p, const char *end)
         apr_pstrmemdup(ls->ini->pool, p, end - p);
 }
 
-/* re.match(r"\[(?P<header>.+)\]"): up to the last bracket, whatever follows. */
+/* Returns the name in a section's header, up to the last bracket; any text may
+ * follow it: re.match(r"\[(?P<header>.+)\]"). NULL: it is no header. */
 static const char *header_match(lines_t *ls, const char *p, const char *end)
 {
     if (*p != '[') {
@@ -78,7 +80,8 @@ static void section_begin(lines_t *ls, const char *name)
     }
 }
 
-/* Returns the entry, which belongs to no section when it is there twice. */
+/* Returns a new entry. It is no part of its section when that has the key
+ * already. */
 static weave_ini_entry_t *entry_make(lines_t *ls, const char *key)
 {
     weave_ini_entry_t *entry = apr_pcalloc(ls->ini->pool, sizeof(*entry));
@@ -107,10 +110,10 @@ static void option_begin(lines_t *ls, const char *p, const char *end)
         delimiter++;
     }
     if (delimiter == end) {
-        /* not quoted: it may be a line of a secret */
+        /* without the text of the line, which may be part of a secret */
         line_problem_add(ls, WEAVE_PROBLEM_PARSING,
                          "neither a [section] nor a 'key = value'");
-        return; /* as Python: what follows still belongs to the key before */
+        return; /* as in Python, the next lines may continue the key before */
     }
     value_end(ls);
     name_end = weave_utf8_rstrip(p, delimiter);
@@ -125,7 +128,7 @@ static void option_begin(lines_t *ls, const char *p, const char *end)
     weave_utf8_lstrip(&p, end);
     value_add(ls, p, end);
     if (!*key) {
-        value_end(ls); /* takes no continuation lines */
+        value_end(ls); /* no line continues it */
     }
 }
 
@@ -163,8 +166,8 @@ static void line_read(lines_t *ls, const char *p, const char *end)
     }
 }
 
-/* What is no text is reported, line by line, and then read as '?', so that the
- * other problems of the file are found too. */
+/* Reports bytes that are no text, once for each line, and replaces them by '?',
+ * so that the other problems of the file are found too. */
 static void line_clean(lines_t *ls, char *p, char *end)
 {
     int nul = 0, bad = 0;
@@ -188,7 +191,7 @@ static void line_clean(lines_t *ls, char *p, char *end)
     }
 }
 
-/* Universal newlines: \n, \r\n and \r each end a line. */
+/* Returns the end of the line: \n, \r\n or \r (universal newlines). */
 static char *line_end(char *p, char *end)
 {
     while (p < end && *p != '\n' && *p != '\r') {

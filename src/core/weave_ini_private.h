@@ -2,7 +2,7 @@
 #ifndef WEAVE_INI_PRIVATE_H
 #define WEAVE_INI_PRIVATE_H
 
-/** What the three files of the ini reader share: lines, values, files. */
+/** The types and functions that the files of the ini reader share. */
 
 #include <apr_hash.h>
 
@@ -10,7 +10,7 @@
 
 typedef struct ini_section_t {
     const char *name;
-    apr_array_header_t *entries; /* of weave_ini_entry_t *, as they stand */
+    apr_array_header_t *entries; /* of weave_ini_entry_t *, in file order */
     apr_hash_t *by_key;          /* the same, by folded key */
 } ini_section_t;
 
@@ -19,27 +19,29 @@ struct weave_ini_t {
     apr_hash_t *by_name;          /* of ini_section_t *, DEFAULT too */
     apr_array_header_t *names;    /* of const char *, without DEFAULT */
     apr_array_header_t *files;    /* of weave_ini_file_t */
-    apr_array_header_t *problems; /* only while it is read */
+    apr_array_header_t *problems; /* NULL once it was read */
     apr_size_t expanded_bytes;    /* of all values so far */
 };
 
 /** One file, while its lines are read. */
 typedef struct ini_source_t {
-    const char *file; /* as people are told it */
+    const char *file; /* its name in messages */
     const char *dir;  /* absolute */
-    char *data;       /* is written to */
+    char *data;       /* the reader changes it */
     apr_size_t data_bytes;
 } ini_source_t;
 
+/** Creates an ini without entries. */
 weave_ini_t *ini_make(apr_array_header_t *problems, apr_pool_t *pool);
 
-/** The section NAME, made where it does not exist. */
+/** Returns the section NAME, and creates it if it does not exist. */
 ini_section_t *ini_section_ensure(weave_ini_t *ini, const char *name);
 
-/** weave_ini_lines.c: SOURCE's sections and raw values into the empty INI. */
+/** weave_ini_lines.c: reads sections and raw values of SOURCE into INI, which
+ *  has no entries yet. */
 void ini_lines_read(weave_ini_t *ini, const ini_source_t *source);
 
-/** weave_ini_value.c: gives ENTRY the value that its raw text stands for. */
+/** weave_ini_value.c: sets the value of ENTRY from its raw text. */
 void ini_value_make(weave_ini_t *ini, weave_ini_entry_t *entry);
 
 #endif

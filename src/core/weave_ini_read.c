@@ -11,7 +11,7 @@
 
 #include "weave_file.h"
 
-/* A file that is being read, and the one that asked for it. */
+/* A file that is being read, and the file that extends it. */
 typedef struct reading_t {
     const struct reading_t *parent;
     const char *path; /* absolute */
@@ -21,7 +21,8 @@ typedef struct reading_t {
 
 /* --- one file ----------------------------------------------------------- */
 
-/* Without `.` and `..`, as os.path.normpath: links are not looked at. */
+/* Returns the path without `.` and `..`, as os.path.normpath(): does not follow
+ * links. */
 static const char *path_absolute(const char *dir, const char *path,
                                  apr_pool_t *pool)
 {
@@ -40,7 +41,7 @@ static const char *path_dir(const char *path, apr_pool_t *pool)
     return apr_pstrmemdup(pool, path, slash == path ? 1 : slash - path);
 }
 
-/* *reason is set on failure, to be put behind the file's name. */
+/* Reads the file. On failure *reason is a text to append to the file's name. */
 static apr_status_t source_read(ini_source_t *source, reading_t *reading,
                                 const char **reason, apr_pool_t *pool)
 {
@@ -78,7 +79,7 @@ static void section_merge(ini_section_t *to, const apr_array_header_t *entries)
     }
 }
 
-/* What INI has already wins. */
+/* Adds the entries of OTHER whose keys INI does not have. */
 static void ini_merge(weave_ini_t *ini, const weave_ini_t *other)
 {
     int i;
@@ -102,8 +103,8 @@ static void extends_problem_add(weave_ini_t *ini,
         ->section = WEAVE_INI_DEFAULT;
 }
 
-/* Reading a file a second time would change nothing: what is read first wins.
- */
+/* Returns 1 when the file was read before: then it would change nothing, since
+ * the value that is read first wins. */
 static int is_file_read(const weave_ini_t *ini, const char *path)
 {
     int i;
@@ -185,7 +186,8 @@ static weave_ini_entry_t *extends_entry(const weave_ini_t *one)
     return apr_hash_get(defaults->by_key, "extends", APR_HASH_KEY_STRING);
 }
 
-/* One file into INI, and then what it extends. FILE is its name for people. */
+/* Reads one file into INI, and then the files that it extends. FILE is its name
+ * in messages. */
 static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
                               const char *file, const char **reason)
 {
@@ -212,7 +214,7 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
     return APR_SUCCESS;
 }
 
-/* --- the whole ---------------------------------------------------------- */
+/* --- all of it ---------------------------------------------------------- */
 
 static void section_values_make(weave_ini_t *ini, const char *name)
 {

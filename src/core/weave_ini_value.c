@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the raw text of a value stands for: weave_ini.h says in which order. */
+/* weave_ini_value.c: interprets the raw text of a value, in the order that
+ * weave_ini.h describes */
 
 #include "weave_ini_private.h"
 
@@ -16,7 +17,7 @@
 
 #define HERE "%(here)s"
 
-/* An environment variable can be large and be named often. */
+/* A file may name a large environment variable many times. */
 #define MAX_EXPANDED_BYTES (8 * WEAVE_INI_MAX_BYTES)
 
 typedef struct value_t {
@@ -67,7 +68,7 @@ static const char *variable_get(value_t *v, const char *name)
     return text;
 }
 
-/* The length of "${NAME}" at P, or 0. */
+/* Returns the length of "${NAME}" at P, or 0. */
 static apr_size_t variable_match(const char *p)
 {
     const char *q = p + 2;
@@ -81,6 +82,7 @@ static apr_size_t variable_match(const char *p)
     return *q == '}' ? (apr_size_t)(q + 1 - p) : 0;
 }
 
+/* Returns the text with %(here)s and ${NAME} replaced. */
 static const char *value_expand(value_t *v, const char *text)
 {
     apr_pool_t *pool = v->ini->pool;
@@ -111,6 +113,7 @@ static const char *value_expand(value_t *v, const char *text)
     return apr_array_pstrcat(pool, v->pieces, 0);
 }
 
+/* Returns 1 and sets *num when the text is an integer. */
 static int integer_match(const char *text, apr_int64_t *num)
 {
     const char *p = text + (*text == '-');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The values of keys: from text to what the type says. */
+/* weave_key_value.c: checks and converts the text of values by their type */
 
 #include "weave_keys.h"
 #include "weave_utf8.h"
@@ -20,7 +20,7 @@ typedef struct unit_t {
     apr_int64_t factor;
 } unit_t;
 
-/* The first of a factor is the one that is written in messages. */
+/* Messages use the first unit of a factor. */
 static const unit_t duration_units[] = {{"d", APR_INT64_C(86400000000)},
                                         {"h", APR_INT64_C(3600000000)},
                                         {"min", 60000000},
@@ -42,7 +42,7 @@ static const unit_t no_units[] = {{"", 1}, {NULL, 0}};
 
 /* --- numbers ------------------------------------------------------------ */
 
-/* Digits in BASE, spaces, a unit. */
+/* Parses digits in BASE, spaces and a unit. Returns 1 and sets *num, or 0. */
 static int number_parse(apr_int64_t *num, const char *text, int base,
                         const unit_t *units)
 {
@@ -129,7 +129,8 @@ static int choice_parse(weave_key_value_t *value, const weave_key_t *key,
 
 /* --- strings ------------------------------------------------------------ */
 
-/* Strings go into headers, paths and logs: no control characters. */
+/* Returns 1 for a text without control characters: strings go into headers,
+ * paths and logs. */
 static int is_line(const char *text)
 {
     while (*text && !apr_iscntrl(*text)) {
@@ -138,7 +139,8 @@ static int is_line(const char *text)
     return !*text;
 }
 
-/* Python's identifiers may hold letters of any script. */
+/* Returns 1 for names with dots between them. Python's identifiers may have
+ * letters of any script. */
 static int is_dotted(const char *text)
 {
     do {
@@ -166,7 +168,8 @@ static int is_target(const char *text)
     return !*text;
 }
 
-/* APR takes 10.1 for a network, and no length of 0. */
+/* Splits a network into address and mask (NULL: none). APR is not enough: it
+ * accepts 10.1, and no length of 0. */
 static int net_split(char **address, char **mask, const char *text,
                      apr_pool_t *pool)
 {
@@ -264,7 +267,8 @@ static int is_variable(const char *text)
            !weave_key_member_check(weave_key_get(WEAVE_WORKERS_ENV), text);
 }
 
-/* *text: what of it is wrong. */
+/* Adds the values in a line to a list. Returns 1; or 0, and *text is the one
+ * that is not allowed. */
 static int item_parse(weave_key_value_t *value, const weave_key_t *key,
                       const char **text, apr_pool_t *pool)
 {
@@ -288,7 +292,8 @@ static int item_parse(weave_key_value_t *value, const weave_key_t *key,
     return 1;
 }
 
-/* Free text may be a secret, or hold one, and messages go into logs. */
+/* Returns 1 when messages may quote a value: free text may be or contain a
+ * secret, and messages go into logs. */
 static int is_quotable(const weave_key_t *key)
 {
     switch (key->type) {
@@ -296,7 +301,7 @@ static int is_quotable(const weave_key_t *key)
     case WEAVE_TYPE_TARGET:
     case WEAVE_TYPE_PATH:
     case WEAVE_TYPE_PATHS:
-    case WEAVE_TYPE_NAMES: /* somebody may write NAME=value there */
+    case WEAVE_TYPE_NAMES: /* people may write NAME=value by mistake */
     case WEAVE_TYPE_PREFIX:
         return 0;
     default:
@@ -365,7 +370,7 @@ void weave_key_default(weave_key_value_t *value, const weave_key_t *key,
     }
 }
 
-/* --- what is allowed ---------------------------------------------------- */
+/* --- descriptions ------------------------------------------------------- */
 
 static const char *range_text(const weave_key_t *key, const char *what,
                               const char *examples, apr_pool_t *pool)

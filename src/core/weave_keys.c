@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The key table, and finding one's way in it. */
+/* weave_keys.c: the table of the keys, and the search in it */
 
 #include "weave_keys.h"
 
@@ -70,8 +70,9 @@ const weave_key_t *weave_key_find(const char *name, const char **member)
     return NULL;
 }
 
-/* What the server says about a request, PEP 3333 ("environ Variables") and
- * ourselves; a trailing dot or underscore stands for all that begins so. */
+/* Returns why MEMBER is no environ key that a file may set, or NULL: the server
+ * (PEP 3333, "environ Variables") or the module sets it. A trailing dot or
+ * underscore in the list stands for all names that begin so. */
 static const char *environ_member_check(const char *member)
 {
     static const char *const taken[] = {
@@ -126,8 +127,8 @@ static int int_least(int a, int b)
     return a < b ? a : b;
 }
 
-/* Edit distance with swaps (optimal string alignment), in any case of ASCII;
- * what is longer than any name of ours is far from all of them. */
+/* Returns the edit distance with swaps (optimal string alignment), in any case
+ * of ASCII. A name that is longer than all ours is far from each of them. */
 static int name_distance(const char *a, const char *b)
 {
     int rows[3][MAX_NAME_BYTES + 1];
@@ -157,7 +158,7 @@ static int name_distance(const char *a, const char *b)
     return rows[a_bytes % 3][b_bytes];
 }
 
-/* How many slips a name of that length is likely to have. */
+/* Returns how many typing errors a name of that length may have. */
 static int name_tolerance(const char *name)
 {
     apr_size_t bytes = strlen(name);
@@ -203,7 +204,7 @@ const weave_key_t *weave_key_nearest(const char *name)
             dot && !apr_cstr_casecmpn(name, keys[i].full, dot - name + 1);
         int far = name_distance(last, keys[i].name);
 
-        /* A slip in the right section before a luckier one in another. */
+        /* a key of the same section wins against one that is as similar */
         if (far <= name_tolerance(keys[i].name) && 2 * far - same < least) {
             least = 2 * far - same;
             nearest = &keys[i];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is wrong in a configuration. */
+/* weave_problem.c: the list of a configuration's problems */
 
 #include "weave_problem.h"
 
@@ -19,8 +19,8 @@ apr_array_header_t *weave_problems_make(apr_pool_t *pool)
     return apr_array_make(pool, 4, sizeof(weave_problem_t *));
 }
 
-/* A message quotes what stands in a file, and goes into a log: no control
- * characters, and no more of it than one can read. */
+/* Returns a message for the log, without control characters, and cut where it
+ * quotes too much of a file. */
 static const char *text_printable(const char *text, apr_pool_t *pool)
 {
     const char *end = text + strlen(text);
@@ -33,7 +33,7 @@ static const char *text_printable(const char *text, apr_pool_t *pool)
     return out;
 }
 
-/* The place in the list of one more, or one that nobody sees. */
+/* Returns a new problem, which is in the list unless that is full. */
 static weave_problem_t *problem_make(apr_array_header_t *problems, int level)
 {
     weave_problem_t *problem = apr_pcalloc(problems->pool, sizeof(*problem));
@@ -86,14 +86,14 @@ static int comes_before(const weave_problem_t *a, const weave_problem_t *b)
     return order < 0 || (order == 0 && a->line < b->line);
 }
 
-/* By insertion: it is stable, and the list is short. */
+/* Insertion sort is stable, and the list is short. */
 apr_status_t weave_problems_finish(apr_array_header_t *problems, int reported)
 {
     weave_problem_t **list = (weave_problem_t **)problems->elts;
     int i, j, errors = 0;
 
     if (reported == MAX_PROBLEMS) {
-        reported--; /* stands for those that found no place */
+        reported--; /* the last one stands for those that are not listed */
     }
     for (i = reported; i < problems->nelts; i++) {
         weave_problem_t *problem = list[i];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_virtualenv.c: pyvenv.cfg and what follows from it (PEP 405) */
+/* weave_virtualenv.c: reads pyvenv.cfg and finds the Python (PEP 405) */
 #include "weave_virtualenv.h"
 
 #include <fcntl.h>
@@ -28,8 +28,8 @@ static const char *text_trim(char *text)
     return text;
 }
 
-/* `key = value` lines; `version` is venv's word, `version_info` that of the
- * virtualenv command. */
+/* Reads a line `key = value`. venv writes `version`, the virtualenv command
+ * `version_info`. */
 static void config_line_read(weave_virtualenv_t *venv, char *line,
                              apr_pool_t *pool)
 {
@@ -88,8 +88,8 @@ static int is_accessible(const char *path, int mode)
     return access(path, mode) == 0;
 }
 
-/* The Python a virtualenv was made from may have been replaced by the next
- * one meanwhile: its packages then lie in a folder nobody looks at. */
+/* Checks that the Python is still there. When another version has replaced it,
+ * that one does not look into the folder of the packages. */
 static const char *python_check(const weave_virtualenv_t *venv,
                                 apr_pool_t *pool)
 {
@@ -138,7 +138,7 @@ static const char *libpython_find(weave_virtualenv_t *venv, apr_pool_t *pool)
             return NULL;
         }
     }
-    /* the system's own Python: the linker's business */
+    /* the linker finds the library of the system's own Python */
     if (!strcmp(prefix, "/usr") || !strcmp(prefix, "") ||
         !strcmp(prefix, "/usr/local"))
         return NULL;
