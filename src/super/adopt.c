@@ -1,86 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* adopt.c: takes over the workers of a weaved that is no more
+/* adopt.c: takes over the workers of a weaved that has died
  *
  * They serve on meanwhile. A worker is found in the roster, is known again by
- * the time its process was born, and gets a new control channel by a HELLO on
- * its socket. That needs the secret of its application, which comes with what
- * httpd wants; until then it is watched only. */
-#include "super.h"
+ * the time its process was born, and gets a new control channel (join.c). That
+ * needs the secret of its application, which comes with what httpd wants; until
+ * then it is watched only. */
+#include "adopt.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
-#include "weave_handshake.h"
-#include "weave_socket.h"
+#include "app.h"
+#include "dir.h"
+#include "generation.h"
+#include "join.h"
+#include "process.h"
+#include "worker.h"
 
-#define JOIN_US (2 * SUPER_SECOND)
 #define SECRETS_US (30 * SUPER_SECOND) /* httpd tells them at once */
 
 static super_timer_t overdue_timer;
 
-struct super_join_t {
-    int fd;
-    super_watch_t watch;
-    super_timer_t limit;
-    weave_welcome_part_t part;
-};
+/* ---- joining ---- */
 
-void super_join_end(super_worker_t *worker)
+static void adoption_failed(super_worker_t *worker, const char *why)
 {
-    super_join_t *join = worker->join;
-
-    if (!join)
-        return;
-    worker->join = NULL;
-    super_watch_cancel(&join->watch);
-    super_timer_cancel(&join->limit);
-    if (join->fd >= 0)
-        close(join->fd);
-    weave_welcome_drop(&join->part);
-    free(join);
-}
-
-static void join_fail(super_worker_t *worker, const char *why)
-{
-    super_join_end(worker);
     super_log(worker->generation->app, 3,
               "WEAVE0085: %s, of a weaved that has died, cannot be taken"
               " over, so it is killed: %s",
               super_worker_name(worker, worker->pool), why);
-    super_generation_failed(worker, why);
+    worker->events->failed(worker, why);
 }
 
-static void join_timed_out(void *data)
+static void worker_joined(super_worker_t *worker,
+                          const weave_welcome_t *welcome, int fd)
 {
-    join_fail(data, "it does not answer");
-}
-
-/* ---- the WELCOME ---- */
-
-static void welcome_take(super_worker_t *worker, const weave_welcome_t *welcome)
-{
-    super_join_t *join = worker->join;
-    int fd = join->fd;
-
     if (welcome->pid != (uint32_t)worker->pid ||
         welcome->generation != worker->generation->number) {
-        join_fail(worker, "it is not the one that the roster names");
+        close(fd);
+        adoption_failed(worker, "it is not the one that the roster names");
         return;
     }
-    if (join->part.board_fd >= 0 &&
-        weave_board_map(&worker->board, join->part.board_fd, 0) != APR_SUCCESS)
-        worker->board = NULL;
-    super_watch_cancel(&join->watch);
-    join->fd = -1;
-    super_join_end(worker);
     if (super_worker_connect(worker, fd) != APR_SUCCESS) {
-        join_fail(worker, "there are no descriptors left");
+        adoption_failed(worker, "there are no descriptors left");
         return;
     }
     if (worker->state == SUPER_LEAVING)
@@ -89,63 +53,7 @@ static void welcome_take(super_worker_t *worker, const weave_welcome_t *welcome)
         super_channel_send_op(&worker->channel, "quit", -1);
 }
 
-/* Behind the WELCOME come control messages. */
-static void join_event(void *data, uint32_t events)
-{
-    super_worker_t *worker = data;
-    super_join_t *join = worker->join;
-    weave_welcome_t welcome;
-    apr_status_t rv =
-        weave_welcome_receive(&welcome, &join->part, join->fd, MSG_DONTWAIT);
-
-    (void)events;
-    if (rv == APR_SUCCESS)
-        welcome_take(worker, &welcome);
-    else if (rv == EBADMSG || rv == EPROTO)
-        join_fail(worker, "it answers with rubbish, or is of another version of"
-                          " mod_weave");
-    else if (!APR_STATUS_IS_EAGAIN(rv))
-        join_fail(worker, "it has closed the connection");
-}
-
-/* ---- the HELLO ---- */
-
-static apr_status_t hello_send(super_worker_t *worker)
-{
-    weave_hello_frame_t out = weave_hello_make(
-        WEAVE_ROLE_SUPERVISOR, &worker->generation->app->secret);
-    super_join_t *join = worker->join;
-    apr_status_t rv = weave_socket_connect(&join->fd, worker->socket, geteuid(),
-                                           WEAVE_SOCKET_NONBLOCK);
-
-    if (rv != APR_SUCCESS)
-        return rv;
-    if (weave_fd_send(join->fd, &out, sizeof(out), -1, MSG_DONTWAIT) !=
-        sizeof(out))
-        return errno;
-    return super_watch_set(&join->watch, join->fd, EPOLLIN, join_event, worker);
-}
-
-static void join_begin(super_worker_t *worker)
-{
-    apr_status_t rv = APR_ENOMEM;
-    char why[120];
-
-    worker->unjoined = 0;
-    worker->join = calloc(1, sizeof(*worker->join));
-    if (worker->join) {
-        worker->join->part = WEAVE_WELCOME_NOTHING;
-        worker->join->part.careful = 1;
-        worker->join->fd = -1;
-        rv = hello_send(worker);
-    }
-    if (rv == APR_SUCCESS)
-        super_timer_set(&worker->join->limit, JOIN_US, join_timed_out, worker);
-    else if (rv == ECONNREFUSED && worker->state == SUPER_LEAVING)
-        super_join_end(worker); /* it was told to drain: nobody can connect */
-    else
-        join_fail(worker, apr_strerror(rv, why, sizeof(why)));
-}
+static const super_join_events_t join_events = {worker_joined, adoption_failed};
 
 /* Finds the first worker of APP that is to be joined, or NULL. */
 static super_worker_t *unjoined_find(const super_app_t *app)
@@ -167,8 +75,10 @@ void super_adopt_join(super_app_t *app)
 {
     super_worker_t *worker;
 
-    while (app->has_secret && (worker = unjoined_find(app)))
-        join_begin(worker);
+    while (app->has_secret && (worker = unjoined_find(app))) {
+        worker->unjoined = 0;
+        super_join_start(worker, &join_events);
+    }
 }
 
 static void secrets_are_overdue(void *data)
@@ -208,8 +118,8 @@ static super_generation_t *generation_get(super_app_t *app, uint32_t number)
         generation = generation->next;
     if (generation)
         return generation;
-    generation = super_generation_make(app, number,
-                                       serves ? SUPER_SERVING : SUPER_DRAINING);
+    generation = super_generation_adopt(
+        app, number, serves ? SUPER_SERVING : SUPER_DRAINING);
     if (serves) {
         app->serving = generation;
         generation->identity = shown->identity[0] | (uint64_t)shown->identity[1]
@@ -224,7 +134,7 @@ static int process_find(const weave_roster_worker_t *entry)
     uint64_t birth = entry->birth[0] | (uint64_t)entry->birth[1] << 32;
     int pidfd = (int)entry->pid > 0 ? super_pidfd_open((pid_t)entry->pid) : -1;
 
-    if (pidfd >= 0 && super_proc_birth((pid_t)entry->pid) == birth)
+    if (pidfd >= 0 && super_process_birth((pid_t)entry->pid) == birth)
         return pidfd;
     if (pidfd >= 0)
         close(pidfd);

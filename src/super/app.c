@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* app.c: an application: which generation it gets, and when */
-#include "super.h"
+/* app.c: the applications that weaved has */
+#include "app.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 
-#include "weave_check.h"
-
-#define RETRY_MOST_US (60 * SUPER_SECOND)
-
-static void disk_poll(void *data);
-static void retry_due(void *data);
-
-/* ---- which ---- */
+#include "weave_reason.h"
 
 /* Texts that change often are not the pool's: it would grow. */
 static apr_status_t texts_free(void *data)
@@ -47,16 +37,6 @@ super_app_t *super_app_make(uint32_t index, const char *name)
     return app;
 }
 
-int super_app_secret_set(super_app_t *app, const weave_secret_t *secret)
-{
-    int differs =
-        app->has_secret && !weave_secret_is_same(&app->secret, secret);
-
-    app->secret = *secret;
-    app->has_secret = 1;
-    return differs;
-}
-
 super_app_t *super_app_find(uint32_t index)
 {
     super_app_t *app = super.apps;
@@ -81,87 +61,15 @@ void super_app_free_unused(super_app_t *app)
     apr_pool_destroy(app->pool);
 }
 
-/* Adopted workers that drain are waiting for their application's times. */
-static void drain_limits_set(const super_app_t *app)
+int super_app_secret_set(super_app_t *app, const weave_secret_t *secret)
 {
-    super_generation_t *generation;
-    super_worker_t *worker;
+    int differs =
+        app->has_secret && !weave_secret_is_same(&app->secret, secret);
 
-    for (generation = app->generations; generation;
-         generation = generation->next)
-        for (worker = generation->workers; worker; worker = worker->next)
-            if (worker->state == SUPER_LEAVING && !worker->limit.link)
-                super_worker_drain_limit_set(worker);
+    app->secret = *secret;
+    app->has_secret = 1;
+    return differs;
 }
-
-void super_app_remove(super_app_t *app)
-{
-    super_generation_t *coming = app->coming, *serving = app->serving;
-
-    super_timer_cancel(&app->retry);
-    super_timer_cancel(&app->poll);
-    app->coming = app->serving = NULL;
-    weave_roster_app_set(super.roster, app->index, WEAVE_APP_NONE, 0);
-    if (coming)
-        super_generation_abandon(coming);
-    if (serving)
-        super_generation_drain(serving);
-    app->wanted = 0;
-    drain_limits_set(app);
-    super_app_free_unused(app);
-}
-
-/* ---- its identity ---- */
-
-/* FNV-1a */
-static uint64_t text_hash(const char *text)
-{
-    uint64_t value = UINT64_C(14695981039346656037);
-
-    for (; *text; text++)
-        value = (value ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return value ? value : 1;
-}
-
-/* TEXT, flat as weave_conf_flatten makes it, without the section NAME. */
-static const char *section_remove(const char *text, const char *name,
-                                  apr_pool_t *pool)
-{
-    const char *head = apr_pstrcat(pool, "[", name, "]\n", NULL), *end;
-    const char *begin = strstr(text, head);
-
-    /* at the beginning of a line: values of several lines are indented */
-    while (begin && begin != text && begin[-1] != '\n')
-        begin = strstr(begin + 1, head);
-    if (!begin)
-        return text;
-    end = strstr(begin, "\n[");
-    return apr_pstrcat(pool,
-                       apr_pstrmemdup(pool, text, (apr_size_t)(begin - text)),
-                       end ? end + 1 : "", NULL);
-}
-
-/* A hash of what a resolved spec makes of a process; never 0. */
-static uint64_t identity_hash(const weave_spec_t *resolved, apr_pool_t *pool)
-{
-    weave_spec_t copy = *resolved;
-    const char *text;
-
-    /* these change nothing of a process that runs */
-    copy.software = "";
-    copy.log_level = 0;
-    copy.ini_hash = 0; /* comments and [maintenance], too */
-    copy.ini_text = section_remove(resolved->ini_text, "maintenance", pool);
-    text = weave_spec_format(&copy, pool);
-    return text_hash(text ? text : "");
-}
-
-static super_generation_t *generation_newest(const super_app_t *app)
-{
-    return app->coming ? app->coming : app->serving;
-}
-
-/* ---- failures ---- */
 
 void super_app_error_set(super_app_t *app, const char *text, uint32_t number)
 {
@@ -170,294 +78,16 @@ void super_app_error_set(super_app_t *app, const char *text, uint32_t number)
     app->failed_number = number;
 }
 
-/* The time of the script, as it is now (malloc). */
-static char *script_stamp(const super_app_t *app)
+const char *super_app_reason(const char *text, const weave_spec_t *spec,
+                             apr_pool_t *pool)
 {
-    struct stat status = {0};
-    char text[100];
+    apr_array_header_t *problems = weave_problems_make(pool);
+    weave_ini_t *ini;
 
-    if (*app->spec->script && stat(app->spec->script, &status) < 0)
-        return strdup("none");
-    snprintf(text, sizeof(text), "%lld.%ld %lld %llu",
-             (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-             (long long)status.st_size, (unsigned long long)status.st_ino);
-    return strdup(text);
-}
-
-static void poll_begin(super_app_t *app)
-{
-    if (app->spec && (app->spec->reload_touch || app->retry.link) &&
-        !super.ending)
-        super_timer_set(&app->poll, SUPER_SECOND, disk_poll, app);
-}
-
-/* Nothing serves: tries again, after 1, 2, 4 ... 60 s. */
-static void retry_begin(super_app_t *app)
-{
-    int64_t pause = SUPER_SECOND;
-    int i;
-
-    if (app->serving) {
-        super_log(app, 5, "WEAVE0081: generation %u of %s goes on",
-                  app->serving->number, app->name);
-        return;
-    }
-    weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED, 0);
-    for (i = 0; i < app->failures && pause < RETRY_MOST_US; i++)
-        pause *= 2;
-    if (pause > RETRY_MOST_US)
-        pause = RETRY_MOST_US;
-    app->failures++;
-    super_log(app, 6, "%s: the next try is in %.0f s", app->name,
-              (double)pause / 1e6);
-    super_timer_set(&app->retry, pause, retry_due, app);
-    poll_begin(app);
-}
-
-void super_app_came_not(super_app_t *app, super_generation_t *generation,
-                        const char *why)
-{
-    why = super_failure_reason(why, generation->spec, generation->pool);
-    app->coming = NULL;
-    app->failed_identity = generation->identity;
-    super_app_error_set(app, why, generation->number);
-    super_log(app, 3, "WEAVE0080: generation %u of %s does not come up: %s",
-              generation->number, app->name, why);
-    super_generation_abandon(generation);
-    retry_begin(app);
-}
-
-/* ---- success ---- */
-
-static void serving_log(const super_app_t *app,
-                        const super_generation_t *generation)
-{
-    const super_worker_t *worker;
-    const char *python = "?";
-    char pids[400] = "";
-    size_t len = 0;
-
-    for (worker = generation->workers; worker; worker = worker->next) {
-        python = worker->python;
-        if (len < sizeof(pids) - 16)
-            len += (size_t)snprintf(pids + len, sizeof(pids) - len, " %ld",
-                                    (long)worker->pid);
-    }
-    super_log(app, 5,
-              "WEAVE0082: generation %u of %s serves: Python %s, after %.1f s,"
-              " pid%s",
-              generation->number, app->name, python,
-              (double)(weave_clock_us() - generation->started_us) / 1e6, pids);
-}
-
-/* The switch. A weaved that dies in the middle must not leave the identity of
- * one generation with the number of another. */
-static void generation_publish(const super_app_t *app,
-                               super_generation_t *generation)
-{
-    weave_roster_app_t *shown = &super.roster->apps[app->index];
-    super_worker_t *worker;
-
-    generation->state = SUPER_SERVING;
-    for (worker = generation->workers; worker; worker = worker->next) {
-        worker->state = SUPER_READY;
-        worker->ready_us = weave_clock_us();
-        super_worker_publish(worker, WEAVE_WORKER_READY);
-    }
-    shown->identity[0] = shown->identity[1] = 0;
-    atomic_thread_fence(memory_order_seq_cst);
-    weave_roster_app_set(super.roster, app->index, WEAVE_APP_SERVING,
-                         generation->number);
-    atomic_thread_fence(memory_order_seq_cst);
-    shown->identity[0] = (uint32_t)generation->identity;
-    shown->identity[1] = (uint32_t)(generation->identity >> 32);
-}
-
-void super_app_came_up(super_app_t *app, super_generation_t *generation)
-{
-    super_generation_t *old = app->serving;
-
-    super_timer_cancel(&app->retry);
-    app->coming = NULL;
-    app->serving = generation;
-    app->failures = 0;
-    app->failed_identity = 0;
-    super_app_error_set(app, NULL, 0);
-    generation_publish(app, generation);
-    serving_log(app, generation);
-    if (old)
-        super_generation_drain(old);
-    poll_begin(app);
-}
-
-/* ---- what is wanted ---- */
-
-static void spec_set(super_app_t *app, const weave_spec_t *spec,
-                     const char *text)
-{
-    if (app->text && !strcmp(app->text, text))
-        return;
-    if (app->spec_pool)
-        apr_pool_destroy(app->spec_pool);
-    apr_pool_create(&app->spec_pool, app->pool);
-    apr_pool_tag(app->spec_pool, "weaved spec");
-    app->text = apr_pstrdup(app->spec_pool, text);
-    /* it was read a moment ago */
-    if (weave_spec_parse(&app->spec, text, app->spec_pool))
-        app->spec = NULL;
-    if (strcmp(app->name, spec->name) != 0)
-        app->name = apr_pstrdup(app->pool, spec->name);
-}
-
-/* What later workers are told, of a generation that is there. */
-static void spec_refresh(super_generation_t *generation,
-                         const weave_spec_t *resolved, const char *text)
-{
-    weave_spec_t *spec = generation->spec;
-
-    if (!spec) {
-        super_generation_spec_set(generation, text);
-        super_generation_fill(generation);
-        return;
-    }
-    spec->log_level = resolved->log_level;
-    spec->ini_hash = resolved->ini_hash;
-    if (strcmp(spec->software, resolved->software) != 0)
-        spec->software = apr_pstrdup(generation->pool, resolved->software);
-}
-
-static const char *resolve_fail(super_app_t *app, const char *problem)
-{
-    super_app_error_set(app, problem, 0);
-    super_log(app, 3, "WEAVE0083: no generation of %s can start: %s", app->name,
-              problem);
-    if (!app->coming)
-        retry_begin(app);
-    return problem;
-}
-
-/* Resolves SPEC, after a look at all that configtest looks at, too. */
-static const char *spec_resolve(weave_spec_t **resolved,
-                                const weave_spec_t *spec, apr_pool_t *pool)
-{
-    const char *problem =
-        weave_check_script(spec->name, spec->script, spec->callable, pool);
-
-    if (!problem)
-        problem =
-            weave_check_folder(spec->name, "workers.home", spec->home, pool);
-    if (!problem)
-        problem = weave_check_folder(spec->name, "limits.spool_dir",
-                                     spec->spool_dir, pool);
-    if (!problem)
-        problem = weave_check_program(spec->libdir, "weave-worker", pool);
-    return problem ? problem : weave_spec_resolve(resolved, spec, pool);
-}
-
-static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
-{
-    super_generation_t *now = generation_newest(app), *coming = app->coming;
-    weave_spec_t *resolved = NULL;
-    const char *problem = spec_resolve(&resolved, app->spec, pool);
-    const char *made = problem ? NULL : weave_spec_format(resolved, pool);
-    uint64_t identity;
-
-    if (!problem && !made)
-        problem = "the virtualenv or the script is a link to a path that is no"
-                  " UTF-8";
-    super_timer_cancel(&app->retry);
-    free(app->tried_stamp);
-    app->tried_stamp = script_stamp(app);
-    if (problem)
-        return resolve_fail(app, problem);
-    identity = identity_hash(resolved, pool);
-    if (!force && now && now->identity == identity) {
-        spec_refresh(now, resolved, made);
-    }
-    else if (!force && coming && app->serving &&
-             app->serving->identity == identity) {
-        super_log(app, 5,
-                  "WEAVE0084: generation %u of %s is given up: what is wanted"
-                  " now serves already",
-                  coming->number, app->name);
-        app->coming = NULL;
-        super_generation_abandon(coming);
-        spec_refresh(app->serving, resolved, made);
-    }
-    else {
-        super_generation_start(app, made, identity);
-    }
-    poll_begin(app);
-    return NULL;
-}
-
-const char *super_app_want(super_app_t *app, const weave_spec_t *spec,
-                           const char *text, int force, apr_pool_t *pool)
-{
-    spec_set(app, spec, text);
-    drain_limits_set(app);
-    return generation_try(app, force, pool);
-}
-
-const char *super_app_reload(super_app_t *app, apr_pool_t *pool)
-{
-    return generation_try(app, 1, pool);
-}
-
-/* ---- on its own ---- */
-
-static void retry_due(void *data)
-{
-    super_app_t *app = data;
-    apr_pool_t *pool;
-
-    apr_pool_create(&pool, app->pool);
-    generation_try(app, 1, pool);
-    apr_pool_destroy(pool);
-}
-
-/* release.reload = touch: is what is on disk another generation by now? One
- * that did not come up is not tried again as it was. */
-static int app_has_changed(super_app_t *app, apr_pool_t *pool)
-{
-    const super_generation_t *now = generation_newest(app);
-    weave_spec_t *resolved;
-    uint64_t identity;
-
-    if (!app->spec->reload_touch ||
-        spec_resolve(&resolved, app->spec, pool) != NULL)
-        return 0;
-    identity = identity_hash(resolved, pool);
-    if (now && now->identity == identity)
-        app->failed_identity = 0;
-    return !(now && now->identity == identity) &&
-           app->failed_identity != identity;
-}
-
-static int app_is_mended(const super_app_t *app)
-{
-    char *now;
-    int mended;
-
-    if (!app->retry.link)
-        return 0;
-    now = script_stamp(app);
-    mended = !now || !app->tried_stamp || strcmp(now, app->tried_stamp) != 0;
-    free(now);
-    return mended;
-}
-
-static void disk_poll(void *data)
-{
-    super_app_t *app = data;
-    apr_pool_t *pool;
-
-    apr_pool_create(&pool, app->pool);
-    if (app_has_changed(app, pool) || app_is_mended(app)) {
-        super_log(app, 6, "%s has changed on disk", app->name);
-        app->failures = 0;
-        generation_try(app, 1, pool);
-    }
-    apr_pool_destroy(pool);
-    poll_begin(app);
+    if (!spec) /* adopted, and httpd has told nothing yet */
+        return "not told: the sync.ini is not known yet";
+    if (weave_ini_parse(&ini, spec->ini_text, strlen(spec->ini_text), spec->ini,
+                        problems, pool) != APR_SUCCESS)
+        return "not told: the sync.ini cannot be read again";
+    return weave_reason_mask(text, ini, spec->env, pool);
 }

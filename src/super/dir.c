@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dir.c: the runtime directory: ours alone, with a lock and a socket */
-#include "super.h"
+#include "dir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
+#include "control.h"
 #include "weave_folder.h"
 
 /* "/w-4294967295-65535.sock" */

@@ -3,7 +3,7 @@
  *
  * What fails between fork and exec is told through a pipe that exec closes:
  * where, and why. Nobody waits for it. */
-#include "super.h"
+#include "exec.h"
 
 #include <errno.h>
 #include <fcntl.h>

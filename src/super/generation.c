@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generation.c: the workers of one make, from their start to their drain */
-#include "super.h"
+/* generation.c: a generation, from its making to its end */
+#include "generation.h"
 
-#include <apr_strings.h>
+#include "app.h"
+#include "worker.h"
 
 #define DRAINS_MAX 2
-#define PAUSE_LEAST_US (SUPER_SECOND / 10)
-/* without another for so long (beyond the pause), the next is the first */
-#define CALM_US (10 * SUPER_SECOND)
 
-super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
-                                          super_generation_e state)
+super_generation_t *super_generation_make(
+    super_app_t *app, uint32_t number, super_generation_e state,
+    const super_worker_events_t *worker_events)
 {
     apr_pool_t *pool;
     super_generation_t *generation;
@@ -22,6 +21,7 @@ super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
     generation->app = app;
     generation->number = number;
     generation->state = state;
+    generation->worker_events = worker_events;
     generation->started_us = weave_clock_us();
     generation->next = app->generations;
     app->generations = generation;
@@ -39,32 +39,6 @@ void super_generation_spec_set(super_generation_t *generation,
     for (worker = generation->workers; worker; worker = worker->next)
         if (!worker->python && generation->spec)
             worker->python = generation->spec->version;
-}
-
-void super_generation_start(super_app_t *app, const char *resolved_text,
-                            uint64_t identity)
-{
-    uint32_t number = atomic_fetch_add(&super.roster->generations, 1) + 1;
-    super_generation_t *generation;
-    const char *problem = NULL;
-    int i;
-
-    if (app->coming) {
-        super_log(app, 6, "generation %u of %s is given up for a newer one",
-                  app->coming->number, app->name);
-        generation = app->coming;
-        app->coming = NULL;
-        super_generation_abandon(generation);
-    }
-    generation = super_generation_make(app, number, SUPER_COMING);
-    generation->identity = identity;
-    super_generation_spec_set(generation, resolved_text);
-    app->coming = generation;
-    super_log(app, 6, "generation %u of %s starts", number, app->name);
-    for (i = 0; i < generation->spec->processes && !problem; i++)
-        problem = super_worker_start(generation);
-    if (problem)
-        super_app_came_not(app, generation, problem);
 }
 
 /* ---- its end ---- */
@@ -150,117 +124,4 @@ void super_generation_drain(super_generation_t *generation)
             super_worker_kill(worker);
     drains_limit(generation->app);
     super_generation_free_unused(generation);
-}
-
-/* ---- its strength ---- */
-
-static void fill_pause_over(void *data)
-{
-    super_generation_fill(data);
-}
-
-/* As many in a row as there are workers cost none: one bad request may take
- * each of them along. */
-static int64_t pace_pause(const super_pace_t *pace,
-                          const super_generation_t *generation)
-{
-    int64_t pause = PAUSE_LEAST_US;
-    int i;
-
-    /* adopted, and httpd has not said yet how many there are to be */
-    if (!generation->spec || pace->count <= generation->spec->processes)
-        return 0;
-    for (i = generation->spec->processes + 1;
-         i < pace->count && pause < SUPER_PAUSE_US; i++)
-        pause *= 2;
-    return pause < SUPER_PAUSE_US ? pause : SUPER_PAUSE_US;
-}
-
-int64_t super_pace_count(super_pace_t *pace,
-                         const super_generation_t *generation)
-{
-    int64_t now = weave_clock_us();
-
-    if (now - pace->last_us > pace_pause(pace, generation) + CALM_US)
-        pace->count = 0;
-    pace->last_us = now;
-    pace->count++;
-    return pace_pause(pace, generation);
-}
-
-int64_t super_generation_pause_begin(super_generation_t *generation,
-                                     int64_t most_us)
-{
-    int64_t pause = super_pace_count(&generation->crash_pace, generation);
-
-    pause = pause < most_us ? pause : most_us;
-    if (pause)
-        super_timer_set(&generation->fill_pause, pause, fill_pause_over,
-                        generation);
-    else
-        super_timer_cancel(&generation->fill_pause);
-    return pause;
-}
-
-static int missing_count(const super_generation_t *generation)
-{
-    const super_worker_t *worker;
-    int count = generation->spec->processes;
-
-    for (worker = generation->workers; worker; worker = worker->next)
-        count -= worker->state <= SUPER_READY && !worker->successor_granted;
-    return count;
-}
-
-/* Here another try at once would fail like this one. */
-static int64_t retry_pause_begin(super_generation_t *generation)
-{
-    int64_t pause = super_generation_pause_begin(generation, SUPER_PAUSE_US);
-
-    if (!pause) {
-        pause = PAUSE_LEAST_US;
-        super_timer_set(&generation->fill_pause, pause, fill_pause_over,
-                        generation);
-    }
-    return pause;
-}
-
-/* Perhaps a request that is over its time holds all of Python there: until the
- * successor comes, new ones are for the others, if there are any. */
-static void stuck_avoid(const super_generation_t *generation)
-{
-    super_worker_t *worker;
-    uint32_t state = WEAVE_WORKER_READY;
-
-    for (worker = generation->workers; worker; worker = worker->next)
-        if (worker->state == SUPER_READY && !worker->stuck)
-            state = WEAVE_WORKER_DRAINING;
-    for (worker = generation->workers; worker; worker = worker->next)
-        if (worker->state == SUPER_READY && worker->stuck &&
-            worker->slot >= 0 &&
-            atomic_load(&super.roster->workers[worker->slot].state) != state)
-            super_worker_publish(worker, state);
-}
-
-void super_generation_fill(super_generation_t *generation)
-{
-    const char *problem = NULL;
-    int count;
-
-    if (generation->state == SUPER_SERVING)
-        stuck_avoid(generation);
-
-    if (super.ending || generation->state != SUPER_SERVING || !generation->spec)
-        return;
-    super_recycle_grant(generation);
-    if (generation->fill_pause.link)
-        return;
-    for (count = missing_count(generation); count > 0 && !problem; count--)
-        problem = super_worker_start(generation);
-    if (problem)
-        super_log(generation->app, 3,
-                  "WEAVE0078: no worker can be started for %s: %s; the next"
-                  " try is in %.1f s",
-                  generation->app->name, problem,
-                  (double)retry_pause_begin(generation) / 1e6);
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* leave.c: the ways in which a worker ends */
-#include "super.h"
+#include "worker.h"
 
 #include <signal.h>
-#include <sys/wait.h>
 
 #include <apr_strings.h>
-#include <apr_time.h>
+
+#include "join.h"
+#include "process.h"
+#include "warmup.h"
 
 void super_worker_kill(super_worker_t *worker)
 {
@@ -40,6 +42,9 @@ void super_worker_quit(super_worker_t *worker)
 }
 
 /* ---- draining ---- */
+
+/* what a request gets beyond its own time before its worker is killed */
+#define GRACE_US (5 * SUPER_SECOND)
 
 /* for one whose application nobody wants any more, and whose own limit only the
  * weaved before knew */
@@ -111,7 +116,7 @@ void super_worker_drain_limit_set(super_worker_t *worker)
             super_timer_set(&worker->limit, UNTOLD_US, drain_timed_out, worker);
         return;
     }
-    super_timer_set(&worker->limit, spec->request_timeout_us + SUPER_GRACE_US,
+    super_timer_set(&worker->limit, spec->request_timeout_us + GRACE_US,
                     drain_timed_out, worker);
     if (worker->stuck && worker->board)
         super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_poll, worker);
@@ -124,22 +129,4 @@ void super_worker_drain(super_worker_t *worker)
     super_worker_publish(worker, WEAVE_WORKER_DRAINING);
     worker_tell(worker, "drain");
     super_worker_drain_limit_set(worker);
-}
-
-/* ---- the end ---- */
-
-void super_worker_exited(void *data, uint32_t events)
-{
-    super_worker_t *worker = data;
-    int status = -1;
-
-    (void)events;
-    if (!worker->adopted && waitpid(worker->pid, &status, WNOHANG) == 0)
-        return;
-    super_watch_cancel(&worker->exit);
-    super_worker_report_read(worker);
-    super_relay_flush(worker); /* its last words, before ours */
-    if (worker->state == SUPER_LEAVING && status == 0)
-        worker->reported = 1;
-    super_generation_lost(worker, super_exit_text(status, worker->pool));
 }

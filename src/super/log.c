@@ -5,7 +5,7 @@
  * set. A regular file takes what it is given. A pipe, as to rotatelogs, is
  * opened once more, not to wait for its reader; a line that finds no room is
  * dropped, and counted. */
-#include "super.h"
+#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,10 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
+
+#include "loop.h"
+#include "weave_fd.h"
+#include "weave_line.h"
 
 #define RETRY_US SUPER_SECOND
 

@@ -12,6 +12,8 @@
 
 #include <apr_errno.h>
 
+#define SUPER_SECOND INT64_C(1000000) /* in the unit of all times here */
+
 /* EVENTS are EPOLLIN, EPOLLOUT and what epoll adds. */
 typedef void super_watch_fn(void *data, uint32_t events);
 

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,87 +19,15 @@
 
 #include <apr_general.h>
 
-/* How long workers get to leave when httpd is gone. */
-#define QUIT_US (3 * SUPER_SECOND)
-
-super_t super = {.socket_gid = -1};
+#include "adopt.h"
+#include "control.h"
+#include "dir.h"
+#include "end.h"
+#include "log.h"
+#include "operation.h"
+#include "release.h"
 
 static super_watch_t lifeline, hangup;
-static super_timer_t quit_timer;
-
-void super_log(const super_app_t *app, int level, const char *format, ...)
-{
-    char text[WEAVE_LINE_BYTES];
-    va_list args;
-    int len;
-
-    /* as httpd: a notice is shown always */
-    if (level > 5 && !(app && app->spec && level <= app->spec->log_level))
-        return;
-    va_start(args, format);
-    len = vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    if (len > 0)
-        super_log_line(level, 0, text, strnlen(text, sizeof(text)));
-}
-
-/* ---- the end ---- */
-
-void super_end_check(void)
-{
-    const super_app_t *app;
-    const super_generation_t *generation;
-
-    if (!super.ending)
-        return;
-    for (app = super.apps; app; app = app->next)
-        for (generation = app->generations; generation;
-             generation = generation->next)
-            if (generation->workers)
-                return;
-    super_loop_end();
-}
-
-static void workers_kill(void *data)
-{
-    super_app_t *app;
-    super_generation_t *generation;
-    super_worker_t *worker;
-
-    (void)data;
-    for (app = super.apps; app; app = app->next)
-        for (generation = app->generations; generation;
-             generation = generation->next)
-            for (worker = generation->workers; worker; worker = worker->next)
-                super_worker_kill(worker);
-    /* one that cannot be killed is in the kernel's hands */
-    super_timer_set(&quit_timer, SUPER_SECOND, (super_timer_fn *)super_loop_end,
-                    NULL);
-}
-
-void super_end_begin(void)
-{
-    super_app_t *app;
-    super_generation_t *generation;
-    super_worker_t *worker;
-
-    if (super.ending)
-        return;
-    super.ending = 1;
-    for (app = super.apps; app; app = app->next) {
-        super_timer_cancel(&app->retry);
-        super_timer_cancel(&app->poll);
-        for (generation = app->generations; generation;
-             generation = generation->next) {
-            super_timer_cancel(&generation->fill_pause);
-            super_timer_cancel(&generation->recycle_pause);
-            for (worker = generation->workers; worker; worker = worker->next)
-                super_worker_quit(worker);
-        }
-    }
-    super_timer_set(&quit_timer, QUIT_US, workers_kill, NULL);
-    super_end_check();
-}
 
 /* ---- what wakes us ---- */
 
@@ -130,7 +57,7 @@ static void hangup_event(void *data, uint32_t events)
     apr_pool_create(&pool, super.pool);
     for (app = super.apps; app; app = app->next)
         if (app->wanted && app->spec)
-            super_app_reload(app, pool); /* logs what is wrong */
+            super_release_reload(app, pool); /* logs what is wrong */
     apr_pool_destroy(pool);
 }
 
@@ -221,7 +148,7 @@ static void weaved_start(const char *dir)
     rv = super_watch_set(&lifeline, WEAVE_SUPER_LIFELINE_FD, EPOLLIN,
                          lifeline_event, NULL);
     if (rv == APR_SUCCESS)
-        rv = super_control_httpd(WEAVE_SUPER_CONTROL_FD);
+        rv = super_control_open(WEAVE_SUPER_CONTROL_FD, super_operation_answer);
     if (rv != APR_SUCCESS)
         start_refuse_status(rv);
     atomic_store(&super.roster->supervisor, (uint32_t)getpid());

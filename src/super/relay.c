@@ -10,7 +10,7 @@
  * The worker holds a reading end, too, so that the pipe outlives weaved: it
  * hands that to the next one. What weaved reads with is opened on its own, for
  * a flag that a worker changes must not make it wait. */
-#include "super.h"
+#include "relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 
 #include <apr_strings.h>
 
-#include "weave_clock.h"
+#include "log.h"
 
 #define READ_BYTES 4096 /* in one turn */
 /* bytes of the log in a second, for each worker and for all together */

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* serve.c: what becomes of a generation when one of its workers is ready, has
  * failed or has died */
-#include "super.h"
+#include "generation.h"
 
 #include <apr_strings.h>
+
+#include "app.h"
+#include "end.h"
+#include "warmup.h"
+#include "worker.h"
 
 /* In a longer pause without a worker, nobody should wait for one. */
 #define FAILED_US SUPER_SECOND
@@ -72,7 +77,7 @@ static void worker_serve(super_worker_t *worker)
     replaced_drain(generation);
 }
 
-void super_generation_ready(super_worker_t *worker)
+static void worker_ready(super_worker_t *worker)
 {
     super_generation_t *generation = worker->generation;
 
@@ -91,7 +96,7 @@ void super_generation_ready(super_worker_t *worker)
     else if (generation->state != SUPER_COMING)
         super_worker_kill(worker);
     else if (all_are_waiting(generation))
-        super_app_came_up(generation->app, generation);
+        generation->events->came_up(generation);
 }
 
 /* ---- failed ---- */
@@ -161,7 +166,7 @@ static void worker_replace(const super_worker_t *worker, const char *why,
         super_timer_cancel(&generation->fill_pause);
 }
 
-void super_generation_failed(super_worker_t *worker, const char *why)
+static void worker_failed(super_worker_t *worker, const char *why)
 {
     super_generation_t *generation = worker->generation;
     super_worker_e state = worker->state;
@@ -170,15 +175,15 @@ void super_generation_failed(super_worker_t *worker, const char *why)
     if (state == SUPER_ENDING)
         return;
     if (generation->state == SUPER_COMING) {
-        super_app_came_not(generation->app, generation,
-                           apr_psprintf(worker->pool, "worker %ld: %s",
-                                        (long)worker->pid, why));
+        generation->events->failed(generation,
+                                   apr_psprintf(worker->pool, "worker %ld: %s",
+                                                (long)worker->pid, why));
         return;
     }
     super_worker_kill(worker);
     if (generation->state != SUPER_SERVING || state == SUPER_LEAVING)
         return;
-    why = super_failure_reason(why, generation->spec, worker->pool);
+    why = super_app_reason(why, generation->spec, worker->pool);
     worker_replace(
         worker,
         apr_psprintf(worker->pool, "worker %ld: %s", (long)worker->pid, why), 0,
@@ -244,7 +249,7 @@ static void drained_ended(const super_worker_t *worker, const char *why)
                   why);
 }
 
-void super_generation_lost(super_worker_t *worker, const char *why)
+static void worker_ended(super_worker_t *worker, const char *why)
 {
     super_generation_t *generation = worker->generation;
     super_generation_t *serving = generation->app->serving;
@@ -254,7 +259,7 @@ void super_generation_lost(super_worker_t *worker, const char *why)
     else if (worker->state == SUPER_LEAVING)
         drained_ended(worker, why);
     else
-        super_generation_failed(
+        worker_failed(
             worker, apr_psprintf(worker->pool,
                                  "it has ended before it was ready: %s", why));
     super_worker_free(worker);
@@ -263,4 +268,45 @@ void super_generation_lost(super_worker_t *worker, const char *why)
         super_generation_fill(serving); /* there is room for a successor */
     super_generation_free_unused(generation);
     super_end_check();
+}
+
+/* ---- its beginning ---- */
+
+static const super_worker_events_t worker_events = {
+    worker_ready, worker_failed, worker_ended, super_worker_recycle};
+
+super_generation_t *super_generation_adopt(super_app_t *app, uint32_t number,
+                                           super_generation_e state)
+{
+    return super_generation_make(app, number, state, &worker_events);
+}
+
+void super_generation_start(super_app_t *app, const char *resolved_text,
+                            uint64_t identity,
+                            const super_generation_events_t *events)
+{
+    uint32_t number = atomic_fetch_add(&super.roster->generations, 1) + 1;
+    super_generation_t *generation;
+    const char *problem = NULL;
+    int i;
+
+    if (app->coming) {
+        super_log(app, 6, "generation %u of %s is given up for a newer one",
+                  app->coming->number, app->name);
+        generation = app->coming;
+        app->coming = NULL;
+        super_generation_abandon(generation);
+    }
+    generation = super_generation_adopt(app, number, SUPER_COMING);
+    generation->events = events;
+    generation->identity = identity;
+    super_generation_spec_set(generation, resolved_text);
+    app->coming = generation;
+    super_log(app, 6, "generation %u of %s starts", number, app->name);
+    if (!generation->spec)
+        problem = "its spec cannot be read again";
+    for (i = 0; !problem && i < generation->spec->processes; i++)
+        problem = super_worker_start(generation);
+    if (problem)
+        events->failed(generation, problem);
 }

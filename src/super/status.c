@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status.c: what weavectl status shows */
-#include "super.h"
+#include "operation.h"
 
 #include <unistd.h>
 
+#include "log.h"
+#include "process.h"
+
 #include "weave_version.h"
+#include "worker.h"
 
 static const char *const worker_states[] = {
     [SUPER_STARTING] = "starting", [SUPER_WARMING] = "warming up",
@@ -58,7 +62,7 @@ static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
         object, "uptime_s",
         (uint64_t)((weave_clock_us() - worker->started_us) / SUPER_SECOND));
     board_put(object, worker);
-    number_put(object, "rss_bytes", super_proc_rss(worker->pid));
+    number_put(object, "rss_bytes", super_process_rss(worker->pid));
     number_put(object, "generation", worker->generation->number);
     return object;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* want.c: the applications that httpd wants */
-#include "super.h"
+#include "operation.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,11 @@
 #include <sys/stat.h>
 
 #include <apr_strings.h>
+
+#include "adopt.h"
+#include "app.h"
+#include "dir.h"
+#include "release.h"
 
 typedef struct {
     weave_spec_t *spec;
@@ -64,7 +69,7 @@ static void others_remove(const apr_array_header_t *list)
         if (app->wanted && !is_wanted(list, app)) {
             super_log(app, 5, "WEAVE0087: %s is not wanted any more: drained",
                       app->name);
-            super_app_remove(app);
+            super_release_remove(app);
         }
     }
 }
@@ -81,7 +86,7 @@ static const char *app_want(const wanted_t *wanted,
         weave_roster_app_set(super.roster, index, WEAVE_APP_STARTING, 0);
     }
     force |= super_app_secret_set(app, secret);
-    return super_app_want(app, wanted->spec, wanted->text, force, pool);
+    return super_release_want(app, wanted->spec, wanted->text, force, pool);
 }
 
 /* All of them, before anything is done about the first. */

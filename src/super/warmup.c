@@ -4,7 +4,7 @@
  * The least of a client (weave_frame.h): one connection, one request, and of
  * the answer only whether it is a 2xx. What else the worker sends is read and
  * forgotten, a piece in each turn, until limits.startup_timeout. */
-#include "super.h"
+#include "warmup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 
 #include <apr_strings.h>
 
+#include "log.h"
 #include "weave_handshake.h"
 #include "weave_socket.h"
 
@@ -57,7 +58,7 @@ static void warmup_fail(super_worker_t *worker, const char *what)
     const char *path = worker->generation->spec->warmup;
 
     super_warmup_end(worker);
-    super_generation_failed(
+    worker->events->failed(
         worker, apr_psprintf(worker->pool, "release.warmup, a GET of %s, %s",
                              path, what));
 }
@@ -73,7 +74,7 @@ static void warmup_done(super_worker_t *worker)
         return;
     }
     super_warmup_end(worker);
-    super_generation_ready(worker);
+    worker->events->ready(worker);
 }
 
 /* ---- the request ---- */

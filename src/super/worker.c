@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* worker.c: one worker, from its socket to its end */
-#include "super.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,12 @@
 
 #include <apr_strings.h>
 
+#include "dir.h"
+#include "exec.h"
+#include "join.h"
+#include "process.h"
+#include "relay.h"
+#include "warmup.h"
 #include "weave_report.h"
 
 /* How long one that has closed its channel may take to leave. */
@@ -35,6 +41,7 @@ static super_worker_t *worker_make(super_generation_t *generation)
     worker = apr_pcalloc(pool, sizeof(*worker));
     worker->pool = pool;
     worker->generation = generation;
+    worker->events = generation->worker_events;
     worker->slot = worker->pidfd = worker->report_fd = -1;
     worker->channel.closed = 1;
     worker->started_us = weave_clock_us();
@@ -129,7 +136,7 @@ static void worker_misbehaved(super_worker_t *worker, const char *what)
         return;
     super_log(worker->generation->app, 3, "WEAVE0070: %s %s; it is killed",
               super_worker_name(worker, worker->pool), what);
-    super_generation_failed(worker, what);
+    worker->events->failed(worker, what);
 }
 
 static void ready_take(super_worker_t *worker, const char *python)
@@ -141,7 +148,7 @@ static void ready_take(super_worker_t *worker, const char *python)
     worker->python =
         apr_psprintf(worker->pool, "%.40s", *python ? python : "?");
     if (!worker->adopted) /* it tells every weaved that comes */
-        super_generation_ready(worker);
+        worker->events->ready(worker);
 }
 
 /* An adopted worker has the log that it had with the weaved before. */
@@ -173,10 +180,10 @@ static void worker_message(void *data, json_t *message, int *pass)
     else if (report.kind == WEAVE_REPORT_LOG)
         log_take(worker, *pass);
     else if (report.kind != WEAVE_REPORT_FAILED)
-        super_recycle_request(worker, report.text,
-                              report.kind == WEAVE_REPORT_STUCK);
+        worker->events->recycle(worker, report.text,
+                                report.kind == WEAVE_REPORT_STUCK);
     else if (worker->state != SUPER_ENDING)
-        super_generation_failed(
+        worker->events->failed(
             worker, apr_pstrdup(worker->pool,
                                 *report.text ? report.text
                                              : "the worker gives no reason"));
@@ -206,8 +213,6 @@ apr_status_t super_worker_connect(super_worker_t *worker, int fd)
         worker_message, worker_closed, worker);
 }
 
-/* ---- its start ---- */
-
 /* What the child tells between fork and exec; the end of the pipe is exec. */
 static void report_event(void *data, uint32_t events)
 {
@@ -222,23 +227,43 @@ static void report_event(void *data, uint32_t events)
     close(worker->report_fd);
     worker->report_fd = -1;
     if (got > 0 && worker->state != SUPER_ENDING)
-        super_generation_failed(
+        worker->events->failed(
             worker, apr_pstrmemdup(worker->pool, text, (apr_size_t)got));
 }
 
-void super_worker_report_read(super_worker_t *worker)
+/* ---- its end ---- */
+
+static void report_read(super_worker_t *worker)
 {
     if (worker->report_fd >= 0)
         report_event(worker, EPOLLIN);
     super_channel_read(&worker->channel);
 }
 
+static void worker_exited(void *data, uint32_t events)
+{
+    super_worker_t *worker = data;
+    int status = -1;
+
+    (void)events;
+    if (!worker->adopted && waitpid(worker->pid, &status, WNOHANG) == 0)
+        return;
+    super_watch_cancel(&worker->exit);
+    report_read(worker);
+    super_relay_flush(worker); /* its last words, before ours */
+    if (worker->state == SUPER_LEAVING && status == 0)
+        worker->reported = 1;
+    worker->events->ended(worker, super_process_end(status, worker->pool));
+}
+
+/* ---- its start ---- */
+
 static void start_timed_out(void *data)
 {
     super_worker_t *worker = data;
     const weave_spec_t *spec = worker->generation->spec;
 
-    super_generation_failed(
+    worker->events->failed(
         worker,
         apr_psprintf(worker->pool, "%s within limits.startup_timeout (%ld s)",
                      worker->state == SUPER_WARMING
@@ -293,13 +318,12 @@ static apr_status_t worker_follow(super_worker_t *worker, int control_fd)
 {
     apr_status_t rv;
 
-    worker->birth = super_proc_birth(worker->pid);
+    worker->birth = super_process_birth(worker->pid);
     super_worker_publish(worker, WEAVE_WORKER_STARTING);
     worker->pidfd = super_pidfd_open(worker->pid);
-    rv = worker->pidfd < 0
-             ? errno
-             : super_watch_set(&worker->exit, worker->pidfd, EPOLLIN,
-                               super_worker_exited, worker);
+    rv = worker->pidfd < 0 ? errno
+                           : super_watch_set(&worker->exit, worker->pidfd,
+                                             EPOLLIN, worker_exited, worker);
     if (rv == APR_SUCCESS)
         rv = super_watch_set(&worker->report, worker->report_fd, EPOLLIN,
                              report_event, worker);
@@ -399,9 +423,9 @@ super_worker_t *super_worker_adopt(super_generation_t *generation, int slot,
     worker->birth = entry->birth[0] | (uint64_t)entry->birth[1] << 32;
     worker->socket = apr_pstrdup(worker->pool, entry->socket);
     worker->pidfd = pidfd;
-    worker->started_us -= super_proc_age(worker->birth);
+    worker->started_us -= super_process_age(worker->birth);
     worker->ready_us = worker->started_us;
     worker->state = SUPER_READY;
-    super_watch_set(&worker->exit, pidfd, EPOLLIN, super_worker_exited, worker);
+    super_watch_set(&worker->exit, pidfd, EPOLLIN, worker_exited, worker);
     return worker;
 }

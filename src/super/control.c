@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* control.c: the connections on which httpd and weavectl ask weaved
+ *
+ * httpd has a socket pair of its own. weavectl connects to a socket in the
+ * runtime directory; each of its connections is bounded in time, in size and in
+ * number. */
+#include "control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "super.h"
+#include "weave_socket.h"
+
+#define CALLERS_MAX 64
+/* how long a connection of weavectl's may last, and what it may say */
+#define CALLER_US (60 * SUPER_SECOND)
+#define CALLER_MESSAGES 16
+
+typedef struct caller_t {
+    super_channel_t channel;
+    super_timer_t limit;
+    int httpd; /* 1: the socket pair with httpd; 0: one of many */
+} caller_t;
+
+static super_watch_t listener;
+static super_timer_t listener_timer; /* running: the listener is not watched */
+static caller_t httpd = {.httpd = 1};
+static super_request_fn *request_answer;
+static int callers;
+
+/* ---- requests ---- */
+
+static void caller_message(void *data, json_t *request, int *pass)
+{
+    caller_t *caller = data;
+    json_t *answer = request_answer(request, caller->httpd, *pass);
+
+    super_channel_send(&caller->channel, answer, -1);
+    json_decref(answer);
+}
+
+static void caller_closed(void *data, const char *why)
+{
+    caller_t *caller = data;
+
+    if (why)
+        super_log(NULL, 6, "who asks weaved %s", why);
+    if (caller->httpd)
+        return; /* the lifeline tells when it is gone */
+    super_timer_cancel(&caller->limit);
+    callers--;
+    free(caller);
+}
+
+static void caller_timed_out(void *data)
+{
+    caller_t *caller = data;
+
+    super_channel_close(&caller->channel);
+    caller_closed(caller, "takes too long");
+}
+
+/* ---- connections ---- */
+
+static void listener_event(void *data, uint32_t events);
+
+static void listener_resume(void *data)
+{
+    (void)data;
+    super_watch_set(&listener, listener.fd, EPOLLIN, listener_event, NULL);
+}
+
+static int peer_is_allowed(int fd)
+{
+    long uid = -1, pid;
+
+    return weave_socket_peer(fd, &uid, &pid) == APR_SUCCESS &&
+           (uid == 0 || uid == (long)geteuid());
+}
+
+/* No descriptors left: epoll would tell of the same one for ever. */
+static void listener_pause(void)
+{
+    super_watch_cancel(&listener);
+    super_timer_set(&listener_timer, SUPER_SECOND, listener_resume, NULL);
+}
+
+static void listener_event(void *data, uint32_t events)
+{
+    int fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    caller_t *caller;
+
+    (void)data;
+    (void)events;
+    if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        listener_pause();
+    if (fd < 0)
+        return;
+    caller = peer_is_allowed(fd) && callers < CALLERS_MAX
+                 ? calloc(1, sizeof(*caller))
+                 : NULL;
+    if (!caller) {
+        close(fd);
+        return;
+    }
+    callers++;
+    if (super_channel_open(&caller->channel, fd,
+                           (super_bounds_t){WEAVE_CONTROL_ASK_MAX,
+                                            CALLER_MESSAGES, WEAVE_PASS_NONE},
+                           caller_message, caller_closed,
+                           caller) != APR_SUCCESS)
+        caller_closed(caller, NULL);
+    else
+        super_timer_set(&caller->limit, CALLER_US, caller_timed_out, caller);
+}
+
+apr_status_t super_control_listen(int fd)
+{
+    apr_status_t rv =
+        super_watch_set(&listener, fd, EPOLLIN, listener_event, NULL);
+
+    if (rv != APR_SUCCESS)
+        close(fd);
+    return rv;
+}
+
+void super_control_unlisten(void)
+{
+    if (!listener.set && !listener_timer.link)
+        return;
+    super_timer_cancel(&listener_timer);
+    super_watch_cancel(&listener);
+    close(listener.fd);
+}
+
+apr_status_t super_control_open(int fd, super_request_fn *fn)
+{
+    request_answer = fn;
+    return super_channel_open(
+        &httpd.channel, fd,
+        (super_bounds_t){WEAVE_CONTROL_ASK_MAX, 0, WEAVE_PASS_ANY},
+        caller_message, caller_closed, &httpd);
+}

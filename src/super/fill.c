@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fill.c: keeps a generation that serves at its number of workers
+ *
+ * One that has died is replaced, after a pause where it was young. One that
+ * asks for a successor gets it first, and leaves then. A worker may say what it
+ * likes, and may stay when it is told to leave. So weaved decides by what it
+ * knows itself: how long that worker has served, and how many of its
+ * application's processes have not ended yet. Who waits for its successor goes
+ * on serving. */
+#include "generation.h"
+
+#include "worker.h"
+
+/* So many more processes than it has workers may be about to end in an
+ * application: further successors wait. */
+#define LEAVING_MORE 4
+/* A worker that asks sooner has a limit that is too low. */
+#define SERVED_US SUPER_SECOND
+#define PAUSE_LEAST_US (SUPER_SECOND / 10)
+/* without another event for so long (beyond the pause), the next is the first
+ */
+#define CALM_US (10 * SUPER_SECOND)
+
+/* ---- pauses ---- */
+
+static void pause_over(void *data)
+{
+    super_generation_fill(data);
+}
+
+/* As many in a row as there are workers cost none: one bad request may take
+ * each of them along. */
+static int64_t pace_pause(const super_pace_t *pace,
+                          const super_generation_t *generation)
+{
+    int64_t pause = PAUSE_LEAST_US;
+    int i;
+
+    /* adopted, and httpd has not said yet how many there are to be */
+    if (!generation->spec || pace->count <= generation->spec->processes)
+        return 0;
+    for (i = generation->spec->processes + 1;
+         i < pace->count && pause < SUPER_PAUSE_US; i++)
+        pause *= 2;
+    return pause < SUPER_PAUSE_US ? pause : SUPER_PAUSE_US;
+}
+
+static int64_t pace_count(super_pace_t *pace,
+                          const super_generation_t *generation)
+{
+    int64_t now = weave_clock_us();
+
+    if (now - pace->last_us > pace_pause(pace, generation) + CALM_US)
+        pace->count = 0;
+    pace->last_us = now;
+    pace->count++;
+    return pace_pause(pace, generation);
+}
+
+int64_t super_generation_pause_begin(super_generation_t *generation,
+                                     int64_t most_us)
+{
+    int64_t pause = pace_count(&generation->crash_pace, generation);
+
+    pause = pause < most_us ? pause : most_us;
+    if (pause)
+        super_timer_set(&generation->fill_pause, pause, pause_over, generation);
+    else
+        super_timer_cancel(&generation->fill_pause);
+    return pause;
+}
+
+/* Here another try at once would fail like this one. */
+static int64_t retry_pause_begin(super_generation_t *generation)
+{
+    int64_t pause = super_generation_pause_begin(generation, SUPER_PAUSE_US);
+
+    if (!pause) {
+        pause = PAUSE_LEAST_US;
+        super_timer_set(&generation->fill_pause, pause, pause_over, generation);
+    }
+    return pause;
+}
+
+/* ---- successors ---- */
+
+static int leaving_count(const super_app_t *app)
+{
+    const super_generation_t *generation;
+    const super_worker_t *worker;
+    int count = 0;
+
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        for (worker = generation->workers; worker; worker = worker->next)
+            count +=
+                worker->state >= SUPER_LEAVING || worker->successor_granted;
+    return count;
+}
+
+/* Finds the next worker that waits for its successor, a stuck one first. */
+static super_worker_t *recycle_next(const super_generation_t *generation)
+{
+    super_worker_t *worker, *found = NULL;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (worker->state == SUPER_READY && worker->wants_successor &&
+            !worker->successor_granted &&
+            (!found || (worker->stuck && !found->stuck)))
+            found = worker;
+    return found;
+}
+
+static void recycle_grant(super_generation_t *generation)
+{
+    super_app_t *app = generation->app;
+    int room = generation->spec->processes + LEAVING_MORE - leaving_count(app);
+    super_worker_t *worker = NULL;
+
+    if (generation->recycle_pause.link)
+        return;
+    for (; (worker = recycle_next(generation)) && room > 0; room--)
+        worker->successor_granted = 1;
+    if (worker && !app->crowded)
+        super_log(app, 4,
+                  "WEAVE0170: %d processes of %s are leaving and have not"
+                  " ended: workers that want to be replaced go on until one of"
+                  " them has",
+                  leaving_count(app), app->name);
+    app->crowded = worker != NULL;
+}
+
+/* Begins a pause where a young worker asks: with a max_rss that is too small,
+ * each would start the next one. */
+static int64_t recycle_pause_begin(super_worker_t *worker, int64_t served_us)
+{
+    super_generation_t *generation = worker->generation;
+    int64_t pause;
+
+    if (served_us >= SUPER_YOUNG_US)
+        return 0;
+    pause = pace_count(&generation->recycle_pace, generation);
+    if (pause)
+        super_timer_set(&generation->recycle_pause, pause, pause_over,
+                        generation);
+    return pause;
+}
+
+void super_worker_recycle(super_worker_t *worker, const char *why, int stuck)
+{
+    int64_t served = weave_clock_us() - worker->ready_us, pause;
+    const super_app_t *app = worker->generation->app;
+    const char *name = super_worker_name(worker, worker->pool);
+
+    if (worker->state != SUPER_READY || worker->stuck ||
+        (worker->wants_successor && !stuck))
+        return;
+    if (!*why)
+        why = stuck ? "a request is over its time" : "it does not say why";
+    pause = worker->wants_successor ? 0 : recycle_pause_begin(worker, served);
+    worker->wants_successor = 1;
+    worker->stuck = stuck;
+    super_log(app, stuck ? 3 : 6, "%s%s is replaced, successor first: %.500s",
+              stuck ? "WEAVE0071: " : "", name, why);
+    if (pause >= SUPER_SECOND || served < SERVED_US)
+        super_log(app, 4,
+                  "WEAVE0079: %s wants to be replaced %.1f s after it began to"
+                  " serve (%.500s); its successor starts in %.1f s",
+                  name, (double)served / 1e6, why, (double)pause / 1e6);
+    super_generation_fill(worker->generation);
+}
+
+/* ---- filling ---- */
+
+static int missing_count(const super_generation_t *generation)
+{
+    const super_worker_t *worker;
+    int count = generation->spec->processes;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        count -= worker->state <= SUPER_READY && !worker->successor_granted;
+    return count;
+}
+
+/* Perhaps a request that is over its time holds all of Python there: until the
+ * successor comes, new ones are for the others, if there are any. */
+static void stuck_avoid(const super_generation_t *generation)
+{
+    super_worker_t *worker;
+    uint32_t state = WEAVE_WORKER_READY;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (worker->state == SUPER_READY && !worker->stuck)
+            state = WEAVE_WORKER_DRAINING;
+    for (worker = generation->workers; worker; worker = worker->next)
+        if (worker->state == SUPER_READY && worker->stuck &&
+            worker->slot >= 0 &&
+            atomic_load(&super.roster->workers[worker->slot].state) != state)
+            super_worker_publish(worker, state);
+}
+
+void super_generation_fill(super_generation_t *generation)
+{
+    const char *problem = NULL;
+    int count;
+
+    if (generation->state == SUPER_SERVING)
+        stuck_avoid(generation);
+
+    if (super.ending || generation->state != SUPER_SERVING || !generation->spec)
+        return;
+    recycle_grant(generation);
+    if (generation->fill_pause.link)
+        return;
+    for (count = missing_count(generation); count > 0 && !problem; count--)
+        problem = super_worker_start(generation);
+    if (problem)
+        super_log(generation->app, 3,
+                  "WEAVE0078: no worker can be started for %s: %s; the next"
+                  " try is in %.1f s",
+                  generation->app->name, problem,
+                  (double)retry_pause_begin(generation) / 1e6);
+}
