@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_check.c: what an application needs in the file system */
+/* weave_check.c: checks the files and folders that an application needs */
 #include "weave_check.h"
 
 #include <limits.h>
@@ -75,7 +75,7 @@ const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
     if (problem)
         return apr_psprintf(pool, "WEAVE0161: %s: wsgi.virtualenv: %s", where,
                             problem);
-    /* a link that moves on must not change a running application */
+    /* a link that is changed must not change a running application */
     problem = weave_virtualenv_open(
         venv, realpath(path, resolved) ? resolved : path, pool);
     return problem ? apr_psprintf(pool, "WEAVE0005: %s: wsgi.virtualenv: %s",

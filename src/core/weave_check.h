@@ -3,13 +3,13 @@
 #define WEAVE_CHECK_H
 
 /**
- * Looks at the files and folders that an application needs, for httpd at
- * configtest, for weaved before each generation, and for weavectl: all three
- * say the same.
+ * Checks the files and folders that an application needs: for httpd at
+ * configtest, for weaved before each generation, and for weavectl, so that all
+ * three report the same.
  *
  * Each function returns NULL, or a message with its number and the cure, in
- * POOL. WHERE is the place of the value for people: FILE:LINE, or FILE. An
- * empty path is no path: nothing is wrong with it.
+ * POOL. WHERE is the source of the value, for the message: FILE:LINE, or FILE.
+ * An empty path is not checked.
  */
 
 #include <sys/types.h>
@@ -19,29 +19,29 @@
 #include "weave_ini.h"
 #include "weave_virtualenv.h"
 
-/** Looks whether only root may write FILE, which chooses code and users. */
+/** Checks that only root may write FILE, which chooses code and users. */
 const char *weave_check_ini(const weave_ini_file_t *file, apr_pool_t *pool);
 
-/** Looks whether SCRIPT, which defines CALLABLE, is a file. */
+/** Checks that SCRIPT, which defines CALLABLE, is a file. */
 const char *weave_check_script(const char *where, const char *script,
                                const char *callable, apr_pool_t *pool);
 
-/** Looks whether PATH, the value of the key NAME, is a folder. */
+/** Checks that PATH, the value of the key NAME, is a folder. */
 const char *weave_check_folder(const char *where, const char *name,
                                const char *path, apr_pool_t *pool);
 
-/** Opens the virtualenv in PATH, which may be a link, and sets *venv. As root:
- *  nobody but root and the user UID (-1: not asked) may be able to exchange
- *  it. */
+/** Opens the virtualenv in PATH, which may be a link, and sets *venv. When this
+ *  process is root, checks that only root and the user UID (-1: do not check)
+ *  can exchange it. */
 const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
                                    const char *path, long uid,
                                    apr_pool_t *pool);
 
-/** Looks whether ENGINE is there, for Python VERSION (NULL: the default). */
+/** Checks that ENGINE exists, for Python VERSION (NULL: the default). */
 const char *weave_check_engine(const char *engine, const char *version,
                                apr_pool_t *pool);
 
-/** Looks whether the program NAME in LIBDIR can be executed. */
+/** Checks that the program NAME in LIBDIR can be executed. */
 const char *weave_check_program(const char *libdir, const char *name,
                                 apr_pool_t *pool);
 

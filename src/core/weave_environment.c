@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_environment.c: workers.env.NAME and workers.pass_env */
+/* weave_environment.c: makes the environment that workers.env.NAME and
+ * workers.pass_env describe */
 #include "weave_environment.h"
 
 #include <string.h>
@@ -8,9 +9,10 @@
 
 #include "weave_utf8.h"
 
-/* `*` leaves these out, which are of httpd itself, of its user, of the session
- * of the person who has started it, of the service manager, or would change
- * how programs are loaded. What ends with `*` stands for all that begins so. */
+/* Variables that `*` leaves out: they belong to httpd, to its user, to the
+ * session of the person who has started it or to the service manager, or change
+ * how programs are loaded. `*` at the end stands for all names that begin so.
+ */
 static const char *const left_out[] = {
     "APACHE_*",   "PYTHON*",       "LD_*",
     "LANG",       "LANGUAGE",      "LC_*",
@@ -50,7 +52,7 @@ static int is_in_table(const apr_table_t *table, const char *name)
     return 0;
 }
 
-/* Adds it, unless it is no UTF-8: JSON cannot carry that to weaved. */
+/* Adds a variable unless it is no UTF-8, which JSON cannot carry to weaved. */
 static void variable_add(apr_table_t *table, const char *name,
                          const char *value)
 {
@@ -59,6 +61,7 @@ static void variable_add(apr_table_t *table, const char *name,
         apr_table_addn(table, name, value);
 }
 
+/* Adds the variables that `*` stands for. */
 static void variables_add(apr_table_t *table, char *const *variables,
                           apr_pool_t *pool)
 {
@@ -75,7 +78,7 @@ static void variables_add(apr_table_t *table, char *const *variables,
     }
 }
 
-/* The value of NAME, or NULL. */
+/* Returns the value of NAME, or NULL. */
 static const char *variable_value(const char *name, char *const *variables)
 {
     size_t len = strlen(name);

@@ -3,19 +3,19 @@
 #define WEAVE_ENVIRONMENT_H
 
 /**
- * Makes the part of the environment of a worker that its configuration says.
+ * Makes the part of a worker's environment that its configuration describes.
  *
- * The values may be secrets: whoever makes the table is a process that ends
- * soon, or one that has that environment anyway.
+ * The values may be secrets. Make the table only in a process that ends soon,
+ * or in one that has these values in its environment anyway.
  */
 
 #include "weave_conf.h"
 
 /**
- * Returns the variables that workers.env.NAME sets and, behind them, those of
- * VARIABLES ("NAME=value" each, as environ has them) that workers.pass_env
- * names and that are not set by the former. Names are spelled as written;
- * beware, apr_table_get() does not look at their case.
+ * Returns, in POOL, the variables that workers.env.NAME sets and then those of
+ * VARIABLES ("NAME=value" each, like environ) that workers.pass_env names and
+ * workers.env does not set. Do not use apr_table_get(), which ignores the case
+ * of names.
  *
  * Appends to ABSENT (of const char *; may be NULL) the names in
  * workers.pass_env that VARIABLES does not have, or whose value is no UTF-8.

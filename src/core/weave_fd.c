@@ -54,6 +54,7 @@ int weave_fd_is_plain(int fd)
     return fcntl(fd, F_GETPIPE_SZ) >= 0 || fcntl(fd, F_GET_SEALS) >= 0;
 }
 
+/* Closes FD; if CAREFUL, only when that cannot wait. */
 static void fd_drop(int fd, int careful)
 {
     if (!careful || weave_fd_is_plain(fd))
@@ -62,7 +63,7 @@ static void fd_drop(int fd, int careful)
 
 static void passing_set(int fd, int on)
 {
-    /* an error means an older kernel */
+    /* it fails on an older kernel */
     (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, sizeof(on));
 }
 
@@ -76,9 +77,9 @@ void weave_fd_allow(int fd)
     passing_set(fd, 1);
 }
 
-/* The kernel closes nothing of what it has passed: a peer that sends more
- * descriptors than one must not fill our table. CMSG_SPACE would have room for
- * two. */
+/* Receives data and at most one descriptor. The kernel closes no descriptor
+ * that it has passed, so a peer must not be able to fill our table with them.
+ * CMSG_SPACE would have room for two. */
 static long part_receive(int fd, void *data, size_t bytes, int *pass, int flags,
                          int careful)
 {

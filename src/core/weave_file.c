@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_file.c: reads a file that others may exchange at any moment */
+/* weave_file.c: reads a file that others can exchange at any moment */
 #include "weave_file.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include "weave_fd.h"
 
-#define MORE_BYTES 4096 /* of a file that is longer than its size says */
+#define MORE_BYTES 4096 /* read more of a file that is longer than st_size */
 
 apr_status_t weave_file_open(int *fd, struct stat *status, int dir,
                              const char *name)
@@ -54,7 +54,7 @@ static apr_status_t file_read_some(weave_file_t *file, int fd, apr_size_t room)
     return APR_SUCCESS;
 }
 
-/* One byte more than there should be shows whether the file goes on. */
+/* Reads one byte more than the size of the file, to see whether it goes on. */
 static apr_status_t file_read_all(weave_file_t *file, int fd, apr_size_t most,
                                   apr_pool_t *pool)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_folder.c: who can exchange a folder, or one above it */
+/* weave_folder.c: checks who can exchange a folder, or one above it */
 #include "weave_folder.h"
 
 #include <errno.h>
@@ -22,16 +22,16 @@
 
 typedef struct {
     apr_pool_t *pool;
-    const char *path;   /* where it goes, for messages */
-    uid_t also;         /* is trusted */
-    mode_t make;        /* of the last folder; 0: it is there */
-    int is_file;        /* the way ends at a file */
-    int at;             /* the folder reached: a descriptor, O_PATH */
-    const char *name;   /* its path, without links; "": the root */
-    struct stat status; /* of it */
-    const char *rest;   /* of the way */
-    int links;          /* followed so far */
-    int made;
+    const char *path;    /* of the last step, for messages */
+    uid_t also;          /* is trusted too */
+    mode_t make;         /* of the last folder; 0: do not make it */
+    int is_file;         /* 1: the last step is a file */
+    int at;              /* the folder reached: a descriptor, O_PATH */
+    const char *name;    /* its path, without links; "": the root */
+    struct stat status;  /* its status */
+    const char *rest;    /* the steps that are left */
+    int links;           /* followed so far */
+    int made;            /* 1: the last folder was made */
     const char *problem; /* set with EPERM */
 } walk_t;
 
@@ -63,8 +63,8 @@ static const char *trusted_text(const walk_t *walk)
     return text;
 }
 
-/* Returns another cure where a folder is USER's and the way of an application
- * leads there: the application could run as that user. */
+/* Returns another cure for a folder of USER on the way to an application's
+ * files: the application could run as that user. */
 static const char *user_cure(const walk_t *walk, uid_t user)
 {
     const struct passwd *entry =
@@ -78,7 +78,8 @@ static const char *user_cure(const walk_t *walk, uid_t user)
                         entry->pw_name);
 }
 
-/* The group that a user got with the account, and that nobody else is in. */
+/* Returns 1 for the group of the same name as the user, without another member.
+ */
 static int is_own_group(gid_t gid, uid_t uid)
 {
     const struct passwd *user = getpwuid(uid);
@@ -94,7 +95,8 @@ static int is_own_group(gid_t gid, uid_t uid)
     return 1;
 }
 
-/* With a list, the mode's bits of the group are those of everybody in it. */
+/* Returns 1 when there is an access control list: then the group's bits of the
+ * mode hold for everybody in the list. */
 static int has_access_list(int fd)
 {
     char path[40];
@@ -131,7 +133,7 @@ static const char *way_text(const walk_t *walk)
     return apr_psprintf(walk->pool, ", which leads to %s,", walk->path);
 }
 
-/* The folder that the way has reached. */
+/* Checks the folder that the walk has reached. */
 static apr_status_t step_check(walk_t *walk)
 {
     const struct stat *status = &walk->status;
@@ -164,7 +166,7 @@ static apr_status_t step_check(walk_t *walk)
     return APR_SUCCESS;
 }
 
-/* Goes to FD, which is taken. */
+/* Goes to the folder FD, which the walk owns from now on. */
 static apr_status_t folder_enter(walk_t *walk, int fd, const char *name)
 {
     close(walk->at);
@@ -227,13 +229,13 @@ static const char *name_above(const walk_t *walk)
                  : "";
 }
 
-/* Is there more of the way? */
+/* Returns 1 when steps are left. */
 static int is_way_left(const walk_t *walk)
 {
     return walk->rest[strspn(walk->rest, "/")] != '\0';
 }
 
-/* Opens STEP below the folder reached, or makes it where it is the last. */
+/* Opens STEP below the folder reached, or makes it if it is the last. */
 static int step_open(walk_t *walk, const char *step)
 {
     int fd = openat(walk->at, step, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -294,7 +296,7 @@ static apr_status_t walk_steps(walk_t *walk)
     return rv;
 }
 
-/* On success walk->at is the caller's. */
+/* Walks to the end. On success the caller owns walk->at. */
 static apr_status_t walk_run(walk_t *walk)
 {
     char *absolute;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_handshake.c: HELLO and WELCOME, for httpd's children and weaved */
+/* weave_handshake.c: makes HELLO and receives WELCOME, for httpd's children and
+ * weaved */
 #include "weave_handshake.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 
 _Static_assert(sizeof(weave_hello_frame_t) ==
                    sizeof(weave_frame_t) + sizeof(weave_hello_t),
-               "it is sent as it is");
+               "HELLO is sent as it is");
 
 weave_hello_frame_t weave_hello_make(uint32_t role,
                                      const weave_secret_t *secret)
@@ -20,7 +21,7 @@ weave_hello_frame_t weave_hello_make(uint32_t role,
         {(uint32_t)getpid(), role, *secret}};
 }
 
-/* Keeps the first descriptor that comes, and closes any other. */
+/* Stores the first descriptor that comes, and closes any other. */
 static void board_fd_store(weave_welcome_part_t *part, int passed)
 {
     if (passed < 0)
@@ -31,6 +32,7 @@ static void board_fd_store(weave_welcome_part_t *part, int passed)
         close(passed);
 }
 
+/* Returns APR_SUCCESS and sets *welcome when all of it is there. */
 static apr_status_t part_check(weave_welcome_t *welcome,
                                const weave_welcome_part_t *part)
 {
@@ -66,7 +68,7 @@ apr_status_t weave_welcome_receive(weave_welcome_t *welcome,
 
     if (part->careful && (passed == WEAVE_FD_MANY ||
                           (passed >= 0 && !weave_fd_is_plain(passed))))
-        return EBADMSG; /* to close it may mean to wait */
+        return EBADMSG; /* closing it may wait */
     board_fd_store(part, passed);
     if (got == 0)
         return APR_EOF;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_line.c: lines as httpd's ErrorLogFormat has them by default */
+/* weave_line.c: writes lines in the default format of httpd's ErrorLogFormat */
 #include "weave_line.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ static const char *level_name(int level)
 
 static struct {
     int fd;
-    long pid; /* 0: of the process that asks */
+    long pid; /* 0: that of the calling process */
 } output = {.fd = 2};
 
 void weave_line_output_set(int fd, long pid)
@@ -58,7 +58,7 @@ size_t weave_line_append(char *line, size_t at, size_t room, const char **text,
                          const char *end, int whole)
 {
     while (*text < end && at < room - 8) {
-        /* what is escaped can be told from what is not */
+        /* so that a backslash differs from an escaped byte */
         if (**text == '\\' && whole)
             line[at++] = '\\';
         at += weave_utf8_escape(line + at, text, end);
@@ -81,7 +81,8 @@ size_t weave_line_format(char *line, int level, const char *client,
 
 /* ---- lines of other processes ---- */
 
-/* Letters stand for letters, 9 for a digit. */
+/* Returns the end of the text at AT that has SHAPE, or NULL. In the shape a
+ * letter stands for any letter, 9 for a digit. */
 static const char *shape_skip(const char *at, const char *end,
                               const char *shape)
 {
@@ -97,6 +98,7 @@ static const char *shape_skip(const char *at, const char *end,
     return at;
 }
 
+/* Returns the end of TEXT at AT, which may be NULL, or NULL. */
 static const char *text_skip(const char *at, const char *end, const char *text)
 {
     size_t len = strlen(text);

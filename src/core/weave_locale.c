@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_locale.c: LC_CTYPE of a process that runs an application */
+/* weave_locale.c: sets LC_CTYPE of a process that runs an application */
 #include "weave_locale.h"
 
 #include <locale.h>
@@ -29,7 +29,7 @@ int weave_locale_set(const char *name)
 {
     if (name && setlocale(LC_CTYPE, name))
         return 0;
-    /* before glibc 2.35 it is not built in, and Linuxes name it differently */
+    /* before glibc 2.35 it is not built in, and its name differs */
     if (setlocale(LC_CTYPE, "C.UTF-8") || setlocale(LC_CTYPE, "C.utf8"))
         return name ? -1 : 0;
     return -2;

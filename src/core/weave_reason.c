@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_reason.c: what an application says has gone wrong */
+/* weave_reason.c: hides secrets in the texts of errors */
 #include "weave_reason.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "weave_utf8.h"
 
 #define REASON_BYTES 1000 /* a longer text is cut */
-#define SECRET_LEAST 4    /* a shorter value stands in any text by chance */
+#define SECRET_LEAST 4    /* any text may contain a shorter value by chance */
 #define HIDDEN "***"
 
 /* A text, and which bytes of it are part of a secret. One secret may be a part
@@ -22,8 +22,8 @@ typedef struct {
     apr_pool_t *pool;
 } marked_t;
 
-/* Marks the beginning of SECRET at the end of the text, where somebody may have
- * cut off the rest. */
+/* Marks the beginning of SECRET at the end of the text, of which the rest may
+ * have been cut off. */
 static void secret_end_mark(const marked_t *marked, const char *secret,
                             size_t len)
 {
@@ -88,7 +88,7 @@ static void ini_value_mark(const marked_t *marked,
                        &APR_ARRAY_IDX(value->items, i, weave_ini_value_t));
 }
 
-/* Is the value one of the module's own, such as a path of its? */
+/* Returns 1 for a value of the module's own keys, such as a path. */
 static int is_own_key(const weave_ini_entry_t *entry, apr_pool_t *pool)
 {
     const weave_key_t *key = weave_key_find(

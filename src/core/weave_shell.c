@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_shell.c: paths in commands that people copy */
+/* weave_shell.c: quotes paths in commands that people copy */
 #include "weave_shell.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ const char *weave_shell_quote(const char *path, apr_pool_t *pool)
     to = quoted = apr_palloc(pool, 5 * strlen(path) + 3);
     *to++ = '\'';
     for (; *path; path++) {
-        /* without a backslash, which logs double */
+        /* not by a backslash, which logs double */
         if (*path == '\'')
             to = apr_cpystrn(to, "'\"'\"'", 6);
         else
