@@ -2,8 +2,8 @@
 # tests.mk: tests, lint, sanitizers, fuzzers, coverage, bench
 
 MPMS         ?= event worker prefork
-# tests mostly wait
-JOBS         ?= $(shell expr 3 '*' "$$(nproc 2>/dev/null || echo 1)")
+# tests mostly wait: one takes a tenth of a processor
+JOBS         ?= $(shell expr 6 '*' "$$(nproc 2>/dev/null || echo 1)")
 FUZZ_SECONDS ?= 60
 
 # ---- what is built for the tests ----
@@ -42,7 +42,7 @@ $(BUILD)/tests/replay_%: tests/fuzz/fuzz_%.c $(BUILD)/libweave.a
 
 # What is looked up when make starts may only be there after conf/deps: so
 # another make does the work.
-test: deps-test  ## all tests: units, server, the suites on each MPM and Python
+test: deps-test  ## all tests: units, server, the suites; with ALL=1 all repetitions
 	@$(MAKE) --no-print-directory test-all
 
 deps-test:
@@ -57,8 +57,15 @@ RUN_TESTS = env CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) \
 SLOW     := tests/build.t tests/e2e_bounds.t tests/e2e_data.t \
 	tests/e2e_httpd.t tests/install.t tests/run.t tests/server.t tests/soak.t
 
+# Only ALL=1 has the suites repeat on each MPM what t/mpms does not name, and a
+# tenth of the soak. The longest comes first: the others fill the time beside it.
+REPEATED := tests/soak.t
+LONGEST  := tests/soak.t tests/server.t
+TEST_T   := $(filter-out $(if $(ALL),,$(REPEATED)),$(LONGEST) \
+	$(filter-out $(LONGEST),$(wildcard tests/*.t)))
+
 test-all: all $(TESTS) $(REPLAYS)
-	$(RUN_TESTS) $(UNIT) $(wildcard tests/*.t)
+	$(RUN_TESTS) $(if $(ALL),-a) $(TEST_T) $(UNIT)
 
 check: all $(TESTS) $(REPLAYS)  ## the tests that take seconds
 	$(RUN_TESTS) -t none $(UNIT) $(filter-out $(SLOW),$(wildcard tests/*.t))
