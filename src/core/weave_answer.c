@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_answer.c: what a worker may send as the answer to one request */
+/* weave_answer.c: checks what a worker sends as the answer to one request */
 #include "weave_answer.h"
 
 #include <string.h>
@@ -14,8 +14,8 @@ void weave_answer_begin(weave_answer_t *answer, uint32_t number, int may_read,
     answer->body_left = -1;
 }
 
-/* Counts BYTES more of the body: what is longer than its head has said would be
- * the beginning of another answer to the client. */
+/* Counts BYTES more of the body. The client would take bytes beyond the
+ * announced length for the beginning of another answer. */
 static const char *body_count(weave_answer_t *answer, int64_t bytes, int flags)
 {
     int last = flags & WEAVE_FRAME_LAST;
@@ -109,7 +109,7 @@ static const char *unstarted_take(weave_answer_t *answer,
 
 static const struct {
     const char *(*take)(weave_answer_t *, const weave_frame_t *);
-    int flags; /* that it may have */
+    int flags; /* the flags that it may have */
 } types[WEAVE_FRAME_TYPES] = {
     [WEAVE_FRAME_CANCELLED] = {unstarted_take, 0},
     [WEAVE_FRAME_REFUSED] = {unstarted_take, 0},
@@ -154,12 +154,12 @@ const char *weave_answer_head(weave_answer_t *answer,
 {
     size_t room = frame->bytes - sizeof(*head);
 
-    /* each string has a NUL at least */
+    /* each string has at least a NUL */
     if (head->strings > room || head->strings > WEAVE_ANSWER_TEXT_MAX ||
         head->headers > WEAVE_ANSWER_HEADERS_MAX ||
         2 * (size_t)head->headers + 1 > head->strings)
         return "a head whose lengths are wrong";
-    /* 1xx is httpd's */
+    /* only httpd sends 1xx */
     if (head->status < 200 || head->status > 999 || head->content_length < -1)
         return "a head that is no head";
     if (has_content(answer, head->status))

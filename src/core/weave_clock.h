@@ -3,20 +3,20 @@
 #define WEAVE_CLOCK_H
 
 /**
- * The clock of every duration: timeouts, deadlines, pauses, ages.
+ * Reads the clock for all durations: timeouts, deadlines, pauses, ages.
  *
  * It is never set, so a step of the wall clock (NTP, an administrator, a
- * suspended machine) ends no wait and makes none longer. All processes of a
- * machine read the same one, and it may go through shared memory. The wall
- * clock, apr_time_now(), is for what people and files see: log lines, headers,
- * and the times of maintenance.
+ * suspended machine) makes no wait shorter or longer. All processes of a
+ * machine read the same clock, so shared memory may contain its times. Use the
+ * wall clock, apr_time_now(), only for times that people and files see: log
+ * lines, headers, and the times of maintenance.
  */
 
 #include <stdint.h>
 #include <time.h>
 
-/** Returns microseconds since some moment that stays the same until the
- *  machine starts anew. */
+/** Returns microseconds since a moment that is the same until the machine is
+ *  started again. Any thread, async-signal-safe. */
 static inline int64_t weave_clock_us(void)
 {
     struct timespec now;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_dso.c: dlopen() rather than apr_dso, because what is loaded here must
- * never be unloaded, and libpython's symbols must be global: extension modules
- * of many builds do not link with it. */
+/* weave_dso.c: loads engines
+ *
+ * Uses dlopen() instead of apr_dso, because an engine must never be unloaded,
+ * and libpython's symbols must be global: extension modules of many builds do
+ * not link with it. */
 #include "weave_dso.h"
 
 #include <dlfcn.h>
@@ -20,7 +22,7 @@ const char *weave_dso_load(const void **found, const char *libpython,
                                 dlerror());
     }
     else if (soname && !dlopen(soname, RTLD_NOW | RTLD_GLOBAL)) {
-        (void)dlerror(); /* the engine's own linker may know it */
+        (void)dlerror(); /* the object itself may be linked with it */
     }
     object = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     if (!object)

@@ -3,17 +3,17 @@
 #define WEAVE_DSO_H
 
 /**
- * Loading an engine and the libpython that belongs to it, for good: what comes
- * in here is never unloaded. What the object offers is its host's business
- * (weave_engine.h).
+ * Loads an engine and the libpython that belongs to it. They are never
+ * unloaded. weave_engine.h describes what an engine offers.
  */
 
 #include <apr_pools.h>
 
 /**
- * Loads LIBPYTHON (a path; NULL: SONAME, where the linker knows it; both NULL:
- * whatever the object is linked with) and the object at PATH, both with global
- * symbols, and finds SYMBOL in it. NULL and *found, or what is wrong.
+ * Loads LIBPYTHON (a path; NULL: SONAME, which the linker finds; both NULL: the
+ * one that the object is linked with) and the object at PATH, both with global
+ * symbols, and looks SYMBOL up in it. Returns NULL and sets *found; or returns
+ * a message in POOL.
  */
 const char *weave_dso_load(const void **found, const char *libpython,
                            const char *soname, const char *path,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_exec.c: from a forked process to another program */
+/* weave_exec.c: prepares a forked process for exec */
 #include "weave_exec.h"
 
 #include <errno.h>
@@ -38,7 +38,7 @@ static void descriptors_close(int first)
         close(fd);
 }
 
-/* Copies them behind the last number first: the numbers overlap. */
+/* Copies them to greater numbers first, because the numbers overlap. */
 int weave_exec_descriptors(const int *from, int count)
 {
     int parked[WEAVE_EXEC_DESCRIPTORS];
@@ -60,7 +60,7 @@ int weave_exec_descriptors(const int *from, int count)
     return 0;
 }
 
-/* Is the process this user and group in every respect? */
+/* Returns 1 when all ids of the process are those of this user and group. */
 static int is_user(uid_t uid, gid_t gid)
 {
     uid_t real, effective, saved;
@@ -88,8 +88,8 @@ const char *weave_exec_user(const char *name, uid_t uid, gid_t gid)
     if (!is_user(uid, gid) || setuid(0) == 0)
         return "it keeps the rights of root";
     errno = 0;
-    /* another process of this user must not look into the copy of our memory
-     * before exec has replaced it, whatever fs.suid_dumpable says */
+    /* another process of this user must not read the copy of our memory before
+     * exec replaces it, whatever fs.suid_dumpable is */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return "its memory cannot be protected";
     return NULL;

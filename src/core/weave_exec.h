@@ -3,10 +3,10 @@
 #define WEAVE_EXEC_H
 
 /**
- * Prepares a forked process for exec: the program gets nothing of its parent
- * but what is named. Only the process that was forked calls
- * these. weave_exec_user asks the system's user database; the others make only
- * calls that are safe after a fork of a process with threads.
+ * Prepares a forked process for exec: the program inherits only what the caller
+ * names. Call these functions in the new process only. weave_exec_user reads
+ * the system's user database; the others make only calls that are safe after a
+ * fork of a process with threads.
  */
 
 #include <sys/types.h>
@@ -18,14 +18,14 @@
 void weave_exec_signals(void);
 
 /** Makes FROM[0] descriptor 0, FROM[1] descriptor 1 and so on, for COUNT of
- *  them, and closes all others. 0, or -1 and errno. */
+ *  them, and closes all others. Returns 0, or -1 and sets errno. */
 int weave_exec_descriptors(const int *from, int count);
 
 /**
- * Takes the user UID, the group GID and the other groups of the user NAME ("":
- * none), for good. A process without the rights of root keeps what it has.
- * NULL, or what has failed, with errno (0: no call has failed). The process
- * must not go on then.
+ * Changes to the user UID, the group GID and the other groups of the user NAME
+ * ("": none), for ever. A process without the rights of root stays as it is.
+ * Returns NULL; or a text that says what has failed, with errno (0: no call has
+ * failed), and then the process must end.
  */
 const char *weave_exec_user(const char *name, uid_t uid, gid_t gid);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_frame.c: what goes over the sockets between httpd and the workers */
+/* weave_frame.c: encodes and decodes the frames between httpd and the workers
+ */
 #include "weave_frame.h"
 
 #include <string.h>
@@ -42,7 +43,7 @@ weave_frame_status_e weave_frame_decode(weave_frame_t *frame, const char *data,
     weave_frame_t head;
     size_t seen = len < sizeof(magic) ? len : sizeof(magic);
 
-    /* rubbish is known by its first bytes, not when there is enough of it */
+    /* refuse other data at its first bytes, instead of waiting for more */
     if (memcmp(data, &magic, seen) != 0)
         return WEAVE_FRAME_BAD;
     if (len < sizeof(head))
@@ -102,7 +103,7 @@ const void *weave_frame_open(weave_frame_cursor_t *cursor, const char *payload,
     return payload;
 }
 
-/* LEN bytes of text and the first NUL behind them, or NULL. */
+/* Returns a text of LEN bytes before its NUL, or NULL. */
 static const char *text_next(weave_frame_cursor_t *cursor, size_t len)
 {
     const char *text = cursor->at;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_pack.c: numbers and texts as bytes and back */
+/* weave_pack.c: packs numbers and texts as bytes, and unpacks them */
 #include "weave_pack.h"
 
 #include <string.h>
@@ -38,7 +38,7 @@ void weave_pack_text(weave_pack_t *pack, const char *text)
         bytes_add(pack, text, bytes);
 }
 
-/* NULL: so many bytes are not there. */
+/* Returns the next bytes; NULL when there are fewer. */
 static const char *bytes_take(weave_unpack_t *unpack, apr_size_t bytes)
 {
     const char *data = unpack->at;

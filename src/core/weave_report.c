@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_report.c: the messages of a worker to weaved */
+/* weave_report.c: makes and reads the reports of a worker to weaved */
 #include "weave_report.h"
 
 #include <string.h>

@@ -3,8 +3,8 @@
 #define WEAVE_REPORT_H
 
 /**
- * Reads the reports of a worker to weaved on its control channel
- * (weave_control.h):
+ * Makes and reads the reports that a worker sends to weaved on its control
+ * channel (weave_control.h):
  *
  *   {"op":"ready","python":VERSION}
  *   {"op":"failed","error":TEXT}     the application cannot be imported, or
@@ -15,8 +15,8 @@
  *   {"op":"log"} + descriptor        an end to read what it writes to 1 and 2,
  *                                    for a weaved that has not started it
  *
- * A worker has little to say, and weaved does not trust it: both its lines and
- * their number are bounded here.
+ * weaved does not trust a worker, so the length of its reports and their number
+ * have bounds.
  */
 
 #include <stddef.h>
@@ -25,11 +25,11 @@
 
 /** The longest line that weaved reads of a worker. */
 #define WEAVE_REPORT_LINE_MAX 16384u
-/** How many reports weaved reads on one connection: an honest worker has one
- *  of each kind. */
+/** The most reports that weaved reads on one connection. An honest worker sends
+ *  one of each kind. */
 #define WEAVE_REPORTS_MAX 16
-/** Bytes of the text, with its NUL; a longer one is cut. Escaped, it fits into
- *  a line. */
+/** The most bytes of the text, with its NUL; a longer one is cut. It fits into
+ * a line also when it is escaped. */
 #define WEAVE_REPORT_TEXT_BYTES 2048
 
 typedef enum weave_report_e {
@@ -38,19 +38,19 @@ typedef enum weave_report_e {
     WEAVE_REPORT_RECYCLE,
     WEAVE_REPORT_STUCK,
     WEAVE_REPORT_LOG,
-    WEAVE_REPORT_KINDS /* how many there are */
+    WEAVE_REPORT_KINDS /* the number of kinds */
 } weave_report_e;
 
 typedef struct weave_report_t {
     weave_report_e kind;
-    char text[WEAVE_REPORT_TEXT_BYTES]; /* UTF-8; empty: it gives none */
+    char text[WEAVE_REPORT_TEXT_BYTES]; /* UTF-8; may be empty */
 } weave_report_t;
 
-/** Fills *report from MESSAGE. 0, or -1: it is no report. */
+/** Fills *report from MESSAGE. Returns 0, or -1 when it is no report. */
 int weave_report_read(weave_report_t *report, const json_t *message);
 
-/** The message for a report; TEXT (NULL: none) is cut, and what is no UTF-8 in
- *  it becomes '?'. The caller's; NULL: no memory. */
+/** Returns the message for a report, which the caller owns; NULL: no memory.
+ * TEXT (NULL: none) is cut, and bytes that are no UTF-8 become '?'. */
 json_t *weave_report_make(weave_report_e kind, const char *text);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_secret.c: what only httpd, weaved and one application know */
+/* weave_secret.c: the secret that httpd, weaved and one application share */
 #include "weave_secret.h"
 
 #include <errno.h>

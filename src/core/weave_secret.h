@@ -3,12 +3,12 @@
 #define WEAVE_SECRET_H
 
 /**
- * The secret of an application: what httpd's children and weaved show to its
- * workers, and nobody else can. Other processes of the same user may connect,
- * but have not got it.
+ * The secret of an application. httpd's children and weaved show it to the
+ * application's workers, to prove who they are: other processes of the same
+ * user can connect to a worker, but do not have the secret.
  *
- * httpd's parent makes it and keeps it over restarts. It goes to weaved and
- * from there to each worker through a descriptor; it is in no argument, no
+ * httpd's parent makes it and keeps it over restarts. It sends it to weaved,
+ * and weaved to each worker, through a descriptor; it is in no argument, no
  * environment, no file and no log.
  */
 
@@ -20,18 +20,21 @@ typedef struct weave_secret_t {
     unsigned char bytes[WEAVE_SECRET_BYTES];
 } weave_secret_t;
 
-/** In hexadecimal digits, as control messages have it, with its NUL. */
+/** The bytes of its hexadecimal text, as in control messages, with the NUL. */
 #define WEAVE_SECRET_TEXT (2 * WEAVE_SECRET_BYTES + 1)
 
-/** A new one, of the kernel's random numbers. */
+/** Makes a new secret from the kernel's random numbers. */
 apr_status_t weave_secret_make(weave_secret_t *secret);
 
+/** Writes its hexadecimal text. */
 void weave_secret_format(char text[WEAVE_SECRET_TEXT],
                          const weave_secret_t *secret);
-/** 0; -1: TEXT (NULL: none) is no secret, and nothing is set. */
+/** Reads such a text. Returns 0; or -1 when TEXT (may be NULL) is no secret,
+ * and *secret is unchanged. */
 int weave_secret_parse(weave_secret_t *secret, const char *text);
 
-/** Compares in a time that says nothing about the bytes. 1: they are equal. */
+/** Returns 1 when both are equal. The time that it takes does not depend on the
+ *  bytes. */
 int weave_secret_is_same(const weave_secret_t *one,
                          const weave_secret_t *other);
 

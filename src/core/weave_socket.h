@@ -3,31 +3,31 @@
 #define WEAVE_SOCKET_H
 
 /**
- * UNIX sockets between the processes of one httpd: who connects makes sure
- * that it speaks with the one it means before it sends a byte.
+ * Connects UNIX sockets between the processes of one httpd. The process that
+ * connects checks who is at the other end before it sends a byte.
  */
 
 #include <sys/types.h>
 
 #include <apr_errno.h>
 
-/** Connects without waiting; the socket stays like that. A full backlog is
- *  APR_EAGAIN then. */
+/** Does not wait, and leaves the socket non-blocking. Returns APR_EAGAIN when
+ * the backlog is full. */
 #define WEAVE_SOCKET_NONBLOCK 0x1
-/** The other end can pass no descriptors (weave_fd_refuse). */
+/** Forbids the other end to pass descriptors (weave_fd_refuse). */
 #define WEAVE_SOCKET_REFUSE 0x2
 
 /**
- * Connects to the socket at PATH (close-on-exec). Whoever has called listen()
- * there must have been OWNER: weaved does that for its own socket and for all
- * workers, as the user who started httpd; its process may have ended since.
- * Otherwise EPERM, and nothing was sent.
+ * Connects to the socket at PATH, and sets *fd (close-on-exec), which the
+ * caller closes. Returns EPERM, without sending anything, unless the user OWNER
+ * has called listen() there: weaved does so for its own socket and those of all
+ * workers, as the user who started httpd. The process may have ended since.
  */
 apr_status_t weave_socket_connect(int *fd, const char *path, uid_t owner,
                                   int flags);
 
-/** Tells who is at the other end (SO_PEERCRED): for a socket that connect()
- * made, the process that called listen(). */
+/** Sets *uid and *pid to user and process at the other end (SO_PEERCRED): for a
+ *  socket of connect(), those that called listen(). */
 apr_status_t weave_socket_peer(int fd, long *uid, long *pid);
 
 #endif

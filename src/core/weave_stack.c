@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_stack.c: stacks that are large enough for Python */
+/* weave_stack.c: makes stacks large enough for Python */
 #include "weave_stack.h"
 
 #include <pthread.h>
 #include <sys/resource.h>
 
-/* Reads it from the attributes, which glibc fills from the soft limit at the
- * start of the process. */
+/* Reads the size from the attributes, to which glibc copies the soft limit at
+ * the start of the process. */
 static void default_raise(void)
 {
     pthread_attr_t attr;
@@ -35,8 +35,8 @@ size_t weave_stack_main(void)
     return bytes_below(limit.rlim_max);
 }
 
-/* The kernel asks for the limit each time that the stack grows, and has left
- * 128 MiB free for it, however small the limit was at the start. */
+/* The kernel reads the limit each time that the stack grows, and leaves at
+ * least 128 MiB of addresses free for it, also when the limit was smaller. */
 size_t weave_stack_prepare(void)
 {
     struct rlimit limit;

@@ -3,12 +3,12 @@
 #define WEAVE_STACK_H
 
 /**
- * Stacks that are large enough for Python.
+ * Makes stacks large enough for Python.
  *
- * Its recursion limit counts calls, not bytes: it is made for the 8 MiB that
+ * Python's recursion limit counts calls, not bytes: it fits the 8 MiB that
  * Linux gives a main thread by default. With `ulimit -s unlimited` glibc gives
- * threads 2 MiB, with a small one that much, and a deep recursion ends the
- * process before it is a RecursionError.
+ * threads 2 MiB, with a small limit only so much, and then a deep recursion
+ * ends the process before it raises RecursionError.
  */
 
 #include <stddef.h>
@@ -16,14 +16,14 @@
 #define WEAVE_STACK_BYTES ((size_t)8 << 20)
 
 /**
- * Threads that this process makes from now on get WEAVE_STACK_BYTES at least,
- * unless their attributes say a size, and the stack of its main thread may
- * grow as far. Returns what the main thread's may grow to: less where the hard
- * limit is below.
+ * Gives threads that this process makes from now on WEAVE_STACK_BYTES at least,
+ * unless their attributes have a size, and lets the stack of the main thread
+ * grow as far. Returns how far that may grow, in bytes: less when the hard
+ * limit is lower.
  */
 size_t weave_stack_prepare(void);
 
-/** Returns what weave_stack_prepare() would, and changes nothing. */
+/** Returns the same as weave_stack_prepare(), but changes nothing. */
 size_t weave_stack_main(void);
 
 #endif
