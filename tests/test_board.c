@@ -74,7 +74,7 @@ static void makes_a_roster(void **state)
     (void)state;
     checks_made(fd, sizeof(*roster));
     assert_int_equal(roster->magic, WEAVE_ROSTER_MAGIC);
-    assert_int_equal(roster->version, WEAVE_BOARD_VERSION);
+    assert_int_equal(roster->version, WEAVE_ROSTER_VERSION);
     assert_int_equal(roster->bytes, sizeof(*roster));
     assert_int_equal(roster->apps[0].state, WEAVE_APP_NONE);
     assert_int_equal(roster->workers[0].state, WEAVE_WORKER_FREE);
@@ -97,7 +97,10 @@ static void makes_a_board(void **state)
     again = NULL;
     assert_int_equal(weave_roster_map(&roster, made, 0), APR_EMISMATCH);
     assert_int_equal(weave_board_map(&again, fd, 0), APR_EMISMATCH);
-    /* nor is one without its magic number, which must not be given out */
+    /* nor is one of another version, or without its magic number */
+    board->version++;
+    assert_int_equal(weave_board_map(&again, made, 0), APR_EMISMATCH);
+    board->version--;
     board->magic++;
     assert_int_equal(weave_board_map(&again, made, 0), APR_EMISMATCH);
     assert_null(again);
@@ -225,7 +228,7 @@ static int writes_all_the_time(void)
     weave_roster_worker_t entry;
     uint32_t number;
 
-    for (number = 1; number <= WRITES || !roster->supervisor; number++) {
+    for (number = 1; number <= WRITES || !roster->generations; number++) {
         entry_make(&entry, number);
         weave_roster_worker_set(roster, 5, &entry);
         weave_roster_worker_set(roster, WEAVE_ROSTER_WORKERS - 1, &entry);
@@ -252,7 +255,7 @@ static void readers_see_whole_entries(void **state)
         changes += copy.pid != last;
         last = copy.pid;
     }
-    roster->supervisor = 1; /* enough */
+    roster->generations = 1; /* enough */
     ends_well(pid);
     weave_roster_worker_get(&copy, roster, 5);
     last = copy.pid;
@@ -319,7 +322,7 @@ static int waits_through_readonly(void)
         weave_roster_map(&seen, readonly, 0))
         return 1;
     event = seen->apps[63].event;
-    roster->supervisor = 1; /* here I am */
+    roster->generations = 1; /* here I am */
     while (seen->apps[63].event == event)
         weave_roster_wait(seen, 63, event, 120000000);
     return seen->apps[63].state == WEAVE_APP_SERVING &&
@@ -334,7 +337,7 @@ static void wakes_across_processes(void **state)
     pid_t pid = forked(waits_through_readonly);
 
     (void)state;
-    while (roster->supervisor != 1)
+    while (roster->generations != 1)
         usleep(1000);
     usleep(20000);
     begin = apr_time_now();

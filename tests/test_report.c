@@ -21,7 +21,9 @@ static void reads_each_kind(void **state)
     weave_report_t report;
 
     (void)state;
-    assert_int_equal(read_of(&report, "{\"op\":\"ready\",\"python\":\"3.11\"}"),
+    assert_int_equal(read_of(&report, "{\"op\":\"ready\",\"python\":\"3.11\","
+                                      "\"version\":" APR_STRINGIFY(
+                                          WEAVE_REPORT_VERSION) "}"),
                      0);
     assert_int_equal(report.kind, WEAVE_REPORT_READY);
     assert_string_equal(report.text, "3.11");
@@ -39,6 +41,27 @@ static void reads_each_kind(void **state)
     assert_int_equal(read_of(&report, "{\"op\":\"log\"}"), 0);
     assert_int_equal(report.kind, WEAVE_REPORT_LOG);
     assert_string_equal(report.text, "");
+}
+
+/* Who is of another version cannot serve: it is as if it had failed. */
+static void ready_is_of_this_version(void **state)
+{
+    static const char *const others[] = {"", ",\"version\":999",
+                                         ",\"version\":\"1\""};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        weave_report_t report;
+
+        assert_int_equal(
+            read_of(&report,
+                    apr_pstrcat(pool, "{\"op\":\"ready\",\"python\":\"3.11\"",
+                                others[i], "}", NULL)),
+            0);
+        assert_int_equal(report.kind, WEAVE_REPORT_FAILED);
+        assert_non_null(strstr(report.text, "another version of mod_weave"));
+    }
 }
 
 static void refuses_others(void **state)
@@ -92,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         each(reads_each_kind),
+        each(ready_is_of_this_version),
         each(refuses_others),
         each(makes_what_it_reads),
     };

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "layout_support.h"
 #include "weave_spec.h"
 
 static weave_spec_t *spec_make(void)
@@ -224,6 +225,26 @@ static void refuses_missing_and_wrong(void **state)
     json_decref(whole);
 }
 
+/* Names, types and order of its fields. */
+static void the_layout_has_its_version(void **state)
+{
+    json_t *whole = json_loads(formatted(spec_make()), 0, NULL), *value;
+    const char *key;
+    uint64_t hash = 0;
+
+    (void)state;
+    json_object_foreach(whole, key, value)
+    {
+        json_type type = json_typeof(value);
+
+        hash = layout_hash(hash, key, strlen(key));
+        hash = layout_hash(hash, &type, sizeof(type));
+    }
+    json_decref(whole);
+    layout_check("a spec (WEAVE_SPEC_VERSION)", WEAVE_SPEC_VERSION, hash, 1,
+                 0xc0f4d02098d1379c);
+}
+
 static void refuses_no_object(void **state)
 {
     static const char *const texts[] = {
@@ -394,6 +415,7 @@ int main(void)
         each(says_the_same_twice),
         each(wants_utf8),
         each(refuses_missing_and_wrong),
+        each(the_layout_has_its_version),
         each(refuses_no_object),
         TREE(follows_links),
         TREE(takes_the_default_engine),

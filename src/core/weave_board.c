@@ -36,7 +36,7 @@ static apr_status_t map(void **memory, int fd, size_t bytes, int writable)
 }
 
 apr_status_t weave_memory_create(int *fd, void **memory, const char *name,
-                                 size_t bytes, uint32_t magic)
+                                 size_t bytes, uint32_t magic, uint32_t version)
 {
     int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     apr_status_t rv = APR_SUCCESS;
@@ -53,7 +53,7 @@ apr_status_t weave_memory_create(int *fd, void **memory, const char *name,
         return rv;
     }
     *(weave_memory_t *)*memory =
-        (weave_memory_t){magic, WEAVE_BOARD_VERSION, (uint32_t)bytes};
+        (weave_memory_t){magic, version, (uint32_t)bytes};
     *fd = made;
     return APR_SUCCESS;
 }
@@ -73,7 +73,7 @@ static apr_status_t check(int fd, size_t bytes)
 
 /* The memory is what it says it is, and what MAGIC and BYTES say. */
 apr_status_t weave_memory_map(void **memory, int fd, size_t bytes,
-                              uint32_t magic, int writable)
+                              uint32_t magic, uint32_t version, int writable)
 {
     void *mapped = NULL;
     const weave_memory_t *head;
@@ -84,7 +84,7 @@ apr_status_t weave_memory_map(void **memory, int fd, size_t bytes,
     if (!mapped)
         return rv;
     head = mapped;
-    if (head->magic != magic || head->version != WEAVE_BOARD_VERSION ||
+    if (head->magic != magic || head->version != version ||
         head->bytes != bytes) {
         munmap(mapped, bytes);
         return APR_EMISMATCH;
@@ -102,14 +102,16 @@ _Static_assert(offsetof(weave_roster_t, bytes) ==
 apr_status_t weave_roster_create(int *fd, weave_roster_t **roster)
 {
     return weave_memory_create(fd, (void **)roster, "weave-roster",
-                               sizeof(**roster), WEAVE_ROSTER_MAGIC);
+                               sizeof(**roster), WEAVE_ROSTER_MAGIC,
+                               WEAVE_ROSTER_VERSION);
 }
 
 apr_status_t weave_board_create(int *fd, weave_board_t **board,
                                 uint32_t threads)
 {
-    apr_status_t rv = weave_memory_create(fd, (void **)board, "weave-board",
-                                          sizeof(**board), WEAVE_BOARD_MAGIC);
+    apr_status_t rv =
+        weave_memory_create(fd, (void **)board, "weave-board", sizeof(**board),
+                            WEAVE_BOARD_MAGIC, WEAVE_BOARD_VERSION);
 
     if (rv == APR_SUCCESS)
         (*board)->threads = threads;
@@ -119,13 +121,13 @@ apr_status_t weave_board_create(int *fd, weave_board_t **board,
 apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable)
 {
     return weave_memory_map((void **)roster, fd, sizeof(**roster),
-                            WEAVE_ROSTER_MAGIC, writable);
+                            WEAVE_ROSTER_MAGIC, WEAVE_ROSTER_VERSION, writable);
 }
 
 apr_status_t weave_board_map(weave_board_t **board, int fd, int writable)
 {
     return weave_memory_map((void **)board, fd, sizeof(**board),
-                            WEAVE_BOARD_MAGIC, writable);
+                            WEAVE_BOARD_MAGIC, WEAVE_BOARD_VERSION, writable);
 }
 
 void weave_roster_unmap(weave_roster_t *roster)

@@ -26,7 +26,10 @@
 
 #include <apr_errno.h>
 
-#define WEAVE_BOARD_VERSION 4
+/** Each layout has its own number: raise it with every change
+ *  (tests/test_layout.c). */
+#define WEAVE_ROSTER_VERSION 5
+#define WEAVE_BOARD_VERSION 5
 #define WEAVE_ROSTER_MAGIC 0x4f525657u /* "WVRO" */
 #define WEAVE_BOARD_MAGIC 0x4f425657u  /* "WVBO" */
 
@@ -81,9 +84,8 @@ typedef struct weave_roster_t {
     uint32_t magic;
     uint32_t version;
     uint32_t bytes;               /* sizeof(weave_roster_t) */
-    _Atomic uint32_t supervisor;  /* pid of weaved */
     _Atomic uint32_t generations; /* the number given last */
-    uint32_t reserved[11];
+    uint32_t reserved[12];
     weave_roster_app_t apps[WEAVE_ROSTER_APPS];
     weave_roster_worker_t workers[WEAVE_ROSTER_WORKERS];
 } weave_roster_t;
@@ -109,9 +111,8 @@ typedef struct weave_board_t {
     _Atomic uint64_t requests; /* answered since it started */
     _Atomic uint64_t refused;
     _Atomic uint64_t timeouts;
-    _Atomic uint64_t busy_us;   /* sum of the time in Python */
-    _Atomic uint64_t rss_bytes; /* as last looked at */
-    uint64_t reserved2[3];
+    _Atomic uint64_t busy_us; /* sum of the time in Python */
+    uint64_t reserved2[4];
     /* by connection: the number of the last request that has started */
     _Atomic uint32_t started[WEAVE_BOARD_SLOTS];
     weave_board_thread_t thread[WEAVE_BOARD_THREADS];
@@ -122,17 +123,18 @@ typedef struct weave_board_t {
 /** What every piece of shared memory begins with. */
 typedef struct weave_memory_t {
     uint32_t magic;
-    uint32_t version; /* WEAVE_BOARD_VERSION */
+    uint32_t version; /* of this kind of memory */
     uint32_t bytes;
 } weave_memory_t;
 
 /** Makes BYTES of sealed, zeroed memory that begins with a weave_memory_t. The
  *  mapping may be written; *fd (close-on-exec) is the caller's. */
 apr_status_t weave_memory_create(int *fd, void **memory, const char *name,
-                                 size_t bytes, uint32_t magic);
+                                 size_t bytes, uint32_t magic,
+                                 uint32_t version);
 /** Maps it again. APR_EMISMATCH: see weave_roster_map. */
 apr_status_t weave_memory_map(void **memory, int fd, size_t bytes,
-                              uint32_t magic, int writable);
+                              uint32_t magic, uint32_t version, int writable);
 
 /** Makes the memory, sealed, filled in but for its contents. The
  *  mapping may be written; *fd (close-on-exec) is the caller's. */

@@ -21,9 +21,9 @@ _Static_assert(offsetof(weave_maintenance_board_t, bytes) ==
 apr_status_t weave_maintenance_board_create(int *fd,
                                             weave_maintenance_board_t **board)
 {
-    apr_status_t rv =
-        weave_memory_create(fd, (void **)board, WEAVE_MAINTENANCE_MEMORY,
-                            sizeof(**board), WEAVE_MAINTENANCE_MAGIC);
+    apr_status_t rv = weave_memory_create(
+        fd, (void **)board, WEAVE_MAINTENANCE_MEMORY, sizeof(**board),
+        WEAVE_MAINTENANCE_MAGIC, WEAVE_MAINTENANCE_BOARD_VERSION);
 
     if (rv != APR_SUCCESS)
         return rv;
@@ -37,7 +37,8 @@ apr_status_t weave_maintenance_board_map(weave_maintenance_board_t **board,
                                          int fd, int writable)
 {
     return weave_memory_map((void **)board, fd, sizeof(**board),
-                            WEAVE_MAINTENANCE_MAGIC, writable);
+                            WEAVE_MAINTENANCE_MAGIC,
+                            WEAVE_MAINTENANCE_BOARD_VERSION, writable);
 }
 
 void weave_maintenance_board_unmap(weave_maintenance_board_t *board)

@@ -28,6 +28,7 @@
 #include "weave_maintenance.h"
 
 #define WEAVE_MAINTENANCE_MAGIC 0x4d425657u /* "WVBM" */
+#define WEAVE_MAINTENANCE_BOARD_VERSION 4
 
 /** The name of its memory, as /proc shows it. */
 #define WEAVE_MAINTENANCE_MEMORY "weave-maintenance"

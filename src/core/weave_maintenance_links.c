@@ -71,7 +71,7 @@ static int is_other_version(int fd)
 
     return pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
            head.magic == WEAVE_MAINTENANCE_MAGIC &&
-           (head.version != WEAVE_BOARD_VERSION ||
+           (head.version != WEAVE_MAINTENANCE_BOARD_VERSION ||
             head.bytes != sizeof(weave_maintenance_board_t));
 }
 

@@ -16,6 +16,9 @@ static const struct {
     [WEAVE_REPORT_LOG] = {"log", NULL},
 };
 
+#define OTHER_VERSION                                                          \
+    "it is of another version of mod_weave: stop httpd and start it again"
+
 /* Copies whole characters of TEXT into TO, which has room for
  * WEAVE_REPORT_TEXT_BYTES. */
 static void text_copy(char *to, const char *text)
@@ -39,6 +42,14 @@ static void text_copy(char *to, const char *text)
     to[len] = '\0';
 }
 
+static int is_of_this_version(const json_t *message)
+{
+    const json_t *version = json_object_get(message, "version");
+
+    return json_is_integer(version) &&
+           json_integer_value(version) == WEAVE_REPORT_VERSION;
+}
+
 int weave_report_read(weave_report_t *report, const json_t *message)
 {
     const char *op = json_string_value(json_object_get(message, "op"));
@@ -50,6 +61,10 @@ int weave_report_read(weave_report_t *report, const json_t *message)
                 json_string_value(json_object_get(message, kinds[kind].field));
 
             report->kind = (weave_report_e)kind;
+            if (kind == WEAVE_REPORT_READY && !is_of_this_version(message)) {
+                report->kind = WEAVE_REPORT_FAILED;
+                text = OTHER_VERSION;
+            }
             text_copy(report->text, text ? text : "");
             return 0;
         }
@@ -63,6 +78,10 @@ json_t *weave_report_make(weave_report_e kind, const char *text)
     if (!kinds[kind].field)
         return json_pack("{s:s}", "op", kinds[kind].op);
     text_copy(cut, text ? text : "");
+    if (kind == WEAVE_REPORT_READY)
+        return json_pack("{s:s, s:s, s:i}", "op", kinds[kind].op,
+                         kinds[kind].field, cut, "version",
+                         WEAVE_REPORT_VERSION);
     return json_pack("{s:s, s:s}", "op", kinds[kind].op, kinds[kind].field,
                      cut);
 }

@@ -6,7 +6,7 @@
  * Makes and reads the reports that a worker sends to weaved on its control
  * channel (weave_control.h):
  *
- *   {"op":"ready","python":VERSION}
+ *   {"op":"ready","python":VERSION,"version":WEAVE_REPORT_VERSION}
  *   {"op":"failed","error":TEXT}     the application cannot be imported, or
  *                                    Python does not start; it exits next
  *   {"op":"recycle","why":TEXT}      replace me: successor first
@@ -22,6 +22,10 @@
 #include <stddef.h>
 
 #include <jansson.h>
+
+/** Raise it with every change: a worker may be older than the weaved that takes
+ *  it over, or newer than the one that starts it. */
+#define WEAVE_REPORT_VERSION 1
 
 /** The longest line that weaved reads of a worker. */
 #define WEAVE_REPORT_LINE_MAX 16384u

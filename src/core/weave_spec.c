@@ -140,7 +140,7 @@ static size_t elements(const weave_spec_t *spec, const struct field_t *field)
 
 const char *weave_spec_format(const weave_spec_t *spec, apr_pool_t *pool)
 {
-    json_t *object = json_object();
+    json_t *object = json_pack("{s:i}", "layout", WEAVE_SPEC_VERSION);
     const char *copy = NULL;
     char *text;
     size_t i;
@@ -229,6 +229,19 @@ static int field_parse(weave_spec_t *spec, const struct field_t *field,
     return -1;
 }
 
+static const char *layout_check(const json_t *object, apr_pool_t *pool)
+{
+    const json_t *layout = json_object_get(object, "layout");
+
+    if (json_is_integer(layout) &&
+        json_integer_value(layout) == WEAVE_SPEC_VERSION)
+        return NULL;
+    return apr_psprintf(pool,
+                        "layout is %d, and %d is needed: it is of another"
+                        " version of mod_weave: stop httpd and start it again",
+                        (int)json_integer_value(layout), WEAVE_SPEC_VERSION);
+}
+
 const char *weave_spec_parse(weave_spec_t **spec, const char *text,
                              apr_pool_t *pool)
 {
@@ -240,6 +253,7 @@ const char *weave_spec_parse(weave_spec_t **spec, const char *text,
 
     if (!object)
         return apr_psprintf(pool, "no JSON: %s", error.text);
+    problem = layout_check(object, pool);
     for (i = 0; i < FIELDS && !problem; i++)
         if (field_parse(parsed, &fields[i],
                         json_object_get(object, fields[i].name), pool) < 0)

@@ -14,6 +14,10 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 
+/** Of the JSON, where it is "layout": raise it with every change of its fields.
+ *  weaved and a weave-worker that is started later may be of two versions. */
+#define WEAVE_SPEC_VERSION 1
+
 typedef struct weave_spec_t {
     /* who and where */
     int app;              /* index in the roster */

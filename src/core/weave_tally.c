@@ -27,13 +27,13 @@ _Static_assert(offsetof(weave_tally_t, bytes) ==
 apr_status_t weave_tally_create(int *fd, weave_tally_t **tally)
 {
     return weave_memory_create(fd, (void **)tally, MEMORY, sizeof(**tally),
-                               WEAVE_TALLY_MAGIC);
+                               WEAVE_TALLY_MAGIC, WEAVE_TALLY_VERSION);
 }
 
 apr_status_t weave_tally_map(weave_tally_t **tally, int fd, int writable)
 {
     return weave_memory_map((void **)tally, fd, sizeof(**tally),
-                            WEAVE_TALLY_MAGIC, writable);
+                            WEAVE_TALLY_MAGIC, WEAVE_TALLY_VERSION, writable);
 }
 
 void weave_tally_unmap(weave_tally_t *tally)

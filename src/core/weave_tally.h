@@ -11,6 +11,7 @@
 #include "weave_maintenance_board.h"
 
 #define WEAVE_TALLY_MAGIC 0x54425657u /* "WVBT" */
+#define WEAVE_TALLY_VERSION 4
 
 /** Why an answer was a 503 of ours. */
 typedef enum weave_refused_e {

@@ -151,7 +151,6 @@ static void weaved_start(const char *dir)
         rv = super_control_open(WEAVE_SUPER_CONTROL_FD, super_operation_answer);
     if (rv != APR_SUCCESS)
         start_refuse_status(rv);
-    atomic_store(&super.roster->supervisor, (uint32_t)getpid());
     super_adopt_roster();
     close(WEAVE_SUPER_READY_FD);
 }

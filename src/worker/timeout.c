@@ -141,16 +141,13 @@ static int64_t rss_bytes(void)
 int64_t rss_tick(int64_t now_us)
 {
     static int64_t next_us;
-    int64_t bytes;
 
-    if (!atomic_load(&worker.ready))
+    if (worker.spec->max_rss <= 0 || !atomic_load(&worker.ready))
         return INT64_MAX;
     if (now_us >= next_us) {
         next_us = now_us + RSS_US;
-        bytes = rss_bytes();
-        atomic_store(&worker.board->rss_bytes, (uint64_t)bytes);
-        if (worker.spec->max_rss > 0 && bytes > worker.spec->max_rss)
+        if (rss_bytes() > worker.spec->max_rss)
             control_recycle(WEAVE_REPORT_RECYCLE, "workers.max_rss is reached");
     }
-    return worker.spec->max_rss > 0 ? next_us : INT64_MAX;
+    return next_us;
 }
