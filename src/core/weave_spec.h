@@ -21,8 +21,8 @@
 typedef struct weave_spec_t {
     /* who and where */
     int app;              /* index in the roster */
-    const char *name;     /* for people and process titles: the ini's path */
-    const char *ini;      /* resolved path of the sync.ini */
+    const char *name;     /* the application's: the path in WeaveApp */
+    const char *ini;      /* what its links led to when httpd read it */
     const char *ini_text; /* what it said, flat (weave_conf_flatten) */
     apr_int64_t ini_hash; /* weave_conf_hash() of what it said */
     const char *libdir;   /* where weave-worker and the engines are */

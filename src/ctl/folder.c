@@ -3,6 +3,7 @@
 #include "folder.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,16 @@
 #include "weave_maintenance_board.h"
 
 #define OWNER_ONLY "only root and the user that starts httpd may "
+
+const char *ctl_path_resolve(apr_pool_t *pool, const char *path)
+{
+    char *found = realpath(path, NULL);
+
+    if (found)
+        path = apr_pstrdup(pool, found);
+    free(found);
+    return path;
+}
 
 const char *ctl_why(const char *why, apr_pool_t *pool)
 {

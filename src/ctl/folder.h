@@ -14,6 +14,8 @@ const char *ctl_state_dir(const char **dir, const ctl_t *ctl);
 /* Returns why DIR cannot be read, or with WRITABLE changed; or NULL. */
 const char *ctl_dir_check(const char *dir, int writable, apr_pool_t *pool);
 
+/* Returns PATH without links, or as it is where it does not exist. */
+const char *ctl_path_resolve(apr_pool_t *pool, const char *path);
 int ctl_is_same_folder(const char *a, const char *b);
 
 /* Says what WHY, of weave_maintenance_open, means for this user. */

@@ -196,17 +196,6 @@ static const char *environment_get(const char *name)
     return value && *value ? value : NULL;
 }
 
-/* Returns PATH without links, or as it is where it does not exist. */
-static const char *path_resolve(apr_pool_t *pool, const char *path)
-{
-    char *found = realpath(path, NULL);
-
-    if (found)
-        path = apr_pstrdup(pool, found);
-    free(found);
-    return path;
-}
-
 static void folders_resolve(ctl_t *ctl)
 {
     if (!ctl->dir)
@@ -217,7 +206,7 @@ static void folders_resolve(ctl_t *ctl)
     if (!ctl->state_dir)
         ctl->state_dir = environment_get("WEAVE_STATE_DIR");
     if (ctl->state_dir)
-        ctl->state_dir = path_resolve(ctl->pool, ctl->state_dir);
+        ctl->state_dir = ctl_path_resolve(ctl->pool, ctl->state_dir);
     ctl->libdir = own_folder_get(ctl->pool);
 }
 
@@ -231,7 +220,7 @@ static void ini_resolve(ctl_t *ctl)
     if (apr_filepath_merge(&named, NULL, ctl->ini, 0, ctl->pool) != APR_SUCCESS)
         named = apr_pstrdup(ctl->pool, ctl->ini);
     ctl->ini_named = named;
-    ctl->ini = ctl->ini_real = path_resolve(ctl->pool, ctl->ini);
+    ctl->ini = ctl->ini_real = ctl_path_resolve(ctl->pool, ctl->ini);
 }
 
 typedef struct {
@@ -360,8 +349,8 @@ static int words_take(ctl_t *ctl, const struct command_t *command,
 
         if (unit_check(ctl, ini) != CTL_DONE)
             return CTL_USAGE;
-        if (ctl->ini && strcmp(path_resolve(ctl->pool, ini),
-                               path_resolve(ctl->pool, ctl->ini)))
+        if (ctl->ini && strcmp(ctl_path_resolve(ctl->pool, ini),
+                               ctl_path_resolve(ctl->pool, ctl->ini)))
             return ctl_usage("-i names another INI than %s", ini);
         ctl->ini = ini;
     }

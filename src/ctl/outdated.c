@@ -7,34 +7,23 @@
  * cases what runs is older than what the file says. */
 #include "view.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
 
 #include "fields.h"
+#include "folder.h"
 #include "weave_conf.h"
 
-/* A name in WeaveApp that leads elsewhere by now, or NULL. */
-static const char *name_moved(const ctl_app_t *own, apr_pool_t *pool)
+const char *ctl_link_moved(const json_t *app, apr_pool_t *pool)
 {
-    const char *name = own->names, *end;
+    const char *path = ctl_text(app, "ini"), *then = ctl_text(app, "ini_read");
+    const char *now = ctl_path_resolve(pool, path);
 
-    for (; (end = strchr(name, '\n')); name = end + 1) {
-        char *path = apr_pstrmemdup(pool, name, (apr_size_t)(end - name));
-        char *real = realpath(path, NULL);
-        const char *moved = NULL;
-
-        if (real && strcmp(real, own->ini) != 0)
-            moved = apr_psprintf(pool,
-                                 "%s leads to %s by now: `apachectl graceful`"
-                                 " goes over to it",
-                                 path, real);
-        free(real);
-        if (moved)
-            return moved;
-    }
-    return NULL;
+    return *then && strcmp(now, then) != 0
+               ? apr_psprintf(pool, "%s leads to %s now, and httpd has read %s",
+                              path, now, then)
+               : NULL;
 }
 
 /* Returns the first mistake in CONF (NULL: unreadable) that httpd would find as
@@ -96,14 +85,15 @@ static const char *generation_explain(const json_t *app, apr_pool_t *pool)
 }
 
 /* Returns the configuration of the file PATH as it is now, and the first
- * mistake in it; NULL: it cannot be read. */
+ * mistake in it; NULL: it cannot be read. Follows its links, as httpd does:
+ * relative paths start where they lead to. */
 static weave_conf_t *conf_read_now(const char **mistake, const char *path,
                                    apr_pool_t *pool)
 {
     apr_array_header_t *problems = weave_problems_make(pool);
     weave_conf_t *conf = NULL;
 
-    weave_conf_read(&conf, path, problems, pool);
+    weave_conf_read(&conf, ctl_path_resolve(pool, path), problems, pool);
     *mistake = mistake_find(conf, problems, pool);
     return conf;
 }
@@ -156,10 +146,12 @@ const char *ctl_outdated(const json_t *app, const ctl_app_t *own,
     if (!own || own->failed)
         return NULL;
     why = ctl_refusal(own, pool);
-    if (!why)
-        why = name_moved(own, pool);
     if (why)
         return why;
+    why = ctl_link_moved(app, pool);
+    if (why)
+        return apr_pstrcat(pool, why, ": `apachectl graceful` goes over to it",
+                           NULL);
     conf = conf_read_now(&mistake, own->ini, pool);
     if (mistake)
         return apr_pstrcat(pool,

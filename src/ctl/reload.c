@@ -15,6 +15,7 @@
 #include "commands.h"
 #include "config.h"
 #include "fields.h"
+#include "folder.h"
 #include "say.h"
 #include "weave_clock.h"
 
@@ -141,13 +142,6 @@ static int apps_wait(const ctl_t *ctl, const json_t *before)
     return rc;
 }
 
-/* A link that leads elsewhere by now: weaved has the application that it led to
- * when httpd read its configuration, and its code is not what is meant. */
-static int ini_has_moved(const ctl_t *ctl)
-{
-    return ctl->ini_given && strcmp(ctl->ini, ctl->ini_real) != 0;
-}
-
 /* Refuses a sync.ini that httpd would refuse as it is now. weaved itself looks
  * at the script, the virtualenv and the like. */
 static int inis_check(const ctl_t *ctl, const json_t *status)
@@ -159,7 +153,8 @@ static int inis_check(const ctl_t *ctl, const json_t *status)
     json_array_foreach(ctl_list(status, "applications"), i, app)
     {
         if (app_is_meant(ctl, app) &&
-            ctl_ini_check(ctl_text(app, "ini"), ctl->pool) != CTL_DONE)
+            ctl_ini_check(ctl_path_resolve(ctl->pool, ctl_text(app, "ini")),
+                          ctl->pool) != CTL_DONE)
             rc = ctl_say("%s: nothing was reloaded: `apachectl configtest`"
                          " refuses this file",
                          ctl_text(app, "ini"));
@@ -181,6 +176,18 @@ static const json_t *untaken_find(const ctl_t *ctl, const json_t *status,
             return app;
     }
     return NULL;
+}
+
+/* Prints that httpd has not read the sync.ini of APP as it is now. Returns
+ * CTL_FAILED. */
+static int untaken_print(const json_t *app, apr_pool_t *pool)
+{
+    const char *moved = ctl_link_moved(app, pool);
+
+    return ctl_say("%s: nothing was reloaded: %s: `apachectl graceful` first",
+                   ctl_text(app, "ini"),
+                   moved ? moved
+                         : "the file has changed since httpd has read it");
 }
 
 /* Says why httpd could not take the sync.ini of APP as it is now; or NULL. */
@@ -216,9 +223,7 @@ static int taken_wait(json_t **status, const ctl_t *ctl)
             rc = ctl_say("%s: nothing was reloaded: %s", ctl_text(app, "ini"),
                          refusal);
         else if (weave_clock_us() >= until)
-            rc = ctl_say("%s: nothing was reloaded: the file has changed since"
-                         " httpd has read it: `apachectl graceful` first",
-                         ctl_text(app, "ini"));
+            rc = untaken_print(app, pool);
         if (rc < 0) {
             apr_sleep(POLL_US);
             json_decref(*status);
@@ -259,11 +264,6 @@ int ctl_reload(const ctl_t *given)
     ctl_view_t view;
 
     ctl_view_load(&view, ctl); /* its problems do not matter here */
-    if (ini_has_moved(ctl))
-        return ctl_say("%s leads to %s now, and httpd runs %s until it is told "
-                       "to: `apachectl graceful` goes over to it, and loses no "
-                       "request",
-                       ctl->ini_named, ctl->ini_real, ctl->ini);
     embedded = embedded_find(ctl, &view);
     if (embedded)
         return ctl_say("%s: nothing was reloaded: the application runs in "

@@ -83,6 +83,9 @@ const ctl_app_t *ctl_app_of(const apr_array_header_t *apps,
  * wherever a link may lead by now. */
 void ctl_ini_settle(ctl_t *ctl, const apr_array_header_t *apps);
 
+/* Says that the path of APP, as `status` has it, leads elsewhere than when
+ * httpd read it. NULL: it does not. */
+const char *ctl_link_moved(const json_t *app, apr_pool_t *pool);
 /* Has weaved been told what the sync.ini of APP, as `status` has it, says now?
  * 1 where nobody can tell. */
 int ctl_is_taken(const json_t *app, apr_pool_t *pool);

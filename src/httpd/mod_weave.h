@@ -43,11 +43,13 @@ APLOG_USE_MODULE(weave);
 
 /* One application: one sync.ini, whatever it is mounted at. */
 typedef struct mod_weave_app_t {
-    const char *ini;   /* resolved path */
-    const char *names; /* as they are in WeaveApp, each with a '\n' behind it */
-    int embedded;      /* 1: Python inside httpd's children */
-    int place;         /* in the roster and on the maintenance board */
-    const char *ini_now; /* where its text is read from: see retain.c */
+    const char *ini; /* its name: the path in WeaveApp, see mod_weave_mount_t */
+    int embedded;    /* 1: Python inside httpd's children */
+    int place;       /* in the roster and on the maintenance board */
+    /* where its text is read from: what the links in `ini` led to, or with
+     * `is_kept` what was good before: see retain.c */
+    const char *ini_now;
+    int is_kept;
     apr_int64_t stamp;   /* of the file now; 0: it cannot be read */
     const char *problem; /* why what it says does not count, or NULL: it does */
     /* the file, and what server-level WeaveSet says; but for the reader,
@@ -74,8 +76,13 @@ typedef struct mod_weave_app_t {
 typedef struct mod_weave_check_t {
     server_rec *s; /* the main server */
     apr_pool_t *pconf, *ptemp;
+    const char *ini, *ini_now; /* as mod_weave_app_t has them */
+    int is_kept;
     apr_array_header_t *mounts; /* of mod_weave_mount_t *, all servers */
     apr_array_header_t *sets; /* of weave_conf_t *: the WeaveSet around each */
+    /* the same of the mounts that name its file by another path: those become
+     * its own where both are embedded */
+    apr_array_header_t *other_mounts, *other_sets;
     int errors;
     const char *problem; /* the first of them, or NULL */
     apr_int64_t stamp;   /* of its file; 0: it could not be read */
@@ -99,7 +106,9 @@ typedef struct mod_weave_switch_t {
 typedef struct mod_weave_mount_t {
     const char *prefix; /* "" for "/", else "/sync": SCRIPT_NAME */
     apr_size_t prefix_len;
-    const char *ini;  /* as resolved when the directive was read */
+    /* absolute and normalised, its links not followed: what names the
+     * application, whatever the links lead to */
+    const char *ini;
     const char *file; /* the directive's place */
     int line;
     mod_weave_app_t *app;     /* set in check_config; NULL: not to be served */
@@ -173,22 +182,20 @@ mod_weave_app_t *mod_weave_app_get(void);
 
 /* application.c: one application, checked, with all its secrets, and *FILE, its
  * file without WeaveSet. NULL: the file cannot be read; what else is wrong is
- * counted in `errors`. INI_NOW: where its text is, itself or what was kept of
- * it. Only a reader calls it. */
+ * counted in `errors`. Only a reader calls it. */
 mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file,
-                                    mod_weave_check_t *check, const char *ini,
-                                    const char *ini_now);
+                                    mod_weave_check_t *check);
 /* Gives each mount its configuration: FILE and the WeaveSet around the mount.
- * The first one's becomes that of APP. */
-void mod_weave_app_bind(const mod_weave_check_t *check, mod_weave_app_t *app,
+ * The first one's becomes that of APP. Where that is embedded, it takes those
+ * of `other_mounts` that are embedded, too. */
+void mod_weave_app_bind(mod_weave_check_t *check, mod_weave_app_t *app,
                         const weave_conf_t *file);
 void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* reader.c: the same in a process of its own, which takes its secrets with it.
  * All but what is hidden, and what children read, is public. */
-mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check, const char *ini,
-                                    const char *ini_now);
+mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check);
 /* In a child, once: the whole configuration of the embedded APP, and its
  * wsgi.environ.NAME. NULL, or what is wrong. */
 const char *mod_weave_app_private(const weave_conf_t **conf,
@@ -229,8 +236,7 @@ typedef struct mod_weave_retained_since_t {
 } mod_weave_retained_since_t;
 
 typedef struct mod_weave_retained_app_t {
-    char *ini;   /* malloc: resolved path; its place is that in the roster */
-    char *names; /* malloc: in WeaveApp, as above; a name is one's only */
+    char *ini; /* malloc: its name; its place is that in the roster */
     mod_weave_hidden_t text; /* what was good last, flat; none: nothing yet */
     mod_weave_hidden_t spec; /* the same for weaved; none: embedded */
     weave_secret_t secret;   /* as long as `ini` has this place */
@@ -282,9 +288,6 @@ void mod_weave_retain(const apr_array_header_t *apps,
                       const apr_array_header_t *all);
 int mod_weave_is_running(void); /* a restart rather than a first start */
 int mod_weave_retained_is_embedded(const char *ini);
-/* INI, or what one of NAMES, a link perhaps, led to when it was good last. */
-const char *mod_weave_retained_ini(const char *ini, const char *names,
-                                   apr_pool_t *pool);
 /* The text that was good last for the application of INI, as a file that the
  * user UID can open, and the caller's to close; -1: there is none. */
 int mod_weave_retained_text(const char *ini, apr_uid_t uid);

@@ -120,7 +120,6 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
         if (weave_secret_make(&app->secret) != APR_SUCCESS)
             return NULL;
         keep(&app->ini, ini);
-        keep(&app->names, NULL);
         mod_weave_hidden_set(&app->text, NULL);
         mod_weave_hidden_set(&app->spec, NULL);
         return app;
@@ -139,44 +138,6 @@ int mod_weave_retained_place(const char *ini)
         return -1;
     ask(app);
     return (int)(app - data->apps);
-}
-
-/* ---- names ---- */
-
-/* Takes the name from FROM to its '\n' out of what is kept of APP. */
-static void name_drop(mod_weave_retained_app_t *app, const char *from,
-                      size_t len)
-{
-    char *name = app->names, *end;
-
-    for (; name && (end = strchr(name, '\n')); name = end + 1) {
-        if ((size_t)(end - name) != len || memcmp(name, from, len) != 0)
-            continue;
-        memmove(name, end + 1, strlen(end + 1) + 1);
-        return;
-    }
-}
-
-/* NAMES lead to APP now, and to nobody else any more: a release that does not
- * come up falls back to the one before it, not to an older one. Those that APP
- * had stay: another link may have fallen back to it. */
-static void keep_names(mod_weave_retained_app_t *app, const char *names)
-{
-    mod_weave_retained_t *data = mod_weave_retained_get();
-    const char *end, *name = names;
-    char *all;
-    int i;
-
-    for (; (end = strchr(name, '\n')); name = end + 1)
-        for (i = 0; i < WEAVE_ROSTER_APPS; i++)
-            name_drop(&data->apps[i], name, (size_t)(end - name));
-    all = malloc(strlen(names) + (app->names ? strlen(app->names) : 0) + 1);
-    if (!all)
-        return;
-    strcpy(all, names);
-    strcat(all, app->names ? app->names : "");
-    free(app->names);
-    app->names = all;
 }
 
 /* ---- what is kept ---- */
@@ -221,7 +182,6 @@ void mod_weave_retain(const apr_array_header_t *apps,
         if (!app->text.text || mod_weave_retained_place(app->ini) < 0)
             continue; /* nothing newer than what is kept */
         kept = find(app->ini);
-        keep_names(kept, app->names);
         if (mod_weave_hidden_set(&kept->text, &app->text) < 0 ||
             mod_weave_hidden_set(&kept->spec, &app->spec) < 0)
             ap_log_error(APLOG_MARK, APLOG_ERR, errno, ap_server_conf,
@@ -237,24 +197,6 @@ int mod_weave_retained_is_embedded(const char *ini)
     const mod_weave_retained_app_t *app = find(ini);
 
     return app && app->text.text && app->embedded;
-}
-
-const char *mod_weave_retained_ini(const char *ini, const char *names,
-                                   apr_pool_t *pool)
-{
-    const mod_weave_retained_t *data = mod_weave_retained_get();
-    const mod_weave_retained_app_t *app = find(ini);
-    int i;
-
-    if (app && app->text.text)
-        return ini;
-    for (i = 0; data && i < WEAVE_ROSTER_APPS; i++) {
-        app = &data->apps[i];
-        if (app->text.text && app->names &&
-            weave_names_share(app->names, names))
-            return apr_pstrdup(pool, app->ini);
-    }
-    return ini;
 }
 
 int mod_weave_retained_text(const char *ini, apr_uid_t uid)

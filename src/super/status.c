@@ -101,8 +101,9 @@ static json_t *app_status(const super_app_t *app, apr_pool_t *pool)
         json_array_insert_new(generations, 0,
                               generation_status(generation, pool));
     return json_pack(
-        "{s:I, s:s, s:I, s:s, s:I, s:o, s:I, s:o}", "app",
-        (json_int_t)app->index, "ini", app->name, "ini_hash",
+        "{s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:I, s:o}", "app",
+        (json_int_t)app->index, "ini", app->name, "ini_read",
+        weave_control_text(app->spec ? app->spec->ini : NULL, pool), "ini_hash",
         spec_hash(app->spec), "state",
         app_states[state <= WEAVE_APP_FAILED ? state : WEAVE_APP_FAILED],
         "generation", (json_int_t)(app->serving ? app->serving->number : 0),

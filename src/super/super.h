@@ -50,7 +50,7 @@ struct super_app_t {
     super_app_t *next;
     apr_pool_t *pool;
     uint32_t index;   /* in the roster */
-    const char *name; /* its ini's path; what logs call it */
+    const char *name; /* the path in WeaveApp; what logs call it */
     int wanted;       /* 0: it is drained, and freed with its last worker */
     /* as httpd wants it, links not followed; NULL: not told yet (adopted) */
     weave_spec_t *spec;

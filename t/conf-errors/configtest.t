@@ -224,6 +224,7 @@ subtest 'directives' => sub {
         configtest($good, qq($app\nWeaveApp /again "DIR/.././DIR/sync.ini")
             =~ s{DIR/../\./DIR}{DIR/.}r);
     is $status, 0, 'the same ini by another name is one' or diag $output;
+    unlike $output, qr/WEAVE0300/, 'with nothing to say';
     refused('a mount twice', qr/mounted already/, $good, "$app\n$app");
     refused('a mount without a slash', qr{must start with /|start.* /}, $good,
         'WeaveApp sync "DIR/sync.ini"');
@@ -239,21 +240,23 @@ subtest 'directives' => sub {
     is $status, 0, 'but a request key may stand there' or diag $output;
 };
 
-subtest 'an application by many names' => sub {
-    my @links = map { sprintf '%s-%02d.ini', 'x' x 200, $_ } 1 .. 30;
-    my $httpd = WeaveTest::Httpd->new(ini => $good, expect => qr/WEAVE0140/,
-        conf => join '', map { qq(WeaveApp /$_ "DIR/$_"\n) } @links);
-    symlink 'sync.ini', $httpd->dir . "/$_" or die "$_: $!" for @links;
-    my ($status, $output) = $httpd->configtest;
-    is $status, 0, 'is accepted' or diag $output;
-    my @said = $output =~ /(WEAVE\d+: .*)/g;
-    is @said, 1, 'said once' or diag $output;
-    like $said[0], qr{WEAVE0140: .*/sync\.ini than fit into 4095 bytes: .*fewer}, 'and why';
-    $httpd->start;
-    is $httpd->get("/$_/")->status, 200, 'it runs' for @links[0, -1];
-    @said = $httpd->log_text =~ /(WEAVE0140)/g;
-    is @said, 1, 'and httpd has said so, too';
-    ok defined $httpd->stop, 'httpd stops';
+subtest 'two paths of one file' => sub {
+    for my $case (['processes', qr{WEAVE0300: .*/sync\.ini and \S+/link\.ini: }],
+                  ['embedded', undef]) {
+        my ($mode, $like) = @$case;
+        my $httpd = WeaveTest::Httpd->new(mode => $mode, ini => $good, conf => <<'END');
+WeaveApp /a "DIR/sync.ini"
+WeaveApp /b "DIR/link.ini"
+WeaveApp /c "DIR//./link.ini"
+END
+        symlink 'sync.ini', $httpd->dir . '/link.ini' or die $!;
+        my ($status, $output) = $httpd->configtest;
+        is $status, 0, "$mode: accepted" or diag $output;
+        $output .= $httpd->log_text;
+        my @said = $output =~ /(WEAVE0300: .*)/g;
+        is @said, $like ? 1 : 0, 'said for each pair' or diag $output;
+        like $said[0], $like, 'and which' if $like;
+    }
 };
 
 subtest 'start refuses the same' => sub {

@@ -110,64 +110,41 @@ subtest 'another workers.mode' => sub {
     says($httpd, ['on', $ini, '--wait', '60s'], 0);
 };
 
-subtest 'two names of one application' => sub {
+subtest 'two paths of one file' => sub {
     my ($httpd, $ini) = started('processes',
         qq(WeaveApp /a "DIR/r1/sync.ini"\n$MOUNT));
-    says($httpd, ['on', $httpd->dir . '/r1/sync.ini'], 0);
+    my $other = $httpd->dir . '/r1/sync.ini';
+    serves_release($httpd, '/a', 'r1', 'both serve');
+    like ctl($httpd, 0, 'status'), qr/^\Q$_\E: serving/m, "$_: an application" for $ini, $other;
+    says($httpd, ['on', $other], 0);
+    is status_of($httpd, '/a'), 503, 'what is said of one';
+    serves_release($httpd, '/sync', 'r1', 'is not for the other');
+    says($httpd, ['on', $ini], 0);
     moves($httpd, current => 'r2');
     ok $httpd->renew, 'one of them leads elsewhere';
-    is status_of($httpd, $_), 503, "$_: what was said is for both"
-        for '/a', '/sync';
+    is status_of($httpd, $_), 503, "$_: each keeps its own" for '/a', '/sync';
     says($httpd, ['off', $ini], 0);
-    serves_release($httpd, '/sync', 'r2', 'each can be taken back');
-    is status_of($httpd, '/a'), 503, 'and the other stays';
+    serves_release($httpd, '/sync', 'r2', 'which is taken back for it');
+    is status_of($httpd, '/a'), 503, 'and for no other';
+    says($httpd, ['off', $other], 0);
 };
 
-subtest 'a name is its own' => sub {
-    my ($httpd, $ini) = started('processes',
-        qq(WeaveApp /pre "DIR/r2/sync.ini"\n$MOUNT));
-    says($httpd, ['on', $ini], 0);
+subtest 'two paths of one file, embedded' => sub {
+    my ($httpd, $ini) = started('embedded',
+        qq(${MOUNT}WeaveApp /a "DIR/./r1//sync.ini"\n), expect => qr/WEAVE001[14]/);
+    for my $why ('start', 'graceful') {
+        serves_release($httpd, $_, 'r1', "$why: $_ is answered") for '/sync', '/a';
+        my @applications = ctl($httpd, 0, 'status') =~ /^(\S+): embedded$/mg;
+        is_deeply \@applications, [$ini], 'by one application';
+        says($httpd, ['on', $ini], 0);
+        is status_of($httpd, $_), 503, "maintenance is for $_" for '/sync', '/a';
+        says($httpd, ['off', $ini], 0);
+        ok $httpd->renew, 'a graceful';
+    }
     moves($httpd, current => 'r2');
-    unlike says($httpd, ['off', $httpd->dir . '/r2/sync.ini'], 0,
-        qr/before: nothing was set/), qr/current/, 'that of another is not';
-    is status_of($httpd, '/sync'), 503, 'taken back';
-    ok $httpd->renew, 'both lead to one now';
-    is status_of($httpd, $_), 503, "$_: what was said of one holds"
-        for '/pre', '/sync';
-};
-
-subtest 'two words meet' => sub {
-    my ($httpd, $ini) = started('processes',
-        qq(WeaveApp /pre "DIR/r2/sync.ini"\n$MOUNT));
-    says($httpd, ['on', $httpd->dir . '/r2/sync.ini', '--for', '5s'], 0);
-    my $end = time + 5;
-    says($httpd, ['on', $ini], 0);
-    moves($httpd, current => 'r2');
-    ok $httpd->renew, 'a graceful';
-    sleep 0.1 while time < $end + 0.5;
-    is status_of($httpd, '/sync'), 503, 'the one without an end goes on';
-    says($httpd, ['off', $ini], 0);
-    serves_release($httpd, '/sync', 'r2', 'until it is taken back');
-};
-
-subtest 'a word ends over a weaker one' => sub {
-    my ($httpd, $ini) = started('processes',
-        qq(WeaveSet maintenance.style sync\nWeaveApp /o "DIR/o/sync.ini"\n)
-        . qq(WeaveApp /pre "DIR/r2/sync.ini"\n$MOUNT),
-        before => sub {
-            my $httpd = shift;
-            mkdir $httpd->dir . '/o';
-            $httpd->write('o/sync.ini', slurp($httpd->dir . '/r1/sync.ini'));
-        });
-    says($httpd, ['on', $httpd->dir . '/r2/sync.ini', '--for', '5s'], 0);
-    says($httpd, ['backoff', $ini], 0);
-    moves($httpd, current => 'r2');
-    ok $httpd->renew, 'both are for one application now';
-    ok eventually(sub { status_of($httpd, '/sync') == 200 }), 'the end comes';
-    says($httpd, ['on', $httpd->dir . '/o/sync.ini'], 0);
-    is status_of($httpd, '/o'), 503, 'another can be told something';
-    ok $httpd->get('/sync/1.1/x')->header('X-Backoff'),
-        'and what is left of the first holds again';
+    ok $httpd->renew, 'now these are two files';
+    serves_release($httpd, '/sync', 'r2', 'the one that runs is the next release');
+    is status_of($httpd, '/a'), 503, 'there is no room for the other';
 };
 
 subtest 'a damaged file, and a link that moves' => sub {

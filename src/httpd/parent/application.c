@@ -84,7 +84,7 @@ static void check_files(mod_weave_check_t *check, const mod_weave_app_t *app)
     int i;
 
     /* what is kept was checked when it was read */
-    if (geteuid() != 0 || app->ini_now != app->ini)
+    if (geteuid() != 0 || app->is_kept)
         return;
     for (i = 0; i < files->nelts; i++) {
         fail_where(check, weave_check_ini(&file[i], check->ptemp));
@@ -330,14 +330,14 @@ static void check_same(mod_weave_check_t *check, const weave_conf_t *one,
 
 /* ---- an application ---- */
 
-static weave_conf_t *read_conf(mod_weave_check_t *check, const char *path)
+static weave_conf_t *conf_read(mod_weave_check_t *check)
 {
     const mod_weave_mount_t *mount =
         APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *);
     apr_array_header_t *problems = weave_problems_make(check->ptemp);
     weave_conf_t *conf = NULL;
 
-    weave_conf_read(&conf, path, problems, check->pconf);
+    weave_conf_read(&conf, check->ini_now, problems, check->pconf);
     if (conf)
         report(check, problems);
     else
@@ -373,23 +373,6 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     check_virtualenv(check, app);
 }
 
-void mod_weave_app_bind(const mod_weave_check_t *check, mod_weave_app_t *app,
-                        const weave_conf_t *file)
-{
-    int i;
-
-    for (i = 0; i < check->mounts->nelts; i++) {
-        mod_weave_mount_t *mount =
-            APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *);
-        const weave_conf_t *set = APR_ARRAY_IDX(check->sets, i, weave_conf_t *);
-
-        mount->conf = set ? weave_conf_merge(check->pconf, file, set) : file;
-        mount->app = app;
-        if (i == 0)
-            app->conf = mount->conf;
-    }
-}
-
 static void check_mounts(mod_weave_check_t *check, const mod_weave_app_t *app)
 {
     int i;
@@ -411,7 +394,8 @@ static void text_make(mod_weave_check_t *check, mod_weave_app_t *app,
     for (i = 0; i < own->nelts; i++)
         setenv(APR_ARRAY_IDX(own, i, apr_table_entry_t).key,
                APR_ARRAY_IDX(own, i, apr_table_entry_t).val, 0);
-    app->text_read = weave_conf_flatten(app->ini, file, sources, check->pconf);
+    app->text_read =
+        weave_conf_flatten(app->ini_now, file, sources, check->pconf);
     if (!app->text_read)
         fail(check,
              "WEAVE0278: %s could be read once, and not a second time: somebody"
@@ -420,21 +404,21 @@ static void text_make(mod_weave_check_t *check, mod_weave_app_t *app,
 }
 
 mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
-                                    mod_weave_check_t *check, const char *ini,
-                                    const char *ini_now)
+                                    mod_weave_check_t *check)
 {
     mod_weave_app_t *app = apr_pcalloc(check->pconf, sizeof(*app));
-    const weave_conf_t *file = read_conf(check, ini_now);
+    const weave_conf_t *file = conf_read(check);
     apr_array_header_t *sources =
         apr_array_make(check->ptemp, 64, sizeof(weave_ini_entry_t *));
 
     *file_read = file;
     if (!file)
         return NULL;
-    if (ini_now == ini)
+    if (!check->is_kept)
         check->stamp = weave_conf_stamp(file);
-    app->ini = ini;
-    app->ini_now = ini_now;
+    app->ini = check->ini;
+    app->ini_now = check->ini_now;
+    app->is_kept = check->is_kept;
     app->ini_hash = weave_conf_hash(file);
     app->environ = weave_conf_environ(file);
     mod_weave_app_bind(check, app, file);
@@ -442,23 +426,23 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
     app->embedded =
         weave_conf_int(app->conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED;
     check_app(check, app);
-    if (ini_now == ini && !check->errors)
+    if (!app->is_kept && !check->errors)
         text_make(check, app, file, sources);
     if (!check->errors)
         check_engine(check, app, sources);
     if (check->errors)
         app->text_read = NULL;
-    app->place = mod_weave_retained_place(ini);
+    app->place = mod_weave_retained_place(app->ini);
     if (app->place < 0)
         fail(check,
              "WEAVE0129: there is room for %d applications in an httpd, and %s"
              " is one more: run it in another httpd",
-             WEAVE_ROSTER_APPS, ini);
+             WEAVE_ROSTER_APPS, app->ini);
     else if (app->text_read && !app->embedded)
         app->spec_made = mod_weave_spec_make(app, check->s, check->pconf);
     if (app->text_read && !app->embedded && !app->spec_made && !check->errors)
         fail(check,
              "WEAVE0128: %s: a path or a name in its configuration is no UTF-8",
-             ini);
+             app->ini);
     return app;
 }

@@ -6,9 +6,7 @@
  * otherwise leave, and take every other site with it. */
 #include "mod_weave.h"
 
-#include <limits.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <ap_mpm.h>
@@ -17,6 +15,7 @@
 
 #include <apr_strings.h>
 
+#include "groups.h"
 #include "runtime.h"
 #include "weave_shell.h"
 
@@ -24,14 +23,6 @@
  * and the one that is embedded. */
 static apr_array_header_t *the_apps, *the_all;
 static mod_weave_app_t *the_embedded;
-
-/* All mounts of one sync.ini. */
-typedef struct {
-    const char *ini; /* resolved */
-    mod_weave_check_t check;
-    mod_weave_app_t *app;
-    int fell_back; /* what its file says does not count */
-} group_t;
 
 mod_weave_app_t *mod_weave_app_get(void)
 {
@@ -48,106 +39,13 @@ int mod_weave_is_configtest(void)
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 }
 
-/* ---- which mounts belong together ---- */
-
-static const char *resolved(apr_pool_t *pool, const char *path)
-{
-    char real[PATH_MAX];
-
-    return realpath(path, real) ? apr_pstrdup(pool, real) : path;
-}
-
-static group_t *group_of(apr_array_header_t *groups, const char *ini,
-                         const mod_weave_check_t *proto)
-{
-    group_t *group;
-    int i;
-
-    for (i = 0; i < groups->nelts; i++) {
-        group = APR_ARRAY_IDX(groups, i, group_t *);
-        if (!strcmp(group->ini, ini))
-            return group;
-    }
-    group = apr_pcalloc(proto->pconf, sizeof(*group));
-    group->ini = ini;
-    group->check = *proto;
-    group->check.mounts = apr_array_make(proto->pconf, 4, sizeof(void *));
-    group->check.sets = apr_array_make(proto->pconf, 4, sizeof(void *));
-    APR_ARRAY_PUSH(groups, group_t *) = group;
-    return group;
-}
-
-static const mod_weave_mount_t *first_of(const group_t *group)
-{
-    return APR_ARRAY_IDX(group->check.mounts, 0, mod_weave_mount_t *);
-}
-
-/* What its mounts call it: see mod_weave_app_t. */
-static const char *names_of(const group_t *group)
-{
-    const char *names = "";
-    int i;
-
-    for (i = 0; i < group->check.mounts->nelts; i++) {
-        const char *name =
-            APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->ini;
-
-        if (!weave_names_have(names, name))
-            names = apr_pstrcat(group->check.pconf, names, name, "\n", NULL);
-    }
-    return names;
-}
-
-static int is_running(const group_t *group)
-{
-    return mod_weave_retained_is_embedded(mod_weave_retained_ini(
-        group->ini, names_of(group), group->check.ptemp));
-}
-
-/* What runs already comes first, then the order of httpd.conf: embedded mode
- * has room for one. */
-static int by_place(const void *a, const void *b)
-{
-    const group_t *x = *(group_t *const *)a, *y = *(group_t *const *)b;
-    int runs_x = is_running(x), runs_y = is_running(y);
-    const mod_weave_mount_t *one = first_of(x), *other = first_of(y);
-    int rc = runs_y - runs_x;
-
-    if (!rc)
-        rc = strcmp(one->file, other->file);
-    return rc ? rc : one->line - other->line;
-}
-
-static apr_array_header_t *collect(const mod_weave_check_t *proto)
-{
-    apr_array_header_t *groups =
-        apr_array_make(proto->ptemp, 4, sizeof(group_t *));
-    server_rec *s;
-    int i;
-
-    for (s = proto->s; s; s = s->next) {
-        mod_weave_server_t *conf = mod_weave_server_get(s);
-
-        for (i = 0; i < conf->mounts->nelts; i++) {
-            mod_weave_mount_t *mount =
-                APR_ARRAY_IDX(conf->mounts, i, mod_weave_mount_t *);
-            group_t *group =
-                group_of(groups, resolved(proto->pconf, mount->ini), proto);
-
-            APR_ARRAY_PUSH(group->check.mounts, mod_weave_mount_t *) = mount;
-            APR_ARRAY_PUSH(group->check.sets, weave_conf_t *) = conf->set;
-        }
-    }
-    qsort(groups->elts, groups->nelts, sizeof(group_t *), by_place);
-    return groups;
-}
-
 /* ---- one of them ---- */
 
 /* Embedded mode has room for one Python, which must be ours. */
-static void check_embedded(group_t *group, const group_t *embedded)
+static void check_embedded(mod_weave_group_t *group,
+                           const mod_weave_group_t *embedded)
 {
-    const mod_weave_mount_t *mount = first_of(group), *other;
+    const mod_weave_mount_t *mount = mod_weave_group_first(group), *other;
     const char *loaded = mod_weave_libpython_loaded(group->check.ptemp);
 
     if (loaded)
@@ -159,17 +57,18 @@ static void check_embedded(group_t *group, const group_t *embedded)
             loaded);
     if (!embedded)
         return;
-    other = first_of(embedded);
+    other = mod_weave_group_first(embedded);
     mod_weave_check_fail(
         &group->check,
         "WEAVE0011: %s:%d: embedded mode has room for one application in an"
         " httpd, and %s:%d has mounted %s already. Run one of them in worker"
         " processes: `[workers] mode = processes`",
-        mount->file, mount->line, other->file, other->line, embedded->ini);
+        mount->file, mount->line, other->file, other->line,
+        embedded->check.ini);
 }
 
 /* Nobody answers for these but the 503. */
-static void unbind_mounts(group_t *group)
+static void unbind_mounts(mod_weave_group_t *group)
 {
     int i;
 
@@ -178,12 +77,13 @@ static void unbind_mounts(group_t *group)
     group->app = NULL;
 }
 
-static void make(group_t *group, const char *text, const group_t *embedded)
+/* Reads the file of GROUP, or TEXT, what was good before. */
+static void group_read(mod_weave_group_t *group, const char *text,
+                       const mod_weave_group_t *embedded)
 {
-    group->app =
-        mod_weave_app_read(&group->check, group->ini, text ? text : group->ini);
-    if (group->app)
-        group->app->names = names_of(group);
+    group->check.is_kept = text != NULL;
+    group->check.ini_now = text ? text : group->ini_real;
+    group->app = mod_weave_app_read(&group->check);
     if (group->app && group->app->embedded)
         check_embedded(group, embedded);
 }
@@ -196,14 +96,15 @@ static apr_status_t text_close(void *fd)
 
 /* Makes it from the text that was good last. Children that have the application
  * in them read the file, too; others get nothing of it. */
-static void make_kept(group_t *group, const group_t *embedded)
+static void kept_read(mod_weave_group_t *group,
+                      const mod_weave_group_t *embedded)
 {
     apr_pool_t *pconf = group->check.pconf;
-    int fd = mod_weave_retained_text(group->ini, ap_unixd_config.user_id);
+    int fd = mod_weave_retained_text(group->check.ini, ap_unixd_config.user_id);
 
     if (fd < 0)
         return;
-    make(group, apr_psprintf(pconf, "/proc/self/fd/%d", fd), embedded);
+    group_read(group, apr_psprintf(pconf, "/proc/self/fd/%d", fd), embedded);
     if (group->app && group->app->embedded)
         apr_pool_cleanup_register(pconf, (void *)(intptr_t)fd, text_close,
                                   apr_pool_cleanup_null);
@@ -212,27 +113,26 @@ static void make_kept(group_t *group, const group_t *embedded)
 }
 
 /* The running server's last word: what was good before. */
-static void fall_back(group_t *group, const group_t *embedded)
+static void fall_back(mod_weave_group_t *group,
+                      const mod_weave_group_t *embedded)
 {
-    group->ini =
-        mod_weave_retained_ini(group->ini, names_of(group), group->check.pconf);
     unbind_mounts(group);
     group->fell_back = 1;
     group->check.errors = 0;
-    make_kept(group, embedded);
+    kept_read(group, embedded);
     if (group->app && !group->check.errors) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, group->check.s,
                      "WEAVE0013: the application of %s goes on with the"
                      " configuration it had; mend what is wrong and use"
                      " `apachectl graceful` again",
-                     group->ini);
+                     group->check.ini);
         return;
     }
     unbind_mounts(group);
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, group->check.s,
                  "WEAVE0014: the application of %s answers 503 until its"
                  " configuration is mended",
-                 group->ini);
+                 group->check.ini);
 }
 
 /* ---- all of it ---- */
@@ -285,34 +185,30 @@ static void note_program(server_rec *s, apr_pool_t *pool)
                      path, weave_shell_quote(path, pool));
 }
 
-/* Two links may lead to one application once one of them has fallen back. */
-static mod_weave_app_t *noted(const char *ini)
+/* Names two paths in WeaveApp that lead to one file: their owner may have meant
+ * one application. */
+static void note_same_files(const apr_array_header_t *groups, server_rec *s)
 {
-    int i;
+    int i, j;
 
-    for (i = 0; i < the_all->nelts; i++)
-        if (!strcmp(APR_ARRAY_IDX(the_all, i, mod_weave_app_t *)->ini, ini))
-            return APR_ARRAY_IDX(the_all, i, mod_weave_app_t *);
-    return NULL;
-}
+    for (i = 0; i < groups->nelts; i++)
+        for (j = 0; j < i; j++) {
+            const mod_weave_group_t *one =
+                APR_ARRAY_IDX(groups, j, mod_weave_group_t *);
+            const mod_weave_group_t *other =
+                APR_ARRAY_IDX(groups, i, mod_weave_group_t *);
 
-/* The board has room for so many names: those that come first in httpd.conf. */
-static void note_names(server_rec *s)
-{
-    int i;
-
-    for (i = 0; i < the_all->nelts; i++) {
-        const mod_weave_app_t *app =
-            APR_ARRAY_IDX(the_all, i, mod_weave_app_t *);
-
-        if (strlen(app->names) >= WEAVE_MAINTENANCE_PATH)
-            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                         "WEAVE0140: WeaveApp has more names (links) for %s"
-                         " than fit into %d bytes: `weavectl maintenance` does"
-                         " not know it by the last ones. Use fewer, or shorter"
-                         " ones",
-                         app->ini, WEAVE_MAINTENANCE_PATH - 1);
-    }
+            if (!mod_weave_group_is_same_file(one, other) ||
+                !one->check.mounts->nelts || !other->check.mounts->nelts)
+                continue;
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         "WEAVE0300: WeaveApp names one file by two paths, %s"
+                         " and %s: these are two applications, each with its"
+                         " own processes and maintenance. For one application,"
+                         " write the same path in both lines",
+                         one->check.ini, other->check.ini);
+            break;
+        }
 }
 
 /* One user's processes can end each other, whatever else they must not do. */
@@ -338,24 +234,19 @@ static void note_users(server_rec *s, apr_pool_t *pool)
 }
 
 /* Maintenance is for those, too, that cannot run. */
-static void note(const group_t *group)
+static void group_register(const mod_weave_group_t *group)
 {
-    mod_weave_app_t *app = group->app, *same = noted(group->ini);
-    int place = mod_weave_retained_place(group->ini), i;
+    mod_weave_app_t *app = group->app;
+    int place = mod_weave_retained_place(group->check.ini), i;
 
     if (!app || group->check.errors) {
         app = apr_pcalloc(group->check.pconf, sizeof(*app));
-        app->ini = group->ini;
-        app->names = names_of(group);
+        app->ini = group->check.ini;
         app->place = place;
     }
     app->stamp = group->check.stamp;
     app->problem = group->fell_back ? group->check.problem : NULL;
-    if (same)
-        same->names =
-            apr_pstrcat(group->check.pconf, same->names, app->names, NULL);
-    else
-        APR_ARRAY_PUSH(the_all, mod_weave_app_t *) = app;
+    APR_ARRAY_PUSH(the_all, mod_weave_app_t *) = app;
     for (i = 0; i < group->check.mounts->nelts; i++)
         APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->place =
             place;
@@ -363,39 +254,40 @@ static void note(const group_t *group)
 
 static int check_all(apr_array_header_t *groups, int strict)
 {
-    const group_t *embedded = NULL;
+    const mod_weave_group_t *embedded = NULL;
     int i, errors = 0;
 
     for (i = 0; i < groups->nelts; i++) {
-        group_t *group = APR_ARRAY_IDX(groups, i, group_t *);
+        mod_weave_group_t *group =
+            APR_ARRAY_IDX(groups, i, mod_weave_group_t *);
 
-        make(group, NULL, embedded);
+        if (!group->check.mounts->nelts)
+            continue; /* one before it has taken them */
+        mod_weave_group_offer(group, groups, i);
+        group_read(group, NULL, embedded);
         errors += group->check.errors;
         if (group->check.errors && !strict)
             fall_back(group, embedded);
+        mod_weave_groups_leave(group, groups, i);
         if (group->app && group->app->embedded && !embedded)
             embedded = group;
         if (group->app && !group->check.errors)
             APR_ARRAY_PUSH(the_apps, mod_weave_app_t *) = group->app;
-        note(group);
+        group_register(group);
     }
     the_embedded = embedded ? embedded->app : NULL;
     return errors;
 }
 
-/* Of those that come, and of those that they would fall back to: before one
- * that is new gets any. */
+/* Before an application that is new gets the place of one that comes. */
 static void ask_places(const apr_array_header_t *groups)
 {
     int i;
 
     mod_weave_retained_unask();
-    for (i = 0; i < groups->nelts; i++) {
-        const group_t *group = APR_ARRAY_IDX(groups, i, group_t *);
-
-        mod_weave_retained_ask(mod_weave_retained_ini(
-            group->ini, names_of(group), group->check.ptemp));
-    }
+    for (i = 0; i < groups->nelts; i++)
+        mod_weave_retained_ask(
+            APR_ARRAY_IDX(groups, i, mod_weave_group_t *)->check.ini);
 }
 
 /* Is this a start, before httpd leaves the terminal? */
@@ -432,7 +324,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     the_embedded = NULL;
     the_apps = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
     the_all = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
-    groups = collect(&proto);
+    groups = mod_weave_groups_collect(&proto);
     ask_places(groups);
     errors = check_all(groups, strict);
     if (errors && strict && !is_command(ptemp))
@@ -441,7 +333,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
         return HTTP_INTERNAL_SERVER_ERROR;
     if (mod_weave_is_configtest() && groups->nelts) {
         note_limits(main_server);
-        note_names(main_server);
+        note_same_files(groups, main_server);
         note_users(main_server, ptemp);
         note_program(main_server, ptemp);
         mod_weave_publish_check(ptemp, main_server);
@@ -473,7 +365,6 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     ap_add_version_component(pconf, MOD_WEAVE_NAME "/" MOD_WEAVE_VERSION);
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
-    note_names(main_server);
     note_absent(main_server);
     mod_weave_retain(the_apps, the_all);
     mod_weave_switches_settle(pconf, main_server);

@@ -103,7 +103,7 @@ static char **arguments_make(const mod_weave_app_t *app, const char *check,
         check,
         venv ? venv->python : "",
         weave_conf_str(app->conf, WEAVE_WSGI_SCRIPT),
-        app->embedded ? app->ini : "",
+        app->embedded ? app->ini_now : "",
         NULL};
 
     return apr_pmemdup(pool, list, sizeof(list));

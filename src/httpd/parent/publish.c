@@ -94,25 +94,8 @@ static void tally_clear(int place)
         memset(&the_tally->rows[stripe][place], 0, sizeof(weave_tally_row_t));
 }
 
-/* What holds for who had one of the names of APP until now: the release before
- * it. Where there is none, nobody knows, and it is on. */
-static void word_inherit(weave_maintenance_t *word,
-                         const weave_maintenance_board_t *board,
-                         const mod_weave_app_t *app)
-{
-    int place;
-
-    for (place = 0; place < WEAVE_ROSTER_APPS; place++)
-        if (place != app->place && *board->ini[place] &&
-            weave_names_share(board->names[place], app->names)) {
-            weave_maintenance_row_get(word, board, (apr_uint32_t)place + 1);
-            return;
-        }
-    word_of_nobody(word);
-}
-
 /* Puts APP there. One that is new goes by what ENTRIES say of it; where they
- * are not to be believed (NULL), by what is known until now. */
+ * are not to be believed (NULL), nobody knows, and it is on. */
 static void name_one(weave_maintenance_board_t *board,
                      const mod_weave_app_t *app,
                      const apr_array_header_t *entries)
@@ -122,9 +105,10 @@ static void name_one(weave_maintenance_board_t *board,
     weave_maintenance_t word;
 
     if (is_new && !entries)
-        word_inherit(&word, board, app);
+        word_of_nobody(&word);
     apr_cpystrn(board->ini[app->place], app->ini, WEAVE_MAINTENANCE_PATH);
-    apr_cpystrn(board->names[app->place], app->names, WEAVE_MAINTENANCE_PATH);
+    apr_snprintf(board->names[app->place], WEAVE_MAINTENANCE_PATH, "%s\n",
+                 app->ini);
     if (!is_new)
         return;
     if (entries)

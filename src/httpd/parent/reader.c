@@ -28,7 +28,6 @@ enum { PART_PUBLIC, PART_TEXT, PART_SPEC, PART_PRIVATE, PARTS };
 
 typedef struct {
     mod_weave_check_t *check;
-    const char *ini, *ini_now;
     pid_t parent;
     int fds[PARTS];
 } reading_t;
@@ -86,7 +85,7 @@ static void reader_run(const reading_t *reading)
     setsid();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != reading->parent)
         _exit(EPERM);
-    app = mod_weave_app_make(&file, check, reading->ini, reading->ini_now);
+    app = mod_weave_app_make(&file, check);
     public_pack(&public, reading, app, file);
     part_write(reading->fds[PART_PUBLIC], public.data, public.bytes);
     if (app && app->text_read)
@@ -200,8 +199,9 @@ static mod_weave_app_t *result_take(const char **why, reading_t *reading)
     *why = NULL;
     if (!weave_unpack_int(&unpack))
         return NULL;
-    app->ini = reading->ini;
-    app->ini_now = reading->ini_now;
+    app->ini = check->ini;
+    app->ini_now = check->ini_now;
+    app->is_kept = check->is_kept;
     file = weave_conf_unpack(&unpack);
     app->uid = (apr_uid_t)weave_unpack_int(&unpack);
     app->absent = weave_unpack_text(&unpack);
@@ -245,16 +245,14 @@ static const char *parts_make(reading_t *reading)
     return made == PARTS ? NULL : strerror(errno);
 }
 
-mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check, const char *ini,
-                                    const char *ini_now)
+mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check)
 {
-    reading_t reading = {
-        .check = check, .ini = ini, .ini_now = ini_now, .parent = getpid()};
+    reading_t reading = {.check = check, .parent = getpid()};
     mod_weave_helper_t helper = {.fd = -1};
     const char *why = parts_make(&reading);
     mod_weave_app_t *app = NULL;
     /* the reader would forget it */
-    int i, place = mod_weave_retained_place(ini);
+    int i, place = mod_weave_retained_place(check->ini);
 
     if (!why) {
         helper.pid = fork();
@@ -277,7 +275,7 @@ mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check, const char *ini,
         mod_weave_check_fail(check,
                              "WEAVE0180: the process that reads %s has failed:"
                              " %s. Try again",
-                             ini, why);
+                             check->ini, why);
     return app;
 }
 

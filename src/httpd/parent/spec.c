@@ -76,7 +76,7 @@ const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
     weave_spec_t spec = {
         .app = mod_weave_retained_place(app->ini),
         .name = app->ini,
-        .ini = app->ini,
+        .ini = app->ini_now,
         .ini_text = app->text_read,
         .ini_hash = app->ini_hash,
         .libdir = mod_weave_libdir(pool),

@@ -139,7 +139,7 @@ static const char *where_of(const mod_weave_mount_t *mount, apr_pool_t *pconf)
     const char *where =
         weave_conf_source(mount->conf, WEAVE_MAINTENANCE_MODE, pconf);
 
-    if (app && app->ini_now != app->ini &&
+    if (app && app->is_kept &&
         !strncmp(where, app->ini_now, strlen(app->ini_now)))
         return apr_pstrcat(pconf, app->ini, ", as it was before", NULL);
     return where;

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* groups.c: which mounts belong to one application
+ *
+ * An application is the path of its sync.ini as WeaveApp writes it, so that
+ * nothing about it changes when a link on the way leads to another release.
+ * Two paths of one file are two applications in worker processes; embedded,
+ * where there is room for one, they are one. */
+#include "groups.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <apr_strings.h>
+
+static mod_weave_group_t *group_make(const char *ini,
+                                     const mod_weave_check_t *proto)
+{
+    mod_weave_group_t *group = apr_pcalloc(proto->pconf, sizeof(*group));
+    char *real = realpath(ini, NULL);
+    struct stat status;
+
+    group->check = *proto;
+    group->check.ini = ini;
+    group->ini_real = real ? apr_pstrdup(proto->pconf, real) : ini;
+    if (real && stat(real, &status) == 0) {
+        group->dev = status.st_dev;
+        group->ino = status.st_ino;
+    }
+    free(real);
+    group->check.mounts = apr_array_make(proto->pconf, 4, sizeof(void *));
+    group->check.sets = apr_array_make(proto->pconf, 4, sizeof(void *));
+    group->check.other_mounts = apr_array_make(proto->pconf, 1, sizeof(void *));
+    group->check.other_sets = apr_array_make(proto->pconf, 1, sizeof(void *));
+    return group;
+}
+
+static mod_weave_group_t *group_need(apr_array_header_t *groups,
+                                     const char *ini,
+                                     const mod_weave_check_t *proto)
+{
+    mod_weave_group_t *group;
+    int i;
+
+    for (i = 0; i < groups->nelts; i++) {
+        group = APR_ARRAY_IDX(groups, i, mod_weave_group_t *);
+        if (!strcmp(group->check.ini, ini))
+            return group;
+    }
+    group = group_make(ini, proto);
+    APR_ARRAY_PUSH(groups, mod_weave_group_t *) = group;
+    return group;
+}
+
+int mod_weave_group_is_same_file(const mod_weave_group_t *a,
+                                 const mod_weave_group_t *b)
+{
+    return a != b && a->ino && a->ino == b->ino && a->dev == b->dev;
+}
+
+const mod_weave_mount_t *mod_weave_group_first(const mod_weave_group_t *group)
+{
+    return APR_ARRAY_IDX(group->check.mounts, 0, mod_weave_mount_t *);
+}
+
+static int is_running(const mod_weave_group_t *group)
+{
+    return mod_weave_retained_is_embedded(group->check.ini);
+}
+
+/* What runs already comes first, then the order of httpd.conf: embedded mode
+ * has room for one. */
+static int groups_compare(const void *a, const void *b)
+{
+    const mod_weave_group_t *x = *(mod_weave_group_t *const *)a,
+                            *y = *(mod_weave_group_t *const *)b;
+    int runs_x = is_running(x), runs_y = is_running(y);
+    const mod_weave_mount_t *one = mod_weave_group_first(x),
+                            *other = mod_weave_group_first(y);
+    int rc = runs_y - runs_x;
+
+    if (!rc)
+        rc = strcmp(one->file, other->file);
+    return rc ? rc : one->line - other->line;
+}
+
+apr_array_header_t *mod_weave_groups_collect(const mod_weave_check_t *proto)
+{
+    apr_array_header_t *groups =
+        apr_array_make(proto->ptemp, 4, sizeof(mod_weave_group_t *));
+    server_rec *s;
+    int i;
+
+    for (s = proto->s; s; s = s->next) {
+        mod_weave_server_t *conf = mod_weave_server_get(s);
+
+        for (i = 0; i < conf->mounts->nelts; i++) {
+            mod_weave_mount_t *mount =
+                APR_ARRAY_IDX(conf->mounts, i, mod_weave_mount_t *);
+            mod_weave_group_t *group = group_need(groups, mount->ini, proto);
+
+            APR_ARRAY_PUSH(group->check.mounts, mod_weave_mount_t *) = mount;
+            APR_ARRAY_PUSH(group->check.sets, weave_conf_t *) = conf->set;
+        }
+    }
+    qsort(groups->elts, groups->nelts, sizeof(mod_weave_group_t *),
+          groups_compare);
+    return groups;
+}
+
+/* ---- one file by several paths ---- */
+
+void mod_weave_group_offer(mod_weave_group_t *group,
+                           const apr_array_header_t *groups, int i)
+{
+    for (i++; i < groups->nelts; i++) {
+        const mod_weave_group_t *other =
+            APR_ARRAY_IDX(groups, i, mod_weave_group_t *);
+
+        if (!mod_weave_group_is_same_file(group, other))
+            continue;
+        apr_array_cat(group->check.other_mounts, other->check.mounts);
+        apr_array_cat(group->check.other_sets, other->check.sets);
+    }
+}
+
+static int has_mount(const mod_weave_group_t *group,
+                     const mod_weave_mount_t *mount)
+{
+    int i;
+
+    for (i = 0; i < group->check.mounts->nelts; i++)
+        if (APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *) == mount)
+            return 1;
+    return 0;
+}
+
+void mod_weave_groups_leave(const mod_weave_group_t *group,
+                            const apr_array_header_t *groups, int i)
+{
+    for (i++; i < groups->nelts; i++) {
+        mod_weave_group_t *other =
+            APR_ARRAY_IDX(groups, i, mod_weave_group_t *);
+        apr_array_header_t *mounts = other->check.mounts;
+        int j, kept = 0;
+
+        if (!mod_weave_group_is_same_file(group, other))
+            continue;
+        for (j = 0; j < mounts->nelts; j++) {
+            mod_weave_mount_t *mount =
+                APR_ARRAY_IDX(mounts, j, mod_weave_mount_t *);
+
+            if (has_mount(group, mount))
+                continue;
+            APR_ARRAY_IDX(mounts, kept, mod_weave_mount_t *) = mount;
+            APR_ARRAY_IDX(other->check.sets, kept++, weave_conf_t *) =
+                APR_ARRAY_IDX(other->check.sets, j, weave_conf_t *);
+        }
+        mounts->nelts = other->check.sets->nelts = kept;
+    }
+}
+
+/* ---- their configuration ---- */
+
+static void mount_bind(const mod_weave_check_t *check, int number,
+                       mod_weave_app_t *app, const weave_conf_t *file)
+{
+    mod_weave_mount_t *mount =
+        APR_ARRAY_IDX(check->mounts, number, mod_weave_mount_t *);
+    const weave_conf_t *set =
+        APR_ARRAY_IDX(check->sets, number, weave_conf_t *);
+
+    mount->conf = set ? weave_conf_merge(check->pconf, file, set) : file;
+    mount->app = app;
+}
+
+static int is_embedded(const weave_conf_t *conf)
+{
+    return weave_conf_int(conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED;
+}
+
+/* Takes the mounts that name the same file by another path, and are embedded,
+ * too: there is room for one application, and one file is one. */
+static void others_take(mod_weave_check_t *check, const weave_conf_t *file)
+{
+    int i, kept = 0;
+
+    for (i = 0; i < check->other_mounts->nelts; i++) {
+        mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(check->other_mounts, i, mod_weave_mount_t *);
+        weave_conf_t *set = APR_ARRAY_IDX(check->other_sets, i, weave_conf_t *);
+        int is_taken =
+            is_embedded(set ? weave_conf_merge(check->ptemp, file, set) : file);
+
+        APR_ARRAY_IDX(check->other_mounts, kept, mod_weave_mount_t *) = mount;
+        APR_ARRAY_IDX(check->other_sets, kept, weave_conf_t *) = set;
+        kept += !is_taken;
+        if (is_taken) {
+            APR_ARRAY_PUSH(check->mounts, mod_weave_mount_t *) = mount;
+            APR_ARRAY_PUSH(check->sets, weave_conf_t *) = set;
+        }
+    }
+    check->other_mounts->nelts = check->other_sets->nelts = kept;
+}
+
+void mod_weave_app_bind(mod_weave_check_t *check, mod_weave_app_t *app,
+                        const weave_conf_t *file)
+{
+    int i;
+
+    mount_bind(check, 0, app, file);
+    app->conf = APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *)->conf;
+    if (is_embedded(app->conf))
+        others_take(check, file);
+    for (i = 1; i < check->mounts->nelts; i++)
+        mount_bind(check, i, app, file);
+}
