@@ -49,7 +49,7 @@ static UNUSED void set(apr_array_header_t *entries, const char *ini,
 {
     weave_maintenance_t word = word_make(mode, "root");
 
-    weave_maintenance_set(entries, ini, NULL, &word);
+    weave_maintenance_set(entries, ini, &word);
 }
 
 static UNUSED uint32_t mode_of(const apr_array_header_t *entries,

@@ -138,9 +138,9 @@ static void forgets_what_is_over(void **state)
     (void)state;
     set(entries, "/for-ever.ini", WEAVE_MAINTENANCE_ON);
     word.until_us = 10;
-    weave_maintenance_set(entries, "/ten.ini", NULL, &word);
+    weave_maintenance_set(entries, "/ten.ini", &word);
     word.until_us = 11;
-    weave_maintenance_set(entries, "/eleven.ini", NULL, &word);
+    weave_maintenance_set(entries, "/eleven.ini", &word);
     word.mode = WEAVE_MAINTENANCE_OFF;
     APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
         (weave_maintenance_entry_t){"/off.ini", NULL, word};
@@ -165,7 +165,7 @@ static void goes_there_and_back(void **state)
     strcpy(word.message + sizeof(word.message) - 3, "\xc3\xbc");
     word.until_us = APR_INT64_C(4000000000000001);
     word.retry_after_s = WEAVE_MAINTENANCE_RETRY_MAX;
-    weave_maintenance_set(entries, "/m\xc3\xbc \"x\"\n.ini", NULL, &word);
+    weave_maintenance_set(entries, "/m\xc3\xbc \"x\"\n.ini", &word);
     set(entries, NULL, WEAVE_MAINTENANCE_BACKOFF);
     writes(entries);
     assert_int_equal(stat(in_folder(WEAVE_MAINTENANCE_FILE), &status), 0);

@@ -208,7 +208,7 @@ static void add(apr_array_header_t *entries, const char *ini, uint32_t mode)
 {
     weave_maintenance_t word = {.mode = mode};
 
-    weave_maintenance_set(entries, ini, NULL, &word);
+    weave_maintenance_set(entries, ini, &word);
 }
 
 static uint32_t mode_of(uint32_t row)
@@ -268,7 +268,7 @@ static void say(apr_array_header_t *entries, const char *ini, const char *real,
 {
     weave_maintenance_t word = {.mode = mode, .until_us = until_us};
 
-    weave_maintenance_set(entries, ini, real, &word);
+    weave_maintenance_set_real(entries, ini, real, &word);
 }
 
 static void knows_names(void **state)
@@ -375,30 +375,30 @@ static void merges_drains(void **state)
 
     (void)state;
     name(0, "/r2/a.ini", "/current/a.ini\n/other/a.ini\n");
-    weave_maintenance_set(entries, "/current/a.ini", NULL, &first);
-    weave_maintenance_set(entries, "/other/a.ini", NULL, &next);
+    weave_maintenance_set(entries, "/current/a.ini", &first);
+    weave_maintenance_set(entries, "/other/a.ini", &next);
     weave_maintenance_word_of(&word, entries, board, 1, 100);
     assert_int_equal(weave_maintenance_mode_at(&word, 100, 50),
                      WEAVE_MAINTENANCE_ON);
     assert_int_equal(word.retry_after_s, 600);
     assert_string_equal(word.message, "the disk");
-    weave_maintenance_set(entries, "/current/a.ini", NULL, &next);
+    weave_maintenance_set(entries, "/current/a.ini", &next);
     strcpy(first.message, "");
-    weave_maintenance_set(entries, "/other/a.ini", NULL, &first);
+    weave_maintenance_set(entries, "/other/a.ini", &first);
     weave_maintenance_word_of(&word, entries, board, 1, 100);
     assert_int_equal(word.since_us, 10);
     assert_int_equal(word.retry_after_s, 600);
     /* a message of its own stays, and one that is about less is no help */
     strcpy(next.message, "the network");
-    weave_maintenance_set(entries, "/current/a.ini", NULL, &next);
+    weave_maintenance_set(entries, "/current/a.ini", &next);
     strcpy(first.message, "the disk");
-    weave_maintenance_set(entries, "/other/a.ini", NULL, &first);
+    weave_maintenance_set(entries, "/other/a.ini", &first);
     weave_maintenance_word_of(&word, entries, board, 1, 100);
     assert_string_equal(word.message, "the network");
     strcpy(next.message, "");
-    weave_maintenance_set(entries, "/current/a.ini", NULL, &next);
+    weave_maintenance_set(entries, "/current/a.ini", &next);
     first.mode = WEAVE_MAINTENANCE_BACKOFF;
-    weave_maintenance_set(entries, "/other/a.ini", NULL, &first);
+    weave_maintenance_set(entries, "/other/a.ini", &first);
     weave_maintenance_word_of(&word, entries, board, 1, 100);
     assert_int_equal(word.since_us, 90);
     assert_string_equal(word.message, "");

@@ -99,6 +99,21 @@ apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
     return rv;
 }
 
+int weave_file_write(int fd, const char *data, apr_size_t bytes)
+{
+    while (bytes) {
+        ssize_t put = write(fd, data, bytes);
+
+        if (put < 0 && errno != EINTR)
+            return -1;
+        if (put > 0) {
+            data += put;
+            bytes -= (apr_size_t)put;
+        }
+    }
+    return 0;
+}
+
 static const char *size_text(apr_size_t bytes, apr_pool_t *pool)
 {
     static const char *const units[] = {"bytes", "KiB", "MiB"};

@@ -49,6 +49,9 @@ apr_status_t weave_file_open(int *fd, struct stat *status, int dir,
 apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
                              apr_size_t most, apr_pool_t *pool);
 
+/** Writes all of DATA to FD. Returns 0, or -1 and errno. */
+int weave_file_write(int fd, const char *data, apr_size_t bytes);
+
 /** Returns a text for RV of weave_file_read, to append to the file's name:
  *  "cannot be read: ...", "not a regular file", "larger than 1 MiB". */
 const char *weave_file_error_text(apr_status_t rv, apr_size_t most,

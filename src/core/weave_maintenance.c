@@ -51,24 +51,24 @@ int weave_maintenance_mode_find(const char *name)
     return -1;
 }
 
-uint32_t weave_maintenance_mode_at(const weave_maintenance_t *word,
+uint32_t weave_maintenance_mode_at(const weave_maintenance_t *setting,
                                    int64_t now_us, int64_t drain_us)
 {
-    if (word->until_us && now_us >= word->until_us)
+    if (setting->until_us && now_us >= setting->until_us)
         return WEAVE_MAINTENANCE_OFF;
-    if (word->mode == WEAVE_MAINTENANCE_DRAINING &&
-        now_us - word->since_us >= drain_us)
+    if (setting->mode == WEAVE_MAINTENANCE_DRAINING &&
+        now_us - setting->since_us >= drain_us)
         return WEAVE_MAINTENANCE_ON;
-    return word->mode < MODES ? word->mode : WEAVE_MAINTENANCE_ON;
+    return setting->mode < MODES ? setting->mode : WEAVE_MAINTENANCE_ON;
 }
 
-int64_t weave_maintenance_on_at(const weave_maintenance_t *word,
+int64_t weave_maintenance_on_at(const weave_maintenance_t *setting,
                                 int64_t drain_us)
 {
-    int64_t on_us = word->since_us + drain_us;
+    int64_t on_us = setting->since_us + drain_us;
 
-    if (word->mode != WEAVE_MAINTENANCE_DRAINING ||
-        (word->until_us && word->until_us <= on_us))
+    if (setting->mode != WEAVE_MAINTENANCE_DRAINING ||
+        (setting->until_us && setting->until_us <= on_us))
         return 0;
     return on_us;
 }
@@ -83,12 +83,13 @@ int weave_maintenance_is_more(const weave_maintenance_t *a,
 
 /* ---- the folder ---- */
 
-static const char *place(const char *dir, const char *name, apr_pool_t *pool)
+static const char *path_in(const char *dir, const char *name, apr_pool_t *pool)
 {
     return apr_pstrcat(pool, dir, "/", name, NULL);
 }
 
-static const char *cannot(const char *what, const char *path, apr_pool_t *pool)
+static const char *problem_text(const char *what, const char *path,
+                                apr_pool_t *pool)
 {
     return apr_psprintf(pool, "%s cannot be %s: %s", path, what,
                         strerror(errno));
@@ -100,7 +101,7 @@ const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool)
     const char *problem = weave_folder_check_own(dir, pool);
 
     if (!problem && access(dir, F_OK) < 0 && access(above, W_OK | X_OK) < 0)
-        problem = cannot("used", above, pool);
+        problem = problem_text("used", above, pool);
     return problem;
 }
 
@@ -112,7 +113,7 @@ static const char *dir_open(int *fd, const char *dir, int make,
     const char *problem;
     weave_folder_t folder;
 
-    if (weave_folder_open(&folder, &problem, dir, geteuid(), make ? 0755 : 0,
+    if (weave_folder_open(&folder, &problem, dir, geteuid(), make ? 0711 : 0,
                           pool) != APR_SUCCESS)
         return problem;
     problem = weave_folder_check_status(dir, &folder.status, pool);
@@ -126,7 +127,7 @@ static const char *dir_open(int *fd, const char *dir, int make,
 const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool)
 {
-    const char *path = place(dir, WEAVE_MAINTENANCE_LOCK, pool);
+    const char *path = path_in(dir, WEAVE_MAINTENANCE_LOCK, pool);
     int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
     int fd, folder = -1;
     const char *problem = dir_open(&folder, dir, make, pool);
@@ -136,7 +137,7 @@ const char *weave_maintenance_lock(int *lock, const char *dir, int make,
     fd = openat(folder, WEAVE_MAINTENANCE_LOCK,
                 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
-        problem = cannot("opened", path, pool);
+        problem = problem_text("opened", path, pool);
     close(folder);
     if (problem)
         return problem;
@@ -151,7 +152,7 @@ const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                      "somebody else holds %s, for more than %d"
                                      " s already (`fuser %s` shows who)",
                                      path, timeout_ms / 1000, path)
-                      : cannot("locked", path, pool);
+                      : problem_text("locked", path, pool);
         close(fd);
         return problem;
     }
@@ -187,24 +188,25 @@ static int number_take(json_int_t *to, const json_t *object, const char *name)
     return json_is_integer(value) && *to >= 0;
 }
 
-static int word_take(weave_maintenance_t *word, const json_t *object)
+static int setting_take(weave_maintenance_t *setting, const json_t *object)
 {
     const char *mode = json_string_value(json_object_get(object, "mode"));
     int number = mode ? weave_maintenance_mode_find(mode) : -1;
     json_int_t since, until, retry;
 
-    memset(word, 0, sizeof(*word));
+    memset(setting, 0, sizeof(*setting));
     if (number < 0 || !number_take(&since, object, "since_us") ||
         !number_take(&until, object, "until_us") || since > TIME_MAX ||
         until > TIME_MAX || !number_take(&retry, object, "retry_after_s") ||
         retry > WEAVE_MAINTENANCE_RETRY_MAX ||
-        !text_take(word->by, sizeof(word->by), object, "by") ||
-        !text_take(word->message, sizeof(word->message), object, "message"))
+        !text_take(setting->by, sizeof(setting->by), object, "by") ||
+        !text_take(setting->message, sizeof(setting->message), object,
+                   "message"))
         return 0;
-    word->mode = (uint32_t)number;
-    word->since_us = since;
-    word->until_us = until;
-    word->retry_after_s = (uint32_t)retry;
+    setting->mode = (uint32_t)number;
+    setting->since_us = since;
+    setting->until_us = until;
+    setting->retry_after_s = (uint32_t)retry;
     return 1;
 }
 
@@ -228,7 +230,7 @@ static const char *entries_take(apr_array_header_t *entries, const json_t *root)
         const json_t *real = json_object_get(object, "real");
         weave_maintenance_entry_t entry = {0};
 
-        if (!word_take(&entry.word, object) ||
+        if (!setting_take(&entry.setting, object) ||
             !(json_is_null(ini) || json_is_string(ini)))
             return "one of its entries is none";
         if (json_is_string(ini))
@@ -250,7 +252,7 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
                                                 const char *dir,
                                                 apr_pool_t *pool)
 {
-    const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool), *wrong;
+    const char *path = path_in(dir, WEAVE_MAINTENANCE_FILE, pool), *wrong;
     json_error_t error;
     json_t *root;
     weave_file_t file;
@@ -295,16 +297,16 @@ static json_t *root_make(const apr_array_header_t *entries)
     for (i = 0; i < entries->nelts; i++) {
         const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
-        const weave_maintenance_t *word = &entry->word;
+        const weave_maintenance_t *setting = &entry->setting;
 
         wrong |= json_array_append_new(
             list, json_pack("{s:s?, s:s*, s:s, s:I, s:I, s:I, s:s, s:s}", "ini",
                             entry->ini, "real", entry->real, "mode",
-                            weave_maintenance_mode_name(word->mode), "since_us",
-                            (json_int_t)word->since_us, "until_us",
-                            (json_int_t)word->until_us, "retry_after_s",
-                            (json_int_t)word->retry_after_s, "by", word->by,
-                            "message", word->message));
+                            weave_maintenance_mode_name(setting->mode),
+                            "since_us", (json_int_t)setting->since_us,
+                            "until_us", (json_int_t)setting->until_us,
+                            "retry_after_s", (json_int_t)setting->retry_after_s,
+                            "by", setting->by, "message", setting->message));
     }
     if (wrong) {
         json_decref(list);
@@ -312,23 +314,6 @@ static json_t *root_make(const apr_array_header_t *entries)
     }
     return json_pack("{s:s, s:i, s:o}", "format", FORMAT, "version",
                      WEAVE_MAINTENANCE_VERSION, "entries", list);
-}
-
-static int write_all(int fd, const char *text, size_t len)
-{
-    off_t end = (off_t)len;
-
-    while (len) {
-        ssize_t put = write(fd, text, len);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return -1;
-        text += put;
-        len -= (size_t)put;
-    }
-    return ftruncate(fd, end) < 0 ? -1 : fsync(fd);
 }
 
 /* The name is only as lasting as the folder it stands in. */
@@ -365,7 +350,8 @@ static int file_replace(int folder, const char *text)
     int fd = fresh_open(folder), error = 0;
 
     if (fd < 0 || fchmod(fd, 0644) < 0 ||
-        write_all(fd, text, strlen(text)) < 0 ||
+        weave_file_write(fd, text, strlen(text)) < 0 ||
+        ftruncate(fd, (off_t)strlen(text)) < 0 || fsync(fd) < 0 ||
         renameat(folder, FRESH, folder, WEAVE_MAINTENANCE_FILE) < 0)
         error = errno;
     if (fd >= 0)
@@ -381,7 +367,7 @@ static int file_replace(int folder, const char *text)
 const char *weave_maintenance_write(const apr_array_header_t *entries,
                                     const char *dir, apr_pool_t *pool)
 {
-    const char *path = place(dir, WEAVE_MAINTENANCE_FILE, pool), *problem;
+    const char *path = path_in(dir, WEAVE_MAINTENANCE_FILE, pool), *problem;
     json_t *root = root_make(entries);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     int folder = -1;
@@ -396,7 +382,7 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
     }
     problem = dir_open(&folder, dir, 0, pool);
     if (!problem && file_replace(folder, text) < 0)
-        problem = cannot("written", path, pool);
+        problem = problem_text("written", path, pool);
     free(text);
     if (folder >= 0)
         close(folder);
@@ -436,7 +422,7 @@ const weave_maintenance_t *weave_maintenance_find(
             &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
 
         if (is_of(entry, ini))
-            return &entry->word;
+            return &entry->setting;
     }
     return NULL;
 }
@@ -460,22 +446,29 @@ void weave_maintenance_drop(apr_array_header_t *entries,
 
 static int is_over(const weave_maintenance_entry_t *entry, const void *now_us)
 {
-    return entry->word.mode == WEAVE_MAINTENANCE_OFF ||
-           (entry->word.until_us &&
-            entry->word.until_us <= *(const int64_t *)now_us);
+    return entry->setting.mode == WEAVE_MAINTENANCE_OFF ||
+           (entry->setting.until_us &&
+            entry->setting.until_us <= *(const int64_t *)now_us);
 }
 
-void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
-                           const char *real, const weave_maintenance_t *word)
+void weave_maintenance_set_real(apr_array_header_t *entries, const char *ini,
+                                const char *real,
+                                const weave_maintenance_t *setting)
 {
-    if (word->mode == WEAVE_MAINTENANCE_OFF && !ini) {
+    if (setting->mode == WEAVE_MAINTENANCE_OFF && !ini) {
         apr_array_clear(entries);
         return;
     }
     weave_maintenance_drop(entries, is_of, ini);
-    if (word->mode != WEAVE_MAINTENANCE_OFF)
+    if (setting->mode != WEAVE_MAINTENANCE_OFF)
         APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
-            (weave_maintenance_entry_t){ini, real, *word};
+            (weave_maintenance_entry_t){ini, real, *setting};
+}
+
+void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
+                           const weave_maintenance_t *setting)
+{
+    weave_maintenance_set_real(entries, ini, NULL, setting);
 }
 
 void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us)

@@ -51,12 +51,11 @@ typedef struct weave_maintenance_t {
 } weave_maintenance_t;
 _Static_assert(sizeof(weave_maintenance_t) == 664, "shared memory");
 
-/** The word of one application, or of all: INI NULL. Whose it is, is
- *  weave_maintenance_is_for's to say. */
+/** The setting of one application, or of all: INI NULL. */
 typedef struct weave_maintenance_entry_t {
-    const char *ini;  /* absolute path, as in WeaveApp where that is known */
-    const char *real; /* what it led to when it was said; NULL: not known */
-    weave_maintenance_t word;
+    const char *ini;  /* absolute path, as in WeaveApp */
+    const char *real; /* goes with the boards */
+    weave_maintenance_t setting;
 } weave_maintenance_entry_t;
 
 /** "off", ...; never NULL. */
@@ -64,13 +63,13 @@ const char *weave_maintenance_mode_name(uint32_t mode);
 /** -1: there is no such mode. */
 int weave_maintenance_mode_find(const char *name);
 
-/** What WORD makes of a request at NOW_US: OFF after its end; a drain that has
- *  lasted DRAIN_US is ON. */
-uint32_t weave_maintenance_mode_at(const weave_maintenance_t *word,
+/** What SETTING makes of a request at NOW_US: OFF after its end; a drain that
+ * has lasted DRAIN_US is ON. */
+uint32_t weave_maintenance_mode_at(const weave_maintenance_t *setting,
                                    int64_t now_us, int64_t drain_us);
 
-/** When a drain of WORD becomes ON; 0: it is no drain, or is over before. */
-int64_t weave_maintenance_on_at(const weave_maintenance_t *word,
+/** When a drain of SETTING becomes ON; 0: it is no drain, or is over before. */
+int64_t weave_maintenance_on_at(const weave_maintenance_t *setting,
                                 int64_t drain_us);
 
 /** Of two words that are as strict: does A decide what clients are told? Who
@@ -118,14 +117,19 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
  *  a full disk is when maintenance is wanted. With the lock held. */
 void weave_maintenance_reserve(const char *dir, apr_pool_t *pool);
 
-/** The word kept for INI, by that very name (NULL: for all), or NULL: none. */
+/** The setting kept for INI, by that very name (NULL: for all), or NULL: none.
+ */
 const weave_maintenance_t *weave_maintenance_find(
     const apr_array_header_t *entries, const char *ini);
 
-/** Sets the word for INI (NULL: for all), by that very name. WORD off takes it
- *  out; off for all takes out everything. Neither path is copied. */
+/** Sets what is kept for INI (NULL: for all). A SETTING that is off takes it
+ *  out; off for all takes out everything. The path is not copied. */
 void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
-                           const char *real, const weave_maintenance_t *word);
+                           const weave_maintenance_t *setting);
+/** The same; goes with the boards. */
+void weave_maintenance_set_real(apr_array_header_t *entries, const char *ini,
+                                const char *real,
+                                const weave_maintenance_t *setting);
 
 /** Drops those of which FN says 1. */
 void weave_maintenance_drop(apr_array_header_t *entries,

@@ -107,12 +107,12 @@ int weave_maintenance_word_of(weave_maintenance_t *word,
                 ? entry->ini != NULL
                 : !weave_maintenance_is_for(entry, board, row - 1))
             continue;
-        if (entry->word.until_us && entry->word.until_us <= now_us)
+        if (entry->setting.until_us && entry->setting.until_us <= now_us)
             continue;
         if (found++)
-            word_merge(word, &entry->word);
+            word_merge(word, &entry->setting);
         else
-            *word = entry->word;
+            *word = entry->setting;
     }
     return found > 0;
 }
@@ -132,10 +132,10 @@ static int name_add(apr_array_header_t *entries,
     if (!strcmp(entry.ini, ini)) {
         static const weave_maintenance_t off;
 
-        weave_maintenance_set(entries, entry.ini, NULL, &off);
+        weave_maintenance_set_real(entries, entry.ini, NULL, &off);
     }
-    weave_maintenance_set(entries, name, apr_pstrdup(entries->pool, ini),
-                          &entry.word);
+    weave_maintenance_set_real(entries, name, apr_pstrdup(entries->pool, ini),
+                               &entry.setting);
     return 1;
 }
 

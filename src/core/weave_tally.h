@@ -8,20 +8,11 @@
  * the maintenance board.
  */
 
+#include "weave_counters.h"
 #include "weave_maintenance_board.h"
 
 #define WEAVE_TALLY_MAGIC 0x54425657u /* "WVBT" */
 #define WEAVE_TALLY_VERSION 4
-
-/** Why an answer was a 503 of ours. */
-typedef enum weave_refused_e {
-    WEAVE_REFUSED_MAINTENANCE,
-    WEAVE_REFUSED_DOWN,      /* nothing runs that could answer */
-    WEAVE_REFUSED_QUEUE,     /* the queue was full */
-    WEAVE_REFUSED_LATE,      /* too long in the queue */
-    WEAVE_REFUSED_RESOURCES, /* its body could not be spooled */
-    WEAVE_REFUSED_KINDS
-} weave_refused_e;
 
 typedef struct weave_tally_row_t {
     _Atomic uint64_t refused[WEAVE_REFUSED_KINDS];

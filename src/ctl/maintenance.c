@@ -167,14 +167,14 @@ static void said(change_t *change, const char *names, const char *ini,
     for (; ini && (end = strchr(names, '\n')) != NULL; names = end + 1) {
         if (!weave_utf8_is_text(names, end))
             continue;
-        weave_maintenance_set(
+        weave_maintenance_set_real(
             entries,
             apr_pstrmemdup(entries->pool, names, (apr_size_t)(end - names)),
             ini, word);
         kept = 1;
     }
     if (!kept)
-        weave_maintenance_set(entries, ini, ini, word);
+        weave_maintenance_set_real(entries, ini, ini, word);
 }
 
 /* APP NULL: of all. */
@@ -320,12 +320,12 @@ static int hold_locked(change_t *change)
         weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(change->entries, i, weave_maintenance_entry_t);
 
-        if (entry->word.mode != WEAVE_MAINTENANCE_DRAINING ||
-            entry->word.since_us != change->word.since_us ||
+        if (entry->setting.mode != WEAVE_MAINTENANCE_DRAINING ||
+            entry->setting.since_us != change->word.since_us ||
             !change_is_meant(entry, change))
             continue;
-        entry->word.mode = WEAVE_MAINTENANCE_ON;
-        entry->word.since_us = now;
+        entry->setting.mode = WEAVE_MAINTENANCE_ON;
+        entry->setting.since_us = now;
         found = 1;
     }
     return found ? keep_and_publish(change) : CTL_DONE;

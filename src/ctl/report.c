@@ -25,11 +25,12 @@ static void old_show(const change_t *change)
             continue;
         /* by another name */
         if (last && last->ini && entry->ini &&
-            last->word.since_us == entry->word.since_us)
+            last->setting.since_us == entry->setting.since_us)
             continue;
         last = entry;
-        ctl_line("before: %s, for %s%s", ctl_since(change->ctl, &entry->word),
-                 ctl_whose(entry->ini), ctl_left(change->ctl, &entry->word));
+        ctl_line("before: %s, for %s%s",
+                 ctl_since(change->ctl, &entry->setting), ctl_whose(entry->ini),
+                 ctl_left(change->ctl, &entry->setting));
         shown++;
     }
     if (!shown && !change->word.mode)

@@ -201,8 +201,8 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
             (!entry->ini || ctl_is_meant(ctl, entry->ini) ||
              !strcmp(entry->ini, ctl->ini_named)))
             ctl_line("%s: maintenance %s, %s", holder(view, entry, ctl->pool),
-                     ctl_since(ctl, &entry->word),
-                     ctl_terms(ctl, entry->ini, &entry->word));
+                     ctl_since(ctl, &entry->setting),
+                     ctl_terms(ctl, entry->ini, &entry->setting));
     }
     fflush(stdout);
     for (i = 0; i < view->problems->nelts; i++)

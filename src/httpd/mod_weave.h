@@ -91,10 +91,10 @@ typedef struct mod_weave_check_t {
 /* A maintenance mode that the configuration says, for a part of a server.
  * Where several hold, the strictest does. */
 typedef struct mod_weave_switch_t {
-    weave_maintenance_t word; /* `since` once post_config is through */
-    const char *from;         /* "WeaveMaintenance", "maintenance.mode" */
-    int is_key;               /* the latter: of several, the last one holds */
-    const char *where;        /* "httpd.conf:12" */
+    weave_maintenance_t setting; /* `since` once post_config is through */
+    const char *from;            /* "WeaveMaintenance", "maintenance.mode" */
+    int is_key;        /* the latter: of several, the last one holds */
+    const char *where; /* "httpd.conf:12" */
     const server_rec *s;
     const char *path;    /* of the <Location>; NULL: the whole server */
     const char *section; /* "Location", "LocationMatch"; NULL: no path */
@@ -163,10 +163,6 @@ const mod_weave_switch_t *mod_weave_switch_stricter(
     const mod_weave_switch_t *a, const mod_weave_switch_t *b);
 /* In post_config: since when each holds, whatever was restarted since. */
 void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server);
-/* What holds for APPS, into TEXT: JSON as weave_maintenance_board.h has it. */
-void mod_weave_switches_declare(char *text, apr_size_t room,
-                                const apr_array_header_t *apps,
-                                server_rec *main_server, apr_pool_t *pool);
 
 /* check.c: what configtest and every (re)start look at */
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
@@ -224,7 +220,7 @@ void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 10
+#define MOD_WEAVE_RETAINED_VERSION 11
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {
@@ -262,8 +258,11 @@ typedef struct mod_weave_retained_t {
     int64_t asked_us; /* when the first one that is not answered was sent, or
                          weaved last answered; 0: all are answered */
     int unsent;       /* 1: there was no room for one of them */
-    weave_roster_t *roster; /* read-only mapping, inherited */
-    char *runtime_dir;      /* malloc: that weaved runs with */
+    weave_roster_t *roster;     /* read-only mapping, inherited */
+    char *runtime_dir;          /* malloc: that weaved runs with */
+    weave_counters_t *counters; /* for writing, inherited */
+    int counters_fd;            /* keeps the lock; -1: nobody sees them */
+    char *counters_dir;         /* malloc: the folder that they are in */
     /* maintenance: see weave_maintenance_board.h */
     weave_maintenance_board_t *maintenance; /* read-only mapping, inherited */
     int maintenance_fd;                     /* for reading only */
@@ -295,6 +294,10 @@ int mod_weave_retained_text(const char *ini, apr_uid_t uid);
  * forgets what was not asked for since the last sweep. */
 apr_time_t mod_weave_retained_since(const char *key, apr_uint32_t mode);
 void mod_weave_retained_sweep(void);
+
+/* state.c: makes counters and httpd.json in WeaveRuntimeDir, at every start and
+ * restart (RUNNING). Says what is wrong itself: requests are served without. */
+void mod_weave_state_publish(int running, apr_pool_t *pconf, server_rec *s);
 
 /* publish.c: the maintenance board, from the parent: makes it and fills it at
  * every (re)start. NULL, or why there can be none. */

@@ -32,7 +32,7 @@ mod_weave_retained_t *mod_weave_retained_get(void)
     data->starter = geteuid(); /* children come later */
     data->lifeline[0] = data->lifeline[1] = -1;
     data->ready = data->roster_fd = -1;
-    data->maintenance_fd = data->tally_fd = -1;
+    data->maintenance_fd = data->tally_fd = data->counters_fd = -1;
     return data;
 }
 

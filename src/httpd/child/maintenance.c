@@ -166,9 +166,9 @@ static void weigh(mod_weave_verdict_t *verdict, request_rec *r,
     apr_time_t now = apr_time_now();
 
     if (directive)
-        consider(verdict, &directive->word, now, drain);
+        consider(verdict, &directive->setting, now, drain);
     if (key)
-        consider(verdict, &key->word, now, drain);
+        consider(verdict, &key->setting, now, drain);
     consider_row(verdict, WEAVE_MAINTENANCE_ALL, now, drain);
     if (mount->place >= 0)
         consider_row(verdict, (apr_uint32_t)mount->place + 1, now, drain);

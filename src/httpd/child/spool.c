@@ -17,6 +17,7 @@
 #include <apr_strings.h>
 
 #include "weave_fd.h"
+#include "weave_file.h"
 
 #define BLOCK 65536
 #define FIRST_ROOM 8192               /* for a body of unknown length */
@@ -174,21 +175,6 @@ static int file_count(const mod_weave_exchange_t *exchange, file_t *file,
 
 /* ---- writing ---- */
 
-static int write_all(int fd, const char *data, apr_size_t len)
-{
-    while (len) {
-        ssize_t put = write(fd, data, len);
-
-        if (put < 0 && errno != EINTR)
-            return -1;
-        if (put > 0) {
-            data += put;
-            len -= (apr_size_t)put;
-        }
-    }
-    return 0;
-}
-
 static const char *spool_folder(const mod_weave_exchange_t *exchange)
 {
     const char *dir = weave_conf_str(exchange->conf, WEAVE_LIMITS_SPOOL_DIR);
@@ -215,7 +201,7 @@ static int file_append(mod_weave_exchange_t *exchange, file_t *file,
     mod_weave_spool_t *spool = &exchange->spool;
     int rc = file_count(exchange, file, (apr_uint64_t)spool->file_bytes + len);
 
-    if (rc == OK && write_all(file->fd, data, len) < 0)
+    if (rc == OK && weave_file_write(file->fd, data, len) < 0)
         return no_space(exchange->r, spool_folder(exchange));
     spool->file_bytes += (apr_off_t)len;
     return rc;

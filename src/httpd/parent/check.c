@@ -372,6 +372,7 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         mod_weave_publish_link(pconf, main_server);
     else if (!running)
         return HTTP_INTERNAL_SERVER_ERROR;
+    mod_weave_state_publish(running, pconf, main_server);
     if (running)
         mod_weave_smooth_start(pconf, main_server);
     return OK;

@@ -11,9 +11,6 @@
 #include <apr_strings.h>
 
 #include "weave_control.h"
-#include "weave_utf8.h"
-
-#define PROBLEM_BYTES 300
 
 /* A mount of the application in a server that has it. */
 typedef struct {
@@ -24,19 +21,13 @@ typedef struct {
     const mod_weave_switch_t *key;
 } seat_t;
 
-/* An application. */
-typedef struct {
-    const apr_array_header_t *all; /* mod_weave_switch_t *, strictest first */
-    apr_array_header_t *seats;     /* seat_t */
-    apr_pool_t *pool;
-} view_t;
-
-/* What there is to tell of it: a switch, or several that are one to people. */
+/* What there is to tell of it: a switch, or several that are one to people,
+ * because their line was copied into each virtual host, or included there. */
 typedef struct {
     const mod_weave_switch_t *sw;
-    const char *scope;  /* "": all of the application */
-    const char *server; /* "": the main one, or several */
     apr_time_t since;
+    int places[3]; /* how many seats: as covers() says */
+    int servers;   /* that say it */
 } entry_t;
 
 /* ---- what holds where ---- */
@@ -157,33 +148,6 @@ static apr_array_header_t *seats_of(int place, server_rec *main_server,
     return seats;
 }
 
-static apr_uint32_t floor_at(const view_t *view, const seat_t *seat)
-{
-    int i;
-
-    for (i = 0; i < view->all->nelts; i++) {
-        const mod_weave_switch_t *sw =
-            APR_ARRAY_IDX(view->all, i, mod_weave_switch_t *);
-
-        if (covers(sw, seat) == 1)
-            return sw->word.mode;
-    }
-    return WEAVE_MAINTENANCE_OFF;
-}
-
-/* The mode that holds for all of the application, whichever switches say it. */
-static apr_uint32_t floor_of(const view_t *view)
-{
-    apr_uint32_t floor = WEAVE_MAINTENANCE_ON, mode;
-    int i;
-
-    for (i = 0; i < view->seats->nelts && floor; i++) {
-        mode = floor_at(view, &APR_ARRAY_IDX(view->seats, i, seat_t));
-        floor = mode < floor ? mode : floor;
-    }
-    return floor;
-}
-
 static const char *server_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
 {
     const server_rec *s = sw->s;
@@ -194,141 +158,113 @@ static const char *server_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
                    : s->server_hostname;
 }
 
-/* "": all of the application; NULL: nothing of it. */
-static const char *scope_of(const mod_weave_switch_t *sw, const view_t *view,
-                            apr_uint32_t floor)
+/* "": all of the application. */
+static const char *scope_of(const entry_t *entry, int seats, apr_pool_t *pool)
 {
-    int i, seats[3] = {0}; /* as covers() says */
+    const mod_weave_switch_t *sw = entry->sw;
     const char *server;
 
-    for (i = 0; i < view->seats->nelts; i++)
-        seats[covers(sw, &APR_ARRAY_IDX(view->seats, i, seat_t))]++;
-    if (!seats[1] && !seats[2])
-        return NULL;
-    if (seats[1] && ((!seats[2] && !seats[0]) || sw->word.mode <= floor))
+    if (entry->places[1] == seats)
         return "";
     if (sw->path)
-        return apr_psprintf(view->pool, "<%s %s>", sw->section, sw->path);
-    server = server_of(sw, view->pool);
-    return apr_psprintf(view->pool, "<VirtualHost %s>", *server ? server : "*");
+        return apr_psprintf(pool, "<%s %s>", sw->section, sw->path);
+    server = server_of(sw, pool);
+    return apr_psprintf(pool, "<VirtualHost %s>", *server ? server : "*");
 }
 
 /* ---- what there is to tell ---- */
 
-/* What is copied into each virtual host, or included there, is one to people
- * where it holds for all. */
-static entry_t *entry_find(const apr_array_header_t *entries,
-                           const mod_weave_switch_t *sw)
+static entry_t *entry_of(apr_array_header_t *entries,
+                         const mod_weave_switch_t *sw)
 {
+    entry_t *entry;
     int i;
 
     for (i = 0; i < entries->nelts; i++) {
-        entry_t *entry = &APR_ARRAY_IDX(entries, i, entry_t);
-        const mod_weave_switch_t *other = entry->sw;
+        const mod_weave_switch_t *other;
 
-        if (!*entry->scope && other->word.mode == sw->word.mode &&
+        entry = &APR_ARRAY_IDX(entries, i, entry_t);
+        other = entry->sw;
+        if (other->setting.mode == sw->setting.mode &&
             other->is_key == sw->is_key && !strcmp(other->where, sw->where) &&
             !strcmp(other->path ? other->path : "", sw->path ? sw->path : ""))
             return entry;
     }
-    return NULL;
+    entry = apr_array_push(entries);
+    *entry = (entry_t){.sw = sw};
+    return entry;
 }
 
-/* Of several, all hold only since the last of them does. */
-static void entry_join(entry_t *entry, const mod_weave_switch_t *sw)
+/* Adds what SW says of the application with SEATS. Where several are one, all
+ * hold only since the last of them does. */
+static void entry_add(apr_array_header_t *entries, const mod_weave_switch_t *sw,
+                      const apr_array_header_t *seats)
 {
-    if (sw->s != entry->sw->s)
-        entry->server = "";
-    if (sw->word.since_us > entry->since)
-        entry->since = sw->word.since_us;
+    int i, places[3] = {0};
+    entry_t *entry;
+
+    for (i = 0; i < seats->nelts; i++)
+        places[covers(sw, &APR_ARRAY_IDX(seats, i, seat_t))]++;
+    if (!places[1] && !places[2])
+        return;
+    entry = entry_of(entries, sw);
+    entry->places[1] += places[1];
+    entry->servers++;
+    if (sw->setting.since_us > entry->since)
+        entry->since = sw->setting.since_us;
 }
 
-/* Of entry_t, the strictest first. */
-static apr_array_header_t *entries_of(const view_t *view)
+static json_t *entry_json(const entry_t *entry, int seats, apr_pool_t *pool)
 {
-    apr_array_header_t *entries =
-        apr_array_make(view->pool, 4, sizeof(entry_t));
-    apr_uint32_t floor = floor_of(view);
+    const mod_weave_switch_t *sw = entry->sw;
+    const char *server = entry->servers > 1 ? "" : server_of(sw, pool);
+
+    return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "mode",
+                     weave_maintenance_mode_name(sw->setting.mode), "from",
+                     sw->from, "where", weave_control_text(sw->where, pool),
+                     "scope",
+                     weave_control_text(scope_of(entry, seats, pool), pool),
+                     "since", (json_int_t)apr_time_sec(entry->since), "server",
+                     weave_control_text(server, pool));
+}
+
+/* What ALL, the strictest first, say of the application at SLOT. */
+static json_t *declared_json(int slot, const apr_array_header_t *all,
+                             server_rec *main_server, apr_pool_t *pool)
+{
+    const apr_array_header_t *seats = seats_of(slot, main_server, all, pool);
+    apr_array_header_t *entries = apr_array_make(pool, 4, sizeof(entry_t));
+    json_t *list = json_array();
     int i;
 
-    for (i = 0; i < view->all->nelts; i++) {
+    for (i = 0; i < all->nelts; i++) {
         const mod_weave_switch_t *sw =
-            APR_ARRAY_IDX(view->all, i, mod_weave_switch_t *);
-        const char *scope = sw->word.mode > WEAVE_MAINTENANCE_OFF
-                                ? scope_of(sw, view, floor)
-                                : NULL;
-        entry_t *same = scope && !*scope ? entry_find(entries, sw) : NULL;
+            APR_ARRAY_IDX(all, i, mod_weave_switch_t *);
 
-        if (same)
-            entry_join(same, sw);
-        else if (scope)
-            APR_ARRAY_PUSH(entries, entry_t) = (entry_t){
-                sw, scope, server_of(sw, view->pool), sw->word.since_us};
+        if (sw->setting.mode > WEAVE_MAINTENANCE_OFF)
+            entry_add(entries, sw, seats);
     }
-    return entries;
+    for (i = 0; i < entries->nelts; i++)
+        json_array_append_new(list,
+                              entry_json(&APR_ARRAY_IDX(entries, i, entry_t),
+                                         seats->nelts, pool));
+    return list;
 }
 
-/* ---- as JSON ---- */
-
-static json_t *entry_json(const entry_t *entry, apr_pool_t *pool)
-{
-    return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "mode",
-                     weave_maintenance_mode_name(entry->sw->word.mode), "from",
-                     entry->sw->from, "where",
-                     weave_control_text(entry->sw->where, pool), "scope",
-                     weave_control_text(entry->scope, pool), "since",
-                     (json_int_t)apr_time_sec(entry->since), "server",
-                     weave_control_text(entry->server, pool));
-}
-
-/* There is not much room. */
-static json_t *problem_json(const char *text, apr_pool_t *pool)
-{
-    if (text)
-        text = apr_pstrmemdup(pool, text, weave_utf8_cut(text, PROBLEM_BYTES));
-    return weave_control_text(text, pool);
-}
-
-/* With MOST of the ENTRIES. */
-static json_t *app_json(const mod_weave_app_t *app,
-                        const apr_array_header_t *entries, int most,
+static json_t *app_json(const mod_weave_app_t *app, json_t *declared,
                         apr_pool_t *pool)
 {
     const weave_conf_t *conf = app->conf ? app->conf : weave_conf_make(pool);
     apr_int64_t drain = weave_conf_int(conf, WEAVE_MAINTENANCE_DRAIN);
-    json_t *list = json_array();
-    int i;
 
-    for (i = 0; i < entries->nelts && i < most; i++)
-        json_array_append_new(
-            list, entry_json(&APR_ARRAY_IDX(entries, i, entry_t), pool));
-    return json_pack(
-        "{s:i, s:o, s:I, s:o, s:b, s:b, s:s, s:I, s:b, s:o}", "app", app->place,
-        "ini", weave_control_text(app->ini, pool), "stamp",
-        (json_int_t)app->stamp, "problem", problem_json(app->problem, pool),
-        "embedded", app->embedded, "failed", !app->conf, "style",
-        weave_conf_str(conf, WEAVE_MAINTENANCE_STYLE), "drain_s",
-        (json_int_t)apr_time_sec(drain), "truncated", entries->nelts > most,
-        "declared", list);
-}
-
-/* The whole text, malloc'ed. LISTS: the entries of each application. */
-static char *text_make(const apr_array_header_t *apps,
-                       const apr_array_header_t *lists, int most,
-                       apr_pool_t *pool)
-{
-    json_t *list = json_array();
-    char *text;
-    int i;
-
-    for (i = 0; i < apps->nelts; i++)
-        json_array_append_new(
-            list, app_json(APR_ARRAY_IDX(apps, i, mod_weave_app_t *),
-                           APR_ARRAY_IDX(lists, i, apr_array_header_t *), most,
-                           pool));
-    text = json_dumps(list, JSON_COMPACT);
-    json_decref(list);
-    return text;
+    return json_pack("{s:o, s:i, s:i, s:I, s:o, s:b, s:b, s:s, s:I, s:o}",
+                     "ini", weave_control_text(app->ini, pool), "slot",
+                     app->place, "app", app->place, "stamp",
+                     (json_int_t)app->stamp, "problem",
+                     weave_control_text(app->problem, pool), "embedded",
+                     app->embedded, "failed", !app->conf, "style",
+                     weave_conf_str(conf, WEAVE_MAINTENANCE_STYLE), "drain_s",
+                     (json_int_t)apr_time_sec(drain), "declared", declared);
 }
 
 static int strictest_first(const void *a, const void *b)
@@ -336,40 +272,28 @@ static int strictest_first(const void *a, const void *b)
     const mod_weave_switch_t *x = *(mod_weave_switch_t *const *)a;
     const mod_weave_switch_t *y = *(mod_weave_switch_t *const *)b;
 
-    if (x->word.mode != y->word.mode)
-        return x->word.mode > y->word.mode ? -1 : 1;
+    if (x->setting.mode != y->setting.mode)
+        return x->setting.mode > y->setting.mode ? -1 : 1;
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* Where there is no room for all of it, weavectl gets the strictest of each
- * application and learns that there is more; and nothing at all, which it takes
- * for no answer, where there is none for the names of the applications. The old
- * text stays until the new one is made: somebody may be reading. */
-void mod_weave_switches_declare(char *text, apr_size_t room,
-                                const apr_array_header_t *apps,
-                                server_rec *main_server, apr_pool_t *pool)
+json_t *mod_weave_declare(const apr_array_header_t *apps,
+                          server_rec *main_server, apr_pool_t *pool)
 {
     apr_pool_t *pconf = main_server->process->pconf;
     apr_array_header_t *all = apr_array_copy(pool, mod_weave_switches(pconf));
-    apr_array_header_t *lists =
-        apr_array_make(pool, apps->nelts, sizeof(apr_array_header_t *));
-    int i, most = all->nelts;
-    char *made;
+    json_t *list = json_array();
+    int i;
 
     qsort(all->elts, (size_t)all->nelts, sizeof(mod_weave_switch_t *),
           strictest_first);
     for (i = 0; i < apps->nelts; i++) {
-        int place = APR_ARRAY_IDX(apps, i, mod_weave_app_t *)->place;
-        view_t view = {all, seats_of(place, main_server, all, pool), pool};
+        const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
 
-        APR_ARRAY_PUSH(lists, apr_array_header_t *) = entries_of(&view);
+        json_array_append_new(
+            list,
+            app_json(app, declared_json(app->place, all, main_server, pool),
+                     pool));
     }
-    made = text_make(apps, lists, most, pool);
-    while (most && (!made || strlen(made) >= room)) {
-        free(made);
-        most /= 2;
-        made = text_make(apps, lists, most, pool);
-    }
-    apr_cpystrn(text, made && strlen(made) < room ? made : "", room);
-    free(made);
+    return list;
 }

@@ -5,7 +5,7 @@
  * in WeaveStateDir says, and with what the configuration says, for weavectl.
  * What cannot be read changes nothing that is known, and where nothing is
  * known it means "on". */
-#include "mod_weave.h"
+#include "switch.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -367,6 +367,20 @@ void mod_weave_publish_check(apr_pool_t *pool, server_rec *s)
 
 /* ---- every start and restart ---- */
 
+static void declare(weave_maintenance_board_t *board,
+                    const apr_array_header_t *apps, server_rec *s,
+                    apr_pool_t *pool)
+{
+    json_t *list = mod_weave_declare(apps, s, pool);
+    char *text = json_dumps(list, JSON_COMPACT);
+
+    json_decref(list);
+    apr_cpystrn(board->declared,
+                text && strlen(text) < sizeof(board->declared) ? text : "",
+                sizeof(board->declared));
+    free(text);
+}
+
 static void publish(weave_maintenance_board_t *board,
                     mod_weave_retained_t *data, const apr_array_header_t *apps,
                     server_rec *s, apr_pool_t *pool)
@@ -380,8 +394,7 @@ static void publish(weave_maintenance_board_t *board,
 
     apr_cpystrn(board->runtime_dir, runtime, sizeof(board->runtime_dir));
     fill(board, data, apps, lock >= 0, s, pool);
-    mod_weave_switches_declare(board->declared, sizeof(board->declared), apps,
-                               s, pool);
+    declare(board, apps, s, pool);
     if (!problem) {
         weave_maintenance_reserve(dir, pool);
         problem = link_board(data, dir, pool);

@@ -395,6 +395,8 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
+    if (data && data->counters_fd >= 0)
+        close(data->counters_fd);
     if (!data || !data->roster)
         return;
     child_protect(data);

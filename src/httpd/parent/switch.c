@@ -32,7 +32,7 @@ static mod_weave_switch_t *add(apr_pool_t *pconf, int mode, int is_key,
     apr_array_header_t *list = mod_weave_switches(pconf);
     mod_weave_switch_t *made = apr_pcalloc(pconf, sizeof(*made));
 
-    made->word.mode = (apr_uint32_t)mode;
+    made->setting.mode = (apr_uint32_t)mode;
     made->from = is_key ? "maintenance.mode" : "WeaveMaintenance";
     made->is_key = is_key;
     made->where = where;
@@ -47,7 +47,7 @@ const mod_weave_switch_t *mod_weave_switch_stricter(const mod_weave_switch_t *a,
 {
     if (!a || !b)
         return a ? a : b;
-    return b->word.mode > a->word.mode ? b : a;
+    return b->setting.mode > a->setting.mode ? b : a;
 }
 
 /* ---- what is written ---- */
@@ -116,7 +116,7 @@ void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
                               const weave_conf_t *conf)
 {
     if (*sw) /* still registered, but nobody goes by it */
-        ((mod_weave_switch_t *)*sw)->word.mode = WEAVE_MAINTENANCE_OFF;
+        ((mod_weave_switch_t *)*sw)->setting.mode = WEAVE_MAINTENANCE_OFF;
     *sw = add_said(cmd, (int)weave_conf_int(conf, WEAVE_MAINTENANCE_MODE), 1);
 }
 
@@ -126,7 +126,7 @@ void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
 static const char *key_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
 {
     return apr_psprintf(pool, "%s %s %s %s:%u %s", sw->from,
-                        weave_maintenance_mode_name(sw->word.mode),
+                        weave_maintenance_mode_name(sw->setting.mode),
                         sw->s->is_virtual ? "virtual" : "main",
                         sw->s->server_hostname ? sw->s->server_hostname : "",
                         sw->s->port, sw->path ? sw->path : "");
@@ -165,10 +165,10 @@ static void settle_mounts(apr_pool_t *pconf, const server_rec *s)
         if (mode <= WEAVE_MAINTENANCE_OFF || mount->mode)
             continue;
         sw = add(pconf, (int)mode, 1, where_of(mount, pconf), s);
-        sw->word.since_us = mod_weave_retained_since(
+        sw->setting.since_us = mod_weave_retained_since(
             apr_pstrcat(pconf, key_of(sw, pconf), mount->prefix, " ",
                         mount->ini, NULL),
-            sw->word.mode);
+            sw->setting.mode);
         mount->mode = sw;
     }
 }
@@ -182,8 +182,8 @@ void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server)
     for (i = 0; i < list->nelts; i++) {
         mod_weave_switch_t *sw = APR_ARRAY_IDX(list, i, mod_weave_switch_t *);
 
-        sw->word.since_us =
-            mod_weave_retained_since(key_of(sw, pconf), sw->word.mode);
+        sw->setting.since_us =
+            mod_weave_retained_since(key_of(sw, pconf), sw->setting.mode);
     }
     for (s = main_server; s; s = s->next)
         settle_mounts(pconf, s);

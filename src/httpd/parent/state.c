@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* state.c: what weavectl finds of this httpd in WeaveRuntimeDir
+ *
+ * The counters, which the parent makes once and its children inherit, and what
+ * the configuration says, anew at every restart. Nothing here waits, but for a
+ * start that finds another httpd there: it may be about to end. */
+#include "switch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+#include <unixd.h>
+
+#include "weave_folder.h"
+#include "weave_httpd_state.h"
+
+#define ANOTHER_US INT64_C(6000000) /* as weaved waits for another weaved */
+#define LOOK_US 20000
+
+/* ---- the folder ---- */
+
+/* A weaved that runs, and counters that are there, stay in their folder. */
+static const char *state_folder(const mod_weave_retained_t *data, server_rec *s)
+{
+    const char *dir = mod_weave_runtime_dir();
+
+    if (data->supervisor)
+        return data->runtime_dir;
+    if (data->counters_fd < 0 || !strcmp(dir, data->counters_dir))
+        return dir;
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "WEAVE0133: WeaveRuntimeDir %s holds from the next start of"
+                 " httpd on; until then it is %s",
+                 dir, data->counters_dir);
+    return data->counters_dir;
+}
+
+/* Where there is no weaved that would: for a group that can enter, as its. */
+static const char *folder_make(const char *dir, apr_pool_t *pool)
+{
+    const char *problem = NULL;
+    weave_folder_t folder;
+
+    if (weave_folder_open(&folder, &problem, dir, geteuid(), 0710, pool) !=
+        APR_SUCCESS)
+        return problem;
+    if (folder.made && geteuid() == 0 &&
+        fchownat(folder.fd, "", (uid_t)-1, ap_unixd_config.group_id,
+                 AT_EMPTY_PATH) < 0)
+        problem = apr_psprintf(pool, "%s cannot be given to httpd's group: %s",
+                               dir, strerror(errno));
+    close(folder.fd);
+    return problem;
+}
+
+/* ---- the counters ---- */
+
+static void state_complain(server_rec *s, const char *dir, const char *problem,
+                           long holder)
+{
+    if (holder > 0)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0290: WeaveRuntimeDir %s is in use by another httpd"
+                     " (pid %ld), and weavectl does not reach this one: give"
+                     " each httpd a WeaveRuntimeDir of its own",
+                     dir, holder);
+    else
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0291: WeaveRuntimeDir: %s. weavectl shows nothing of"
+                     " this httpd until that is mended and httpd is restarted"
+                     " with `graceful`",
+                     problem);
+}
+
+/* The file is gone with its folder where somebody has removed that. */
+static int counters_are_there(const mod_weave_retained_t *data)
+{
+    struct stat status;
+
+    return data->counters_fd >= 0 && fstat(data->counters_fd, &status) == 0 &&
+           status.st_nlink > 0;
+}
+
+/* Children of before the restart count on in those of before. */
+static void counters_replace(mod_weave_retained_t *data, weave_counters_t *made,
+                             int fd, const char *dir)
+{
+    weave_counters_t *before = data->counters;
+
+    if (before) {
+        made->maintenance_seen = before->maintenance_seen;
+        made->problem_logged = before->problem_logged;
+        memcpy(made->logged_since, before->logged_since,
+               sizeof(made->logged_since));
+        weave_counters_unmap(before);
+    }
+    if (data->counters_fd >= 0)
+        close(data->counters_fd);
+    free(data->counters_dir);
+    data->counters = made;
+    data->counters_fd = fd;
+    data->counters_dir = strdup(dir);
+}
+
+static void counters_make(mod_weave_retained_t *data, const char *dir,
+                          int running, server_rec *s, apr_pool_t *pool)
+{
+    int64_t until = weave_clock_us() + (running ? 0 : ANOTHER_US);
+    weave_counters_t *made = NULL;
+    const char *problem = folder_make(dir, pool);
+    long holder = 0;
+    int fd = -1;
+
+    if (!problem)
+        problem = weave_counters_create(&made, &fd, &holder, dir, pool);
+    while (holder > 0 && weave_clock_us() < until) {
+        apr_sleep(LOOK_US);
+        problem = weave_counters_create(&made, &fd, &holder, dir, pool);
+    }
+    if (!problem)
+        counters_replace(data, made, fd, dir);
+    else
+        state_complain(s, dir, problem, holder);
+    if (!data->counters)
+        data->counters = weave_counters_anonymous();
+}
+
+/* ---- what the configuration says ---- */
+
+static const char *state_write(const mod_weave_retained_t *data,
+                               const apr_array_header_t *apps, server_rec *s,
+                               apr_pool_t *pool)
+{
+    const char *dir = data->counters_dir, *problem;
+    json_t *state = json_pack(
+        "{s:s, s:i, s:I, s:s, s:o, s:o, s:o}", "format",
+        WEAVE_HTTPD_STATE_FORMAT, "version", WEAVE_HTTPD_STATE_VERSION, "pid",
+        (json_int_t)getpid(), "module", MOD_WEAVE_VERSION, "state_dir",
+        weave_control_text(mod_weave_state_dir(), pool), "runtime_dir",
+        weave_control_text(dir, pool), "applications",
+        mod_weave_declare(apps, s, pool));
+
+    problem = weave_httpd_state_write(state, dir, pool);
+    json_decref(state);
+    return problem;
+}
+
+static apr_status_t state_remove(void *unused)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    apr_pool_t *pool;
+
+    (void)unused;
+    if (!data || data->owner != getpid() || data->counters_fd < 0 ||
+        ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_EXITING ||
+        apr_pool_create(&pool, NULL) != APR_SUCCESS)
+        return APR_SUCCESS;
+    weave_httpd_state_remove(data->counters_dir, pool);
+    close(data->counters_fd);
+    data->counters_fd = -1;
+    apr_pool_destroy(pool);
+    return APR_SUCCESS;
+}
+
+void mod_weave_state_publish(int running, apr_pool_t *pconf, server_rec *s)
+{
+    const apr_array_header_t *apps = mod_weave_apps();
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    const char *dir, *problem = NULL;
+
+    if (!data || (!apps->nelts && !data->counters))
+        return;
+    data->owner = getpid();
+    dir = state_folder(data, s);
+    if (!counters_are_there(data))
+        counters_make(data, dir, running, s, pconf);
+    if (data->counters_fd >= 0)
+        problem = state_write(data, apps, s, pconf);
+    if (problem)
+        state_complain(s, dir, problem, 0);
+    apr_pool_cleanup_register(pconf, NULL, state_remove, apr_pool_cleanup_null);
+}
