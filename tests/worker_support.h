@@ -26,6 +26,7 @@
 
 #include "weave_board.h"
 #include "weave_control.h"
+#include "weave_exec.h"
 #include "weave_frame.h"
 #include "weave_handshake.h"
 #include "weave_maintenance_board.h"
@@ -138,17 +139,12 @@ static UNUSED int listen_at(const char *path)
 /* FDS become 3, 4, ...; its log is the file ERRORS. */
 static UNUSED void become(const char *program, const int *fds, int errors)
 {
-    int i, parked[GIVEN];
+    int from[WEAVE_WORKER_FDS] = {0, errors, errors};
 
-    for (i = 0; i < GIVEN; i++)
-        parked[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 32);
-    errors = fcntl(errors, F_DUPFD_CLOEXEC, 32);
-    dup2(errors, 1);
-    dup2(errors, 2);
-    for (i = 0; i < GIVEN; i++)
-        dup2(parked[i], WEAVE_WORKER_LISTEN_FD + i);
-    execl(program, "weave-worker", "load", (char *)NULL);
-    _exit(127);
+    memcpy(from + WEAVE_WORKER_LISTEN_FD, fds, GIVEN * sizeof(*fds));
+    if (weave_exec_descriptors(from, WEAVE_WORKER_FDS) == 0)
+        execl(program, "weave-worker", "load", (char *)NULL);
+    weave_exec_fail(2, program, errno);
 }
 
 static UNUSED void worker_start(const char *build, apr_pool_t *pool)

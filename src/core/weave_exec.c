@@ -7,9 +7,14 @@
 #include <grp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#include <apr_strings.h>
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
@@ -93,4 +98,40 @@ const char *weave_exec_user(const char *name, uid_t uid, gid_t gid)
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return "its memory cannot be protected";
     return NULL;
+}
+
+void weave_exec_fail(int fd, const char *step, int error)
+{
+    const char *parts[] = {step, error ? ": " : "",
+                           error ? strerror(error) : ""};
+    struct iovec text[3];
+    int i;
+
+    for (i = 0; i < 3; i++)
+        text[i] = (struct iovec){(char *)parts[i], strlen(parts[i])};
+    _exit(writev(fd, text, 3) < 0 ? 126 : 127);
+}
+
+/* ---- before the fork ---- */
+
+void weave_exec_variable_add(apr_array_header_t *list, const char *name,
+                             const char *value)
+{
+    if (value)
+        APR_ARRAY_PUSH(list, const char *) =
+            apr_pstrcat(list->pool, name, "=", value, NULL);
+}
+
+void weave_exec_sanitizers_add(apr_array_header_t *list)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    static const char *const names[] = {"ASAN_OPTIONS", "LSAN_OPTIONS",
+                                        "TSAN_OPTIONS", "UBSAN_OPTIONS"};
+    size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+        weave_exec_variable_add(list, names[i], getenv(names[i]));
+#else
+    (void)list;
+#endif
 }

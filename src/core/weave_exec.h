@@ -4,12 +4,15 @@
 
 /**
  * Prepares a forked process for exec: the program inherits only what the caller
- * names. Call these functions in the new process only. weave_exec_user reads
- * the system's user database; the others make only calls that are safe after a
- * fork of a process with threads.
+ * names. Call these functions in the new process only, but those that make its
+ * environment in the old one. weave_exec_user reads the system's user database;
+ * the others make only calls that are safe after a fork of a process with
+ * threads.
  */
 
 #include <sys/types.h>
+
+#include <apr_tables.h>
 
 /** The most descriptors that a program may be given. */
 #define WEAVE_EXEC_DESCRIPTORS 16
@@ -28,5 +31,20 @@ int weave_exec_descriptors(const int *from, int count);
  * failed), and then the process must end.
  */
 const char *weave_exec_user(const char *name, uid_t uid, gid_t gid);
+
+/**
+ * Writes STEP, and what ERROR (0: none) means, to FD in one piece, and ends the
+ * process: exec, or something before it, has failed.
+ */
+void weave_exec_fail(int fd, const char *step, int error)
+    __attribute__((noreturn));
+
+/** Adds NAME=VALUE to LIST, of const char *, which becomes the environment of
+ *  a program: of two with one name the first counts. VALUE NULL: adds none. */
+void weave_exec_variable_add(apr_array_header_t *list, const char *name,
+                             const char *value);
+/** Adds the options of sanitizers that this process has, where it is built
+ *  with them: so are its programs. */
+void weave_exec_sanitizers_add(apr_array_header_t *list);
 
 #endif

@@ -8,9 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,19 +25,6 @@ enum { REPORT_FD = WEAVE_WORKER_FDS, DESCRIPTORS };
 _Static_assert(DESCRIPTORS <= WEAVE_EXEC_DESCRIPTORS, "there is room for them");
 
 static int report_to;
-
-static void exec_fail(const char *step, int error) __attribute__((noreturn));
-
-static void exec_fail(const char *step, int error)
-{
-    char text[1024];
-    int len = snprintf(text, sizeof(text), "%s%s%s", step, error ? ": " : "",
-                       error ? strerror(error) : "");
-
-    if (len > 0 && write(report_to, text, strnlen(text, sizeof(text))) < 0)
-        _exit(126);
-    _exit(127);
-}
 
 /* ---- descriptors ---- */
 
@@ -60,7 +45,7 @@ static void descriptors_set(const super_exec_t *exec)
     };
 
     if (weave_exec_descriptors(from, DESCRIPTORS) < 0)
-        exec_fail("its descriptors cannot be set", errno);
+        weave_exec_fail(report_to, "its descriptors cannot be set", errno);
     report_to = REPORT_FD;
     fcntl(report_to, F_SETFD, FD_CLOEXEC);
 }
@@ -75,30 +60,24 @@ static void user_set(const weave_spec_t *spec)
     if (geteuid() != 0)
         return;
     if (spec->uid <= 0)
-        exec_fail("workers never run as root: name an ordinary user with"
-                  " workers.user",
-                  0);
+        weave_exec_fail(report_to,
+                        "workers never run as root: name an ordinary user with"
+                        " workers.user",
+                        0);
     if (spec->gid < 0) {
         const struct passwd *entry = getpwuid((uid_t)spec->uid);
 
         if (!entry)
-            exec_fail("its user has no group: set workers.group", 0);
+            weave_exec_fail(report_to,
+                            "its user has no group: set workers.group", 0);
         gid = entry->pw_gid;
     }
     failed = weave_exec_user(spec->user, (uid_t)spec->uid, gid);
     if (failed)
-        exec_fail(failed, errno);
+        weave_exec_fail(report_to, failed, errno);
 }
 
 /* ---- the environment ---- */
-
-static void variable_put(apr_array_header_t *list, const char *name,
-                         const char *value)
-{
-    if (value)
-        APR_ARRAY_PUSH(list, const char *) =
-            apr_pstrcat(list->pool, name, "=", value, NULL);
-}
 
 static char **environment_make(const weave_spec_t *spec, apr_pool_t *pool)
 {
@@ -107,16 +86,6 @@ static char **environment_make(const weave_spec_t *spec, apr_pool_t *pool)
     const apr_array_header_t *own = apr_table_elts(spec->env);
     int i;
 
-    /* what the ini sets comes in place of ours */
-    static const char *const passed[] = {
-        "TMPDIR",
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-        "ASAN_OPTIONS",
-        "LSAN_OPTIONS",
-        "TSAN_OPTIONS",
-        "UBSAN_OPTIONS",
-#endif
-    };
     const char *const base[][2] = {
         {"PATH", PATH_DEFAULT},
         {"LANG", "C.UTF-8"},
@@ -124,19 +93,19 @@ static char **environment_make(const weave_spec_t *spec, apr_pool_t *pool)
         {"USER", entry ? entry->pw_name : NULL},
         {"LOGNAME", entry ? entry->pw_name : NULL},
         {"WEAVE_INI", spec->ini},
+        {"TMPDIR", getenv("TMPDIR")},
     };
 
+    /* the first of a name counts: what the ini sets comes in place of ours */
     for (i = 0; i < own->nelts; i++) {
         const apr_table_entry_t *row =
             &APR_ARRAY_IDX(own, i, apr_table_entry_t);
 
-        variable_put(list, row->key, row->val);
+        weave_exec_variable_add(list, row->key, row->val);
     }
-    /* the first of a name counts: getenv() takes it, Python too */
     for (i = 0; i < (int)(sizeof(base) / sizeof(*base)); i++)
-        variable_put(list, base[i][0], base[i][1]);
-    for (i = 0; i < (int)(sizeof(passed) / sizeof(*passed)); i++)
-        variable_put(list, passed[i], getenv(passed[i]));
+        weave_exec_variable_add(list, base[i][0], base[i][1]);
+    weave_exec_sanitizers_add(list);
     APR_ARRAY_PUSH(list, char *) = NULL;
     return (char **)list->elts;
 }
@@ -163,13 +132,16 @@ static void worker_become(const super_exec_t *exec)
         umask((mode_t)spec->umask);
     variables = environment_make(spec, pool);
     if (chdir(*spec->home ? spec->home : "/") < 0)
-        exec_fail(apr_psprintf(
-                      pool, "workers.home, %s, cannot be entered by its user",
-                      spec->home),
-                  errno);
+        weave_exec_fail(
+            report_to,
+            apr_psprintf(pool,
+                         "workers.home, %s, cannot be entered by its user",
+                         spec->home),
+            errno);
     execve(program, arguments, variables);
-    exec_fail(apr_psprintf(pool, "%s cannot be run by its user", program),
-              errno);
+    weave_exec_fail(report_to,
+                    apr_psprintf(pool, "%s cannot be run by its user", program),
+                    errno);
 }
 
 apr_status_t super_exec_worker(pid_t *pid, int *report_fd,

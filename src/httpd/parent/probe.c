@@ -43,21 +43,6 @@ typedef struct {
     char **argv, **env;
 } plan_t;
 
-static void step_fail(const char *what) __attribute__((noreturn));
-
-/* Answers in place of the program. No lock and no memory is needed. */
-static void step_fail(const char *what)
-{
-    const char *parts[] = {what, errno ? ": " : "",
-                           errno ? strerror(errno) : ""};
-    int i;
-
-    for (i = 0; i < 3; i++)
-        if (write(WEAVE_PROBE_ANSWER_FD, parts[i], strlen(parts[i])) < 0)
-            _exit(126);
-    _exit(127);
-}
-
 static void program_become(const plan_t *plan) __attribute__((noreturn));
 
 static void program_become(const plan_t *plan)
@@ -71,13 +56,14 @@ static void program_become(const plan_t *plan)
         _exit(126);
     failed = weave_exec_user(app->user, app->uid, app->gid);
     if (failed)
-        step_fail(failed);
+        weave_exec_fail(WEAVE_PROBE_ANSWER_FD, failed, errno);
     /* after the user has changed, which resets it */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != plan->parent ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || chdir("/") < 0)
-        step_fail("it cannot be confined");
+        weave_exec_fail(WEAVE_PROBE_ANSWER_FD, "it cannot be confined", errno);
     execve(plan->argv[0], plan->argv, plan->env);
-    step_fail("weave-worker cannot be executed by this user");
+    weave_exec_fail(WEAVE_PROBE_ANSWER_FD,
+                    "weave-worker cannot be executed by this user", errno);
 }
 
 /* ---- what the program is told ---- */
@@ -152,8 +138,7 @@ static int ini_open(const mod_weave_app_t *app)
 
 static int variable_add(void *list, const char *name, const char *value)
 {
-    APR_ARRAY_PUSH((apr_array_header_t *)list, const char *) =
-        apr_pstrcat(((apr_array_header_t *)list)->pool, name, "=", value, NULL);
+    weave_exec_variable_add(list, name, value);
     return 1;
 }
 
@@ -161,31 +146,18 @@ static int variable_add(void *list, const char *name, const char *value)
  * the variables of workers stand first. */
 static char **probe_environment(const mod_weave_app_t *app, apr_pool_t *pool)
 {
-    /* the last one for embedded mode only: children have it when they load the
-     * same */
-    static const char *const passed[] = {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-        "ASAN_OPTIONS",
-        "LSAN_OPTIONS",
-        "TSAN_OPTIONS",
-        "UBSAN_OPTIONS",
-#endif
-        "LD_LIBRARY_PATH"
-    };
-    apr_size_t count = sizeof(passed) / sizeof(*passed), i;
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(char *));
 
-    if (!app->embedded) {
+    if (!app->embedded)
         apr_table_do(variable_add, list,
                      weave_environment_make(app->conf, environ, NULL, pool),
                      NULL);
-        count--;
-    }
-    variable_add(list, "PATH", "/usr/bin:/bin");
-    variable_add(list, "LANG", "C.UTF-8");
-    for (i = 0; i < count; i++)
-        if (getenv(passed[i]))
-            variable_add(list, passed[i], getenv(passed[i]));
+    weave_exec_variable_add(list, "PATH", "/usr/bin:/bin");
+    weave_exec_variable_add(list, "LANG", "C.UTF-8");
+    weave_exec_sanitizers_add(list);
+    if (app->embedded) /* children have it when they load the same */
+        weave_exec_variable_add(list, "LD_LIBRARY_PATH",
+                                getenv("LD_LIBRARY_PATH"));
     APR_ARRAY_PUSH(list, const char *) = NULL;
     return (char **)list->elts;
 }
