@@ -124,7 +124,7 @@ static void is_asked_for_no_body_that_is_there(void **state)
     begin(1);
     assert_true(takes(WEAVE_FRAME_READ, 0, 8));
     assert_true(takes(WEAVE_FRAME_READ, 0, 8));
-    assert_false(takes(WEAVE_FRAME_STALE, 0, 0)); /* some of it has gone */
+    assert_false(takes(WEAVE_FRAME_REFUSED, 0, 0)); /* some of it has gone */
     weave_answer_read_end(&answer);
     assert_false(takes(WEAVE_FRAME_READ, 0, 8));
 }
@@ -148,8 +148,7 @@ static void bounds_its_lines(void **state)
 static void ends_once(void **state)
 {
     static const weave_frame_type_e ends[] = {
-        WEAVE_FRAME_END, WEAVE_FRAME_CANCELLED, WEAVE_FRAME_REFUSED,
-        WEAVE_FRAME_STALE};
+        WEAVE_FRAME_END, WEAVE_FRAME_CANCELLED, WEAVE_FRAME_REFUSED};
     size_t i;
 
     (void)state;

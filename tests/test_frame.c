@@ -15,7 +15,7 @@ static const struct {
 } types[] = {
     {WEAVE_FRAME_HELLO, 40, 40},
     {WEAVE_FRAME_WELCOME, 16, 16},
-    {WEAVE_FRAME_REQUEST, 40, WEAVE_FRAME_MAX},
+    {WEAVE_FRAME_REQUEST, 24, WEAVE_FRAME_MAX},
     {WEAVE_FRAME_BODY, 8, 8 + WEAVE_FRAME_DATA_MAX},
     {WEAVE_FRAME_CANCEL, 0, 0},
     {WEAVE_FRAME_CANCELLED, 0, 0},
@@ -26,7 +26,6 @@ static const struct {
     {WEAVE_FRAME_FILE, 16, 16},
     {WEAVE_FRAME_END, 8, 8},
     {WEAVE_FRAME_LOG, 8, 8 + WEAVE_FRAME_LINE_MAX},
-    {WEAVE_FRAME_STALE, 0, 0},
 };
 #define TYPES (sizeof(types) / sizeof(*types))
 

@@ -85,11 +85,8 @@ static const size_t frames[] = {
     sizeof(weave_frame_request_t),
     AT(weave_frame_request_t, content_length),
     AT(weave_frame_request_t, file_bytes),
-    AT(weave_frame_request_t, until_us),
     AT(weave_frame_request_t, vars),
     AT(weave_frame_request_t, inline_bytes),
-    AT(weave_frame_request_t, epoch),
-    AT(weave_frame_request_t, reserved),
     sizeof(weave_frame_var_t),
     AT(weave_frame_var_t, key),
     AT(weave_frame_var_t, name_bytes),
@@ -142,8 +139,8 @@ static const struct {
 } layouts[] = {
     {ROW(roster, WEAVE_ROSTER_VERSION), 5, 0x9b373ffeb8aa2319},
     {ROW(board, WEAVE_BOARD_VERSION), 5, 0x7a8063432499e909},
-    {ROW(frames, WEAVE_FRAME_VERSION), 4, 0x7ae69a3a8287410b},
-    {ROW(control, WEAVE_CONTROL_VERSION), 4, 0x4f6421cb14c3bb26},
+    {ROW(frames, WEAVE_FRAME_VERSION), 5, 0xc9dd278113455862},
+    {ROW(control, WEAVE_CONTROL_VERSION), 5, 0xe43a09fdb991e624},
 };
 
 static void shared_memory_and_wire(void **state)

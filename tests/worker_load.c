@@ -4,9 +4,8 @@
  *
  *   worker_load BUILD SECONDS
  *
- * Held up: what was answered has run once; what was refused, called back, lost
- * before it had started or told to be stale has not run. The maintenance
- * board's epoch moves all the time. */
+ * Held up: what was answered has run once; what was refused, called back or
+ * lost before it had started has not run. */
 #include "worker_support.h"
 
 #include <pthread.h>
@@ -56,8 +55,7 @@ static int one(client_t *client)
     unsigned which = rand_r(&client->seed) % 11;
     unsigned dice = (unsigned)rand_r(&client->seed) % 1000;
     long argument = arguments[which];
-    int keep = 0, old = dice % 50 == 7, fate;
-    weave_admission_t admission = {0, 0};
+    int keep = 0, fate;
     char path[96];
 
     client->id = atomic_fetch_add(&test.next_id, 1);
@@ -69,10 +67,7 @@ static int one(client_t *client)
         argument = 150; /* more than a socket holds */
     snprintf(path, sizeof(path), "/%s/%lu/%ld", kinds[which], client->id,
              argument);
-    /* one that asks for nothing, one that is late, and those of now */
-    if (dice % 50 != 6)
-        admission.epoch = epoch_now() - (uint32_t)old;
-    if (request_send(client, path, which == 5, admission) < 0) {
+    if (request_send(client, path, which == 5) < 0) {
         atomic_store(&test.fate[client->id], NEVER);
         return -1;
     }
@@ -81,8 +76,6 @@ static int one(client_t *client)
         return -1;
     }
     fate = answer(client, dice % 10 ? 2000 : (int)(dice % 15), &keep);
-    if (old && fate == ONCE)
-        atomic_fetch_add(&test.broken, 1);
     atomic_store(&test.fate[client->id], (unsigned char)fate);
     atomic_fetch_add(&test.ends[fate], 1);
     return keep;
@@ -108,7 +101,7 @@ static void *client_run(void *data)
 static int had_load(void)
 {
     return atomic_load(&test.ends[ONCE]) > 100 &&
-           atomic_load(&test.ends[NEVER]) > 0 && atomic_load(&test.stale) > 2;
+           atomic_load(&test.ends[NEVER]) > 0;
 }
 
 /* Until there was load, too. */
@@ -120,7 +113,6 @@ static void turn_for(int seconds)
 
     while ((now = apr_time_now()) < end || (!had_load() && now < last)) {
         usleep(30000);
-        weave_maintenance_turn(test.maintenance);
     }
 }
 
@@ -154,10 +146,10 @@ static void check_runs(void)
         wrong += test.fate[i] == NEVER && runs[i];
     }
     printf("# %lu requests: %lu answered, %lu not begun, %lu cut; %lu of them"
-           " over their time, %lu stale\n",
+           " over their time\n",
            atomic_load(&test.next_id), atomic_load(&test.ends[ONCE]),
            atomic_load(&test.ends[NEVER]), atomic_load(&test.ends[ANY]),
-           atomic_load(&test.timeouts), atomic_load(&test.stale));
+           atomic_load(&test.timeouts));
     check(twice == 0, "no request has run twice");
     check(lost == 0, "what was answered has run");
     check(wrong == 0, "what had not started never ran");
@@ -173,7 +165,6 @@ int main(int argc, char **argv)
 
     must(argc == 3, "worker_load BUILD SECONDS");
     pool = support_start("worker_load", argv[1]);
-    weave_maintenance_turn(test.maintenance); /* one before that of now is 1 */
     for (i = 0; i < CLIENTS; i++)
         must(pthread_create(&threads[i], NULL, client_run, (void *)(i + 1)) ==
                  0,

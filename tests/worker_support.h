@@ -29,7 +29,6 @@
 #include "weave_exec.h"
 #include "weave_frame.h"
 #include "weave_handshake.h"
-#include "weave_maintenance_board.h"
 #include "weave_socket.h"
 #include "weave_spec.h"
 
@@ -52,12 +51,11 @@ static struct {
     pid_t pid;
     weave_control_t channel;
     weave_board_t *board;
-    weave_maintenance_board_t *maintenance;
     int lifeline, errors;
     atomic_int stopping;
     atomic_ulong next_id;
     _Atomic unsigned char fate[IDS_MOST];
-    atomic_ulong ends[3], broken, timeouts, stale;
+    atomic_ulong ends[3], broken, timeouts;
 } test;
 
 static UNUSED void must(int ok, const char *what)
@@ -150,24 +148,21 @@ static UNUSED void become(const char *program, const int *fds, int errors)
 static UNUSED void worker_start(const char *build, apr_pool_t *pool)
 {
     const char *program = apr_pstrcat(pool, build, "/weave-worker", NULL);
-    int pair[2], line[2], board, fds[GIVEN], maintenance, passed;
+    int pair[2], line[2], board, fds[GIVEN], passed;
     int errors = open(apr_pstrcat(pool, test.folder, "/errors", NULL),
                       O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
     json_t *message = NULL;
 
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 &&
              pipe2(line, O_CLOEXEC) == 0 &&
-             weave_board_create(&board, &test.board, THREADS) == APR_SUCCESS &&
-             weave_maintenance_board_create(&maintenance, &test.maintenance) ==
-                 APR_SUCCESS &&
-             weave_memory_reopen(&fds[4], maintenance, 0) == APR_SUCCESS,
+             weave_board_create(&board, &test.board, THREADS) == APR_SUCCESS,
          "what a worker is given");
     fds[0] = listen_at(test.socket);
     fds[1] = pair[1];
     fds[2] = line[0];
     fds[3] = board;
-    fds[5] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    fds[6] = errors;
+    fds[4] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    fds[5] = errors;
     setenv("STUB_LOG", test.log, 1);
     test.pid = fork();
     if (test.pid == 0)
@@ -287,20 +282,12 @@ static UNUSED int open_up(client_t *client, uint32_t role)
     return 0;
 }
 
-static UNUSED uint32_t epoch_now(void)
-{
-    return atomic_load(&test.maintenance->epoch);
-}
-
-static UNUSED int request_send(client_t *client, const char *path, int has_body,
-                               weave_admission_t admission)
+static UNUSED int request_send(client_t *client, const char *path, int has_body)
 {
     static const char name[] = "PATH_INFO";
     char data[512], *to = data + sizeof(weave_frame_t);
     weave_frame_request_t fixed = {.content_length = has_body ? -1 : 0,
-                                   .until_us = admission.until_us,
-                                   .vars = 1,
-                                   .epoch = admission.epoch};
+                                   .vars = 1};
     weave_frame_t frame;
 
     memcpy(to, &fixed, sizeof(fixed));
@@ -347,9 +334,6 @@ static UNUSED int take(client_t *client, const weave_frame_t *frame)
     switch (frame->type) {
     case WEAVE_FRAME_CANCELLED:
     case WEAVE_FRAME_REFUSED:
-        return NEVER;
-    case WEAVE_FRAME_STALE:
-        atomic_fetch_add(&test.stale, 1);
         return NEVER;
     case WEAVE_FRAME_READ:
         return body_send(client) < 0 ? ANY : -1;

@@ -120,7 +120,6 @@ static const struct {
                                          WEAVE_FRAME_FD},
     [WEAVE_FRAME_END] = {end_take, 0},
     [WEAVE_FRAME_LOG] = {log_take, 0},
-    [WEAVE_FRAME_STALE] = {unstarted_take, 0},
 };
 
 const char *weave_answer_take(weave_answer_t *answer,

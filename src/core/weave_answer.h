@@ -17,7 +17,7 @@
  *   READ        when the body was not sent with the request, until its end
  *   LOG         WEAVE_ANSWER_LINES_MAX lines, WEAVE_ANSWER_LINES_BYTES in all
  *   END, LAST   once, and nothing comes after it
- *   CANCELLED, REFUSED, STALE
+ *   CANCELLED, REFUSED
  *               instead of all that but LOG
  */
 

@@ -55,7 +55,7 @@
 
 #include "weave_fd.h"
 
-#define WEAVE_CONTROL_VERSION 4
+#define WEAVE_CONTROL_VERSION 5
 #define WEAVE_CONTROL_SOCKET "weaved.sock"
 #define WEAVE_CONTROL_LOCK "weaved.lock"
 
@@ -75,7 +75,6 @@ enum {
     WEAVE_WORKER_CONTROL_FD,
     WEAVE_WORKER_LIFELINE_FD,
     WEAVE_WORKER_BOARD_FD,
-    WEAVE_WORKER_MAINTENANCE_FD, /* for reading only */
     WEAVE_WORKER_LOG_FD,
     WEAVE_WORKER_SAY_FD,
     WEAVE_WORKER_FDS
@@ -113,7 +112,6 @@ enum {
     WEAVE_SUPER_ROSTER_FD,
     WEAVE_SUPER_READY_FD,
     WEAVE_SUPER_CONTROL_FD,
-    WEAVE_SUPER_MAINTENANCE_FD, /* for reading only, for the workers */
     WEAVE_SUPER_FDS
 };
 

@@ -7,7 +7,7 @@
 
 _Static_assert(sizeof(weave_hello_t) == 40, "part of the wire");
 _Static_assert(sizeof(weave_welcome_t) == 16, "part of the wire");
-_Static_assert(sizeof(weave_frame_request_t) == 40, "part of the wire");
+_Static_assert(sizeof(weave_frame_request_t) == 24, "part of the wire");
 _Static_assert(sizeof(weave_frame_var_t) == 12, "part of the wire");
 _Static_assert(sizeof(weave_frame_head_t) == 24, "part of the wire");
 _Static_assert(sizeof(weave_frame_file_t) == 16, "part of the wire");
@@ -33,7 +33,6 @@ static const struct {
     [WEAVE_FRAME_END] = {sizeof(weave_frame_end_t), sizeof(weave_frame_end_t)},
     [WEAVE_FRAME_LOG] = {sizeof(weave_frame_log_t),
                          sizeof(weave_frame_log_t) + WEAVE_FRAME_LINE_MAX},
-    [WEAVE_FRAME_STALE] = {0, 0},
 };
 
 weave_frame_status_e weave_frame_decode(weave_frame_t *frame, const char *data,

@@ -24,10 +24,7 @@
  *
  * CANCEL asks for a request back: CANCELLED, when it had not started; when it
  * had, nothing, and the answer goes on. REFUSED: the queue is full; it has not
- * started. STALE: nor has it, for the maintenance board's epoch is not the
- * request's any more; the client is to ask again what becomes of it. It comes
- * instead of the answer, LOG may come before it, and a CANCEL that crosses it
- * is ignored. A client that wants nothing of a request any more just closes.
+ * started. A client that wants nothing of a request any more just closes.
  * Every frame of a request carries its number; the client counts from 1. How
  * much of each the answer to one request may have: weave_answer.h.
  */
@@ -38,7 +35,7 @@
 #include "weave_secret.h"
 
 #define WEAVE_FRAME_MAGIC 0x464d5657u /* "WVMF" */
-#define WEAVE_FRAME_VERSION 4
+#define WEAVE_FRAME_VERSION 5
 
 /** The longest payload of a frame, and of DATA and BODY. */
 #define WEAVE_FRAME_MAX (16u << 20)
@@ -60,7 +57,6 @@ typedef enum weave_frame_type_e {
     WEAVE_FRAME_FILE,
     WEAVE_FRAME_END,
     WEAVE_FRAME_LOG,
-    WEAVE_FRAME_STALE,
     WEAVE_FRAME_TYPES /* greater than all types */
 } weave_frame_type_e;
 
@@ -127,15 +123,12 @@ typedef struct weave_welcome_t {
 } weave_welcome_t;
 
 /** REQUEST: this, then VARS times a weave_frame_var_t with its strings, then
- *  INLINE_BYTES of body. EPOCH and UNTIL_US: weave_admission_t. */
+ *  INLINE_BYTES of body. */
 typedef struct weave_frame_request_t {
     int64_t content_length; /* of the body, -1: not known */
     int64_t file_bytes;     /* with FD: the size of the body in it */
-    int64_t until_us;
     uint32_t vars;
     uint32_t inline_bytes;
-    uint32_t epoch;
-    uint32_t reserved;
 } weave_frame_request_t;
 
 /** One environ entry. NAME (for WEAVE_VAR_OTHER, with its NUL) and VALUE (with

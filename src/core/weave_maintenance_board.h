@@ -3,7 +3,7 @@
 #define WEAVE_MAINTENANCE_BOARD_H
 
 /**
- * Maintenance as httpd's children and the workers see it: sealed memory that
+ * Maintenance as httpd's children see it: sealed memory that
  * the httpd parent makes once and keeps. In it is what weavectl has said, for
  * each application, and what the configuration says, for weavectl to show.
  * Written by the parent and by weavectl, one after the other (under
@@ -13,9 +13,8 @@
  * leads to the parent's descriptor below /proc. So it works without weaved,
  * and the memory is gone with the parent.
  *
- * `epoch` moves after each change. A request takes it with it: whoever is about
- * to start it in Python looks whether it is still the same, and if not, asks
- * again what is to become of the request. See weave_admission_t.
+ * `epoch` moves after each change: the child that sees it first logs the
+ * change.
  */
 
 #include <stdatomic.h>
@@ -66,26 +65,6 @@ typedef struct weave_maintenance_board_t {
     /* what the configuration says, as JSON: see weave_maintenance_declared */
     char declared[WEAVE_MAINTENANCE_DECLARED];
 } weave_maintenance_board_t;
-
-/* --- requests ------------------------------------------------------------ */
-
-/** By what a request was let in: the epoch at that time (0: it may run,
- *  whatever has changed), and when a drain that let it in becomes on,
- * apr_time_t (0: none did). */
-typedef struct weave_admission_t {
-    uint32_t epoch;
-    int64_t until_us;
-} weave_admission_t;
-
-/** Does it still hold? Asked with the GIL in hand: this is one load, and only
- *  during a drain a look at the clock. */
-static inline int weave_admission_holds(const weave_admission_t *admission,
-                                        const weave_maintenance_board_t *board)
-{
-    return (!admission->epoch ||
-            admission->epoch == atomic_load(&board->epoch)) &&
-           (!admission->until_us || apr_time_now() < admission->until_us);
-}
 
 /* --- making and mapping -------------------------------------------------- */
 
@@ -190,8 +169,8 @@ apr_array_header_t *weave_maintenance_boards(const char **why, const char *dir,
 /** Are A and B one folder? -1: they cannot be looked at. */
 int weave_maintenance_is_same_folder(const char *a, const char *b);
 
-/** The processes that have BOARD open, of long: httpd, its children, weaved,
- *  workers and others that they started; as far as this user may look. */
+/** The processes that have BOARD open, of long: httpd, its children, and others
+ *  that they started; as far as this user may look. */
 apr_array_header_t *weave_maintenance_holders(
     const weave_maintenance_board_t *board, apr_pool_t *pool);
 

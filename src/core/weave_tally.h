@@ -71,9 +71,9 @@ void weave_tally_sum(weave_tally_row_t *sum, const weave_tally_t *tally,
  * A place for the calling child, as long as it lives; those of children that
  * are gone are given again. NULL: there is none, which is noted.
  *
- * `running` goes up before the child looks at the epoch, and down when Python
- * is done. So whoever has moved the epoch and then sees 0 knows that nothing
- * of before it runs.
+ * `running` goes up before the child asks the last time whether there is
+ * maintenance, and down when Python is done. So whoever has made it known and
+ * then sees 0 knows that nothing of before runs.
  */
 weave_tally_child_t *weave_tally_seat(weave_tally_t *tally);
 

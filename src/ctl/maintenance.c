@@ -19,8 +19,9 @@
 #include "weave_utf8.h"
 
 #define LOCK_MS 10000
-/* Children and workers look at the epoch immediately before they call Python;
- * whoever looked just before it moved has called by then. */
+/* Children ask immediately before they send a request to a worker, or call
+ * Python: what was asked for just before the change is there by then, and
+ * --wait sees it. */
 #define SETTLE_US 100000
 
 /* ---- the change, with the lock held ---- */

@@ -378,23 +378,16 @@ static int application_call(engine_request_t *request, plan_t *plan)
     PyObject *start = input ? engine_start_response_acquire(request) : NULL;
     PyObject *result = NULL;
     engine_request_t *holder = request;
-    int outcome, held = 0;
+    int outcome;
 
     if (start && PyDict_SetItem(environ, engine_input_key, input) == 0) {
         PyObject *args[] = {NULL, environ, start};
 
-        /* nothing that could give the GIL away comes in between */
-        held = !engine_host->may_start(request->in->host);
-        if (!held)
-            result =
-                PyObject_Vectorcall(engine_application, args + 1,
-                                    2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        result = PyObject_Vectorcall(engine_application, args + 1,
+                                     2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
-    if (held)
-        outcome = WEAVE_RUN_HELD;
-    else
-        outcome = result ? result_answer(request, plan, result)
-                         : engine_raised_end(request);
+    outcome = result ? result_answer(request, plan, result)
+                     : engine_raised_end(request);
     Py_XDECREF(result);
     Py_XDECREF(environ);
     /* another thread may be reading or writing just now */

@@ -24,7 +24,7 @@
 #include <sys/types.h>
 
 /* Raised whenever a struct below changes in any way. */
-#define WEAVE_ENGINE_ABI 5
+#define WEAVE_ENGINE_ABI 6
 #define WEAVE_ENGINE_MAGIC 0x57454156u /* "WEAV" */
 #define WEAVE_ENGINE_SYMBOL "weave_engine"
 
@@ -187,9 +187,9 @@ typedef struct weave_piece_t {
 #define WEAVE_SEND_LAST 2  /* the answer is complete */
 
 /* What the host does for the engine. Called without the GIL, on the thread
- * that called run(); they may block. log() is called on any thread. may_start()
- * and forked() are the exceptions: they are called with the GIL, and must never
- * block. None is NULL. */
+ * that called run(); they may block. log() is called on any thread. forked() is
+ * the exception: it is called with the GIL, and must never block. None is NULL.
+ */
 typedef struct weave_host_t {
     uint32_t abi;
     uint32_t size; /* sizeof(weave_host_t) */
@@ -209,10 +209,6 @@ typedef struct weave_host_t {
     /* Logs one line of UTF-8 without its newline; it is not NUL-terminated.
      * `level` is a weave_log_e; `host` is NULL outside a request. */
     void (*log)(void *host, int level, const char *text, size_t len);
-    /* The last question before the application is called: 1: go on; 0: do
-     * not, and run() returns WEAVE_RUN_HELD. With the GIL: a load and a
-     * comparison, no lock, no system call. */
-    int (*may_start)(void *host);
     /* Prepares a process that Python has forked (os.fork(), multiprocessing).
      * Called in the new process, on its only thread, before any code of the
      * application runs there. Not called for programs that subprocess or
@@ -226,10 +222,7 @@ typedef enum {
     WEAVE_RUN_CUT = -1,  /* the answer has begun and cannot be completed: the
                             host must end the connection in a way that the
                             client notices */
-    WEAVE_RUN_GONE = -2, /* the client went away */
-    WEAVE_RUN_HELD = -3  /* may_start() said no: the application was not called,
-                            nothing was sent, and the same weave_request_t may
-                            be run again */
+    WEAVE_RUN_GONE = -2  /* the client went away */
     /* > 0: nothing was sent, and the host answers with this HTTP status */
 } weave_run_e;
 

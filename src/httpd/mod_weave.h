@@ -351,9 +351,6 @@ void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful);
 /* The engine once its application is imported; waits while it is being
  * imported. NULL: it cannot be, or not in time. */
 const weave_engine_t *mod_weave_embedded_ready(void);
-/* engine->run(), counted for weavectl. */
-int mod_weave_embedded_run(const weave_engine_t *engine,
-                           const weave_request_t *in);
 extern const weave_engine_t *mod_weave_engine;
 
 /* host.c: httpd as the engine's host */
@@ -404,8 +401,7 @@ const char *mod_weave_path_info(request_rec *r, const mod_weave_mount_t *mount);
 /* maintenance.c: what is to become of a request */
 typedef struct mod_weave_verdict_t {
     apr_uint32_t mode; /* for this request: OFF, BACKOFF or ON */
-    weave_admission_t admission;
-    int load; /* BACKOFF because of it, not of a word */
+    int load;          /* BACKOFF because of it, not of a word */
     /* where there are words, and load is 0 */
     weave_maintenance_t word; /* the one that decides */
     /* that of the strictest which has one; "": none */

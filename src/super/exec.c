@@ -38,7 +38,6 @@ static void descriptors_set(const super_exec_t *exec)
         [WEAVE_WORKER_CONTROL_FD] = exec->control_fd,
         [WEAVE_WORKER_LIFELINE_FD] = WEAVE_SUPER_LIFELINE_FD,
         [WEAVE_WORKER_BOARD_FD] = exec->board_fd,
-        [WEAVE_WORKER_MAINTENANCE_FD] = WEAVE_SUPER_MAINTENANCE_FD,
         [WEAVE_WORKER_LOG_FD] = exec->log->read_fd,
         [WEAVE_WORKER_SAY_FD] = exec->log->say_fd,
         [REPORT_FD] = report_to,

@@ -136,7 +136,6 @@ static apr_status_t request_make(super_warmup_t *warmup, const super_app_t *app,
     enum { VARS = sizeof(vars) / sizeof(*vars) };
     weave_hello_frame_t hello =
         weave_hello_make(WEAVE_ROLE_CLIENT, &app->secret);
-    /* epoch 0: maintenance is no reason not to bring up a release */
     weave_frame_request_t request = {.content_length = -1, .vars = VARS};
     size_t bytes = sizeof(request), i;
     weave_frame_t head;

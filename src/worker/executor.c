@@ -128,7 +128,6 @@ static int decode(executor_t *executor, connection_t *connection,
         return -1;
     exchange->connection = connection;
     exchange->number = frame->number;
-    exchange->admission = (weave_admission_t){fixed.epoch, fixed.until_us};
     exchange->body_ended = exchange->body_problem = 0;
     exchange->lines = (weave_answer_lines_t){0, 0};
     exchange->head_len = 0;
@@ -179,9 +178,8 @@ static void count(int64_t took_us)
                         "workers.max_requests is reached");
 }
 
-/* 1: what is left of the answer is the pump's. HELD: it was no request. */
-static int end(executor_t *executor, connection_t *connection, int held,
-               int *broken)
+/* 1: what is left of the answer is the pump's. */
+static int end(executor_t *executor, connection_t *connection, int *broken)
 {
     int64_t since =
         atomic_load_explicit(&executor->since_us, memory_order_relaxed);
@@ -190,8 +188,7 @@ static int end(executor_t *executor, connection_t *connection, int held,
     atomic_store_explicit(&worker.board->thread[executor->index].since_us, 0,
                           memory_order_release);
     atomic_fetch_sub_explicit(&worker.board->running, 1, memory_order_relaxed);
-    if (!held)
-        count(weave_clock_us() - since);
+    count(weave_clock_us() - since);
     pthread_mutex_lock(&connection->lock);
     connection->current = 0;
     *broken = connection->broken;
@@ -226,7 +223,7 @@ static fate_e run(executor_t *executor, connection_t *connection)
         close(connection->in.passed);
         connection->in.passed = -1;
     }
-    if (end(executor, connection, outcome == WEAVE_RUN_HELD, &broken))
+    if (end(executor, connection, &broken))
         return HANDED;
     if (!broken && outcome != WEAVE_RUN_GONE)
         return KEEP;

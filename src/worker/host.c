@@ -327,15 +327,7 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
     return writer.io;
 }
 
-/* ---- its beginning and its end ---- */
-
-/* With the GIL: nothing but this. */
-static int may_start(void *host)
-{
-    const exchange_t *exchange = host;
-
-    return weave_admission_holds(&exchange->admission, worker.maintenance);
-}
+/* ---- its end ---- */
 
 weave_io_e exchange_end(exchange_t *exchange, int outcome)
 {
@@ -345,9 +337,6 @@ weave_io_e exchange_end(exchange_t *exchange, int outcome)
     writer_start(&writer, exchange);
     if (exchange->head_len && outcome == WEAVE_RUN_DONE) {
         writer_head(&writer, WEAVE_FRAME_LAST, 0);
-    }
-    else if (outcome == WEAVE_RUN_HELD) {
-        writer_frame(&writer, WEAVE_FRAME_STALE, 0, 0);
     }
     else {
         if (exchange->head_len && outcome == WEAVE_RUN_CUT)
@@ -444,5 +433,4 @@ static void fork_ignore(void)
 const weave_host_t worker_host = {WEAVE_ENGINE_ABI, sizeof(weave_host_t),
                                   body_read,        head_send,
                                   body_send,        file_send,
-                                  log_line,         may_start,
-                                  fork_ignore};
+                                  log_line,         fork_ignore};

@@ -156,19 +156,6 @@ static void descriptors_check(void)
 
 /* ---- what weaved gives ---- */
 
-/* Without it, a request would start in the middle of a maintenance. */
-static void maintenance_take(void)
-{
-    weave_maintenance_board_t *board = NULL;
-
-    if (weave_maintenance_board_map(&board, WEAVE_WORKER_MAINTENANCE_FD, 0) !=
-        APR_SUCCESS)
-        die("the maintenance board is of another version of mod_weave, or"
-            " missing");
-    worker.maintenance = board;
-    close(WEAVE_WORKER_MAINTENANCE_FD);
-}
-
 static void descriptors_take(void)
 {
     int fd;
@@ -189,7 +176,6 @@ static void descriptors_take(void)
         weave_memory_reopen(&worker.readonly_fd, worker.board_fd, 0) !=
             APR_SUCCESS)
         die("its scoreboard is of another version of mod_weave, or missing");
-    maintenance_take();
 }
 
 static void spec_take(const json_t *message, apr_pool_t *pool)

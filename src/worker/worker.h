@@ -23,7 +23,6 @@
 #include "weave_control.h"
 #include "weave_engine.h"
 #include "weave_frame.h"
-#include "weave_maintenance_board.h"
 #include "weave_report.h"
 #include "weave_spec.h"
 
@@ -40,7 +39,6 @@ typedef struct worker_t {
     const weave_spec_t *spec;
     const weave_engine_t *engine;
     weave_board_t *board;
-    const weave_maintenance_board_t *maintenance;
     uint32_t generation;
     long pid; /* not that of processes that the application forks */
     weave_secret_t secret; /* of the application: who connects must have it */
@@ -243,7 +241,6 @@ void spool_close(connection_t *connection);
 typedef struct exchange_t {
     connection_t *connection;
     uint32_t number;
-    weave_admission_t admission;
     int64_t file_at, file_bytes; /* of a spooled body; file_bytes 0: none */
     int body_ended;
     int body_problem;           /* weave_io_e */
@@ -254,7 +251,7 @@ typedef struct exchange_t {
 } exchange_t;
 
 extern const weave_host_t worker_host;
-/* What the host still owes the client when run() is back; HELD: STALE. */
+/* What the host still owes the client when run() is back. */
 weave_io_e exchange_end(exchange_t *exchange, int outcome);
 
 #define KICK UINT64_MAX /* the event of `kick_fd` in the shared epoll set */

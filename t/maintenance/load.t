@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Maintenance in the middle of everything: once weavectl has returned nothing
-# starts in Python, and what had started is not cut.
+# Maintenance in the middle of everything: once weavectl has returned, no request
+# is admitted; what was admitted before runs and is not cut, and --wait waits for
+# it.
 
 use strict;
 use warnings FATAL => 'all';
 use JSON::PP ();
+use List::Util qw(sum0);
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -115,7 +117,8 @@ sub _wrong {
 }
 
 # One client that asks until there is a file `told`; the file `answers` gets a
-# line for each answer: when asked, when answered, status, what is wrong. As in
+# line for each answer: when asked, when answered, status, what was asked, what
+# is wrong. As in
 # WeaveTest::Load, a kept-alive connection may be closed instead of an answer.
 sub ask_until_told {
     my ($httpd, $number) = @_;
@@ -124,20 +127,21 @@ sub ask_until_told {
     my $post   = $number % 2;
     my $keep   = $number % 4 < 2;
     my $length = $post ? 3000 : 0;
-    my $client;
+    my ($client, $count) = (undef, 0);
     until (-e "$dir/told") {
         my $fresh = !$client;
+        my $name  = "load.$number." . $count++;
         my $begin = time;
         my $res   = eval {
             $client ||= $httpd->client;
-            $client->request($post ? 'POST' : 'GET', '/1.1/u/storage?load',
+            $client->request($post ? 'POST' : 'GET', "/1.1/u/storage?$name",
                 close => !$keep, $post ? (body => 'x' x $length) : ());
         };
         my $wrong = $res ? _wrong($res, $length) : "no answer: $@";
         $wrong =~ s/\s+/ /g;
         undef $wrong if $wrong && !$fresh && $res && $res->head eq '';
-        syswrite $answers, sprintf "%.6f %.6f %d %s\n", $begin, time,
-            $res ? $res->status : 0, $wrong if defined $wrong;
+        syswrite $answers, sprintf "%.6f %.6f %d %s %s\n", $begin, time,
+            $res ? $res->status : 0, $name, $wrong if defined $wrong;
         undef $client
             if !$keep || !$res || !defined $wrong || $wrong
             || lc($res->header('Connection') || '') eq 'close';
@@ -157,12 +161,12 @@ sub clients_start {
     } 1 .. $CLIENTS;
 }
 
-# ([WHEN ASKED, WHEN ANSWERED, STATUS, WHAT IS WRONG]...)
+# ([WHEN ASKED, WHEN ANSWERED, STATUS, QUERY, WHAT IS WRONG]...)
 sub clients_stop {
     my ($httpd, @pids) = @_;
     spew($httpd->dir . '/told', '');
     waitpid $_, 0 for @pids;
-    return map { [split / /, $_, 4] }
+    return map { [split / /, $_, 5] }
         split /\n/, slurp($httpd->dir . '/answers');
 }
 
@@ -181,8 +185,8 @@ sub refused {
     return ($ours, $other);
 }
 
-# A thread may be put aside between the door, behind which it has begun, and its
-# note of that. What waits somewhere else starts for much longer than this.
+# A thread may be put aside where it is admitted, before anybody counts it; or
+# where it has begun, before its note of that.
 my $ASIDE = 0.1;
 
 sub count_in {
@@ -222,20 +226,24 @@ sub lasts_off {
 sub under_load {
     my $httpd = shift;
     my @pids  = clients_start($httpd);
-    my (@on, @off);
+    my (@on, @waited, @off);
     lasts_off($httpd, time);
-    for (1 .. $ROUNDS) {
-        push @on, lasts_on($httpd, switched($httpd, 'on'));
+    for my $round (1 .. $ROUNDS) {
+        my @wait = $round % 2 ? () : qw(--wait 60s);
+        push @on, lasts_on($httpd, switched($httpd, 'on', @wait));
+        push @waited, $on[-1] if @wait;
         push @off, lasts_off($httpd, switched($httpd, 'off'));
     }
     my @answers = clients_stop($httpd, @pids);
-    my @starts  = map { $_->[0] } starts($httpd);
-    my @wrong   = grep { defined && $_ ne '' } map { $_->[3] } @answers;
+    my %started = map { $_->[1] => $_->[0] } starts($httpd);
+    my @starts  = values %started;
+    my @wrong   = grep { defined && $_ ne '' } map { $_->[4] } @answers;
     is_deeply \@wrong, [], 'each answer is whole, a 200 or a 503';
 
     my ($late, $through, $served, $refused) = (0, 0, 0, 0);
     for my $span (@on) {
-        $late    += count_in($span->[0] + $ASIDE, $span->[1], @starts);
+        $late    += grep { $_->[0] > $span->[0] && $started{$_->[3]}
+            && $started{$_->[3]} < $span->[1] } @answers;
         $refused += grep { $_->[2] == 503 && $_->[1] > $span->[0]
             && $_->[1] < $span->[1] } @answers;
     }
@@ -244,7 +252,9 @@ sub under_load {
         $through += grep { $_->[2] == 503 && $_->[0] > $span->[0]
             && $_->[1] < $span->[1] } @answers;
     }
-    is $late,    0, 'nothing starts in Python while it is on';
+    is $late,    0, 'nobody is admitted while it is on';
+    is sum0(map { count_in($_->[0] + $ASIDE, $_->[1], @starts) } @waited), 0,
+        'nothing starts in Python when --wait has returned';
     is $through, 0, 'nobody is refused while it is off';
     is $served, $ROUNDS, 'and each time somebody was served';
     cmp_ok $refused, '>=', $LEAST * $ROUNDS, 'there was load while it was on';
@@ -256,7 +266,7 @@ sub under_load {
     is $others, 0, 'nobody was refused for another reason';
 }
 
-# What has started is not cut, what has not is refused.
+# What has started is not cut, what has not been admitted is refused.
 sub in_flight {
     my ($httpd, $mode) = @_;
     my $slow   = $httpd->client;
@@ -315,9 +325,10 @@ sub behind_another {
     switched($httpd, 'on');
     ok !$first->readable(0), 'the first one is still at it';
     opens($gate);
-    is_refusal($second->response, 'who waited is refused', retry => 99);
-    ok !(grep { $_->[1] eq 'second' } starts($httpd)), 'and has not started';
-    is $first->response->status, 200, 'the first one is answered';
+    is $_->response->status, 200, 'what was admitted is answered'
+        for $first, $second;
+    switched($httpd, qw(on --wait 60s));
+    is $httpd->get('/?third')->status, 503, 'nobody else is';
 }
 
 for my $mode (modes()) {

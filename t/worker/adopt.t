@@ -31,7 +31,7 @@ if os.fork():
     os.dup2(theirs.fileno(), HTTPD)
     os.execv("$weaved", ["weaved"] + sys.argv[1:])
 theirs.close()
-for fd in 3, 4, 5, 7:
+for fd in 3, 4, 5:
     os.close(fd)
 httpd = socket.socket(fileno=HTTPD)
 line = b""

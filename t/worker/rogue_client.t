@@ -158,14 +158,6 @@ subtest 'no environment at all' => sub {
     others('without environ');
 };
 
-subtest 'an epoch that is not of now' => sub {
-    my $wire = WeaveTest::Wire->hello($path);
-    $wire->send(request('/who', epoch => 0xffffffff));
-    is(($wire->answer)[0], $TYPE{STALE}, 'does not start');
-    $wire->send(request('/who', number => 2));
-    is(($wire->answer)[0], $TYPE{HEAD}, 'the connection stays, and 0 starts');
-};
-
 subtest 'two at once' => sub {
     my $wire = WeaveTest::Wire->hello($path);
     $wire->send($good . request('/who', number => 2));

@@ -116,8 +116,7 @@ static int frame_take(taken_t *taken, const weave_frame_t *frame,
         return end_take(taken, payload);
     default:
         assert(frame->type == WEAVE_FRAME_CANCELLED ||
-               frame->type == WEAVE_FRAME_REFUSED ||
-               frame->type == WEAVE_FRAME_STALE);
+               frame->type == WEAVE_FRAME_REFUSED);
         assert(!taken->heads && !taken->reads && !frame->bytes);
         taken->ends++;
         return 0;

@@ -13,7 +13,6 @@
 
 #define TRIES_MOST 16   /* of a request that nobody has begun with */
 #define REFUSALS_MOST 2 /* full queues, until it is 503 */
-#define STALES_MOST 100 /* no operator is as quick: a worker that lies */
 #define PAUSE_US 10000  /* while no worker is there */
 
 static int may_repeat(const client_t *client)
@@ -82,7 +81,7 @@ static int unavailable(client_t *client, weave_refused_e kind, const char *why)
 
 /* How often what nobody has begun with was sent for nothing. */
 typedef struct {
-    int unstarted, refused, stale;
+    int unstarted, refused;
 } tries_t;
 
 /* What an attempt leaves to be done: 1 to try again, or 0 and *rc. */
@@ -105,12 +104,6 @@ static int again(client_t *client, apr_uint32_t pid, tries_t *tries, int *rc)
         if (++tries->refused < REFUSALS_MOST)
             return 1;
         *rc = unavailable(client, WEAVE_REFUSED_QUEUE, "the queue is full");
-        return 0;
-    case CLIENT_STALE: /* run() asks what becomes of it */
-        if (++tries->stale < STALES_MOST)
-            return 1;
-        *rc = unavailable(client, WEAVE_REFUSED_DOWN,
-                          "no worker begins with the request");
         return 0;
     case CLIENT_LATE:
         *rc = unavailable(client, WEAVE_REFUSED_LATE,
@@ -158,13 +151,17 @@ static int run(client_t *client)
     int misses = 0, rc = OK;
 
     for (;;) {
-        /* its body may have taken a while, or the way to here */
-        if (mod_weave_maintenance_again(client->exchange) != OK)
-            return OK;
         if (client_has_left(client))
             return gone(client);
         client->link =
             mod_weave_link_acquire(client->app, &avoid, client->queue_until);
+        /* The body, and the way to a worker, may have taken a while: this is
+         * the last question before the worker has the request. */
+        if (mod_weave_maintenance_again(client->exchange) != OK) {
+            if (client->link)
+                mod_weave_link_release(client->link, MOD_WEAVE_LINK_IDLE);
+            return OK;
+        }
         if (client->link) {
             avoid = mod_weave_link_pid(client->link);
             attempt(client);

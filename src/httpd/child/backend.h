@@ -20,7 +20,6 @@ typedef enum {
     CLIENT_UNSTARTED, /* nobody has begun with it: any worker may have it */
     CLIENT_REFUSED,   /* the same, and this worker's queue is full */
     CLIENT_LATE,      /* the same, and its time in the queue is over */
-    CLIENT_STALE,     /* the same: maintenance may have something against it */
     CLIENT_LOST,      /* it had begun, and the worker is no more */
     CLIENT_BROKEN,    /* the worker breaks the rules of the wire; logged */
     CLIENT_GONE       /* the client has left */

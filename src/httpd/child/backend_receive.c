@@ -352,16 +352,12 @@ static int on_read(client_t *client, const weave_frame_t *frame)
     return 0;
 }
 
-/* Before a STALE the worker may have sent lines of a finalizer or the like, and
- * its board may show that request as started: it was in the executor's hands.
- */
 static int on_unstarted(client_t *client, const weave_frame_t *frame)
 {
-    if (frame->type != WEAVE_FRAME_STALE && client_has_started(client))
+    if (client_has_started(client))
         return broken(client, "a refusal after it has begun");
     client->reusable = client->at == client->len;
     return ended(client, frame->type == WEAVE_FRAME_REFUSED ? CLIENT_REFUSED
-                         : frame->type == WEAVE_FRAME_STALE ? CLIENT_STALE
                                                             : CLIENT_LATE);
 }
 
@@ -375,7 +371,6 @@ static int (*const handlers[WEAVE_FRAME_TYPES])(client_t *,
     [WEAVE_FRAME_FILE] = on_file,
     [WEAVE_FRAME_END] = on_end,
     [WEAVE_FRAME_LOG] = on_log,
-    [WEAVE_FRAME_STALE] = on_unstarted,
 };
 
 /* Takes the frame whose head is here: as frame_take(). */

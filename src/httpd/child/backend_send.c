@@ -226,13 +226,10 @@ int client_send(client_t *client)
     struct iovec parts[2] = {{client->frame, client->frame_len},
                              {(char *)spool->data, spool->len}};
     weave_frame_t *frame = (weave_frame_t *)client->frame;
-    weave_frame_request_t *request = (weave_frame_request_t *)(frame + 1);
 
     frame->number = ++client->link->number;
     if (client->repeated)
         frame->flags |= WEAVE_FRAME_SUSPECT;
-    request->epoch = client->exchange->admission.epoch;
-    request->until_us = client->exchange->admission.until_us;
     return send_parts(client, parts, spool->len ? 2 : 1, spool->fd);
 }
 

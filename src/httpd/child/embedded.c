@@ -8,7 +8,7 @@
  * A prefork child is told to stop by a signal handler that destroys pchild,
  * whatever was interrupted. So what runs there is pipes and poll(), no lock,
  * no memory, nothing of Python. */
-#include "mod_weave.h"
+#include "exchange.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -479,16 +479,21 @@ const weave_engine_t *mod_weave_embedded_ready(void)
     return atomic_load(&embedded.state) == READY ? mod_weave_engine : NULL;
 }
 
-int mod_weave_embedded_run(const weave_engine_t *engine,
-                           const weave_request_t *in)
+int mod_weave_embedded_run(int *outcome, const weave_engine_t *engine,
+                           const weave_request_t *in,
+                           mod_weave_exchange_t *exchange)
 {
-    int outcome;
+    int rc;
 
-    if (embedded.seat) /* before may_start() looks */
+    /* first: whoever has said `on` and then sees 0 knows that nothing runs */
+    if (embedded.seat)
         atomic_fetch_add(&embedded.seat->running, 1);
-    outcome = engine->run(in);
-    mod_weave_host_leave_fork();
+    rc = mod_weave_maintenance_again(exchange);
+    if (rc == OK) {
+        *outcome = engine->run(in);
+        mod_weave_host_leave_fork();
+    }
     if (embedded.seat)
         atomic_fetch_sub(&embedded.seat->running, 1);
-    return outcome;
+    return rc;
 }

@@ -20,8 +20,7 @@ typedef struct mod_weave_exchange_t {
     request_rec *r;
     const weave_conf_t *conf; /* with the <Location>'s WeaveSet */
     const mod_weave_mount_t *mount;
-    weave_admission_t admission; /* when it was asked last */
-    apr_bucket_brigade *in;      /* read, not yet given away */
+    apr_bucket_brigade *in; /* read, not yet given away */
     apr_bucket_brigade *out;
     /* of the body as the application gets it; -1: not known (yet) */
     apr_off_t length;
@@ -108,9 +107,16 @@ ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
 int mod_weave_client_run(mod_weave_exchange_t *exchange);
 
 /* maintenance.c */
-/* In the handler, right before Python would start. OK: go on. DONE: the 503
+/* Asks the last time: right before the request goes to a worker, or to Python
+ * in this process. OK: it is admitted, and nothing calls it back. DONE: the 503
  * is out. */
 int mod_weave_maintenance_again(mod_weave_exchange_t *exchange);
+
+/* embedded.c: counts the request, then runs it, unless maintenance is against
+ * it. Returns OK and *OUTCOME (weave_run_e); or DONE: the 503 is out. */
+int mod_weave_embedded_run(int *outcome, const weave_engine_t *engine,
+                           const weave_request_t *in,
+                           mod_weave_exchange_t *exchange);
 
 /* handler.c */
 /* Answers 503 where it is not for maintenance that has begun meanwhile. Returns

@@ -113,12 +113,9 @@ static int embedded_answer(const weave_engine_t *engine,
     mod_weave_vars_fill(&vars, exchange);
     in.vars = vars.items;
     in.vars_count = vars.count;
-    do
-        outcome = mod_weave_embedded_run(engine, &in);
-    while (outcome == WEAVE_RUN_HELD &&
-           mod_weave_maintenance_again(exchange) == OK);
-    return mod_weave_finish(exchange, outcome == WEAVE_RUN_HELD ? WEAVE_RUN_DONE
-                                                                : outcome);
+    return mod_weave_embedded_run(&outcome, engine, &in, exchange) == OK
+               ? mod_weave_finish(exchange, outcome)
+               : OK;
 }
 
 /* Where httpd is to answer: see mod_weave_body_discard(). */
@@ -147,12 +144,9 @@ int mod_weave_handler(request_rec *r)
     if (exchange.mount->app && !exchange.mount->app->embedded)
         return error_of(&exchange, mod_weave_client_run(&exchange));
     engine = exchange.mount->app ? mod_weave_embedded_ready() : NULL;
-    /* first: it may have begun while Python was waited for */
-    if (mod_weave_maintenance_again(&exchange) != OK)
-        return OK;
     if (!engine)
-        return mod_weave_unavailable(r, exchange.conf, WEAVE_REFUSED_DOWN,
-                                     NULL);
+        return mod_weave_refuse(&exchange, WEAVE_REFUSED_DOWN,
+                                "the application does not run");
     /* the import took longer than its patience */
     if (mod_weave_is_aborted(r->connection))
         return mod_weave_finish(&exchange, WEAVE_RUN_GONE);

@@ -15,7 +15,6 @@
 #include "weave_line.h"
 
 static struct {
-    const weave_maintenance_board_t *board;
     int ini_fd; /* where the application reads its sync.ini, or -1 */
     int forked; /* 1: this is a process that the application has forked */
 } host_state = {.ini_fd = -1};
@@ -71,25 +70,14 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
     return mod_weave_file_send(host, fd, offset, length, flags);
 }
 
-/* With the GIL: nothing but this. What becomes of a request that may not start,
- * the handler decides without it. */
-static int may_start(void *host)
-{
-    const mod_weave_exchange_t *exchange = host;
-
-    return weave_admission_holds(&exchange->admission, host_state.board);
-}
-
 static const weave_host_t embedded_host = {
     WEAVE_ENGINE_ABI, sizeof(weave_host_t),
     body_read,        head_send,
     body_send,        file_send,
-    log_line,         may_start,
-    fork_close};
+    log_line,         fork_close};
 
 const weave_host_t *mod_weave_host_start(const char *ini)
 {
-    host_state.board = mod_weave_board();
     if (sscanf(ini, "/proc/self/fd/%d", &host_state.ini_fd) != 1)
         host_state.ini_fd = -1;
     pthread_atfork(NULL, NULL, fork_note);

@@ -89,15 +89,9 @@ static void consider(mod_weave_verdict_t *verdict,
                      apr_interval_time_t drain)
 {
     apr_uint32_t mode = weave_maintenance_mode_at(word, now, drain);
-    apr_time_t *until = &verdict->admission.until_us;
-    apr_time_t on = mode == WEAVE_MAINTENANCE_DRAINING
-                        ? weave_maintenance_on_at(word, drain)
-                        : 0;
 
     if (mode == WEAVE_MAINTENANCE_OFF)
         return;
-    if (on && (!*until || on < *until))
-        *until = on;
     if (*word->message && mode > verdict->message_mode) {
         verdict->message_mode = mode;
         apr_cpystrn(verdict->message, word->message, sizeof(verdict->message));
@@ -141,13 +135,9 @@ static void narrow(mod_weave_verdict_t *verdict, request_rec *r,
     if (verdict->mode == WEAVE_MAINTENANCE_ON &&
         !strcmp(path, weave_conf_heartbeat(conf)))
         return;
-    if (is_allowed(r, conf)) {
+    if (is_allowed(r, conf) ||
+        (verdict->mode == WEAVE_MAINTENANCE_BACKOFF && !is_sync))
         verdict->mode = WEAVE_MAINTENANCE_OFF;
-        verdict->admission.until_us = 0;
-    }
-    else if (verdict->mode == WEAVE_MAINTENANCE_BACKOFF && !is_sync) {
-        verdict->mode = WEAVE_MAINTENANCE_OFF;
-    }
 }
 
 static const weave_conf_t *conf_for(request_rec *r,
@@ -199,18 +189,14 @@ static int is_quiet(request_rec *r, const mod_weave_mount_t *mount)
            !(board && is_said(board, mount->place));
 }
 
-/* Before looking at what it goes with: see weave_maintenance_board.h. A change
- * gets into the log by whoever is the first to see it. */
-static apr_uint32_t epoch_take(void)
+/* Logs a change, where this child is the first to see it. */
+static void change_announce(void)
 {
     const weave_maintenance_board_t *board = mod_weave_board();
-    apr_uint32_t epoch = 0;
 
-    if (board) {
-        epoch = atomic_load_explicit(&board->epoch, memory_order_acquire);
-        mod_weave_announce(epoch);
-    }
-    return epoch;
+    if (board)
+        mod_weave_announce(
+            atomic_load_explicit(&board->epoch, memory_order_acquire));
 }
 
 static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
@@ -221,7 +207,7 @@ static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
         ap_get_module_config(r->per_dir_config, &weave_module);
 
     memset(verdict, 0, sizeof(*verdict));
-    verdict->admission.epoch = epoch_take();
+    change_announce();
     if (!is_quiet(r, mount))
         weigh(verdict, r, mount, dir->directive,
               dir->mode ? dir->mode : mount->mode);
@@ -260,7 +246,7 @@ int mod_weave_maintenance_ask(request_rec *r)
 
     if (!mount)
         return DECLINED;
-    epoch_take();
+    change_announce();
     if (is_quiet(r, mount) && !is_lb_heartbeat(r, mount) &&
         !mod_weave_is_shedding(mount))
         return DECLINED;
@@ -273,7 +259,6 @@ static __attribute__((noinline)) int ask_again(mod_weave_exchange_t *exchange)
     mod_weave_verdict_t verdict;
 
     decide(&verdict, r, exchange->mount);
-    exchange->admission = verdict.admission;
     if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
         mod_weave_backoff_add(r, exchange->conf, &verdict);
     if (verdict.mode != WEAVE_MAINTENANCE_ON)
@@ -286,7 +271,7 @@ static __attribute__((noinline)) int ask_again(mod_weave_exchange_t *exchange)
 /* What is asked because of load was asked the first time. */
 int mod_weave_maintenance_again(mod_weave_exchange_t *exchange)
 {
-    exchange->admission = (weave_admission_t){epoch_take(), 0};
+    change_announce();
     return is_quiet(exchange->r, exchange->mount) ? OK : ask_again(exchange);
 }
 

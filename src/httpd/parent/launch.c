@@ -122,7 +122,7 @@ const char *mod_weave_launch(mod_weave_launched_t *launched,
         pipe2(ready, O_CLOEXEC) == 0 &&
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
         plan_t plan = {{null, log, log, data->lifeline[0], roster, ready[1],
-                        pair[1], data->maintenance_fd},
+                        pair[1]},
                        argv};
 
         child = fork();

@@ -21,9 +21,9 @@ our @EXPORT = qw(frame_of request hello_of %TYPE);
 our %TYPE = (
     HELLO => 1, WELCOME => 2, REQUEST => 3, BODY => 4, CANCEL => 5,
     CANCELLED => 6, REFUSED => 7, READ => 8, HEAD => 9, DATA => 10,
-    FILE => 11, END => 12, LOG => 13, STALE => 14,
+    FILE => 11, END => 12, LOG => 13,
 );
-use constant {MAGIC => 0x464d5657, VERSION => 4, BODY_HERE => 0x10,
+use constant {MAGIC => 0x464d5657, VERSION => 5, BODY_HERE => 0x10,
               NAMED => 0xffffffff};
 
 # The secret that HELLO has where none is named (see WeaveTest::Rogue).
@@ -55,7 +55,7 @@ sub _var {
         . "$name\0$value\0";
 }
 
-# A REQUEST for TARGET; vars, inline, file_bytes (what it claims), epoch, body
+# A REQUEST for TARGET; vars, inline, file_bytes (what it claims), body
 # and names (NAME => VALUE) may be what they like, the rest is of the frame.
 sub request {
     my ($target, %how) = @_;
@@ -72,10 +72,9 @@ sub request {
     my $vars = defined $how{vars} ? $how{vars}
         : join '', map { _var($_, $names{$_}) } sort keys %names;
     my $body = defined $how{body} ? $how{body} : '';
-    my $payload = pack('qqqLLLL', -1, $how{file_bytes} || 0, 0,
+    my $payload = pack('qqLL', -1, $how{file_bytes} || 0,
         defined $how{count}  ? $how{count}  : scalar keys %names,
-        defined $how{inline} ? $how{inline} : length $body,
-        $how{epoch} || 0, 0) . $vars . $body;
+        defined $how{inline} ? $how{inline} : length $body) . $vars . $body;
     return frame_of(REQUEST => $payload, flags => BODY_HERE, %how);
 }
 
@@ -154,7 +153,7 @@ sub answer {
         push @types, $type;
         return ("@types", $payload)
             if $flags & 1 || grep { $type == $TYPE{$_} }
-            qw(END REFUSED CANCELLED STALE);
+            qw(END REFUSED CANCELLED);
     }
     return ("@types none", '');
 }

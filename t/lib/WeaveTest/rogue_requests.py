@@ -9,7 +9,7 @@ import sys
 import time
 
 from rogue_wire import (BOARD_FD, BODY, CANCEL, CANCELLED, DATA, END, FD, FILE, FLUSH, HEAD, HELLO,
-                        LAST, LOG, READ, REFUSED, REQUEST, STALE, VERSION, WELCOME, frame, head, memory)
+                        LAST, LOG, READ, REFUSED, REQUEST, VERSION, WELCOME, frame, head, memory)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -484,36 +484,9 @@ def do_refused_after_read(link):
     link.send(REFUSED)
 
 
-def do_stale(link):
-    """Always: the connection stays."""
-    link.send(STALE)
-
-
-def do_stale_begun(link):
-    """As an honest worker does: by its board it has begun."""
-    link.start()
-    link.send(LOG, struct.pack("=II", 7, 0) + b"from a finalizer")
-    link.send(STALE)
-
-
-def do_stale_and_more(link):
-    link.send(STALE)
+def do_refused_and_more(link):
+    link.send(REFUSED)
     link.answer()
-
-
-def do_stale_with_payload(link):
-    link.send(STALE, b"x")
-
-
-def do_stale_after_head(link):
-    link.send(HEAD, head(body=b"begun"), flags=FLUSH)
-    time.sleep(0.1)
-    link.send(STALE)
-
-
-def do_stale_after_read(link):
-    _read(link)
-    link.send(STALE)
 
 
 def do_cancelled(link):
