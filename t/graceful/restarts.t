@@ -84,6 +84,7 @@ subtest 'restart' => sub {
     my $httpd = new_httpd();
     $httpd->start;
     my ($client) = hold($httpd);
+    $httpd->wait_until_idle;
     my $begin = time;
     $httpd->signal('HUP');
     ok resumed($httpd, 2), 'httpd comes back';
@@ -146,7 +147,7 @@ sub term_after {
     my $load = WeaveTest::Load->start($httpd->port, '/', clients => 3,
         keep_alive => 1);
     sleep $seconds;
-    my $took = $httpd->stop;
+    my $took = $httpd->stop_at_once;
     $load->stop;
     ok defined $took, sprintf 'after %.2f s: it ends in %.1f s', $seconds,
         $took || 0;

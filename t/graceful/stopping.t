@@ -41,7 +41,7 @@ sub begins {
 # Stops them all, and takes the time of each.
 sub stops {
     my @runs = @_;
-    sleep 2 * WeaveTest::Log::moment(); # as in WeaveTest::Httpd::stop
+    $_->{httpd}->wait_until_idle for @runs;
     for my $run (@runs) {
         $run->{begin} = time;
         $run->{httpd}->signal($run->{signal});

@@ -94,7 +94,7 @@ subtest 'all of them mended' => sub {
         unlike +(weavectl($httpd, '-s', $httpd->state, 'status'))[1],
             qr/last error/, 'and nothing is wrong';
     }
-    sleep 2 * WeaveTest::Log::moment();
+    $_->wait_until_idle for values %httpd;
     $_->signal('TERM') for values %httpd;
     ends($_) for values %httpd;
 };

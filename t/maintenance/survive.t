@@ -39,6 +39,7 @@ sub restarts_by {
     };
     my $before = $count->();
     my %old    = map { $_ => 1 } $httpd->serving;
+    $httpd->wait_until_idle;
     $httpd->signal($signal);
     stays_on($httpd, "at SIG$signal", sub {
         return $count->() > $before && !grep { $old{$_} } $httpd->serving;

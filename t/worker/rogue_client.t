@@ -308,9 +308,6 @@ ok eventually(sub { descriptors() <= $open + 1 }), 'no descriptor is left'
     or diag descriptors() . " of $open: ", join ' ',
     map { readlink } glob "/proc/$pid/fd/*";
 others('in the end');
-# event, on TERM, can meet a connection that it is just freeing, and crashes by
-# itself: see t/graceful/restarts.t
-sleep 6 * WeaveTest::Log::moment();
 ok defined $httpd->stop, 'httpd stops';
 $httpd->no_crash;
 finish;

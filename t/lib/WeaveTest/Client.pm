@@ -10,8 +10,12 @@ use warnings FATAL => 'all';
 use Errno qw(EINTR);
 use IO::Select ();
 use IO::Socket::INET ();
+use Scalar::Util qw(refaddr weaken);
 use Socket qw(IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(time);
+
+# Those that there are, of each port: {PORT => {ADDRESS => weak reference}}.
+my %clients;
 
 sub new {
     my ($class, %arg) = @_;
@@ -24,12 +28,21 @@ sub new {
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
     $socket = _tls($socket) if $arg{tls};
     binmode $socket;
-    return bless {
+    my $self = bless {
+        port    => $arg{port},
         socket  => $socket,
         buffer  => '',
         timeout => $arg{timeout} || 60,
         eof     => 0,
     }, $class;
+    $clients{ $arg{port} }{ refaddr $self } = $self;
+    weaken $clients{ $arg{port} }{ refaddr $self };
+    return $self;
+}
+
+sub DESTROY {
+    my $self = shift;
+    delete $clients{ $self->{port} }{ refaddr $self };
 }
 
 sub _tls {
@@ -58,6 +71,12 @@ sub close {
     setsockopt $self->{socket}, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0
         if $abort;
     close $self->{socket};
+}
+
+# Closes all that are left of PORT.
+sub close_all {
+    my $port = shift;
+    $_->close for grep { $_ } values %{ delete $clients{$port} || {} };
 }
 
 sub shut_writing { shutdown $_[0]{socket}, 1 }

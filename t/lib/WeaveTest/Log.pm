@@ -14,8 +14,8 @@ my $LINE = qr/^\[[^\]]*\]\ \[(\w*):(\w+)\]
     \ \[pid\ (\d+)(?:\]\ \[id\ ([^\]]*)|:tid\ \d+)\]
     \ (?:\[(?:client|app)\ [^\]]*\]\ )?(.*)$/x;
 
-# Warnings about the machine, not about us: a libssl older than mod_ssl's; and
-# those of event's race at TERM (docs/operations.md).
+# Warnings that are not about us: a libssl older than mod_ssl's; and what a thread
+# of event says whose connection httpd has closed at TERM.
 my $MACHINE = qr/AH01882:|AH0309[23]:/;
 
 # What httpd says at notice when a child crashes is no notice to us.
@@ -34,11 +34,11 @@ sub new {
     return bless {position => \%position, expected => [], ready => []}, $class;
 }
 
-# Lines as {module, level, pid, id, text, file, position}. What is not in the format (a
+# Lines as {module, level, pid, id, text, file}. What is not in the format (a
 # crash of libc, a print before the logs were open) has the level "raw".
 sub _parse {
-    my ($file, $position, $text) = @_;
-    my %line = (file => $file, position => $position, module => '', level => 'raw', text => $text);
+    my ($file, $text) = @_;
+    my %line = (file => $file, module => '', level => 'raw', text => $text);
     @line{qw(module level pid id text)} = ($1, $2, $3, $4, $5)
         if $text =~ $LINE;
     $line{id} = '-' unless defined $line{id};
@@ -53,8 +53,7 @@ sub _read {
         seek $in, $self->{position}{$file}, 0;
         while (my $text = <$in>) {
             last unless $text =~ s/\n\z//;
-            push @{ $self->{ready} },
-                _parse($file, $self->{position}{$file}, $text);
+            push @{ $self->{ready} }, _parse($file, $text);
             $self->{position}{$file} = tell $in;
         }
         close $in;
@@ -69,31 +68,14 @@ sub expect {
 # For tests that make processes crash.
 sub allow_crash { $_[0]{crashes} = 1 }
 
-# From now on event's own race at TERM (docs/operations.md) may crash a child.
-my $RACE = qr/AH0005[12]: child pid \d+ exit signal Segmentation fault/;
-sub allow_race {
-    my $self = shift;
-    $self->{race} = {map { ($_ => -s $_ || 0) } keys %{ $self->{position} }};
-}
-
-sub _is_race {
-    my ($self, $file, $position, $text) = @_;
-    return $self->{race} && $position >= $self->{race}{$file} && $text =~ $RACE;
-}
-
-# All lines of crashes but those of that race.
+# All lines of crashes.
 sub crashes {
     my $self = shift;
     my @lines;
     for my $file (sort keys %{ $self->{position} }) {
         open my $in, '<:raw', $file or next;
-        my $position = 0;
-        while (my $text = <$in>) {
-            push @lines, $text
-                if $text =~ /$CRASH|AH00046|SIGKILL|Segmentation|core dump/
-                && !$self->_is_race($file, $position, $text);
-            $position = tell $in;
-        }
+        push @lines,
+            grep { /$CRASH|AH00046|SIGKILL|Segmentation|core dump/ } <$in>;
         close $in;
     }
     return @lines;
@@ -101,7 +83,6 @@ sub crashes {
 
 sub _is_bad {
     my ($self, $line) = @_;
-    return 0 if $self->_is_race(@$line{qw(file position text)});
     return 1 if $line->{text} =~ $CRASH && !$self->{crashes};
     return 0 if $HARMLESS{ $line->{level} } || $line->{text} =~ $MACHINE;
     return !grep { $line->{text} =~ $_ } @{ $self->{expected} };
