@@ -164,7 +164,7 @@ static void folders_of_others_are_refused(void **state)
     assert_non_null(strstr(why, "chown root"));
     assert_refuses("a/b/c", ALICE, "a/b",
                    "must belong to root or user 54321: choose another "
-                   "place, or `chown root /");
+                   "folder, or `chown root /");
     assert_int_equal(chown(in_folder("a/b"), ALICE, 0), 0);
     assert_opens("a/b/c", ALICE);
 }

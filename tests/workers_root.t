@@ -448,7 +448,7 @@ sub refused {
     unlink "$root/bad.ini";
 }
 
-my $others = qr/WEAVE0003: \S+ can be written by somebody who is not root/;
+my $others = qr/WEAVE0003: \S+ decides what runs here, but users other than root can write/;
 refused('others may write', $others, sub { chmod 0666, $_[0] });
 refused('a group may write', $others, sub { chmod 0664, $_[0] });
 refused('it belongs to another', $others, sub { chown $server_uid, -1, $_[0] });

@@ -25,7 +25,7 @@ static const char *body_count(weave_answer_t *answer, int64_t bytes, int flags)
     if (answer->body_left < 0)
         return NULL;
     if (bytes > answer->body_left || (last && bytes < answer->body_left))
-        return "a body of another length than its head says";
+        return "a body that differs from its Content-Length";
     answer->body_left -= bytes;
     return NULL;
 }
@@ -77,7 +77,7 @@ static const char *read_take(weave_answer_t *answer, const weave_frame_t *frame)
 {
     (void)frame;
     if (!answer->may_read)
-        return "a question for a body that it has";
+        return "READ although the body was sent";
     answer->has_read = 1;
     return NULL;
 }
@@ -102,7 +102,7 @@ static const char *unstarted_take(weave_answer_t *answer,
 {
     (void)frame;
     if (answer->has_head || answer->has_read)
-        return "a refusal after it has begun";
+        return "a refusal after the answer has begun";
     answer->is_over = 1;
     return NULL;
 }
@@ -128,14 +128,14 @@ const char *weave_answer_take(weave_answer_t *answer,
     int is_file = frame->type == WEAVE_FRAME_FILE;
 
     if (frame->type >= WEAVE_FRAME_TYPES || !types[frame->type].take)
-        return "a frame that is no answer";
+        return "a frame that is not part of an answer";
     if (frame->number != answer->number || answer->is_over)
         return "a frame of another request";
     if (!has_fd != !is_file || !(frame->flags & WEAVE_FRAME_FD) != !is_file)
         return is_file ? "a file without descriptor"
                        : "a descriptor that belongs to no file";
     if (frame->flags & ~types[frame->type].flags)
-        return "flags that it cannot have";
+        return "flags that its type cannot have";
     return types[frame->type].take(answer, frame);
 }
 
@@ -157,10 +157,10 @@ const char *weave_answer_head(weave_answer_t *answer,
     if (head->strings > room || head->strings > WEAVE_ANSWER_TEXT_MAX ||
         head->headers > WEAVE_ANSWER_HEADERS_MAX ||
         2 * (size_t)head->headers + 1 > head->strings)
-        return "a head whose lengths are wrong";
+        return "a head with wrong lengths of its strings";
     /* only httpd sends 1xx */
     if (head->status < 200 || head->status > 999 || head->content_length < -1)
-        return "a head that is no head";
+        return "a head with a wrong status or length";
     if (has_content(answer, head->status))
         answer->body_left = head->content_length;
     return body_count(answer, (int64_t)(room - head->strings), frame->flags);
@@ -172,7 +172,7 @@ const char *weave_answer_file(weave_answer_t *answer,
 {
     if (file->offset < 0 || file->length < 0 ||
         file->length > INT64_MAX - file->offset)
-        return "a file that is none";
+        return "a file with a wrong offset or length";
     return body_count(answer, file->length, frame->flags);
 }
 

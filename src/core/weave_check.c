@@ -22,8 +22,8 @@ const char *weave_check_ini(const weave_ini_file_t *file, apr_pool_t *pool)
     word = weave_shell_quote(file->path, pool);
     return apr_psprintf(
         pool,
-        "WEAVE0003: %s can be written by somebody who is not root, and"
-        " decides what runs here: `chown root %s && chmod go-w %s`",
+        "WEAVE0003: %s decides what runs here, but users other than root can"
+        " write it: `chown root %s && chmod go-w %s`",
         file->path, word, word);
 }
 
@@ -42,7 +42,7 @@ const char *weave_check_script(const char *where, const char *script,
                         "WEAVE0004: %s: wsgi.script names %s: %s. Give the path"
                         " of the file that defines `%s`",
                         where, script,
-                        rv == APR_SUCCESS ? "this is no file"
+                        rv == APR_SUCCESS ? "it is not a file"
                                           : apr_strerror(rv, why, sizeof(why)),
                         callable);
 }
@@ -57,8 +57,8 @@ const char *weave_check_folder(const char *where, const char *name,
          finfo.filetype == APR_DIR))
         return NULL;
     return apr_psprintf(pool,
-                        "WEAVE0125: %s: %s names %s, which is no folder: make"
-                        " it",
+                        "WEAVE0125: %s: %s names %s, which is not a folder:"
+                        " create it",
                         where, name, path);
 }
 
@@ -105,7 +105,7 @@ const char *weave_check_program(const char *libdir, const char *name,
         return NULL;
     return apr_psprintf(pool,
                         "WEAVE0126: %s is missing or cannot be executed:"
-                        " install everything of mod_weave together, with `make"
+                        " install all parts of mod_weave together, with `make"
                         " install`",
                         path);
 }

@@ -144,9 +144,9 @@ static apr_status_t step_check(walk_t *walk)
     if (!is_trusted(walk, status->st_uid)) {
         walk->problem = apr_psprintf(
             walk->pool,
-            "%s%s belongs to %s (mode %04o), who could put something else in"
-            " its place. It must belong to %s: %schoose another place, or"
-            " `chown root %s`",
+            "%s%s belongs to %s (mode %04o), who could exchange what is in it."
+            " It must belong to %s: %schoose another folder, or `chown root"
+            " %s`",
             name, way_text(walk), weave_folder_user(status->st_uid, walk->pool),
             status->st_mode & 07777, trusted_text(walk),
             user_cure(walk, status->st_uid),
@@ -157,7 +157,7 @@ static apr_status_t step_check(walk_t *walk)
         walk->problem = apr_psprintf(
             walk->pool,
             "%s%s can be written by others (mode %04o, owner %s, group %ld):"
-            " `chmod go-w %s`, or choose another place",
+            " `chmod go-w %s`, or choose another folder",
             name, way_text(walk), status->st_mode & 07777,
             weave_folder_user(status->st_uid, walk->pool), (long)status->st_gid,
             weave_shell_quote(name, walk->pool));
@@ -193,8 +193,8 @@ static apr_status_t link_check(walk_t *walk, const struct stat *status,
         return APR_SUCCESS;
     walk->problem = apr_psprintf(
         walk->pool,
-        "%s, a link on the way to %s, belongs to %s, who can have it lead"
-        " elsewhere: `chown -h root %s`, or write where it leads to",
+        "%s, a link on the way to %s, belongs to %s, who can change"
+        " where it leads: `chown -h root %s`, or name the path it leads to",
         name, walk->path, weave_folder_user(status->st_uid, walk->pool),
         weave_shell_quote(name, walk->pool));
     return EPERM;
@@ -374,15 +374,15 @@ const char *weave_folder_check_status(const char *path,
     if (status->st_mode & OTHERS)
         return apr_psprintf(pool,
                             "%s can be written by others (mode %04o):"
-                            " `chmod go-w %s`, or choose another place",
+                            " `chmod go-w %s`, or choose another folder",
                             path, status->st_mode & 07777,
                             weave_shell_quote(path, pool));
     if (status->st_uid != 0 && status->st_uid != geteuid())
         return apr_psprintf(pool,
-                            "%s belongs to %s, and this is %s: it must belong"
-                            " to root or to the user that starts httpd. Either"
-                            " that user does this, or `chown root: %s`, or"
-                            " choose another place",
+                            "%s belongs to %s, but this process is %s: it must"
+                            " belong to root or to the user that starts httpd."
+                            " Do this as that user, or `chown root: %s`, or"
+                            " choose another folder",
                             path, weave_folder_user(status->st_uid, pool),
                             weave_folder_user(geteuid(), pool),
                             weave_shell_quote(path, pool));

@@ -110,7 +110,7 @@ static const char *python_check(const weave_virtualenv_t *venv,
                             venv->path, venv->version, venv->home, cure);
     if (!is_accessible(packages, R_OK | X_OK))
         return apr_psprintf(pool,
-                            "the virtualenv %s says it is of Python %s, but"
+                            "the virtualenv %s belongs to Python %s, but"
                             " %s cannot be read. %s",
                             venv->path, venv->version, packages, cure);
     if (!is_accessible(venv->python, X_OK))

@@ -61,9 +61,9 @@ void engine_context_exit(engine_context_t *context)
         PyErr_Clear();
         outer_restore(context);
         engine_log(WEAVE_LOG_WARNING,
-                   "WEAVE0210: the application has left a context entered that"
-                   " it did not exit, or the other way round: its thread is"
-                   " back in its own one");
+                   "WEAVE0210: the application has entered a context without"
+                   " leaving it, or left one that it had not entered: the"
+                   " thread's own context is restored");
     }
     Py_CLEAR(context->own);
     Py_CLEAR(context->outer);

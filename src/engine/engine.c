@@ -37,7 +37,7 @@ static const char *engine_start(const weave_app_t *app,
     thread->tstate = PyThreadState_Get();
     if (parts_start() < 0) {
         PyErr_Print(); /* descriptor 2 is httpd's error log */
-        problem = "Python starts, but not the engine's part in it";
+        problem = "Python has started, but support.py has failed";
     }
     engine_gil_give();
     return problem;

@@ -90,7 +90,7 @@ static int status_check(PyObject *status, size_t *len, int *code)
     *code = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
     if (*code < 200) {
         PyErr_Format(PyExc_ValueError,
-                     "the status %d is not an application's to send", *code);
+                     "an application cannot send the status %d", *code);
         return -1;
     }
     return controls_check(text, *len, "the status");
@@ -137,15 +137,15 @@ static int name_check(PyObject *name, const char *text, size_t len)
     size_t i;
 
     if (!is_token(text, len)) {
-        PyErr_Format(PyExc_ValueError, "%R is no name for a header", name);
+        PyErr_Format(PyExc_ValueError, "%R is not a name for a header", name);
         return -1;
     }
     for (i = 0; i < sizeof(hop_by_hop) / sizeof(*hop_by_hop); i++)
         if (hop_by_hop[i].len == len &&
             is_same_name(hop_by_hop[i].name, text, len)) {
             PyErr_Format(PyExc_ValueError,
-                         "the header %R is the server's, not an"
-                         " application's",
+                         "an application cannot set the header %R, only the"
+                         " server does",
                          name);
             return -1;
         }
@@ -217,7 +217,7 @@ static int length_take(weave_head_t *head, const char *value)
 
     if (length < 0 ||
         (head->content_length >= 0 && head->content_length != length)) {
-        PyErr_Format(PyExc_ValueError, "Content-Length: %s is no length",
+        PyErr_Format(PyExc_ValueError, "Content-Length: %s is not a length",
                      value);
         return -1;
     }

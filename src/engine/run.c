@@ -38,8 +38,8 @@ static int length_check(engine_request_t *request, int64_t bytes)
         return WEAVE_RUN_DONE;
     engine_log(
         WEAVE_LOG_ERROR,
-        "WEAVE0042: the application promised a Content-Length of %lld bytes and"
-        " gave %lld: the answer is cut, or 502 where nothing of it has left",
+        "WEAVE0042: the application set a Content-Length of %lld bytes and gave"
+        " only %lld: the client gets a cut answer, or 502 if nothing was sent",
         (long long)promised, (long long)bytes);
     return WEAVE_RUN_CUT;
 }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Python half of the engine: compiled into it as text, run once.
+"""The Python half of the engine, which is compiled into it as text and runs once.
 
-`_weave` is the C half: write(stream, level, bytes), level(n), forked(),
-spawn(bits, function, args) and the attributes script, module, callable,
-python_path, own_signals.
+`_weave` is the C half. It has the functions write(stream, level, bytes), level(n),
+forked() and spawn(bits, function, args), and the attributes script, module,
+callable, python_path and own_signals.
 """
 import _posixsubprocess
 import atexit
@@ -17,14 +17,14 @@ import signal
 import sys
 import threading
 
-THREADS_S = 2  # of the host's 3: what non-daemon threads get at the end
+THREADS_S = 2  # to wait for non-daemon threads at the end; the host waits 3 s
 CRITICAL, ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 6, 7
 OWN_FILES = ('<mod_weave>', '<frozen importlib._bootstrap>',
              '<frozen importlib._bootstrap_external>')
 
 
 class Stream(io.TextIOBase):
-    """sys.stdout, sys.stderr and wsgi.errors: lines for httpd's error log."""
+    """Writes sys.stdout, sys.stderr and wsgi.errors to httpd's error log."""
 
     encoding = 'utf-8'
     errors = 'backslashreplace'
@@ -51,18 +51,18 @@ class Stream(io.TextIOBase):
                      data.replace(b'\0', b'\\x00'))
 
     def fileno(self):
-        """For subprocesses and faulthandler: httpd's own error log."""
+        """Returns httpd's error log, for subprocesses and faulthandler."""
         return 2
 
     def reconfigure(self, **options):
-        """Nothing of this can be changed."""
+        """Changes nothing."""
 
     def close(self):
-        """Somebody else may still have something to say."""
+        """Does nothing: other code may still write to the stream."""
 
 
 class _Bytes(io.RawIOBase):
-    """Stream.buffer: bytes that a program writes past the text layer."""
+    """Stream.buffer: takes bytes that a program writes past the text layer."""
 
     def __init__(self, stream):
         self._stream = stream
@@ -79,15 +79,15 @@ class _Bytes(io.RawIOBase):
         return self._stream.fileno()
 
     def close(self):
-        """As Stream.close()."""
+        """Does nothing, as Stream.close()."""
 
 
 class LateFinder:
-    """Changes modules when the application imports them: to do that before
-    would cost one that does not more memory than all the rest of us."""
+    """Changes modules when the application imports them. To import them before
+    would cost other applications more memory than the whole engine."""
 
     def __init__(self, changes):
-        self._changes = changes  # {name: what is called with the module}
+        self._changes = changes  # {name: function that changes the module}
         for name in changes:
             if name in sys.modules:
                 changes[name](sys.modules[name])
@@ -109,7 +109,7 @@ class LateFinder:
 
 
 def keep_levels(logging):
-    """Let every logging handler's lines keep their record's level."""
+    """Makes all lines of a logging handler have the level of their record."""
     handle = logging.Handler.handle
 
     def handle_with_level(self, record):
@@ -123,8 +123,8 @@ def keep_levels(logging):
 
 
 def severity(levelno):
-    """httpd's number for one of the logging module (its documentation,
-    "Logging Levels")."""
+    """Returns httpd's number for a level of the logging module (see its
+    documentation, "Logging Levels")."""
     for least, number in ((50, CRITICAL), (40, ERROR), (30, WARNING),
                           (20, INFO)):
         if levelno >= least:
@@ -132,12 +132,12 @@ def severity(levelno):
     return DEBUG
 
 
-is_httpd = not _weave.own_signals  # process and signals are httpd's
+is_httpd = not _weave.own_signals  # httpd owns this process and its signals
 
 
 def replace(module, name, function):
-    """Replaces a function in this process, not in those that it forks.
-    Returns the original one."""
+    """Replaces a function in this process, but not in processes that it forks.
+    Returns the original function."""
     original = getattr(module, name)
 
     def either(*args, **options):
@@ -149,8 +149,8 @@ def replace(module, name, function):
 
 
 def own_process():
-    """A process forked here must not act on httpd's behalf, and what it does
-    with its signals is up to the application."""
+    """Gives a process that was forked here default signal handlers and its own
+    mask: it is no httpd, and the application decides about its signals."""
     global is_httpd
     if not is_httpd:
         return
@@ -162,10 +162,11 @@ def own_process():
 
 
 def leave_signals():
-    """Says that nothing is done instead of breaking `apachectl`."""
+    """Makes functions that change signal handlers log and do nothing: otherwise
+    `apachectl` would not work any more."""
     def ignored(name, result):
-        print('WEAVE0046: signal.%s() ignored: in embedded mode the signals'
-              " are httpd's" % name, file=sys.stderr)
+        print('WEAVE0046: signal.%s() has no effect: in embedded mode httpd'
+              ' handles the signals' % name, file=sys.stderr)
         return result
 
     replace(signal, 'signal', lambda signalnum, handler: ignored(
@@ -178,13 +179,13 @@ def leave_signals():
 
 
 class Masks(threading.local):
-    """The signals that a thread believes to have blocked. Those that it has
-    blocked are httpd's affair; what it starts gets this mask."""
+    """The signals that the application has blocked in a thread. httpd decides
+    which ones are blocked really; programs that it starts get this mask."""
 
     blocked = frozenset()
 
     def set(self, how, mask):
-        """As signal.pthread_sigmask()."""
+        """Does what signal.pthread_sigmask() does."""
         before, mask = self.blocked, frozenset(mask)
         if not mask <= signal.valid_signals():
             raise ValueError('signal number out of range')
@@ -200,8 +201,8 @@ class Masks(threading.local):
 
 
 def open_masks():
-    """Programs inherit the mask of the thread that starts them, and httpd's
-    threads block nearly everything."""
+    """Gives programs the mask of Masks. They would inherit that of the thread
+    that starts them, and httpd's threads block nearly all signals."""
     def fork_exec(*args):
         bits = sum(1 << number for number in masks.blocked)
         return _weave.spawn(bits, real_fork_exec, args)
@@ -224,16 +225,16 @@ def open_masks():
 
 
 def leave_vfork(subprocess):
-    """The new process opens its mask in a handler of fork()."""
+    """Makes subprocess use fork(): its handler sets the mask of the process."""
     subprocess._USE_VFORK = False
     if hasattr(subprocess, '_fork_exec'):  # it was imported before us
         subprocess._fork_exec = _posixsubprocess.fork_exec
 
 
 def mend_main_thread():
-    """In a process that one of our threads has forked, threading has no usable
-    main thread where current_thread() was called before (CPython issue 102512,
-    until 3.11.8 and 3.12.2)."""
+    """Repairs threading in a process that one of our threads has forked: when
+    current_thread() was called before, it has no usable main thread (CPython
+    issue 102512, until 3.11.8 and 3.12.2)."""
     main = threading.main_thread()
     if type(main) is threading._DummyThread:
         main.__class__ = threading._MainThread
@@ -242,23 +243,23 @@ def mend_main_thread():
 
 
 def wake_on_signal(fd):
-    """Every signal that has a handler in Python writes to fd, unless the
-    application wants that for itself."""
+    """Makes every signal that has a handler in Python write to fd, unless the
+    application has set a descriptor of its own."""
     theirs = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
     if theirs != -1:
         signal.set_wakeup_fd(theirs)
 
 
 def stacks(signum):
-    """The stacks of all threads go to the error log when the process crashes,
-    and whenever it gets that signal: C code writes them, without the GIL."""
+    """Makes C code write the stacks of all threads to the error log, without the
+    GIL, when the process crashes or receives this signal."""
     import faulthandler
     faulthandler.enable(file=2, all_threads=True)
     faulthandler.register(signum, file=2, all_threads=True, chain=False)
 
 
 def report(what, error):
-    """One exception, with its traceback, at error level."""
+    """Logs one exception, with its traceback, at error level."""
     lines = [what]
     try:
         import traceback
@@ -276,7 +277,7 @@ def report(what, error):
 
 
 def error_line(error):
-    """The line of its traceback that says what went wrong, as bytes."""
+    """Returns the line of its traceback that names the error, as bytes."""
     try:
         import traceback
         if isinstance(error, SyntaxError):  # its text has the file and line
@@ -289,13 +290,13 @@ def error_line(error):
 
 
 def applications(frames):
-    """A traceback from where the application's own code begins."""
+    """Returns the traceback from where the application's own code begins."""
     while frames and frames.tb_frame.f_code.co_filename in OWN_FILES:
         frames = frames.tb_next
     return frames
 
 
-# Also run in processes of multiprocessing that start anew.
+# Runs also in processes that multiprocessing spawns.
 SCRIPT = '''
 import importlib.machinery
 import importlib.util
@@ -303,7 +304,7 @@ import sys
 
 
 class Script(importlib.machinery.SourceFileLoader):
-    """A script that has any suffix and leaves no bytecode: app.wsgi must not
+    """Loads a script with any suffix and writes no bytecode: app.wsgi must not
     share a .pyc with app.py."""
 
     def get_code(self, fullname):
@@ -335,7 +336,7 @@ def load_script(path):
 
 
 class Importable:
-    """When it is unpickled, the process can import the script."""
+    """Makes the script importable in the process that unpickles it."""
 
     def __reduce__(self):
         return exec, (SCRIPT + 'sys.meta_path.append(Finder)\n',
@@ -343,7 +344,7 @@ class Importable:
 
 
 def share_script(spawn):
-    """Functions of the script go to other processes by name."""
+    """Lets multiprocessing find functions of the script, which it sends by name."""
     prepare = spawn.get_preparation_data
 
     def prepare_with_script(name):
@@ -355,7 +356,7 @@ def share_script(spawn):
 
 
 def load():
-    """Import the application; after a failure, forget what it imported."""
+    """Imports the application; after a failure, forgets what it has imported."""
     before = set(sys.modules)
     try:
         if _weave.script:
@@ -381,9 +382,9 @@ def load():
 
 
 def forget(before):
-    """Drop what a failed import left half done, so that the next attempt
-    starts from nothing. The standard library stays, and packages with
-    extension modules: those cannot be loaded twice."""
+    """Removes the modules that a failed import has loaded, so that the next
+    attempt starts anew. Keeps the standard library, and packages with
+    extension modules, which cannot be loaded twice."""
     new = {name: module for name, module in list(sys.modules.items())
            if name not in before}
     stay = standard_library()
@@ -395,7 +396,7 @@ def forget(before):
 
 
 def standard_library():
-    """Names of its top-level modules."""
+    """Returns the names of its top-level modules."""
     try:
         return set(sys.stdlib_module_names)
     except AttributeError:  # before 3.10
@@ -415,8 +416,8 @@ def is_extension(module):
 
 
 def finish():
-    """What Python does at its end, short of destroying anything. A thread
-    that does not end must not keep the exit handlers from running."""
+    """Does what Python does at its end, but destroys nothing. The exit handlers
+    run also when a thread does not end."""
     last = threading.Thread(target=end_threads, name='weave-finish',
                             daemon=True)
     last.start()
@@ -425,8 +426,8 @@ def finish():
 
 
 def end_threads():
-    """As threading._shutdown(), which only the main thread can call, and
-    which knows no deadline."""
+    """Does what threading._shutdown() does, which has no deadline and which only
+    the main thread can call."""
     for call in reversed(getattr(threading, '_threading_atexits', ())):
         attempt(call)
     for thread in threading.enumerate():
@@ -443,7 +444,7 @@ def attempt(step):
 
 sys_stderr = Stream('<stderr>', 1, ERROR)
 sys.stderr = sys.__stderr__ = sys_stderr
-# print() says no level: it gets the lowest that httpd's default LogLevel shows
+# print() has no level: it gets the lowest that httpd's default LogLevel shows
 sys.stdout = sys.__stdout__ = Stream('<stdout>', 0, WARNING)
 sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), 'utf-8')
 sys.path[:0] = _weave.python_path

@@ -277,7 +277,7 @@ static inline const char *weave_engine_mismatch(const weave_engine_t *engine,
         engine->abi != WEAVE_ENGINE_ABI || engine->size != sizeof(*engine))
         snprintf(text, sizeof(text),
                  "%s belongs to another version of mod_weave: install"
-                 " everything of it together (`make install`) and restart"
+                 " all parts of it together (`make install`) and restart"
                  " httpd",
                  path);
     else if (wanted && strcmp(wanted, engine->python) != 0)

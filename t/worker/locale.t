@@ -21,7 +21,7 @@ my $httpd = WeaveTest::Httpd->new(
     mode   => '',
     more   => "[workers]\nmode = embedded\nenv.LANG = de_DE.UTF-8\n"
         . "env.LC_ALL = tr_TR.UTF-8\n",
-    expect => qr/WEAVE0040|is the server's|Traceback|^ {2}/,
+    expect => qr/WEAVE0040|cannot set the header|Traceback|^ {2}/,
     conf   => join '', map { "WeaveApp /$_ \"DIR/$_.ini\"\n" }
         (sort keys %env), "embedded");
 my $dir = $httpd->dir;

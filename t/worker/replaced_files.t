@@ -121,7 +121,7 @@ exchanged('venv/pyvenv.cfg', qr/WEAVE0005.*pyvenv\.cfg: not a regular file/,
 exchanged('sync.ini', qr/WEAVE0015: .*: not a regular file/);
 exchanged('base.ini', qr/WEAVE0001.*base\.ini: not a regular file/);
 exchanged('page.html', qr/WEAVE0155.*page\.html: this is no file/);
-exchanged('app.wsgi', qr/WEAVE0004.*app\.wsgi: this is no file/);
+exchanged('app.wsgi', qr/WEAVE0004.*app\.wsgi: it is not a file/);
 
 # weaved's answer was that of a reload which has begun, and weavectl waited.
 subtest 'a pyvenv.cfg that is no UTF-8' => sub {
