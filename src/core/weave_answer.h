@@ -52,7 +52,7 @@ void weave_answer_begin(weave_answer_t *answer, uint32_t number, int may_read,
 
 /** Checks a frame that weave_frame_decode() has accepted; HAS_FD: a descriptor
  *  came with it. Returns NULL; or a text that says what is wrong: then close
- * the connection. */
+ *  the connection. */
 const char *weave_answer_take(weave_answer_t *answer,
                               const weave_frame_t *frame, int has_fd);
 
@@ -67,7 +67,7 @@ const char *weave_answer_file(weave_answer_t *answer,
                               const weave_frame_file_t *file);
 
 /** Checks an END whose outcome is that the whole answer was sent. Return value
- * as weave_answer_take(). */
+ *  as weave_answer_take(). */
 const char *weave_answer_end(weave_answer_t *answer);
 
 /** Forbids READ from now on: the worker was sent the end of the body, or why it
@@ -75,7 +75,7 @@ const char *weave_answer_end(weave_answer_t *answer);
 void weave_answer_read_end(weave_answer_t *answer);
 
 /** Counts a line of BYTES for the log. Returns 0, or -1 when there are too
- * many.
+ *  many.
  */
 int weave_answer_line_count(weave_answer_lines_t *lines, size_t bytes);
 

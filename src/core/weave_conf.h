@@ -57,12 +57,12 @@ const char *weave_conf_set(weave_conf_t *conf, const char *key,
                            int line, apr_pool_t *pool);
 
 /** Returns the values of BASE, replaced by those that OVER sets: key by key,
- * and in families name by name. */
+ *  and in families name by name. */
 weave_conf_t *weave_conf_merge(apr_pool_t *pool, const weave_conf_t *base,
                                const weave_conf_t *over);
 
 /** Returns 1 when the file or a directive has set KEY; for a family, when it
- * has set any name of it. */
+ *  has set any name of it. */
 int weave_conf_is_set(const weave_conf_t *conf, weave_key_e key);
 
 /** Returns the value of an INT, OCTAL, BOOL, DURATION (us), SIZE (bytes),

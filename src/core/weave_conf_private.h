@@ -34,7 +34,7 @@ typedef struct conf_source_t {
 } conf_source_t;
 
 /** Sets one key, or the member of a family, to the lines ITEMS. Returns NULL,
- * or a message to append to the key's name. */
+ *  or a message to append to the key's name. */
 const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
                         const char *member, const apr_array_header_t *items,
                         const conf_source_t *source);

@@ -48,8 +48,8 @@ apr_status_t weave_folder_open(weave_folder_t *folder, const char **problem,
 const char *weave_folder_check(const char *path, uid_t also, apr_pool_t *pool);
 
 /** Checks that a folder with STATUS belongs to root or the user of this
- * process, and that only its owner may write in it, sticky or not. Returns
- * NULL, or a message. */
+ *  process, and that only its owner may write in it, sticky or not. Returns
+ *  NULL, or a message. */
 const char *weave_folder_check_status(const char *path,
                                       const struct stat *status,
                                       apr_pool_t *pool);
@@ -61,7 +61,7 @@ const char *weave_folder_user(uid_t uid, apr_pool_t *pool);
 const char *weave_folder_parent(const char *path, apr_pool_t *pool);
 
 /** Checks that this user may trust the folder PATH or, if it does not exist,
- * the folder above it. Makes nothing. Returns NULL, or a message. */
+ *  the folder above it. Makes nothing. Returns NULL, or a message. */
 const char *weave_folder_check_own(const char *path, apr_pool_t *pool);
 
 /**

@@ -22,11 +22,12 @@
  *                                 <-   END, or LAST on HEAD, DATA, FILE
  *   REQUEST ...
  *
- * CANCEL asks for a request back: CANCELLED, when it had not started; when it
- * had, nothing, and the answer goes on. REFUSED: the queue is full; it has not
- * started. A client that wants nothing of a request any more just closes.
- * Every frame of a request carries its number; the client counts from 1. How
- * much of each the answer to one request may have: weave_answer.h.
+ * CANCEL asks for a request back. If it has not started, the worker answers
+ * CANCELLED; otherwise it ignores the CANCEL, and the answer goes on. REFUSED:
+ * the queue is full, and the request has not started. A client that does not
+ * want the answer any more closes the connection. Every frame of a request
+ * carries its number; the client counts from 1. weave_answer.h says how much of
+ * each frame the answer to one request may have.
  */
 
 #include <stddef.h>
@@ -66,8 +67,8 @@ typedef enum weave_frame_type_e {
 #define WEAVE_FRAME_FLUSH 0x2
 #define WEAVE_FRAME_FD 0x4
 /** On REQUEST. HEAD_ONLY: it is a HEAD request. BODY_HERE: its body is
- * complete, inline or in the FD; without it the worker asks for the body with
- * READ. */
+ *  complete, inline or in the FD; without it the worker asks for the body with
+ *  READ. */
 #define WEAVE_FRAME_HEAD_ONLY 0x8
 #define WEAVE_FRAME_BODY_HERE 0x10
 /** On REQUEST: a worker has died while it ran this request. */
@@ -91,8 +92,8 @@ typedef enum weave_frame_status_e {
 } weave_frame_status_e;
 
 /** Fills *frame from the LEN bytes at DATA. Returns WEAVE_FRAME_OK when the
- * head is there and its type and length are allowed; the payload may come
- * later. */
+ *  head is there and its type and length are allowed; the payload may come
+ *  later. */
 weave_frame_status_e weave_frame_decode(weave_frame_t *frame, const char *data,
                                         size_t len);
 
@@ -105,7 +106,7 @@ weave_frame_t weave_frame_make(weave_frame_type_e type, int flags, size_t bytes,
 /** HELLO: names who connects, and has the secret of the worker's application:
  *  when it is a wrong one, the worker closes the connection. Only weaved (by
  *  peer credentials) may be SUPERVISOR; then the connection becomes the
- * worker's control channel (JSON lines, weave_control.h) after the WELCOME. */
+ *  worker's control channel (JSON lines, weave_control.h) after the WELCOME. */
 enum { WEAVE_ROLE_CLIENT = 1, WEAVE_ROLE_SUPERVISOR = 2 };
 typedef struct weave_hello_t {
     uint32_t pid;
@@ -122,8 +123,8 @@ typedef struct weave_welcome_t {
     uint32_t reserved;
 } weave_welcome_t;
 
-/** REQUEST: this, then VARS times a weave_frame_var_t with its strings, then
- *  INLINE_BYTES of body. */
+/** REQUEST: this; then VARS times a weave_frame_var_t with its strings; then
+ *  INLINE_BYTES of the body. */
 typedef struct weave_frame_request_t {
     int64_t content_length; /* of the body, -1: not known */
     int64_t file_bytes;     /* with FD: the size of the body in it */
@@ -198,7 +199,7 @@ typedef struct weave_frame_cursor_t {
 } weave_frame_cursor_t;
 
 /** Returns the fixed part of a payload, and sets the cursor behind it. NULL:
- * the payload is shorter than that. */
+ *  the payload is shorter than that. */
 const void *weave_frame_open(weave_frame_cursor_t *cursor, const char *payload,
                              size_t bytes, size_t fixed);
 

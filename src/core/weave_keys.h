@@ -132,7 +132,7 @@ const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
                             const apr_array_header_t *items, apr_pool_t *pool);
 
 /** Returns NUM, a value of KEY, as a text with the largest unit that leaves no
- * remainder. */
+ *  remainder. */
 const char *weave_key_number_text(const weave_key_t *key, apr_int64_t num,
                                   apr_pool_t *pool);
 

@@ -47,7 +47,7 @@ void weave_line_write(int fd, int level, const char *client, const char *text,
                       size_t len);
 
 /** Sets the descriptor that weave_line_say writes to, and the pid in all lines
- * of this process (0: its own): a process that a worker has forked uses the
+ *  of this process (0: its own): a process that a worker has forked uses the
  *  worker's pid. Call it before there are threads. */
 void weave_line_output_set(int fd, long pid);
 

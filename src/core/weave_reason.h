@@ -18,7 +18,7 @@
 
 /** Returns TEXT with "***" in place of the values of INI and of ENV, the
  *  variables of a worker (may be NULL), and cut when it is long. In POOL.
- * Values of less than four bytes stay: any text may contain them by chance. */
+ *  Values of less than four bytes stay: any text may contain them by chance. */
 const char *weave_reason_mask(const char *text, const weave_ini_t *ini,
                               const apr_table_t *env, apr_pool_t *pool);
 

@@ -33,7 +33,7 @@
  *  one of each kind. */
 #define WEAVE_REPORTS_MAX 16
 /** The most bytes of the text, with its NUL; a longer one is cut. It fits into
- * a line also when it is escaped. */
+ *  a line also when it is escaped. */
 #define WEAVE_REPORT_TEXT_BYTES 2048
 
 typedef enum weave_report_e {
@@ -54,7 +54,7 @@ typedef struct weave_report_t {
 int weave_report_read(weave_report_t *report, const json_t *message);
 
 /** Returns the message for a report, which the caller owns; NULL: no memory.
- * TEXT (NULL: none) is cut, and bytes that are no UTF-8 become '?'. */
+ *  TEXT (NULL: none) is cut, and bytes that are no UTF-8 become '?'. */
 json_t *weave_report_make(weave_report_e kind, const char *text);
 
 #endif

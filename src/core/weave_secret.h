@@ -30,7 +30,7 @@ apr_status_t weave_secret_make(weave_secret_t *secret);
 void weave_secret_format(char text[WEAVE_SECRET_TEXT],
                          const weave_secret_t *secret);
 /** Reads such a text. Returns 0; or -1 when TEXT (may be NULL) is no secret,
- * and *secret is unchanged. */
+ *  and *secret is unchanged. */
 int weave_secret_parse(weave_secret_t *secret, const char *text);
 
 /** Returns 1 when both are equal. The time that it takes does not depend on the

@@ -12,7 +12,7 @@
 #include <apr_errno.h>
 
 /** Does not wait, and leaves the socket non-blocking. Returns APR_EAGAIN when
- * the backlog is full. */
+ *  the backlog is full. */
 #define WEAVE_SOCKET_NONBLOCK 0x1
 /** Forbids the other end to pass descriptors (weave_fd_refuse). */
 #define WEAVE_SOCKET_REFUSE 0x2

@@ -17,13 +17,13 @@ int weave_utf8_next(const char *p, const char *end, apr_uint32_t *code);
 int weave_utf8_is_text(const char *p, const char *end);
 
 /** Returns 1 when TEXT is UTF-8 on one line, without control characters: then
- * it may be shown in terminals, logs and pages. */
+ *  it may be shown in terminals, logs and pages. */
 int weave_utf8_is_sentence(const char *text);
 
 /** Writes the character at *text to TO, which has room for 4 bytes, as a
- * terminal or a log may show it, and moves *text to the next one. A control
- * character (of C1, too), and a byte that is no UTF-8, becomes "\\x1b" or the
- * like. Returns the number of bytes written. *text must be less than END. */
+ *  terminal or a log may show it, and moves *text to the next one. A control
+ *  character (of C1, too), and a byte that is no UTF-8, becomes "\\x1b" or the
+ *  like. Returns the number of bytes written. *text must be less than END. */
 apr_size_t weave_utf8_escape(char *to, const char **text, const char *end);
 
 /** Returns TEXT with all characters escaped by weave_utf8_escape(), in POOL. */

@@ -186,10 +186,10 @@ typedef struct weave_piece_t {
 #define WEAVE_SEND_FLUSH 1 /* send it at once: more may come much later */
 #define WEAVE_SEND_LAST 2  /* the answer is complete */
 
-/* What the host does for the engine. Called without the GIL, on the thread
- * that called run(); they may block. log() is called on any thread. forked() is
- * the exception: it is called with the GIL, and must never block. None is NULL.
- */
+/* The functions of the host that the engine calls. None may be NULL. The engine
+ * calls them without the GIL, and they may block; all but log() on the thread
+ * that has called run(), log() on any thread. forked() is different: it is
+ * called with the GIL, and must not block. */
 typedef struct weave_host_t {
     uint32_t abi;
     uint32_t size; /* sizeof(weave_host_t) */
@@ -218,11 +218,11 @@ typedef struct weave_host_t {
 
 /* Says how a request ended. */
 typedef enum {
-    WEAVE_RUN_DONE = 0,  /* the host has the whole answer */
-    WEAVE_RUN_CUT = -1,  /* the answer has begun and cannot be completed: the
-                            host must end the connection in a way that the
-                            client notices */
-    WEAVE_RUN_GONE = -2  /* the client went away */
+    WEAVE_RUN_DONE = 0, /* the host has the whole answer */
+    WEAVE_RUN_CUT = -1, /* the answer has begun and cannot be completed: the
+                           host must end the connection in a way that the
+                           client notices */
+    WEAVE_RUN_GONE = -2 /* the client went away */
     /* > 0: nothing was sent, and the host answers with this HTTP status */
 } weave_run_e;
 
