@@ -329,7 +329,7 @@ int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s);
 const weave_roster_t *mod_weave_roster(void);
 
 /* backend_pool.c: in a child, what it needs for requests to workers */
-void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s);
+void mod_weave_backend_start(apr_pool_t *pchild, server_rec *s);
 
 /* smooth.c: a graceful restart without a pause */
 void mod_weave_smooth_start(apr_pool_t *pconf, server_rec *s);

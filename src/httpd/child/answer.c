@@ -230,7 +230,7 @@ static apr_status_t close_fd(void *fd)
     return APR_SUCCESS;
 }
 
-static apr_file_t *file_open(int own, request_rec *r)
+static apr_file_t *file_wrap(int own, request_rec *r)
 {
     core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     int flags = APR_FOPEN_READ;
@@ -253,7 +253,7 @@ weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
     if (length > 0)
         /* a file that shrinks must not become a SIGBUS */
         apr_bucket_file_enable_mmap(
-            apr_brigade_insert_file(out, file_open(own, r), offset, length,
+            apr_brigade_insert_file(out, file_wrap(own, r), offset, length,
                                     r->pool),
             0);
     else

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* backend.c: one request in a worker process
+/* backend.c: runs one request in a worker process
  *
- * What was not begun with is sent once more, whatever its method. What was is
- * sent once more only where that can do no harm: GET, HEAD and OPTIONS without
- * conditions, of whose answer nothing has left. */
+ * A request that no worker has begun with is sent once more, whatever its
+ * method. One that was begun with is sent once more only where that can do no
+ * harm: GET, HEAD and OPTIONS without conditions, of whose answer nothing has
+ * left. */
 #include "backend.h"
 
 #include <string.h>
@@ -15,12 +16,12 @@
 #define REFUSALS_MOST 2 /* full queues, until it is 503 */
 #define PAUSE_US 10000  /* while no worker is there */
 
-static int may_repeat(const client_t *client)
+static int may_repeat(const backend_t *backend)
 {
-    const request_rec *r = client->exchange->r;
+    const request_rec *r = backend->exchange->r;
 
     return (r->method_number == M_GET || r->method_number == M_OPTIONS) &&
-           !client->exchange->head_sent && !client->streamed &&
+           !backend->exchange->head_sent && !backend->streamed &&
            !apr_table_get(r->headers_in, "If-Match") &&
            !apr_table_get(r->headers_in, "If-Unmodified-Since") &&
            !apr_table_get(r->headers_in, "X-If-Unmodified-Since");
@@ -28,22 +29,22 @@ static int may_repeat(const client_t *client)
 
 /* ---- ends ---- */
 
-static int gone(client_t *client)
+static int client_gone(backend_t *backend)
 {
-    request_rec *r = client->exchange->r;
+    request_rec *r = backend->exchange->r;
 
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
                   "the client ended the request early");
-    if (!client->exchange->taken_over)
+    if (!backend->exchange->taken_over)
         r->connection->aborted = 1;
-    return mod_weave_finish(client->exchange, WEAVE_RUN_GONE);
+    return mod_weave_finish(backend->exchange, WEAVE_RUN_GONE);
 }
 
-/* Ends a request whose answer will not come: the status that the client gets,
- * or a cut. */
-static int answer_fail(client_t *client)
+/* Ends a request whose answer will not come. Returns the status that the client
+ * gets, or cuts the answer. */
+static int answer_fail(backend_t *backend)
 {
-    mod_weave_exchange_t *exchange = client->exchange;
+    mod_weave_exchange_t *exchange = backend->exchange;
     request_rec *r = exchange->r;
 
     apr_table_setn(r->err_headers_out, "Retry-After",
@@ -54,11 +55,11 @@ static int answer_fail(client_t *client)
                                : HTTP_BAD_GATEWAY;
 }
 
-static int lost(client_t *client, apr_uint32_t pid)
+static int worker_lost(backend_t *backend, apr_uint32_t pid)
 {
-    request_rec *r = client->exchange->r;
+    request_rec *r = backend->exchange->r;
 
-    if (client->repeated)
+    if (backend->repeated)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "WEAVE0250: a second worker (pid %u) was lost while it"
                       " had this request, which is not sent to a third one:"
@@ -69,108 +70,110 @@ static int lost(client_t *client, apr_uint32_t pid)
                       "WEAVE0137: the worker (pid %u) was lost while it had"
                       " this request: %s %s",
                       pid, r->method, r->uri);
-    return answer_fail(client);
+    return answer_fail(backend);
 }
 
-static int unavailable(client_t *client, weave_refused_e kind, const char *why)
+static int request_refuse(backend_t *backend, weave_refused_e kind,
+                          const char *why)
 {
-    return mod_weave_refuse(client->exchange, kind, why);
+    return mod_weave_refuse(backend->exchange, kind, why);
 }
 
 /* ---- attempts ---- */
 
-/* How often what nobody has begun with was sent for nothing. */
+/* How often the request was sent and no worker has begun with it. */
 typedef struct {
     int unstarted, refused;
 } tries_t;
 
-/* What an attempt leaves to be done: 1 to try again, or 0 and *rc. */
-static int again(client_t *client, apr_uint32_t pid, tries_t *tries, int *rc)
+/* Takes the outcome of an attempt. Returns 1 to try again, or 0 and *rc. */
+static int outcome_take(backend_t *backend, apr_uint32_t pid, tries_t *tries,
+                        int *rc)
 {
-    switch (client->end) {
-    case CLIENT_DONE:
-        *rc = mod_weave_finish(client->exchange, client->outcome);
+    switch (backend->end) {
+    case BACKEND_DONE:
+        *rc = mod_weave_finish(backend->exchange, backend->outcome);
         return 0;
-    case CLIENT_GONE:
-        *rc = gone(client);
+    case BACKEND_GONE:
+        *rc = client_gone(backend);
         return 0;
-    case CLIENT_UNSTARTED:
-        if (++tries->unstarted < TRIES_MOST && !client->streamed)
+    case BACKEND_UNSTARTED:
+        if (++tries->unstarted < TRIES_MOST && !backend->streamed)
             return 1;
-        *rc = unavailable(client, WEAVE_REFUSED_DOWN,
-                          "no worker begins with the request");
+        *rc = request_refuse(backend, WEAVE_REFUSED_DOWN,
+                             "no worker begins with the request");
         return 0;
-    case CLIENT_REFUSED:
+    case BACKEND_REFUSED:
         if (++tries->refused < REFUSALS_MOST)
             return 1;
-        *rc = unavailable(client, WEAVE_REFUSED_QUEUE, "the queue is full");
+        *rc = request_refuse(backend, WEAVE_REFUSED_QUEUE, "the queue is full");
         return 0;
-    case CLIENT_LATE:
-        *rc = unavailable(client, WEAVE_REFUSED_LATE,
-                          "the time in the queue is over");
+    case BACKEND_LATE:
+        *rc = request_refuse(backend, WEAVE_REFUSED_LATE,
+                             "the time in the queue is over");
         return 0;
-    case CLIENT_BROKEN:
-        *rc = answer_fail(client);
+    case BACKEND_BROKEN:
+        *rc = answer_fail(backend);
         return 0;
-    case CLIENT_LOST:
-        if (client->exchange->in_problem) { /* it stopped for our client */
-            *rc = gone(client);
+    case BACKEND_LOST:
+        if (backend->exchange->in_problem) { /* it stopped for our client */
+            *rc = client_gone(backend);
             return 0;
         }
-        if (may_repeat(client) && !client->repeated) {
-            client->repeated = 1;
+        if (may_repeat(backend) && !backend->repeated) {
+            backend->repeated = 1;
             return 1;
         }
-        *rc = lost(client, pid);
+        *rc = worker_lost(backend, pid);
         return 0;
     }
     return 0;
 }
 
-static void attempt(client_t *client)
+static void request_try(backend_t *backend)
 {
-    client->cancel_until = 0;
-    client->silent_until = 0;
-    client->reusable = 0;
-    client->flush_due = 0;
-    client->heard = 0;
-    if (client_send(client) == 0)
-        client_receive(client);
-    mod_weave_link_release(client->link, client->reusable ? MOD_WEAVE_LINK_IDLE
-                                         : client->end == CLIENT_UNSTARTED ||
-                                                 client->end == CLIENT_LOST ||
-                                                 client->end == CLIENT_BROKEN
-                                             ? MOD_WEAVE_LINK_DEAD
-                                             : MOD_WEAVE_LINK_BROKEN);
+    backend->cancel_until = 0;
+    backend->silent_until = 0;
+    backend->reusable = 0;
+    backend->flush_due = 0;
+    backend->heard = 0;
+    if (backend_send(backend) == 0)
+        backend_receive(backend);
+    backend_conn_release(backend->conn, backend->reusable ? BACKEND_CONN_IDLE
+                                        : backend->end == BACKEND_UNSTARTED ||
+                                                backend->end == BACKEND_LOST ||
+                                                backend->end == BACKEND_BROKEN
+                                            ? BACKEND_CONN_DEAD
+                                            : BACKEND_CONN_BROKEN);
 }
 
-static int run(client_t *client)
+static int request_run(backend_t *backend)
 {
     apr_uint32_t avoid = 0;
     tries_t tries = {0};
     int misses = 0, rc = OK;
 
     for (;;) {
-        if (client_has_left(client))
-            return gone(client);
-        client->link =
-            mod_weave_link_acquire(client->app, &avoid, client->queue_until);
+        if (backend_client_has_left(backend))
+            return client_gone(backend);
+        backend->conn =
+            backend_conn_acquire(backend->app, &avoid, backend->queue_until);
         /* The body, and the way to a worker, may have taken a while: this is
          * the last question before the worker has the request. */
-        if (mod_weave_maintenance_again(client->exchange) != OK) {
-            if (client->link)
-                mod_weave_link_release(client->link, MOD_WEAVE_LINK_IDLE);
+        if (mod_weave_maintenance_again(backend->exchange) != OK) {
+            if (backend->conn)
+                backend_conn_release(backend->conn, BACKEND_CONN_IDLE);
             return OK;
         }
-        if (client->link) {
-            avoid = mod_weave_link_pid(client->link);
-            attempt(client);
-            if (!again(client, avoid, &tries, &rc))
+        if (backend->conn) {
+            avoid = backend_conn_pid(backend->conn);
+            request_try(backend);
+            if (!outcome_take(backend, avoid, &tries, &rc))
                 return rc;
         }
-        else if (weave_clock_us() >= client->queue_until) {
-            return unavailable(client, WEAVE_REFUSED_DOWN,
-                               "no worker is there");
+        else if (weave_clock_us() >= backend->queue_until) {
+            return request_refuse(backend, WEAVE_REFUSED_DOWN,
+                                  "no worker is there");
         }
         else if (misses++) { /* another one may be there at once */
             apr_sleep(PAUSE_US);
@@ -178,42 +181,42 @@ static int run(client_t *client)
     }
 }
 
-/* The request that the worker will see: OK, or an HTTP status. */
-static int prepare(client_t *client)
+/* Makes the request that the worker will see. Returns OK, or an HTTP status. */
+static int request_prepare(backend_t *backend)
 {
-    mod_weave_exchange_t *exchange = client->exchange;
+    mod_weave_exchange_t *exchange = backend->exchange;
     int rc = mod_weave_body_begin(exchange);
 
     if (rc == OK && !weave_conf_int(exchange->conf, WEAVE_WSGI_STREAM_INPUT))
         rc = mod_weave_spool(exchange);
-    return rc == OK ? client_encode(client) : rc;
+    return rc == OK ? backend_encode(backend) : rc;
 }
 
-int mod_weave_client_run(mod_weave_exchange_t *exchange)
+int mod_weave_backend_run(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
-    client_t client;
+    backend_t backend;
     int64_t now;
     int rc;
 
-    memset(&client, 0, offsetof(client_t, buffer));
-    client.exchange = exchange;
-    client.app = exchange->mount->app;
-    client.client_fd = mod_weave_client_fd(r);
-    client.passed = -1;
+    memset(&backend, 0, offsetof(backend_t, buffer));
+    backend.exchange = exchange;
+    backend.app = exchange->mount->app;
+    backend.client_fd = mod_weave_client_fd(r);
+    backend.passed = -1;
     now = weave_clock_us();
-    client.look_at = now + CLIENT_LOOK_US;
-    if (mod_weave_pool_wait(
-            client.app, now + weave_conf_int(client.app->conf,
-                                             WEAVE_LIMITS_STARTUP_TIMEOUT)) !=
+    backend.poll_at = now + BACKEND_CLIENT_POLL_US;
+    if (backend_pool_wait(backend.app,
+                          now + weave_conf_int(backend.app->conf,
+                                               WEAVE_LIMITS_STARTUP_TIMEOUT)) !=
         WEAVE_APP_SERVING)
-        return unavailable(&client, WEAVE_REFUSED_DOWN,
-                           "the application does not run");
-    rc = prepare(&client);
+        return request_refuse(&backend, WEAVE_REFUSED_DOWN,
+                              "the application does not run");
+    rc = request_prepare(&backend);
     if (rc != OK)
         return mod_weave_body_refuse(exchange, rc);
-    client.queue_until =
+    backend.queue_until =
         weave_clock_us() +
         weave_conf_int(exchange->conf, WEAVE_LIMITS_QUEUE_TIMEOUT);
-    return run(&client);
+    return request_run(&backend);
 }

@@ -60,8 +60,8 @@ static int is_sane(const weave_head_t *head)
     return 1;
 }
 
-int client_head_decode(weave_head_t *head, const weave_frame_head_t *fixed,
-                       const char *strings, apr_pool_t *pool)
+int backend_head_decode(weave_head_t *head, const weave_frame_head_t *fixed,
+                        const char *strings, apr_pool_t *pool)
 {
     weave_frame_cursor_t cursor = {strings, strings + fixed->strings};
     weave_header_t *headers =

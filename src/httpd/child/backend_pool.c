@@ -25,32 +25,31 @@
 #define WELCOME_LEAST_MS 1000 /* also for who has waited long enough */
 #define WAKE_MS 100 /* how often a waiting thread looks up from its socket */
 
-typedef struct pool_t pool_t;
+typedef struct backend_pool_t backend_pool_t;
 
-struct mod_weave_worker_t {
-    pool_t *pool;
-    mod_weave_worker_t *next;
+struct backend_worker_t {
+    backend_pool_t *pool;
+    backend_worker_t *next;
     weave_roster_worker_t entry; /* as the roster had it */
-    apr_uint32_t place;
-    apr_uint32_t serial;
+    apr_uint32_t slot;           /* in the roster */
     weave_board_t *board; /* read-only; NULL until the first connection */
-    mod_weave_link_t *idle;
-    unsigned busy;   /* links in use */
-    int listed;      /* 0: not in the list any more; goes with its last link */
-    atomic_int said; /* that it cannot be connected to */
+    backend_conn_t *idle;
+    unsigned busy; /* connections in use */
+    int listed;    /* 0: not in the list any more; goes with the last of them */
+    atomic_int logged; /* that it cannot be connected to */
 };
 
-struct pool_t {
+struct backend_pool_t {
     pthread_mutex_t lock;
-    mod_weave_worker_t *workers;
+    backend_worker_t *workers;
     apr_uint32_t event; /* that the list was made for */
     int filled;
 };
 
-static pool_t pools[WEAVE_ROSTER_APPS];
+static backend_pool_t pools[WEAVE_ROSTER_APPS];
 static server_rec *server;
 
-void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s)
+void mod_weave_backend_start(apr_pool_t *pchild, server_rec *s)
 {
     int i;
 
@@ -62,43 +61,44 @@ void mod_weave_pool_start(apr_pool_t *pchild, server_rec *s)
 
 /* ---- the list ---- */
 
-static void worker_free(mod_weave_worker_t *worker)
+static void worker_free(backend_worker_t *worker)
 {
     if (worker->board)
         weave_board_unmap(worker->board);
     free(worker);
 }
 
-static void links_close(mod_weave_worker_t *worker)
+static void conns_close(backend_worker_t *worker)
 {
-    mod_weave_link_t *link, *next;
+    backend_conn_t *conn, *next;
 
-    for (link = worker->idle; link; link = next) {
-        next = link->next;
-        close(link->fd);
-        free(link);
+    for (conn = worker->idle; conn; conn = next) {
+        next = conn->next;
+        close(conn->fd);
+        free(conn);
     }
     worker->idle = NULL;
 }
 
-static void worker_unlist(mod_weave_worker_t *worker)
+static void worker_unlist(backend_worker_t *worker)
 {
     worker->listed = 0;
-    links_close(worker);
+    conns_close(worker);
     if (!worker->busy)
         worker_free(worker);
 }
 
-/* The one at PLACE as it was before, taken out of LIST; or a new one. */
-static mod_weave_worker_t *worker_keep(mod_weave_worker_t **list, pool_t *pool,
-                                       apr_uint32_t place,
-                                       const weave_roster_worker_t *entry)
+/* Returns the worker at SLOT as it was before, taken out of LIST; or a new one.
+ */
+static backend_worker_t *worker_get(backend_worker_t **list,
+                                    backend_pool_t *pool, apr_uint32_t slot,
+                                    const weave_roster_worker_t *entry)
 {
-    mod_weave_worker_t *worker;
+    backend_worker_t *worker;
 
     for (; *list; list = &(*list)->next) {
         worker = *list;
-        if (worker->place == place && worker->entry.pid == entry->pid &&
+        if (worker->slot == slot && worker->entry.pid == entry->pid &&
             !strcmp(worker->entry.socket, entry->socket)) {
             *list = worker->next;
             return worker;
@@ -107,23 +107,23 @@ static mod_weave_worker_t *worker_keep(mod_weave_worker_t **list, pool_t *pool,
     worker = calloc(1, sizeof(*worker));
     if (worker) {
         worker->pool = pool;
-        worker->place = place;
+        worker->slot = slot;
         worker->entry = *entry;
         worker->listed = 1;
     }
     return worker;
 }
 
-static void pool_fill(pool_t *pool, const weave_roster_t *roster,
+static void pool_fill(backend_pool_t *pool, const weave_roster_t *roster,
                       apr_uint32_t app)
 {
     apr_uint32_t generation = atomic_load(&roster->apps[app].generation), i;
-    mod_weave_worker_t *old = pool->workers, *next;
+    backend_worker_t *old = pool->workers, *next;
 
     pool->workers = NULL;
     for (i = 0; i < WEAVE_ROSTER_WORKERS; i++) {
         weave_roster_worker_t entry;
-        mod_weave_worker_t *worker;
+        backend_worker_t *worker;
 
         if (atomic_load_explicit(&roster->workers[i].state,
                                  memory_order_relaxed) != WEAVE_WORKER_READY)
@@ -132,7 +132,7 @@ static void pool_fill(pool_t *pool, const weave_roster_t *roster,
         if (atomic_load(&entry.state) != WEAVE_WORKER_READY ||
             entry.app != app || entry.generation != generation)
             continue;
-        worker = worker_keep(&old, pool, i, &entry);
+        worker = worker_get(&old, pool, i, &entry);
         if (!worker)
             continue;
         worker->next = pool->workers;
@@ -144,7 +144,7 @@ static void pool_fill(pool_t *pool, const weave_roster_t *roster,
     }
 }
 
-static void pool_refresh(pool_t *pool, apr_uint32_t app)
+static void pool_refresh(backend_pool_t *pool, apr_uint32_t app)
 {
     const weave_roster_t *roster = mod_weave_roster();
     apr_uint32_t event = atomic_load(&roster->apps[app].event);
@@ -159,8 +159,9 @@ static void pool_refresh(pool_t *pool, apr_uint32_t app)
 
 /* ---- choosing ---- */
 
-/* What it says of itself covers all children, but only what it has seen. */
-static unsigned load_of(const mod_weave_worker_t *worker)
+/* Returns how many requests WORKER has. What its board says covers all
+ * children, but only what the worker has seen. */
+static unsigned worker_load(const backend_worker_t *worker)
 {
     unsigned told = worker->board ? atomic_load(&worker->board->running) +
                                         atomic_load(&worker->board->queued)
@@ -169,13 +170,13 @@ static unsigned load_of(const mod_weave_worker_t *worker)
     return told > worker->busy ? told : worker->busy;
 }
 
-static mod_weave_worker_t *choose(pool_t *pool, apr_uint32_t avoid)
+static backend_worker_t *worker_choose(backend_pool_t *pool, apr_uint32_t avoid)
 {
-    mod_weave_worker_t *worker, *best = NULL;
+    backend_worker_t *worker, *best = NULL;
     unsigned least = 0;
 
     for (worker = pool->workers; worker; worker = worker->next) {
-        unsigned load = load_of(worker);
+        unsigned load = worker_load(worker);
 
         if (worker->entry.pid == avoid && pool->workers->next)
             continue;
@@ -189,7 +190,7 @@ static mod_weave_worker_t *choose(pool_t *pool, apr_uint32_t avoid)
 
 /* ---- connecting ---- */
 
-static int link_connect(const char *path)
+static int conn_connect(const char *path)
 {
     struct timeval wake = {0, WAKE_MS * 1000};
     int fd = -1;
@@ -221,7 +222,7 @@ static apr_status_t welcome_read(weave_welcome_t *welcome,
                                     : rv;
 }
 
-static apr_status_t welcome_take(mod_weave_link_t *link, weave_board_t **board,
+static apr_status_t welcome_take(backend_conn_t *conn, weave_board_t **board,
                                  int fd, const weave_welcome_t *welcome)
 {
     if (welcome->slot == WEAVE_SLOT_NONE)
@@ -229,24 +230,24 @@ static apr_status_t welcome_take(mod_weave_link_t *link, weave_board_t **board,
     if (fd < 0 || welcome->slot >= WEAVE_BOARD_SLOTS ||
         weave_board_map(board, fd, 0) != APR_SUCCESS)
         return EBADMSG;
-    link->slot = welcome->slot;
+    conn->slot = welcome->slot;
     return APR_SUCCESS;
 }
 
-/* Both sides say who they are. 0, or -1 and errno. */
-static int shake_hands(mod_weave_link_t *link, weave_board_t **board,
-                       const weave_secret_t *secret, int64_t until)
+/* Lets both sides say who they are. 0, or -1 and errno. */
+static int hello_exchange(backend_conn_t *conn, weave_board_t **board,
+                          const weave_secret_t *secret, int64_t until)
 {
     weave_hello_frame_t say = weave_hello_make(WEAVE_ROLE_CLIENT, secret);
     weave_welcome_part_t part = WEAVE_WELCOME_NOTHING;
     weave_welcome_t welcome;
     apr_status_t rv;
 
-    if (send(link->fd, &say, sizeof(say), MSG_NOSIGNAL) != (ssize_t)sizeof(say))
+    if (send(conn->fd, &say, sizeof(say), MSG_NOSIGNAL) != (ssize_t)sizeof(say))
         return -1;
-    rv = welcome_read(&welcome, &part, link->fd, until);
+    rv = welcome_read(&welcome, &part, conn->fd, until);
     if (rv == APR_SUCCESS)
-        rv = welcome_take(link, board, part.board_fd, &welcome);
+        rv = welcome_take(conn, board, part.board_fd, &welcome);
     weave_welcome_drop(&part);
     errno = rv;
     return rv == APR_SUCCESS ? 0 : -1;
@@ -254,7 +255,7 @@ static int shake_hands(mod_weave_link_t *link, weave_board_t **board,
 
 /* Logs why a worker cannot be reached, once by each child; one that is just
  * leaving is expected. */
-static void complain(mod_weave_worker_t *worker, int error)
+static void connect_failure_log(backend_worker_t *worker, int error)
 {
     static const struct {
         int error;
@@ -272,9 +273,10 @@ static void complain(mod_weave_worker_t *worker, int error)
         if (words[i].error == error)
             why = words[i].text;
     if (error == ECONNREFUSED || error == ECONNRESET || error == EPIPE ||
-        error == ENOENT || error == EUSERS || atomic_exchange(&worker->said, 1))
+        error == ENOENT || error == EUSERS ||
+        atomic_exchange(&worker->logged, 1))
         ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, server,
-                     "no connection to the worker at %s: %s",
+                     "cannot connect to the worker at %s: %s",
                      worker->entry.socket, why);
     else if (error == EPROTO)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
@@ -282,32 +284,33 @@ static void complain(mod_weave_worker_t *worker, int error)
                      " mod_weave: stop httpd and start it again",
                      worker->entry.socket);
     else
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
-                     "WEAVE0138: there is no way to the worker (pid %u) at %s:"
-                     " %s",
-                     worker->entry.pid, worker->entry.socket, why);
+        ap_log_error(
+            APLOG_MARK, APLOG_ERR, 0, server,
+            "WEAVE0138: cannot connect to the worker (pid %u) at %s: %s",
+            worker->entry.pid, worker->entry.socket, why);
 }
 
-static mod_weave_link_t *link_make(mod_weave_worker_t *worker,
-                                   weave_board_t **board, int64_t until)
+static backend_conn_t *conn_make(backend_worker_t *worker,
+                                 weave_board_t **board, int64_t until)
 {
-    mod_weave_link_t *link = calloc(1, sizeof(*link));
+    backend_conn_t *conn = calloc(1, sizeof(*conn));
     const weave_secret_t *secret =
         &mod_weave_retained_get()->apps[worker->pool - pools].secret;
 
-    if (!link)
+    if (!conn)
         return NULL;
-    link->fd = link_connect(worker->entry.socket);
-    if (link->fd >= 0 && shake_hands(link, board, secret, until) == 0)
-        return link;
-    complain(worker, errno);
-    if (link->fd >= 0)
-        close(link->fd);
-    free(link);
+    conn->fd = conn_connect(worker->entry.socket);
+    if (conn->fd >= 0 && hello_exchange(conn, board, secret, until) == 0)
+        return conn;
+    connect_failure_log(worker, errno);
+    if (conn->fd >= 0)
+        close(conn->fd);
+    free(conn);
     return NULL;
 }
 
-/* How long a worker that one may wait for until UNTIL gets for its WELCOME. */
+/* Returns until when a worker may take for its WELCOME, where its request waits
+ * until UNTIL. */
 static int64_t welcome_until(int64_t until)
 {
     int64_t now = weave_clock_us();
@@ -317,42 +320,42 @@ static int64_t welcome_until(int64_t until)
     return until < least ? least : until > most ? most : until;
 }
 
-/* ---- what a request sees of it ---- */
+/* ---- what a request uses ---- */
 
-static void worker_leave(mod_weave_worker_t *worker)
+static void worker_leave(backend_worker_t *worker)
 {
     if (--worker->busy == 0 && !worker->listed)
         worker_free(worker);
 }
 
-mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
-                                         apr_uint32_t *avoid, int64_t until)
+backend_conn_t *backend_conn_acquire(const mod_weave_app_t *app,
+                                     apr_uint32_t *avoid, int64_t until)
 {
-    pool_t *pool = &pools[app->place];
+    backend_pool_t *pool = &pools[app->place];
     weave_board_t *board = NULL;
-    mod_weave_worker_t *worker;
-    mod_weave_link_t *link = NULL;
+    backend_worker_t *worker;
+    backend_conn_t *conn = NULL;
 
     pthread_mutex_lock(&pool->lock);
     pool_refresh(pool, (apr_uint32_t)app->place);
-    worker = choose(pool, *avoid);
+    worker = worker_choose(pool, *avoid);
     if (worker) {
         worker->busy++;
-        link = worker->idle;
-        if (link)
-            worker->idle = link->next;
+        conn = worker->idle;
+        if (conn)
+            worker->idle = conn->next;
     }
     pthread_mutex_unlock(&pool->lock);
-    if (!worker || link)
-        return link;
-    link = link_make(worker, &board, welcome_until(until));
+    if (!worker || conn)
+        return conn;
+    conn = conn_make(worker, &board, welcome_until(until));
     pthread_mutex_lock(&pool->lock);
     if (board && !worker->board) {
         worker->board = board;
         board = NULL;
     }
-    if (link) {
-        link->worker = worker;
+    if (conn) {
+        conn->worker = worker;
     }
     else {
         *avoid = worker->entry.pid;
@@ -361,43 +364,43 @@ mod_weave_link_t *mod_weave_link_acquire(const mod_weave_app_t *app,
     pthread_mutex_unlock(&pool->lock);
     if (board)
         weave_board_unmap(board);
-    return link;
+    return conn;
 }
 
-void mod_weave_link_release(mod_weave_link_t *link, int state)
+void backend_conn_release(backend_conn_t *conn, int state)
 {
-    mod_weave_worker_t *worker = link->worker;
-    pool_t *pool = worker->pool;
+    backend_worker_t *worker = conn->worker;
+    backend_pool_t *pool = worker->pool;
 
     pthread_mutex_lock(&pool->lock);
-    if (!worker->listed && state == MOD_WEAVE_LINK_IDLE)
-        state = MOD_WEAVE_LINK_BROKEN;
-    if (state == MOD_WEAVE_LINK_DEAD)
-        links_close(worker);
-    if (state == MOD_WEAVE_LINK_IDLE) {
-        link->next = worker->idle;
-        worker->idle = link;
+    if (!worker->listed && state == BACKEND_CONN_IDLE)
+        state = BACKEND_CONN_BROKEN;
+    if (state == BACKEND_CONN_DEAD)
+        conns_close(worker);
+    if (state == BACKEND_CONN_IDLE) {
+        conn->next = worker->idle;
+        worker->idle = conn;
     }
     worker_leave(worker);
     pthread_mutex_unlock(&pool->lock);
-    if (state != MOD_WEAVE_LINK_IDLE) {
-        close(link->fd);
-        free(link);
+    if (state != BACKEND_CONN_IDLE) {
+        close(conn->fd);
+        free(conn);
     }
 }
 
-int mod_weave_link_has_started(const mod_weave_link_t *link)
+int backend_conn_has_started(const backend_conn_t *conn)
 {
-    return atomic_load(&link->worker->board->started[link->slot]) ==
-           link->number;
+    return atomic_load(&conn->worker->board->started[conn->slot]) ==
+           conn->number;
 }
 
-apr_uint32_t mod_weave_link_pid(const mod_weave_link_t *link)
+apr_uint32_t backend_conn_pid(const backend_conn_t *conn)
 {
-    return link->worker->entry.pid;
+    return conn->worker->entry.pid;
 }
 
-apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, int64_t until)
+apr_uint32_t backend_pool_wait(const mod_weave_app_t *app, int64_t until)
 {
     const weave_roster_t *roster = mod_weave_roster();
     const weave_roster_app_t *row;
@@ -420,17 +423,17 @@ apr_uint32_t mod_weave_pool_wait(const mod_weave_app_t *app, int64_t until)
     }
 }
 
-double mod_weave_pool_busy(const mod_weave_app_t *app)
+double backend_pool_busy(const mod_weave_app_t *app)
 {
     unsigned threads =
         (unsigned)weave_conf_int(app->conf, WEAVE_WORKERS_THREADS);
     unsigned busy = 0, slots = 0;
-    const mod_weave_worker_t *worker;
-    pool_t *pool = &pools[app->place];
+    const backend_worker_t *worker;
+    backend_pool_t *pool = &pools[app->place];
 
     pthread_mutex_lock(&pool->lock);
     for (worker = pool->workers; worker; worker = worker->next) {
-        unsigned load = load_of(worker);
+        unsigned load = worker_load(worker);
 
         busy += load < threads ? load : threads;
         slots += threads;

@@ -18,156 +18,157 @@
 
 #include "weave_control.h"
 
-#define BLOCK 65536      /* of an answer on its way through */
-#define RECEIPTS_LOOK 16 /* after so many, a look at the clock */
+#define BLOCK 65536       /* of an answer on its way through */
+#define RECEIPTS_CLOCK 16 /* after so many, a look at the clock */
 
 /* ---- receiving ---- */
 
-static int ended(client_t *client, client_end_e end)
+static int end_set(backend_t *backend, backend_end_e end)
 {
-    client->end = end;
+    backend->end = end;
     return -1;
 }
 
 /* Ends the request of a worker that breaks the rules: another attempt would
  * meet the same. */
-static int broken(client_t *client, const char *what)
+static int rules_broken(backend_t *backend, const char *what)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, client->exchange->r,
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, backend->exchange->r,
                   "WEAVE0136: the worker (pid %u) has sent what it must not"
                   " (%s): the connection to it is closed, and its request ends",
-                  mod_weave_link_pid(client->link), what);
-    return ended(client, CLIENT_BROKEN);
+                  backend_conn_pid(backend->conn), what);
+    return end_set(backend, BACKEND_BROKEN);
 }
 
 /* Breaks off where there is a PROBLEM, as weave_answer_take() says it: 0, or -1
- * and client->end. */
-static int answer_check(client_t *client, const char *problem)
+ * and backend->end. */
+static int answer_check(backend_t *backend, const char *problem)
 {
-    return problem ? broken(client, problem) : 0;
+    return problem ? rules_broken(backend, problem) : 0;
 }
 
-static int at_end(client_t *client)
+static int connection_ended(backend_t *backend)
 {
-    return ended(client,
-                 client_has_started(client) ? CLIENT_LOST : CLIENT_UNSTARTED);
+    return end_set(backend, backend_has_started(backend) ? BACKEND_LOST
+                                                         : BACKEND_UNSTARTED);
 }
 
 /* Keeps the descriptor that came with the last bytes: 0, or -1 and
- * client->end. A read ends behind the bytes that a descriptor came with
+ * backend->end. A read ends behind the bytes that a descriptor came with
  * (unix(7)): it belongs to the frame that has the last of them. */
-static int passed_keep(client_t *client, int passed)
+static int passed_keep(backend_t *backend, int passed)
 {
     if (passed == WEAVE_FD_MANY)
-        return broken(client, "descriptors that cannot be taken");
-    if (client->passed >= 0) {
+        return rules_broken(backend, "descriptors that cannot be taken");
+    if (backend->passed >= 0) {
         close(passed);
-        return broken(client, "more descriptors than one");
+        return rules_broken(backend, "more descriptors than one");
     }
-    client->passed = passed;
-    client->passed_at = client->received;
+    backend->passed = passed;
+    backend->passed_at = backend->received;
     return 0;
 }
 
 /* Tells how many of all bytes that were received have been taken. */
-static apr_uint64_t taken_count(const client_t *client)
+static apr_uint64_t taken_count(const backend_t *backend)
 {
-    return client->received - (client->len - client->at);
+    return backend->received - (backend->len - backend->at);
 }
 
-/* Notes whether our client has taken a part: 0, or -1 and client->end. Only
+/* Notes whether our client has taken a part: 0, or -1 and backend->end. Only
  * that, and a question for the body, show that the worker goes on: with lines
  * for the log alone, or a byte now and then, it would have this thread for
  * ever.
  */
-static int given(client_t *client, weave_io_e io)
+static int client_got(backend_t *backend, weave_io_e io)
 {
-    client->silent_until = 0;
-    return io == WEAVE_IO_OK ? 0 : ended(client, CLIENT_GONE);
+    backend->silent_until = 0;
+    return io == WEAVE_IO_OK ? 0 : end_set(backend, BACKEND_GONE);
 }
 
-static int flush(client_t *client)
+static int answer_flush(backend_t *backend)
 {
-    client->flush_due = 0;
-    return given(client, mod_weave_body_send(client->exchange, NULL, 0,
-                                             WEAVE_SEND_FLUSH));
+    backend->flush_due = 0;
+    return client_got(backend, mod_weave_body_send(backend->exchange, NULL, 0,
+                                                   WEAVE_SEND_FLUSH));
 }
 
-/* Up to ROOM bytes: how many, or -1 and client->end. What the application
- * wants flushed leaves only when nothing else is here already. */
-static ssize_t receive(client_t *client, char *to, apr_size_t room)
+/* Receives up to ROOM bytes: how many, or -1 and backend->end. What the
+ * application wants flushed leaves only when nothing else is here already. */
+static ssize_t bytes_receive(backend_t *backend, char *to, apr_size_t room)
 {
     for (;;) {
         int passed;
-        long got = weave_fd_receive(client->link->fd, to, room, &passed,
-                                    client->flush_due ? MSG_DONTWAIT : 0);
+        long got = weave_fd_receive(backend->conn->fd, to, room, &passed,
+                                    backend->flush_due ? MSG_DONTWAIT : 0);
 
         if (got > 0)
-            client->received += (apr_uint64_t)got;
-        if (passed != -1 && passed_keep(client, passed) < 0)
+            backend->received += (apr_uint64_t)got;
+        if (passed != -1 && passed_keep(backend, passed) < 0)
             return -1;
         if (got > 0)
-            return ++client->receipts % RECEIPTS_LOOK ||
-                           client_is_in_time(client)
+            return ++backend->receipts % RECEIPTS_CLOCK ||
+                           backend_is_in_time(backend)
                        ? got
                        : -1;
         if (got == 0 || (errno != EAGAIN && errno != EINTR))
-            return at_end(client);
+            return connection_ended(backend);
         if (errno == EINTR)
             continue;
-        if (client->flush_due) {
-            if (flush(client) < 0)
+        if (backend->flush_due) {
+            if (answer_flush(backend) < 0)
                 return -1;
             continue;
         }
-        if (!client_wait(client, POLLIN))
+        if (!backend_wait(backend, POLLIN))
             return -1;
     }
 }
 
-/* Makes sure that WANT bytes are there. 0, or -1 and client->end. */
-static int need(client_t *client, apr_size_t want)
+/* Makes sure that WANT bytes are there. 0, or -1 and backend->end. */
+static int bytes_need(backend_t *backend, apr_size_t want)
 {
-    while (client->len - client->at < want) {
+    while (backend->len - backend->at < want) {
         ssize_t got;
 
-        if (client->at) {
-            client->len -= client->at;
-            memmove(client->data, client->data + client->at, client->len);
-            client->at = 0;
+        if (backend->at) {
+            backend->len -= backend->at;
+            memmove(backend->data, backend->data + backend->at, backend->len);
+            backend->at = 0;
         }
-        if (want > client->room) {
-            char *larger = apr_palloc(client->exchange->r->pool, want);
+        if (want > backend->room) {
+            char *larger = apr_palloc(backend->exchange->r->pool, want);
 
-            memcpy(larger, client->data, client->len);
-            client->data = larger;
-            client->room = want;
+            memcpy(larger, backend->data, backend->len);
+            backend->data = larger;
+            backend->room = want;
         }
-        got = receive(client, client->data + client->len,
-                      client->room - client->len);
+        got = bytes_receive(backend, backend->data + backend->len,
+                            backend->room - backend->len);
         if (got < 0)
             return -1;
-        client->len += (apr_size_t)got;
+        backend->len += (apr_size_t)got;
     }
     return 0;
 }
 
 /* ---- the body ---- */
 
-/* LEFT bytes, the first of which may have arrived, block by block. */
-static int body_through(client_t *client, apr_size_t left, int flags)
+/* Hands on LEFT bytes block by block; the first of them may be here already. */
+static int body_forward(backend_t *backend, apr_size_t left, int flags)
 {
-    apr_bucket_alloc_t *list = client->exchange->r->connection->bucket_alloc;
+    apr_bucket_alloc_t *list = backend->exchange->r->connection->bucket_alloc;
 
     while (left) {
         apr_size_t size = left < BLOCK ? left : BLOCK, len;
         char *block = apr_bucket_alloc(size, list);
 
-        len = client->len - client->at < size ? client->len - client->at : size;
-        memcpy(block, client->data + client->at, len);
-        client->at += len;
+        len = backend->len - backend->at < size ? backend->len - backend->at
+                                                : size;
+        memcpy(block, backend->data + backend->at, len);
+        backend->at += len;
         while (len < size) {
-            ssize_t got = receive(client, block + len, size - len);
+            ssize_t got = bytes_receive(backend, block + len, size - len);
 
             if (got < 0) {
                 apr_bucket_free(block);
@@ -176,61 +177,64 @@ static int body_through(client_t *client, apr_size_t left, int flags)
             len += (apr_size_t)got;
         }
         left -= size;
-        if (given(client, mod_weave_block_send(client->exchange, block, size,
-                                               left ? 0 : flags)) < 0)
+        if (client_got(backend, mod_weave_block_send(backend->exchange, block,
+                                                     size, left ? 0 : flags)) <
+            0)
             return -1;
     }
     return 0;
 }
 
-/* The rest of a HEAD, or a DATA. 1: that was the last of it. */
-static int body(client_t *client, apr_size_t bytes, int flags)
+/* Takes the body in a HEAD or a DATA. Returns 1 where that was the last of it.
+ */
+static int body_take(backend_t *backend, apr_size_t bytes, int flags)
 {
     int send_flags = flags & WEAVE_FRAME_LAST ? WEAVE_SEND_LAST : 0, rc;
 
-    if (client->len - client->at >= bytes) {
-        weave_piece_t piece = {client->data + client->at, bytes, NULL};
+    if (backend->len - backend->at >= bytes) {
+        weave_piece_t piece = {backend->data + backend->at, bytes, NULL};
 
-        client->at += bytes;
-        rc = given(client, mod_weave_body_send(client->exchange, &piece,
-                                               bytes ? 1 : 0, send_flags));
+        backend->at += bytes;
+        rc =
+            client_got(backend, mod_weave_body_send(backend->exchange, &piece,
+                                                    bytes ? 1 : 0, send_flags));
     }
     else {
-        rc = body_through(client, bytes, send_flags);
+        rc = body_forward(backend, bytes, send_flags);
     }
     if (flags & WEAVE_FRAME_FLUSH)
-        client->flush_due = 1;
+        backend->flush_due = 1;
     return rc < 0 ? -1 : (flags & WEAVE_FRAME_LAST) != 0;
 }
 
 /* ---- frames ---- */
 
-static int on_head(client_t *client, const weave_frame_t *frame)
+static int head_take(backend_t *backend, const weave_frame_t *frame)
 {
     weave_frame_head_t fixed;
     weave_head_t head;
 
-    if (need(client, sizeof(fixed)) < 0)
+    if (bytes_need(backend, sizeof(fixed)) < 0)
         return -1;
-    memcpy(&fixed, client->data + client->at, sizeof(fixed));
-    if (answer_check(client,
-                     weave_answer_head(&client->answer, frame, &fixed)) < 0)
+    memcpy(&fixed, backend->data + backend->at, sizeof(fixed));
+    if (answer_check(backend,
+                     weave_answer_head(&backend->answer, frame, &fixed)) < 0)
         return -1;
-    if (need(client, sizeof(fixed) + fixed.strings) < 0)
+    if (bytes_need(backend, sizeof(fixed) + fixed.strings) < 0)
         return -1;
-    if (client_head_decode(&head, &fixed,
-                           client->data + client->at + sizeof(fixed),
-                           client->exchange->r->pool) < 0)
-        return broken(client, "a head that is no head");
-    mod_weave_head_send(client->exchange, &head);
-    client->at += sizeof(fixed) + fixed.strings;
-    return body(client, frame->bytes - sizeof(fixed) - fixed.strings,
-                frame->flags);
+    if (backend_head_decode(&head, &fixed,
+                            backend->data + backend->at + sizeof(fixed),
+                            backend->exchange->r->pool) < 0)
+        return rules_broken(backend, "a head that is no head");
+    mod_weave_head_send(backend->exchange, &head);
+    backend->at += sizeof(fixed) + fixed.strings;
+    return body_take(backend, frame->bytes - sizeof(fixed) - fixed.strings,
+                     frame->flags);
 }
 
-static int on_data(client_t *client, const weave_frame_t *frame)
+static int data_take(backend_t *backend, const weave_frame_t *frame)
 {
-    return body(client, frame->bytes, frame->flags);
+    return body_take(backend, frame->bytes, frame->flags);
 }
 
 static int is_readable_file(int fd)
@@ -242,72 +246,72 @@ static int is_readable_file(int fd)
            fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-static int on_file(client_t *client, const weave_frame_t *frame)
+static int file_take(backend_t *backend, const weave_frame_t *frame)
 {
     weave_frame_file_t file;
     int fd, rc;
 
-    if (need(client, sizeof(file)) < 0)
+    if (bytes_need(backend, sizeof(file)) < 0)
         return -1;
-    memcpy(&file, client->data + client->at, sizeof(file));
-    client->at += sizeof(file);
-    if (answer_check(client, weave_answer_file(&client->answer, frame, &file)) <
-        0)
+    memcpy(&file, backend->data + backend->at, sizeof(file));
+    backend->at += sizeof(file);
+    if (answer_check(backend,
+                     weave_answer_file(&backend->answer, frame, &file)) < 0)
         return -1;
-    if (!is_readable_file(client->passed))
-        return broken(client, "a file that is none");
-    fd = client->passed;
-    client->passed = -1;
-    rc = given(client,
-               mod_weave_file_give(
-                   client->exchange, fd, file.offset, file.length,
-                   frame->flags & WEAVE_FRAME_LAST ? WEAVE_SEND_LAST : 0));
+    if (!is_readable_file(backend->passed))
+        return rules_broken(backend, "a file that is none");
+    fd = backend->passed;
+    backend->passed = -1;
+    rc = client_got(backend,
+                    mod_weave_file_give(
+                        backend->exchange, fd, file.offset, file.length,
+                        frame->flags & WEAVE_FRAME_LAST ? WEAVE_SEND_LAST : 0));
     if (frame->flags & WEAVE_FRAME_FLUSH)
-        client->flush_due = 1;
+        backend->flush_due = 1;
     return rc < 0 ? -1 : (frame->flags & WEAVE_FRAME_LAST) != 0;
 }
 
-static int on_end(client_t *client, const weave_frame_t *frame)
+static int end_take(backend_t *backend, const weave_frame_t *frame)
 {
     weave_frame_end_t end;
 
     (void)frame;
-    if (need(client, sizeof(end)) < 0)
+    if (bytes_need(backend, sizeof(end)) < 0)
         return -1;
-    memcpy(&end, client->data + client->at, sizeof(end));
-    client->at += sizeof(end);
-    client->outcome = end.outcome;
+    memcpy(&end, backend->data + backend->at, sizeof(end));
+    backend->at += sizeof(end);
+    backend->outcome = end.outcome;
     if (end.outcome < WEAVE_RUN_CUT ||
         (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599)))
-        return broken(client, "an end that is none");
+        return rules_broken(backend, "an end that is none");
     if (end.outcome == WEAVE_RUN_DONE)
-        return answer_check(client, weave_answer_end(&client->answer)) < 0 ||
-                       given(client, mod_weave_body_send(client->exchange, NULL,
-                                                         0, WEAVE_SEND_LAST)) <
-                           0
+        return answer_check(backend, weave_answer_end(&backend->answer)) < 0 ||
+                       client_got(backend,
+                                  mod_weave_body_send(backend->exchange, NULL,
+                                                      0, WEAVE_SEND_LAST)) < 0
                    ? -1
                    : 1;
-    if (client->exchange->head_sent)
-        client->outcome = WEAVE_RUN_CUT;
+    if (backend->exchange->head_sent)
+        backend->outcome = WEAVE_RUN_CUT;
     return 1;
 }
 
-static int on_log(client_t *client, const weave_frame_t *frame)
+static int log_take(backend_t *backend, const weave_frame_t *frame)
 {
     weave_frame_log_t log;
     const char *text;
 
-    if (need(client, frame->bytes) < 0)
+    if (bytes_need(backend, frame->bytes) < 0)
         return -1;
-    memcpy(&log, client->data + client->at, sizeof(log));
-    text = client->data + client->at + sizeof(log);
-    mod_weave_log(client->exchange, (int)(log.level & 7), text,
+    memcpy(&log, backend->data + backend->at, sizeof(log));
+    text = backend->data + backend->at + sizeof(log);
+    mod_weave_log(backend->exchange, (int)(log.level & 7), text,
                   frame->bytes - sizeof(log));
-    client->at += frame->bytes;
+    backend->at += frame->bytes;
     return 0;
 }
 
-struct client_block_t {
+struct backend_block_t {
     weave_frame_t frame;
     weave_frame_body_t body;
     char data[BLOCK];
@@ -315,123 +319,124 @@ struct client_block_t {
 
 /* The application reads its input as it comes (wsgi.stream_input). A worker
  * that does not take it any more has said why, or is dead: reading on shows. */
-static int on_read(client_t *client, const weave_frame_t *frame)
+static int read_answer(backend_t *backend, const weave_frame_t *frame)
 {
-    struct client_block_t *answer = client->block;
+    struct backend_block_t *answer = backend->block;
     weave_frame_read_t wanted;
     ssize_t got;
 
     (void)frame;
     if (!answer)
-        answer = client->block =
-            apr_palloc(client->exchange->r->pool, sizeof(*answer));
-    if (need(client, sizeof(wanted)) < 0)
+        answer = backend->block =
+            apr_palloc(backend->exchange->r->pool, sizeof(*answer));
+    if (bytes_need(backend, sizeof(wanted)) < 0)
         return -1;
-    memcpy(&wanted, client->data + client->at, sizeof(wanted));
-    client->at += sizeof(wanted);
-    client->streamed = 1;
+    memcpy(&wanted, backend->data + backend->at, sizeof(wanted));
+    backend->at += sizeof(wanted);
+    backend->streamed = 1;
     /* who waits for that may send nothing before */
-    if (client->flush_due && flush(client) < 0)
+    if (backend->flush_due && answer_flush(backend) < 0)
         return -1;
     got = mod_weave_body_read(
-        client->exchange, answer->data,
+        backend->exchange, answer->data,
         wanted.bytes && wanted.bytes < BLOCK ? wanted.bytes : BLOCK);
     answer->body = (weave_frame_body_t){got < 0 ? (int32_t)got : 0, 0};
-    client->silent_until = 0;
+    backend->silent_until = 0;
     if (got <= 0)
-        weave_answer_read_end(&client->answer);
+        weave_answer_read_end(&backend->answer);
     if (got < 0)
         got = 0;
     answer->frame = weave_frame_make(WEAVE_FRAME_BODY, 0,
                                      sizeof(answer->body) + (size_t)got,
-                                     client->link->number);
-    if (client_send_small(client, answer,
-                          sizeof(answer->frame) + sizeof(answer->body) +
-                              (size_t)got) < 0)
-        return client->end == CLIENT_UNSTARTED ? 0 : -1;
+                                     backend->conn->number);
+    if (backend_send_small(backend, answer,
+                           sizeof(answer->frame) + sizeof(answer->body) +
+                               (size_t)got) < 0)
+        return backend->end == BACKEND_UNSTARTED ? 0 : -1;
     return 0;
 }
 
-static int on_unstarted(client_t *client, const weave_frame_t *frame)
+static int unstarted_take(backend_t *backend, const weave_frame_t *frame)
 {
-    if (client_has_started(client))
-        return broken(client, "a refusal after it has begun");
-    client->reusable = client->at == client->len;
-    return ended(client, frame->type == WEAVE_FRAME_REFUSED ? CLIENT_REFUSED
-                                                            : CLIENT_LATE);
+    if (backend_has_started(backend))
+        return rules_broken(backend, "a refusal after it has begun");
+    backend->reusable = backend->at == backend->len;
+    return end_set(backend, frame->type == WEAVE_FRAME_REFUSED ? BACKEND_REFUSED
+                                                               : BACKEND_LATE);
 }
 
-static int (*const handlers[WEAVE_FRAME_TYPES])(client_t *,
+static int (*const handlers[WEAVE_FRAME_TYPES])(backend_t *,
                                                 const weave_frame_t *) = {
-    [WEAVE_FRAME_CANCELLED] = on_unstarted,
-    [WEAVE_FRAME_REFUSED] = on_unstarted,
-    [WEAVE_FRAME_READ] = on_read,
-    [WEAVE_FRAME_HEAD] = on_head,
-    [WEAVE_FRAME_DATA] = on_data,
-    [WEAVE_FRAME_FILE] = on_file,
-    [WEAVE_FRAME_END] = on_end,
-    [WEAVE_FRAME_LOG] = on_log,
+    [WEAVE_FRAME_CANCELLED] = unstarted_take,
+    [WEAVE_FRAME_REFUSED] = unstarted_take,
+    [WEAVE_FRAME_READ] = read_answer,
+    [WEAVE_FRAME_HEAD] = head_take,
+    [WEAVE_FRAME_DATA] = data_take,
+    [WEAVE_FRAME_FILE] = file_take,
+    [WEAVE_FRAME_END] = end_take,
+    [WEAVE_FRAME_LOG] = log_take,
 };
 
-/* Takes the frame whose head is here: as frame_take(). */
-static int frame_handle(client_t *client)
+/* Takes the frame whose head is here; returns as frame_take(). */
+static int frame_handle(backend_t *backend)
 {
-    apr_uint64_t begin = taken_count(client);
+    apr_uint64_t begin = taken_count(backend);
     weave_frame_t frame;
     int has_fd;
 
-    if (weave_frame_decode(&frame, client->data + client->at,
-                           client->len - client->at) != WEAVE_FRAME_OK)
-        return broken(client, "no frame that could come now");
-    has_fd = client->passed >= 0 &&
-             client->passed_at <= begin + sizeof(frame) + frame.bytes;
-    if (answer_check(client,
-                     weave_answer_take(&client->answer, &frame, has_fd)) < 0)
+    if (weave_frame_decode(&frame, backend->data + backend->at,
+                           backend->len - backend->at) != WEAVE_FRAME_OK)
+        return rules_broken(backend, "no frame that could come now");
+    has_fd = backend->passed >= 0 &&
+             backend->passed_at <= begin + sizeof(frame) + frame.bytes;
+    if (answer_check(backend,
+                     weave_answer_take(&backend->answer, &frame, has_fd)) < 0)
         return -1;
-    client->at += sizeof(frame);
+    backend->at += sizeof(frame);
     if (frame.type != WEAVE_FRAME_CANCELLED &&
         frame.type != WEAVE_FRAME_REFUSED)
-        client->heard = 1;
-    return handlers[frame.type](client, &frame);
+        backend->heard = 1;
+    return handlers[frame.type](backend, &frame);
 }
 
-/* 0: more will come, 1: that was the answer, or -1 and client->end. */
-static int frame_take(client_t *client)
+/* Takes one frame. 0: more will come; 1: the answer is complete; or -1 and
+ * backend->end. */
+static int frame_take(backend_t *backend)
 {
-    int rc = need(client, sizeof(weave_frame_t));
+    int rc = bytes_need(backend, sizeof(weave_frame_t));
 
     if (rc == 0)
-        rc = frame_handle(client);
-    /* one that came in the middle of a frame */
-    if (rc == 0 && client->passed >= 0 &&
-        client->passed_at <= taken_count(client))
-        return broken(client, "a descriptor that belongs to no file");
+        rc = frame_handle(backend);
+    /* a descriptor that came in the middle of a frame */
+    if (rc == 0 && backend->passed >= 0 &&
+        backend->passed_at <= taken_count(backend))
+        return rules_broken(backend, "a descriptor that belongs to no file");
     return rc;
 }
 
-void client_receive(client_t *client)
+void backend_receive(backend_t *backend)
 {
     int rc;
 
-    client->data = client->buffer;
-    client->room = sizeof(client->buffer);
-    client->at = client->len = 0;
-    client->received = client->passed_at = 0;
-    client->receipts = 0;
-    client->outcome = WEAVE_RUN_DONE;
-    weave_answer_begin(&client->answer, client->link->number,
-                       client_is_streamed(client),
-                       client->exchange->r->header_only);
+    backend->data = backend->buffer;
+    backend->room = sizeof(backend->buffer);
+    backend->at = backend->len = 0;
+    backend->received = backend->passed_at = 0;
+    backend->receipts = 0;
+    backend->outcome = WEAVE_RUN_DONE;
+    weave_answer_begin(&backend->answer, backend->conn->number,
+                       backend_is_streamed(backend),
+                       backend->exchange->r->header_only);
     do
-        rc = frame_take(client);
+        rc = frame_take(backend);
     while (rc == 0);
     if (rc == 1) {
-        client->end = CLIENT_DONE;
-        client->reusable = client->at == client->len;
+        backend->end = BACKEND_DONE;
+        backend->reusable = backend->at == backend->len;
     }
-    if (client->passed >= 0) {
-        client->reusable = 0;
-        close(client->passed);
+    if (backend->passed >= 0) {
+        backend->reusable = 0;
+        close(backend->passed);
     }
-    client->passed = -1;
+    backend->passed = -1;
 }

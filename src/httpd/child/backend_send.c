@@ -23,7 +23,7 @@ static apr_size_t name_len(const weave_var_t *var)
     return var->key == WEAVE_VAR_OTHER ? strlen(var->name) : 0;
 }
 
-static apr_size_t size_of(const mod_weave_vars_t *vars)
+static apr_size_t request_size(const mod_weave_vars_t *vars)
 {
     apr_size_t bytes = sizeof(weave_frame_t) + sizeof(weave_frame_request_t);
     apr_size_t i;
@@ -34,16 +34,16 @@ static apr_size_t size_of(const mod_weave_vars_t *vars)
     return bytes;
 }
 
-int client_is_streamed(const client_t *client)
+int backend_is_streamed(const backend_t *backend)
 {
-    const weave_frame_t *frame = (const weave_frame_t *)client->frame;
+    const weave_frame_t *frame = (const weave_frame_t *)backend->frame;
 
     return !(frame->flags & WEAVE_FRAME_BODY_HERE);
 }
 
-static int flags_of(const client_t *client)
+static int request_flags(const backend_t *backend)
 {
-    const mod_weave_exchange_t *exchange = client->exchange;
+    const mod_weave_exchange_t *exchange = backend->exchange;
     int flags = 0;
 
     if (exchange->r->header_only)
@@ -55,20 +55,20 @@ static int flags_of(const client_t *client)
     return flags;
 }
 
-static void put(client_t *client, const mod_weave_vars_t *vars)
+static void request_write(backend_t *backend, const mod_weave_vars_t *vars)
 {
-    const mod_weave_spool_t *spool = &client->exchange->spool;
+    const mod_weave_spool_t *spool = &backend->exchange->spool;
     weave_frame_request_t request = {
         .content_length =
-            client->exchange->has_body ? client->exchange->length : -1,
+            backend->exchange->has_body ? backend->exchange->length : -1,
         .file_bytes = spool->file_bytes,
         .vars = (uint32_t)vars->count,
         .inline_bytes = (uint32_t)spool->len,
     };
     weave_frame_t frame =
-        weave_frame_make(WEAVE_FRAME_REQUEST, flags_of(client),
-                         client->frame_len - sizeof(frame) + spool->len, 0);
-    char *to = client->frame;
+        weave_frame_make(WEAVE_FRAME_REQUEST, request_flags(backend),
+                         backend->frame_len - sizeof(frame) + spool->len, 0);
+    char *to = backend->frame;
     apr_size_t i;
 
     memcpy(to, &frame, sizeof(frame));
@@ -82,105 +82,107 @@ static void put(client_t *client, const mod_weave_vars_t *vars)
     }
 }
 
-int client_encode(client_t *client)
+int backend_encode(backend_t *backend)
 {
-    request_rec *r = client->exchange->r;
+    request_rec *r = backend->exchange->r;
     weave_var_t room[VARS_ROOM];
     mod_weave_vars_t vars = {room, 0, VARS_ROOM, r->pool};
 
-    mod_weave_vars_fill(&vars, client->exchange);
-    client->frame_len = size_of(&vars);
-    if (client->frame_len + client->exchange->spool.len > WEAVE_FRAME_MAX)
+    mod_weave_vars_fill(&vars, backend->exchange);
+    backend->frame_len = request_size(&vars);
+    if (backend->frame_len + backend->exchange->spool.len > WEAVE_FRAME_MAX)
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
-    client->frame = apr_palloc(r->pool, client->frame_len);
-    put(client, &vars);
+    backend->frame = apr_palloc(r->pool, backend->frame_len);
+    request_write(backend, &vars);
     return OK;
 }
 
 /* ---- waiting ---- */
 
-int client_has_started(const client_t *client)
+int backend_has_started(const backend_t *backend)
 {
-    return client->heard || mod_weave_link_has_started(client->link);
+    return backend->heard || backend_conn_has_started(backend->conn);
 }
 
-static int64_t sooner(int64_t a, int64_t b)
+static int64_t time_earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-static int cancel(client_t *client, int64_t now)
+static int cancel_send(backend_t *backend, int64_t now)
 {
     weave_frame_t frame =
-        weave_frame_make(WEAVE_FRAME_CANCEL, 0, 0, client->link->number);
+        weave_frame_make(WEAVE_FRAME_CANCEL, 0, 0, backend->conn->number);
 
-    client->cancel_until = now + CANCEL_MS * APR_TIME_C(1000);
-    return send(client->link->fd, &frame, sizeof(frame),
+    backend->cancel_until = now + CANCEL_MS * APR_TIME_C(1000);
+    return send(backend->conn->fd, &frame, sizeof(frame),
                 MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(frame);
 }
 
-/* What the clock says: when to look again, or 0 and client->end. */
-static int64_t deadline(client_t *client, int64_t now)
+/* Returns when to look again by the clock; or 0 and backend->end: it is over.
+ */
+static int64_t deadline_find(backend_t *backend, int64_t now)
 {
-    if (client_has_started(client)) {
-        if (!client->silent_until)
-            client->silent_until =
+    if (backend_has_started(backend)) {
+        if (!backend->silent_until)
+            backend->silent_until =
                 now + apr_time_from_sec(HUNG_GRACE_S) +
-                weave_conf_int(client->app->conf, WEAVE_LIMITS_REQUEST_TIMEOUT);
-        client->end = CLIENT_LOST;
-        return now < client->silent_until ? client->silent_until : 0;
+                weave_conf_int(backend->app->conf,
+                               WEAVE_LIMITS_REQUEST_TIMEOUT);
+        backend->end = BACKEND_LOST;
+        return now < backend->silent_until ? backend->silent_until : 0;
     }
-    client->end = CLIENT_LATE;
-    if (client->cancel_until)
-        return now < client->cancel_until ? client->cancel_until : 0;
-    if (now < client->queue_until)
+    backend->end = BACKEND_LATE;
+    if (backend->cancel_until)
+        return now < backend->cancel_until ? backend->cancel_until : 0;
+    if (now < backend->queue_until)
         /* it may start meanwhile: then other clocks count */
-        return sooner(client->queue_until, now + apr_time_from_sec(1));
-    return cancel(client, now) ? client->cancel_until : 0;
+        return time_earlier(backend->queue_until, now + apr_time_from_sec(1));
+    return cancel_send(backend, now) ? backend->cancel_until : 0;
 }
 
-int client_is_in_time(client_t *client)
+int backend_is_in_time(backend_t *backend)
 {
-    return deadline(client, weave_clock_us()) != 0;
+    return deadline_find(backend, weave_clock_us()) != 0;
 }
 
-int client_has_left(client_t *client)
+int backend_client_has_left(backend_t *backend)
 {
-    struct pollfd look = {client->client_fd, 0, 0};
+    struct pollfd peer = {backend->client_fd, 0, 0};
     int64_t now = weave_clock_us();
 
-    if (now < client->look_at)
+    if (now < backend->poll_at)
         return 0;
-    client->look_at = now + CLIENT_LOOK_US;
-    if (!mod_weave_is_aborted(client->exchange->r->connection) &&
-        (client->client_fd < 0 || poll(&look, 1, 0) <= 0))
+    backend->poll_at = now + BACKEND_CLIENT_POLL_US;
+    if (!mod_weave_is_aborted(backend->exchange->r->connection) &&
+        (backend->client_fd < 0 || poll(&peer, 1, 0) <= 0))
         return 0;
-    client->end = CLIENT_GONE;
+    backend->end = BACKEND_GONE;
     return 1;
 }
 
-/* POLLHUP and POLLERR are always looked for: a reset, or both directions are
- * closed. A client that has closed its sending side only waits for its answer:
- * POLLRDHUP says nothing. */
-int client_wait(client_t *client, short events)
+/* poll() always reports POLLHUP and POLLERR: a reset, or both directions are
+ * closed. POLLRDHUP says nothing: a client that has closed only its sending
+ * side waits for its answer. */
+int backend_wait(backend_t *backend, short events)
 {
-    struct pollfd fds[2] = {{client->link->fd, events, 0},
-                            {client->client_fd, 0, 0}};
+    struct pollfd fds[2] = {{backend->conn->fd, events, 0},
+                            {backend->client_fd, 0, 0}};
 
     for (;;) {
-        int64_t now = weave_clock_us(), next = deadline(client, now);
+        int64_t now = weave_clock_us(), next = deadline_find(backend, now);
         int rc;
 
         if (!next)
             return 0;
-        if (client->client_fd < 0)
-            next = sooner(next, now + CLIENT_LOOK_US);
-        rc = poll(fds, client->client_fd >= 0 ? 2 : 1,
+        if (backend->client_fd < 0)
+            next = time_earlier(next, now + BACKEND_CLIENT_POLL_US);
+        rc = poll(fds, backend->client_fd >= 0 ? 2 : 1,
                   (int)((next - now) / 1000) + 1);
         if (rc > 0 && fds[0].revents)
             return 1;
-        if (rc > 0 || mod_weave_is_aborted(client->exchange->r->connection)) {
-            client->end = CLIENT_GONE;
+        if (rc > 0 || mod_weave_is_aborted(backend->exchange->r->connection)) {
+            backend->end = BACKEND_GONE;
             return 0;
         }
     }
@@ -188,23 +190,24 @@ int client_wait(client_t *client, short events)
 
 /* ---- sending ---- */
 
-/* 0, or -1 and client->end: what was not sent whole has not started. */
-static int send_parts(client_t *client, struct iovec *parts, int count,
+/* Sends PARTS: 0, or -1 and backend->end. A request that was not sent whole has
+ * not been begun with. */
+static int parts_send(backend_t *backend, struct iovec *parts, int count,
                       int pass)
 {
     while (count) {
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
         ssize_t sent = pass >= 0
-                           ? weave_fd_send(client->link->fd, parts->iov_base,
+                           ? weave_fd_send(backend->conn->fd, parts->iov_base,
                                            parts->iov_len, pass, MSG_DONTWAIT)
-                           : sendmsg(client->link->fd, &message,
+                           : sendmsg(backend->conn->fd, &message,
                                      MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-            client->end = CLIENT_UNSTARTED;
+            backend->end = BACKEND_UNSTARTED;
             return -1;
         }
-        if (sent < 0 && errno == EAGAIN && !client_wait(client, POLLOUT))
+        if (sent < 0 && errno == EAGAIN && !backend_wait(backend, POLLOUT))
             return -1;
         if (sent > 0)
             pass = -1;
@@ -220,22 +223,22 @@ static int send_parts(client_t *client, struct iovec *parts, int count,
     return 0;
 }
 
-int client_send(client_t *client)
+int backend_send(backend_t *backend)
 {
-    const mod_weave_spool_t *spool = &client->exchange->spool;
-    struct iovec parts[2] = {{client->frame, client->frame_len},
+    const mod_weave_spool_t *spool = &backend->exchange->spool;
+    struct iovec parts[2] = {{backend->frame, backend->frame_len},
                              {(char *)spool->data, spool->len}};
-    weave_frame_t *frame = (weave_frame_t *)client->frame;
+    weave_frame_t *frame = (weave_frame_t *)backend->frame;
 
-    frame->number = ++client->link->number;
-    if (client->repeated)
+    frame->number = ++backend->conn->number;
+    if (backend->repeated)
         frame->flags |= WEAVE_FRAME_SUSPECT;
-    return send_parts(client, parts, spool->len ? 2 : 1, spool->fd);
+    return parts_send(backend, parts, spool->len ? 2 : 1, spool->fd);
 }
 
-int client_send_small(client_t *client, const void *data, apr_size_t len)
+int backend_send_small(backend_t *backend, const void *data, apr_size_t len)
 {
     struct iovec part = {(char *)data, len};
 
-    return send_parts(client, &part, 1, -1);
+    return parts_send(backend, &part, 1, -1);
 }

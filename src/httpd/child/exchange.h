@@ -104,7 +104,7 @@ ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
                              size_t size);
 
 /* backend.c: one request in a worker. Returns as the handler does. */
-int mod_weave_client_run(mod_weave_exchange_t *exchange);
+int mod_weave_backend_run(mod_weave_exchange_t *exchange);
 
 /* maintenance.c */
 /* Asks the last time: right before the request goes to a worker, or to Python

@@ -142,7 +142,7 @@ int mod_weave_handler(request_rec *r)
     exchange.conf = exchange.mount->conf ? mod_weave_conf_of(r, exchange.mount)
                                          : weave_conf_make(r->pool);
     if (exchange.mount->app && !exchange.mount->app->embedded)
-        return error_of(&exchange, mod_weave_client_run(&exchange));
+        return error_of(&exchange, mod_weave_backend_run(&exchange));
     engine = exchange.mount->app ? mod_weave_embedded_ready() : NULL;
     if (!engine)
         return mod_weave_refuse(&exchange, WEAVE_REFUSED_DOWN,

@@ -59,7 +59,7 @@ static void load_sample(struct shed_t *shed, const mod_weave_mount_t *mount,
 {
     double at = (double)weave_conf_int(mount->conf, WEAVE_LIMITS_BACKOFF_AT);
     double busy =
-        mount->app->embedded ? busy_httpd() : mod_weave_pool_busy(mount->app);
+        mount->app->embedded ? busy_httpd() : backend_pool_busy(mount->app);
     double passed = (double)(now - shed->last);
     int shedding = atomic_load(&shed->shedding);
 

@@ -45,7 +45,7 @@ void mod_weave_vars_init(void)
     }
 }
 
-static int key_find(const char *name, apr_size_t len)
+static int header_key(const char *name, apr_size_t len)
 {
     unsigned at;
 
@@ -176,7 +176,7 @@ static void add_header(mod_weave_vars_t *vars, const char *name,
 
     if (!len)
         return;
-    key = key_find(name, len);
+    key = header_key(name, len);
     if (key != WEAVE_VAR_OTHER) {
         if (!is_hidden(key, exchange))
             var_add(vars, key, NULL, value);

@@ -403,7 +403,7 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
     close(data->lifeline[0]);
     close(data->roster_fd);
     mod_weave_weaved_close(data);
-    mod_weave_pool_start(pchild, s);
+    mod_weave_backend_start(pchild, s);
 }
 
 const weave_roster_t *mod_weave_roster(void)
