@@ -9,6 +9,8 @@
 
 #include "weave_dso.h"
 
+const weave_engine_t *mod_weave_engine;
+
 /* Engines and programs lie beside this module. */
 const char *mod_weave_libdir(apr_pool_t *pool)
 {

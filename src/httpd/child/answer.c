@@ -130,34 +130,22 @@ static apr_bucket_brigade *brigade_out(mod_weave_exchange_t *exchange)
     return exchange->out;
 }
 
-static const request_rec *request_top(const request_rec *r)
-{
-    while (r->main)
-        r = r->main;
-    return r;
-}
-
-int mod_weave_head_is_out(const request_rec *r)
-{
-    return request_top(r)->sent_bodyct;
-}
-
 /* Returns 1 where the answer that is out is a page of httpd's own, when that of
  * the top request had STATUS and LINE before. mod_security has such a page sent
  * (deny in phase 4, SecResponseBodyLimit), and then says that it has failed. A
  * 206 is what httpd makes of our own 200. */
 static int is_replaced(const request_rec *r, int status, const char *line)
 {
-    r = request_top(r);
+    r = mod_weave_request_top(r);
     return r->status >= 300 && (r->status != status || r->status_line != line);
 }
 
 static weave_io_e brigade_pass(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
-    const char *line = request_top(r)->status_line;
+    const char *line = mod_weave_request_top(r)->status_line;
     int was_out = mod_weave_head_is_out(r), taken_over = exchange->taken_over;
-    int status = request_top(r)->status;
+    int status = mod_weave_request_top(r)->status;
     apr_status_t rv = APR_EGENERAL;
 
     /* nothing follows what a filter has answered */
@@ -346,7 +334,7 @@ static int is_bodiless(const request_rec *r)
 /* Returns 1 where the head says where the body ends. */
 static int is_framed(const request_rec *r)
 {
-    r = request_top(r);
+    r = mod_weave_request_top(r);
     return r->chunked || (!r->assbackwards &&
                           apr_table_get(r->headers_out, "Content-Length"));
 }
@@ -417,4 +405,24 @@ int mod_weave_answer_cut(mod_weave_exchange_t *exchange)
     c->keepalive = AP_CONN_CLOSE;
     c->aborted = 1;
     return OK;
+}
+
+int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
+{
+    conn_rec *c = exchange->r->connection;
+
+    if (exchange->cut)
+        return mod_weave_answer_cut(exchange);
+    if (exchange->taken_over)
+        return AP_FILTER_ERROR;
+    if (outcome == WEAVE_RUN_GONE) {
+        c->keepalive = AP_CONN_CLOSE;
+        if (c->aborted)
+            return OK;
+        /* the end of its body is missing, but it may still listen */
+        outcome = exchange->head_sent ? WEAVE_RUN_CUT : HTTP_BAD_REQUEST;
+    }
+    if (outcome == WEAVE_RUN_CUT)
+        return mod_weave_answer_cut(exchange);
+    return outcome > 0 ? outcome : OK;
 }

@@ -2,6 +2,9 @@
 /* body.c: the request body on its way to the engine */
 #include "exchange.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include <apr_buckets.h>
 #include <apr_strings.h>
 #include <mod_core.h>
@@ -97,6 +100,25 @@ static apr_status_t brigade_fill(mod_weave_exchange_t *exchange,
     return rv;
 }
 
+/* Reads what was spooled into a file. */
+static ssize_t spool_read(mod_weave_spool_t *spool, char *buffer, size_t size)
+{
+    apr_off_t left = spool->file_bytes - spool->read_at;
+    ssize_t got = 0;
+
+    if (left <= 0)
+        return 0;
+    if ((apr_off_t)size > left)
+        size = (size_t)left;
+    do
+        got = pread(spool->fd, buffer, size, spool->read_at);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        return WEAVE_IO_GONE;
+    spool->read_at += got;
+    return got;
+}
+
 ssize_t mod_weave_body_read(void *host, char *buffer, size_t size)
 {
     mod_weave_exchange_t *exchange = host;
@@ -106,7 +128,7 @@ ssize_t mod_weave_body_read(void *host, char *buffer, size_t size)
     if (exchange->in_problem)
         return exchange->in_problem;
     if (exchange->spool.fd >= 0)
-        return mod_weave_spool_read(&exchange->spool, buffer, size);
+        return spool_read(&exchange->spool, buffer, size);
     for (;;) {
         if (exchange->in) {
             got = size;

@@ -53,8 +53,6 @@ static struct {
     int done_fd[2]; /* end of file: stopped */
 } embedded;
 
-const weave_engine_t *mod_weave_engine;
-
 static void state_set(state_e state)
 {
     pthread_mutex_lock(&embedded.lock);

@@ -76,14 +76,13 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
 /* The same with a descriptor that is given away. */
 weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
                                int64_t offset, int64_t length, int flags);
-/* Has the head of the answer, in a subrequest that of the page around it, left
- * for the client? */
-int mod_weave_head_is_out(const request_rec *r);
 /* Ends an answer that lacks its end so that no client takes it for a whole one:
  * 502 where its head is not out yet; otherwise the stream is reset (HTTP/2), or
  * the connection ends without a last chunk, and with a reset where the head
  * does not say how long the body is. Returns what the handler returns. */
 int mod_weave_answer_cut(mod_weave_exchange_t *exchange);
+/* Ends a request with OUTCOME (weave_run_e). Returns as the handler does. */
+int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);
 
 /* A block of LEN bytes, from apr_bucket_alloc() of the connection: it is given
  * away. */
@@ -99,9 +98,6 @@ int mod_weave_spool(mod_weave_exchange_t *exchange);
 /* In a process that Python has forked: returns 1 where FD is the file of a
  * body, for the caller to close; the number is no body's any more. */
 int mod_weave_spool_forget(int fd);
-/* Reads on in the file of SPOOL: as weave_host_t.body_read() does. */
-ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
-                             size_t size);
 
 /* backend.c: one request in a worker. Returns as the handler does. */
 int mod_weave_backend_run(mod_weave_exchange_t *exchange);
@@ -118,7 +114,7 @@ int mod_weave_embedded_run(int *outcome, const weave_engine_t *engine,
                            const weave_request_t *in,
                            mod_weave_exchange_t *exchange);
 
-/* handler.c */
+/* unavailable.c */
 /* Answers 503 where it is not for maintenance that has begun meanwhile. Returns
  * as the handler does. */
 int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
@@ -126,12 +122,17 @@ int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
 /* Answers a request whose body cannot be had: RC is what mod_weave_spool()
  * or mod_weave_body_begin() says. Returns as the handler does. */
 int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc);
-/* Ends a request with OUTCOME (weave_run_e). Returns as the handler does. */
-int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);
-/* The socket of the client, or -1 with HTTP/2. */
+
+/* exchange.c */
+/* Returns the socket of the client, or -1 with HTTP/2. */
 int mod_weave_client_fd(const request_rec *r);
-/* Is C seen to have ended? mod_http2 sets it when the stream is reset, or its
- * connection closed. */
+/* Returns 1 where C is seen to have ended: mod_http2 sets that when the stream
+ * is reset, or its connection closed. */
 int mod_weave_is_aborted(const conn_rec *c);
+/* Returns the request that R is a subrequest of, or R. */
+const request_rec *mod_weave_request_top(const request_rec *r);
+/* Returns 1 where the head of the answer has left for the client; in a
+ * subrequest, that of the page around it. */
+int mod_weave_head_is_out(const request_rec *r);
 
 #endif

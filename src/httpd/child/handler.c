@@ -6,66 +6,7 @@
 
 #define VARS_ROOM 96 /* environ entries without another allocation */
 
-int mod_weave_is_aborted(const conn_rec *c)
-{
-    return c->aborted || (c->master && c->master->aborted);
-}
-
-int mod_weave_client_fd(const request_rec *r)
-{
-    apr_os_sock_t fd = -1;
-    apr_socket_t *socket;
-
-    /* a stream of HTTP/2 has no socket of its own */
-    if (r->connection->master)
-        return -1;
-    socket = ap_get_conn_socket(r->connection);
-    return socket && apr_os_sock_get(&fd, socket) == APR_SUCCESS ? fd : -1;
-}
-
-int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
-{
-    conn_rec *c = exchange->r->connection;
-
-    if (exchange->cut)
-        return mod_weave_answer_cut(exchange);
-    if (exchange->taken_over)
-        return AP_FILTER_ERROR;
-    if (outcome == WEAVE_RUN_GONE) {
-        c->keepalive = AP_CONN_CLOSE;
-        if (c->aborted)
-            return OK;
-        /* the end of its body is missing, but it may still listen */
-        outcome = exchange->head_sent ? WEAVE_RUN_CUT : HTTP_BAD_REQUEST;
-    }
-    if (outcome == WEAVE_RUN_CUT)
-        return mod_weave_answer_cut(exchange);
-    return outcome > 0 ? outcome : OK;
-}
-
 /* ---- the request body ---- */
-
-int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
-                     const char *why)
-{
-    /* maintenance that has begun meanwhile has a time of its own */
-    if (mod_weave_maintenance_again(exchange) != OK)
-        return OK;
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, exchange->r, "answered 503: %s",
-                  why);
-    return mod_weave_unavailable(exchange->r, exchange->conf, kind, NULL);
-}
-
-int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc)
-{
-    if (rc == HTTP_SERVICE_UNAVAILABLE)
-        return mod_weave_refuse(exchange, WEAVE_REFUSED_RESOURCES,
-                                "its body cannot be spooled");
-    if (exchange->in_problem == WEAVE_IO_GONE)
-        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
-    exchange->r->connection->keepalive = AP_CONN_CLOSE;
-    return exchange->taken_over ? AP_FILTER_ERROR : rc;
-}
 
 /* Embedded: a body of known length is read as it comes, which is the cheapest.
  * A body of unknown length is read to its end first, for the application wants

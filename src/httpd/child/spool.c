@@ -317,22 +317,3 @@ int mod_weave_spool(mod_weave_exchange_t *exchange)
                                (apr_off_t)spool->len + spool->file_bytes);
     return rc;
 }
-
-ssize_t mod_weave_spool_read(mod_weave_spool_t *spool, char *buffer,
-                             size_t size)
-{
-    apr_off_t left = spool->file_bytes - spool->read_at;
-    ssize_t got = 0;
-
-    if (left <= 0)
-        return 0;
-    if ((apr_off_t)size > left)
-        size = (size_t)left;
-    do
-        got = pread(spool->fd, buffer, size, spool->read_at);
-    while (got < 0 && errno == EINTR);
-    if (got <= 0)
-        return WEAVE_IO_GONE;
-    spool->read_at += got;
-    return got;
-}

@@ -252,3 +252,25 @@ void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
         atomic_store_explicit(&row->load_us, r->request_time,
                               memory_order_relaxed);
 }
+
+int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
+                     const char *why)
+{
+    /* maintenance that has begun meanwhile has a time of its own */
+    if (mod_weave_maintenance_again(exchange) != OK)
+        return OK;
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, exchange->r, "answered 503: %s",
+                  why);
+    return mod_weave_unavailable(exchange->r, exchange->conf, kind, NULL);
+}
+
+int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc)
+{
+    if (rc == HTTP_SERVICE_UNAVAILABLE)
+        return mod_weave_refuse(exchange, WEAVE_REFUSED_RESOURCES,
+                                "its body cannot be spooled");
+    if (exchange->in_problem == WEAVE_IO_GONE)
+        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
+    exchange->r->connection->keepalive = AP_CONN_CLOSE;
+    return exchange->taken_over ? AP_FILTER_ERROR : rc;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exchange.c: how a request stands: its client, and the head of its answer */
+#include "exchange.h"
+
+#include <apr_portable.h>
+
+int mod_weave_is_aborted(const conn_rec *c)
+{
+    return c->aborted || (c->master && c->master->aborted);
+}
+
+int mod_weave_client_fd(const request_rec *r)
+{
+    apr_os_sock_t fd = -1;
+    apr_socket_t *socket;
+
+    /* a stream of HTTP/2 has no socket of its own */
+    if (r->connection->master)
+        return -1;
+    socket = ap_get_conn_socket(r->connection);
+    return socket && apr_os_sock_get(&fd, socket) == APR_SUCCESS ? fd : -1;
+}
+
+const request_rec *mod_weave_request_top(const request_rec *r)
+{
+    while (r->main)
+        r = r->main;
+    return r;
+}
+
+int mod_weave_head_is_out(const request_rec *r)
+{
+    return mod_weave_request_top(r)->sent_bodyct;
+}
