@@ -80,6 +80,18 @@ int mod_weave_hidden_read(mod_weave_hidden_t *hidden, int fd)
     return -1;
 }
 
+char *mod_weave_hidden_copy(apr_size_t *bytes, int fd, apr_pool_t *pool)
+{
+    struct stat status;
+    char *data;
+
+    if (fstat(fd, &status) < 0)
+        return NULL;
+    *bytes = (apr_size_t)status.st_size;
+    data = apr_palloc(pool, *bytes + 1);
+    return pread(fd, data, *bytes, 0) == (ssize_t)*bytes ? data : NULL;
+}
+
 int mod_weave_hidden_file(const char *name)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);

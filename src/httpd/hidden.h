@@ -28,6 +28,9 @@ int mod_weave_hidden_set(mod_weave_hidden_t *hidden,
 /* Replaces it by what is in the file FD, without a NUL. */
 int mod_weave_hidden_read(mod_weave_hidden_t *hidden, int fd);
 
+/* Returns all that is in the file FD, in POOL, or NULL and errno. */
+char *mod_weave_hidden_copy(apr_size_t *bytes, int fd, apr_pool_t *pool);
+
 /* Makes a file without a name, which only its owner can open by its descriptor
  * (/proc/self/fd/N). The descriptor, or -1 and errno. */
 int mod_weave_hidden_file(const char *name);

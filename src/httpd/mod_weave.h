@@ -170,11 +170,20 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
 int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *main_server);
 int mod_weave_is_configtest(void);
-/* All applications of this httpd, of mod_weave_app_t *; those that cannot run
- * because something is wrong with them have no `conf`. */
+
+/* apps.c: the applications of this httpd, of mod_weave_app_t * */
+/* Those that may run. */
+const apr_array_header_t *mod_weave_apps_good(void);
+/* All of them; those that cannot run because something is wrong with them have
+ * no `conf`. */
 const apr_array_header_t *mod_weave_apps(void);
 /* The one that is embedded, or NULL. */
 mod_weave_app_t *mod_weave_app_get(void);
+/* While the configuration is checked: forgets all of them; adds one to those
+ * that may run (IS_GOOD) or to all; and says which one is embedded. */
+void mod_weave_apps_clear(apr_pool_t *pconf);
+void mod_weave_apps_add(mod_weave_app_t *app, int is_good);
+void mod_weave_app_embed(mod_weave_app_t *app);
 
 /* application.c: one application, checked, with all its secrets, and *FILE, its
  * file without WeaveSet. NULL: the file cannot be read; what else is wrong is

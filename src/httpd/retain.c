@@ -254,3 +254,10 @@ void mod_weave_retained_sweep(void)
         free(since);
     }
 }
+
+const weave_roster_t *mod_weave_roster(void)
+{
+    const mod_weave_retained_t *data = mod_weave_retained_get();
+
+    return data ? data->roster : NULL;
+}

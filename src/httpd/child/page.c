@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* page.c: the page for people, where they ask for one */
-#include "helper.h"
+#include "page_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 #include <http_main.h>
-
-#include "weave_file.h"
-
-#define PAGE_BYTES 262144
-#define CANNOT_SHOW                                                            \
-    "WEAVE0154: maintenance.page, %s, cannot be shown: %s. People see the"     \
-    " built-in page; make it a text file that the user whom httpd runs as"     \
-    " may read"
 
 /* Stands for maintenance.message, in the file and here. */
 static const char token[] = "{message}";
@@ -85,54 +74,13 @@ static int prefers_html(request_rec *r)
     return html > 0 && html >= json;
 }
 
-/* ---- the file ---- */
-
-/* Flaws of a file that can be read: no errno has these numbers, and they fit in
- * an exit status. */
-enum { PAGE_GOOD, PAGE_NO_FILE = 201, PAGE_EMPTY, PAGE_NUL };
-
-static int page_flaw(const weave_file_t *file)
-{
-    if (!file->bytes)
-        return PAGE_EMPTY;
-    return memchr(file->data, '\0', file->bytes) ? PAGE_NUL : PAGE_GOOD;
-}
-
-/* Returns the text, or NULL and *why: an errno, or a flaw of the file. */
-static const char *page_read(const char *path, int *why, apr_pool_t *pool)
-{
-    weave_file_t file;
-    apr_status_t rv = weave_file_read(&file, AT_FDCWD, path, PAGE_BYTES, pool);
-
-    if (rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG)
-        *why = PAGE_NO_FILE;
-    else
-        *why = rv == APR_SUCCESS ? page_flaw(&file) : rv;
-    return *why == PAGE_GOOD ? file.data : NULL;
-}
-
-static const char *why_not(int why, apr_pool_t *pool)
-{
-    switch (why) {
-    case PAGE_NO_FILE:
-        return apr_psprintf(pool, "this is no file of at most %d KiB",
-                            PAGE_BYTES / 1024);
-    case PAGE_EMPTY:
-        return "it is empty: without the key, the built-in page is shown";
-    case PAGE_NUL:
-        return "there is a NUL byte in it, as in UTF-16: save it as UTF-8";
-    default:
-        return strerror(why);
-    }
-}
-
 static void failure_log(request_rec *r, const char *path, int why)
 {
     static _Atomic int64_t next_us;
 
     if (mod_weave_log_is_due(&next_us))
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CANNOT_SHOW, path,
-                      why_not(why, r->pool));
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, MOD_WEAVE_PAGE_FAILURE, path,
+                      mod_weave_page_flaw(why, r->pool));
 }
 
 /* ---- the page ---- */
@@ -173,34 +121,9 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
         return failure_page;
     }
     if (*path) {
-        text = page_read(path, &why, r->pool);
+        text = mod_weave_page_read(path, &why, r->pool);
         if (!text)
             failure_log(r, path, why);
     }
     return message_fill(text ? text : pause_page, message, len, r->pool);
-}
-
-/* ---- at configtest ---- */
-
-static int page_try(const char *path, apr_pool_t *pool)
-{
-    int why = 0;
-
-    page_read(path, &why, pool);
-    return why;
-}
-
-const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool)
-{
-    const char *path = weave_conf_str(conf, WEAVE_MAINTENANCE_PAGE);
-    int why = *path ? mod_weave_child_tries(page_try, path, pool) : 0;
-
-    if (!why)
-        return NULL;
-    if (mod_weave_is_configtest())
-        return apr_pstrcat(pool, path, ": ", why_not(why, pool), NULL);
-    /* nothing stops because of a page that has gone */
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf, CANNOT_SHOW, path,
-                 why_not(why, pool));
-    return NULL;
 }

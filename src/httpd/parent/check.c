@@ -19,26 +19,6 @@
 #include "runtime.h"
 #include "weave_shell.h"
 
-/* Of this httpd: mod_weave_app_t *, those that may run; these and the others;
- * and the one that is embedded. */
-static apr_array_header_t *the_apps, *the_all;
-static mod_weave_app_t *the_embedded;
-
-mod_weave_app_t *mod_weave_app_get(void)
-{
-    return the_embedded;
-}
-
-const apr_array_header_t *mod_weave_apps(void)
-{
-    return the_all;
-}
-
-int mod_weave_is_configtest(void)
-{
-    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
-}
-
 /* ---- one of them ---- */
 
 /* Embedded mode has room for one Python, which must be ours. */
@@ -175,7 +155,7 @@ static void note_program(server_rec *s, apr_pool_t *pool)
         apr_pstrcat(pool, mod_weave_libdir(pool), "/weave-worker", NULL);
     apr_finfo_t found;
 
-    if (the_apps->nelts && geteuid() == 0 &&
+    if (mod_weave_apps_good()->nelts && geteuid() == 0 &&
         apr_stat(&found, path, APR_FINFO_PROT, pool) == APR_SUCCESS &&
         (found.protection & APR_FPROT_WREAD))
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
@@ -217,9 +197,9 @@ static void note_users(server_rec *s, apr_pool_t *pool)
     const char *list = "";
     int i;
 
-    for (i = 0; i < the_apps->nelts; i++) {
+    for (i = 0; i < mod_weave_apps_good()->nelts; i++) {
         const mod_weave_app_t *app =
-            APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *);
+            APR_ARRAY_IDX(mod_weave_apps_good(), i, mod_weave_app_t *);
 
         if (!app->embedded && app->uid == ap_unixd_config.user_id)
             list = apr_pstrcat(pool, list, " ", app->ini, NULL);
@@ -246,7 +226,7 @@ static void group_register(const mod_weave_group_t *group)
     }
     app->stamp = group->check.stamp;
     app->problem = group->fell_back ? group->check.problem : NULL;
-    APR_ARRAY_PUSH(the_all, mod_weave_app_t *) = app;
+    mod_weave_apps_add(app, 0);
     for (i = 0; i < group->check.mounts->nelts; i++)
         APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->place =
             place;
@@ -272,10 +252,10 @@ static int check_all(apr_array_header_t *groups, int strict)
         if (group->app && group->app->embedded && !embedded)
             embedded = group;
         if (group->app && !group->check.errors)
-            APR_ARRAY_PUSH(the_apps, mod_weave_app_t *) = group->app;
+            mod_weave_apps_add(group->app, 1);
         group_register(group);
     }
-    the_embedded = embedded ? embedded->app : NULL;
+    mod_weave_app_embed(embedded ? embedded->app : NULL);
     return errors;
 }
 
@@ -303,8 +283,9 @@ static int check_runtime_dir(apr_pool_t *ptemp, server_rec *s)
     const char *problem = NULL;
     int i, workers = 0;
 
-    for (i = 0; i < the_apps->nelts; i++)
-        workers |= !APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *)->embedded;
+    for (i = 0; i < mod_weave_apps_good()->nelts; i++)
+        workers |= !APR_ARRAY_IDX(mod_weave_apps_good(), i, mod_weave_app_t *)
+                        ->embedded;
     if (workers && (mod_weave_is_configtest() || is_start(ptemp)))
         problem = mod_weave_runtime_check(mod_weave_runtime_dir(), ptemp);
     if (problem)
@@ -321,9 +302,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     int strict = !mod_weave_is_running(), errors;
 
     (void)plog;
-    the_embedded = NULL;
-    the_apps = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
-    the_all = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
+    mod_weave_apps_clear(pconf);
     groups = mod_weave_groups_collect(&proto);
     ask_places(groups);
     errors = check_all(groups, strict);
@@ -346,9 +325,9 @@ static void note_absent(const server_rec *s)
 {
     int i;
 
-    for (i = 0; i < the_apps->nelts; i++) {
+    for (i = 0; i < mod_weave_apps_good()->nelts; i++) {
         const char *text =
-            APR_ARRAY_IDX(the_apps, i, mod_weave_app_t *)->absent;
+            APR_ARRAY_IDX(mod_weave_apps_good(), i, mod_weave_app_t *)->absent;
 
         if (text && *text)
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "WEAVE0251: %s", text);
@@ -366,9 +345,10 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     note_absent(main_server);
-    mod_weave_retain(the_apps, the_all);
+    mod_weave_retain(mod_weave_apps_good(), mod_weave_apps());
     mod_weave_switches_settle(pconf, main_server);
-    if (mod_weave_supervise(pconf, main_server, the_apps, running) == 0)
+    if (mod_weave_supervise(pconf, main_server, mod_weave_apps_good(),
+                            running) == 0)
         mod_weave_publish_link(pconf, main_server);
     else if (!running)
         return HTTP_INTERNAL_SERVER_ERROR;

@@ -7,11 +7,6 @@
 #include <apr_strings.h>
 #include <http_main.h>
 
-mod_weave_server_t *mod_weave_server_get(server_rec *s)
-{
-    return ap_get_module_config(s->module_config, &weave_module);
-}
-
 void *mod_weave_server_create(apr_pool_t *pool, server_rec *s)
 {
     mod_weave_server_t *conf = apr_pcalloc(pool, sizeof(*conf));

@@ -121,9 +121,9 @@ const char *mod_weave_launch(mod_weave_launched_t *launched,
         weave_memory_reopen(&roster, data->roster_fd, 1) == APR_SUCCESS &&
         pipe2(ready, O_CLOEXEC) == 0 &&
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
-        plan_t plan = {{null, log, log, data->lifeline[0], roster, ready[1],
-                        pair[1]},
-                       argv};
+        plan_t plan = {
+            {null, log, log, data->lifeline[0], roster, ready[1], pair[1]},
+            argv};
 
         child = fork();
         if (child == 0)

@@ -119,19 +119,6 @@ static const weave_virtualenv_t *virtualenv_unpack(weave_unpack_t *unpack)
     return venv;
 }
 
-/* All of the file FD, in POOL. NULL and errno: it cannot be read. */
-static char *part_read(apr_size_t *bytes, int fd, apr_pool_t *pool)
-{
-    struct stat status;
-    char *data;
-
-    if (fstat(fd, &status) < 0)
-        return NULL;
-    *bytes = (apr_size_t)status.st_size;
-    data = apr_palloc(pool, *bytes + 1);
-    return pread(fd, data, *bytes, 0) == (ssize_t)*bytes ? data : NULL;
-}
-
 static apr_status_t hidden_forget(void *app_)
 {
     mod_weave_app_t *app = app_;
@@ -188,8 +175,8 @@ static mod_weave_app_t *result_take(const char **why, reading_t *reading)
     mod_weave_app_t *app = apr_pcalloc(check->pconf, sizeof(*app));
     const weave_conf_t *file;
 
-    unpack.at =
-        part_read(&unpack.left, reading->fds[PART_PUBLIC], check->ptemp);
+    unpack.at = mod_weave_hidden_copy(&unpack.left, reading->fds[PART_PUBLIC],
+                                      check->ptemp);
     *why = unpack.at ? "it has left no answer" : strerror(errno);
     if (!unpack.at || !unpack.left)
         return NULL;
@@ -280,19 +267,3 @@ mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check)
 }
 
 /* ---- in a child ---- */
-
-const char *mod_weave_app_private(const weave_conf_t **conf,
-                                  const apr_table_t **environ,
-                                  mod_weave_app_t *app, apr_pool_t *pool)
-{
-    weave_unpack_t unpack = {.pool = pool};
-    char *data = part_read(&unpack.left, app->private_fd, pool);
-
-    unpack.at = data;
-    if (!data)
-        return strerror(errno);
-    *conf = weave_conf_unpack(&unpack);
-    *environ = weave_table_unpack(&unpack);
-    private_close(app);
-    return *conf ? NULL : "it is not complete";
-}

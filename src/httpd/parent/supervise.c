@@ -395,6 +395,8 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
+    (void)pchild;
+    (void)s;
     if (data && data->counters_fd >= 0)
         close(data->counters_fd);
     if (!data || !data->roster)
@@ -403,12 +405,4 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
     close(data->lifeline[0]);
     close(data->roster_fd);
     mod_weave_weaved_close(data);
-    mod_weave_backend_start(pchild, s);
-}
-
-const weave_roster_t *mod_weave_roster(void)
-{
-    const mod_weave_retained_t *data = mod_weave_retained_get();
-
-    return data ? data->roster : NULL;
 }
