@@ -3,14 +3,17 @@
  *
  * The places are never freed: an event may be on its way to an executor when
  * its connection closes. The epoch tells it from the next one there. */
-#include "worker.h"
+#include "connection.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "weave_line.h"
+#include "events.h"
+#include "input.h"
+#include "output.h"
+#include "queue.h"
 
 /* A client looks at started[slot] after its connection has closed: the place
  * is not given away at once. */
@@ -36,7 +39,7 @@ uint32_t connection_slots(void)
     return atomic_load(&table.used);
 }
 
-static connection_t *place_make(void)
+static connection_t *slot_create(void)
 {
     uint32_t slot = atomic_load(&table.used);
     connection_t *made = calloc(1, sizeof(*made));
@@ -51,7 +54,7 @@ static connection_t *place_make(void)
     return made;
 }
 
-static connection_t *place_take(void)
+static connection_t *slot_acquire(void)
 {
     connection_t *found = NULL;
     uint32_t slot;
@@ -61,7 +64,7 @@ static connection_t *place_take(void)
     if (table.used < WEAVE_BOARD_SLOTS &&
         (!table.free_count ||
          table.freed_us[slot] + REST_US > weave_clock_us())) {
-        found = place_make();
+        found = slot_create();
     }
     else if (table.free_count) {
         found = table.slots[slot];
@@ -72,7 +75,7 @@ static connection_t *place_take(void)
     return found;
 }
 
-static void place_give(connection_t *connection)
+static void slot_release(connection_t *connection)
 {
     uint32_t at;
 
@@ -85,7 +88,7 @@ static void place_give(connection_t *connection)
 
 connection_t *connection_open(int fd)
 {
-    connection_t *connection = place_take();
+    connection_t *connection = slot_acquire();
 
     if (!connection)
         return NULL;
@@ -102,16 +105,17 @@ connection_t *connection_open(int fd)
     return connection;
 }
 
-void connection_close(connection_t *connection)
+void connection_close(connection_t *connection, const char *why)
 {
     int fd = connection->fd;
 
+    PROCESS_DEBUG("connection %u is closed: %s", connection->slot, why);
     pthread_mutex_lock(&connection->lock);
     output_drop(connection);
     connection->broken = 1;
     connection->current = 0;
     if (connection->armed)
-        control_disarm(connection);
+        events_disarm(connection);
     /* a process that the application has forked may hold it, too */
     epoll_ctl(worker.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     connection->fd = -1;
@@ -119,10 +123,10 @@ void connection_close(connection_t *connection)
     close(fd);
     input_drop(connection);
     atomic_store(&connection->state, CONNECTION_FREE);
-    place_give(connection);
+    slot_release(connection);
     if (atomic_fetch_sub(&worker.board->connections, 1) == 1 &&
         atomic_load(&worker.draining))
-        control_wake();
+        events_wake();
 }
 
 void connection_refuse(connection_t *connection)
@@ -130,7 +134,7 @@ void connection_refuse(connection_t *connection)
     weave_line_say(WEAVE_LOG_ERROR,
                    "WEAVE0095: a client broke the rules of the wire: its"
                    " connection is closed");
-    connection_close(connection);
+    connection_close(connection, "the client broke the rules");
 }
 
 int connection_claim(connection_t *connection)

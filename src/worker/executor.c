@@ -4,7 +4,7 @@
  * An ordinary request is epoll_wait, recvmsg, sendmsg. Whatever else could
  * wait is somebody else's: half a frame its connection's, a slow reader the
  * control thread's. */
-#include "worker.h"
+#include "executor.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +14,11 @@
 
 #include <apr_time.h>
 
+#include "channel.h"
+#include "events.h"
+#include "output.h"
+#include "queue.h"
+
 /* What became of a connection. */
 typedef enum {
     KEEP,   /* still ours */
@@ -21,17 +26,9 @@ typedef enum {
     HANDED, /* the pump's */
 } fate_e;
 
-void executors_kick(void)
-{
-    static const uint64_t one = 1;
-
-    if (write(worker.kick_fd, &one, sizeof(one)) < 0)
-        return; /* it was kicked 2^64 times, and wakes */
-}
-
 /* ---- decoding ---- */
 
-static int vars_room(executor_t *executor, uint32_t count)
+static int vars_reserve(executor_t *executor, uint32_t count)
 {
     size_t room = count < 128 ? 128 : count;
     weave_var_t *grown;
@@ -47,7 +44,7 @@ static int vars_room(executor_t *executor, uint32_t count)
 }
 
 /* weaved knows environ keys by their names only. */
-static uint32_t key_of(const char **name)
+static uint32_t var_key_find(const char **name)
 {
     static const char *const names[] = {
 #define X(id, text, header, keep) text,
@@ -64,7 +61,7 @@ static uint32_t key_of(const char **name)
     return WEAVE_VAR_OTHER;
 }
 
-static int decode_vars(executor_t *executor, weave_frame_cursor_t *cursor,
+static int vars_decode(executor_t *executor, weave_frame_cursor_t *cursor,
                        uint32_t count)
 {
     uint32_t i;
@@ -72,7 +69,7 @@ static int decode_vars(executor_t *executor, weave_frame_cursor_t *cursor,
     /* before memory is taken: each needs so much of the frame */
     if (count > (size_t)(cursor->end - cursor->at) /
                     (sizeof(weave_frame_var_t) + 1) ||
-        vars_room(executor, count) < 0)
+        vars_reserve(executor, count) < 0)
         return -1;
     for (i = 0; i < count; i++) {
         weave_var_t *var = &executor->vars[i];
@@ -82,7 +79,7 @@ static int decode_vars(executor_t *executor, weave_frame_cursor_t *cursor,
             WEAVE_FRAME_OK)
             return -1;
         if (wire.key == WEAVE_FRAME_VAR_NAMED)
-            wire.key = key_of(&var->name);
+            wire.key = var_key_find(&var->name);
         if (wire.key > WEAVE_VAR_OTHER ||
             (wire.key == WEAVE_VAR_OTHER) != (var->name != NULL))
             return -1;
@@ -92,7 +89,7 @@ static int decode_vars(executor_t *executor, weave_frame_cursor_t *cursor,
     return 0;
 }
 
-static int decode_body(executor_t *executor, const weave_frame_t *frame,
+static int body_decode(executor_t *executor, const weave_frame_t *frame,
                        const weave_frame_request_t *fixed,
                        const weave_frame_cursor_t *cursor)
 {
@@ -113,8 +110,8 @@ static int decode_body(executor_t *executor, const weave_frame_t *frame,
     return 0;
 }
 
-static int decode(executor_t *executor, connection_t *connection,
-                  const weave_frame_t *frame, const char *payload)
+static int request_decode(executor_t *executor, connection_t *connection,
+                          const weave_frame_t *frame, const char *payload)
 {
     weave_request_t *request = &executor->request;
     exchange_t *exchange = &executor->exchange;
@@ -124,7 +121,7 @@ static int decode(executor_t *executor, connection_t *connection,
     if (!weave_frame_open(&cursor, payload, frame->bytes, sizeof(fixed)))
         return -1;
     memcpy(&fixed, payload, sizeof(fixed));
-    if (decode_vars(executor, &cursor, fixed.vars) < 0)
+    if (vars_decode(executor, &cursor, fixed.vars) < 0)
         return -1;
     exchange->connection = connection;
     exchange->number = frame->number;
@@ -136,12 +133,26 @@ static int decode(executor_t *executor, connection_t *connection,
     request->vars_count = fixed.vars;
     request->content_length = fixed.content_length;
     request->head_only = frame->flags & WEAVE_FRAME_HEAD_ONLY ? 1 : 0;
-    return decode_body(executor, frame, &fixed, &cursor);
+    return body_decode(executor, frame, &fixed, &cursor);
+}
+
+/* ---- ends of connections ---- */
+
+static fate_e connection_end(connection_t *connection, const char *why)
+{
+    connection_close(connection, why);
+    return GONE;
+}
+
+static fate_e request_refuse(connection_t *connection)
+{
+    connection_refuse(connection);
+    return GONE;
 }
 
 /* ---- running ---- */
 
-static void begin(executor_t *executor, connection_t *connection)
+static void request_begin(executor_t *executor, connection_t *connection)
 {
     weave_board_t *board = worker.board;
     weave_board_thread_t *shown = &board->thread[executor->index];
@@ -164,7 +175,7 @@ static void begin(executor_t *executor, connection_t *connection)
     atomic_store(&board->started[connection->slot], number);
 }
 
-static void count(int64_t took_us)
+static void request_count(int64_t took_us)
 {
     weave_board_t *board = worker.board;
     uint64_t done =
@@ -174,12 +185,13 @@ static void count(int64_t took_us)
                               memory_order_relaxed);
     if (worker.spec->max_requests > 0 &&
         done + 1 == (uint64_t)worker.spec->max_requests)
-        control_recycle(WEAVE_REPORT_RECYCLE,
-                        "workers.max_requests is reached");
+        channel_successor_ask(WEAVE_REPORT_RECYCLE,
+                              "workers.max_requests is reached");
 }
 
 /* 1: what is left of the answer is the pump's. */
-static int end(executor_t *executor, connection_t *connection, int *broken)
+static int request_end(executor_t *executor, connection_t *connection,
+                       int *broken)
 {
     int64_t since =
         atomic_load_explicit(&executor->since_us, memory_order_relaxed);
@@ -188,7 +200,7 @@ static int end(executor_t *executor, connection_t *connection, int *broken)
     atomic_store_explicit(&worker.board->thread[executor->index].since_us, 0,
                           memory_order_release);
     atomic_fetch_sub_explicit(&worker.board->running, 1, memory_order_relaxed);
-    count(weave_clock_us() - since);
+    request_count(weave_clock_us() - since);
     pthread_mutex_lock(&connection->lock);
     connection->current = 0;
     *broken = connection->broken;
@@ -196,7 +208,7 @@ static int end(executor_t *executor, connection_t *connection, int *broken)
     since = connection->pumped;
     if (connection->pumped) {
         input_keep(connection); /* the scratch buffer is not the pump's */
-        control_arm(connection);
+        events_arm(connection);
     }
     pthread_mutex_unlock(&connection->lock);
     return since != 0;
@@ -204,61 +216,52 @@ static int end(executor_t *executor, connection_t *connection, int *broken)
 
 /* The process that the application has forked is back where its parent goes
  * on. */
-static void leave_fork(void)
+static void fork_leave(void)
 {
     if (worker.forked)
         _exit(0);
 }
 
-static fate_e run(executor_t *executor, connection_t *connection)
+static fate_e request_run(executor_t *executor, connection_t *connection)
 {
     int outcome, broken;
 
-    begin(executor, connection);
+    request_begin(executor, connection);
     outcome = worker.engine->run(&executor->request);
-    leave_fork();
+    fork_leave();
     if (!connection->ended && outcome != WEAVE_RUN_GONE)
         exchange_end(&executor->exchange, outcome);
     if (connection->in.passed >= 0) {
         close(connection->in.passed);
         connection->in.passed = -1;
     }
-    if (end(executor, connection, &broken))
+    if (request_end(executor, connection, &broken))
         return HANDED;
     if (!broken && outcome != WEAVE_RUN_GONE)
         return KEEP;
-    connection_close(connection);
-    return GONE;
+    return connection_end(connection, "the client did not wait for its answer");
 }
 
 /* ---- connections ---- */
 
-static fate_e refuse(connection_t *connection)
-{
-    connection_refuse(connection);
-    return GONE;
-}
-
-static fate_e take_request(executor_t *executor, connection_t *connection,
+static fate_e request_take(executor_t *executor, connection_t *connection,
                            const weave_frame_t *frame, const char *payload)
 {
     fate_e fate;
 
-    if (connection->hung_up) {
-        connection_close(connection);
-        return GONE;
-    }
+    if (connection->hung_up)
+        return connection_end(connection, "the client has left");
     if (input_behind(connection, frame) == INPUT_CANCELLED) {
         input_skip(connection, frame); /* the CANCEL is ignored next */
         return output_reply(connection, WEAVE_FRAME_CANCELLED, frame->number) ==
                        WEAVE_IO_OK
                    ? KEEP
-                   : (connection_close(connection), GONE);
+                   : connection_end(connection, "the client does not read");
     }
-    if (decode(executor, connection, frame, payload) < 0)
-        return refuse(connection);
+    if (request_decode(executor, connection, frame, payload) < 0)
+        return request_refuse(connection);
     input_skip(connection, frame);
-    fate = run(executor, connection);
+    fate = request_run(executor, connection);
     if (fate == KEEP && atomic_load(&worker.draining))
         connection_shut(connection);
     return fate;
@@ -266,7 +269,7 @@ static fate_e take_request(executor_t *executor, connection_t *connection,
 
 /* The same for a request that another worker may have died of: it waits for
  * others of its kind. */
-static fate_e take_suspect(executor_t *executor, connection_t *connection)
+static fate_e suspect_take(executor_t *executor, connection_t *connection)
 {
     int alone = suspect_enter();
     fate_e fate = GONE;
@@ -275,16 +278,16 @@ static fate_e take_suspect(executor_t *executor, connection_t *connection)
 
     input_is_waiting(connection); /* has it been called back meanwhile? */
     if (input_next(connection, &frame, &payload) == INPUT_FRAME)
-        fate = take_request(executor, connection, &frame, payload);
+        fate = request_take(executor, connection, &frame, payload);
     else
-        connection_close(connection);
+        connection_close(connection, "its request was called back");
     if (alone)
         suspect_leave();
     return fate;
 }
 
 /* All that is there. */
-static fate_e work(executor_t *executor, connection_t *connection)
+static fate_e requests_take(executor_t *executor, connection_t *connection)
 {
     fate_e fate = KEEP;
     const char *payload;
@@ -296,37 +299,39 @@ static fate_e work(executor_t *executor, connection_t *connection)
             if (frame.type == WEAVE_FRAME_REQUEST)
                 fate =
                     frame.flags & WEAVE_FRAME_SUSPECT
-                        ? take_suspect(executor, connection)
-                        : take_request(executor, connection, &frame, payload);
+                        ? suspect_take(executor, connection)
+                        : request_take(executor, connection, &frame, payload);
             else if (frame.type == WEAVE_FRAME_CANCEL)
                 input_skip(connection, &frame); /* too late */
             else
-                fate = refuse(connection);
+                fate = request_refuse(connection);
             break;
         case INPUT_NOTHING:
             input_keep(connection);
             return KEEP;
-        default:
-            connection_close(connection);
-            fate = GONE;
+        case INPUT_END:
+            return connection_end(connection, "the client has closed it");
+        case INPUT_BAD:
+            return connection_end(connection, "no frame came, or no memory");
         }
     }
     return fate;
 }
 
-static void serve(executor_t *executor, connection_t *connection, int hasty)
+static void connection_serve(executor_t *executor, connection_t *connection,
+                             int short_is_empty)
 {
     do {
-        input_begin(connection, executor->buffer, hasty);
-        if (work(executor, connection) != KEEP)
+        input_begin(connection, executor->buffer, short_is_empty);
+        if (requests_take(executor, connection) != KEEP)
             return;
-        hasty = 0;
+        short_is_empty = 0;
     } while (!connection_release(connection));
 }
 
 /* ---- the loop ---- */
 
-static connection_t *take_event(int *hasty)
+static connection_t *event_take(int *short_is_empty)
 {
     struct epoll_event event;
     connection_t *connection;
@@ -336,18 +341,18 @@ static connection_t *take_event(int *hasty)
     /* what was queued before is ours; what comes later kicks */
     got = queue_count() ? 0 : epoll_wait(worker.epoll_fd, &event, 1, -1);
     if (got < 0 && errno != EINTR)
-        worker_descriptors_lost();
+        process_descriptors_lost();
     idle = atomic_fetch_sub(&worker.idle, 1);
     if (idle == 1 &&
         !atomic_load_explicit(&worker.saturated, memory_order_relaxed) &&
         !atomic_exchange(&worker.saturated, 1))
-        control_wake();
-    if (got <= 0 || event.data.u64 == KICK)
+        events_wake();
+    if (got <= 0 || event.data.u64 == QUEUE_WAKE)
         return NULL;
     connection = connection_at((uint32_t)event.data.u64);
     if (!connection_claim(connection))
         return NULL;
-    *hasty = !(event.events & (EPOLLHUP | EPOLLRDHUP));
+    *short_is_empty = !(event.events & (EPOLLHUP | EPOLLRDHUP));
     /* an event of the one before it in this place says nothing */
     if ((event.events & EPOLLHUP) &&
         atomic_load(&connection->epoch) == event.data.u64 >> 32)
@@ -355,52 +360,53 @@ static connection_t *take_event(int *hasty)
     return connection;
 }
 
-static void *loop(void *data)
+static void *executor_loop(void *data)
 {
     executor_t *executor = data;
     connection_t *connection;
-    int hasty;
+    int short_is_empty;
 
-    worker_signals_open();
+    process_signals_unblock();
     for (;;) {
-        hasty = 0;
+        short_is_empty = 0;
         connection = queue_pop();
         if (connection) {
             /* has it been called back meanwhile? */
             input_begin(connection, executor->buffer, 0);
-            input_fill(connection);
+            input_receive(connection);
             if (connection->shut)
-                input_look_for_peer(connection);
+                input_peer_check(connection);
             if (queue_count())
-                executors_kick();
+                queue_executor_wake();
         }
         else {
-            connection = take_event(&hasty);
+            connection = event_take(&short_is_empty);
         }
         if (connection)
-            serve(executor, connection, hasty);
+            connection_serve(executor, connection, short_is_empty);
     }
     return NULL;
 }
 
 int executors_start(void)
 {
-    struct epoll_event kick = {.events = EPOLLIN | EPOLLET, .data.u64 = KICK};
+    struct epoll_event kick = {.events = EPOLLIN | EPOLLET,
+                               .data.u64 = QUEUE_WAKE};
     int threads = worker.spec->threads, i, rv = 0;
 
     worker.executors = calloc((size_t)threads, sizeof(*worker.executors));
     if (!worker.executors)
         return APR_ENOMEM;
     rv = suspects_start();
-    epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, worker.kick_fd, &kick);
+    epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, worker.wake_fd, &kick);
     for (i = 0; i < threads && rv == 0; i++) {
         executor_t *executor = &worker.executors[i];
 
         executor->index = (unsigned)i;
         executor->buffer = malloc(INPUT_BYTES);
-        rv = executor->buffer
-                 ? worker_thread_start(loop, executor, 0, "weave-executor")
-                 : APR_ENOMEM;
+        rv = executor->buffer ? process_thread_start(executor_loop, executor, 0,
+                                                     "weave-executor")
+                              : APR_ENOMEM;
     }
     return rv;
 }

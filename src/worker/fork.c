@@ -1,40 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fork.c: what a process that the application forks must let go
+/* fork.c: signals of this worker, and what a process that the application
+ * forks must let go
  *
  * With a descriptor of ours open there, nobody would see this process die. It
  * has one thread only, and locks may be held for ever: nothing is locked. */
-#include "worker.h"
+#include "application.h"
 
 #include <signal.h>
 #include <unistd.h>
 
-#include "weave_line.h"
+#include "channel.h"
+#include "control.h"
+#include "events.h"
 
-static void in_child(void)
+/* ---- signals ---- */
+
+static void term_handle(int signum)
 {
+    if (getpid() == worker.pid) {
+        control_drain_request();
+        return;
+    }
+    /* a new process of the application, before handlers_forget() */
+    signal(signum, SIG_DFL);
+    raise(signum); /* comes when this function has returned */
+}
+
+void signals_start(void)
+{
+    struct sigaction term = {.sa_handler = term_handle, .sa_flags = SA_RESTART};
+
+    sigaction(SIGTERM, &term, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit is an error, as in python itself */
+    process_signals_unblock();
+}
+
+/* In the new process. Its mask is that of the thread that forked it. */
+static void handlers_forget(void)
+{
+    struct sigaction now;
+
+    /* unless it is the application's */
+    if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == term_handle)
+        signal(SIGTERM, SIG_DFL);
+}
+
+/* ---- forks ---- */
+
+static void child_let_go(void)
+{
+    const int ours[] = {worker.listen_fd,   worker.lifeline_fd, worker.board_fd,
+                        worker.readonly_fd, worker.log_fd,      worker.say_fd,
+                        worker.epoll_fd,    worker.wake_fd,     worker.stop_fd};
     uint32_t slots = connection_slots(), i;
+    size_t k;
 
     worker.forked = 1;
     for (i = 0; i < slots; i++)
         if (connection_at(i)->fd >= 0)
             close(connection_at(i)->fd);
-    handshake_fork_child();
-    control_fork_child();
-    if (worker.listen_fd >= 0)
-        close(worker.listen_fd);
-    close(worker.lifeline_fd);
-    close(worker.board_fd);
-    close(worker.readonly_fd);
-    close(worker.log_fd);
-    close(worker.say_fd);
+    handshake_fork_close();
+    events_fork_close();
+    channel_fork_close();
+    for (k = 0; k < sizeof(ours) / sizeof(*ours); k++)
+        if (ours[k] >= 0)
+            close(ours[k]);
     weave_line_output_set(2, worker.pid);
-    close(worker.epoll_fd);
-    close(worker.kick_fd);
-    close(worker.stop_fd);
-    worker_signals_forget();
+    handlers_forget();
 }
 
 void fork_prepare(void)
 {
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(NULL, NULL, child_let_go);
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handshake.c: accept() and HELLO, in the control thread */
-#include "worker.h"
+#include "control.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "weave_control.h"
-#include "weave_line.h"
+#include "channel.h"
+#include "events.h"
+#include "input.h"
 #include "weave_socket.h"
 
 #define PATIENCE_US 10000000
@@ -32,28 +32,22 @@ typedef struct pending_t {
 } pending_t;
 
 static struct {
-    int epoll_fd;
     pending_t *first; /* the newest */
     int pending;      /* of them */
     int64_t retry_us; /* accept() pauses until then; 0: it does not */
     int said_none, said_many;
     int64_t stranger_us; /* when that was said last; 0: never */
     unsigned strangers;  /* since then */
-} handshake = {.epoll_fd = -1};
+} handshake;
 
-static void listen_watch(int on)
+static void listen_watch(void)
 {
-    struct epoll_event event = {.events = EPOLLIN,
-                                .data.u64 = control_event(EVENT_LISTEN, NULL)};
-
-    epoll_ctl(handshake.epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-              worker.listen_fd, &event);
+    events_watch(worker.listen_fd, EVENT_LISTEN, NULL);
 }
 
-void handshake_start(int epoll_fd)
+void handshake_start(void)
 {
-    handshake.epoll_fd = epoll_fd;
-    listen_watch(1);
+    listen_watch();
 }
 
 /* ---- the end of one ---- */
@@ -66,7 +60,7 @@ static void pending_forget(pending_t *pending)
         at = &(*at)->next;
     *at = pending->next;
     handshake.pending--;
-    epoll_ctl(handshake.epoll_fd, EPOLL_CTL_DEL, pending->fd, NULL);
+    events_unwatch(pending->fd);
     free(pending);
 }
 
@@ -78,7 +72,7 @@ static void pending_close(pending_t *pending)
     close(fd);
 }
 
-static int welcome(int fd, uint32_t slot)
+static int welcome_send(int fd, uint32_t slot)
 {
     weave_welcome_t payload = {(uint32_t)getpid(), worker.generation, slot, 0};
     weave_frame_t frame = weave_frame_make(WEAVE_FRAME_WELCOME, WEAVE_FRAME_FD,
@@ -95,7 +89,7 @@ static int welcome(int fd, uint32_t slot)
     return sent == (long)sizeof(data) ? 0 : -1;
 }
 
-static void admit_client(int fd)
+static void client_admit(int fd)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
     connection_t *connection = connection_open(fd);
@@ -107,24 +101,24 @@ static void admit_client(int fd)
                            "WEAVE0096: there are more than %d connections:"
                            " further ones are refused",
                            WEAVE_BOARD_SLOTS);
-        welcome(fd, WEAVE_SLOT_NONE);
+        welcome_send(fd, WEAVE_SLOT_NONE);
         close(fd);
         return;
     }
     event.data.u64 =
         (uint64_t)atomic_load(&connection->epoch) << 32 | connection->slot;
-    if (welcome(fd, connection->slot) < 0) {
-        connection_close(connection);
+    if (welcome_send(fd, connection->slot) < 0) {
+        connection_close(connection, "the client takes no WELCOME");
         return;
     }
     /* from here on it is an executor's */
     atomic_store(&connection->state, CONNECTION_IDLE);
     if (epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 &&
         connection_claim(connection))
-        connection_close(connection);
+        connection_close(connection, "it cannot be watched");
 }
 
-static void admit_supervisor(int fd)
+static void supervisor_admit(int fd)
 {
     long uid = -1, pid = -1;
 
@@ -136,16 +130,16 @@ static void admit_supervisor(int fd)
                        pid, uid);
         close(fd);
     }
-    else if (welcome(fd, WEAVE_SLOT_NONE) < 0) {
+    else if (welcome_send(fd, WEAVE_SLOT_NONE) < 0) {
         close(fd);
     }
     else {
-        control_replace(fd);
+        channel_replace(fd);
     }
 }
 
 /* Not for each: who tries it often would fill the log. */
-static void stranger_say(int fd)
+static void stranger_log(int fd)
 {
     int64_t now = weave_clock_us();
     long uid = -1, pid = -1;
@@ -164,7 +158,7 @@ static void stranger_say(int fd)
     handshake.strangers = 0;
 }
 
-static void admit(pending_t *pending)
+static void peer_admit(pending_t *pending)
 {
     int fd = pending->fd;
     weave_frame_t frame;
@@ -173,13 +167,13 @@ static void admit(pending_t *pending)
     memcpy(&hello, pending->data + sizeof(frame), sizeof(hello));
     pending_forget(pending);
     if (!weave_secret_is_same(&hello.secret, &worker.secret)) {
-        stranger_say(fd);
+        stranger_log(fd);
         close(fd);
     }
     else if (hello.role == WEAVE_ROLE_CLIENT)
-        admit_client(fd);
+        client_admit(fd);
     else if (hello.role == WEAVE_ROLE_SUPERVISOR)
-        admit_supervisor(fd);
+        supervisor_admit(fd);
     else
         close(fd);
 }
@@ -206,20 +200,18 @@ void handshake_event(void *data)
          pending->len < sizeof(pending->data)))
         return;
     if (status == WEAVE_FRAME_OK && frame.type == WEAVE_FRAME_HELLO) {
-        admit(pending);
+        peer_admit(pending);
         return;
     }
-    input_complain(status);
+    input_problem_log(status);
     pending_close(pending);
 }
 
-static void pending_make(int fd)
+static void pending_add(int fd)
 {
     pending_t *pending = calloc(1, sizeof(*pending));
-    struct epoll_event event = {
-        .events = EPOLLIN, .data.u64 = control_event(EVENT_PENDING, pending)};
 
-    if (!pending || epoll_ctl(handshake.epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
+    if (!pending || events_watch(fd, EVENT_PENDING, pending) < 0) {
         close(fd);
         free(pending);
         return;
@@ -233,29 +225,29 @@ static void pending_make(int fd)
 }
 
 /* accept() fails for want of descriptors: asking again at once would spin. */
-static void pause_accept(void)
+static void accept_pause(void)
 {
     if (!handshake.said_none++)
         weave_line_say(WEAVE_LOG_ERROR,
                        "WEAVE0098: no connection can be accepted: %s",
                        strerror(errno));
-    listen_watch(0);
+    events_unwatch(worker.listen_fd);
     handshake.retry_us = weave_clock_us() + RETRY_US;
 }
 
-static void accept_some(int most)
+static void connections_accept(int most)
 {
     while (worker.listen_fd >= 0 && most-- > 0) {
         int fd =
             accept4(worker.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0) {
-            pending_make(fd);
+            pending_add(fd);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
             errno == ENOMEM)
-            pause_accept();
+            accept_pause();
         else if (errno == EINTR || errno == ECONNABORTED)
             continue;
         return;
@@ -264,7 +256,7 @@ static void accept_some(int most)
 
 void handshake_accept(void)
 {
-    accept_some(ACCEPT_A_TURN);
+    connections_accept(ACCEPT_A_TURN);
 }
 
 /* Others can connect who run as httpd's user: they must not take all the
@@ -303,7 +295,7 @@ int64_t handshake_tick(int64_t now_us)
     if (handshake.retry_us && handshake.retry_us <= now_us) {
         handshake.retry_us = 0;
         if (worker.listen_fd >= 0) {
-            listen_watch(1);
+            listen_watch();
             handshake_accept();
         }
     }
@@ -316,11 +308,11 @@ void handshake_stop(void)
 {
     int fd = worker.listen_fd;
 
-    accept_some(BACKLOG);
+    connections_accept(BACKLOG);
     worker.listen_fd = -1;
     if (fd < 0)
         return;
-    epoll_ctl(handshake.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    events_unwatch(fd);
     close(fd);
 }
 
@@ -329,7 +321,7 @@ int handshake_is_done(void)
     return !handshake.first;
 }
 
-void handshake_fork_child(void)
+void handshake_fork_close(void)
 {
     const pending_t *pending;
 

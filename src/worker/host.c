@@ -4,7 +4,7 @@
  * The engine serves one thread at a time here, but for log(). A process that
  * the application has forked must not touch a connection: its parent goes on
  * with it. */
-#include "worker.h"
+#include "executor.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "weave_line.h"
+#include "output.h"
 
 /* ---- the request body ---- */
 
-static ssize_t file_read(exchange_t *exchange, char *buffer, size_t size)
+static ssize_t body_file_read(exchange_t *exchange, char *buffer, size_t size)
 {
     int64_t left = exchange->file_bytes - exchange->file_at;
     ssize_t got;
@@ -32,12 +32,13 @@ static ssize_t file_read(exchange_t *exchange, char *buffer, size_t size)
 }
 
 /* A CANCEL comes too late here, and is no answer. */
-static int answer_head(exchange_t *exchange, weave_frame_t *frame)
+static int body_head_read(exchange_t *exchange, weave_frame_t *frame)
 {
     connection_t *connection = exchange->connection;
 
     do {
-        if (input_exactly(connection, (char *)frame, sizeof(*frame)) < 0 ||
+        if (input_receive_exactly(connection, (char *)frame, sizeof(*frame)) <
+                0 ||
             weave_frame_decode(frame, (char *)frame, sizeof(*frame)) !=
                 WEAVE_FRAME_OK)
             return -1;
@@ -47,18 +48,19 @@ static int answer_head(exchange_t *exchange, weave_frame_t *frame)
                : -1;
 }
 
-static ssize_t answer_read(exchange_t *exchange, char *buffer, size_t size)
+static ssize_t body_block_read(exchange_t *exchange, char *buffer, size_t size)
 {
     weave_frame_body_t body;
     weave_frame_t frame;
     size_t len;
 
-    if (answer_head(exchange, &frame) < 0)
+    if (body_head_read(exchange, &frame) < 0)
         return WEAVE_IO_GONE;
     len = frame.bytes - sizeof(body);
     if (len > size ||
-        input_exactly(exchange->connection, (char *)&body, sizeof(body)) < 0 ||
-        input_exactly(exchange->connection, buffer, len) < 0)
+        input_receive_exactly(exchange->connection, (char *)&body,
+                              sizeof(body)) < 0 ||
+        input_receive_exactly(exchange->connection, buffer, len) < 0)
         return WEAVE_IO_GONE;
     if (body.error)
         return body.error >= WEAVE_IO_BAD && body.error < 0 ? body.error
@@ -75,7 +77,7 @@ static ssize_t body_read(void *host, char *buffer, size_t size)
     if (worker.forked)
         return WEAVE_IO_GONE;
     if (exchange->file_bytes)
-        return file_read(exchange, buffer, size);
+        return body_file_read(exchange, buffer, size);
     if (exchange->body_problem || exchange->body_ended || !size)
         return exchange->body_problem;
     if (size > WEAVE_FRAME_DATA_MAX)
@@ -85,7 +87,7 @@ static ssize_t body_read(void *host, char *buffer, size_t size)
                      &want, sizeof(want)) != WEAVE_IO_OK)
         got = WEAVE_IO_GONE;
     else
-        got = answer_read(exchange, buffer, size);
+        got = body_block_read(exchange, buffer, size);
     if (got < 0)
         exchange->body_problem = (int)got;
     exchange->body_ended = got == 0;
@@ -104,7 +106,7 @@ static size_t head_size(const weave_head_t *head)
     return size;
 }
 
-static int head_room(exchange_t *exchange, size_t size)
+static int head_reserve(exchange_t *exchange, size_t size)
 {
     char *grown;
 
@@ -128,8 +130,8 @@ static void head_send(void *host, const weave_head_t *head)
                                 (uint32_t)strings, 0};
     char *to;
 
-    if (head_room(exchange, sizeof(weave_frame_t) + sizeof(fixed) + strings) <
-        0) {
+    if (head_reserve(exchange,
+                     sizeof(weave_frame_t) + sizeof(fixed) + strings) < 0) {
         pthread_mutex_lock(&exchange->connection->lock);
         exchange->connection->broken = 1;
         pthread_mutex_unlock(&exchange->connection->lock);
@@ -181,7 +183,7 @@ static void writer_part(writer_t *writer, const void *data, size_t len,
     batch->owners[batch->count++] = owner;
 }
 
-static void writer_start(writer_t *writer, exchange_t *exchange)
+static void writer_begin(writer_t *writer, exchange_t *exchange)
 {
     writer->exchange = exchange;
     writer->batch.count = 0;
@@ -212,13 +214,13 @@ static void writer_head(writer_t *writer, int flags, size_t inline_bytes)
     exchange->head_len = 0;
 }
 
-static int frame_flags(int flags)
+static int flags_encode(int flags)
 {
     return (flags & WEAVE_SEND_LAST ? WEAVE_FRAME_LAST : 0) |
            (flags & WEAVE_SEND_FLUSH ? WEAVE_FRAME_FLUSH : 0);
 }
 
-static void release_all(const weave_piece_t *pieces, size_t count)
+static void pieces_release(const weave_piece_t *pieces, size_t count)
 {
     size_t i;
 
@@ -271,19 +273,19 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
     writer_t writer;
 
     if (worker.forked) {
-        release_all(pieces, count);
+        pieces_release(pieces, count);
         return WEAVE_IO_GONE;
     }
     for (i = 0; i < count; i++)
         total += pieces[i].len;
     /* the head waits for more; or an END follows, which says as much */
     if (!total && !(flags && exchange->head_len)) {
-        release_all(pieces, count);
+        pieces_release(pieces, count);
         return WEAVE_IO_OK;
     }
-    writer_start(&writer, exchange);
+    writer_begin(&writer, exchange);
     if (exchange->head_len && total <= INLINE_BYTES && count < BATCH_PARTS) {
-        writer_head(&writer, frame_flags(flags), total);
+        writer_head(&writer, flags_encode(flags), total);
         for (i = 0; i < count; i++)
             writer_part(&writer, pieces[i].data, pieces[i].len,
                         pieces[i].owner);
@@ -291,7 +293,7 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
     else {
         if (exchange->head_len)
             writer_head(&writer, 0, 0);
-        writer_data(&writer, pieces, count, total, frame_flags(flags));
+        writer_data(&writer, pieces, count, total, flags_encode(flags));
     }
     writer.last = flags & WEAVE_SEND_LAST;
     writer_flush(&writer);
@@ -305,13 +307,13 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
     weave_frame_file_t file = {offset, length};
     char data[sizeof(weave_frame_t) + sizeof(file)];
     weave_frame_t frame =
-        weave_frame_make(WEAVE_FRAME_FILE, frame_flags(flags) | WEAVE_FRAME_FD,
+        weave_frame_make(WEAVE_FRAME_FILE, flags_encode(flags) | WEAVE_FRAME_FD,
                          sizeof(file), exchange->number);
     writer_t writer;
 
     if (worker.forked)
         return WEAVE_IO_GONE;
-    writer_start(&writer, exchange);
+    writer_begin(&writer, exchange);
     if (exchange->head_len) {
         writer_head(&writer, 0, 0);
         writer_flush(&writer);
@@ -334,7 +336,7 @@ weave_io_e exchange_end(exchange_t *exchange, int outcome)
     weave_frame_end_t end = {outcome, 0};
     writer_t writer;
 
-    writer_start(&writer, exchange);
+    writer_begin(&writer, exchange);
     if (exchange->head_len && outcome == WEAVE_RUN_DONE) {
         writer_head(&writer, WEAVE_FRAME_LAST, 0);
     }
@@ -378,7 +380,7 @@ static int log_send(exchange_t *exchange, int level, const char *text,
     return rc;
 }
 
-static const char *var_of(const weave_request_t *request, uint32_t key)
+const char *request_var(const weave_request_t *request, uint32_t key)
 {
     size_t i;
 
@@ -390,8 +392,8 @@ static const char *var_of(const weave_request_t *request, uint32_t key)
 
 /* Writes "192.0.2.7:4711" to TEXT where httpd's children cannot say it. NULL:
  * no request. */
-static const char *client_of(char *text, size_t size,
-                             const exchange_t *exchange)
+static const char *client_format(char *text, size_t size,
+                                 const exchange_t *exchange)
 {
     const executor_t *executor;
 
@@ -400,8 +402,8 @@ static const char *client_of(char *text, size_t size,
     executor = (const executor_t *)((const char *)exchange -
                                     offsetof(executor_t, exchange));
     snprintf(text, size, "%s:%s",
-             var_of(&executor->request, WEAVE_VAR_REMOTE_ADDR),
-             var_of(&executor->request, WEAVE_VAR_REMOTE_PORT));
+             request_var(&executor->request, WEAVE_VAR_REMOTE_ADDR),
+             request_var(&executor->request, WEAVE_VAR_REMOTE_PORT));
     return text;
 }
 
@@ -419,8 +421,8 @@ static void log_line(void *host, int level, const char *text, size_t len)
     /* a line may be longer than what a pipe takes in one piece */
     if (!worker.forked)
         pthread_mutex_lock(&lock);
-    weave_line_write(2, level, client_of(client, sizeof(client), host), text,
-                     len);
+    weave_line_write(2, level, client_format(client, sizeof(client), host),
+                     text, len);
     if (!worker.forked)
         pthread_mutex_unlock(&lock);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ini.c: where the application finds its sync.ini */
-#include "worker.h"
+#include "application.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 #include "weave_conf.h"
 
-static const char *flat_now(const char *path, apr_pool_t *pool)
+static const char *flat_read(const char *path, apr_pool_t *pool)
 {
     apr_array_header_t *problems = weave_problems_make(pool);
     weave_conf_t *conf = NULL;
@@ -23,7 +23,7 @@ static const char *flat_now(const char *path, apr_pool_t *pool)
 }
 
 /* Stays open, also in programs that the application starts. */
-static const char *text_path(const char *text, apr_pool_t *pool)
+static const char *text_store(const char *text, apr_pool_t *pool)
 {
     size_t len = strlen(text);
     int fd = memfd_create("sync.ini", MFD_ALLOW_SEALING);
@@ -47,9 +47,9 @@ const char *ini_path(const weave_spec_t *spec, apr_pool_t *pool)
     if (apr_pool_create(&scratch, pool) != APR_SUCCESS)
         return spec->ini;
     apr_pool_tag(scratch, "weave_ini");
-    now = flat_now(spec->ini, scratch);
+    now = flat_read(spec->ini, scratch);
     if (!now || strcmp(now, spec->ini_text) != 0)
-        path = text_path(spec->ini_text, pool);
+        path = text_store(spec->ini_text, pool);
     apr_pool_destroy(scratch);
     return path ? path : spec->ini;
 }

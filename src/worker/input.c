@@ -3,7 +3,7 @@
  *
  * An ordinary request is read into the scratch buffer of its executor and
  * never copied. Half a frame waits with its connection. */
-#include "worker.h"
+#include "input.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,29 +13,28 @@
 #include <unistd.h>
 
 #include "weave_control.h"
-#include "weave_line.h"
 
 #define KEPT_BYTES 4096 /* the least that is asked of a socket */
 
-void input_begin(connection_t *connection, char *scratch, int hasty)
+void input_begin(connection_t *connection, char *scratch, int short_is_empty)
 {
     input_t *in = &connection->in;
 
     in->drained = 0;
-    in->hasty = hasty;
+    in->short_is_empty = short_is_empty;
     if (in->data)
         return;
     in->at = in->len = 0;
     in->data = scratch;
     in->room = scratch ? INPUT_BYTES : 0;
-    in->lent = scratch != NULL;
+    in->borrowed = scratch != NULL;
 }
 
 void input_drop(connection_t *connection)
 {
     input_t *in = &connection->in;
 
-    if (!in->lent)
+    if (!in->borrowed)
         free(in->data);
     if (in->passed >= 0)
         close(in->passed);
@@ -43,19 +42,19 @@ void input_drop(connection_t *connection)
 }
 
 /* Makes room for SIZE bytes from `at` on. */
-static int make_room(input_t *in, size_t size)
+static int room_reserve(input_t *in, size_t size)
 {
     size_t left = in->len - in->at;
     char *grown;
 
-    if (!in->lent && in->at) {
+    if (!in->borrowed && in->at) {
         memmove(in->data, in->data + in->at, left);
         in->at = 0;
         in->len = left;
     }
     if (in->room - in->at >= size)
         return 0;
-    if (in->lent) {
+    if (in->borrowed) {
         grown = malloc(size);
         if (grown)
             memcpy(grown, in->data + in->at, left);
@@ -69,7 +68,7 @@ static int make_room(input_t *in, size_t size)
     in->room = size;
     in->at = 0;
     in->len = left;
-    in->lent = 0;
+    in->borrowed = 0;
     return 0;
 }
 
@@ -79,13 +78,13 @@ void input_keep(connection_t *connection)
     size_t left = in->len - in->at;
 
     if (!left) {
-        if (!in->lent)
+        if (!in->borrowed)
             free(in->data);
         in->data = NULL;
         in->at = in->len = in->room = 0;
-        in->lent = 0;
+        in->borrowed = 0;
     }
-    else if (in->lent) {
+    else if (in->borrowed) {
         char *copy = malloc(left + KEPT_BYTES);
 
         if (copy)
@@ -96,11 +95,11 @@ void input_keep(connection_t *connection)
         in->at = 0;
         in->len = copy ? left : 0;
         in->room = copy ? left + KEPT_BYTES : 0;
-        in->lent = 0;
+        in->borrowed = 0;
     }
 }
 
-int input_fill(connection_t *connection)
+int input_receive(connection_t *connection)
 {
     input_t *in = &connection->in;
     size_t room;
@@ -108,7 +107,7 @@ int input_fill(connection_t *connection)
     long got;
 
     if (in->eof || (in->len == in->room &&
-                    make_room(in, in->len - in->at + KEPT_BYTES) < 0))
+                    room_reserve(in, in->len - in->at + KEPT_BYTES) < 0))
         return 0;
     room = in->room - in->len;
     do
@@ -120,7 +119,8 @@ int input_fill(connection_t *connection)
             close(in->passed);
         in->passed = pass;
     }
-    in->drained = got < 0 || (in->hasty && (size_t)got < room && pass < 0);
+    in->drained =
+        got < 0 || (in->short_is_empty && (size_t)got < room && pass < 0);
     if (got > 0) {
         in->len += (size_t)got;
         return 1;
@@ -131,7 +131,7 @@ int input_fill(connection_t *connection)
     return 0;
 }
 
-void input_look_for_peer(connection_t *connection)
+void input_peer_check(connection_t *connection)
 {
     struct pollfd look = {connection->fd, 0, 0};
 
@@ -139,7 +139,7 @@ void input_look_for_peer(connection_t *connection)
         connection->hung_up = 1;
 }
 
-void input_complain(weave_frame_status_e status)
+void input_problem_log(weave_frame_status_e status)
 {
     if (status == WEAVE_FRAME_OTHER_VERSION)
         weave_line_say(WEAVE_LOG_ERROR,
@@ -151,8 +151,8 @@ void input_complain(weave_frame_status_e status)
                        " mod_weave: its connection is closed");
 }
 
-static input_e decode(connection_t *connection, weave_frame_t *frame,
-                      const char **payload)
+static input_e frame_decode(connection_t *connection, weave_frame_t *frame,
+                            const char **payload)
 {
     input_t *in = &connection->in;
     size_t left = in->len - in->at;
@@ -162,14 +162,14 @@ static input_e decode(connection_t *connection, weave_frame_t *frame,
     if (status == WEAVE_FRAME_MORE)
         return INPUT_NOTHING;
     if (status != WEAVE_FRAME_OK) {
-        input_complain(status);
+        input_problem_log(status);
         return INPUT_BAD;
     }
     if (left - sizeof(*frame) < frame->bytes) {
         /* all of it in one piece, and a CANCEL behind it */
         size_t whole = 2 * sizeof(*frame) + frame->bytes;
 
-        return make_room(in, whole) < 0 ? INPUT_BAD : INPUT_NOTHING;
+        return room_reserve(in, whole) < 0 ? INPUT_BAD : INPUT_NOTHING;
     }
     *payload = in->data + in->at + sizeof(*frame);
     return INPUT_FRAME;
@@ -182,7 +182,7 @@ input_e input_next(connection_t *connection, weave_frame_t *frame,
     input_e got;
 
     for (;;) {
-        got = in->len > in->at ? decode(connection, frame, payload)
+        got = in->len > in->at ? frame_decode(connection, frame, payload)
                                : INPUT_NOTHING;
         if (got != INPUT_NOTHING)
             return got;
@@ -190,7 +190,7 @@ input_e input_next(connection_t *connection, weave_frame_t *frame,
             return INPUT_END;
         if (in->drained)
             return INPUT_NOTHING;
-        if (!input_fill(connection) && !in->eof && !in->drained)
+        if (!input_receive(connection) && !in->eof && !in->drained)
             return INPUT_BAD; /* no memory */
     }
 }
@@ -229,14 +229,14 @@ int input_is_waiting(connection_t *connection)
 
     /* all of a CANCEL in one read, and a byte more */
     if (input_next(connection, &frame, &payload) != INPUT_FRAME ||
-        make_room(in, 3 * sizeof(frame) + frame.bytes) < 0)
+        room_reserve(in, 3 * sizeof(frame) + frame.bytes) < 0)
         return 0;
-    input_fill(connection);
+    input_receive(connection);
     return !connection->hung_up &&
            input_behind(connection, &frame) == INPUT_ALONE;
 }
 
-int input_exactly(connection_t *connection, char *to, size_t len)
+int input_receive_exactly(connection_t *connection, char *to, size_t len)
 {
     input_t *in = &connection->in;
     size_t here = in->len - in->at;

@@ -4,7 +4,7 @@
  * Whoever sends waits for a reader who makes progress. What a slower one
  * leaves is kept: some in memory, then in a file, and the control thread sends
  * it. Only when that is full, too, does the sender wait. */
-#include "worker.h"
+#include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "weave_clock.h"
+#include "events.h"
 #include "weave_control.h"
-#include "weave_line.h"
 
 #define STALL_MS 20
 #define MEMORY_BYTES (1 << 20) /* of one connection */
@@ -49,7 +48,7 @@ void output_drop(connection_t *connection)
     spool_close(connection);
 }
 
-static void link_chunk(connection_t *connection, chunk_t *chunk)
+static void chunk_append(connection_t *connection, chunk_t *chunk)
 {
     if (connection->last)
         connection->last->next = chunk;
@@ -59,8 +58,8 @@ static void link_chunk(connection_t *connection, chunk_t *chunk)
 }
 
 /* Copies what nobody keeps alive. */
-static int keep_memory(connection_t *connection, const struct iovec *part,
-                       void *owner, int pass)
+static int part_keep_in_memory(connection_t *connection,
+                               const struct iovec *part, void *owner, int pass)
 {
     chunk_t *chunk = malloc(sizeof(*chunk) + (owner ? 0 : part->iov_len));
 
@@ -80,11 +79,11 @@ static int keep_memory(connection_t *connection, const struct iovec *part,
         }
     }
     connection->memory += part->iov_len;
-    link_chunk(connection, chunk);
+    chunk_append(connection, chunk);
     return 0;
 }
 
-static int keep_file(connection_t *connection, const struct iovec *part)
+static int part_keep_in_file(connection_t *connection, const struct iovec *part)
 {
     chunk_t *last = connection->last, *chunk;
     int64_t at = connection->spool_end;
@@ -101,13 +100,13 @@ static int keep_file(connection_t *connection, const struct iovec *part)
     chunk->len = part->iov_len;
     chunk->at = at;
     chunk->pass = -1;
-    link_chunk(connection, chunk);
+    chunk_append(connection, chunk);
     return 0;
 }
 
 /* 0: it is kept (and its owner with it, or released). */
-static int keep(connection_t *connection, const struct iovec *part, void *owner,
-                int pass)
+static int part_keep(connection_t *connection, const struct iovec *part,
+                     void *owner, int pass)
 {
     if (!part->iov_len) {
         if (owner)
@@ -115,8 +114,8 @@ static int keep(connection_t *connection, const struct iovec *part, void *owner,
         return 0;
     }
     if (connection->memory + part->iov_len <= MEMORY_BYTES || pass >= 0)
-        return keep_memory(connection, part, owner, pass);
-    if (keep_file(connection, part) < 0)
+        return part_keep_in_memory(connection, part, owner, pass);
+    if (part_keep_in_file(connection, part) < 0)
         return -1;
     if (owner)
         worker.engine->release(owner);
@@ -125,14 +124,14 @@ static int keep(connection_t *connection, const struct iovec *part, void *owner,
 
 /* ---- sending ---- */
 
-static void break_off(connection_t *connection)
+static void output_break(connection_t *connection)
 {
     connection->broken = 1;
     output_drop(connection);
 }
 
 /* Bytes that left, 0: there is no room, -1: the peer is gone. */
-static ssize_t send_chunk(const connection_t *connection, chunk_t *chunk)
+static ssize_t chunk_send(const connection_t *connection, chunk_t *chunk)
 {
     char block[FILE_BLOCK / 4];
     const char *data = chunk->data;
@@ -164,11 +163,11 @@ void output_pump(connection_t *connection)
 
     while (!connection->broken && (chunk = connection->first) &&
            turn < TURN_BYTES) {
-        sent = send_chunk(connection, chunk);
+        sent = chunk_send(connection, chunk);
         if (sent == 0)
             return;
         if (sent < 0) {
-            break_off(connection);
+            output_break(connection);
             return;
         }
         if (chunk->pass >= 0)
@@ -194,7 +193,7 @@ void output_pump(connection_t *connection)
         spool_close(connection);
 }
 
-static ssize_t send_parts(const connection_t *connection, batch_t *batch,
+static ssize_t parts_send(const connection_t *connection, batch_t *batch,
                           int at)
 {
     struct msghdr message = {.msg_iov = batch->parts + at,
@@ -213,7 +212,7 @@ static ssize_t send_parts(const connection_t *connection, batch_t *batch,
 }
 
 /* Takes SENT bytes off the batch; the first part that has any left. */
-static int advance(batch_t *batch, int at, size_t sent)
+static int batch_advance(batch_t *batch, int at, size_t sent)
 {
     if (sent)
         batch->pass = -1;
@@ -239,7 +238,7 @@ static int is_abandoned(const connection_t *connection)
 }
 
 /* 1: there is room. */
-static int wait_room(const connection_t *connection)
+static int room_wait(const connection_t *connection)
 {
     struct pollfd wait = {connection->fd, POLLOUT, 0};
 
@@ -247,24 +246,24 @@ static int wait_room(const connection_t *connection)
 }
 
 /* Sends while the reader keeps up; the first part that is left. */
-static int send_now(connection_t *connection, batch_t *batch, int at,
-                    int patient)
+static int batch_send(connection_t *connection, batch_t *batch, int at,
+                      int patient)
 {
     while (at < batch->count && !connection->broken) {
-        ssize_t sent = send_parts(connection, batch, at);
+        ssize_t sent = parts_send(connection, batch, at);
 
         if (sent >= 0)
-            at = advance(batch, at, (size_t)sent);
+            at = batch_advance(batch, at, (size_t)sent);
         else if (errno != EAGAIN)
-            break_off(connection);
-        else if (is_abandoned(connection) || !patient || !wait_room(connection))
+            output_break(connection);
+        else if (is_abandoned(connection) || !patient || !room_wait(connection))
             break;
     }
     return at;
 }
 
 /* Nothing more can be kept: the sender is as slow as the reader now. */
-static void wait_pumped(connection_t *connection)
+static void pump_wait(connection_t *connection)
 {
     if (is_abandoned(connection)) {
         weave_line_say(WEAVE_LOG_ERROR,
@@ -274,29 +273,29 @@ static void wait_pumped(connection_t *connection)
         atomic_fetch_add(&worker.board->timeouts, 1);
         connection->cut = connection->current;
         connection->cut_us = weave_clock_us();
-        break_off(connection);
+        output_break(connection);
     }
-    else if (wait_room(connection) || !connection->first)
+    else if (room_wait(connection) || !connection->first)
         output_pump(connection);
 }
 
-static void keep_rest(connection_t *connection, batch_t *batch, int at,
-                      int patient)
+static void batch_keep(connection_t *connection, batch_t *batch, int at,
+                       int patient)
 {
     while (at < batch->count && !connection->broken) {
-        if (keep(connection, &batch->parts[at], batch->owners[at],
-                 batch->pass) == 0) {
+        if (part_keep(connection, &batch->parts[at], batch->owners[at],
+                      batch->pass) == 0) {
             batch->owners[at] = NULL;
             batch->pass = -1;
             at++;
         }
         else if (!patient) {
-            break_off(connection); /* half a frame may be out */
+            output_break(connection); /* half a frame may be out */
         }
         else {
-            wait_pumped(connection);
+            pump_wait(connection);
             if (!connection->first)
-                at = send_now(connection, batch, at, 1);
+                at = batch_send(connection, batch, at, 1);
         }
     }
 }
@@ -309,14 +308,14 @@ weave_io_e output_send_locked(connection_t *connection, batch_t *batch,
     if (connection->first)
         output_pump(connection);
     if (!connection->first)
-        at = send_now(connection, batch, 0, patient);
+        at = batch_send(connection, batch, 0, patient);
     if (at < batch->count && !connection->broken)
-        keep_rest(connection, batch, at, patient);
+        batch_keep(connection, batch, at, patient);
     for (i = at; i < batch->count; i++)
         if (batch->owners[i])
             worker.engine->release(batch->owners[i]);
     if (connection->first && !connection->broken)
-        control_arm(connection);
+        events_arm(connection);
     return connection->broken ? WEAVE_IO_GONE : WEAVE_IO_OK;
 }
 
@@ -341,7 +340,7 @@ weave_io_e output_reply(connection_t *connection, weave_frame_type_e type,
     pthread_mutex_lock(&connection->lock);
     io = output_send_locked(connection, &batch, 0);
     if (connection->first) {
-        break_off(connection);
+        output_break(connection);
         io = WEAVE_IO_GONE;
     }
     pthread_mutex_unlock(&connection->lock);

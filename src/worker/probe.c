@@ -5,7 +5,7 @@
  * Libraries run code when they are loaded, and that code belongs to whoever
  * has made the virtualenv and its Python. This process has the rights of the
  * user that the application runs as, and nothing else. */
-#include "worker.h"
+#include "application.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,16 +13,13 @@
 
 #include <apr_strings.h>
 
+#include "weave_control.h"
+
 /* argv */
 enum { ENGINE = 2, VERSION, LIBPYTHON, SONAME, CHECK, PYTHON, FILES };
 
 /* The text of check.py, made by the Makefile. */
 extern const char worker_check_py[];
-
-static const char *text_given(const char *text)
-{
-    return *text ? text : NULL;
-}
 
 static const char *files_check(int argc, char **argv, apr_pool_t *pool)
 {
@@ -38,7 +35,7 @@ static const char *files_check(int argc, char **argv, apr_pool_t *pool)
     return NULL;
 }
 
-static void answer_write(const char *text)
+static void probe_answer(const char *text)
 {
     if (write(WEAVE_PROBE_ANSWER_FD, text, strlen(text)) < 0)
         _exit(1);
@@ -51,9 +48,9 @@ static void check_become(char **argv, apr_pool_t *pool)
     char *program[] = {argv[PYTHON], "-I", "-B", "-c", (char *)worker_check_py,
                        argv[CHECK],  NULL};
 
-    answer_write("\n");
+    probe_answer("\n");
     execv(program[0], program);
-    answer_write(apr_pstrcat(pool, "failed 0 ", argv[PYTHON],
+    probe_answer(apr_pstrcat(pool, "failed 0 ", argv[PYTHON],
                              " cannot be executed: ", strerror(errno), NULL));
 }
 
@@ -64,14 +61,14 @@ int probe_run(int argc, char **argv, apr_pool_t *pool)
 
     if (argc >= FILES) {
         spec.engine = argv[ENGINE];
-        spec.version = text_given(argv[VERSION]);
-        spec.libpython = text_given(argv[LIBPYTHON]);
-        spec.soname = text_given(argv[SONAME]);
+        spec.version = text_or_null(argv[VERSION]);
+        spec.libpython = text_or_null(argv[LIBPYTHON]);
+        spec.soname = text_or_null(argv[SONAME]);
         problem = files_check(argc, argv, pool);
         if (!problem)
-            problem = worker_engine_load(&spec, pool);
+            problem = application_engine_load(&spec, pool);
     }
-    answer_write(problem ? problem : WEAVE_PROBE_GOOD);
+    probe_answer(problem ? problem : WEAVE_PROBE_GOOD);
     if (!problem && *argv[CHECK])
         check_become(argv, pool);
     /* libraries have functions for the end of a process: none is called */

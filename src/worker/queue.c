@@ -2,7 +2,11 @@
 /* queue.c: requests that wait for an executor
  *
  * The lock comes before nothing else but the state of a connection. */
-#include "worker.h"
+#include "queue.h"
+
+#include <unistd.h>
+
+#include "input.h"
 
 static struct {
     pthread_mutex_t lock;
@@ -10,12 +14,20 @@ static struct {
     _Atomic uint32_t count;
 } queue = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+void queue_executor_wake(void)
+{
+    static const uint64_t one = 1;
+
+    if (write(worker.wake_fd, &one, sizeof(one)) < 0)
+        return; /* the counter is full: one wakes */
+}
+
 uint32_t queue_count(void)
 {
     return atomic_load(&queue.count);
 }
 
-static void counted(int change)
+static void count_change(int change)
 {
     uint32_t now = atomic_load(&queue.count) + (uint32_t)change;
 
@@ -43,16 +55,16 @@ int queue_push(connection_t *connection)
         else
             queue.first = connection;
         queue.last = connection;
-        counted(1);
+        count_change(1);
     }
     pthread_mutex_unlock(&queue.lock);
     if (rc == 0 && atomic_load(&worker.idle) > 0)
-        executors_kick();
+        queue_executor_wake();
     return rc;
 }
 
 /* With the lock: the one behind BEFORE (NULL: the first). */
-static void unlink_behind(connection_t *before, connection_t *connection)
+static void queue_unlink(connection_t *before, connection_t *connection)
 {
     if (before)
         before->next_queued = connection->next_queued;
@@ -61,7 +73,7 @@ static void unlink_behind(connection_t *before, connection_t *connection)
     if (queue.last == connection)
         queue.last = before;
     atomic_store(&connection->state, CONNECTION_BUSY);
-    counted(-1);
+    count_change(-1);
 }
 
 connection_t *queue_pop(void)
@@ -73,12 +85,12 @@ connection_t *queue_pop(void)
     pthread_mutex_lock(&queue.lock);
     connection = queue.first;
     if (connection)
-        unlink_behind(NULL, connection);
+        queue_unlink(NULL, connection);
     pthread_mutex_unlock(&queue.lock);
     return connection;
 }
 
-static int take_locked(connection_t *connection)
+static int queue_take_locked(connection_t *connection)
 {
     connection_t *before = NULL, *at = queue.first;
 
@@ -87,7 +99,7 @@ static int take_locked(connection_t *connection)
         at = at->next_queued;
     }
     if (at)
-        unlink_behind(before, at);
+        queue_unlink(before, at);
     return at != NULL;
 }
 
@@ -96,19 +108,19 @@ int queue_take(connection_t *connection)
     int taken;
 
     pthread_mutex_lock(&queue.lock);
-    taken = take_locked(connection);
+    taken = queue_take_locked(connection);
     pthread_mutex_unlock(&queue.lock);
     return taken;
 }
 
-int queue_look(connection_t *connection)
+int queue_check(connection_t *connection)
 {
     int taken = 0;
 
     pthread_mutex_lock(&queue.lock);
     if (atomic_load(&connection->state) == CONNECTION_QUEUED &&
         !input_is_waiting(connection))
-        taken = take_locked(connection);
+        taken = queue_take_locked(connection);
     pthread_mutex_unlock(&queue.lock);
     return taken;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spool.c: the unlinked file for what a slow reader leaves */
-#include "worker.h"
+#include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "weave_line.h"
 
 /* Bytes in the files of all connections. */
 static _Atomic int64_t the_bytes;
@@ -22,7 +20,7 @@ static int64_t spool_share(void)
            (worker.spec->processes > 0 ? worker.spec->processes : 1);
 }
 
-static const char *folder(void)
+static const char *spool_folder(void)
 {
     const char *set = getenv("TMPDIR");
 
@@ -34,11 +32,11 @@ static const char *folder(void)
 static int spool_open(void)
 {
     char path[4096];
-    int fd = open(folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = open(spool_folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return fd;
-    snprintf(path, sizeof(path), "%s/weave.XXXXXX", folder());
+    snprintf(path, sizeof(path), "%s/weave.XXXXXX", spool_folder());
     fd = mkostemp(path, O_CLOEXEC);
     if (fd >= 0)
         unlink(path);
@@ -46,7 +44,7 @@ static int spool_open(void)
 }
 
 /* Once for a process: a full disk must not fill the log. */
-static void complain(void)
+static void failure_log(void)
 {
     static atomic_int said;
     int error = errno;
@@ -55,11 +53,12 @@ static void complain(void)
         weave_line_say(WEAVE_LOG_ERROR,
                        "WEAVE0094: answers to slow readers cannot be kept in"
                        " %s: %s: a thread waits for each of them instead",
-                       folder(), strerror(error));
+                       spool_folder(), strerror(error));
 }
 
-/* Once for a process, as complain(). One answer at its own bound is no news. */
-static void share_complain(void)
+/* Once for a process, as failure_log(). One answer at its own bound is no news.
+ */
+static void share_log(void)
 {
     static atomic_int said;
 
@@ -72,14 +71,14 @@ static void share_complain(void)
 }
 
 /* Counts LEN bytes more: 0, or -1 when they are too many. */
-static int bytes_count(const connection_t *connection, int64_t len)
+static int bytes_add(const connection_t *connection, int64_t len)
 {
     if (connection->spool_end + len > worker.spec->spool_max)
         return -1;
     if (atomic_fetch_add(&the_bytes, len) + len <= spool_share())
         return 0;
     atomic_fetch_sub(&the_bytes, len);
-    share_complain();
+    share_log();
     return -1;
 }
 
@@ -105,10 +104,10 @@ static int file_append(connection_t *connection, const char *data, size_t len)
 
 int spool_write(connection_t *connection, const char *data, size_t len)
 {
-    if (connection->spool_failed || bytes_count(connection, (int64_t)len) < 0)
+    if (connection->spool_failed || bytes_add(connection, (int64_t)len) < 0)
         return -1;
     if (file_append(connection, data, len) < 0) {
-        complain();
+        failure_log();
         atomic_fetch_sub(&the_bytes, (int64_t)len);
         connection->spool_failed = 1;
         return -1;

@@ -3,12 +3,10 @@
  *
  * faulthandler writes them where a reader may be slow, so a thread of its own
  * waits for that, and not the one that keeps the time. */
-#include "worker.h"
+#include "control.h"
 
 #include <signal.h>
 #include <unistd.h>
-
-#include "weave_line.h"
 
 #define STACK_BYTES (256 * 1024)
 /* how long the stacks come before what is said next */
@@ -40,7 +38,7 @@ void stacks_show(void)
     }
     if (atomic_exchange(&running, 1))
         return; /* those of before wait for their reader */
-    if (worker_thread_start(stacks_write, NULL, STACK_BYTES, "weave-stacks"))
+    if (process_thread_start(stacks_write, NULL, STACK_BYTES, "weave-stacks"))
         atomic_store(&running, 0);
     for (turn = 0; turn < TURNS && atomic_load(&running); turn++)
         usleep(TURN_US);

@@ -4,7 +4,7 @@
  * One of them may have killed it, and would kill this one too. So they run one
  * after the other: those that are innocent have not begun yet when it happens,
  * and httpd sends them to a third worker. */
-#include "worker.h"
+#include "executor.h"
 
 /* None waits longer for those before it: they seem to be harmless. */
 #define WAIT_S 2

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* timeout.c: requests that take too long, and memory that grows */
-#include "worker.h"
+#include "control.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,23 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "weave_line.h"
+#include "channel.h"
+#include "executor.h"
+#include "output.h"
 
 #define RSS_US 5000000
 
-static const char *var(const weave_request_t *request, uint32_t key)
-{
-    const char *value = "";
-    size_t i;
-
-    for (i = 0; i < request->vars_count; i++)
-        if (request->vars[i].key == key)
-            value = request->vars[i].value;
-    return value;
-}
-
 /* With the lock of the connection: the request is still the executor's. */
-static void complain(const executor_t *executor, int64_t took_us)
+static void overdue_log(const executor_t *executor, int64_t took_us)
 {
     const weave_request_t *request = &executor->request;
 
@@ -32,14 +23,14 @@ static void complain(const executor_t *executor, int64_t took_us)
                    "WEAVE0099: %.32s %.512s%.1024s has taken more than %.1f s"
                    " (limits.request_timeout): the client is answered without"
                    " it; the stacks of all threads follow",
-                   var(request, WEAVE_VAR_REQUEST_METHOD),
-                   var(request, WEAVE_VAR_SCRIPT_NAME),
-                   var(request, WEAVE_VAR_PATH_INFO),
+                   request_var(request, WEAVE_VAR_REQUEST_METHOD),
+                   request_var(request, WEAVE_VAR_SCRIPT_NAME),
+                   request_var(request, WEAVE_VAR_PATH_INFO),
                    (double)took_us / 1000000);
 }
 
 /* With the lock. A client that has half a frame can only be cut. */
-static void answer(connection_t *connection, uint32_t number)
+static void overdue_answer(connection_t *connection, uint32_t number)
 {
     weave_frame_end_t end = {connection->head_left ? WEAVE_RUN_CUT : 504, 0};
     weave_frame_t frame =
@@ -56,8 +47,8 @@ static void answer(connection_t *connection, uint32_t number)
 }
 
 /* 1: it was this one, and it is not over. */
-static int abandon(executor_t *executor, connection_t *connection,
-                   uint32_t number, int64_t took_us)
+static int request_abandon(executor_t *executor, connection_t *connection,
+                           uint32_t number, int64_t took_us)
 {
     int still;
 
@@ -72,15 +63,15 @@ static int abandon(executor_t *executor, connection_t *connection,
         weave_clock_us() < connection->cut_us + worker.spec->request_timeout_us)
         still = 0;
     if (still) {
-        complain(executor, took_us);
-        answer(connection, number);
+        overdue_log(executor, took_us);
+        overdue_answer(connection, number);
         connection->current = 0; /* once */
     }
     pthread_mutex_unlock(&connection->lock);
     return still;
 }
 
-static int64_t check(executor_t *executor, int64_t now_us)
+static int64_t executor_check(executor_t *executor, int64_t now_us)
 {
     int64_t since =
         atomic_load_explicit(&executor->since_us, memory_order_acquire);
@@ -93,10 +84,10 @@ static int64_t check(executor_t *executor, int64_t now_us)
     if (due > now_us)
         return due;
     if (atomic_load(&executor->since_us) == since &&
-        abandon(executor, connection, number, now_us - since)) {
+        request_abandon(executor, connection, number, now_us - since)) {
         atomic_fetch_add(&worker.board->timeouts, 1);
         stacks_show();
-        control_recycle(WEAVE_REPORT_STUCK, "a request is over its time");
+        channel_successor_ask(WEAVE_REPORT_STUCK, "a request is over its time");
     }
     return INT64_MAX;
 }
@@ -110,7 +101,7 @@ int64_t timeout_tick(int64_t now_us)
     if (worker.spec->request_timeout_us <= 0)
         return INT64_MAX;
     for (i = 0; i < worker.spec->threads; i++) {
-        due = check(&worker.executors[i], now_us);
+        due = executor_check(&worker.executors[i], now_us);
         if (due < next)
             next = due;
     }
@@ -147,7 +138,8 @@ int64_t rss_tick(int64_t now_us)
     if (now_us >= next_us) {
         next_us = now_us + RSS_US;
         if (rss_bytes() > worker.spec->max_rss)
-            control_recycle(WEAVE_REPORT_RECYCLE, "workers.max_rss is reached");
+            channel_successor_ask(WEAVE_REPORT_RECYCLE,
+                                  "workers.max_rss is reached");
     }
     return next_us;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* title.c: what ps shows */
-#include "worker.h"
+#include "application.h"
 
 #include <stdio.h>
 #include <stdlib.h>

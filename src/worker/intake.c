@@ -3,16 +3,20 @@
  *
  * It finds what waits in the shared epoll set, so that a request that is
  * called back, or is one too many, is answered in time. */
-#include "worker.h"
+#include "control.h"
 
 #include <sys/epoll.h>
+
+#include "input.h"
+#include "output.h"
+#include "queue.h"
 
 #define EVENTS 64
 #define FRAMES_MOST 4 /* of one connection in one look */
 
 /* 0: the client has what it needs to know. */
-static int answer(connection_t *connection, const weave_frame_t *frame,
-                  weave_frame_type_e type)
+static int request_answer(connection_t *connection, const weave_frame_t *frame,
+                          weave_frame_type_e type)
 {
     uint32_t number = frame->number;
 
@@ -23,13 +27,13 @@ static int answer(connection_t *connection, const weave_frame_t *frame,
 }
 
 /* 1: the queue has it, 0: go on, -1: close it, -2: and say so. */
-static int take_request(connection_t *connection, const weave_frame_t *frame)
+static int request_enqueue(connection_t *connection, const weave_frame_t *frame)
 {
     if (connection->hung_up)
         return -1;
     switch (input_behind(connection, frame)) {
     case INPUT_CANCELLED:
-        return answer(connection, frame, WEAVE_FRAME_CANCELLED);
+        return request_answer(connection, frame, WEAVE_FRAME_CANCELLED);
     case INPUT_EXCESS:
         return -2;
     default:
@@ -39,17 +43,17 @@ static int take_request(connection_t *connection, const weave_frame_t *frame)
     case 0:
         return 1;
     case 1: /* perhaps it is not wanted any more */
-        input_fill(connection);
+        input_receive(connection);
         return 0;
     default:
-        return answer(connection, frame, WEAVE_FRAME_REFUSED);
+        return request_answer(connection, frame, WEAVE_FRAME_REFUSED);
     }
 }
 
 /* 1: somebody else has it now. All others wait meanwhile, so that a client
  * which goes on and on is closed: an honest one has its request elsewhere then.
  */
-static int look_once(connection_t *connection)
+static int frames_take(connection_t *connection)
 {
     const char *payload;
     weave_frame_t frame;
@@ -63,7 +67,7 @@ static int look_once(connection_t *connection)
         switch (input_next(connection, &frame, &payload)) {
         case INPUT_FRAME:
             if (frame.type == WEAVE_FRAME_REQUEST)
-                rc = take_request(connection, &frame);
+                rc = request_enqueue(connection, &frame);
             else if (frame.type == WEAVE_FRAME_CANCEL)
                 input_skip(connection, &frame);
             else
@@ -79,25 +83,25 @@ static int look_once(connection_t *connection)
     if (rc == -2)
         connection_refuse(connection);
     else if (rc < 0)
-        connection_close(connection);
+        connection_close(connection, "the client has closed it, or left");
     return 1;
 }
 
-void look_at(connection_t *connection)
+void intake_read(connection_t *connection)
 {
     do {
         input_begin(connection, NULL, 0);
-        if (look_once(connection))
+        if (frames_take(connection))
             return;
     } while (!connection_release(connection));
 }
 
-static void look_event(const struct epoll_event *event)
+static void event_read(const struct epoll_event *event)
 {
     connection_t *connection = connection_at((uint32_t)event->data.u64);
 
     if (atomic_load(&connection->state) == CONNECTION_QUEUED) {
-        if (!queue_look(connection))
+        if (!queue_check(connection))
             return;
     }
     else if (!connection_claim(connection)) {
@@ -106,10 +110,10 @@ static void look_event(const struct epoll_event *event)
     if ((event->events & EPOLLHUP) &&
         atomic_load(&connection->epoch) == event->data.u64 >> 32)
         connection->hung_up = 1;
-    look_at(connection);
+    intake_read(connection);
 }
 
-void look_around(void)
+void intake_poll(void)
 {
     struct epoll_event events[EVENTS];
     int got, i, kicked = 0;
@@ -117,17 +121,17 @@ void look_around(void)
     do {
         got = epoll_wait(worker.epoll_fd, events, EVENTS, 0);
         for (i = 0; i < got; i++)
-            if (events[i].data.u64 == KICK)
+            if (events[i].data.u64 == QUEUE_WAKE)
                 kicked = 1;
             else
-                look_event(&events[i]);
+                event_read(&events[i]);
     } while (got == EVENTS);
     /* that was an executor's, which may sleep on beside a full queue */
     if (kicked)
-        executors_kick();
+        queue_executor_wake();
 }
 
-void look_drain(void)
+void intake_drain(void)
 {
     uint32_t slots = connection_slots(), i;
     int idle;
@@ -140,6 +144,6 @@ void look_drain(void)
                                             CONNECTION_BUSY))
             continue;
         connection_shut(connection);
-        look_at(connection);
+        intake_read(connection);
     }
 }

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* process.c: the worker itself, its threads and their signals */
+#include "process.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+worker_t worker;
+
+/* Blocks every signal but faults for the calling thread. */
+static void signals_block(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                                 SIGABRT, SIGTRAP, SIGSYS};
+    sigset_t all;
+    size_t i;
+
+    sigfillset(&all);
+    for (i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+        sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
+void process_signals_unblock(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+int process_thread_start(void *(*function)(void *), void *data,
+                         size_t stack_bytes, const char *name)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    sigset_t before;
+    int rv;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (stack_bytes)
+        pthread_attr_setstacksize(&attr, stack_bytes);
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    signals_block();
+    rv = pthread_create(&thread, &attr, function, data);
+    if (rv == 0)
+        pthread_setname_np(thread, name);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return rv;
+}
+
+void process_descriptors_lost(void)
+{
+    static atomic_int logged;
+
+    /* the first thread logs it and ends the process */
+    while (!worker.forked && atomic_exchange(&logged, 1))
+        pause();
+    /* the descriptor of the log may be another file now */
+    weave_line_output_set(2, worker.pid);
+    if (!worker.forked)
+        weave_line_say(WEAVE_LOG_ERROR,
+                       "WEAVE0102: the application has closed descriptors that"
+                       " it has not opened, and this worker ends, for they"
+                       " were its own: os.closerange() and what makes a daemon"
+                       " of a process do that");
+    _exit(1);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* process.h: what all files of weave-worker know of its process
+ *
+ * Threads: Python's main thread (application.c), spec->threads executors
+ * (executor.c) and one control thread (control.c), which never enters Python.
+ */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weave_board.h"
+#include "weave_clock.h"
+#include "weave_engine.h"
+#include "weave_line.h"
+#include "weave_secret.h"
+#include "weave_spec.h"
+
+#define STOP_US 3000000 /* how long Python may take to end */
+
+/* Logs a line in the manner of printf() where the server logs at debug. */
+#define PROCESS_DEBUG(...)                                                     \
+    do {                                                                       \
+        if (worker.spec->log_level >= WEAVE_LOG_DEBUG)                         \
+            weave_line_say(WEAVE_LOG_DEBUG, __VA_ARGS__);                      \
+    } while (0)
+
+typedef struct connection_t connection_t;
+typedef struct executor_t executor_t;
+
+typedef struct worker_t {
+    const weave_spec_t *spec;
+    const weave_engine_t *engine;
+    weave_board_t *board;
+    uint32_t generation;
+    long pid;              /* also in processes that the application forks */
+    weave_secret_t secret; /* of the application; each client must show it */
+    long starter_uid;      /* besides root, the only user who may supervise */
+    int stack_signal;
+    int listen_fd, lifeline_fd, board_fd, readonly_fd;
+    int log_fd;   /* reading end of the pipe that 1 and 2 write to */
+    int say_fd;   /* writing end of it that never waits */
+    int epoll_fd; /* all idle connections, shared by the executors */
+    int wake_fd;  /* in that set: wakes one executor, for the queue */
+    int stop_fd;  /* readable: Python's main thread is to end */
+    executor_t *executors;
+    atomic_int idle;      /* how many executors wait for an event */
+    atomic_int ready;     /* 1: the application is loaded */
+    atomic_int draining;  /* 1: no connection is kept */
+    atomic_int saturated; /* 1: none is idle; the control thread reads */
+    int forked; /* 1: this is a process that the application has forked */
+} worker_t;
+extern worker_t worker;
+
+/* Logs that the application has closed descriptors of the worker, and ends the
+ * process: their numbers may be other files now. Any thread. */
+void process_descriptors_lost(void) __attribute__((noreturn));
+
+/* Blocks no signal in the calling thread, which runs the application: programs
+ * that it starts inherit the mask, and subprocess (vfork) calls no atfork
+ * handler. The kernel still prefers the main thread. */
+void process_signals_unblock(void);
+
+/* Starts a detached thread that blocks all signals but faults. STACK_BYTES 0:
+ * the default. Returns 0 or an errno. */
+int process_thread_start(void *(*function)(void *), void *data,
+                         size_t stack_bytes, const char *name);
+
+#endif
