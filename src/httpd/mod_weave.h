@@ -195,8 +195,13 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file,
  * of `other_mounts` that are embedded, too. */
 void mod_weave_app_bind(mod_weave_check_t *check, mod_weave_app_t *app,
                         const weave_conf_t *file);
+
+/* problems.c: counts an error of the application, and logs it. */
 void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same with PROBLEMS (weave_problem_t *); notices are only logged. */
+void mod_weave_check_report(mod_weave_check_t *check,
+                            const apr_array_header_t *problems);
 
 /* reader.c: the same in a process of its own, which takes its secrets with it.
  * All but what is hidden, and what children read, is public. */

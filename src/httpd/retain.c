@@ -44,7 +44,7 @@ int mod_weave_is_running(void)
            generation > 0;
 }
 
-static mod_weave_retained_app_t *find(const char *ini)
+static mod_weave_retained_app_t *retained_find(const char *ini)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     int i;
@@ -55,14 +55,14 @@ static mod_weave_retained_app_t *find(const char *ini)
     return NULL;
 }
 
-static void keep(char **kept, const char *text)
+static void text_keep(char **kept, const char *text)
 {
     free(*kept);
     *kept = text ? strdup(text) : NULL;
 }
 
-/* By place: whom the configuration that is read just now asks for. `wanted` is
- * that of the one before it until it has been read. */
+/* By slot: 1 where the configuration that is read just now asks for it.
+ * `wanted` belongs to the one before until this one has been read. */
 static char the_asked[WEAVE_ROSTER_APPS];
 
 void mod_weave_retained_unask(void)
@@ -70,21 +70,22 @@ void mod_weave_retained_unask(void)
     memset(the_asked, 0, sizeof(the_asked));
 }
 
-static void ask(const mod_weave_retained_app_t *app)
+static void slot_ask(const mod_weave_retained_app_t *app)
 {
     the_asked[app - mod_weave_retained_get()->apps] = 1;
 }
 
 void mod_weave_retained_ask(const char *ini)
 {
-    const mod_weave_retained_app_t *app = find(ini);
+    const mod_weave_retained_app_t *app = retained_find(ini);
 
     if (app)
-        ask(app);
+        slot_ask(app);
 }
 
-/* Does the application that had PLACE still have workers there, which finish
- * their requests? A new weaved would show them the secret of the next one. */
+/* Returns 1 where the application that had PLACE still has workers, which
+ * finish their requests: a new weaved would show them the secret of the next
+ * one. */
 static int is_occupied(const mod_weave_retained_t *data, apr_uint32_t place)
 {
     weave_roster_worker_t worker;
@@ -101,8 +102,8 @@ static int is_occupied(const mod_weave_retained_t *data, apr_uint32_t place)
 /* Returns a free slot, or recycles one that neither this configuration uses nor
  * the one before it, whose children may still look it up, and that has no
  * workers. */
-static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
-                                           const char *ini)
+static mod_weave_retained_app_t *slot_choose(mod_weave_retained_t *data,
+                                             const char *ini)
 {
     int i;
 
@@ -119,7 +120,7 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
         /* workers of who had the place must not know it */
         if (weave_secret_make(&app->secret) != APR_SUCCESS)
             return NULL;
-        keep(&app->ini, ini);
+        text_keep(&app->ini, ini);
         mod_weave_hidden_set(&app->text, NULL);
         mod_weave_hidden_set(&app->spec, NULL);
         return app;
@@ -130,13 +131,13 @@ static mod_weave_retained_app_t *place_for(mod_weave_retained_t *data,
 int mod_weave_retained_place(const char *ini)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
-    mod_weave_retained_app_t *app = find(ini);
+    mod_weave_retained_app_t *app = retained_find(ini);
 
     if (data && !app)
-        app = place_for(data, ini);
+        app = slot_choose(data, ini);
     if (!app)
         return -1;
-    ask(app);
+    slot_ask(app);
     return (int)(app - data->apps);
 }
 
@@ -152,8 +153,8 @@ static int is_among(const apr_array_header_t *apps, const char *ini)
     return 0;
 }
 
-/* Of those that are not configured any more, places may be given away. */
-static void release(const apr_array_header_t *all)
+/* Lets slots of applications that are not configured any more be given away. */
+static void slots_release(const apr_array_header_t *all)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     int i;
@@ -165,7 +166,7 @@ static void release(const apr_array_header_t *all)
             continue;
         app->embedded = 0;
         if (!app->text.text) /* it never was good */
-            keep(&app->ini, NULL);
+            text_keep(&app->ini, NULL);
     }
 }
 
@@ -174,14 +175,14 @@ void mod_weave_retain(const apr_array_header_t *apps,
 {
     int i;
 
-    release(all);
+    slots_release(all);
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
         mod_weave_retained_app_t *kept;
 
         if (!app->text.text || mod_weave_retained_place(app->ini) < 0)
             continue; /* nothing newer than what is kept */
-        kept = find(app->ini);
+        kept = retained_find(app->ini);
         if (mod_weave_hidden_set(&kept->text, &app->text) < 0 ||
             mod_weave_hidden_set(&kept->spec, &app->spec) < 0)
             ap_log_error(APLOG_MARK, APLOG_ERR, errno, ap_server_conf,
@@ -194,14 +195,14 @@ void mod_weave_retain(const apr_array_header_t *apps,
 
 int mod_weave_retained_is_embedded(const char *ini)
 {
-    const mod_weave_retained_app_t *app = find(ini);
+    const mod_weave_retained_app_t *app = retained_find(ini);
 
     return app && app->text.text && app->embedded;
 }
 
 int mod_weave_retained_text(const char *ini, apr_uid_t uid)
 {
-    const mod_weave_retained_app_t *app = find(ini);
+    const mod_weave_retained_app_t *app = retained_find(ini);
 
     return app && app->text.text
                ? mod_weave_hidden_open(&app->text, "sync.ini", uid)

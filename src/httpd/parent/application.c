@@ -19,47 +19,16 @@
 
 #define fail mod_weave_check_fail
 
-void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
-{
-    va_list args;
-    const char *text;
-
-    va_start(args, format);
-    text = apr_pvsprintf(check->ptemp, format, args);
-    va_end(args);
-    check->errors++;
-    if (!check->problem)
-        check->problem = apr_pstrdup(check->pconf, text);
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, check->s, "%s", text);
-}
-
-static const char *where(mod_weave_check_t *check, const weave_conf_t *conf,
-                         weave_key_e key)
+static const char *source_text(mod_weave_check_t *check,
+                               const weave_conf_t *conf, weave_key_e key)
 {
     return weave_conf_source(conf, key, check->ptemp);
-}
-
-static void report(mod_weave_check_t *check, const apr_array_header_t *problems)
-{
-    int i;
-
-    for (i = 0; i < problems->nelts; i++) {
-        const weave_problem_t *problem =
-            APR_ARRAY_IDX(problems, i, weave_problem_t *);
-        const char *text = weave_problem_text(problem, check->ptemp);
-
-        if (problem->level == WEAVE_PROBLEM_ERROR)
-            fail(check, "WEAVE0001: %s", text);
-        else
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s, "WEAVE0002: %s",
-                         text);
-    }
 }
 
 /* ---- the file ---- */
 
 /* Fails where PROBLEM is one. */
-static void fail_where(mod_weave_check_t *check, const char *problem)
+static void fail_if(mod_weave_check_t *check, const char *problem)
 {
     if (problem)
         fail(check, "%s", problem);
@@ -87,7 +56,7 @@ static void check_files(mod_weave_check_t *check, const mod_weave_app_t *app)
     if (geteuid() != 0 || app->is_kept)
         return;
     for (i = 0; i < files->nelts; i++) {
-        fail_where(check, weave_check_ini(&file[i], check->ptemp));
+        fail_if(check, weave_check_ini(&file[i], check->ptemp));
         check_way(check, app, file[i].path, &file[i]);
     }
     for (i = 0; i < check->mounts->nelts; i++) {
@@ -104,11 +73,11 @@ static void check_files(mod_weave_check_t *check, const mod_weave_app_t *app)
 static void check_script(mod_weave_check_t *check, const weave_conf_t *conf)
 {
     const char *problem = weave_check_script(
-        where(check, conf, WEAVE_WSGI_SCRIPT),
+        source_text(check, conf, WEAVE_WSGI_SCRIPT),
         weave_conf_str(conf, WEAVE_WSGI_SCRIPT),
         weave_conf_str(conf, WEAVE_WSGI_CALLABLE), check->ptemp);
 
-    fail_where(check, problem);
+    fail_if(check, problem);
     if (problem && mod_weave_is_running() &&
         weave_conf_int(conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED)
         check->errors--; /* the children import it as soon as it is there */
@@ -130,7 +99,8 @@ static void note_code(mod_weave_check_t *check, const mod_weave_app_t *app,
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, check->s,
                      "WEAVE0163: %s: %s: others could replace code that runs as"
                      " %s: %s",
-                     where(check, app->conf, key), weave_key_get(key)->full,
+                     source_text(check, app->conf, key),
+                     weave_key_get(key)->full,
                      weave_folder_user(app->uid, check->ptemp), problem);
 }
 
@@ -159,10 +129,11 @@ static void check_virtualenv(mod_weave_check_t *check, mod_weave_app_t *app)
 {
     weave_virtualenv_t *venv = NULL;
 
-    fail_where(check, weave_check_virtualenv(
-                          &venv, where(check, app->conf, WEAVE_WSGI_VIRTUALENV),
-                          weave_conf_str(app->conf, WEAVE_WSGI_VIRTUALENV),
-                          (long)app->uid, check->pconf));
+    fail_if(check,
+            weave_check_virtualenv(
+                &venv, source_text(check, app->conf, WEAVE_WSGI_VIRTUALENV),
+                weave_conf_str(app->conf, WEAVE_WSGI_VIRTUALENV),
+                (long)app->uid, check->pconf));
     app->venv = venv;
 }
 
@@ -176,7 +147,7 @@ static void check_engine(mod_weave_check_t *check, mod_weave_app_t *app,
     app->engine = weave_spec_engine(mod_weave_libdir(check->ptemp), version,
                                     check->pconf);
     problem = weave_check_engine(app->engine, version, check->ptemp);
-    fail_where(check, problem);
+    fail_if(check, problem);
     if (problem || !mod_weave_is_configtest())
         return;
     problem = mod_weave_probe(&own, app, check->ptemp);
@@ -188,7 +159,7 @@ static void check_engine(mod_weave_check_t *check, mod_weave_app_t *app,
 
 /* ---- who it runs as ---- */
 
-static const char *why(apr_status_t rv, apr_pool_t *pool)
+static const char *error_text(apr_status_t rv, apr_pool_t *pool)
 {
     char *text = apr_palloc(pool, 120);
 
@@ -216,8 +187,8 @@ static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
              "WEAVE0121: %s: workers.user: there is no user %s on this system"
              " (%s). Name one that `getent passwd` knows, or make it with"
              " `useradd --system %s`",
-             where(check, app->conf, WEAVE_WORKERS_USER), user,
-             why(rv, check->ptemp), user);
+             source_text(check, app->conf, WEAVE_WORKERS_USER), user,
+             error_text(rv, check->ptemp), user);
         return;
     }
     if (*group)
@@ -226,7 +197,7 @@ static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
         fail(check,
              "WEAVE0122: %s: workers.group: there is no group %s on this"
              " system. Name one that `getent group` knows",
-             where(check, app->conf, WEAVE_WORKERS_GROUP), group);
+             source_text(check, app->conf, WEAVE_WORKERS_GROUP), group);
     else if (app->uid == 0)
         fail(check,
              "WEAVE0123: the workers of %s would run as root, which they never"
@@ -237,8 +208,8 @@ static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
              "WEAVE0124: %s: only an httpd that root starts can run workers as"
              " another user. Remove workers.user and workers.group, or start"
              " httpd as root",
-             where(check, app->conf,
-                   *user ? WEAVE_WORKERS_USER : WEAVE_WORKERS_GROUP));
+             source_text(check, app->conf,
+                         *user ? WEAVE_WORKERS_USER : WEAVE_WORKERS_GROUP));
 }
 
 /* ---- files and folders ---- */
@@ -246,9 +217,9 @@ static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
 static void check_folder(mod_weave_check_t *check, const weave_conf_t *conf,
                          weave_key_e key)
 {
-    fail_where(check, weave_check_folder(
-                          where(check, conf, key), weave_key_get(key)->full,
-                          weave_conf_str(conf, key), check->ptemp));
+    fail_if(check, weave_check_folder(source_text(check, conf, key),
+                                      weave_key_get(key)->full,
+                                      weave_conf_str(conf, key), check->ptemp));
 }
 
 /* For each mount: a virtual host may have a page of its own. */
@@ -265,14 +236,14 @@ static void check_pages(mod_weave_check_t *check)
             fail(check,
                  "WEAVE0155: %s: maintenance.page cannot be shown by httpd's"
                  " children: %s. Give a file that the user of httpd can read",
-                 where(check, conf, WEAVE_MAINTENANCE_PAGE), problem);
+                 source_text(check, conf, WEAVE_MAINTENANCE_PAGE), problem);
     }
 }
 
 static void check_program(mod_weave_check_t *check, const char *name)
 {
-    fail_where(check, weave_check_program(mod_weave_libdir(check->ptemp), name,
-                                          check->ptemp));
+    fail_if(check, weave_check_program(mod_weave_libdir(check->ptemp), name,
+                                       check->ptemp));
 }
 
 static void check_processes(mod_weave_check_t *check,
@@ -304,9 +275,10 @@ static void note_ignored(mod_weave_check_t *check, const weave_conf_t *conf)
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s,
                          "WEAVE0009: %s: %s has no meaning in embedded mode"
                          " and is ignored",
-                         where(check, conf, key), weave_key_get(key)->full);
+                         source_text(check, conf, key),
+                         weave_key_get(key)->full);
     mod_weave_locale_check(check->s, conf,
-                           where(check, conf, WEAVE_WORKERS_ENV));
+                           source_text(check, conf, WEAVE_WORKERS_ENV));
 }
 
 /* Two mounts share one Python: what makes it cannot differ. */
@@ -324,7 +296,8 @@ static void check_same(mod_weave_check_t *check, const weave_conf_t *one,
         fail(check,
              "WEAVE0010: %s has two values for one application, at %s and"
              " %s: it can only have one",
-             row->full, where(check, one, key), where(check, other, key));
+             row->full, source_text(check, one, key),
+             source_text(check, other, key));
     }
 }
 
@@ -339,7 +312,7 @@ static weave_conf_t *conf_read(mod_weave_check_t *check)
 
     weave_conf_read(&conf, check->ini_now, problems, check->pconf);
     if (conf)
-        report(check, problems);
+        mod_weave_check_report(check, problems);
     else
         fail(check,
              "WEAVE0015: %s:%d: WeaveApp: %s. Give the path of a"
@@ -356,7 +329,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     apr_array_header_t *problems = weave_problems_make(check->ptemp);
 
     weave_conf_check(app->conf, problems);
-    report(check, problems);
+    mod_weave_check_report(check, problems);
     check_user(check, app);
     check_files(check, app);
     check_folder(check, app->conf, WEAVE_LIMITS_SPOOL_DIR);
