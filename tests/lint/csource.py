@@ -11,10 +11,9 @@ import re
 Function = collections.namedtuple("Function", "name static line lines")
 
 _NOISE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
-_HEAD = re.compile(r"\b([A-Za-z_]\w*)\s*\((?!\s*\*)")
-# what may stand before a name with "(" behind it
-_NO_NAME = frozenset(("__attribute__", "_Alignas", "defined"))
-_VARIABLE = re.compile(r"^(?!static\b|typedef\b|extern\b)[A-Za-z_][\w \t*]*?\b([A-Za-z_]\w*)"
+_ATTRIBUTE = re.compile(r"__attribute__\s*\(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\)")
+_NAME = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_VARIABLE = re.compile(r"^ ?(?!static\b|typedef\b|extern\b)[A-Za-z_][\w \t*]*?\b([A-Za-z_]\w*)"
                        r"(?:\[[^\]\n]*\])*\s*(?:=|;)", re.M)
 
 
@@ -35,10 +34,10 @@ def functions(blanked):
             elif not line.strip() or line[0] in "#}" or line.rstrip().endswith(";"):
                 start = number + 1
         elif line == "}":
-            head = " ".join(lines[start:body])
-            names = [name for name in _HEAD.findall(head) if name not in _NO_NAME]
-            if names:
-                yield Function(names[0], bool(re.match(r"\s*static\b", head)),
+            head = _ATTRIBUTE.sub("", " ".join(lines[start:body]))
+            name = _NAME.search(head)
+            if name:
+                yield Function(name.group(1), bool(re.search(r"\bstatic\b", head)),
                                start + 1, number - body)
             body, start = None, number + 1
 
@@ -46,7 +45,7 @@ def functions(blanked):
 def globals_of(blanked):
     """The names of functions and variables that other files can use."""
     names = {function.name for function in functions(blanked) if not function.static}
-    return names | set(_VARIABLE.findall(blanked))
+    return names | set(_VARIABLE.findall(_ATTRIBUTE.sub("", blanked)))
 
 
 def mentioned(blanked):
