@@ -9,10 +9,10 @@
  * crosses this line.
  *
  * Threads: one thread, Python's main thread, calls start(), load() and
- * finish(), in this order. It calls load() again after a load() that failed,
- * and run() may be called only after one that succeeded. Any thread may call
- * run() and release(). A signal handler may call is_running() and nothing
- * else.
+ * finish(), in this order, and after start() also stacks_on() and wait(). It
+ * calls load() again after a load() that failed, and run() may be called only
+ * after one that succeeded. Any thread may call run() and release(). A signal
+ * handler may call is_running() and nothing else.
  */
 #ifndef WEAVE_ENGINE_H
 #define WEAVE_ENGINE_H
