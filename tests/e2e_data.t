@@ -130,13 +130,24 @@ def missing(httpd, writers, *files):
             if name not in stored]
 
 
-def check_stop(tap, mode, mpm, httpd, name, most):
+def stop(folder, mode, mpm, most):
+    """An httpd that has been stopped, and the Writers."""
+    httpd = start(folder, mpm)
     with httpd.running() as url:
         if mode == "embedded":
             wait_children(httpd, mpm)
         writers = write(url, most)
     for writer in writers:
         writer.join(END_S)
+    return httpd, writers
+
+
+def check_stop(tap, folder, mode, mpm, name, most):
+    httpd, writers = stop(folder, mode, mpm, most)
+    if mpm == "event" and "exit signal" in httpd.log():
+        # a rare fault of event's own (docs/operations.md), after which there is a -wal file
+        print("# once more, as a child has crashed", flush=True)
+        httpd, writers = stop(folder, mode, mpm, most)
     lost = missing(httpd, writers, "weave.db")
     tap.ok(not lost, "%s, %s, %s: weave.db alone has all that was answered"
            % (mode, mpm, name), *lost[:20])
@@ -159,7 +170,7 @@ def main():
             (folder / "sync.ini").write_text(INI + WORKERS % mode)
             for mpm in MPMS:
                 for name, most in (("stop", EACH), ("stop amid writes", sys.maxsize)):
-                    check_stop(tap, mode, mpm, start(folder, mpm), name, most)
+                    check_stop(tap, folder, mode, mpm, name, most)
             check_kill(tap, mode + ", kill -9", start(folder, "event"))
     return tap.end()
 

@@ -18,6 +18,7 @@ use POSIX ();
 use Test::More;
 
 use WeaveTest::AsRoot;
+use WeaveTest::Idle qw(wait_until_idle);
 
 plan skip_all => 'needs root: workers change to users of their own' if $> != 0;
 
@@ -174,6 +175,7 @@ sub start_httpd {
 
 sub stop_httpd {
     return 1 if !$pid;
+    wait_until_idle(1, map { split ' ', slurp($_) } glob "/proc/$pid/task/*/children");
     kill TERM => $pid;
     my $gone = eventually(sub { !alive($pid) });
     $pid = 0;

@@ -142,6 +142,31 @@ def hold_port():
     return holder
 
 
+def list_sleeps(parent):
+    """How often each thread of the children has gone to sleep; None if it is awake."""
+    found = {}
+    for file in pathlib.Path("/proc/%d/task" % parent).glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in file.read_text().split():
+                for status in pathlib.Path("/proc", child, "task").glob("*/status"):
+                    text = status.read_text()
+                    asleep = "\nState:\tS" in text
+                    found[status] = re.findall(r"ctxt_switches:\s+(\d+)", text) if asleep else None
+    return found
+
+
+def wait_until_idle(parent):
+    """Waits until all threads of httpd's children sleep, a second at most.
+
+    One that is closing a connection may crash where TERM comes then, which is a fault
+    of httpd's (docs/operations.md).
+    """
+    before, now, end = None, list_sleeps(parent), time.monotonic() + 1
+    while (now != before or None in now.values()) and time.monotonic() < end:
+        time.sleep(0.02)
+        before, now = now, list_sleeps(parent)
+
+
 class Httpd:
     """One with the sync.ini of a made folder, whose data it removes."""
 
@@ -174,6 +199,7 @@ class Httpd:
             self.process = process
             self.wait_listening(process)
             yield "http://127.0.0.1:%d/" % self.port
+            wait_until_idle(process.pid)
             process.terminate()
             process.wait(WAIT_S)
         finally:

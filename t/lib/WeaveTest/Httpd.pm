@@ -31,6 +31,7 @@ use Time::HiRes qw(sleep time);
 
 use WeaveTest qw(root conf_var alive children_of eventually slurp spew);
 use WeaveTest::Client ();
+use WeaveTest::Idle ();
 use WeaveTest::Log ();
 
 my $count = 0;
@@ -209,33 +210,11 @@ sub stop_at_once {
     return time - $begin;
 }
 
-# Waits until the threads of all children sleep, or for a moment where some never
-# do: a thread that is just closing a connection crashes where TERM comes then,
-# which is a fault of httpd's (docs/operations.md).
+# Waits until the threads of its children sleep, or for a moment where some never do.
 sub wait_until_idle {
-    my $self   = shift;
-    my $before = 'unknown';
-    eventually(sub {
-        my $now     = $self->_sleeps;
-        my $is_same = $now eq $before;
-        $before = $now;
-        return $is_same && $now !~ /awake/;
-    }, 6 * WeaveTest::Log::moment());
-    return;
-}
-
-# How often each thread of its children has gone to sleep, or that it is awake.
-# Where that is the same twice, all of them slept in between.
-sub _sleeps {
     my $self = shift;
-    my $text = '';
-    for my $file (map { glob "/proc/$_/task/*/status" } $self->serving) {
-        my $status = eval { slurp($file) } || '';
-        $text .= $status =~ /^State:\s+S/m
-            ? join ' ', $file, $status =~ /ctxt_switches:\s+(\d+)/g, "\n"
-            : "$file: awake\n";
-    }
-    return $text;
+    return WeaveTest::Idle::wait_until_idle(6 * WeaveTest::Log::moment(),
+        $self->serving);
 }
 
 # The processes that it has started: [PID...].
