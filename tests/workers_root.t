@@ -358,7 +358,7 @@ subtest 'who says that he is weaved' => sub {
     for my $path (@sockets) {
         my $said = as_user($server, sub {
             my $socket = IO::Socket::UNIX->new(Peer => $path) or return $!;
-            syswrite $socket, pack 'LSCCLLLLx32', 0x464d5657, 4, 1, 0, 40, 0, $$, 2;
+            syswrite $socket, pack 'LSCCLLLLx32', 0x464d5657, 5, 1, 0, 40, 0, $$, 2;
             sysread $socket, my $answer, 100;
             return length $answer ? 'welcome' : 'closed';
         });
