@@ -165,6 +165,19 @@ static void wants_utf8(void **state)
     assert_null(weave_spec_format(spec, pool));
 }
 
+static void names_differences(void **state)
+{
+    weave_spec_t *a = spec_make(), *b = spec_make();
+
+    (void)state;
+    assert_string_equal(weave_spec_differences(a, b, pool), "");
+    b->threads++;
+    b->version = "3.12";
+    apr_table_addn(b->env, "MORE", "x");
+    assert_string_equal(weave_spec_differences(a, b, pool),
+                        "threads,env,version");
+}
+
 static void refuses(json_t *object, const char *key)
 {
     char *text = json_dumps(object, JSON_COMPACT);
@@ -414,6 +427,7 @@ int main(void)
         each(needs_no_lists),
         each(says_the_same_twice),
         each(wants_utf8),
+        each(names_differences),
         each(refuses_missing_and_wrong),
         each(the_layout_has_its_version),
         each(refuses_no_object),

@@ -10,6 +10,16 @@
 
 #include <stddef.h>
 
+/** Levels, as httpd numbers them. */
+typedef enum weave_line_level_e {
+    WEAVE_LINE_CRITICAL = 2,
+    WEAVE_LINE_ERROR,
+    WEAVE_LINE_WARNING,
+    WEAVE_LINE_NOTICE,
+    WEAVE_LINE_INFO,
+    WEAVE_LINE_DEBUG
+} weave_line_level_e;
+
 #define WEAVE_LINE_BYTES 8192 /* as httpd's */
 
 /**

@@ -163,6 +163,24 @@ const char *weave_spec_format(const weave_spec_t *spec, apr_pool_t *pool)
     return copy;
 }
 
+const char *weave_spec_differences(const weave_spec_t *a, const weave_spec_t *b,
+                                   apr_pool_t *pool)
+{
+    apr_array_header_t *names = apr_array_make(pool, 4, sizeof(char *));
+    size_t i;
+
+    for (i = 0; i < FIELDS; i++) {
+        json_t *left = field_format(a, &fields[i]);
+        json_t *right = field_format(b, &fields[i]);
+
+        if (!json_equal(left, right))
+            APR_ARRAY_PUSH(names, const char *) = fields[i].name;
+        json_decref(left);
+        json_decref(right);
+    }
+    return apr_array_pstrcat(pool, names, ',');
+}
+
 /* ---- reading ---- */
 
 static int strings_parse(const json_t *array, apr_pool_t *pool,

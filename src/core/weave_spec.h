@@ -67,6 +67,11 @@ const char *weave_spec_format(const weave_spec_t *spec, apr_pool_t *pool);
 const char *weave_spec_parse(weave_spec_t **spec, const char *text,
                              apr_pool_t *pool);
 
+/** Returns the names of the fields in which A and B differ, with "," between
+ *  them, in POOL. */
+const char *weave_spec_differences(const weave_spec_t *a, const weave_spec_t *b,
+                                   apr_pool_t *pool);
+
 /**
  * Follows the links as they are now: the virtualenv and the script become what
  * they point to, and the engine is found. Nothing of the virtualenv is run.

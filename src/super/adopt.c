@@ -27,7 +27,7 @@ static super_timer_t overdue_timer;
 
 static void adoption_failed(super_worker_t *worker, const char *why)
 {
-    super_log(worker->generation->app, 3,
+    super_log(worker->generation->app, WEAVE_LINE_ERROR,
               "WEAVE0085: %s, of a weaved that has died, cannot be taken"
               " over, so it is killed: %s",
               super_worker_name(worker, worker->pool), why);
@@ -47,6 +47,9 @@ static void worker_joined(super_worker_t *worker,
         adoption_failed(worker, "there are no descriptors left");
         return;
     }
+    super_log(worker->generation->app, WEAVE_LINE_DEBUG,
+              "%s, of generation %u, has accepted this weaved",
+              super_worker_name(worker, worker->pool), welcome->generation);
     if (worker->state == SUPER_LEAVING)
         super_channel_send_op(&worker->channel, "drain", -1);
     else if (worker->state == SUPER_ENDING)
@@ -89,7 +92,7 @@ static void secrets_are_overdue(void *data)
     while (app && !unjoined_find(app))
         app = app->next;
     if (app)
-        super_log(NULL, 3,
+        super_log(NULL, WEAVE_LINE_ERROR,
                   "WEAVE0201: httpd has not told this weaved, which has taken"
                   " over workers, what it wants: they serve, but none that"
                   " dies is replaced before `apachectl graceful`");
@@ -184,7 +187,7 @@ void super_adopt_roster(void)
     if (taken)
         super_timer_set(&overdue_timer, SECRETS_US, secrets_are_overdue, NULL);
     if (taken)
-        super_log(NULL, 5,
+        super_log(NULL, WEAVE_LINE_NOTICE,
                   "WEAVE0086: weaved %ld goes on in the place of one that has"
                   " died, with its %u workers",
                   (long)getpid(), taken);

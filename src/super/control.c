@@ -47,7 +47,7 @@ static void caller_closed(void *data, const char *why)
     caller_t *caller = data;
 
     if (why)
-        super_log(NULL, 6, "who asks weaved %s", why);
+        super_log(NULL, WEAVE_LINE_INFO, "who asks weaved %s", why);
     if (caller->httpd)
         return; /* the lifeline tells when it is gone */
     super_timer_cancel(&caller->limit);
@@ -91,6 +91,7 @@ static void listener_pause(void)
 static void listener_event(void *data, uint32_t events)
 {
     int fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    const char *refused;
     caller_t *caller;
 
     (void)data;
@@ -99,9 +100,13 @@ static void listener_event(void *data, uint32_t events)
         listener_pause();
     if (fd < 0)
         return;
-    caller = peer_is_allowed(fd) && callers < CALLERS_MAX
-                 ? calloc(1, sizeof(*caller))
-                 : NULL;
+    refused = callers >= CALLERS_MAX ? "there are too many"
+              : peer_is_allowed(fd)  ? NULL
+                                     : "it is of another user";
+    if (refused)
+        super_log(NULL, WEAVE_LINE_DEBUG,
+                  "a connection to the control socket is refused: %s", refused);
+    caller = refused ? NULL : calloc(1, sizeof(*caller));
     if (!caller) {
         close(fd);
         return;

@@ -108,7 +108,7 @@ static void group_check(void)
     super.dir_closed = 1;
     if (before)
         return;
-    super_log(NULL, 3,
+    super_log(NULL, WEAVE_LINE_ERROR,
               "WEAVE0064: httpd's children cannot enter %s, where the sockets"
               " of the workers are: `chgrp %ld %s && chmod g+x %s`",
               super.dir, super.socket_gid, super.dir, super.dir);
@@ -155,8 +155,8 @@ static void lock_pid_write(void)
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 
     if (ftruncate(lock, 0) < 0 || pwrite(lock, text, (size_t)len, 0) < 0)
-        super_log(NULL, 6, "%s/" WEAVE_CONTROL_LOCK " cannot be written",
-                  super.dir);
+        super_log(NULL, WEAVE_LINE_INFO,
+                  "%s/" WEAVE_CONTROL_LOCK " cannot be written", super.dir);
 }
 
 static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
@@ -311,7 +311,7 @@ static void dir_poll(void *data)
     if (before || !super_dir_is_lost())
         return;
     super_log(
-        NULL, 3,
+        NULL, WEAVE_LINE_ERROR,
         "WEAVE0068: somebody has removed or replaced %s, or sockets in it:"
         " new connections to the workers and weavectl have no way in."
         " `apachectl graceful` makes it again and starts new workers",
@@ -366,6 +366,7 @@ static const char *dir_open(int64_t wait_us, apr_pool_t *pool)
     if (problem)
         return problem;
     sockets_sweep(pool);
+    super_log(NULL, WEAVE_LINE_DEBUG, "weaved listens in %s", super.dir);
     super.dir_lost = 0;
     super_timer_set(&poll_timer, POLL_US, dir_poll, NULL);
     return NULL;
@@ -385,7 +386,7 @@ const char *super_dir_reopen(apr_pool_t *pool)
     if (problem)
         return problem;
     super_dir_group_set(super.socket_gid);
-    super_log(NULL, 5,
+    super_log(NULL, WEAVE_LINE_NOTICE,
               "WEAVE0262: %s, which somebody had removed or replaced, is there"
               " again: new workers start",
               super.dir);

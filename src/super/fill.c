@@ -122,7 +122,7 @@ static void recycle_grant(super_generation_t *generation)
     for (; (worker = recycle_next(generation)) && room > 0; room--)
         worker->successor_granted = 1;
     if (worker && !app->crowded)
-        super_log(app, 4,
+        super_log(app, WEAVE_LINE_WARNING,
                   "WEAVE0170: %d processes of %s are leaving and have not"
                   " ended: workers that want to be replaced go on until one of"
                   " them has",
@@ -160,10 +160,11 @@ void super_worker_recycle(super_worker_t *worker, const char *why, int stuck)
     pause = worker->wants_successor ? 0 : recycle_pause_begin(worker, served);
     worker->wants_successor = 1;
     worker->stuck = stuck;
-    super_log(app, stuck ? 3 : 6, "%s%s is replaced, successor first: %.500s",
+    super_log(app, stuck ? WEAVE_LINE_ERROR : WEAVE_LINE_INFO,
+              "%s%s is replaced, successor first: %.500s",
               stuck ? "WEAVE0071: " : "", name, why);
     if (pause >= SUPER_SECOND || served < SERVED_US)
-        super_log(app, 4,
+        super_log(app, WEAVE_LINE_WARNING,
                   "WEAVE0079: %s wants to be replaced %.1f s after it began to"
                   " serve (%.500s); its successor starts in %.1f s",
                   name, (double)served / 1e6, why, (double)pause / 1e6);
@@ -212,10 +213,16 @@ void super_generation_fill(super_generation_t *generation)
     recycle_grant(generation);
     if (generation->fill_pause.link)
         return;
-    for (count = missing_count(generation); count > 0 && !problem; count--)
+    count = missing_count(generation);
+    if (count > 0)
+        super_log(generation->app, WEAVE_LINE_DEBUG,
+                  "generation %u of %s lacks %d of its %d workers",
+                  generation->number, generation->app->name, count,
+                  generation->spec->processes);
+    for (; count > 0 && !problem; count--)
         problem = super_worker_start(generation);
     if (problem)
-        super_log(generation->app, 3,
+        super_log(generation->app, WEAVE_LINE_ERROR,
                   "WEAVE0078: no worker can be started for %s: %s; the next"
                   " try is in %.1f s",
                   generation->app->name, problem,

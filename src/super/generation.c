@@ -65,6 +65,9 @@ void super_generation_abandon(super_generation_t *generation)
 {
     super_worker_t *worker;
 
+    super_log(generation->app, WEAVE_LINE_DEBUG,
+              "generation %u of %s is abandoned", generation->number,
+              generation->app->name);
     generation->state = SUPER_DRAINING;
     super_timer_cancel(&generation->fill_pause);
     super_timer_cancel(&generation->recycle_pause);
@@ -84,7 +87,7 @@ static void drain_cut(super_generation_t *generation)
         if (worker->state == SUPER_LEAVING)
             super_worker_kill(worker);
     }
-    super_log(generation->app, 3,
+    super_log(generation->app, WEAVE_LINE_ERROR,
               "WEAVE0077: generation %u of %s is killed, with %u requests: two"
               " newer ones drain already",
               generation->number, generation->app->name, all);
@@ -114,6 +117,8 @@ void super_generation_drain(super_generation_t *generation)
 {
     super_worker_t *worker;
 
+    super_log(generation->app, WEAVE_LINE_DEBUG, "generation %u of %s drains",
+              generation->number, generation->app->name);
     generation->state = SUPER_DRAINING;
     super_timer_cancel(&generation->fill_pause);
     super_timer_cancel(&generation->recycle_pause);

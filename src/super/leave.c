@@ -10,8 +10,16 @@
 #include "process.h"
 #include "warmup.h"
 
+static void worker_log(const super_worker_t *worker, const char *what)
+{
+    super_log(worker->generation->app, WEAVE_LINE_DEBUG, "%s %s",
+              super_worker_name(worker, worker->pool), what);
+}
+
 void super_worker_kill(super_worker_t *worker)
 {
+    if (worker->state != SUPER_ENDING)
+        worker_log(worker, "is killed");
     worker->state = SUPER_ENDING;
     super_timer_cancel(&worker->limit);
     super_timer_cancel(&worker->grace);
@@ -25,6 +33,9 @@ void super_worker_kill(super_worker_t *worker)
  * which drains it unless the application has a handler of its own. */
 static void worker_tell(super_worker_t *worker, const char *op)
 {
+    worker_log(worker,
+               apr_psprintf(worker->pool, "is told to %s by %s", op,
+                            worker->unjoined ? "SIGTERM" : "its channel"));
     if (worker->unjoined)
         super_pidfd_kill(worker->pidfd, SIGTERM);
     else
@@ -62,7 +73,7 @@ static void drain_timed_out(void *data)
     unsigned running, queued;
 
     super_worker_load_get(worker, &running, &queued);
-    super_log(worker->generation->app, 3,
+    super_log(worker->generation->app, WEAVE_LINE_ERROR,
               "WEAVE0072: %s has not finished in the time that a request may"
               " take; it is killed, and with it %u requests that run and %u"
               " that wait",
@@ -100,7 +111,7 @@ static void stuck_poll(void *data)
         super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_poll, worker);
         return;
     }
-    super_log(worker->generation->app, 3,
+    super_log(worker->generation->app, WEAVE_LINE_ERROR,
               "WEAVE0073: %s is killed: all that it has left are %u requests"
               " over limits.request_timeout",
               super_worker_name(worker, worker->pool), hopeless);

@@ -135,7 +135,8 @@ static int dropped_log(void)
                            "WEAVE0171: %lu lines were dropped here: what reads"
                            " this log does not keep up, or cannot write",
                            out.dropped);
-    if (line_write(line, weave_line_format(line, 4, NULL, text, len)) < 0)
+    if (line_write(line, weave_line_format(line, WEAVE_LINE_WARNING, NULL, text,
+                                           len)) < 0)
         return -1;
     out.dropped = 0;
     return 0;

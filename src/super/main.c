@@ -85,7 +85,7 @@ static void start_refuse(const char *text)
 {
     if (write(WEAVE_SUPER_READY_FD, text, strlen(text)) < 0 ||
         write(WEAVE_SUPER_READY_FD, "\n", 1) < 0)
-        weave_line_say(3, "%s", text);
+        weave_line_say(WEAVE_LINE_ERROR, "%s", text);
     _exit(1);
 }
 

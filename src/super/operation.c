@@ -137,6 +137,16 @@ static const char *operation_run(json_t **answer, int is_httpd,
                         op ? op : "(none)");
 }
 
+/* httpd and weavectl ask for some all the time. */
+static void operation_log(const json_t *request, int is_httpd)
+{
+    const char *op = json_string_value(json_object_get(request, "op"));
+
+    if (op && strcmp(op, "ping") != 0 && strcmp(op, "status") != 0)
+        super_log(NULL, WEAVE_LINE_DEBUG, "%s asks for \"%.40s\"",
+                  is_httpd ? "httpd" : "weavectl", op);
+}
+
 json_t *super_operation_answer(const json_t *request, int is_httpd, int pass)
 {
     const char *problem;
@@ -144,8 +154,11 @@ json_t *super_operation_answer(const json_t *request, int is_httpd, int pass)
     apr_pool_t *pool;
 
     apr_pool_create(&pool, super.pool);
+    operation_log(request, is_httpd);
     problem = operation_run(&answer, is_httpd, request, pass, pool);
     if (problem) {
+        super_log(NULL, WEAVE_LINE_DEBUG, "weaved refuses that: %.1000s",
+                  problem);
         json_decref(answer);
         answer = json_pack("{s:b, s:o}", "ok", 0, "error",
                            weave_control_text(problem, pool));

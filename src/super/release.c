@@ -99,7 +99,8 @@ static void retry_begin(super_app_t *app)
     int i;
 
     if (app->serving) {
-        super_log(app, 5, "WEAVE0081: generation %u of %s goes on",
+        super_log(app, WEAVE_LINE_NOTICE,
+                  "WEAVE0081: generation %u of %s goes on",
                   app->serving->number, app->name);
         return;
     }
@@ -109,7 +110,7 @@ static void retry_begin(super_app_t *app)
     if (pause > RETRY_MOST_US)
         pause = RETRY_MOST_US;
     app->failures++;
-    super_log(app, 6, "%s: the next try is in %.0f s", app->name,
+    super_log(app, WEAVE_LINE_INFO, "%s: the next try is in %.0f s", app->name,
               (double)pause / 1e6);
     super_timer_set(&app->retry, pause, retry_due, app);
     poll_begin(app);
@@ -123,7 +124,8 @@ static void generation_failed(super_generation_t *generation, const char *why)
     app->coming = NULL;
     app->failed_identity = generation->identity;
     super_app_error_set(app, why, generation->number);
-    super_log(app, 3, "WEAVE0080: generation %u of %s does not come up: %s",
+    super_log(app, WEAVE_LINE_ERROR,
+              "WEAVE0080: generation %u of %s does not come up: %s",
               generation->number, app->name, why);
     super_generation_abandon(generation);
     retry_begin(app);
@@ -145,7 +147,7 @@ static void serving_log(const super_app_t *app,
             len += (size_t)snprintf(pids + len, sizeof(pids) - len, " %ld",
                                     (long)worker->pid);
     }
-    super_log(app, 5,
+    super_log(app, WEAVE_LINE_NOTICE,
               "WEAVE0082: generation %u of %s serves: Python %s, after %.1f s,"
               " pid%s",
               generation->number, app->name, python,
@@ -212,10 +214,16 @@ static void drain_limits_set(const super_app_t *app)
 }
 
 static void spec_set(super_app_t *app, const weave_spec_t *spec,
-                     const char *text)
+                     const char *text, apr_pool_t *pool)
 {
-    if (app->text && !strcmp(app->text, text))
+    if (app->text && !strcmp(app->text, text)) {
+        super_log(app, WEAVE_LINE_DEBUG, "%s: httpd wants the same as before",
+                  app->name);
         return;
+    }
+    if (app->spec)
+        super_log(app, WEAVE_LINE_DEBUG, "%s: httpd wants another %s",
+                  app->name, weave_spec_differences(app->spec, spec, pool));
     if (app->spec_pool)
         apr_pool_destroy(app->spec_pool);
     apr_pool_create(&app->spec_pool, app->pool);
@@ -248,7 +256,8 @@ static void spec_refresh(super_generation_t *generation,
 static const char *resolve_fail(super_app_t *app, const char *problem)
 {
     super_app_error_set(app, problem, 0);
-    super_log(app, 3, "WEAVE0083: no generation of %s can start: %s", app->name,
+    super_log(app, WEAVE_LINE_ERROR,
+              "WEAVE0083: no generation of %s can start: %s", app->name,
               problem);
     if (!app->coming)
         retry_begin(app);
@@ -273,7 +282,25 @@ static const char *spec_resolve(weave_spec_t **resolved,
     return problem ? problem : weave_spec_resolve(resolved, spec, pool);
 }
 
-static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
+static void reason_log(const super_app_t *app, const weave_spec_t *resolved,
+                       const char *why, apr_pool_t *pool)
+{
+    const super_generation_t *now = generation_newest(app);
+    const char *differ;
+
+    super_log(app, WEAVE_LINE_INFO, "%s gets a new generation: %s", app->name,
+              why);
+    if (!now || !now->spec)
+        return;
+    differ = weave_spec_differences(now->spec, resolved, pool);
+    super_log(app, WEAVE_LINE_DEBUG, "%s: generation %u had another %s",
+              app->name, now->number, *differ ? differ : "number only");
+}
+
+/* Starts a generation of what is wanted where it is another one than that of
+ * now, or in any case (FORCE). WHY is for the log. */
+static const char *generation_try(super_app_t *app, int force, const char *why,
+                                  apr_pool_t *pool)
 {
     super_generation_t *now = generation_newest(app), *coming = app->coming;
     weave_spec_t *resolved = NULL;
@@ -295,7 +322,7 @@ static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
     }
     else if (!force && coming && app->serving &&
              app->serving->identity == identity) {
-        super_log(app, 5,
+        super_log(app, WEAVE_LINE_NOTICE,
                   "WEAVE0084: generation %u of %s is given up: what is wanted"
                   " now serves already",
                   coming->number, app->name);
@@ -304,6 +331,7 @@ static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
         spec_refresh(app->serving, resolved, made);
     }
     else {
+        reason_log(app, resolved, why, pool);
         super_generation_start(app, made, identity, &generation_events);
     }
     poll_begin(app);
@@ -313,16 +341,16 @@ static const char *generation_try(super_app_t *app, int force, apr_pool_t *pool)
 const char *super_release_want(super_app_t *app, const weave_spec_t *spec,
                                const char *text, int force, apr_pool_t *pool)
 {
-    spec_set(app, spec, text);
+    spec_set(app, spec, text, pool);
     if (!app->spec)
         return "its spec cannot be read again";
     drain_limits_set(app);
-    return generation_try(app, force, pool);
+    return generation_try(app, force, "httpd wants it", pool);
 }
 
 const char *super_release_reload(super_app_t *app, apr_pool_t *pool)
 {
-    return generation_try(app, 1, pool);
+    return generation_try(app, 1, "a reload was asked for", pool);
 }
 
 void super_release_remove(super_app_t *app)
@@ -350,7 +378,7 @@ static void retry_due(void *data)
     apr_pool_t *pool;
 
     apr_pool_create(&pool, app->pool);
-    generation_try(app, 1, pool);
+    generation_try(app, 1, "the last one did not come up", pool);
     apr_pool_destroy(pool);
 }
 
@@ -392,9 +420,8 @@ static void disk_poll(void *data)
 
     apr_pool_create(&pool, app->pool);
     if (app_has_changed(app, pool) || app_is_mended(app)) {
-        super_log(app, 6, "%s has changed on disk", app->name);
         app->failures = 0;
-        generation_try(app, 1, pool);
+        generation_try(app, 1, "it has changed on disk", pool);
     }
     apr_pool_destroy(pool);
     poll_begin(app);

@@ -71,7 +71,7 @@ static void worker_serve(super_worker_t *worker)
         if (app->failed_number == generation->number)
             super_app_error_set(app, NULL, 0);
     }
-    super_log(app, 6, "%s serves, after %.1f s",
+    super_log(app, WEAVE_LINE_INFO, "%s serves, after %.1f s",
               super_worker_name(worker, worker->pool),
               (double)(worker->ready_us - worker->started_us) / 1e6);
     replaced_drain(generation);
@@ -97,6 +97,10 @@ static void worker_ready(super_worker_t *worker)
         super_worker_kill(worker);
     else if (all_are_waiting(generation))
         generation->events->came_up(generation);
+    else
+        super_log(generation->app, WEAVE_LINE_DEBUG,
+                  "%s waits for the others of generation %u",
+                  super_worker_name(worker, worker->pool), generation->number);
 }
 
 /* ---- failed ---- */
@@ -189,7 +193,7 @@ static void worker_failed(super_worker_t *worker, const char *why)
         apr_psprintf(worker->pool, "worker %ld: %s", (long)worker->pid, why), 0,
         &pause);
     if (state != SUPER_READY)
-        super_log(generation->app, 3,
+        super_log(generation->app, WEAVE_LINE_ERROR,
                   "WEAVE0074: %s, a replacement, did not come up: %s; the"
                   " next try is in %.1f s",
                   super_worker_name(worker, worker->pool), why,
@@ -223,7 +227,7 @@ static void worker_died(super_worker_t *worker, const char *why)
                    lived_us < SUPER_YOUNG_US && had_requests(worker) &&
                        quick_take(generation->app),
                    &pause);
-    super_log(generation->app, 3,
+    super_log(generation->app, WEAVE_LINE_ERROR,
               "WEAVE0075: %s has died, with %s, after %.1f s: %s; %s",
               super_worker_name(worker, worker->pool), load_text(worker),
               (double)lived_us / 1e6, why,
@@ -237,12 +241,12 @@ static void worker_died(super_worker_t *worker, const char *why)
 static void drained_ended(const super_worker_t *worker, const char *why)
 {
     if (worker->reported || worker->adopted)
-        super_log(worker->generation->app, 6, "%s has left%s",
+        super_log(worker->generation->app, WEAVE_LINE_INFO, "%s has left%s",
                   super_worker_name(worker, worker->pool),
                   worker->adopted ? " (adopted; its exit status is not known)"
                                   : "");
     else
-        super_log(worker->generation->app, 3,
+        super_log(worker->generation->app, WEAVE_LINE_ERROR,
                   "WEAVE0076: %s has died while it finished its requests,"
                   " with %s: %s",
                   super_worker_name(worker, worker->pool), load_text(worker),
@@ -291,7 +295,8 @@ void super_generation_start(super_app_t *app, const char *resolved_text,
     int i;
 
     if (app->coming) {
-        super_log(app, 6, "generation %u of %s is given up for a newer one",
+        super_log(app, WEAVE_LINE_INFO,
+                  "generation %u of %s is given up for a newer one",
                   app->coming->number, app->name);
         generation = app->coming;
         app->coming = NULL;
@@ -302,7 +307,8 @@ void super_generation_start(super_app_t *app, const char *resolved_text,
     generation->identity = identity;
     super_generation_spec_set(generation, resolved_text);
     app->coming = generation;
-    super_log(app, 6, "generation %u of %s starts", number, app->name);
+    super_log(app, WEAVE_LINE_INFO, "generation %u of %s starts", number,
+              app->name);
     if (!generation->spec)
         problem = "its spec cannot be read again";
     for (i = 0; !problem && i < generation->spec->processes; i++)

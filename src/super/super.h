@@ -186,9 +186,12 @@ typedef struct super_t {
 } super_t;
 extern super_t super;
 
-/* Logs at LEVEL (httpd's number). What is below a notice needs an application
- * whose LogLevel shows it. */
+/* Logs at LEVEL, one of WEAVE_LINE_*. A line below a notice is shown where the
+ * LogLevel of APP shows it; APP NULL: that of any application. */
 void super_log(const super_app_t *app, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Returns "worker 4711 of /etc/sync.ini". */
+const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool);
 
 #endif

@@ -67,7 +67,8 @@ static void others_remove(const apr_array_header_t *list)
     for (app = super.apps; app; app = next) {
         next = app->next;
         if (app->wanted && !is_wanted(list, app)) {
-            super_log(app, 5, "WEAVE0087: %s is not wanted any more: drained",
+            super_log(app, WEAVE_LINE_NOTICE,
+                      "WEAVE0087: %s is not wanted any more: drained",
                       app->name);
             super_release_remove(app);
         }
@@ -190,6 +191,9 @@ static const char *want_take(const json_t *request, apr_pool_t *pool)
         if (problem)
             return problem;
     }
+    super_log(
+        NULL, WEAVE_LINE_DEBUG, "httpd wants %d applications%s", list->nelts,
+        force ? ", with new workers: the runtime directory was lost" : "");
     adopted_join(&secrets);
     others_remove(list);
     for (i = 0; i < list->nelts; i++) {

@@ -73,6 +73,9 @@ static void warmup_done(super_worker_t *worker)
                                  "was answered %d; a 2xx is needed", status));
         return;
     }
+    super_log(worker->generation->app, WEAVE_LINE_DEBUG,
+              "%s has answered release.warmup with %d",
+              super_worker_name(worker, worker->pool), status);
     super_warmup_end(worker);
     worker->events->ready(worker);
 }

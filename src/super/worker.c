@@ -25,12 +25,6 @@
 /* How long one that has closed its channel may take to leave. */
 #define CLOSED_US (2 * SUPER_SECOND)
 
-const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool)
-{
-    return apr_psprintf(pool, "worker %ld of %s", (long)worker->pid,
-                        worker->generation->app->name);
-}
-
 static super_worker_t *worker_make(super_generation_t *generation)
 {
     super_worker_t *worker, **last = &generation->workers;
@@ -134,7 +128,8 @@ static void worker_misbehaved(super_worker_t *worker, const char *what)
 {
     if (worker->state == SUPER_ENDING)
         return;
-    super_log(worker->generation->app, 3, "WEAVE0070: %s %s; it is killed",
+    super_log(worker->generation->app, WEAVE_LINE_ERROR,
+              "WEAVE0070: %s %s; it is killed",
               super_worker_name(worker, worker->pool), what);
     worker->events->failed(worker, what);
 }
@@ -173,9 +168,14 @@ static void worker_message(void *data, json_t *message, int *pass)
     weave_report_t report;
 
     super_relay_flush(worker); /* it explains what follows */
-    if (weave_report_read(&report, message) < 0)
+    if (weave_report_read(&report, message) < 0) {
         worker_misbehaved(worker, "has sent what is no control message");
-    else if (report.kind == WEAVE_REPORT_READY)
+        return;
+    }
+    super_log(worker->generation->app, WEAVE_LINE_DEBUG, "%s reports \"%s\"",
+              super_worker_name(worker, worker->pool),
+              json_string_value(json_object_get(message, "op")));
+    if (report.kind == WEAVE_REPORT_READY)
         ready_take(worker, report.text);
     else if (report.kind == WEAVE_REPORT_LOG)
         log_take(worker, *pass);
@@ -200,8 +200,12 @@ static void worker_closed(void *data, const char *why)
 
     if (why)
         worker_misbehaved(worker, why);
-    else if (worker->state != SUPER_ENDING && worker->state != SUPER_LEAVING)
+    else if (worker->state != SUPER_ENDING && worker->state != SUPER_LEAVING) {
+        super_log(worker->generation->app, WEAVE_LINE_DEBUG,
+                  "%s has closed its control channel",
+                  super_worker_name(worker, worker->pool));
         super_timer_set(&worker->grace, CLOSED_US, closed_timed_out, worker);
+    }
 }
 
 apr_status_t super_worker_connect(super_worker_t *worker, int fd)
@@ -402,6 +406,10 @@ const char *super_worker_start(super_generation_t *generation)
     if (worker->pidfd >= 0 && rv == APR_SUCCESS) {
         super_timer_set(&worker->limit, spec->startup_timeout_us,
                         start_timed_out, worker);
+        super_log(generation->app, WEAVE_LINE_DEBUG,
+                  "%s is started for generation %u, at %s",
+                  super_worker_name(worker, worker->pool), generation->number,
+                  worker->socket);
         return NULL;
     }
     if (rv != APR_SUCCESS)

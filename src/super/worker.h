@@ -26,8 +26,6 @@ void super_worker_free(super_worker_t *worker);
 /* Reads the requests that it has from its board, bounded. */
 void super_worker_load_get(const super_worker_t *worker, unsigned *running,
                            unsigned *queued);
-/* Returns "worker 4711 of /etc/sync.ini". */
-const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool);
 
 /* leave.c */
 

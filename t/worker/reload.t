@@ -51,9 +51,13 @@ subtest 'weavectl reload' => sub {
 
 subtest 'a link that is switched' => sub {
     my $before = generation($httpd);
-    switch_to('two');
+    my $log = $httpd->logged(qr/WEAVE0082/, sub { switch_to('two') });
     is_release('two', 'is noticed');
     cmp_ok generation($httpd), '>', $before, 'as another generation';
+    like $log, qr/gets a new generation: it has changed on disk$/m, 'the log says why';
+    like $log, qr/generation $before had another script,stamp$/m, 'and what changed';
+    like $log, qr/worker \d+ of \Q$dir\E\/sync.ini is started for generation/, $_
+        for 'and who starts';
 };
 
 subtest 'a script that is touched' => sub {
@@ -209,6 +213,7 @@ subtest 'another ini' => sub {
     ok eventually(sub { generation($httpd) > $before }),
         'is another generation';
     is_release('one', 'of the same release');
+    like $httpd->log_text, qr/httpd wants another ini_text,ini_hash,threads$/m, 'and the log says why';
 };
 
 ok defined $httpd->stop, 'httpd stops';
