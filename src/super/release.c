@@ -282,6 +282,18 @@ static const char *spec_resolve(weave_spec_t **resolved,
     return problem ? problem : weave_spec_resolve(resolved, spec, pool);
 }
 
+/* Forgets why an application has failed where what serves is what is wanted,
+ * and something else has failed. */
+static void error_forget(super_app_t *app, uint64_t wanted)
+{
+    if (!app->serving || app->serving->identity != wanted ||
+        app->failed_identity == wanted ||
+        app->failed_number == app->serving->number)
+        return;
+    app->failed_identity = 0;
+    super_app_error_set(app, NULL, 0);
+}
+
 static void reason_log(const super_app_t *app, const weave_spec_t *resolved,
                        const char *why, apr_pool_t *pool)
 {
@@ -318,6 +330,7 @@ static const char *generation_try(super_app_t *app, int force, const char *why,
         return resolve_fail(app, problem);
     identity = identity_hash(resolved, pool);
     if (!force && now && now->identity == identity) {
+        error_forget(app, identity);
         spec_refresh(now, resolved, made);
     }
     else if (!force && coming && app->serving &&
@@ -394,8 +407,7 @@ static int app_has_changed(super_app_t *app, apr_pool_t *pool)
         spec_resolve(&resolved, app->spec, pool) != NULL)
         return 0;
     identity = identity_hash(resolved, pool);
-    if (now && now->identity == identity)
-        app->failed_identity = 0;
+    error_forget(app, identity);
     return !(now && now->identity == identity) &&
            app->failed_identity != identity;
 }

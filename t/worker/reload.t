@@ -206,6 +206,16 @@ subtest 'a warm-up without a 2xx' => sub {
     is generation($httpd), $before, 'what runs is wanted again';
 };
 
+subtest 'a release that is taken back' => sub {
+    my $before = generation($httpd);
+    spew("$dir/releases/broken/app.wsgi", "raise RuntimeError('broken')\n");
+    $httpd->logged(qr/WEAVE0080/, sub { switch_to('broken') });
+    like((weavectl($httpd, 'status'))[1], qr/last error: .*RuntimeError: broken/, 'has failed');
+    switch_to('one');
+    ok eventually(sub { (weavectl($httpd, 'status'))[1] !~ /last error/ }), 'and is forgotten';
+    is generation($httpd), $before, 'the same generation serves';
+};
+
 subtest 'another ini' => sub {
     my $before = generation($httpd);
     spew("$dir/sync.ini", $ini =~ s/^threads = .*/threads = 2/mr);
