@@ -10,7 +10,7 @@ use Time::HiRes qw(time);
 use WeaveTest;
 use WeaveTest::Rogue ();
 
-# What becomes of /rogue/do/NAME: see rogue_requests.py for the names.
+# What becomes of /rogue/do/NAME: see rogue_requests.py and rogue_files.py.
 my %ENDS = (
     '200' => [qw(
         well slowly after_the_last file log log_many_lines stderr reason_of_another reason_empty
@@ -73,7 +73,8 @@ my $httpd = WeaveTest::Rogue->new(
 $httpd->serves;
 
 subtest 'all that is tested is all there is' => sub {
-    my $source = slurp(root() . '/lib/WeaveTest/rogue_requests.py');
+    my $source = join '', map { slurp(root() . "/lib/WeaveTest/rogue_$_.py") }
+        qw(requests files);
     my %there = map { $_ => 1 } $source =~ /^(?:def )?do_(\w+)(?:\(| = )/mg,
         $source =~ /^    "(\w+)": dict\(/mg;
     is_deeply [sort keys %there], [sort keys %WANT], 'by name';
