@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stddef.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,25 +32,6 @@ static int counters_teardown(void **state)
 }
 
 /* ---- the file ---- */
-
-/* Another layout is another version: who reads it may be older. */
-static void has_the_layout_of_its_version(void **state)
-{
-    (void)state;
-    assert_int_equal(WEAVE_COUNTERS_VERSION, 1);
-    assert_int_equal(offsetof(weave_counters_t, maintenance_seen), 24);
-    assert_int_equal(offsetof(weave_counters_t, problem_logged), 32);
-    assert_int_equal(offsetof(weave_counters_t, logged_since), 40);
-    assert_int_equal(offsetof(weave_counters_t, rows), 576);
-    assert_int_equal(offsetof(weave_counters_t, children), 66112);
-    assert_int_equal(offsetof(weave_counters_t, admitted), 328256);
-    assert_int_equal(offsetof(weave_counters_t, spooled), 1376832);
-    assert_int_equal(offsetof(weave_counters_t, failure), 3473984);
-    assert_int_equal(sizeof(weave_counters_t), 3475136);
-    assert_int_equal(offsetof(weave_counters_row_t, backoff), 40);
-    assert_int_equal(offsetof(weave_counters_row_t, load_us), 56);
-    assert_int_equal(offsetof(weave_counters_child_t, failed), 4);
-}
 
 /* A mapping has all of its room: a full disk must not kill who writes there. */
 static void has_all_of_its_room(void **state)
@@ -382,7 +362,6 @@ static void tells_who_has_failed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        COUNTERS(has_the_layout_of_its_version),
         COUNTERS(has_all_of_its_room),
         COUNTERS(knows_whose_it_is),
         COUNTERS(knows_that_it_is_gone),

@@ -11,10 +11,9 @@
 #include "layout_support.h"
 #include "weave_board.h"
 #include "weave_control.h"
+#include "weave_counters.h"
 #include "weave_frame.h"
-#include "weave_maintenance_board.h"
 #include "weave_report.h"
-#include "weave_tally.h"
 
 #define AT(type, member) offsetof(type, member), sizeof(((type *)0)->member)
 
@@ -119,6 +118,29 @@ static const size_t frames[] = {
     WEAVE_ROLE_SUPERVISOR,
 };
 
+static const size_t counters[] = {
+    sizeof(weave_counters_t),
+    AT(weave_counters_t, magic),
+    AT(weave_counters_t, version),
+    AT(weave_counters_t, bytes),
+    AT(weave_counters_t, parent),
+    AT(weave_counters_t, without_slot),
+    AT(weave_counters_t, maintenance_seen),
+    AT(weave_counters_t, problem_logged),
+    AT(weave_counters_t, logged_since),
+    AT(weave_counters_t, rows),
+    AT(weave_counters_t, children),
+    AT(weave_counters_t, admitted),
+    AT(weave_counters_t, spooled),
+    AT(weave_counters_t, failure),
+    AT(weave_counters_row_t, refused),
+    AT(weave_counters_row_t, backoff),
+    AT(weave_counters_row_t, backoff_load),
+    AT(weave_counters_row_t, load_us),
+    AT(weave_counters_child_t, pid),
+    AT(weave_counters_child_t, failed),
+};
+
 /* The descriptors that weaved and a worker are started with. */
 static const size_t control[] = {
     WEAVE_SUPER_LIFELINE_FD, WEAVE_SUPER_ROSTER_FD,    WEAVE_SUPER_READY_FD,
@@ -139,6 +161,7 @@ static const struct {
 } layouts[] = {
     {ROW(roster, WEAVE_ROSTER_VERSION), 5, 0x9b373ffeb8aa2319},
     {ROW(board, WEAVE_BOARD_VERSION), 5, 0x7a8063432499e909},
+    {ROW(counters, WEAVE_COUNTERS_VERSION), 1, 0x19b36899a362d6b7},
     {ROW(frames, WEAVE_FRAME_VERSION), 5, 0xc9dd278113455862},
     {ROW(control, WEAVE_CONTROL_VERSION), 5, 0xe43a09fdb991e624},
 };

@@ -123,6 +123,7 @@ void weave_counters_clear(weave_counters_t *counters, uint32_t slot)
 
     for (shard = 0; shard < WEAVE_COUNTERS_SHARDS; shard++)
         memset(&counters->rows[shard][slot], 0, sizeof(weave_counters_row_t));
+    atomic_store(&counters->logged_since[1 + slot], 0);
 }
 
 /* ---- reading ---- */

@@ -15,6 +15,7 @@
  */
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <apr_pools.h>
 #include <apr_tables.h>
@@ -87,8 +88,10 @@ const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool);
 
 /**
  * Takes the lock in DIR, waiting TIMEOUT_MS at most, and makes DIR where MAKE
- * says so. NULL and *lock, to be given to weave_maintenance_unlock; or what is
- * wrong, for people. Nobody but its owner may be able to write in DIR.
+ * says so. Nobody but its owner may be able to write in DIR. Returns NULL and
+ * *lock, to be given to weave_maintenance_unlock; or what is wrong, for people.
+ * With a TIMEOUT_MS of 0 it is no problem that somebody else has the lock, and
+ * *lock is -1.
  */
 const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool);
@@ -107,6 +110,22 @@ weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
                                                 const char **problem,
                                                 const char *dir,
                                                 apr_pool_t *pool);
+
+/**
+ * The same for a process that may be another user than OWNER, who has made the
+ * folder. *stamp is that of the file that was read; 0 where none was, and where
+ * the system is to blame: then it may be tried again.
+ */
+weave_maintenance_file_e weave_maintenance_read_as(apr_array_header_t **entries,
+                                                   uint64_t *stamp,
+                                                   const char **problem,
+                                                   const char *dir, uid_t owner,
+                                                   apr_pool_t *pool);
+
+/** Returns a number that is another one for another content of the file, and
+ *  for each reason why it cannot be looked at; 0: there is no file. When it was
+ *  changed, apr_time_t: *changed_us (may be NULL). */
+uint64_t weave_maintenance_stamp(int64_t *changed_us, const char *dir);
 
 /** Replaces the file: with the lock held. NULL, or what is wrong; then the
  *  old file is still there. */

@@ -25,7 +25,8 @@
 #include "weave_conf.h"
 #include "weave_engine.h"
 #include "weave_secret.h"
-#include "weave_tally.h"
+#include "weave_counters.h"
+#include "weave_verdict.h"
 #include "weave_version.h"
 #include "weave_virtualenv.h"
 
@@ -234,7 +235,7 @@ void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 11
+#define MOD_WEAVE_RETAINED_VERSION 12
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {
@@ -277,13 +278,8 @@ typedef struct mod_weave_retained_t {
     weave_counters_t *counters; /* for writing, inherited */
     int counters_fd;            /* keeps the lock; -1: nobody sees them */
     char *counters_dir;         /* malloc: the folder that they are in */
-    /* maintenance: see weave_maintenance_board.h */
-    weave_maintenance_board_t *maintenance; /* read-only mapping, inherited */
-    int maintenance_fd;                     /* for reading only */
-    int maintenance_known;                  /* 0: not yet read from the file */
-    weave_tally_t *tally;                   /* for writing, inherited */
-    int tally_fd;
-    char *state_dir; /* malloc: where the link to it is; NULL: there is none */
+    weave_known_t known; /* what weavectl has said, as the parent knows it */
+    char *known_dir;     /* malloc: the folder of that, which all go by */
     mod_weave_retained_since_t *sinces;
     mod_weave_retained_app_t apps[WEAVE_ROSTER_APPS];
 } mod_weave_retained_t;
@@ -309,31 +305,24 @@ int mod_weave_retained_text(const char *ini, apr_uid_t uid);
 apr_time_t mod_weave_retained_since(const char *key, apr_uint32_t mode);
 void mod_weave_retained_sweep(void);
 
-/* state.c: makes counters and httpd.json in WeaveRuntimeDir, at every start and
- * restart (RUNNING). Says what is wrong itself: requests are served without. */
-void mod_weave_state_publish(int running, apr_pool_t *pconf, server_rec *s);
+/* state.c: what weavectl finds in WeaveRuntimeDir; at every start and restart
+ * (RUNNING) */
+/* Makes the counters. 0; -1: there are none, and that is logged. */
+int mod_weave_counters_publish(int running, apr_pool_t *pconf, server_rec *s);
+/* Writes httpd.json. Says what is wrong itself. */
+void mod_weave_state_publish(apr_pool_t *pconf, server_rec *s);
 
-/* publish.c: the maintenance board, from the parent: makes it and fills it at
- * every (re)start. NULL, or why there can be none. */
-const char *mod_weave_publish(apr_pool_t *pconf, server_rec *s);
-/* At configtest: would it work? */
+/* publish.c: WeaveStateDir, and what weavectl has said there */
+/* At every start and restart. Says what is wrong itself. */
+void mod_weave_publish(apr_pool_t *pconf, server_rec *s);
+int mod_weave_known_monitor(apr_pool_t *pool, server_rec *s);
+/* At configtest. */
 void mod_weave_publish_check(apr_pool_t *pool, server_rec *s);
-/* Once weaved has made the folder: so that weavectl -d finds the board. */
-void mod_weave_publish_link(apr_pool_t *pool, server_rec *s);
-/* Read-only, in parent and children; NULL: there are no applications. */
-const weave_maintenance_board_t *mod_weave_board(void);
-weave_tally_row_t *mod_weave_tally(const mod_weave_mount_t *mount);
-weave_tally_t *mod_weave_tally_all(void);
-/* The place of this child in it; NULL: there is none. Never in the parent. */
-weave_tally_child_t *mod_weave_tally_seat(void);
-
-/* announce.c: in a child that has seen EPOCH: the first one of all logs what
- * has changed.
- */
-void mod_weave_announce(apr_uint32_t epoch);
+/* Returns why httpd's children cannot enter the folder, or NULL. */
+const char *mod_weave_publish_enter_check(apr_pool_t *pool);
 
 /* supervise.c: weaved, from the parent. 0, or -1 after logging why APPS cannot
- * run, or be spoken of by weavectl. RUNNING: a restart. */
+ * run. RUNNING: a restart. */
 int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
                         const apr_array_header_t *apps, int running);
 /* In a child: lets go of what only the parent may have. */
@@ -412,16 +401,31 @@ const weave_conf_t *mod_weave_conf_of(request_rec *r,
 /* The path below the mount, decoded once, with its slashes as they came. */
 const char *mod_weave_path_info(request_rec *r, const mod_weave_mount_t *mount);
 
+/* counters.c: what this process counts, for weavectl */
+/* In the parent, at every start and restart. */
+void mod_weave_counters_set(weave_counters_t *counters);
+/* A hook of children. */
+void mod_weave_counters_start(apr_pool_t *pchild, server_rec *s);
+/* NULL: there are no applications. */
+weave_counters_t *mod_weave_counters(void);
+/* The slot of this child; NULL: there is none. */
+weave_counters_child_t *mod_weave_counters_child(void);
+/* Where this child counts for the application at MOUNT; NULL: nowhere. */
+weave_counters_row_t *mod_weave_counters_row(const mod_weave_mount_t *mount);
+_Atomic uint32_t *mod_weave_counters_admitted(const mod_weave_mount_t *mount);
+
+/* known.c: weave_known_learn() for a process of httpd. Logs what has changed,
+ * if no other process has. */
+int mod_weave_known_learn(weave_known_t *next, const weave_known_t *known);
+
 /* maintenance.c: what is to become of a request */
 typedef struct mod_weave_verdict_t {
-    apr_uint32_t mode; /* for this request: OFF, BACKOFF or ON */
-    int load;          /* BACKOFF because of it, not of a word */
-    /* where there are words, and load is 0 */
-    weave_maintenance_t word; /* the one that decides */
-    /* that of the strictest which has one; "": none */
-    char message[WEAVE_MAINTENANCE_MESSAGE_BYTES];
-    apr_uint32_t message_mode;
+    apr_uint32_t mode;   /* for this request: OFF, BACKOFF or ON */
+    int load;            /* BACKOFF because of it, not of a setting */
+    weave_verdict_t all; /* where there are settings, and load is 0 */
 } mod_weave_verdict_t;
+/* A hook of children: takes over what the parent knows. */
+void mod_weave_maintenance_start(apr_pool_t *pchild, server_rec *s);
 /* The hook that asks as soon as the Location is known; and the handler of what
  * it has refused. */
 int mod_weave_maintenance_ask(request_rec *r);

@@ -32,7 +32,7 @@ mod_weave_retained_t *mod_weave_retained_get(void)
     data->starter = geteuid(); /* children come later */
     data->lifeline[0] = data->lifeline[1] = -1;
     data->ready = data->roster_fd = -1;
-    data->maintenance_fd = data->tally_fd = data->counters_fd = -1;
+    data->counters_fd = -1;
     return data;
 }
 
@@ -121,6 +121,8 @@ static mod_weave_retained_app_t *slot_choose(mod_weave_retained_t *data,
         if (weave_secret_make(&app->secret) != APR_SUCCESS)
             return NULL;
         text_keep(&app->ini, ini);
+        if (data->counters)
+            weave_counters_clear(data->counters, (apr_uint32_t)i);
         mod_weave_hidden_set(&app->text, NULL);
         mod_weave_hidden_set(&app->spec, NULL);
         return app;

@@ -104,7 +104,7 @@ subtest 'a runtime directory in use' => sub {
 };
 
 subtest 'a runtime directory that is removed' => sub {
-    my $httpd = new_httpd(expect => qr/WEAVE0068|WEAVE013[48]|WEAVE0153/);
+    my $httpd = new_httpd(expect => qr/WEAVE0068|WEAVE013[48]|WEAVE0291/);
     my $dir   = $httpd->runtime;
     serves($httpd);
     for my $what ('the sockets of workers', 'all of it') {

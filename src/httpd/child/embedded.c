@@ -43,9 +43,8 @@ static struct {
     const apr_table_t *environ;
     weave_app_t spec;
     const weave_host_t *host;
-    weave_tally_child_t *seat; /* NULL: nobody counts */
-    atomic_int state;          /* state_e */
-    atomic_int begun;          /* 1: there is Python's main thread */
+    atomic_int state; /* state_e */
+    atomic_int begun; /* 1: there is Python's main thread */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pid_t pid;      /* of the child */
@@ -121,7 +120,7 @@ static void failure_tell(const char *why)
         why = "its sync.ini cannot be read again";
     else if (why)
         why = weave_reason_mask(why, ini, NULL, pool);
-    weave_tally_fail(mod_weave_tally_all(), embedded.seat, why);
+    weave_counters_fail(mod_weave_counters(), mod_weave_counters_child(), why);
     apr_pool_destroy(pool);
 }
 
@@ -412,7 +411,6 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
     embedded.pid = getpid();
     if (!embedded.app)
         return;
-    embedded.seat = mod_weave_tally_seat();
     weave_stack_prepare();
     mod_weave_locale_set(main_server);
     embedded.host = mod_weave_host_start(embedded.app->ini_now);
@@ -475,23 +473,4 @@ const weave_engine_t *mod_weave_embedded_ready(void)
         rc = pthread_cond_timedwait(&embedded.changed, &embedded.lock, &until);
     pthread_mutex_unlock(&embedded.lock);
     return atomic_load(&embedded.state) == READY ? mod_weave_engine : NULL;
-}
-
-int mod_weave_embedded_run(int *outcome, const weave_engine_t *engine,
-                           const weave_request_t *in,
-                           mod_weave_exchange_t *exchange)
-{
-    int rc;
-
-    /* first: whoever has said `on` and then sees 0 knows that nothing runs */
-    if (embedded.seat)
-        atomic_fetch_add(&embedded.seat->running, 1);
-    rc = mod_weave_maintenance_again(exchange);
-    if (rc == OK) {
-        *outcome = engine->run(in);
-        mod_weave_host_leave_fork();
-    }
-    if (embedded.seat)
-        atomic_fetch_sub(&embedded.seat->running, 1);
-    return rc;
 }

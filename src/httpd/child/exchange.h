@@ -20,6 +20,8 @@ typedef struct mod_weave_exchange_t {
     request_rec *r;
     const weave_conf_t *conf; /* with the <Location>'s WeaveSet */
     const mod_weave_mount_t *mount;
+    /* where it is counted once it is admitted; NULL: it is not */
+    _Atomic apr_uint32_t *admitted;
     apr_bucket_brigade *in; /* read, not yet given away */
     apr_bucket_brigade *out;
     /* of the body as the application gets it; -1: not known (yet) */
@@ -104,17 +106,11 @@ int mod_weave_backend_run(mod_weave_exchange_t *exchange);
 
 /* maintenance.c */
 /* Asks the last time: right before the request goes to a worker, or to Python
- * in this process. OK: it is admitted, and nothing calls it back. DONE: the 503
- * is out. */
+ * in this process. OK: it is admitted, counted, and nothing calls it back.
+ * DONE: the 503 is out. */
 int mod_weave_maintenance_again(mod_weave_exchange_t *exchange);
-
-/* embedded.c: counts the request, then runs it, unless maintenance is against
- * it. Returns OK and *OUTCOME (weave_run_e); or DONE: the 503 is out. */
-int mod_weave_embedded_run(int *outcome, const weave_engine_t *engine,
-                           const weave_request_t *in,
-                           mod_weave_exchange_t *exchange);
-
-/* unavailable.c */
+/* Once the handler is through with it: the request does not count any more. */
+void mod_weave_maintenance_done(mod_weave_exchange_t *exchange);
 /* Answers 503 where it is not for maintenance that has begun meanwhile. Returns
  * as the handler does. */
 int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,

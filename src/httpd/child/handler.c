@@ -54,9 +54,11 @@ static int embedded_answer(const weave_engine_t *engine,
     mod_weave_vars_fill(&vars, exchange);
     in.vars = vars.items;
     in.vars_count = vars.count;
-    return mod_weave_embedded_run(&outcome, engine, &in, exchange) == OK
-               ? mod_weave_finish(exchange, outcome)
-               : OK;
+    if (mod_weave_maintenance_again(exchange) != OK)
+        return OK;
+    outcome = engine->run(&in);
+    mod_weave_host_leave_fork();
+    return mod_weave_finish(exchange, outcome);
 }
 
 /* Where httpd is to answer: see mod_weave_body_discard(). */
@@ -67,10 +69,27 @@ static int error_of(const mod_weave_exchange_t *exchange, int rc)
     return rc;
 }
 
+static int request_answer(mod_weave_exchange_t *exchange)
+{
+    const mod_weave_mount_t *mount = exchange->mount;
+    const weave_engine_t *engine;
+
+    if (mount->app && !mount->app->embedded)
+        return error_of(exchange, mod_weave_backend_run(exchange));
+    engine = mount->app ? mod_weave_embedded_ready() : NULL;
+    if (!engine)
+        return mod_weave_refuse(exchange, WEAVE_REFUSED_DOWN,
+                                "the application does not run");
+    /* the import took longer than its patience */
+    if (mod_weave_is_aborted(exchange->r->connection))
+        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
+    return error_of(exchange, embedded_answer(engine, exchange));
+}
+
 int mod_weave_handler(request_rec *r)
 {
     mod_weave_exchange_t exchange = {0};
-    const weave_engine_t *engine;
+    int rc;
 
     if (!r->handler || strcmp(r->handler, MOD_WEAVE_HANDLER) != 0)
         return DECLINED;
@@ -82,14 +101,7 @@ int mod_weave_handler(request_rec *r)
         return DECLINED;
     exchange.conf = exchange.mount->conf ? mod_weave_conf_of(r, exchange.mount)
                                          : weave_conf_make(r->pool);
-    if (exchange.mount->app && !exchange.mount->app->embedded)
-        return error_of(&exchange, mod_weave_backend_run(&exchange));
-    engine = exchange.mount->app ? mod_weave_embedded_ready() : NULL;
-    if (!engine)
-        return mod_weave_refuse(&exchange, WEAVE_REFUSED_DOWN,
-                                "the application does not run");
-    /* the import took longer than its patience */
-    if (mod_weave_is_aborted(r->connection))
-        return mod_weave_finish(&exchange, WEAVE_RUN_GONE);
-    return error_of(&exchange, embedded_answer(engine, &exchange));
+    rc = request_answer(&exchange);
+    mod_weave_maintenance_done(&exchange);
+    return rc;
 }

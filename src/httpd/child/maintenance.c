@@ -3,67 +3,101 @@
  *
  * Asked twice: as soon as the <Location> is known, before anybody is asked who
  * he is (a client in maintenance may not see a 401), and again where Python
- * would start. While nobody says anything but "off", that is two loads from
- * shared memory and a few comparisons. */
+ * would start, or a worker would get the request. What weavectl says stands in
+ * a file: a request's own thread looks at it when the last look is LOOK_US ago,
+ * so that a request which is let in goes by what was said LATE_US ago at the
+ * most. While nobody says anything but "off", that is a few loads and
+ * comparisons. */
 #include "exchange.h"
+
+#include <pthread.h>
 
 #include <apr_strings.h>
 
+#define LOOK_US 100000
+/* A thread that looks may have lost its processor: after so long the others
+ * wait for it. weavectl waits longer than that before it returns. */
+#define LATE_US 200000
+
 static const char lb_heartbeat[] = "/__lbheartbeat__";
-/* the first call of each sync */
-static const char first_call[] = "/info/collections";
+
+/* What this child knows of the file. */
+static struct {
+    pthread_mutex_t looking;
+    pthread_rwlock_t lock; /* of `known` */
+    weave_known_t known;
+    atomic_int is_set;         /* does any of it hold? */
+    _Atomic apr_time_t looked; /* when the last look began */
+} file = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_RWLOCK_INITIALIZER, .is_set = 0};
+
+/* ---- the file ---- */
+
+/* Parent and child are different processes: what the parent knows is copied. */
+void mod_weave_maintenance_start(apr_pool_t *pchild, server_rec *s)
+{
+    const mod_weave_retained_t *data = mod_weave_retained_get();
+
+    (void)pchild;
+    (void)s;
+    if (!data)
+        return;
+    file.known = data->known;
+    atomic_store(&file.is_set, weave_known_is_set(&file.known, apr_time_now()));
+}
+
+/* How long ago the last look began; a clock that was set back makes it very
+ * long. */
+static apr_uint64_t look_age(apr_time_t now)
+{
+    return (apr_uint64_t)(now - atomic_load_explicit(&file.looked,
+                                                     memory_order_acquire));
+}
+
+static void known_replace(const weave_known_t *next)
+{
+    apr_pool_t *before = file.known.pool;
+
+    pthread_rwlock_wrlock(&file.lock);
+    file.known = *next;
+    pthread_rwlock_unlock(&file.lock);
+    atomic_store(&file.is_set, weave_known_is_set(next, apr_time_now()));
+    if (before && before != next->pool)
+        apr_pool_destroy(before);
+}
+
+static __attribute__((noinline)) void file_look(void)
+{
+    weave_known_t next;
+    apr_time_t now;
+
+    if (pthread_mutex_trylock(&file.looking) != 0) {
+        if (look_age(apr_time_now()) < LATE_US)
+            return;
+        pthread_mutex_lock(&file.looking);
+    }
+    now = apr_time_now();
+    if (look_age(now) >= LOOK_US) {
+        if (mod_weave_known_learn(&next, &file.known))
+            known_replace(&next);
+        atomic_store_explicit(&file.looked, now, memory_order_release);
+    }
+    pthread_mutex_unlock(&file.looking);
+}
 
 /* ---- the path below the mount ---- */
 
-static const char *path_of(request_rec *r, const mod_weave_mount_t *mount)
+static const char *mount_path(request_rec *r, const mod_weave_mount_t *mount)
 {
     return r->uri + mount->prefix_len;
 }
 
 static int is_lb_heartbeat(request_rec *r, const mod_weave_mount_t *mount)
 {
-    const char *path = path_of(r, mount);
+    const char *path = mount_path(r, mount);
 
     /* hardly any other path has a '_' there */
     return *path && path[1] == '_' && r->method_number == M_GET &&
            !strcmp(path, lb_heartbeat);
-}
-
-/* Is what ends at LEN a version of the storage API? LEN: without it. */
-static int ends_in_version(const char *path, apr_size_t *len)
-{
-    static const char *const versions[] = {"/1", "/1.0", "/1.1", "/1.5"};
-    apr_size_t i, size;
-
-    for (i = 0; i < sizeof(versions) / sizeof(*versions); i++) {
-        size = strlen(versions[i]);
-        if (size <= *len && !strncmp(path + *len - size, versions[i], size)) {
-            *len -= size;
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* Whatever is in front: applications have prefixes of their own, and mounts
- * may have the version or the user. But below VERSION/USER/storage it is an
- * item of a collection that is named so; below VERSION/storage it is the call
- * of a user of that name. (Users of 1.5 are numbers.) */
-static int is_first_call(const char *uri)
-{
-    static const char storage[] = "/storage";
-    apr_size_t len = strlen(uri), want = sizeof(first_call) - 1;
-    apr_size_t item = sizeof(storage) - 1;
-
-    while (len && uri[len - 1] == '/')
-        len--;
-    if (len < want || strncmp(uri + len - want, first_call, want) != 0)
-        return 0;
-    len -= want;
-    if (len < item || strncmp(uri + len - item, storage, item) != 0)
-        return 1;
-    len -= item;
-    return !len || (ends_in_version(uri, &len) && !ends_in_version(uri, &len));
 }
 
 /* ---- who may pass ---- */
@@ -84,97 +118,55 @@ static int is_allowed(request_rec *r, const weave_conf_t *conf)
 
 /* ---- the verdict ---- */
 
-static void consider(mod_weave_verdict_t *verdict,
-                     const weave_maintenance_t *word, apr_time_t now,
-                     apr_interval_time_t drain)
+/* Makes the verdict that of this very request. Of a drain: the first call of a
+ * sync is refused, the others pass and are told to stay away afterwards. */
+static void request_apply(mod_weave_verdict_t *verdict, request_rec *r,
+                          const mod_weave_mount_t *mount,
+                          const weave_conf_t *conf)
 {
-    apr_uint32_t mode = weave_maintenance_mode_at(word, now, drain);
-
-    if (mode == WEAVE_MAINTENANCE_OFF)
-        return;
-    if (*word->message && mode > verdict->message_mode) {
-        verdict->message_mode = mode;
-        apr_cpystrn(verdict->message, word->message, sizeof(verdict->message));
-    }
-    if (mode > verdict->mode ||
-        (mode == verdict->mode &&
-         weave_maintenance_is_more(word, &verdict->word))) {
-        verdict->mode = mode;
-        verdict->word = *word;
-    }
-}
-
-static void consider_row(mod_weave_verdict_t *verdict, apr_uint32_t row,
-                         apr_time_t now, apr_interval_time_t drain)
-{
-    const weave_maintenance_board_t *board = mod_weave_board();
-    weave_maintenance_t word;
-
-    if (!board ||
-        atomic_load_explicit(&board->rows[row].mode, memory_order_relaxed) ==
-            WEAVE_MAINTENANCE_OFF)
-        return;
-    weave_maintenance_row_get(&word, board, row);
-    consider(verdict, &word, now, drain);
-}
-
-/* What the strictest word makes of this very request. Of a drain: the first
- * call of a sync is refused, the others pass and are told to stay away
- * afterwards. */
-static void narrow(mod_weave_verdict_t *verdict, request_rec *r,
-                   const mod_weave_mount_t *mount, const weave_conf_t *conf)
-{
-    const char *path = path_of(r, mount);
     int is_sync = mod_weave_is_sync(conf);
 
     if (verdict->mode == WEAVE_MAINTENANCE_DRAINING)
-        verdict->mode = is_sync && is_first_call(r->uri)
+        verdict->mode = is_sync && weave_verdict_is_first_call(r->uri)
                             ? WEAVE_MAINTENANCE_ON
                             : WEAVE_MAINTENANCE_BACKOFF;
     /* load balancers come from where operators come from */
     if (verdict->mode == WEAVE_MAINTENANCE_ON &&
-        !strcmp(path, weave_conf_heartbeat(conf)))
+        !strcmp(mount_path(r, mount), weave_conf_heartbeat(conf)))
         return;
     if (is_allowed(r, conf) ||
         (verdict->mode == WEAVE_MAINTENANCE_BACKOFF && !is_sync))
         verdict->mode = WEAVE_MAINTENANCE_OFF;
 }
 
-static const weave_conf_t *conf_for(request_rec *r,
-                                    const mod_weave_mount_t *mount)
+static const weave_conf_t *request_conf(request_rec *r,
+                                        const mod_weave_mount_t *mount)
 {
     return mount->conf ? mod_weave_conf_of(r, mount) : weave_conf_make(r->pool);
 }
 
-static void weigh(mod_weave_verdict_t *verdict, request_rec *r,
-                  const mod_weave_mount_t *mount,
-                  const mod_weave_switch_t *directive,
-                  const mod_weave_switch_t *key)
+static void switches_apply(mod_weave_verdict_t *verdict, request_rec *r,
+                           const mod_weave_mount_t *mount,
+                           const mod_weave_switch_t *directive,
+                           const mod_weave_switch_t *key)
 {
-    const weave_conf_t *conf = conf_for(r, mount);
+    const weave_conf_t *conf = request_conf(r, mount);
     apr_interval_time_t drain = weave_conf_int(conf, WEAVE_MAINTENANCE_DRAIN);
     apr_time_t now = apr_time_now();
 
     if (directive)
-        consider(verdict, &directive->setting, now, drain);
+        weave_verdict_add(&verdict->all, &directive->setting, now, drain);
     if (key)
-        consider(verdict, &key->setting, now, drain);
-    consider_row(verdict, WEAVE_MAINTENANCE_ALL, now, drain);
-    if (mount->place >= 0)
-        consider_row(verdict, (apr_uint32_t)mount->place + 1, now, drain);
+        weave_verdict_add(&verdict->all, &key->setting, now, drain);
+    if (atomic_load(&file.is_set)) {
+        pthread_rwlock_rdlock(&file.lock);
+        weave_known_add(&verdict->all, &file.known,
+                        mount->app ? mount->app->ini : mount->ini, now, drain);
+        pthread_rwlock_unlock(&file.lock);
+    }
+    verdict->mode = verdict->all.mode;
     if (verdict->mode != WEAVE_MAINTENANCE_OFF)
-        narrow(verdict, r, mount, conf);
-}
-
-/* Does weavectl say something? */
-static int is_said(const weave_maintenance_board_t *board, int place)
-{
-    return atomic_load_explicit(&board->rows[WEAVE_MAINTENANCE_ALL].mode,
-                                memory_order_relaxed) !=
-               WEAVE_MAINTENANCE_OFF ||
-           (place >= 0 && atomic_load_explicit(&board->rows[place + 1].mode,
-                                               memory_order_relaxed) !=
-                              WEAVE_MAINTENANCE_OFF);
+        request_apply(verdict, r, mount, conf);
 }
 
 /* Does nobody say anything but "off"? So it is for nearly every request, and
@@ -183,36 +175,25 @@ static int is_quiet(request_rec *r, const mod_weave_mount_t *mount)
 {
     const mod_weave_dir_t *dir =
         ap_get_module_config(r->per_dir_config, &weave_module);
-    const weave_maintenance_board_t *board = mod_weave_board();
 
     return !dir->directive && !dir->mode && !mount->mode &&
-           !(board && is_said(board, mount->place));
+           !atomic_load_explicit(&file.is_set, memory_order_acquire);
 }
 
-/* Logs a change, where this child is the first to see it. */
-static void change_announce(void)
-{
-    const weave_maintenance_board_t *board = mod_weave_board();
-
-    if (board)
-        mod_weave_announce(
-            atomic_load_explicit(&board->epoch, memory_order_acquire));
-}
-
-static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
-                                             request_rec *r,
-                                             const mod_weave_mount_t *mount)
+static __attribute__((noinline)) void verdict_make(
+    mod_weave_verdict_t *verdict, request_rec *r,
+    const mod_weave_mount_t *mount)
 {
     const mod_weave_dir_t *dir =
         ap_get_module_config(r->per_dir_config, &weave_module);
 
     memset(verdict, 0, sizeof(*verdict));
-    change_announce();
     if (!is_quiet(r, mount))
-        weigh(verdict, r, mount, dir->directive,
-              dir->mode ? dir->mode : mount->mode);
+        switches_apply(verdict, r, mount, dir->directive,
+                       dir->mode ? dir->mode : mount->mode);
     if (verdict->mode == WEAVE_MAINTENANCE_OFF &&
-        mod_weave_is_shedding(mount) && mod_weave_is_sync(conf_for(r, mount))) {
+        mod_weave_is_shedding(mount) &&
+        mod_weave_is_sync(request_conf(r, mount))) {
         verdict->mode = WEAVE_MAINTENANCE_BACKOFF;
         verdict->load = 1;
     }
@@ -220,15 +201,15 @@ static __attribute__((noinline)) void decide(mod_weave_verdict_t *verdict,
 
 /* ---- asking ---- */
 
-static __attribute__((noinline)) int ask(request_rec *r,
-                                         const mod_weave_mount_t *mount)
+static __attribute__((noinline)) int request_check(
+    request_rec *r, const mod_weave_mount_t *mount)
 {
     mod_weave_verdict_t verdict;
     int rc;
 
-    decide(&verdict, r, mount);
+    verdict_make(&verdict, r, mount);
     if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
-        mod_weave_backoff_add(r, conf_for(r, mount), &verdict);
+        mod_weave_backoff_add(r, request_conf(r, mount), &verdict);
     if (verdict.mode != WEAVE_MAINTENANCE_ON && !is_lb_heartbeat(r, mount))
         return DECLINED;
     /* whatever else there is to know about the request does not matter; but
@@ -240,44 +221,93 @@ static __attribute__((noinline)) int ask(request_rec *r,
     return rc == OK ? DONE : rc;
 }
 
+/* The time at which the request has come is good enough to know when the file
+ * is to be looked at: no clock is read for most of them. */
 int mod_weave_maintenance_ask(request_rec *r)
 {
     const mod_weave_mount_t *mount = mod_weave_mount_ours(r);
 
     if (!mount)
         return DECLINED;
-    change_announce();
+    if (look_age(r->request_time) >= LOOK_US)
+        file_look();
     if (is_quiet(r, mount) && !is_lb_heartbeat(r, mount) &&
         !mod_weave_is_shedding(mount))
         return DECLINED;
-    return ask(r, mount);
+    return request_check(r, mount);
 }
 
-static __attribute__((noinline)) int ask_again(mod_weave_exchange_t *exchange)
+static void request_count(mod_weave_exchange_t *exchange)
+{
+    if (exchange->admitted)
+        return;
+    exchange->admitted = mod_weave_counters_admitted(exchange->mount);
+    if (exchange->admitted)
+        atomic_fetch_add(exchange->admitted, 1);
+}
+
+void mod_weave_maintenance_done(mod_weave_exchange_t *exchange)
+{
+    if (exchange->admitted)
+        atomic_fetch_sub(exchange->admitted, 1);
+    exchange->admitted = NULL;
+}
+
+static __attribute__((noinline)) int request_check_again(
+    mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
     mod_weave_verdict_t verdict;
 
-    decide(&verdict, r, exchange->mount);
+    verdict_make(&verdict, r, exchange->mount);
     if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
         mod_weave_backoff_add(r, exchange->conf, &verdict);
     if (verdict.mode != WEAVE_MAINTENANCE_ON)
         return OK;
+    mod_weave_maintenance_done(exchange);
     mod_weave_unavailable(r, exchange->conf, WEAVE_REFUSED_MAINTENANCE,
                           &verdict);
     return DONE;
 }
 
-/* What is asked because of load was asked the first time. */
+/* Counts first: whoever has said `on`, and sees 0 after all children have had
+ * to look at the file, knows that nothing of before runs. What is asked because
+ * of load was asked the first time. */
 int mod_weave_maintenance_again(mod_weave_exchange_t *exchange)
 {
-    change_announce();
-    return is_quiet(exchange->r, exchange->mount) ? OK : ask_again(exchange);
+    request_count(exchange);
+    if (look_age(apr_time_now()) >= LOOK_US)
+        file_look();
+    return is_quiet(exchange->r, exchange->mount)
+               ? OK
+               : request_check_again(exchange);
 }
 
-/* ---- what is answered in the application's place ---- */
+/* ---- answers in its place ---- */
 
-static int alive(request_rec *r)
+int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
+                     const char *why)
+{
+    /* maintenance that has begun meanwhile has a time of its own */
+    if (mod_weave_maintenance_again(exchange) != OK)
+        return OK;
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, exchange->r, "answered 503: %s",
+                  why);
+    return mod_weave_unavailable(exchange->r, exchange->conf, kind, NULL);
+}
+
+int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc)
+{
+    if (rc == HTTP_SERVICE_UNAVAILABLE)
+        return mod_weave_refuse(exchange, WEAVE_REFUSED_RESOURCES,
+                                "its body cannot be spooled");
+    if (exchange->in_problem == WEAVE_IO_GONE)
+        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
+    exchange->r->connection->keepalive = AP_CONN_CLOSE;
+    return exchange->taken_over ? AP_FILTER_ERROR : rc;
+}
+
+static int alive_answer(request_rec *r)
 {
     static const char body[] = "{\"status\":\"ok\"}";
 
@@ -301,8 +331,8 @@ int mod_weave_maintenance_refuse(request_rec *r)
     if (!mount)
         return DECLINED;
     if (is_lb_heartbeat(r, mount))
-        return alive(r);
+        return alive_answer(r);
     apr_pool_userdata_get(&verdict, MOD_WEAVE_REFUSAL, r->pool);
-    return mod_weave_unavailable(r, conf_for(r, mount),
+    return mod_weave_unavailable(r, request_conf(r, mount),
                                  WEAVE_REFUSED_MAINTENANCE, verdict);
 }

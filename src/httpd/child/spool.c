@@ -80,8 +80,8 @@ static apr_status_t file_drop(void *data)
     (void)rc;
     fd_close(file->fd);
     if (file->counted)
-        weave_tally_unspool(mod_weave_tally_all(), mod_weave_tally_seat(),
-                            (apr_uint32_t)file->app->place, file->counted);
+        weave_counters_unspool(mod_weave_counters(), mod_weave_counters_child(),
+                               (apr_uint32_t)file->app->place, file->counted);
     return APR_SUCCESS;
 }
 
@@ -160,12 +160,11 @@ static int file_count(const mod_weave_exchange_t *exchange, file_t *file,
     step = file->counted ? COUNT_STEP : COUNT_FIRST;
     while (file->counted + step < bytes)
         step += COUNT_STEP;
-    if (!mod_weave_tally_seat() ||
-        weave_tally_spool(
-            mod_weave_tally_all(), mod_weave_tally_seat(),
+    if (!mod_weave_counters_child() ||
+        weave_counters_spool(
+            mod_weave_counters(), mod_weave_counters_child(),
             (apr_uint32_t)file->app->place, step,
-            (apr_uint64_t)weave_conf_int(conf, WEAVE_LIMITS_SPOOL_TOTAL),
-            (long)mod_weave_board()->pid) < 0) {
+            (apr_uint64_t)weave_conf_int(conf, WEAVE_LIMITS_SPOOL_TOTAL)) < 0) {
         total_complain(exchange);
         return HTTP_SERVICE_UNAVAILABLE;
     }

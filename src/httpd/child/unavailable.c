@@ -97,19 +97,19 @@ static apr_int64_t spread_add(apr_int64_t seconds, const weave_conf_t *conf)
 static const char *seconds_of(request_rec *r, const weave_conf_t *conf,
                               const mod_weave_verdict_t *verdict)
 {
-    const weave_maintenance_t *word = verdict ? &verdict->word : NULL;
+    const weave_maintenance_t *setting = verdict ? &verdict->all.setting : NULL;
     apr_int64_t seconds;
 
-    if (!word || verdict->load)
+    if (!setting || verdict->load)
         seconds = apr_time_sec(weave_conf_int(conf, WEAVE_LIMITS_BACKOFF));
-    else if (word->retry_after_s)
-        seconds = word->retry_after_s;
-    else if (word->until_us)
-        seconds = (word->until_us - apr_time_now()) / APR_USEC_PER_SEC + 1;
+    else if (setting->retry_after_s)
+        seconds = setting->retry_after_s;
+    else if (setting->until_us)
+        seconds = (setting->until_us - apr_time_now()) / APR_USEC_PER_SEC + 1;
     else
         seconds =
             apr_time_sec(weave_conf_int(conf, WEAVE_MAINTENANCE_RETRY_AFTER));
-    if (word && word->until_us && !word->retry_after_s &&
+    if (setting && setting->until_us && !setting->retry_after_s &&
         seconds < WEAVE_MAINTENANCE_REMAINING_MIN)
         seconds = WEAVE_MAINTENANCE_REMAINING_MIN;
     /* it may end sooner than was thought */
@@ -198,7 +198,7 @@ static void chunks_read_off(request_rec *r)
 
 static void refusal_count(const mod_weave_mount_t *mount, weave_refused_e why)
 {
-    weave_tally_row_t *row = mod_weave_tally(mount);
+    weave_counters_row_t *row = mod_weave_counters_row(mount);
 
     if (row)
         atomic_fetch_add_explicit(&row->refused[why], 1, memory_order_relaxed);
@@ -214,8 +214,8 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
 
     refusal_count(mount, why);
     if (why == WEAVE_REFUSED_MAINTENANCE)
-        message = verdict && *verdict->message
-                      ? verdict->message
+        message = verdict && *verdict->all.message
+                      ? verdict->all.message
                       : weave_conf_str(conf, WEAVE_MAINTENANCE_MESSAGE);
     kind = refusal_choose(r, r->uri + mount->prefix_len, conf, message);
     if (is_chunked(r))
@@ -235,7 +235,7 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
 void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
                            const mod_weave_verdict_t *verdict)
 {
-    weave_tally_row_t *row = mod_weave_tally(mod_weave_mount_of(r));
+    weave_counters_row_t *row = mod_weave_counters_row(mod_weave_mount_of(r));
     const char *seconds;
 
     if (apr_table_get(r->err_headers_out, "X-Weave-Backoff"))
@@ -251,26 +251,4 @@ void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
     if (verdict->load)
         atomic_store_explicit(&row->load_us, r->request_time,
                               memory_order_relaxed);
-}
-
-int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
-                     const char *why)
-{
-    /* maintenance that has begun meanwhile has a time of its own */
-    if (mod_weave_maintenance_again(exchange) != OK)
-        return OK;
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, exchange->r, "answered 503: %s",
-                  why);
-    return mod_weave_unavailable(exchange->r, exchange->conf, kind, NULL);
-}
-
-int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc)
-{
-    if (rc == HTTP_SERVICE_UNAVAILABLE)
-        return mod_weave_refuse(exchange, WEAVE_REFUSED_RESOURCES,
-                                "its body cannot be spooled");
-    if (exchange->in_problem == WEAVE_IO_GONE)
-        return mod_weave_finish(exchange, WEAVE_RUN_GONE);
-    exchange->r->connection->keepalive = AP_CONN_CLOSE;
-    return exchange->taken_over ? AP_FILTER_ERROR : rc;
 }

@@ -278,16 +278,22 @@ static int is_start(apr_pool_t *pool)
            !is_command(pool);
 }
 
-static int check_runtime_dir(apr_pool_t *ptemp, server_rec *s)
+/* At configtest, and at a start that can still fail. */
+static int check_folders(apr_pool_t *ptemp, server_rec *s)
 {
     const char *problem = NULL;
     int i, workers = 0;
 
+    if (!mod_weave_apps()->nelts ||
+        (!mod_weave_is_configtest() && !is_start(ptemp)))
+        return 0;
     for (i = 0; i < mod_weave_apps_good()->nelts; i++)
         workers |= !APR_ARRAY_IDX(mod_weave_apps_good(), i, mod_weave_app_t *)
                         ->embedded;
-    if (workers && (mod_weave_is_configtest() || is_start(ptemp)))
+    if (workers)
         problem = mod_weave_runtime_check(mod_weave_runtime_dir(), ptemp);
+    if (!problem)
+        problem = mod_weave_publish_enter_check(ptemp);
     if (problem)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "%s", problem);
     return problem ? -1 : 0;
@@ -308,7 +314,7 @@ int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     errors = check_all(groups, strict);
     if (errors && strict && !is_command(ptemp))
         return HTTP_INTERNAL_SERVER_ERROR;
-    if (check_runtime_dir(ptemp, main_server) != 0)
+    if (check_folders(ptemp, main_server) != 0)
         return HTTP_INTERNAL_SERVER_ERROR;
     if (mod_weave_is_configtest() && groups->nelts) {
         note_limits(main_server);
@@ -337,7 +343,7 @@ static void note_absent(const server_rec *s)
 int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                           apr_pool_t *ptemp, server_rec *main_server)
 {
-    int running = mod_weave_is_running();
+    int running = mod_weave_is_running(), rc;
 
     (void)plog;
     (void)ptemp;
@@ -347,12 +353,14 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     note_absent(main_server);
     mod_weave_retain(mod_weave_apps_good(), mod_weave_apps());
     mod_weave_switches_settle(pconf, main_server);
-    if (mod_weave_supervise(pconf, main_server, mod_weave_apps_good(),
-                            running) == 0)
-        mod_weave_publish_link(pconf, main_server);
-    else if (!running)
+    rc =
+        mod_weave_supervise(pconf, main_server, mod_weave_apps_good(), running);
+    if (rc == 0 || running)
+        rc |= mod_weave_counters_publish(running, pconf, main_server);
+    if (rc != 0 && !running)
         return HTTP_INTERNAL_SERVER_ERROR;
-    mod_weave_state_publish(running, pconf, main_server);
+    mod_weave_publish(pconf, main_server);
+    mod_weave_state_publish(pconf, main_server);
     if (running)
         mod_weave_smooth_start(pconf, main_server);
     return OK;

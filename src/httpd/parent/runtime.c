@@ -61,7 +61,8 @@ static const char *closed_find(const char *path, apr_pool_t *pool)
     return path;
 }
 
-static const char *enter_check(const char *dir, apr_pool_t *pool)
+const char *mod_weave_enter_check(const char *dir, const char *effect,
+                                  apr_pool_t *pool)
 {
     int is_there = access(dir, F_OK) == 0;
     const char *path =
@@ -75,14 +76,13 @@ static const char *enter_check(const char *dir, apr_pool_t *pool)
     word = weave_shell_quote(closed, pool);
     return apr_psprintf(
         pool,
-        "WEAVE0261: WeaveRuntimeDir %s: httpd's children run as %s, group %ld,"
-        " and cannot enter %s (owner %s, group %ld, mode %04o: %s): they would"
-        " reach no worker, and answer 503. `chmod o+x %s`, or `chgrp %ld %s &&"
-        " chmod g+x %s`, or choose another place",
+        "%s: httpd's children run as %s, group %ld, and cannot enter %s (owner"
+        " %s, group %ld, mode %04o: %s): they would %s. `chmod o+x %s`, or"
+        " `chgrp %ld %s && chmod g+x %s`, or choose another place",
         dir, weave_folder_user(ap_unixd_config.user_id, pool),
         (long)ap_unixd_config.group_id, closed,
         weave_folder_user(status.st_uid, pool), (long)status.st_gid,
-        (unsigned)status.st_mode & 07777, strerror(rv), word,
+        (unsigned)status.st_mode & 07777, strerror(rv), effect, word,
         (long)ap_unixd_config.group_id, word, word);
 }
 
@@ -136,6 +136,9 @@ const char *mod_weave_runtime_check(const char *dir, apr_pool_t *pool)
 
     if (problem)
         return apr_psprintf(pool, "WEAVE0162: WeaveRuntimeDir: %s", problem);
-    problem = enter_check(dir, pool);
-    return problem ? problem : lock_check(dir, pool);
+    problem =
+        mod_weave_enter_check(dir, "reach no worker, and answer 503", pool);
+    return problem
+               ? apr_pstrcat(pool, "WEAVE0261: WeaveRuntimeDir ", problem, NULL)
+               : lock_check(dir, pool);
 }

@@ -10,4 +10,10 @@
  * weaved that is about to end. NULL, or a message. */
 const char *mod_weave_runtime_check(const char *dir, apr_pool_t *pool);
 
+/* Returns why httpd's children cannot enter the folder DIR, or where it is not
+ * there the one that it is to be made in, and what is to be done; EFFECT says
+ * what they would do. NULL: they can. */
+const char *mod_weave_enter_check(const char *dir, const char *effect,
+                                  apr_pool_t *pool);
+
 #endif

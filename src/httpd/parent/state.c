@@ -141,7 +141,7 @@ static const char *state_write(const mod_weave_retained_t *data,
         "{s:s, s:i, s:I, s:s, s:o, s:o, s:o}", "format",
         WEAVE_HTTPD_STATE_FORMAT, "version", WEAVE_HTTPD_STATE_VERSION, "pid",
         (json_int_t)getpid(), "module", MOD_WEAVE_VERSION, "state_dir",
-        weave_control_text(mod_weave_state_dir(), pool), "runtime_dir",
+        weave_control_text(data->known_dir, pool), "runtime_dir",
         weave_control_text(dir, pool), "applications",
         mod_weave_declare(apps, s, pool));
 
@@ -167,21 +167,31 @@ static apr_status_t state_remove(void *unused)
     return APR_SUCCESS;
 }
 
-void mod_weave_state_publish(int running, apr_pool_t *pconf, server_rec *s)
+int mod_weave_counters_publish(int running, apr_pool_t *pconf, server_rec *s)
 {
-    const apr_array_header_t *apps = mod_weave_apps();
     mod_weave_retained_t *data = mod_weave_retained_get();
-    const char *dir, *problem = NULL;
 
-    if (!data || (!apps->nelts && !data->counters))
-        return;
+    if (!data || (!mod_weave_apps()->nelts && !data->counters))
+        return 0;
     data->owner = getpid();
-    dir = state_folder(data, s);
     if (!counters_are_there(data))
-        counters_make(data, dir, running, s, pconf);
-    if (data->counters_fd >= 0)
-        problem = state_write(data, apps, s, pconf);
-    if (problem)
-        state_complain(s, dir, problem, 0);
+        counters_make(data, state_folder(data, s), running, s, pconf);
+    mod_weave_counters_set(data->counters);
     apr_pool_cleanup_register(pconf, NULL, state_remove, apr_pool_cleanup_null);
+    if (data->counters)
+        return 0;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                 "WEAVE0294: no memory can be shared with httpd's children");
+    return -1;
+}
+
+void mod_weave_state_publish(apr_pool_t *pconf, server_rec *s)
+{
+    const mod_weave_retained_t *data = mod_weave_retained_get();
+    const char *problem = NULL;
+
+    if (data && data->counters_fd >= 0)
+        problem = state_write(data, mod_weave_apps(), s, pconf);
+    if (problem)
+        state_complain(s, data->counters_dir, problem, 0);
 }

@@ -370,16 +370,11 @@ static const char *weaved_supervise(apr_pool_t *pconf, server_rec *s,
 int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
                         const apr_array_header_t *apps, int running)
 {
-    const char *unpublished = mod_weave_publish(pconf, s), *problem = NULL;
+    const char *problem = weaved_supervise(pconf, s, apps, running);
 
-    if (unpublished)
-        problem_report(s, unpublished);
-    /* a weaved that runs is told what is wanted, whatever else is wrong */
-    if (!unpublished || running)
-        problem = weaved_supervise(pconf, s, apps, running);
     if (problem)
         problem_report(s, problem);
-    return problem || unpublished ? -1 : 0;
+    return problem ? -1 : 0;
 }
 
 /* A child has the secrets of all applications, and workers may run as the same
