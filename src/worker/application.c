@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* application.c: Python's main thread: the application from start to end */
+/* application.c: Python's main thread, from the import of the application to
+ * its end */
 #include "application.h"
 
 #include <errno.h>
@@ -20,15 +21,15 @@
 
 static void failure_report(const char *error) __attribute__((noreturn));
 
-/* weaved writes it into the log. */
+/* Reports ERROR to weaved, which logs it, and ends this worker. */
 static void failure_report(const char *error)
 {
     channel_send(weave_report_make(WEAVE_REPORT_FAILED, error));
     _exit(1);
 }
 
-/* Ends this worker where one of its descriptors is not what it was: programs
- * close a range of them, so one stands for all. */
+/* Ends this worker when the application has closed its descriptors. One is
+ * checked for all: programs close a whole range of them. */
 static void descriptors_check(void)
 {
     struct epoll_event none = {0};
@@ -104,7 +105,8 @@ const char *application_engine_load(const weave_spec_t *spec, apr_pool_t *pool)
     return problem;
 }
 
-/* One that no program has a use for: libraries count from SIGRTMIN. */
+/* Has a signal that no program uses (libraries count from SIGRTMIN) show the
+ * stacks of all threads. */
 static void stacks_start(void)
 {
     int signum = SIGRTMAX - 1;
@@ -113,7 +115,8 @@ static void stacks_start(void)
         worker.stack_signal = signum;
 }
 
-/* Before Python, and before any thread that runs it. */
+/* Makes the stack of Python's main thread large enough. Called before Python,
+ * and before any thread that runs it. */
 static void stack_prepare(void)
 {
     size_t bytes = weave_stack_prepare();
@@ -126,7 +129,6 @@ static void stack_prepare(void)
                        bytes >> 10);
 }
 
-/* Python's main thread, from its first line to the last. */
 void application_start(apr_pool_t *pool)
 {
     const weave_app_t *app = app_make(worker.spec, pool);
@@ -151,7 +153,7 @@ void application_start(apr_pool_t *pool)
     if (executors_start() != 0)
         failure_report("there is no memory for its threads");
     atomic_store(&worker.ready, 1);
-    events_wake(); /* from now on there are times to watch */
+    events_wake(); /* from now on requests have deadlines */
     channel_ready_send();
 }
 
@@ -162,8 +164,6 @@ static int is_stopped(void)
     return worker.forked || read(worker.stop_fd, &count, sizeof(count)) > 0;
 }
 
-/* As long as the application's handlers want it: one that raises SystemExit
- * gets what SIGTERM gets without it. */
 void application_wait(void)
 {
     for (;;) {

@@ -12,7 +12,8 @@ const char *application_engine_load(const weave_spec_t *spec, apr_pool_t *pool);
 /* Starts Python, imports the application and starts the executors; tells weaved
  * what has failed, and ends the process then. */
 void application_start(apr_pool_t *pool);
-/* Runs the application's signal handlers until the worker is to end. */
+/* Runs the application's signal handlers until the worker is to end. It drains
+ * when one of them raises SystemExit, as after SIGTERM. */
 void application_wait(void);
 /* Returns TEXT, or NULL where it is "". */
 const char *text_or_null(const char *text);

@@ -52,8 +52,10 @@ void channel_successor_ask(weave_report_e kind, const char *why)
         channel.successor_why = why;
     }
     pthread_mutex_unlock(&channel.lock);
-    if (first)
-        channel_send(weave_report_make(kind, why));
+    if (!first)
+        return;
+    PROCESS_DEBUG("asking weaved for a successor: %s", why);
+    channel_send(weave_report_make(kind, why));
 }
 
 json_t *channel_receive(void)
@@ -89,6 +91,8 @@ void channel_replace(int fd)
     kind = channel.successor_kind;
     why = channel.successor_why;
     pthread_mutex_unlock(&channel.lock);
+    PROCESS_DEBUG(fd < 0 ? "weaved is gone: serving without it"
+                         : "weaved supervises this worker");
     if (fd < 0)
         return;
     events_watch(fd, EVENT_CHANNEL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* connection.c: connections by slot, and who owns them
+/* connection.c: the slots of connections, and their owners
  *
- * The places are never freed: an event may be on its way to an executor when
- * its connection closes. The epoch tells it from the next one there. */
+ * Slots are never freed: an event may be on its way to an executor when its
+ * connection closes. `epoch` tells the connection of that event from the next
+ * one in the slot. */
 #include "connection.h"
 
 #include <stdlib.h>
@@ -15,15 +16,15 @@
 #include "output.h"
 #include "queue.h"
 
-/* A client looks at started[slot] after its connection has closed: the place
- * is not given away at once. */
+/* A client reads started[slot] after its connection has closed: so long the
+ * slot stays unused. */
 #define REST_US 1000000
 
 static struct {
     pthread_mutex_t lock;
     connection_t *slots[WEAVE_BOARD_SLOTS];
-    _Atomic uint32_t used; /* places that were ever taken */
-    /* the free ones among them, the one longest free first */
+    _Atomic uint32_t used; /* slots that were ever taken */
+    /* those that are free again, the one that is longest free first */
     uint32_t free[WEAVE_BOARD_SLOTS];
     uint32_t free_first, free_count;
     int64_t freed_us[WEAVE_BOARD_SLOTS];
@@ -116,7 +117,7 @@ void connection_close(connection_t *connection, const char *why)
     connection->current = 0;
     if (connection->armed)
         events_disarm(connection);
-    /* a process that the application has forked may hold it, too */
+    /* a forked process of the application may have it open, too */
     epoll_ctl(worker.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     connection->fd = -1;
     pthread_mutex_unlock(&connection->lock);
@@ -174,8 +175,8 @@ int connection_release(connection_t *connection)
     return 0;
 }
 
-/* What its client has sent before is still served, and the next it sends finds
- * a closed door: neither side can be in doubt. */
+/* Requests that the client has sent before are still served, and its next one
+ * fails to be sent: neither side can be in doubt about any. */
 void connection_shut(connection_t *connection)
 {
     if (connection->shut)

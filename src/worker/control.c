@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* control.c: the thread that never enters Python
  *
- * It accepts, talks with weaved, watches over time, and does for the executors
- * what would hold them. It works however stuck Python is. */
+ * It accepts connections, obeys weaved, ends requests that are over their time,
+ * and sends to slow readers in place of the executors. It works however stuck
+ * Python is. */
 #include "control.h"
 
 #include <string.h>
@@ -47,7 +48,7 @@ static void connection_pump(connection_t *connection)
 {
     int mine = 0, broken;
 
-    /* whoever has the lock may wait for the reader with it */
+    /* a thread that holds the lock may wait for the reader */
     if (pthread_mutex_trylock(&connection->lock) != 0) {
         pump_retry_later(connection);
         return;
@@ -89,12 +90,13 @@ static int64_t pump_retry_tick(int64_t now_us)
 
 /* ---- the end ---- */
 
-static void worker_quit(void)
+static void worker_quit(const char *why)
 {
     static const uint64_t one = 1;
 
     if (control.exit_us)
         return;
+    PROCESS_DEBUG("this worker ends: %s", why);
     control.exit_us = weave_clock_us() + STOP_US;
     if (write(worker.stop_fd, &one, sizeof(one)) < 0)
         _exit(0);
@@ -106,6 +108,8 @@ static void drain_begin(void)
         return;
     handshake_stop();
     control.drain_us = weave_clock_us();
+    PROCESS_DEBUG("draining %u connections",
+                  atomic_load(&worker.board->connections));
 }
 
 static int64_t drain_tick(int64_t now_us)
@@ -117,7 +121,7 @@ static int64_t drain_tick(int64_t now_us)
         control.drain_us = now_us + DRAIN_US;
     }
     if (handshake_is_done() && !atomic_load(&worker.board->connections))
-        worker_quit();
+        worker_quit("it is drained");
     return control.drain_us;
 }
 
@@ -129,10 +133,11 @@ static void order_obey(const json_t *message)
 
     if (!op)
         return;
+    PROCESS_DEBUG("weaved orders: %s", op);
     if (!strcmp(op, "drain"))
         drain_begin();
     else if (!strcmp(op, "quit"))
-        worker_quit();
+        worker_quit("weaved wants it");
     else if (!strcmp(op, "stacks"))
         stacks_show();
 }
@@ -161,7 +166,7 @@ static int64_t intake_tick(int64_t now_us)
     control.intake_us = now_us + INTAKE_US;
     if (atomic_load(&worker.idle) > 0) {
         atomic_store(&worker.saturated, 0);
-        /* one that became busy just before has seen the flag still up */
+        /* an executor that became busy just before has not raised it */
         if (atomic_load(&worker.idle) > 0) {
             control.intake_us = 0;
             return INT64_MAX;
@@ -181,10 +186,9 @@ static void event_handle(const struct epoll_event *event)
     case EVENT_CHANNEL:
         orders_take();
         break;
-    case EVENT_LIFELINE: /* httpd is gone, every process of it */
+    case EVENT_LIFELINE: /* no process of httpd is left */
         events_unwatch(worker.lifeline_fd);
-        PROCESS_DEBUG("httpd has ended: so does this worker");
-        worker_quit();
+        worker_quit("httpd has ended");
         break;
     case EVENT_WAKE:
         events_wake_clear();
@@ -205,7 +209,8 @@ static int64_t earlier_of(int64_t one, int64_t other)
     return one < other ? one : other;
 }
 
-/* What is due, and how long nothing will be. */
+/* Does what is due. Returns for how many milliseconds nothing will be; -1:
+ * until there is an event. */
 static int timers_run(void)
 {
     int64_t now = weave_clock_us(), next, left;
@@ -234,7 +239,7 @@ static void *control_loop(void *unused)
     int got, i;
 
     (void)unused;
-    orders_take(); /* what came with the first one */
+    orders_take(); /* they may have come together with the order to start */
     for (;;) {
         got = events_wait(events, EVENTS, timers_run());
         for (i = 0; i < got; i++)

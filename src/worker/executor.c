@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* executor.c: the threads that run requests
  *
- * An ordinary request is epoll_wait, recvmsg, sendmsg. Whatever else could
- * wait is somebody else's: half a frame its connection's, a slow reader the
- * control thread's. */
+ * An ordinary request is epoll_wait, recvmsg, sendmsg. An executor waits for
+ * nothing else: half a frame stays with its connection, and the control thread
+ * sends to slow readers. */
 #include "executor.h"
 
 #include <errno.h>
@@ -19,11 +19,11 @@
 #include "output.h"
 #include "queue.h"
 
-/* What became of a connection. */
+/* Says who has the connection now. */
 typedef enum {
-    KEEP,   /* still ours */
-    GONE,   /* closed */
-    HANDED, /* the pump's */
+    KEEP,   /* this executor */
+    GONE,   /* nobody: it is closed */
+    HANDED, /* the pump */
 } fate_e;
 
 /* ---- decoding ---- */
@@ -43,7 +43,8 @@ static int vars_reserve(executor_t *executor, uint32_t count)
     return 0;
 }
 
-/* weaved knows environ keys by their names only. */
+/* Finds the number of an environ key, and sets *NAME to NULL then: weaved sends
+ * keys by their names only. */
 static uint32_t var_key_find(const char **name)
 {
     static const char *const names[] = {
@@ -66,7 +67,7 @@ static int vars_decode(executor_t *executor, weave_frame_cursor_t *cursor,
 {
     uint32_t i;
 
-    /* before memory is taken: each needs so much of the frame */
+    /* checked before memory is reserved: each takes so much of the frame */
     if (count > (size_t)(cursor->end - cursor->at) /
                     (sizeof(weave_frame_var_t) + 1) ||
         vars_reserve(executor, count) < 0)
@@ -171,7 +172,7 @@ static void request_begin(executor_t *executor, connection_t *connection)
     atomic_store_explicit(&shown->since_us, now_us, memory_order_release);
     atomic_fetch_add_explicit(&board->running, 1, memory_order_relaxed);
     atomic_store_explicit(&executor->since_us, now_us, memory_order_release);
-    /* whoever sees a connection close must know what it had */
+    /* a client whose connection closes reads there what had begun */
     atomic_store(&board->started[connection->slot], number);
 }
 
@@ -189,7 +190,7 @@ static void request_count(int64_t took_us)
                               "workers.max_requests is reached");
 }
 
-/* 1: what is left of the answer is the pump's. */
+/* Returns 1 when the pump has to send the rest of the answer. */
 static int request_end(executor_t *executor, connection_t *connection,
                        int *broken)
 {
@@ -207,15 +208,15 @@ static int request_end(executor_t *executor, connection_t *connection,
     connection->pumped = !connection->broken && connection->first;
     since = connection->pumped;
     if (connection->pumped) {
-        input_keep(connection); /* the scratch buffer is not the pump's */
+        input_keep(connection); /* the pump must not keep the scratch buffer */
         events_arm(connection);
     }
     pthread_mutex_unlock(&connection->lock);
     return since != 0;
 }
 
-/* The process that the application has forked is back where its parent goes
- * on. */
+/* Ends a process that the application has forked, when it returns to where its
+ * parent goes on. */
 static void fork_leave(void)
 {
     if (worker.forked)
@@ -252,7 +253,9 @@ static fate_e request_take(executor_t *executor, connection_t *connection,
     if (connection->hung_up)
         return connection_end(connection, "the client has left");
     if (input_behind(connection, frame) == INPUT_CANCELLED) {
-        input_skip(connection, frame); /* the CANCEL is ignored next */
+        PROCESS_DEBUG("request %u of connection %u is called back",
+                      frame->number, connection->slot);
+        input_skip(connection, frame); /* the CANCEL itself is skipped next */
         return output_reply(connection, WEAVE_FRAME_CANCELLED, frame->number) ==
                        WEAVE_IO_OK
                    ? KEEP
@@ -267,8 +270,8 @@ static fate_e request_take(executor_t *executor, connection_t *connection,
     return fate;
 }
 
-/* The same for a request that another worker may have died of: it waits for
- * others of its kind. */
+/* Takes a request that another worker may have died of: it waits for others of
+ * its kind before. */
 static fate_e suspect_take(executor_t *executor, connection_t *connection)
 {
     int alone = suspect_enter();
@@ -276,7 +279,10 @@ static fate_e suspect_take(executor_t *executor, connection_t *connection)
     const char *payload;
     weave_frame_t frame;
 
-    input_is_waiting(connection); /* has it been called back meanwhile? */
+    PROCESS_DEBUG("connection %u has a request that may have killed another"
+                  " worker: it runs %s",
+                  connection->slot, alone ? "alone" : "beside others");
+    input_is_waiting(connection); /* reads a CANCEL that has come meanwhile */
     if (input_next(connection, &frame, &payload) == INPUT_FRAME)
         fate = request_take(executor, connection, &frame, payload);
     else
@@ -286,7 +292,7 @@ static fate_e suspect_take(executor_t *executor, connection_t *connection)
     return fate;
 }
 
-/* All that is there. */
+/* Runs all requests that are there. Returns KEEP when nothing is left. */
 static fate_e requests_take(executor_t *executor, connection_t *connection)
 {
     fate_e fate = KEEP;
@@ -302,7 +308,7 @@ static fate_e requests_take(executor_t *executor, connection_t *connection)
                         ? suspect_take(executor, connection)
                         : request_take(executor, connection, &frame, payload);
             else if (frame.type == WEAVE_FRAME_CANCEL)
-                input_skip(connection, &frame); /* too late */
+                input_skip(connection, &frame); /* it comes too late */
             else
                 fate = request_refuse(connection);
             break;
@@ -338,7 +344,7 @@ static connection_t *event_take(int *short_is_empty)
     int got, idle;
 
     atomic_fetch_add(&worker.idle, 1);
-    /* what was queued before is ours; what comes later kicks */
+    /* an executor takes from the queue first; what is queued later wakes it */
     got = queue_count() ? 0 : epoll_wait(worker.epoll_fd, &event, 1, -1);
     if (got < 0 && errno != EINTR)
         process_descriptors_lost();
@@ -353,7 +359,7 @@ static connection_t *event_take(int *short_is_empty)
     if (!connection_claim(connection))
         return NULL;
     *short_is_empty = !(event.events & (EPOLLHUP | EPOLLRDHUP));
-    /* an event of the one before it in this place says nothing */
+    /* an event of the connection before in this slot says nothing */
     if ((event.events & EPOLLHUP) &&
         atomic_load(&connection->epoch) == event.data.u64 >> 32)
         connection->hung_up = 1;
@@ -371,7 +377,7 @@ static void *executor_loop(void *data)
         short_is_empty = 0;
         connection = queue_pop();
         if (connection) {
-            /* has it been called back meanwhile? */
+            /* reads a CANCEL that has come meanwhile */
             input_begin(connection, executor->buffer, 0);
             input_receive(connection);
             if (connection->shut)

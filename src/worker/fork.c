@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fork.c: signals of this worker, and what a process that the application
- * forks must let go
+/* fork.c: signals of this worker, and processes that the application forks
  *
- * With a descriptor of ours open there, nobody would see this process die. It
- * has one thread only, and locks may be held for ever: nothing is locked. */
+ * Such a process must close the worker's descriptors, or nobody would notice
+ * when the worker dies. It has one thread only, and locks may be held for ever:
+ * it takes none. */
 #include "application.h"
 
 #include <signal.h>
@@ -21,9 +21,9 @@ static void term_handle(int signum)
         control_drain_request();
         return;
     }
-    /* a new process of the application, before handlers_forget() */
+    /* a process that was just forked, before handlers_forget() */
     signal(signum, SIG_DFL);
-    raise(signum); /* comes when this function has returned */
+    raise(signum); /* is delivered when this function has returned */
 }
 
 void signals_start(void)
@@ -32,16 +32,18 @@ void signals_start(void)
 
     sigaction(SIGTERM, &term, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit is an error, as in python itself */
+    signal(SIGXFSZ,
+           SIG_IGN); /* exceeding a limit is an error, as in python itself */
     process_signals_unblock();
 }
 
-/* In the new process. Its mask is that of the thread that forked it. */
+/* Removes the worker's handlers in the new process. The mask of signals is that
+ * of the thread that forked it. */
 static void handlers_forget(void)
 {
     struct sigaction now;
 
-    /* unless it is the application's */
+    /* it may be the application's by now */
     if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == term_handle)
         signal(SIGTERM, SIG_DFL);
 }

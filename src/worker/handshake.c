@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* handshake.c: accept() and HELLO, in the control thread */
+/* handshake.c: accepts connections and checks their HELLO, in the control
+ * thread */
 #include "control.h"
 
 #include <errno.h>
@@ -16,12 +17,13 @@
 #define PATIENCE_US 10000000
 #define DRAIN_PATIENCE_US 1000000
 #define RETRY_US 200000
-/* how many may be about to say HELLO between two turns: it comes right behind a
- * connection, so who has waited longest has least to say */
+/* so many may be about to say HELLO after a turn: it comes right after the
+ * connection, so the oldest ones most likely never will */
 #define PENDING_MAX 256
 #define ACCEPT_A_TURN 128
-#define BACKLOG 1024    /* of the socket, as weaved has made it */
-#define SAY_US 60000000 /* how often it is said that somebody has no secret */
+#define BACKLOG 1024 /* of the listening socket, as weaved has set it */
+#define SAY_US                                                                 \
+    60000000 /* between two messages about clients without the secret */
 
 typedef struct pending_t {
     struct pending_t *next;
@@ -32,12 +34,12 @@ typedef struct pending_t {
 } pending_t;
 
 static struct {
-    pending_t *first; /* the newest */
-    int pending;      /* of them */
+    pending_t *first; /* the newest first */
+    int pending;      /* how many */
     int64_t retry_us; /* accept() pauses until then; 0: it does not */
-    int said_none, said_many;
-    int64_t stranger_us; /* when that was said last; 0: never */
-    unsigned strangers;  /* since then */
+    int accept_logged, many_logged;
+    int64_t stranger_us; /* when WEAVE0200 was logged last; 0: never */
+    unsigned strangers;  /* refused since then */
 } handshake;
 
 static void listen_watch(void)
@@ -84,19 +86,20 @@ static int welcome_send(int fd, uint32_t slot)
     memcpy(data + sizeof(frame), &payload, sizeof(payload));
     sent =
         weave_fd_send(fd, data, sizeof(data), worker.readonly_fd, MSG_DONTWAIT);
-    if (sent < 0 && errno == EPERM) /* weaved wants no board to warm up */
+    if (sent < 0 && errno == EPERM) /* weaved takes no board when it warms up */
         sent = weave_fd_send(fd, data, sizeof(data), -1, MSG_DONTWAIT);
     return sent == (long)sizeof(data) ? 0 : -1;
 }
 
-static void client_admit(int fd)
+static void client_admit(int fd, uint32_t pid)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
     connection_t *connection = connection_open(fd);
 
-    weave_fd_allow(fd); /* files of bodies: strangers may pass none */
+    /* clients pass the files of bodies; others may pass nothing */
+    weave_fd_allow(fd);
     if (!connection) {
-        if (!handshake.said_many++)
+        if (!handshake.many_logged++)
             weave_line_say(WEAVE_LOG_WARNING,
                            "WEAVE0096: there are more than %d connections:"
                            " further ones are refused",
@@ -111,7 +114,9 @@ static void client_admit(int fd)
         connection_close(connection, "the client takes no WELCOME");
         return;
     }
-    /* from here on it is an executor's */
+    PROCESS_DEBUG("connection %u is open, to process %u", connection->slot,
+                  pid);
+    /* from now on an executor may claim it */
     atomic_store(&connection->state, CONNECTION_IDLE);
     if (epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 &&
         connection_claim(connection))
@@ -125,8 +130,8 @@ static void supervisor_admit(int fd)
     if (weave_socket_peer(fd, &uid, &pid) != APR_SUCCESS ||
         (uid != 0 && uid != worker.starter_uid)) {
         weave_line_say(WEAVE_LOG_WARNING,
-                       "WEAVE0097: process %ld of user %ld wanted to"
-                       " supervise this worker: only weaved may",
+                       "WEAVE0097: refused process %ld of user %ld, which"
+                       " wanted to supervise this worker: only weaved may",
                        pid, uid);
         close(fd);
     }
@@ -138,7 +143,8 @@ static void supervisor_admit(int fd)
     }
 }
 
-/* Not for each: who tries it often would fill the log. */
+/* Logs a client without the secret, but not each: many tries must not fill the
+ * log. */
 static void stranger_log(int fd)
 {
     int64_t now = weave_clock_us();
@@ -149,10 +155,9 @@ static void stranger_log(int fd)
         return;
     weave_socket_peer(fd, &uid, &pid);
     weave_line_say(WEAVE_LOG_WARNING,
-                   "WEAVE0200: process %ld of user %ld wanted to send requests"
-                   " to this worker without the secret of its application:"
-                   " only httpd and weaved have it (%u tries since this was"
-                   " said last)",
+                   "WEAVE0200: refused process %ld of user %ld, which does not"
+                   " have the secret of this application: only httpd and"
+                   " weaved have it (%u tries since the last such message)",
                    pid, uid, handshake.strangers);
     handshake.stranger_us = now;
     handshake.strangers = 0;
@@ -171,7 +176,7 @@ static void peer_admit(pending_t *pending)
         close(fd);
     }
     else if (hello.role == WEAVE_ROLE_CLIENT)
-        client_admit(fd);
+        client_admit(fd, hello.pid);
     else if (hello.role == WEAVE_ROLE_SUPERVISOR)
         supervisor_admit(fd);
     else
@@ -221,15 +226,16 @@ static void pending_add(int fd)
     pending->next = handshake.first;
     handshake.first = pending;
     handshake.pending++;
-    handshake_event(pending); /* HELLO is mostly there */
+    handshake_event(pending); /* HELLO is mostly here by now */
 }
 
-/* accept() fails for want of descriptors: asking again at once would spin. */
+/* Pauses when accept() fails for want of descriptors: an immediate retry would
+ * spin. */
 static void accept_pause(void)
 {
-    if (!handshake.said_none++)
+    if (!handshake.accept_logged++)
         weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0098: no connection can be accepted: %s",
+                       "WEAVE0098: cannot accept a connection: %s",
                        strerror(errno));
     events_unwatch(worker.listen_fd);
     handshake.retry_us = weave_clock_us() + RETRY_US;
@@ -259,9 +265,10 @@ void handshake_accept(void)
     connections_accept(ACCEPT_A_TURN);
 }
 
-/* Others can connect who run as httpd's user: they must not take all the
- * descriptors of this process. Not while events of the same turn are handled:
- * one may be of who is closed here. */
+/* Closes the oldest connections without HELLO: other processes of httpd's user
+ * may connect, and must not take all descriptors of this process. Never called
+ * while events are handled: one of them may belong to a connection that is
+ * closed here. */
 static void pending_limit(void)
 {
     pending_t *pending = handshake.first, *after;
@@ -287,8 +294,10 @@ int64_t handshake_tick(int64_t now_us)
     pending_limit();
     for (pending = handshake.first; pending; pending = after) {
         after = pending->next;
-        if (pending->since_us + patience <= now_us)
+        if (pending->since_us + patience <= now_us) {
+            PROCESS_DEBUG("a connection without HELLO is closed");
             pending_close(pending);
+        }
         else if (pending->since_us + patience < next)
             next = pending->since_us + patience;
     }

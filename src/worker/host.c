@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* host.c: what the engine gets from a worker: frames for its answers
+/* host.c: this worker as the engine's host: turns answers into frames
  *
- * The engine serves one thread at a time here, but for log(). A process that
- * the application has forked must not touch a connection: its parent goes on
- * with it. */
+ * The engine calls it from one thread for each request, but for log(). A
+ * process that the application has forked must not touch a connection, which
+ * its parent goes on to use. */
 #include "executor.h"
 
 #include <stddef.h>
@@ -31,7 +31,7 @@ static ssize_t body_file_read(exchange_t *exchange, char *buffer, size_t size)
     return got;
 }
 
-/* A CANCEL comes too late here, and is no answer. */
+/* Reads the head of a BODY. A CANCEL comes too late here and is skipped. */
 static int body_head_read(exchange_t *exchange, weave_frame_t *frame)
 {
     connection_t *connection = exchange->connection;
@@ -120,7 +120,8 @@ static int head_reserve(exchange_t *exchange, size_t size)
     return 0;
 }
 
-/* Its frame gets its length when it leaves. */
+/* Encodes the head. Its frame is filled in when it leaves, since the length of
+ * the body that goes with it is known only then. */
 static void head_send(void *host, const weave_head_t *head)
 {
     exchange_t *exchange = host;
@@ -149,12 +150,13 @@ static void head_send(void *host, const weave_head_t *head)
 
 /* ---- the answer ---- */
 
-/* What is being put together. A frame head needs a place until it has left. */
+/* A batch that is put together. The head of each frame stays in `frames` until
+ * it has left. */
 typedef struct {
     exchange_t *exchange;
     batch_t batch;
     weave_frame_t frames[BATCH_PARTS];
-    int last; /* the batch ends the answer */
+    int last; /* 1: the batch ends the answer */
     weave_io_e io;
 } writer_t;
 
@@ -167,7 +169,7 @@ static void writer_flush(writer_t *writer)
         pthread_mutex_lock(&connection->lock);
         writer->io = output_send_locked(connection, batch, 1);
         connection->head_left = 1;
-        /* from here on it is not overdue, whatever the executor does */
+        /* an answer that has ended is never over its time */
         connection->ended |= writer->last;
         pthread_mutex_unlock(&connection->lock);
     }
@@ -201,7 +203,7 @@ static void writer_frame(writer_t *writer, weave_frame_type_e type, int flags,
     writer_part(writer, frame, sizeof(*frame), NULL);
 }
 
-/* The head, and as much of a body behind it. */
+/* Adds the head, and announces INLINE_BYTES of the body in its frame. */
 static void writer_head(writer_t *writer, int flags, size_t inline_bytes)
 {
     exchange_t *exchange = writer->exchange;
@@ -229,7 +231,7 @@ static void pieces_release(const weave_piece_t *pieces, size_t count)
             worker.engine->release(pieces[i].owner);
 }
 
-/* TOTAL bytes of PIECES as frames that are not too large. */
+/* Adds TOTAL bytes of PIECES as DATA frames that are not too large. */
 static void writer_data(writer_t *writer, const weave_piece_t *pieces,
                         size_t count, size_t total, int flags)
 {
@@ -239,7 +241,7 @@ static void writer_data(writer_t *writer, const weave_piece_t *pieces,
         size_t len = pieces[i].len - at;
 
         if (!frame_left && total) {
-            /* a frame with its parts is one write where it can be */
+            /* keeps a frame and its parts in one write where it can */
             if (writer->batch.count > BATCH_PARTS - 20)
                 writer_flush(writer);
             frame_left =
@@ -278,7 +280,7 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
     }
     for (i = 0; i < count; i++)
         total += pieces[i].len;
-    /* the head waits for more; or an END follows, which says as much */
+    /* the head waits for more; an END that follows ends the answer, too */
     if (!total && !(flags && exchange->head_len)) {
         pieces_release(pieces, count);
         return WEAVE_IO_OK;
@@ -370,8 +372,8 @@ static int log_send(exchange_t *exchange, int level, const char *text,
     batch.count = 3;
     batch.pass = -1;
     pthread_mutex_lock(&connection->lock);
-    /* what has begun to leave must leave whole; more lines than that, and the
-     * client would end the request */
+    /* a frame that has begun to leave must leave whole; with more lines than
+     * that the client would end the request */
     if (!connection->broken && !connection->ended &&
         connection->memory < INLINE_BYTES &&
         weave_answer_line_count(&exchange->lines, len) == 0)
@@ -390,8 +392,8 @@ const char *request_var(const weave_request_t *request, uint32_t key)
     return "";
 }
 
-/* Writes "192.0.2.7:4711" to TEXT where httpd's children cannot say it. NULL:
- * no request. */
+/* Writes "192.0.2.7:4711" to TEXT, for lines that httpd's children do not log.
+ * Returns TEXT, or NULL outside a request. */
 static const char *client_format(char *text, size_t size,
                                  const exchange_t *exchange)
 {
@@ -418,7 +420,7 @@ static void log_line(void *host, int level, const char *text, size_t len)
         return;
     if (level > worker.spec->log_level)
         return;
-    /* a line may be longer than what a pipe takes in one piece */
+    /* a line may be longer than a pipe takes in one piece */
     if (!worker.forked)
         pthread_mutex_lock(&lock);
     weave_line_write(2, level, client_format(client, sizeof(client), host),
@@ -427,7 +429,8 @@ static void log_line(void *host, int level, const char *text, size_t len)
         pthread_mutex_unlock(&lock);
 }
 
-/* fork.c sees to every fork of the process, not only to Python's. */
+/* Does nothing: fork.c handles every fork of the process, also those that
+ * Python does not know of. */
 static void fork_ignore(void)
 {
 }

@@ -22,7 +22,8 @@ static const char *flat_read(const char *path, apr_pool_t *pool)
     return weave_conf_flatten(path, conf, NULL, pool);
 }
 
-/* Stays open, also in programs that the application starts. */
+/* Keeps TEXT in memory that stays open, also in programs that the application
+ * starts. Returns its path, or NULL. */
 static const char *text_store(const char *text, apr_pool_t *pool)
 {
     size_t len = strlen(text);

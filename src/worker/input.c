@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* input.c: from bytes of a socket to whole frames
+/* input.c: turns bytes of a socket into whole frames
  *
- * An ordinary request is read into the scratch buffer of its executor and
- * never copied. Half a frame waits with its connection. */
+ * An ordinary request is read into the scratch buffer of its executor and never
+ * copied. Half a frame is kept with its connection. */
 #include "input.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include "weave_control.h"
 
-#define KEPT_BYTES 4096 /* the least that is asked of a socket */
+#define KEPT_BYTES 4096 /* the smallest read from a socket */
 
 void input_begin(connection_t *connection, char *scratch, int short_is_empty)
 {
@@ -41,7 +41,7 @@ void input_drop(connection_t *connection)
     *in = (input_t){.passed = -1};
 }
 
-/* Makes room for SIZE bytes from `at` on. */
+/* Makes room for SIZE bytes from `at` on. Returns 0, or -1 without memory. */
 static int room_reserve(input_t *in, size_t size)
 {
     size_t left = in->len - in->at;
@@ -90,7 +90,7 @@ void input_keep(connection_t *connection)
         if (copy)
             memcpy(copy, in->data + in->at, left);
         else
-            in->eof = 1; /* what is left is lost: the peer will see an end */
+            in->eof = 1; /* what is left is lost, and reading ends */
         in->data = copy;
         in->at = 0;
         in->len = copy ? left : 0;
@@ -147,8 +147,8 @@ void input_problem_log(weave_frame_status_e status)
                        " mod_weave: its connection is closed; restart httpd");
     else
         weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0093: what a client sent is no frame of"
-                       " mod_weave: its connection is closed");
+                       "WEAVE0093: a client has sent bytes that are no frame"
+                       " of mod_weave: its connection is closed");
 }
 
 static input_e frame_decode(connection_t *connection, weave_frame_t *frame,
@@ -166,7 +166,7 @@ static input_e frame_decode(connection_t *connection, weave_frame_t *frame,
         return INPUT_BAD;
     }
     if (left - sizeof(*frame) < frame->bytes) {
-        /* all of it in one piece, and a CANCEL behind it */
+        /* the whole frame in one piece, and a CANCEL after it */
         size_t whole = 2 * sizeof(*frame) + frame->bytes;
 
         return room_reserve(in, whole) < 0 ? INPUT_BAD : INPUT_NOTHING;
@@ -227,7 +227,7 @@ int input_is_waiting(connection_t *connection)
     const char *payload;
     weave_frame_t frame;
 
-    /* all of a CANCEL in one read, and a byte more */
+    /* one read takes a whole CANCEL, and a byte more */
     if (input_next(connection, &frame, &payload) != INPUT_FRAME ||
         room_reserve(in, 3 * sizeof(frame) + frame.bytes) < 0)
         return 0;

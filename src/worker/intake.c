@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* look.c: the control thread reads for executors that are all busy
+/* intake.c: the control thread reads while all executors are busy
  *
- * It finds what waits in the shared epoll set, so that a request that is
- * called back, or is one too many, is answered in time. */
+ * It finds what waits in their epoll set. So a request that is called back, or
+ * for which the queue is full, is answered in time. */
 #include "control.h"
 
 #include <sys/epoll.h>
@@ -12,21 +12,26 @@
 #include "queue.h"
 
 #define EVENTS 64
-#define FRAMES_MOST 4 /* of one connection in one look */
+#define FRAMES_MOST 4 /* of one connection at a time */
 
-/* 0: the client has what it needs to know. */
+/* Answers FRAME with a frame of TYPE. Returns 0, or -1 when the client does not
+ * read. */
 static int request_answer(connection_t *connection, const weave_frame_t *frame,
                           weave_frame_type_e type)
 {
     uint32_t number = frame->number;
 
     input_skip(connection, frame);
+    PROCESS_DEBUG("request %u of connection %u is %s", number, connection->slot,
+                  type == WEAVE_FRAME_REFUSED ? "refused: the queue is full"
+                                              : "called back");
     if (type == WEAVE_FRAME_REFUSED)
         atomic_fetch_add(&worker.board->refused, 1);
     return output_reply(connection, type, number) == WEAVE_IO_OK ? 0 : -1;
 }
 
-/* 1: the queue has it, 0: go on, -1: close it, -2: and say so. */
+/* Puts a request into the queue. Returns 1 when the queue owns the connection,
+ * 0 to go on with it, -1 to close it, and -2 to log and close it. */
 static int request_enqueue(connection_t *connection, const weave_frame_t *frame)
 {
     if (connection->hung_up)
@@ -42,7 +47,7 @@ static int request_enqueue(connection_t *connection, const weave_frame_t *frame)
     switch (queue_push(connection)) {
     case 0:
         return 1;
-    case 1: /* perhaps it is not wanted any more */
+    case 1: /* it may have been called back */
         input_receive(connection);
         return 0;
     default:
@@ -50,9 +55,9 @@ static int request_enqueue(connection_t *connection, const weave_frame_t *frame)
     }
 }
 
-/* 1: somebody else has it now. All others wait meanwhile, so that a client
- * which goes on and on is closed: an honest one has its request elsewhere then.
- */
+/* Takes the frames that are there. Returns 1 when the caller does not own the
+ * connection any more. All others wait meanwhile, so a client that sends on and
+ * on is closed: httpd has a request of its own elsewhere then. */
 static int frames_take(connection_t *connection)
 {
     const char *payload;
@@ -126,7 +131,7 @@ void intake_poll(void)
             else
                 event_read(&events[i]);
     } while (got == EVENTS);
-    /* that was an executor's, which may sleep on beside a full queue */
+    /* that event was for an executor, which may sleep beside a full queue */
     if (kicked)
         queue_executor_wake();
 }

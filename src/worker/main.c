@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c: weave-worker: one process with one application
  *
- * weaved starts it with nothing but descriptors (weave_control.h), an
- * environment and a user that is not root. */
+ * weaved starts it with descriptors (weave_control.h), an environment and a
+ * user that is not root. */
 #include "application.h"
 
 #include <errno.h>
@@ -61,7 +61,7 @@ static void spec_take(const json_t *message, apr_pool_t *pool)
 {
     const json_t *spec = json_object_get(message, "spec");
     char *text = spec ? json_dumps(spec, JSON_COMPACT) : NULL;
-    const char *problem = "nothing says what to run";
+    const char *problem = "weaved has sent none";
     weave_spec_t *parsed = NULL;
 
     if (text)
@@ -82,7 +82,7 @@ static void secret_take(const json_t *message)
 {
     if (weave_secret_parse(&worker.secret, json_string_value(json_object_get(
                                                message, "secret"))) < 0)
-        start_fail("weaved gave no secret");
+        start_fail("weaved has sent no secret");
     if (json_is_true(json_object_get(message, "cores")))
         prctl(PR_SET_DUMPABLE, 1);
 }
@@ -98,16 +98,18 @@ static void order_take(weave_control_t *channel, apr_pool_t *pool)
             APR_SUCCESS ||
         weave_control_receive(channel, &message, &passed, START_MS) !=
             APR_SUCCESS)
-        start_fail("weaved gave no order");
+        start_fail("weaved has sent no order");
     op = json_string_value(json_object_get(message, "op"));
     if (!op || strcmp(op, "start") != 0)
-        start_fail("weaved gave another order first");
+        start_fail("the first order of weaved is not to start");
     secret_take(message);
     spec_take(message, pool);
     json_decref(message);
+    PROCESS_DEBUG("a worker of generation %u of %s, with %d threads",
+                  worker.generation, worker.spec->name, worker.spec->threads);
 }
 
-/* Before there is any thread. */
+/* Sets LC_CTYPE. Called before there is any thread. */
 static void locale_set(void)
 {
     const char *variable = NULL;
@@ -133,7 +135,7 @@ int main(int argc, char **argv)
     weave_control_t channel = {.fd = WEAVE_WORKER_CONTROL_FD};
     apr_pool_t *pool;
 
-    /* others may run as the same user: they must not read what is here */
+    /* other processes of the same user must not read this memory */
     prctl(PR_SET_DUMPABLE, 0);
     if (apr_initialize() != APR_SUCCESS ||
         apr_pool_create(&pool, NULL) != APR_SUCCESS)
@@ -157,6 +159,7 @@ int main(int argc, char **argv)
     application_start(pool);
     application_wait();
     if (!worker.forked)
-        worker.engine->finish(); /* the control thread sees to its time */
+        worker.engine
+            ->finish(); /* the control thread ends it when its time is over */
     _exit(0);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* output.c: frames on their way to a client
+/* output.c: sends frames to a client
  *
- * Whoever sends waits for a reader who makes progress. What a slower one
- * leaves is kept: some in memory, then in a file, and the control thread sends
- * it. Only when that is full, too, does the sender wait. */
+ * A thread that sends waits for a reader that makes progress. What a slower one
+ * leaves is kept, some in memory, then in a file, and the control thread sends
+ * it. Only when that is full, too, does the thread wait. */
 #include "output.h"
 
 #include <errno.h>
@@ -18,9 +18,9 @@
 #include "weave_control.h"
 
 #define STALL_MS 20
-#define MEMORY_BYTES (1 << 20) /* of one connection */
+#define MEMORY_BYTES (1 << 20) /* for one connection */
 #define FILE_BLOCK 65536
-#define TURN_BYTES (1 << 20) /* and then others are served */
+#define TURN_BYTES (1 << 20) /* then others are served */
 
 /* ---- what waits ---- */
 
@@ -57,7 +57,7 @@ static void chunk_append(connection_t *connection, chunk_t *chunk)
     connection->last = chunk;
 }
 
-/* Copies what nobody keeps alive. */
+/* Keeps a part in memory. Copies it where it has no owner. */
 static int part_keep_in_memory(connection_t *connection,
                                const struct iovec *part, void *owner, int pass)
 {
@@ -104,7 +104,8 @@ static int part_keep_in_file(connection_t *connection, const struct iovec *part)
     return 0;
 }
 
-/* 0: it is kept (and its owner with it, or released). */
+/* Keeps PART, or releases its owner when it is empty or in the file. Returns 0,
+ * or -1 when no more can be kept. */
 static int part_keep(connection_t *connection, const struct iovec *part,
                      void *owner, int pass)
 {
@@ -130,7 +131,8 @@ static void output_break(connection_t *connection)
     output_drop(connection);
 }
 
-/* Bytes that left, 0: there is no room, -1: the peer is gone. */
+/* Sends some of CHUNK. Returns how much; 0 when there is no room, -1 when the
+ * peer is gone. */
 static ssize_t chunk_send(const connection_t *connection, chunk_t *chunk)
 {
     char block[FILE_BLOCK / 4];
@@ -211,7 +213,8 @@ static ssize_t parts_send(const connection_t *connection, batch_t *batch,
     return sent;
 }
 
-/* Takes SENT bytes off the batch; the first part that has any left. */
+/* Takes SENT bytes off the batch. Returns the first part that has bytes left.
+ */
 static int batch_advance(batch_t *batch, int at, size_t sent)
 {
     if (sent)
@@ -230,14 +233,14 @@ static int batch_advance(batch_t *batch, int at, size_t sent)
     return at;
 }
 
-/* Is the request that sends over its time? With the lock. */
+/* Returns 1 when the request that sends is over its time. With the lock. */
 static int is_abandoned(const connection_t *connection)
 {
     return connection->current &&
            atomic_load(&connection->abandon) == connection->current;
 }
 
-/* 1: there is room. */
+/* Waits a while for room. Returns 1 when there is some. */
 static int room_wait(const connection_t *connection)
 {
     struct pollfd wait = {connection->fd, POLLOUT, 0};
@@ -245,7 +248,7 @@ static int room_wait(const connection_t *connection)
     return poll(&wait, 1, STALL_MS) > 0;
 }
 
-/* Sends while the reader keeps up; the first part that is left. */
+/* Sends while the reader keeps up. Returns the first part that is left. */
 static int batch_send(connection_t *connection, batch_t *batch, int at,
                       int patient)
 {
@@ -262,14 +265,13 @@ static int batch_send(connection_t *connection, batch_t *batch, int at,
     return at;
 }
 
-/* Nothing more can be kept: the sender is as slow as the reader now. */
+/* Waits for the reader, since nothing more can be kept. */
 static void pump_wait(connection_t *connection)
 {
     if (is_abandoned(connection)) {
         weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0101: a thread has waited for a client that does"
-                       " not read until limits.request_timeout: its answer is"
-                       " cut");
+                       "WEAVE0101: a client has not read its answer until"
+                       " limits.request_timeout: the answer is cut");
         atomic_fetch_add(&worker.board->timeouts, 1);
         connection->cut = connection->current;
         connection->cut_us = weave_clock_us();

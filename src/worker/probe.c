@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe.c: tries whether an engine can be loaded, has the application's own
- * check look at the sync.ini, and ends
+/* probe.c: checks whether an engine can be loaded, runs the application's own
+ * check of its sync.ini, and ends
  *
- * Libraries run code when they are loaded, and that code belongs to whoever
- * has made the virtualenv and its Python. This process has the rights of the
- * user that the application runs as, and nothing else. */
+ * A library runs code when it is loaded, and that code belongs to whoever made
+ * the virtualenv and its Python. So this process has the rights of the user
+ * that the application runs as, and no others. */
 #include "application.h"
 
 #include <errno.h>
@@ -15,10 +15,10 @@
 
 #include "weave_control.h"
 
-/* argv */
+/* places in argv */
 enum { ENGINE = 2, VERSION, LIBPYTHON, SONAME, CHECK, PYTHON, FILES };
 
-/* The text of check.py, made by the Makefile. */
+/* The text of check.py; the Makefile makes it. */
 extern const char worker_check_py[];
 
 static const char *files_check(int argc, char **argv, apr_pool_t *pool)
@@ -41,8 +41,8 @@ static void probe_answer(const char *text)
         _exit(1);
 }
 
-/* Becomes the virtualenv's Python, which answers with more lines. The
- * application is not imported: that may open its databases. */
+/* Becomes the virtualenv's Python, which writes more lines. It does not import
+ * the application, since that may open its databases. */
 static void check_become(char **argv, apr_pool_t *pool)
 {
     char *program[] = {argv[PYTHON], "-I", "-B", "-c", (char *)worker_check_py,
@@ -71,6 +71,6 @@ int probe_run(int argc, char **argv, apr_pool_t *pool)
     probe_answer(problem ? problem : WEAVE_PROBE_GOOD);
     if (!problem && *argv[CHECK])
         check_become(argv, pool);
-    /* libraries have functions for the end of a process: none is called */
+    /* skips what libraries do at the end of a process */
     _exit(0);
 }

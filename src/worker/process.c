@@ -62,9 +62,8 @@ void process_descriptors_lost(void)
     weave_line_output_set(2, worker.pid);
     if (!worker.forked)
         weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0102: the application has closed descriptors that"
-                       " it has not opened, and this worker ends, for they"
-                       " were its own: os.closerange() and what makes a daemon"
-                       " of a process do that");
+                       "WEAVE0102: the application has closed descriptors of"
+                       " this worker, which ends now: os.closerange() does"
+                       " that, and code that makes a daemon of a process");
     _exit(1);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* queue.c: requests that wait for an executor
  *
- * The lock comes before nothing else but the state of a connection. */
+ * A thread that holds the lock takes no other one; it changes only the state of
+ * a connection. */
 #include "queue.h"
 
 #include <unistd.h>
@@ -63,7 +64,8 @@ int queue_push(connection_t *connection)
     return rc;
 }
 
-/* With the lock: the one behind BEFORE (NULL: the first). */
+/* Takes out CONNECTION, which follows BEFORE (NULL: it is the first). With the
+ * lock. */
 static void queue_unlink(connection_t *before, connection_t *connection)
 {
     if (before)

@@ -12,8 +12,8 @@
 /* Bytes in the files of all connections. */
 static _Atomic int64_t the_bytes;
 
-/* This worker's share of what all answers of the application may have: no
- * worker can use up what another one needs. */
+/* Returns the share of limits.spool_total that each worker of the application
+ * has, so that none uses up what another one needs. */
 static int64_t spool_share(void)
 {
     return worker.spec->spool_total /
@@ -43,7 +43,7 @@ static int spool_open(void)
     return fd;
 }
 
-/* Once for a process: a full disk must not fill the log. */
+/* Logs once in a process, so that a full disk does not fill the log. */
 static void failure_log(void)
 {
     static atomic_int said;
@@ -51,26 +51,27 @@ static void failure_log(void)
 
     if (!atomic_exchange(&said, 1))
         weave_line_say(WEAVE_LOG_ERROR,
-                       "WEAVE0094: answers to slow readers cannot be kept in"
-                       " %s: %s: a thread waits for each of them instead",
+                       "WEAVE0094: answers to slow clients cannot be kept in"
+                       " %s: %s: from now on a thread waits for each such"
+                       " client",
                        spool_folder(), strerror(error));
 }
 
-/* Once for a process, as failure_log(). One answer at its own bound is no news.
- */
+/* Logs once in a process that all files together are full. A single file at
+ * limits.spool_max is expected. */
 static void share_log(void)
 {
     static atomic_int said;
 
     if (!atomic_exchange(&said, 1))
         weave_line_say(WEAVE_LOG_WARNING,
-                       "WEAVE0192: answers to slow readers have all that"
-                       " limits.spool_total gives a worker (%lld bytes): a"
-                       " thread waits for each of them that is more",
+                       "WEAVE0192: answers to slow clients fill the share of"
+                       " limits.spool_total that this worker has (%lld bytes):"
+                       " from now on a thread waits for each further one",
                        (long long)spool_share());
 }
 
-/* Counts LEN bytes more: 0, or -1 when they are too many. */
+/* Counts LEN bytes more. Returns 0, or -1 when they are too many. */
 static int bytes_add(const connection_t *connection, int64_t len)
 {
     if (connection->spool_end + len > worker.spec->spool_max)
@@ -82,7 +83,7 @@ static int bytes_add(const connection_t *connection, int64_t len)
     return -1;
 }
 
-/* LEN bytes behind what is in the file: 0, or -1 and errno. */
+/* Appends LEN bytes to the file. Returns 0, or -1 and errno. */
 static int file_append(connection_t *connection, const char *data, size_t len)
 {
     size_t done = 0;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stacks.c: the stacks of all threads, into the log
+/* stacks.c: writes the stacks of all threads into the log
  *
- * faulthandler writes them where a reader may be slow, so a thread of its own
- * waits for that, and not the one that keeps the time. */
+ * faulthandler writes them, and may have to wait for the reader of the log. So
+ * a thread of its own calls it, and not the control thread. */
 #include "control.h"
 
 #include <signal.h>
 #include <unistd.h>
 
 #define STACK_BYTES (256 * 1024)
-/* how long the stacks come before what is said next */
+/* the stacks come first: so long the next message waits for them */
 #define TURN_US 2000
 #define TURNS 50
 
@@ -33,11 +33,12 @@ void stacks_show(void)
     int turn;
 
     if (!worker.stack_signal) {
-        weave_line_say(WEAVE_LOG_INFO, "Python is not up: no stacks to show");
+        weave_line_say(WEAVE_LOG_INFO,
+                       "Python does not run yet: no stacks to show");
         return;
     }
     if (atomic_exchange(&running, 1))
-        return; /* those of before wait for their reader */
+        return; /* the last ones still wait for their reader */
     if (process_thread_start(stacks_write, NULL, STACK_BYTES, "weave-stacks"))
         atomic_store(&running, 0);
     for (turn = 0; turn < TURNS && atomic_load(&running); turn++)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* suspect.c: requests that were running when another worker died
  *
- * One of them may have killed it, and would kill this one too. So they run one
- * after the other: those that are innocent have not begun yet when it happens,
- * and httpd sends them to a third worker. */
+ * One of them may have killed it, and would kill this worker too. So they run
+ * one after the other: when it happens, the innocent ones have not begun, and
+ * httpd sends them to a third worker. */
 #include "executor.h"
 
-/* None waits longer for those before it: they seem to be harmless. */
+/* A suspect waits no longer for those before it, which seem to be harmless. */
 #define WAIT_S 2
 
 static struct {

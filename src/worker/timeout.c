@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* timeout.c: requests that take too long, and memory that grows */
+/* timeout.c: ends requests that take too long, and watches the memory */
 #include "control.h"
 
 #include <fcntl.h>
@@ -14,22 +14,24 @@
 
 #define RSS_US 5000000
 
-/* With the lock of the connection: the request is still the executor's. */
+/* Logs a request that is over its time. With the lock of its connection: the
+ * executor cannot change the request. */
 static void overdue_log(const executor_t *executor, int64_t took_us)
 {
     const weave_request_t *request = &executor->request;
 
     weave_line_say(WEAVE_LOG_ERROR,
                    "WEAVE0099: %.32s %.512s%.1024s has taken more than %.1f s"
-                   " (limits.request_timeout): the client is answered without"
-                   " it; the stacks of all threads follow",
+                   " (limits.request_timeout): its client gets 504, or a cut"
+                   " answer; the stacks of all threads follow",
                    request_var(request, WEAVE_VAR_REQUEST_METHOD),
                    request_var(request, WEAVE_VAR_SCRIPT_NAME),
                    request_var(request, WEAVE_VAR_PATH_INFO),
                    (double)took_us / 1000000);
 }
 
-/* With the lock. A client that has half a frame can only be cut. */
+/* Answers 504, or cuts an answer that has begun. With the lock. A client that
+ * has half a frame can only be cut. */
 static void overdue_answer(connection_t *connection, uint32_t number)
 {
     weave_frame_end_t end = {connection->head_left ? WEAVE_RUN_CUT : 504, 0};
@@ -46,26 +48,26 @@ static void overdue_answer(connection_t *connection, uint32_t number)
     shutdown(connection->fd, SHUT_RDWR);
 }
 
-/* 1: it was this one, and it is not over. */
+/* Ends request NUMBER for its client. Returns 1 unless it was over before. */
 static int request_abandon(executor_t *executor, connection_t *connection,
                            uint32_t number, int64_t took_us)
 {
     int still;
 
-    /* whoever waits for the reader with the lock lets go of it */
+    /* a thread that waits for the reader with the lock lets go of it */
     atomic_store(&connection->abandon, number);
     pthread_mutex_lock(&connection->lock);
     still = atomic_load(&executor->connection) == connection &&
             executor->number == number && connection->current == number &&
             !connection->ended && connection->fd >= 0;
-    /* it has waited for its reader until then, and is over soon */
+    /* it waited for its reader until then, and ends soon */
     if (connection->cut == number &&
         weave_clock_us() < connection->cut_us + worker.spec->request_timeout_us)
         still = 0;
     if (still) {
         overdue_log(executor, took_us);
         overdue_answer(connection, number);
-        connection->current = 0; /* once */
+        connection->current = 0; /* only once */
     }
     pthread_mutex_unlock(&connection->lock);
     return still;
@@ -94,7 +96,7 @@ static int64_t executor_check(executor_t *executor, int64_t now_us)
 
 int64_t timeout_tick(int64_t now_us)
 {
-    /* those that begin after this cannot be due before */
+    /* requests that begin after this are not due before */
     int64_t next = now_us + worker.spec->request_timeout_us, due;
     int i;
 
@@ -110,7 +112,8 @@ int64_t timeout_tick(int64_t now_us)
 
 /* ---- memory ---- */
 
-/* 0: not known, for want of a descriptor. */
+/* Returns the resident memory; 0 when it is not known, for want of a
+ * descriptor. */
 static int64_t rss_bytes(void)
 {
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -125,7 +128,7 @@ static int64_t rss_bytes(void)
     if (got <= 0)
         return 0;
     text[got] = '\0';
-    strtoll(text, &end, 10); /* the first is the size */
+    strtoll(text, &end, 10); /* the first number is the whole size */
     return strtoll(end, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* title.c: what ps shows */
+/* title.c: sets what ps shows */
 #include "application.h"
 
 #include <stdio.h>
@@ -8,7 +8,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* Where argv and the environment lie, as the kernel laid them out. */
+/* Returns the end of the area of argv and the environment, as the kernel has
+ * laid it out. */
 static char *area_end(int argc, char **argv)
 {
     char *end = argv[0] + strlen(argv[0]) + 1;
@@ -23,8 +24,8 @@ static char *area_end(int argc, char **argv)
     return end;
 }
 
-/* The environment moves, or it would be overwritten. What cannot move stays
- * where it was, and the title with it. */
+/* Copies the environment out of that area, which the title overwrites. Returns
+ * -1 when it cannot: then there is no title. */
 static int environ_move(void)
 {
     size_t count = 0, i;

@@ -14,6 +14,7 @@ my $httpd = new_httpd(
     workers => "processes = 1\nthreads = 1\n",
     limits  => "queue_length = 2\nqueue_timeout = 50\nbackoff = 9\n",
     conf    => <<'END');
+LogLevel weave:debug
 WeaveApp / "DIR/sync.ini"
 <Location /impatient>
     WeaveSet limits.queue_timeout 1
@@ -99,5 +100,18 @@ subtest 'a client that closes its sending side' => sub {
     is scalar(notes($note, 1)), 1, 'by the application';
 };
 
+# why, in the words of the worker
+reloads($httpd);
+for my $line (
+    'connection \d+ is open, to process \d+',
+    'request \d+ of connection \d+ is refused: the queue is full',
+    'request \d+ of connection \d+ is called back',
+    'connection \d+ is closed: the client has',
+    'weaved orders: drain', 'draining \d+ connections',
+    'this worker ends: it is drained',
+) {
+    ok eventually(sub { $httpd->log_text =~ / \[weave:debug\] .*$line/ }),
+        "logged at debug: $line";
+}
 ok defined $httpd->stop, 'httpd stops';
 finish;

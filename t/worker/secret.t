@@ -182,7 +182,7 @@ subtest 'requests past httpd' => sub {
     # as mod_weave was before there was a secret
     is told('other', frame_of(HELLO => pack('LL', $$, 1), version => 2)
         . request('/who', version => 2)), 'closed', 'another version: closed';
-    my @said = $httpd->log_text =~ /WEAVE0200: process (\d+)/g;
+    my @said = $httpd->log_text =~ /WEAVE0200: refused process (\d+)/g;
     is_deeply \@said, [pid_of('sync')], 'it is said, not each time';
 };
 
