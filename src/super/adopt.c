@@ -19,7 +19,7 @@
 #include "process.h"
 #include "worker.h"
 
-#define SECRETS_US (30 * SUPER_SECOND) /* httpd tells them at once */
+#define SECRETS_US (30 * SUPER_SECOND) /* httpd sends them at once */
 
 static super_timer_t overdue_timer;
 
@@ -72,8 +72,8 @@ static super_worker_t *unjoined_find(const super_app_t *app)
     return NULL;
 }
 
-/* Begins anew after each worker: one that cannot be joined may take others of
- * the list along. */
+/* Searches from the start after each worker: where one cannot be joined, others
+ * may be freed with it. */
 void super_adopt_join(super_app_t *app)
 {
     super_worker_t *worker;
@@ -104,7 +104,7 @@ static super_app_t *app_get(uint32_t index)
 {
     super_app_t *app = super_app_find(index);
 
-    /* httpd will tell its name */
+    /* the name comes with the first `want` */
     return app ? app
                : super_app_make(
                      index, apr_psprintf(super.pool, "application %u", index));
@@ -131,7 +131,8 @@ static super_generation_t *generation_get(super_app_t *app, uint32_t number)
     return generation;
 }
 
-/* The process in ENTRY, if it is still that one; -1: it is not. */
+/* Returns a descriptor of the process in ENTRY, or -1 where that has ended,
+ * even if its pid is in use again. */
 static int process_find(const weave_roster_worker_t *entry)
 {
     uint64_t birth = entry->birth[0] | (uint64_t)entry->birth[1] << 32;
@@ -171,8 +172,8 @@ static int entry_adopt(uint32_t slot, const weave_roster_worker_t *entry)
     return 1;
 }
 
-/* A slot that a dying weaved has left in the middle of a change reads as free;
- * its process ends with httpd. */
+/* A slot that a weaved was just writing when it died reads as free. Its process
+ * ends with httpd, by the lifeline. */
 void super_adopt_roster(void)
 {
     uint32_t i, taken = 0;

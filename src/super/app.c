@@ -9,7 +9,7 @@
 
 #include "weave_reason.h"
 
-/* Texts that change often are not the pool's: it would grow. */
+/* Frees the texts that change often: in the pool, they would add up. */
 static apr_status_t texts_free(void *data)
 {
     super_app_t *app = data;
@@ -84,7 +84,7 @@ const char *super_app_reason(const char *text, const weave_spec_t *spec,
     apr_array_header_t *problems = weave_problems_make(pool);
     weave_ini_t *ini;
 
-    if (!spec) /* adopted, and httpd has told nothing yet */
+    if (!spec) /* adopted: httpd has sent no spec yet */
         return "not told: the sync.ini is not known yet";
     if (weave_ini_parse(&ini, spec->ini_text, strlen(spec->ini_text), spec->ini,
                         problems, pool) != APR_SUCCESS)

@@ -16,11 +16,11 @@ struct super_line_t {
     super_line_t *next;
     char *text; /* with its newline, without a NUL */
     size_t len, sent;
-    int pass; /* goes with the first byte; -1: none, or gone */
+    int pass; /* is sent with the first byte; -1: none, or sent */
 };
 
-/* Whose messages are given out; NULL once that one has been closed by who got
- * them, and perhaps freed. */
+/* The channel whose messages are handed out. NULL once the receiver of a
+ * message has closed it; it may be freed then. */
 static super_channel_t *reading;
 
 static void line_free(super_line_t *line)
@@ -168,7 +168,7 @@ apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
     rv = lines_send(channel);
     if (APR_STATUS_IS_EAGAIN(rv))
         return watch_update(channel);
-    lines_drop(channel); /* none, or its end is met by who reads */
+    lines_drop(channel); /* none, or the reading side finds the error */
     return APR_SUCCESS;
 }
 
@@ -189,7 +189,7 @@ static void channel_read_again(void *data)
     super_channel_read(data);
 }
 
-/* Takes one message. 1: there may be another one. */
+/* Takes one message. Returns 1 where there may be another one. */
 static int message_take(super_channel_t *channel)
 {
     json_t *message = NULL;
@@ -216,8 +216,8 @@ static int message_take(super_channel_t *channel)
     return 1;
 }
 
-/* epoll tells nothing of whole lines that are in memory: they come in the next
- * turn, after all others. */
+/* epoll does not report whole lines that are in memory already: a timer takes
+ * them in the next turn, after all other channels. */
 static void messages_read(super_channel_t *channel)
 {
     int count = 0;
@@ -243,7 +243,7 @@ static void channel_events(void *data, uint32_t events)
         apr_status_t rv = lines_send(channel);
 
         if (!APR_STATUS_IS_EAGAIN(rv)) {
-            lines_drop(channel); /* none, or nobody takes them */
+            lines_drop(channel); /* none, or the other end is gone */
             watch_update(channel);
         }
     }

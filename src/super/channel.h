@@ -11,11 +11,12 @@
 #include "loop.h"
 #include "weave_control.h"
 
-/* A message, borrowed, with the descriptor that came with it (-1: none), which
- * is closed afterwards unless the function takes it (sets *pass to -1). */
+/* Takes a message, which is borrowed. *pass is the descriptor that came with it
+ * (-1: none). It is closed afterwards, unless the function keeps it and sets
+ * *pass to -1. */
 typedef void super_message_fn(void *data, json_t *message, int *pass);
-/* The channel is of no use any more; WHY is NULL at its end, otherwise what the
- * other side has done. Called once; the channel is closed already. */
+/* Learns that the channel has been closed: WHY is NULL at its end, otherwise
+ * what the other side has done wrong. Called once. */
 typedef void super_closed_fn(void *data, const char *why);
 
 typedef struct super_line_t super_line_t;
@@ -23,7 +24,7 @@ typedef struct super_line_t super_line_t;
 /* Bounds of what the other end may send. */
 typedef struct super_bounds_t {
     size_t line_bytes; /* of the longest line */
-    long messages;     /* in all; 0: as many as it likes */
+    long messages;     /* in all; 0: without a bound */
     weave_pass_e passes;
 } super_bounds_t;
 
@@ -41,26 +42,26 @@ typedef struct super_channel_t {
     void *data;
 } super_channel_t;
 
-/* FD becomes the channel's, in any case. Who sends more than BOUNDS allow, has
- * its channel closed. */
+/* Opens a channel on FD, which is the channel's from now on, in any case. It is
+ * closed when the other end sends more than BOUNDS allow. */
 apr_status_t super_channel_open(super_channel_t *channel, int fd,
                                 super_bounds_t bounds,
                                 super_message_fn *on_message,
                                 super_closed_fn *on_closed, void *data);
 
-/* Sends MESSAGE, and a copy of PASS (-1: none) with it. A channel that is
- * closed loses it. APR_ENOSPC: the other end takes nothing. */
+/* Sends MESSAGE, and a copy of PASS (-1: none) with it. A closed channel drops
+ * it. Returns APR_ENOSPC where the other end takes nothing. */
 apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
                                 int pass);
-/* {"op":OP} */
+/* Sends {"op":OP}. */
 apr_status_t super_channel_send_op(super_channel_t *channel, const char *op,
                                    int pass);
 
-/* Reads what has arrived, as far as one turn goes: before the other end's death
- * is judged. */
+/* Reads what has arrived, at most as much as in one turn. Call it before the
+ * end of the other process is judged. */
 void super_channel_read(super_channel_t *channel);
 
-/* Calls nothing. May be called twice. */
+/* Closes the channel without calling on_closed. May be called twice. */
 void super_channel_close(super_channel_t *channel);
 
 #endif

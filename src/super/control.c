@@ -15,14 +15,14 @@
 #include "weave_socket.h"
 
 #define CALLERS_MAX 64
-/* how long a connection of weavectl's may last, and what it may say */
+/* bounds of one connection of weavectl: time and messages */
 #define CALLER_US (60 * SUPER_SECOND)
 #define CALLER_MESSAGES 16
 
 typedef struct caller_t {
     super_channel_t channel;
     super_timer_t limit;
-    int httpd; /* 1: the socket pair with httpd; 0: one of many */
+    int httpd; /* 1: the socket pair with httpd; 0: a connection of weavectl */
 } caller_t;
 
 static super_watch_t listener;
@@ -49,7 +49,7 @@ static void caller_closed(void *data, const char *why)
     if (why)
         super_log(NULL, WEAVE_LINE_INFO, "who asks weaved %s", why);
     if (caller->httpd)
-        return; /* the lifeline tells when it is gone */
+        return; /* the lifeline tells when httpd is gone */
     super_timer_cancel(&caller->limit);
     callers--;
     free(caller);
@@ -81,7 +81,8 @@ static int peer_is_allowed(int fd)
            (uid == 0 || uid == (long)geteuid());
 }
 
-/* No descriptors left: epoll would tell of the same one for ever. */
+/* Stops watching the listener for a second: without a free descriptor, epoll
+ * would report the same connection again and again. */
 static void listener_pause(void)
 {
     super_watch_cancel(&listener);

@@ -27,7 +27,7 @@
 
 static int dir = -1; /* the folder: everything in it is done through this */
 static int lock = -1;
-static int ours; /* 1: made by a weaved, so its group is ours to choose */
+static int ours; /* 1: a weaved has made it, so it may change the group */
 static struct stat socket_seen;
 static super_timer_t poll_timer;
 
@@ -38,7 +38,8 @@ static const char *path_join(const char *name, apr_pool_t *pool)
 
 /* ---- the directory ---- */
 
-/* As weavectl and httpd's children find out who has started it. */
+/* Checks the owner, by which weavectl and httpd's children know who has started
+ * weaved. */
 static const char *owner_check(const struct stat *status, apr_pool_t *pool)
 {
     if (status->st_uid == geteuid())
@@ -90,7 +91,7 @@ static const char *dir_check(apr_pool_t *pool)
                         super.dir, strerror(rv));
 }
 
-/* Says it once where httpd's children cannot enter the folder. */
+/* Lets httpd's children enter the folder, or logs once that they cannot. */
 static void group_check(void)
 {
     const gid_t gid = (gid_t)super.socket_gid;
@@ -123,7 +124,8 @@ void super_dir_group_set(long gid)
 
 /* ---- the lock ---- */
 
-/* Somebody may have removed the file that we wait for. */
+/* Tells whether the lock file is still the one that is open: somebody may have
+ * removed it meanwhile. */
 static int lock_is_there(void)
 {
     struct stat held, named;
@@ -193,7 +195,7 @@ static const char *lock_take(int64_t wait_us, apr_pool_t *pool)
 
 /* ---- sockets ---- */
 
-/* The name of the socket PATH, which is in the folder. */
+/* Returns the name of the socket PATH in the folder. */
 static const char *socket_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -221,7 +223,7 @@ apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
     mode_t before;
     int made;
 
-    /* below the folder that was looked at, whatever its path leads to now */
+    /* in the folder that was checked, whatever its path leads to now */
     snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
              dir, name);
     made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -273,7 +275,7 @@ static int is_our_socket(const struct stat *status)
            status->st_dev == socket_seen.st_dev;
 }
 
-/* Has somebody removed the socket of a worker that serves? */
+/* Tells whether somebody has removed the socket of a worker that serves. */
 static int is_socket_missing(void)
 {
     const super_app_t *app;
@@ -320,7 +322,7 @@ static void dir_poll(void *data)
 
 /* ---- all of it ---- */
 
-/* Sockets of workers that are no more. */
+/* Removes sockets of workers that are not in the roster. */
 static void sockets_sweep(apr_pool_t *pool)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

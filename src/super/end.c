@@ -36,7 +36,7 @@ static void workers_kill(void *data)
              generation = generation->next)
             for (worker = generation->workers; worker; worker = worker->next)
                 super_worker_kill(worker);
-    /* one that cannot be killed is in the kernel's hands */
+    /* a process that SIGKILL does not end hangs in the kernel */
     super_timer_set(&quit_timer, SUPER_SECOND, (super_timer_fn *)super_loop_end,
                     NULL);
 }

@@ -20,7 +20,8 @@
 #define PATH_DEFAULT                                                           \
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* Behind the descriptors of the worker is one that exec closes. */
+/* Behind the descriptors of the worker comes the report pipe, which exec
+ * closes. */
 enum { REPORT_FD = WEAVE_WORKER_FDS, DESCRIPTORS };
 _Static_assert(DESCRIPTORS <= WEAVE_EXEC_DESCRIPTORS, "there is room for them");
 
@@ -95,7 +96,7 @@ static char **environment_make(const weave_spec_t *spec, apr_pool_t *pool)
         {"TMPDIR", getenv("TMPDIR")},
     };
 
-    /* the first of a name counts: what the ini sets comes in place of ours */
+    /* getenv() takes the first of a name: the ini comes first */
     for (i = 0; i < own->nelts; i++) {
         const apr_table_entry_t *row =
             &APR_ARRAY_IDX(own, i, apr_table_entry_t);
@@ -116,7 +117,7 @@ static void worker_become(const super_exec_t *exec) __attribute__((noreturn));
 static void worker_become(const super_exec_t *exec)
 {
     const weave_spec_t *spec = exec->spec;
-    apr_pool_t *pool = super.pool; /* this is its last use */
+    apr_pool_t *pool = super.pool; /* this process ends soon, or execs */
     char *program = apr_pstrcat(pool, spec->libdir, "/weave-worker", NULL);
     char *arguments[] = {"weave-worker", (char *)spec->name,
                          apr_psprintf(pool, "%u", exec->generation), NULL};

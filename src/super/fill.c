@@ -11,14 +11,13 @@
 
 #include "worker.h"
 
-/* So many more processes than it has workers may be about to end in an
- * application: further successors wait. */
+/* How many more processes than it has workers an application may have that are
+ * about to end. Above that, successors wait. */
 #define LEAVING_MORE 4
-/* A worker that asks sooner has a limit that is too low. */
+/* A worker that asks within this time has a limit that is too low. */
 #define SERVED_US SUPER_SECOND
 #define PAUSE_LEAST_US (SUPER_SECOND / 10)
-/* without another event for so long (beyond the pause), the next is the first
- */
+/* after so long without an event (beyond the pause), counting begins again */
 #define CALM_US (10 * SUPER_SECOND)
 
 /* ---- pauses ---- */
@@ -28,15 +27,15 @@ static void pause_over(void *data)
     super_generation_fill(data);
 }
 
-/* As many in a row as there are workers cost none: one bad request may take
- * each of them along. */
+/* Returns the pause that the events of PACE cost. As many in a row as there are
+ * workers cost none: one bad request may kill each of them. */
 static int64_t pace_pause(const super_pace_t *pace,
                           const super_generation_t *generation)
 {
     int64_t pause = PAUSE_LEAST_US;
     int i;
 
-    /* adopted, and httpd has not said yet how many there are to be */
+    /* adopted: httpd has not sent yet how many workers there are to be */
     if (!generation->spec || pace->count <= generation->spec->processes)
         return 0;
     for (i = generation->spec->processes + 1;
@@ -70,7 +69,8 @@ int64_t super_generation_pause_begin(super_generation_t *generation,
     return pause;
 }
 
-/* Here another try at once would fail like this one. */
+/* Begins a pause of some length in any case: without one, the next try would
+ * fail like this one. */
 static int64_t retry_pause_begin(super_generation_t *generation)
 {
     int64_t pause = super_generation_pause_begin(generation, SUPER_PAUSE_US);
@@ -131,7 +131,7 @@ static void recycle_grant(super_generation_t *generation)
 }
 
 /* Begins a pause where a young worker asks: with a max_rss that is too small,
- * each would start the next one. */
+ * each successor would ask for the next one at once. */
 static int64_t recycle_pause_begin(super_worker_t *worker, int64_t served_us)
 {
     super_generation_t *generation = worker->generation;
@@ -183,8 +183,8 @@ static int missing_count(const super_generation_t *generation)
     return count;
 }
 
-/* Perhaps a request that is over its time holds all of Python there: until the
- * successor comes, new ones are for the others, if there are any. */
+/* Publishes stuck workers as draining while others serve: a request over its
+ * time may hold all of Python there. Without others, they get requests. */
 static void stuck_avoid(const super_generation_t *generation)
 {
     super_worker_t *worker;

@@ -33,7 +33,7 @@ void super_generation_spec_set(super_generation_t *generation,
 {
     super_worker_t *worker;
 
-    /* its own text, a moment ago: it can be read again */
+    /* fails for lack of memory only: the text was made a moment ago */
     if (weave_spec_parse(&generation->spec, resolved_text, generation->pool))
         generation->spec = NULL;
     for (worker = generation->workers; worker; worker = worker->next)

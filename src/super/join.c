@@ -68,7 +68,7 @@ static void welcome_take(super_worker_t *worker, const weave_welcome_t *welcome)
     events->joined(worker, welcome, fd);
 }
 
-/* Behind the WELCOME come control messages. */
+/* Reads the WELCOME, and nothing of the control messages behind it. */
 static void join_event(void *data, uint32_t events)
 {
     super_worker_t *worker = data;
@@ -124,7 +124,7 @@ void super_join_start(super_worker_t *worker, const super_join_events_t *events)
     if (rv == APR_SUCCESS)
         super_timer_set(&join->limit, JOIN_US, join_timed_out, worker);
     else if (rv == ECONNREFUSED && worker->state == SUPER_LEAVING)
-        super_join_end(worker); /* it was told to drain: nobody can connect */
+        super_join_end(worker); /* its listener is closed already */
     else
         join_fail(worker, apr_strerror(rv, why, sizeof(why)));
 }

@@ -29,8 +29,8 @@ void super_worker_kill(super_worker_t *worker)
     super_pidfd_kill(worker->pidfd, SIGKILL);
 }
 
-/* Tells WORKER to drain or to quit. While it is not joined it gets a signal,
- * which drains it unless the application has a handler of its own. */
+/* Tells WORKER to drain or to quit. Before it is joined it gets SIGTERM, which
+ * drains it unless the application has a handler for that. */
 static void worker_tell(super_worker_t *worker, const char *op)
 {
     worker_log(worker,
@@ -54,11 +54,11 @@ void super_worker_quit(super_worker_t *worker)
 
 /* ---- draining ---- */
 
-/* what a request gets beyond its own time before its worker is killed */
+/* what a request gets beyond its timeout before its worker is killed */
 #define GRACE_US (5 * SUPER_SECOND)
 
-/* for one whose application nobody wants any more, and whose own limit only the
- * weaved before knew */
+/* how long a worker may drain whose application is not wanted any more, and
+ * whose own limit only the last weaved knew */
 #define UNTOLD_US (600 * SUPER_SECOND)
 
 static const weave_spec_t *worker_spec(const super_worker_t *worker)
@@ -81,8 +81,9 @@ static void drain_timed_out(void *data)
     super_worker_kill(worker);
 }
 
-/* How many of its threads have a request, and with how many it is hopeless.
- * Times that a worker writes there decide nothing but its own end. */
+/* Counts the threads of WORKER that have a request, and those whose request is
+ * over its time. What a worker writes into its board decides only its own end.
+ */
 static void busy_count(const super_worker_t *worker, unsigned *busy,
                        unsigned *hopeless)
 {
@@ -99,7 +100,7 @@ static void busy_count(const super_worker_t *worker, unsigned *busy,
     }
 }
 
-/* A stuck one waits for its other requests only. */
+/* Kills a stuck worker once only requests over their time are left in it. */
 static void stuck_poll(void *data)
 {
     super_worker_t *worker = data;
@@ -122,7 +123,7 @@ void super_worker_drain_limit_set(super_worker_t *worker)
 {
     const weave_spec_t *spec = worker_spec(worker);
 
-    if (!spec) { /* an adopted one: httpd will tell, if it is wanted */
+    if (!spec) { /* adopted: if it is wanted, its spec comes with `want` */
         if (!worker->generation->app->wanted)
             super_timer_set(&worker->limit, UNTOLD_US, drain_timed_out, worker);
         return;

@@ -28,10 +28,10 @@
 static struct {
     int fd;
     int is_socket;
-    int may_wait; /* 1: a write to it could: it is asked before */
+    int may_wait; /* 1: a write could wait, so poll() is asked before */
     size_t room;  /* of a line that it takes in one piece */
     unsigned long dropped;
-    super_timer_t retry;  /* running: to say that */
+    super_timer_t retry;  /* running: the next try to log how many */
     size_t left_at, left; /* of `line`: what it has not taken yet */
     char line[WEAVE_LINE_BYTES];
 } out = {.fd = 2, .room = WEAVE_LINE_BYTES};
@@ -75,8 +75,8 @@ int super_log_set(int fd)
     return 0;
 }
 
-/* As write(), without waiting. At most PIPE_BUF bytes where it may wait: a pipe
- * that can be written has room for them. */
+/* Does as write(), without waiting. Where `may_wait` is 1, LEN is at most
+ * PIPE_BUF: a pipe that poll() calls writable has room for that. */
 static ssize_t out_write(const char *data, size_t len)
 {
     struct pollfd can = {out.fd, POLLOUT, 0};
@@ -90,7 +90,8 @@ static ssize_t out_write(const char *data, size_t len)
     return write(out.fd, data, len);
 }
 
-/* 0: nothing is left of a line of before. */
+/* Writes the rest of the last line. Returns 0 when nothing is left of it,
+ * otherwise -1. */
 static int rest_write(void)
 {
     while (out.left) {
@@ -106,7 +107,7 @@ static int rest_write(void)
     return 0;
 }
 
-/* -1: it has not taken any of it. */
+/* Writes a line, or begins to. Returns -1 where nothing of it was taken. */
 static int line_write(const char *line, size_t len)
 {
     ssize_t put;

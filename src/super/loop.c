@@ -55,7 +55,7 @@ void super_timer_cancel(super_timer_t *timer)
     timer->link = NULL;
 }
 
-/* The list is in the order of their time. */
+/* The list of timers is in the order of their times. */
 void super_timer_set(super_timer_t *timer, int64_t delay_us, super_timer_fn *fn,
                      void *data)
 {

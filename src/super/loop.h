@@ -12,13 +12,13 @@
 
 #include <apr_errno.h>
 
-#define SUPER_SECOND INT64_C(1000000) /* in the unit of all times here */
+#define SUPER_SECOND INT64_C(1000000) /* all times here are in microseconds */
 
 /* EVENTS are EPOLLIN, EPOLLOUT and what epoll adds. */
 typedef void super_watch_fn(void *data, uint32_t events);
 
 typedef struct super_watch_t {
-    int set; /* 1: `fd` is watched; it stays its owner's */
+    int set; /* 1: `fd`, which stays the owner's, is watched */
     int fd;
     super_watch_fn *fn;
     void *data;
@@ -34,17 +34,17 @@ typedef struct super_timer_t {
 } super_timer_t;
 
 apr_status_t super_loop_init(void);
-/* Returns when super_loop_leave() was called. */
+/* Runs until super_loop_end() is called. */
 void super_loop_run(void);
 void super_loop_end(void);
 
-/* Watches FD, or asks for other EVENTS of the one it watches. */
+/* Watches FD for EVENTS, or changes the events of the one it watches. */
 apr_status_t super_watch_set(super_watch_t *watch, int fd, uint32_t events,
                              super_watch_fn *fn, void *data);
-/* Before the descriptor is closed. */
+/* Ends that. Call it before the descriptor is closed. */
 void super_watch_cancel(super_watch_t *watch);
 
-/* Calls FN once, in DELAY_US; a timer that is set already is set anew. */
+/* Calls FN once, after DELAY_US. A timer that is set already is set again. */
 void super_timer_set(super_timer_t *timer, int64_t delay_us, super_timer_fn *fn,
                      void *data);
 void super_timer_cancel(super_timer_t *timer);

@@ -31,7 +31,8 @@ static super_watch_t lifeline, hangup;
 
 /* ---- what wakes us ---- */
 
-/* Nobody writes: it is the end, httpd and its children are gone. */
+/* The lifeline has no writer any more: httpd and all its children have ended.
+ */
 static void lifeline_event(void *data, uint32_t events)
 {
     char byte;
@@ -57,7 +58,7 @@ static void hangup_event(void *data, uint32_t events)
     apr_pool_create(&pool, super.pool);
     for (app = super.apps; app; app = app->next)
         if (app->wanted && app->spec)
-            super_release_reload(app, pool); /* logs what is wrong */
+            super_release_reload(app, pool); /* it logs what is wrong */
     apr_pool_destroy(pool);
 }
 
@@ -66,9 +67,9 @@ static apr_status_t hangup_init(void)
     sigset_t set;
     int fd;
 
-    /* a log that is a pipe to a program that has died must not end us */
+    /* the program that reads the log may have died */
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* nor must a log that is full */
+    signal(SIGXFSZ, SIG_IGN); /* the log may have reached RLIMIT_FSIZE */
     sigemptyset(&set);
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_SETMASK, &set, NULL);
@@ -112,7 +113,8 @@ static void descriptors_keep(void)
     fcntl(WEAVE_SUPER_LIFELINE_FD, F_SETFL, O_NONBLOCK);
 }
 
-/* Three for each worker; workers get back what httpd had. */
+/* Raises the limit of descriptors: weaved needs three for each worker. Workers
+ * get back what httpd had. */
 static void descriptors_raise(void)
 {
     struct rlimit limit;

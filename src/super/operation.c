@@ -108,7 +108,7 @@ static const char *op_stop(json_t **answer, const json_t *request, int pass,
 static const struct {
     const char *name;
     operation_fn *fn;
-    int is_httpds; /* 1: weavectl has no use for it */
+    int is_httpds; /* 1: only httpd may ask for it */
 } operations[] = {
     {"want", op_want, 1},     {"log", op_log, 1},   {"reload", op_reload, 0},
     {"status", op_status, 0}, {"stop", op_stop, 1}, {"ping", op_ping, 0},
@@ -137,7 +137,7 @@ static const char *operation_run(json_t **answer, int is_httpd,
                         op ? op : "(none)");
 }
 
-/* httpd and weavectl ask for some all the time. */
+/* Logs what is asked for, but not what programs ask for every few seconds. */
 static void operation_log(const json_t *request, int is_httpd)
 {
     const char *op = json_string_value(json_object_get(request, "op"));

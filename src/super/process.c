@@ -28,7 +28,7 @@ int super_pidfd_kill(int pidfd, int number)
     return (int)syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0);
 }
 
-/* One line of /proc/PID/NAME; 0: there is none. */
+/* Reads the first line of /proc/PID/NAME. Returns 0 where there is none. */
 static int proc_line_read(char *line, size_t room, pid_t pid, const char *name)
 {
     char path[64];
@@ -44,7 +44,8 @@ static int proc_line_read(char *line, size_t room, pid_t pid, const char *name)
     return read;
 }
 
-/* proc(5): field 22 of stat; the second, in brackets, may hold anything. */
+/* proc(5): it is field 22 of stat. The second one, in brackets, may hold
+ * anything. */
 uint64_t super_process_birth(pid_t pid)
 {
     char line[1024];

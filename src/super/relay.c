@@ -31,24 +31,24 @@
 #define PAUSE_LEAST_US (SUPER_SECOND / 50)
 /* how long a line may lack its end */
 #define UNFINISHED_US SUPER_SECOND
-/* of the log, for what is left before a worker is judged */
+/* of the log, for the rest that is read before a worker is judged */
 #define REST_BYTES (512 * 1024)
 #define NAME_BYTES 200
 
-/* of those that outlive their worker, for one application */
+/* relays that outlive their worker, for one application */
 #define ORPHANS_MAX 8
 
 struct super_relay_t {
-    super_relay_t *next; /* of those that outlive their worker */
+    super_relay_t *next; /* of the relays that outlive their worker */
     int is_orphan;
     long pid;   /* of the worker */
     char *name; /* of its application; malloc */
     int fd;
     int ended; /* 1: nobody writes any more */
     super_watch_t watch;
-    super_timer_t pause; /* running: it has had its part */
+    super_timer_t pause; /* running: it has used up its rate */
     super_timer_t unfinished;
-    int64_t saved; /* bytes that it may write now; below 0: has borrowed */
+    int64_t saved; /* bytes that it may write now; below 0: it has borrowed */
     int64_t saved_us;
     size_t len; /* of `data`: a line without its end */
     char data[WEAVE_LINE_BYTES];
@@ -88,7 +88,7 @@ static void line_pass(super_relay_t *relay, const char *text, size_t len)
         at = prefix_make(prefix, relay);
         relay->saved -= (int64_t)super_log_write(prefix, at, text, len, 1);
     }
-    relay->saved--; /* an empty one */
+    relay->saved--; /* empty lines count, too */
 }
 
 static void unfinished_pass(void *data)
@@ -122,7 +122,8 @@ static void lines_pass(super_relay_t *relay)
         super_timer_cancel(&relay->unfinished);
 }
 
-/* One read. 1: there may be more, 0: not now, or never (`ended`). */
+/* Reads once. Returns 1 where there may be more; 0: not now, or never
+ * (`ended`). */
 static int relay_read(super_relay_t *relay)
 {
     size_t room = sizeof(relay->data) - relay->len;
@@ -152,7 +153,7 @@ static void saved_update(super_relay_t *relay)
 {
     int64_t now = weave_clock_us(), gone = now - relay->saved_us;
 
-    /* in a longer time everything has been saved, and more would overflow */
+    /* SAVED_MAX is reached long before, and a longer time would overflow */
     gone = gone < 3600 * SUPER_SECOND ? gone : 3600 * SUPER_SECOND;
     relay->saved += gone * relay_rate() / SUPER_SECOND;
     relay->saved_us = now;
@@ -234,7 +235,7 @@ void super_relay_pipe_close(const super_pipe_t *made)
 }
 
 /* Tells whether FD is a pipe without a name. A FIFO may be in a file system
- * that a user serves, and to look at it would mean to wait for him. */
+ * that a user serves (FUSE), and an open could wait for that user. */
 static int is_pipe(int fd)
 {
     char path[64], what[16] = "";
@@ -299,7 +300,7 @@ static int orphans_count(const char *name)
     return count;
 }
 
-/* Keeps reading where programs that the worker has started go on and write. */
+/* Goes on reading while programs that the worker has started may write. */
 void super_relay_end(super_worker_t *worker)
 {
     super_relay_t *relay = worker->relay;

@@ -31,14 +31,15 @@ static uint64_t text_hash(const char *text)
     return value ? value : 1;
 }
 
-/* TEXT, flat as weave_conf_flatten makes it, without the section NAME. */
+/* Returns TEXT, flat as weave_conf_flatten makes it, without the section NAME.
+ */
 static const char *section_remove(const char *text, const char *name,
                                   apr_pool_t *pool)
 {
     const char *head = apr_pstrcat(pool, "[", name, "]\n", NULL), *end;
     const char *begin = strstr(text, head);
 
-    /* at the beginning of a line: values of several lines are indented */
+    /* only at the beginning of a line: values of several lines are indented */
     while (begin && begin != text && begin[-1] != '\n')
         begin = strstr(begin + 1, head);
     if (!begin)
@@ -49,16 +50,16 @@ static const char *section_remove(const char *text, const char *name,
                        end ? end + 1 : "", NULL);
 }
 
-/* A hash of what a resolved spec makes of a process; never 0. */
+/* Returns a hash of what a resolved spec makes of a process; never 0. */
 static uint64_t identity_hash(const weave_spec_t *resolved, apr_pool_t *pool)
 {
     weave_spec_t copy = *resolved;
     const char *text;
 
-    /* these change nothing of a process that runs */
+    /* these make no difference to a process */
     copy.software = "";
     copy.log_level = 0;
-    copy.ini_hash = 0; /* comments and [maintenance], too */
+    copy.ini_hash = 0; /* it covers comments and [maintenance], too */
     copy.ini_text = section_remove(resolved->ini_text, "maintenance", pool);
     text = weave_spec_format(&copy, pool);
     return text_hash(text ? text : "");
@@ -71,7 +72,7 @@ static super_generation_t *generation_newest(const super_app_t *app)
 
 /* ---- failures ---- */
 
-/* The time of the script, as it is now (malloc). */
+/* Returns time, size and inode of the script, as they are now (malloc). */
 static char *script_stamp(const super_app_t *app)
 {
     struct stat status = {0};
@@ -92,7 +93,8 @@ static void poll_begin(super_app_t *app)
         super_timer_set(&app->poll, SUPER_SECOND, disk_poll, app);
 }
 
-/* Nothing serves: tries again, after 1, 2, 4 ... 60 s. */
+/* Has the next try follow after 1, 2, 4 ... 60 s, unless a generation serves.
+ */
 static void retry_begin(super_app_t *app)
 {
     int64_t pause = SUPER_SECOND;
@@ -154,8 +156,8 @@ static void serving_log(const super_app_t *app,
               (double)(weave_clock_us() - generation->started_us) / 1e6, pids);
 }
 
-/* The switch. A weaved that dies in the middle must not leave the identity of
- * one generation with the number of another. */
+/* Gives GENERATION all new requests. A weaved that dies in between must not
+ * leave the identity of one generation beside the number of another. */
 static void generation_publish(const super_app_t *app,
                                super_generation_t *generation)
 {
@@ -200,7 +202,8 @@ static const super_generation_events_t generation_events = {generation_came_up,
 
 /* ---- what is wanted ---- */
 
-/* Adopted workers that drain are waiting for their application's times. */
+/* Gives adopted workers that drain the times of their application, which came
+ * with `want`. */
 static void drain_limits_set(const super_app_t *app)
 {
     super_generation_t *generation;
@@ -229,14 +232,14 @@ static void spec_set(super_app_t *app, const weave_spec_t *spec,
     apr_pool_create(&app->spec_pool, app->pool);
     apr_pool_tag(app->spec_pool, "weaved spec");
     app->text = apr_pstrdup(app->spec_pool, text);
-    /* it was read a moment ago */
+    /* fails for lack of memory only: it was read a moment ago */
     if (weave_spec_parse(&app->spec, text, app->spec_pool))
         app->spec = NULL;
     if (strcmp(app->name, spec->name) != 0)
         app->name = apr_pstrdup(app->pool, spec->name);
 }
 
-/* What later workers are told, of a generation that is there. */
+/* Updates what later workers of GENERATION are told. */
 static void spec_refresh(super_generation_t *generation,
                          const weave_spec_t *resolved, const char *text)
 {
@@ -264,7 +267,7 @@ static const char *resolve_fail(super_app_t *app, const char *problem)
     return problem;
 }
 
-/* Resolves SPEC, after a look at all that configtest looks at, too. */
+/* Resolves SPEC, after the checks that configtest has, too. */
 static const char *spec_resolve(weave_spec_t **resolved,
                                 const weave_spec_t *spec, apr_pool_t *pool)
 {
@@ -395,8 +398,8 @@ static void retry_due(void *data)
     apr_pool_destroy(pool);
 }
 
-/* release.reload = touch: is what is on disk another generation by now? One
- * that did not come up is not tried again as it was. */
+/* With release.reload = touch: tells whether what is on disk would be another
+ * generation now. One that did not come up is not tried again as it was. */
 static int app_has_changed(super_app_t *app, apr_pool_t *pool)
 {
     const super_generation_t *now = generation_newest(app);

@@ -10,7 +10,7 @@
 #include "warmup.h"
 #include "worker.h"
 
-/* In a longer pause without a worker, nobody should wait for one. */
+/* With no worker for longer than this, requests are refused at once. */
 #define FAILED_US SUPER_SECOND
 #define ALONE_US SUPER_SECOND
 #define QUICK_WITHIN_US (60 * SUPER_SECOND)
@@ -26,7 +26,8 @@ static int all_are_waiting(const super_generation_t *generation)
     return worker == NULL;
 }
 
-/* Of SUPER_READY workers: those that are to be replaced, and the others. */
+/* Counts the workers that serve: those to be replaced (RECYCLE 1) or the
+ * others. */
 static int ready_count(const super_generation_t *generation, int recycle)
 {
     const super_worker_t *worker;
@@ -38,7 +39,7 @@ static int ready_count(const super_generation_t *generation, int recycle)
     return count;
 }
 
-/* Successor first: one goes for each that came. */
+/* Drains one worker that is to be replaced for each successor that serves. */
 static void replaced_drain(const super_generation_t *generation)
 {
     int spare = ready_count(generation, 0) + ready_count(generation, 1) -
@@ -105,8 +106,9 @@ static void worker_ready(super_worker_t *worker)
 
 /* ---- failed ---- */
 
-/* With nobody there for a while, requests are answered at once. Where a worker
- * did come up, the next one will: they wait for it. */
+/* Begins a pause before the next worker. Where no worker is left and this one
+ * never came up, requests are refused at once; where it did, the next one will,
+ * and they wait for it. */
 static int64_t crash_pause_begin(super_generation_t *generation,
                                  int64_t lived_us, const char *why)
 {
@@ -118,7 +120,8 @@ static int64_t crash_pause_begin(super_generation_t *generation,
     if (pause >= FAILED_US && alone && !lived_us) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED,
                              generation->number);
-        if (app->failed_number <= generation->number) /* a newer one may have */
+        /* a newer generation may have failed, too */
+        if (app->failed_number <= generation->number)
             super_app_error_set(app, why, generation->number);
     }
     return pause;
@@ -129,9 +132,9 @@ static int64_t worker_lifetime(const super_worker_t *worker)
     return worker->ready_us ? weave_clock_us() - worker->ready_us : 0;
 }
 
-/* Had WORKER, which has died, begun with a request that may be to blame? Only
- * its own board knows. A worker that lies there changes the pauses of its own
- * application, SUPER_QUICK_MOST times a minute. */
+/* Tells whether WORKER, which has died, had begun with a request that may be to
+ * blame. Only its own board knows; a lie there changes only the pauses of its
+ * own application, SUPER_QUICK_MOST times a minute. */
 static int had_requests(const super_worker_t *worker)
 {
     unsigned running, queued;
@@ -140,8 +143,8 @@ static int had_requests(const super_worker_t *worker)
     return worker->ready_us && running;
 }
 
-/* Takes one of the successors that APP may have at once: 1, or 0 where it has
- * had them all in the last minute. */
+/* Takes one of the successors that APP may have without a pause. Returns 0
+ * where it has had all of them in the last minute. */
 static int quick_take(super_app_t *app)
 {
     int64_t *oldest = &app->quick_us[app->quick_next], now = weave_clock_us();
@@ -153,8 +156,8 @@ static int quick_take(super_app_t *app)
     return 1;
 }
 
-/* WORKER has gone, WHY: where it was young that costs a pause, but not AT_ONCE;
- * otherwise *pause is 0. */
+/* Prepares the replacement of WORKER, which has gone because of WHY. *pause is
+ * how long that waits: 0 unless the worker was young and AT_ONCE is 0. */
 static void worker_replace(const super_worker_t *worker, const char *why,
                            int at_once, int64_t *pause)
 {
@@ -164,7 +167,8 @@ static void worker_replace(const super_worker_t *worker, const char *why,
     *pause = 0;
     if (super.ending || generation->state != SUPER_SERVING)
         return;
-    if (lived_us < SUPER_YOUNG_US && !at_once) /* it would soon die again */
+    /* the successor of a young worker would soon die, too */
+    if (lived_us < SUPER_YOUNG_US && !at_once)
         *pause = crash_pause_begin(generation, lived_us, why);
     else
         super_timer_cancel(&generation->fill_pause);
@@ -203,7 +207,7 @@ static void worker_failed(super_worker_t *worker, const char *why)
 
 /* ---- dead ---- */
 
-/* Its requests, or that they are not known: what the pool can say of them. */
+/* Returns how many requests WORKER has, as text. */
 static const char *load_text(const super_worker_t *worker)
 {
     unsigned running, queued;

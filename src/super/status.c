@@ -67,8 +67,8 @@ static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
     return object;
 }
 
-/* Tells weavectl which of the things that the sync.ini said is meant; 0: it is
- * not known. */
+/* Returns the hash by which weavectl knows which version of the sync.ini SPEC
+ * was made of; 0: not known. */
 static json_int_t spec_hash(const weave_spec_t *spec)
 {
     return spec ? (json_int_t)spec->ini_hash : 0;

@@ -19,7 +19,8 @@ typedef struct {
     const char *text;
 } wanted_t;
 
-/* What httpd has checked; nothing of it may do harm here all the same. */
+/* Checks the numbers that are used as sizes and indexes here. httpd has checked
+ * all of them, too. */
 static const char *bounds_check(const weave_spec_t *spec)
 {
     if (spec->app < 0 || spec->app >= WEAVE_ROSTER_APPS)
@@ -53,7 +54,7 @@ static int is_wanted(const apr_array_header_t *list, const super_app_t *app)
 
     for (i = 0; i < list->nelts; i++)
         if ((uint32_t)APR_ARRAY_IDX(list, i, wanted_t).spec->app == app->index)
-            /* an adopted one is who it says; it is compared later */
+            /* adopted: its name is not known yet */
             return !app->spec ||
                    !strcmp(APR_ARRAY_IDX(list, i, wanted_t).spec->name,
                            app->name);
@@ -90,7 +91,7 @@ static const char *app_want(const wanted_t *wanted,
     return super_release_want(app, wanted->spec, wanted->text, force, pool);
 }
 
-/* All of them, before anything is done about the first. */
+/* Reads all specs before anything is done about the first. */
 static const char *list_read(apr_array_header_t *list, const json_t *apps,
                              apr_pool_t *pool)
 {
@@ -146,7 +147,8 @@ static const char *secrets_check(const secrets_t *secrets,
     return NULL;
 }
 
-/* Also those that are not wanted any more: their workers are told to drain. */
+/* Joins adopted workers, also those of applications that are not wanted any
+ * more: they are told to drain. */
 static void adopted_join(const secrets_t *secrets)
 {
     super_app_t *app;
@@ -158,7 +160,8 @@ static void adopted_join(const secrets_t *secrets)
         }
 }
 
-/* Applications of a weaved before us that have no workers any more. */
+/* Clears the slots of applications of the last weaved that have no workers
+ * left. */
 static void slots_clear(void)
 {
     uint32_t i;

@@ -19,7 +19,7 @@
 #include "weave_handshake.h"
 #include "weave_socket.h"
 
-/* what is kept of a payload: a line of the log */
+/* how much of a payload is kept: enough for a line of the log */
 #define KEPT_BYTES (sizeof(weave_frame_log_t) + WEAVE_LINE_BYTES)
 #define READ_BYTES 16384 /* in one turn */
 #define LINES_MAX 1000   /* of the log */
@@ -31,7 +31,7 @@ struct super_warmup_t {
     int welcomed;
     weave_frame_t frame; /* valid when `len` is beyond it */
     char data[sizeof(weave_frame_t) + KEPT_BYTES]; /* what is kept of it */
-    size_t len, skip; /* of `data`; of the payload that is not kept */
+    size_t len, skip; /* bytes in `data`; bytes of the payload to skip */
     int lines;        /* of the log so far */
     char *out;        /* malloc: what is to be sent */
     size_t out_len, out_sent;
@@ -110,7 +110,7 @@ static char *path_decode(const char *path, apr_pool_t *pool)
     return text;
 }
 
-/* HELLO and REQUEST, as one piece. */
+/* Makes HELLO and REQUEST, which are sent as one piece. */
 static apr_status_t request_make(super_warmup_t *warmup, const super_app_t *app,
                                  const char *target, apr_pool_t *pool)
 {
@@ -180,7 +180,8 @@ static void log_pass(super_worker_t *worker, const char *payload, size_t len)
                        payload + sizeof(log), len - sizeof(log));
 }
 
-/* 1: go on, 0: it is complete, -1: *why. */
+/* Takes a frame. Returns 1: the answer goes on; 0: it is complete; -1 and *why:
+ * it failed. */
 static int frame_take(super_worker_t *worker, const char **why)
 {
     const weave_frame_t *frame = &worker->warmup->frame;
@@ -212,7 +213,8 @@ static int frame_take(super_worker_t *worker, const char **why)
     return !(frame->flags & WEAVE_FRAME_LAST) || !worker->warmup->status;
 }
 
-/* How many of the LEFT bytes belong to what is kept of the frame. */
+/* Returns how many of the next LEFT bytes belong to what is kept of the frame.
+ */
 static size_t bytes_wanted(const super_warmup_t *warmup, size_t left)
 {
     size_t whole = sizeof(warmup->frame);
@@ -222,7 +224,7 @@ static size_t bytes_wanted(const super_warmup_t *warmup, size_t left)
     return left < whole - warmup->len ? left : whole - warmup->len;
 }
 
-/* As frame_take(), for LEN bytes that have arrived. */
+/* Takes LEN bytes that have arrived; returns as frame_take(). */
 static int bytes_take(super_worker_t *worker, const char *data, size_t len,
                       const char **why)
 {
@@ -259,11 +261,11 @@ static int bytes_take(super_worker_t *worker, const char *data, size_t len,
     return rc;
 }
 
-/* The same, with what there is to read. */
+/* Reads once and takes that; returns as frame_take(). */
 static int answer_read(super_worker_t *worker, const char **why)
 {
     char some[READ_BYTES];
-    /* descriptors are of no use here: the kernel drops them */
+    /* recv() takes no descriptors: the kernel drops them */
     long got = recv(worker->warmup->fd, some, sizeof(some), MSG_DONTWAIT);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -271,7 +273,7 @@ static int answer_read(super_worker_t *worker, const char **why)
     return got > 0 ? bytes_take(worker, some, (size_t)got, why) : -1;
 }
 
-/* The same, of the WELCOME. */
+/* Reads the WELCOME; returns as frame_take(). */
 static int welcome_read(super_warmup_t *warmup)
 {
     weave_welcome_t welcome;

@@ -22,7 +22,7 @@
 #include "warmup.h"
 #include "weave_report.h"
 
-/* How long one that has closed its channel may take to leave. */
+/* How long a worker that has closed its channel may take to end. */
 #define CLOSED_US (2 * SUPER_SECOND)
 
 static super_worker_t *worker_make(super_generation_t *generation)
@@ -142,11 +142,12 @@ static void ready_take(super_worker_t *worker, const char *python)
     }
     worker->python =
         apr_psprintf(worker->pool, "%.40s", *python ? python : "?");
-    if (!worker->adopted) /* it tells every weaved that comes */
+    if (!worker->adopted) /* an adopted one has served already */
         worker->events->ready(worker);
 }
 
-/* An adopted worker has the log that it had with the weaved before. */
+/* Takes the log of an adopted worker, which is the pipe that the last weaved
+ * made. */
 static void log_take(super_worker_t *worker, int read_fd)
 {
     apr_status_t rv = worker->relay || read_fd < 0
@@ -167,7 +168,7 @@ static void worker_message(void *data, json_t *message, int *pass)
     super_worker_t *worker = data;
     weave_report_t report;
 
-    super_relay_flush(worker); /* it explains what follows */
+    super_relay_flush(worker); /* its lines explain what follows */
     if (weave_report_read(&report, message) < 0) {
         worker_misbehaved(worker, "has sent what is no control message");
         return;
@@ -217,7 +218,8 @@ apr_status_t super_worker_connect(super_worker_t *worker, int fd)
         worker_message, worker_closed, worker);
 }
 
-/* What the child tells between fork and exec; the end of the pipe is exec. */
+/* Reads what the child says when something fails before exec. When exec
+ * succeeds, the pipe ends. */
 static void report_event(void *data, uint32_t events)
 {
     super_worker_t *worker = data;
@@ -254,7 +256,7 @@ static void worker_exited(void *data, uint32_t events)
         return;
     super_watch_cancel(&worker->exit);
     report_read(worker);
-    super_relay_flush(worker); /* its last words, before ours */
+    super_relay_flush(worker); /* its last lines come before ours */
     if (worker->state == SUPER_LEAVING && status == 0)
         worker->reported = 1;
     worker->events->ended(worker, super_process_end(status, worker->pool));
@@ -290,7 +292,7 @@ static apr_status_t socket_listen(int *fd, super_worker_t *worker)
         rv = super_dir_listen(fd, path, 0660, 1024);
         if (rv == APR_SUCCESS)
             worker->socket = path;
-        /* the workers of a weaved before us have names from us too */
+        /* sockets of adopted workers have such names, too */
         if (!APR_STATUS_IS_EEXIST(rv) && rv != EADDRINUSE)
             break;
     }
@@ -317,7 +319,7 @@ static apr_status_t start_send(super_worker_t *worker)
     return rv;
 }
 
-/* The parent's side once the child runs. */
+/* Watches a worker that has been forked, and tells it what to start. */
 static apr_status_t worker_follow(super_worker_t *worker, int control_fd)
 {
     apr_status_t rv;
@@ -369,7 +371,7 @@ static apr_status_t worker_launch(super_worker_t *worker, int listen_fd,
         rv = worker_follow(worker, pair[0]);
     else
         close(pair[0]);
-    if (rv != APR_SUCCESS) { /* nobody would ever hear of it again */
+    if (rv != APR_SUCCESS) { /* it is not watched */
         kill(worker->pid, SIGKILL);
         waitpid(worker->pid, NULL, 0);
     }
@@ -399,7 +401,8 @@ const char *super_worker_start(super_generation_t *generation)
         step = "its process";
         rv = worker_launch(worker, listen_fd, board_fd);
     }
-    if (listen_fd >= 0) /* who connects to a dead worker is to know */
+    if (listen_fd >= 0) /* only the worker may hold it: a connection to a dead
+                           one must fail */
         close(listen_fd);
     if (board_fd >= 0)
         close(board_fd);
