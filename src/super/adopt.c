@@ -40,7 +40,8 @@ static void worker_joined(super_worker_t *worker,
     if (welcome->pid != (uint32_t)worker->pid ||
         welcome->generation != worker->generation->number) {
         close(fd);
-        adoption_failed(worker, "it is not the one that the roster names");
+        adoption_failed(worker, "it is another process than the one in the"
+                                " roster");
         return;
     }
     if (super_worker_connect(worker, fd) != APR_SUCCESS) {

@@ -200,7 +200,7 @@ static int message_take(super_channel_t *channel)
     if (rv == APR_EOF)
         channel_fail(channel, NULL);
     else if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv))
-        channel_fail(channel, "has sent what is no control message");
+        channel_fail(channel, "has sent a line that is no control message");
     if (rv != APR_SUCCESS)
         return 0;
     if (channel->bounds.messages && channel->taken >= channel->bounds.messages)

@@ -47,7 +47,8 @@ static void caller_closed(void *data, const char *why)
     caller_t *caller = data;
 
     if (why)
-        super_log(NULL, WEAVE_LINE_INFO, "who asks weaved %s", why);
+        super_log(NULL, WEAVE_LINE_INFO,
+                  "a control connection is closed: the other end %s", why);
     if (caller->httpd)
         return; /* the lifeline tells when httpd is gone */
     super_timer_cancel(&caller->limit);

@@ -84,8 +84,8 @@ static const char *dir_check(apr_pool_t *pool)
     if (rv == EPERM)
         return apr_psprintf(pool, "WEAVE0063: WeaveRuntimeDir: %s", problem);
     if (rv == ENOTDIR)
-        return apr_psprintf(pool, "WEAVE0062: WeaveRuntimeDir %s is no folder",
-                            super.dir);
+        return apr_psprintf(
+            pool, "WEAVE0062: WeaveRuntimeDir %s is not a folder", super.dir);
     return apr_psprintf(pool,
                         "WEAVE0061: WeaveRuntimeDir %s cannot be made: %s",
                         super.dir, strerror(rv));

@@ -123,9 +123,9 @@ static void recycle_grant(super_generation_t *generation)
         worker->successor_granted = 1;
     if (worker && !app->crowded)
         super_log(app, WEAVE_LINE_WARNING,
-                  "WEAVE0170: %d processes of %s are leaving and have not"
-                  " ended: workers that want to be replaced go on until one of"
-                  " them has",
+                  "WEAVE0170: %d processes of %s were told to leave and have"
+                  " not ended: workers that want to be replaced go on"
+                  " serving until one has",
                   leaving_count(app), app->name);
     app->crowded = worker != NULL;
 }

@@ -81,8 +81,8 @@ static void join_event(void *data, uint32_t events)
     if (rv == APR_SUCCESS)
         welcome_take(worker, &welcome);
     else if (rv == EBADMSG || rv == EPROTO)
-        join_fail(worker, "it answers with rubbish, or is of another version of"
-                          " mod_weave");
+        join_fail(worker, "its answer is no WELCOME, or of another version"
+                          " of mod_weave");
     else if (!APR_STATUS_IS_EAGAIN(rv))
         join_fail(worker, "it has closed the connection");
 }

@@ -113,8 +113,8 @@ static void stuck_poll(void *data)
         return;
     }
     super_log(worker->generation->app, WEAVE_LINE_ERROR,
-              "WEAVE0073: %s is killed: all that it has left are %u requests"
-              " over limits.request_timeout",
+              "WEAVE0073: %s is killed: it has only requests left that are"
+              " over limits.request_timeout: %u",
               super_worker_name(worker, worker->pool), hopeless);
     super_worker_kill(worker);
 }

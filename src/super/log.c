@@ -133,8 +133,9 @@ static int dropped_log(void)
     if (!out.dropped)
         return 0;
     len = (size_t)snprintf(text, sizeof(text),
-                           "WEAVE0171: %lu lines were dropped here: what reads"
-                           " this log does not keep up, or cannot write",
+                           "WEAVE0171: %lu lines were dropped here: the"
+                           " program that reads this log is too slow, or its"
+                           " disk is full",
                            out.dropped);
     if (line_write(line, weave_line_format(line, WEAVE_LINE_WARNING, NULL, text,
                                            len)) < 0)

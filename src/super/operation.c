@@ -39,7 +39,7 @@ static const char *op_log(json_t **answer, const json_t *request, int pass,
     (void)answer;
     (void)request;
     return super_log_set(pass) < 0
-               ? apr_psprintf(pool, "no descriptor of a log came with it")
+               ? apr_psprintf(pool, "no log came with the request")
                : NULL;
 }
 
@@ -124,15 +124,15 @@ static const char *operation_run(json_t **answer, int is_httpd,
 
     if (!json_is_integer(version) ||
         json_integer_value(version) != WEAVE_CONTROL_VERSION)
-        return "this weaved is of another version of mod_weave than who asks:"
-               " stop httpd and start it again";
+        return "this weaved is of another version of mod_weave than the"
+               " program that asks: stop httpd and start it again";
     if (super.ending)
         return "weaved is ending: httpd has stopped";
     for (i = 0; op && i < sizeof(operations) / sizeof(*operations); i++)
         if (!strcmp(op, operations[i].name))
             return is_httpd || !operations[i].is_httpds
                        ? operations[i].fn(answer, request, pass, pool)
-                       : "only httpd itself may ask that of weaved";
+                       : "only httpd may ask weaved for that";
     return apr_psprintf(pool, "weaved does not know the operation %.100s",
                         op ? op : "(none)");
 }

@@ -102,7 +102,7 @@ static void retry_begin(super_app_t *app)
 
     if (app->serving) {
         super_log(app, WEAVE_LINE_NOTICE,
-                  "WEAVE0081: generation %u of %s goes on",
+                  "WEAVE0081: generation %u of %s goes on serving",
                   app->serving->number, app->name);
         return;
     }
@@ -324,8 +324,8 @@ static const char *generation_try(super_app_t *app, int force, const char *why,
     uint64_t identity;
 
     if (!problem && !made)
-        problem = "the virtualenv or the script is a link to a path that is no"
-                  " UTF-8";
+        problem = "the virtualenv or the script is a link to a path that is"
+                  " not UTF-8";
     super_timer_cancel(&app->retry);
     free(app->tried_stamp);
     app->tried_stamp = script_stamp(app);
@@ -339,8 +339,8 @@ static const char *generation_try(super_app_t *app, int force, const char *why,
     else if (!force && coming && app->serving &&
              app->serving->identity == identity) {
         super_log(app, WEAVE_LINE_NOTICE,
-                  "WEAVE0084: generation %u of %s is given up: what is wanted"
-                  " now serves already",
+                  "WEAVE0084: generation %u of %s is given up: httpd wants"
+                  " again what serves",
                   coming->number, app->name);
         app->coming = NULL;
         super_generation_abandon(coming);

@@ -24,7 +24,7 @@ typedef struct {
 static const char *bounds_check(const weave_spec_t *spec)
 {
     if (spec->app < 0 || spec->app >= WEAVE_ROSTER_APPS)
-        return "it has no place in the roster";
+        return "it has no slot in the roster";
     if (spec->processes < 1 || spec->processes > WEAVE_ROSTER_WORKERS / 2)
         return "workers.processes is out of bounds";
     if (spec->threads < 1 || spec->threads > WEAVE_BOARD_THREADS)
@@ -69,7 +69,8 @@ static void others_remove(const apr_array_header_t *list)
         next = app->next;
         if (app->wanted && !is_wanted(list, app)) {
             super_log(app, WEAVE_LINE_NOTICE,
-                      "WEAVE0087: %s is not wanted any more: drained",
+                      "WEAVE0087: httpd does not want %s any more: its"
+                      " workers drain",
                       app->name);
             super_release_remove(app);
         }
@@ -105,7 +106,7 @@ static const char *list_read(apr_array_header_t *list, const json_t *apps,
         const char *problem = spec_read(wanted, json_array_get(apps, i), pool);
 
         if (!problem && taken[wanted->spec->app]++)
-            problem = "two applications are in one place of the roster";
+            problem = "two applications have the same slot in the roster";
         if (problem)
             return apr_psprintf(pool, "application %d: %s", (int)i, problem);
     }
@@ -130,7 +131,7 @@ static const char *secrets_read(secrets_t *secrets, const json_t *list)
             weave_secret_parse(
                 &secrets->secret[index],
                 json_string_value(json_object_get(row, "secret"))) < 0)
-            return "one of the secrets is none";
+            return "a secret is malformed";
         secrets->known[index] = 1;
     }
     return NULL;

@@ -207,7 +207,7 @@ static int frame_take(super_worker_t *worker, const char **why)
     default:
         *why = frame->type == WEAVE_FRAME_REFUSED
                    ? "was refused: the queue is full"
-                   : "was answered by rubbish";
+                   : "was answered with bytes that are no valid frame";
         return -1;
     }
     return !(frame->flags & WEAVE_FRAME_LAST) || !worker->warmup->status;
@@ -246,7 +246,7 @@ static int bytes_take(super_worker_t *worker, const char *data, size_t len,
             warmup->skip -= part;
         }
         data += part;
-        *why = "was answered by rubbish";
+        *why = "was answered with bytes that are no valid frame";
         if (warmup->len == sizeof(*frame) &&
             weave_frame_decode(frame, warmup->data, warmup->len) !=
                 WEAVE_FRAME_OK)

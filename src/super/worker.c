@@ -170,7 +170,7 @@ static void worker_message(void *data, json_t *message, int *pass)
 
     super_relay_flush(worker); /* its lines explain what follows */
     if (weave_report_read(&report, message) < 0) {
-        worker_misbehaved(worker, "has sent what is no control message");
+        worker_misbehaved(worker, "has sent a line that is no control message");
         return;
     }
     super_log(worker->generation->app, WEAVE_LINE_DEBUG, "%s reports \"%s\"",
@@ -383,22 +383,22 @@ const char *super_worker_start(super_generation_t *generation)
     super_worker_t *worker = worker_make(generation);
     const weave_spec_t *spec = generation->spec;
     int listen_fd = -1, board_fd = -1;
-    const char *step = "the roster has no place for more workers";
+    const char *step = "the roster has no free slot";
     char why[120] = "";
     apr_status_t rv = APR_SUCCESS;
 
     worker->slot = slot_find();
     if (worker->slot >= 0) {
-        step = "its socket";
+        step = "its socket cannot be made";
         rv = socket_listen(&listen_fd, worker);
     }
     if (listen_fd >= 0) {
-        step = "its shared memory";
+        step = "its shared memory cannot be made";
         rv = weave_board_create(&board_fd, &worker->board,
                                 (uint32_t)spec->threads);
     }
     if (board_fd >= 0) {
-        step = "its process";
+        step = "its process cannot be started";
         rv = worker_launch(worker, listen_fd, board_fd);
     }
     if (listen_fd >= 0) /* only the worker may hold it: a connection to a dead

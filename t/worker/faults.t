@@ -243,7 +243,7 @@ sub is_refused {
 my %fakes = (
     'an error' => [
         '{"ok":false,"error":"this weaved is of another version of mod_weave'
-        . ' than who asks: stop httpd and start it again"}',
+        . ' than the program that asks: stop httpd and start it again"}',
         qr/WEAVE0130: .*another version.*stop httpd and start it again/],
     'rubbish'   => ['rubbish', qr/WEAVE0130: .*no JSON/],
     'no object' => ['[1]',     qr/WEAVE0130: .*no JSON/],

@@ -74,7 +74,7 @@ for my $name (qw(log data long_head)) {
         looks_after_others($name);
         waitpid $child, 0;
         ok eventually(sub { $httpd->log_text =~
-            /WEAVE0080.*rogue\.ini does not come up: .*(?:within limits\.startup_timeout|rubbish)/ }),
+            /WEAVE0080.*rogue\.ini does not come up: .*(?:within limits\.startup_timeout|no valid frame)/ }),
             'it does not come up';
     };
 }

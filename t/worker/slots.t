@@ -71,7 +71,7 @@ ok eventually(sub { $httpd->log_text =~ /WEAVE0132/ }), 'knows what httpd wants'
 reloads($httpd); # which does not wait for what only drains
 opens($gate);
 is eval { $slow->response->body }, 'a3-r1', 'a request of the first release is answered';
-like $httpd->log_text, qr/WEAVE0087: application 2 is not wanted/,
+like $httpd->log_text, qr/WEAVE0087: httpd does not want application 2/,
     'its worker was in a slot that nobody else has';
 
 ok defined $httpd->stop, 'httpd stops';
