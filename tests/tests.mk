@@ -23,11 +23,12 @@ $(BUILD)/tests/engine_stub.so: tests/supp/engine_stub.c $(BUILD)/include/weave_e
 	$(call brief,CC,$<)$(CC) $(BASE) $(APR_INC) -I$(BUILD)/include -MMD -MP -shared -o $@ $< $(LINK)
 TESTS += $(BUILD)/tests/engine_stub.so
 
-# a wall clock that tests can step, preloaded into all processes
-$(BUILD)/tests/clock_shim.so: tests/supp/clock_shim.c
+# preloaded into programs: a wall clock that tests can step, an end at each step
+SHIMS := $(BUILD)/tests/clock_shim.so $(BUILD)/tests/kill_shim.so
+$(SHIMS): $(BUILD)/tests/%_shim.so: tests/supp/%_shim.c
 	@mkdir -p $(@D)
-	$(call brief,CC,$<)$(CC) -std=gnu11 -fPIC -shared $(WARN) -O2 -o $@ $<
-TESTS += $(BUILD)/tests/clock_shim.so
+	$(call brief,CC,$<)$(CC) -std=gnu11 -D_GNU_SOURCE -fPIC -shared $(WARN) -O2 -o $@ $<
+TESTS += $(SHIMS)
 
 # A fuzzer in tests/fuzz/fuzz_NAME.c has its corpus in tests/fuzz/corpus/NAME.
 # Everywhere it is built as a program that replays inputs; clang makes it fuzz.

@@ -1,38 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* change.h: what one `weavectl maintenance MODE` changes */
+/* change.h: changes the state file, as `weavectl maintenance MODE` says */
 #ifndef CTL_CHANGE_H
 #define CTL_CHANGE_H
 
 #include "view.h"
 
-typedef struct change_t {
-    ctl_t *ctl;
-    const char *ini;   /* resolved; NULL: all */
-    const char *names; /* by which it is kept, each with a '\n' behind it */
-    const char *dir;
-    weave_maintenance_t word;
-    int64_t wait_us;
-    apr_array_header_t *boards;         /* those that run */
-    apr_array_header_t *entries;        /* of the file, as it is to be */
-    apr_array_header_t *old;            /* as it was, of what was not over */
-    apr_array_header_t *before, *after; /* ctl_app_t */
-    const char *why;    /* an httpd runs that could not be told */
-    const char *unread; /* what a configuration says is not known: why */
-} change_t;
+typedef struct ctl_change_t {
+    const ctl_t *ctl;
+    const char *ini; /* NULL: all applications */
+    weave_maintenance_t setting;
+    ctl_view_t view;         /* as it is after the change */
+    apr_array_header_t *old; /* the entries before it, without what was over */
+} ctl_change_t;
 
-/* Is ENTRY for what the change_t DATA means? As weave_maintenance_drop asks. */
-int change_is_meant(const weave_maintenance_entry_t *entry, const void *data);
+/* Makes the change. Returns an exit status; what is wrong is printed. Where it
+ * fails, nothing has changed. */
+int ctl_change_make(ctl_change_t *change);
 
-/* Has every child go by `on` where the drain of CHANGE stands: those of before
- * the last graceful go by what maintenance.drain and WeaveMaintenance were
- * then. An exit status, said. */
-int change_hold(change_t *change);
+/* Turns the drain that CHANGE has made into an `on`, unless somebody has
+ * changed it since: children of before the last graceful may go by another
+ * maintenance.drain. Returns an exit status; what is wrong is printed. */
+int ctl_change_hold(ctl_change_t *change);
 
-/* report.c: says what has come of it; an exit status. */
-int change_report(const change_t *change);
-
-/* wait.c: waits until the applications that are meant are on and nothing of
- * them is in Python, for wait_us at most; an exit status, said. */
-int change_wait(change_t *change);
+/* Sleeps until every child of httpd goes by the state file as it is now. */
+void ctl_change_settle(void);
 
 #endif

@@ -5,9 +5,9 @@
 
 #include "ctl.h"
 
-int ctl_reload(const ctl_t *given);
-int ctl_status(const ctl_t *given);
-int ctl_maintenance(const ctl_t *given);
+int ctl_reload(const ctl_t *ctl);
+int ctl_status(const ctl_t *ctl);
+int ctl_maintenance(const ctl_t *ctl);
 int ctl_config(const ctl_t *ctl);
 int ctl_check(const ctl_t *ctl);
 

@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "commands.h"
+#include "folder.h"
 #include "say.h"
 #include "weave_check.h"
 #include "weave_conf.h"
@@ -48,7 +49,8 @@ static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
     apr_array_header_t *problems = weave_problems_make(ctl->pool);
     weave_conf_t *conf = NULL;
 
-    weave_conf_read(&conf, ctl->ini, problems, ctl->pool);
+    weave_conf_read(&conf, ctl_path_resolve(ctl->ini, ctl->pool), problems,
+                    ctl->pool);
     if (conf)
         weave_conf_check(conf, problems);
     *errors = problems_say(conf, problems, ctl->pool);
@@ -93,7 +95,7 @@ int ctl_ini_check(const char *ini, apr_pool_t *pool)
     weave_conf_t *conf = NULL;
     int i, errors;
 
-    weave_conf_read(&conf, ini, problems, pool);
+    weave_conf_read(&conf, ctl_path_resolve(ini, pool), problems, pool);
     problems_filter(problems);
     errors = problems_say(conf, problems, pool);
     files = conf ? weave_conf_files(conf) : NULL;

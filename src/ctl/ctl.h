@@ -10,11 +10,9 @@ enum { CTL_DONE = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
 
 typedef struct ctl_t {
     apr_pool_t *pool;
-    const char *ini;       /* -i, resolved where it exists; or see view.h */
-    const char *ini_real;  /* the same, and nothing else */
-    const char *ini_named; /* as it was given, absolute */
+    const char *ini;       /* absolute; links are not followed */
     int ini_given;         /* 1: with -i, or as an argument */
-    const char *dir;       /* -d: the runtime directory */
+    const char *dir;       /* WeaveRuntimeDir */
     int dir_given;         /* 1: with -d, or by the environment */
     const char *state_dir; /* -s, or by the environment; NULL: neither */
     const char *libdir;    /* where the engines are */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* folder.c: which WeaveStateDir is meant, and whether this user may use it */
+/* folder.c: finds the httpd that is meant, and says who may use its folders */
 #include "folder.h"
 
 #include <errno.h>
@@ -10,12 +10,12 @@
 
 #include <apr_strings.h>
 
+#include "fields.h"
 #include "weave_folder.h"
-#include "weave_maintenance_board.h"
+#include "weave_httpd_state.h"
+#include "weave_maintenance.h"
 
-#define OWNER_ONLY "only root and the user that starts httpd may "
-
-const char *ctl_path_resolve(apr_pool_t *pool, const char *path)
+const char *ctl_path_resolve(const char *path, apr_pool_t *pool)
 {
     char *found = realpath(path, NULL);
 
@@ -25,36 +25,8 @@ const char *ctl_path_resolve(apr_pool_t *pool, const char *path)
     return path;
 }
 
-const char *ctl_why(const char *why, apr_pool_t *pool)
-{
-    const char *denied = strerror(EACCES);
-    size_t len = strlen(denied);
-
-    if (strlen(why) < len || strcmp(why + strlen(why) - len, denied) != 0)
-        return why;
-    return apr_pstrcat(pool, OWNER_ONLY "look into its memory (", why, ")",
-                       NULL);
-}
-
-const char *ctl_dir_check(const char *dir, int writable, apr_pool_t *pool)
-{
-    struct stat status;
-    int found = stat(dir, &status) == 0;
-
-    if (!found && (errno == ENOENT || errno == ENOTDIR))
-        return apr_psprintf(pool,
-                            "%s is not there: httpd makes it at its start. If "
-                            "yours has another WeaveStateDir, name it with -s",
-                            dir);
-    if (!writable || geteuid() == 0)
-        return NULL;
-    if (found ? status.st_uid != geteuid() && access(dir, W_OK) < 0
-              : errno == EACCES)
-        return apr_pstrcat(pool, OWNER_ONLY "change what is in ", dir, NULL);
-    return NULL;
-}
-
-/* Whoever starts httpd has made DIR. NULL where it is not there. */
+/* Returns why this user does not own DIR, or NULL. *is_mine is set to 1 where
+ * it does; DIR need not be there. */
 static const char *owner_why_not(const char *dir, int *is_mine,
                                  apr_pool_t *pool)
 {
@@ -74,8 +46,7 @@ static const char *owner_why_not(const char *dir, int *is_mine,
 
 const char *ctl_rights_why_not(const ctl_t *ctl)
 {
-    /* those that are named tell; otherwise the default, as far as it is there
-     */
+    /* the folders that were named count, or else the defaults */
     const char *dir = ctl->dir_given || !ctl->state_dir ? ctl->dir : NULL;
     const char *state = ctl->state_dir, *why = NULL;
     int is_mine = 0;
@@ -91,74 +62,101 @@ const char *ctl_rights_why_not(const ctl_t *ctl)
     return why;
 }
 
-int ctl_is_same_folder(const char *a, const char *b)
+static apr_status_t state_release(void *state)
 {
-    return !strcmp(a, b) || weave_maintenance_is_same_folder(a, b) == 1;
+    json_decref(state);
+    return APR_SUCCESS;
 }
 
-/* The board of the httpd of ctl->dir, or NULL; *why: it cannot be known. */
-static const weave_maintenance_board_t *board_there(const char **why,
-                                                    const char *link,
-                                                    const ctl_t *ctl)
+/* Reads what the httpd of ctl->dir has written. */
+static void httpd_read(ctl_httpd_t *httpd, const ctl_t *ctl)
 {
-    const weave_maintenance_board_t *board =
-        weave_maintenance_open(why, link, 0, ctl->pool);
-    struct stat status;
+    weave_counters_t *counters = NULL;
+    json_t *state = NULL;
 
-    if (!board && !*why && lstat(link, &status) < 0 && errno == EACCES)
-        *why = apr_pstrcat(ctl->pool, link, ": ", strerror(EACCES), NULL);
-    if (*why)
-        *why = ctl_why(*why, ctl->pool);
-    return board;
+    errno = 0;
+    httpd->runs = weave_counters_holder(ctl->dir, ctl->pool) != 0;
+    if (httpd->runs && errno == EACCES)
+        httpd->unseen = apr_psprintf(
+            ctl->pool,
+            "only root and the user that starts httpd may look into %s (%s)",
+            ctl->dir, strerror(EACCES));
+    if (!httpd->unseen)
+        httpd->unseen = weave_httpd_state_read(&state, ctl->dir, ctl->pool);
+    if (!httpd->unseen && httpd->runs)
+        httpd->unseen = weave_counters_read(&counters, ctl->dir, ctl->pool);
+    if (state)
+        apr_pool_cleanup_register(ctl->pool, state, state_release,
+                                  apr_pool_cleanup_null);
+    httpd->state = state;
+    httpd->counters = counters;
+    if (!httpd->unseen && httpd->runs &&
+        (!counters || ctl_int(state, "pid") != counters->parent))
+        httpd->unseen = apr_psprintf(ctl->pool,
+                                     "an httpd runs with %s, and has not"
+                                     " written " WEAVE_HTTPD_STATE_FILE
+                                     " there: its error log says why",
+                                     ctl->dir);
 }
 
-/* What was named with -s stands, where it is not another one's. */
-static const char *named_check(const weave_maintenance_board_t *board,
-                               const ctl_t *ctl)
+/* Returns why no WeaveStateDir can be known where none was named; or NULL. */
+static const char *state_dir_why_not(const ctl_httpd_t *httpd, const ctl_t *ctl)
 {
-    if (!board || !ctl->dir_given ||
-        ctl_is_same_folder(board->state_dir, ctl->state_dir))
+    if (httpd->unseen)
+        return apr_pstrcat(ctl->pool, httpd->unseen,
+                           "; to go on all the same, name the folder of"
+                           " WeaveStateDir with -s",
+                           NULL);
+    if (ctl->dir_given) /* the default may be that of another httpd */
+        return apr_psprintf(ctl->pool,
+                            "%s/" WEAVE_HTTPD_STATE_FILE
+                            " is not there: no httpd runs with this"
+                            " WeaveRuntimeDir, or somebody has removed what"
+                            " was in it, which `apachectl graceful` makes"
+                            " again. Or name the folder of WeaveStateDir"
+                            " with -s",
+                            ctl->dir);
+    return NULL;
+}
+
+/* Compares the WeaveStateDir that was named with OWN, that of the httpd.
+ * Returns NULL, or what is wrong; and forgets an httpd that was not named. */
+static const char *state_dir_compare(ctl_httpd_t *httpd, const char *own,
+                                     const ctl_t *ctl)
+{
+    struct stat a, b;
+
+    if (!strcmp(own, ctl->state_dir) ||
+        (stat(own, &a) == 0 && stat(ctl->state_dir, &b) == 0 &&
+         a.st_dev == b.st_dev && a.st_ino == b.st_ino))
         return NULL;
-    return apr_psprintf(ctl->pool,
-                        "the httpd that runs with %s (-d) has its "
-                        "WeaveStateDir in %s, not in %s (-s): leave out one "
-                        "of them ($WEAVE_RUNTIME_DIR and $WEAVE_STATE_DIR are "
-                        "the same as they)",
-                        ctl->dir, board->state_dir, ctl->state_dir);
+    if (ctl->dir_given)
+        return apr_psprintf(ctl->pool,
+                            "the httpd that runs with %s (-d) has its"
+                            " WeaveStateDir in %s, not in %s (-s): leave out"
+                            " one of them ($WEAVE_RUNTIME_DIR and"
+                            " $WEAVE_STATE_DIR are the same as they)",
+                            ctl->dir, own, ctl->state_dir);
+    *httpd = (ctl_httpd_t){0};
+    return NULL;
 }
 
-const char *ctl_state_dir(const char **dir, const ctl_t *ctl)
+const char *ctl_httpd_find(ctl_httpd_t *httpd, const ctl_t *ctl)
 {
-    const char *link = apr_pstrcat(ctl->pool, ctl->dir,
-                                   "/" WEAVE_MAINTENANCE_RUNTIME_LINK, NULL);
-    const char *why = NULL, *problem = NULL;
-    const weave_maintenance_board_t *board = board_there(&why, link, ctl);
-    struct stat status;
+    const char *problem = NULL, *own;
 
-    if (ctl->state_dir) {
-        problem = named_check(board, ctl);
-        *dir = ctl->state_dir;
-    }
-    else if (board)
-        *dir =
-            apr_pstrndup(ctl->pool, board->state_dir, sizeof(board->state_dir));
-    else if (why)
-        problem = apr_psprintf(ctl->pool,
-                               "%s; to go on all the same, name the folder of "
-                               "WeaveStateDir with -s",
-                               why);
-    else if (ctl->dir_given) /* the default may be that of another httpd */
-        problem = apr_psprintf(ctl->pool,
-                               lstat(link, &status) < 0
-                                   ? "%s is not there: no httpd runs with this "
-                                     "WeaveRuntimeDir, or somebody has removed "
-                                     "what was in it, which `apachectl "
-                                     "graceful` makes again. Or name the "
-                                     "folder of WeaveStateDir with -s"
-                                   : "%s leads to no httpd that runs: name the "
-                                     "folder of WeaveStateDir with -s",
-                               link);
-    else
-        *dir = WEAVE_STATE_DIR;
+    *httpd = (ctl_httpd_t){0};
+    httpd_read(httpd, ctl);
+    own = ctl_text(httpd->state, "state_dir");
+    if (httpd->unseen && ctl->state_dir && !ctl->dir_given)
+        *httpd = (ctl_httpd_t){0}; /* it was not named */
+    if (ctl->state_dir)
+        problem = *own ? state_dir_compare(httpd, own, ctl) : NULL;
+    else if (!*own)
+        problem = state_dir_why_not(httpd, ctl);
+    if (!problem || !(ctl->state_dir || ctl->dir_given))
+        httpd->state_dir = ctl->state_dir ? ctl->state_dir
+                           : *own         ? own
+                                          : WEAVE_STATE_DIR;
     return problem;
 }

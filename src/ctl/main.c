@@ -108,15 +108,13 @@ static const apr_getopt_option_t options[] = {
 #define WORDS 4 /* COMMAND MODE INI, and one that is too many */
 
 static const char general[] =
-    "  -d, --directory DIR   the folder of weaved's sockets, as httpd.conf\n"
-    "                        has in WeaveRuntimeDir ($WEAVE_RUNTIME_DIR, or\n"
-    "                        else " DEFAULT_DIR
-    ", or that of the only httpd of -s)\n"
-    "  -s, --state-dir DIR   the folder of WeaveStateDir ($WEAVE_STATE_DIR,\n"
-    "                        or that of the httpd of -d, or else\n"
-    "                        " WEAVE_STATE_DIR ")\n"
-    "  -i, --ini INI         the sync.ini, as the word INI (" DEFAULT_INI ",\n"
-    "                        or all applications)\n"
+    "  -d, --directory DIR   the WeaveRuntimeDir of the httpd\n"
+    "                        ($WEAVE_RUNTIME_DIR, or else " DEFAULT_DIR ")\n"
+    "  -s, --state-dir DIR   the WeaveStateDir, where maintenance is kept\n"
+    "                        ($WEAVE_STATE_DIR, or that of the httpd of -d,\n"
+    "                        or else " WEAVE_STATE_DIR ")\n"
+    "  -i, --ini INI         the sync.ini, as WeaveApp has it; the word INI\n"
+    "                        (" DEFAULT_INI ", or all applications)\n"
     "  -h, --help            this text, or that of a command\n"
     "\n"
     "Exit status: 0 done, 1 it failed, 2 the command line is wrong.";
@@ -196,6 +194,16 @@ static const char *environment_get(const char *name)
     return value && *value ? value : NULL;
 }
 
+/* Returns PATH as httpd has it: absolute, and its links are not followed. */
+static const char *path_normalise(const char *path, apr_pool_t *pool)
+{
+    char *absolute;
+
+    return apr_filepath_merge(&absolute, NULL, path, 0, pool) == APR_SUCCESS
+               ? absolute
+               : path;
+}
+
 static void folders_resolve(ctl_t *ctl)
 {
     if (!ctl->dir)
@@ -206,21 +214,14 @@ static void folders_resolve(ctl_t *ctl)
     if (!ctl->state_dir)
         ctl->state_dir = environment_get("WEAVE_STATE_DIR");
     if (ctl->state_dir)
-        ctl->state_dir = ctl_path_resolve(ctl->pool, ctl->state_dir);
+        ctl->state_dir = path_normalise(ctl->state_dir, ctl->pool);
     ctl->libdir = own_folder_get(ctl->pool);
 }
 
 static void ini_resolve(ctl_t *ctl)
 {
-    char *named;
-
     ctl->ini_given = ctl->ini != NULL;
-    if (!ctl->ini)
-        ctl->ini = DEFAULT_INI;
-    if (apr_filepath_merge(&named, NULL, ctl->ini, 0, ctl->pool) != APR_SUCCESS)
-        named = apr_pstrdup(ctl->pool, ctl->ini);
-    ctl->ini_named = named;
-    ctl->ini = ctl->ini_real = ctl_path_resolve(ctl->pool, ctl->ini);
+    ctl->ini = path_normalise(ctl->ini ? ctl->ini : DEFAULT_INI, ctl->pool);
 }
 
 typedef struct {
@@ -229,53 +230,32 @@ typedef struct {
     char used[OPTIONS]; /* letters of the options that only some have */
 } line_t;
 
-/* Remembers an option that only some commands have. */
-static void option_note(line_t *line, int letter)
-{
-    if (!strchr(line->used, letter))
-        line->used[strlen(line->used)] = (char)letter;
-}
-
+/* Takes the option LETTER. Remembers one that only some commands have. */
 static void option_take(line_t *line, int letter, const char *value)
 {
-    switch (letter) {
-    case 'd':
-        line->ctl.dir = value;
-        return;
-    case 'i':
-        line->ctl.ini = value;
-        return;
-    case 's':
-        line->ctl.state_dir = value;
-        return;
-    case 'h':
-        line->help = 1;
-        return;
-    case 'V':
-        line->version = 1;
-        return;
-    case 'j':
-        line->ctl.json = 1;
-        break;
-    case 'w':
-        line->ctl.no_wait = 1;
-        break;
-    case 'f':
-        line->ctl.lasts = value;
-        break;
-    case 'r':
-        line->ctl.retry_after = value;
-        break;
-    case 'm':
-        line->ctl.message = value;
-        break;
-    case 'W':
-        line->ctl.wait = value;
-        break;
-    default:
-        break;
-    }
-    option_note(line, letter);
+    ctl_t *ctl = &line->ctl;
+    const struct {
+        int letter, is_common;
+        const char **text;
+        int *flag;
+    } targets[] = {
+        {'d', 1, &ctl->dir, NULL},         {'i', 1, &ctl->ini, NULL},
+        {'s', 1, &ctl->state_dir, NULL},   {'h', 1, NULL, &line->help},
+        {'V', 1, NULL, &line->version},    {'j', 0, NULL, &ctl->json},
+        {'w', 0, NULL, &ctl->no_wait},     {'f', 0, &ctl->lasts, NULL},
+        {'m', 0, &ctl->message, NULL},     {'W', 0, &ctl->wait, NULL},
+        {'r', 0, &ctl->retry_after, NULL},
+    };
+    size_t i = 0;
+
+    while (targets[i].letter != letter)
+        i++;
+    if (targets[i].text)
+        *targets[i].text = value;
+    else
+        *targets[i].flag = 1;
+    if (!targets[i].is_common && !strchr(line->used, letter))
+        line->used[strlen(line->used)] = (char)letter;
 }
 
 static const char *option_name(int letter)
@@ -349,8 +329,8 @@ static int words_take(ctl_t *ctl, const struct command_t *command,
 
         if (unit_check(ctl, ini) != CTL_DONE)
             return CTL_USAGE;
-        if (ctl->ini && strcmp(ctl_path_resolve(ctl->pool, ini),
-                               ctl_path_resolve(ctl->pool, ctl->ini)))
+        if (ctl->ini && strcmp(path_normalise(ini, ctl->pool),
+                               path_normalise(ctl->ini, ctl->pool)))
             return ctl_usage("-i names another INI than %s", ini);
         ctl->ini = ini;
     }

@@ -5,8 +5,9 @@
  * refuses the configuration or where the file is bad. And weaved keeps the
  * generation of before where the next one does not come up. In each of these
  * cases what runs is older than what the file says. */
-#include "view.h"
+#include "outdated.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -18,7 +19,7 @@
 const char *ctl_link_moved(const json_t *app, apr_pool_t *pool)
 {
     const char *path = ctl_text(app, "ini"), *then = ctl_text(app, "ini_read");
-    const char *now = ctl_path_resolve(pool, path);
+    const char *now = ctl_path_resolve(path, pool);
 
     return *then && strcmp(now, then) != 0
                ? apr_psprintf(pool, "%s leads to %s now, and httpd has read %s",
@@ -93,7 +94,7 @@ static weave_conf_t *conf_read_now(const char **mistake, const char *path,
     apr_array_header_t *problems = weave_problems_make(pool);
     weave_conf_t *conf = NULL;
 
-    weave_conf_read(&conf, ctl_path_resolve(pool, path), problems, pool);
+    weave_conf_read(&conf, ctl_path_resolve(path, pool), problems, pool);
     *mistake = mistake_find(conf, problems, pool);
     return conf;
 }

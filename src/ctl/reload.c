@@ -3,7 +3,6 @@
  *
  * weaved answers before the new generation is ready. weavectl then looks at the
  * status of weaved until that serves or has failed. */
-#include "view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +14,7 @@
 #include "commands.h"
 #include "config.h"
 #include "fields.h"
-#include "folder.h"
+#include "outdated.h"
 #include "say.h"
 #include "weave_clock.h"
 
@@ -29,7 +28,7 @@ static int app_is_meant(const ctl_t *ctl, const json_t *app)
 {
     if (!strcmp(ctl_text(app, "state"), "draining"))
         return 0;
-    return !ctl->ini_given || !strcmp(ctl_text(app, "ini"), ctl->ini);
+    return ctl_is_meant(ctl, ctl_text(app, "ini"));
 }
 
 static json_t *status_get(const ctl_t *ctl)
@@ -153,8 +152,7 @@ static int inis_check(const ctl_t *ctl, const json_t *status)
     json_array_foreach(ctl_list(status, "applications"), i, app)
     {
         if (app_is_meant(ctl, app) &&
-            ctl_ini_check(ctl_path_resolve(ctl->pool, ctl_text(app, "ini")),
-                          ctl->pool) != CTL_DONE)
+            ctl_ini_check(ctl_text(app, "ini"), ctl->pool) != CTL_DONE)
             rc = ctl_say("%s: nothing was reloaded: `apachectl configtest`"
                          " refuses this file",
                          ctl_text(app, "ini"));
@@ -200,7 +198,7 @@ static const char *refusal_find(const ctl_t *ctl, const json_t *app,
 
     meant.pool = pool;
     ctl_view_load(&view, &meant);
-    own = ctl_app_find(view.apps, ctl_text(app, "ini"));
+    own = ctl_app_find(&view, ctl_text(app, "ini"));
     return own ? ctl_refusal(own, pool) : NULL;
 }
 
@@ -255,15 +253,16 @@ static const ctl_app_t *embedded_find(const ctl_t *ctl, const ctl_view_t *view)
     return found;
 }
 
-int ctl_reload(const ctl_t *given)
+int ctl_reload(const ctl_t *ctl)
 {
-    ctl_t meant = *given, *ctl = &meant;
     json_t *before, *answer = NULL;
     const ctl_app_t *embedded;
     int rc = CTL_FAILED;
     ctl_view_t view;
 
     ctl_view_load(&view, ctl); /* its problems do not matter here */
+    if (ctl_name_check(&view, ctl) != CTL_DONE)
+        return CTL_FAILED;
     embedded = embedded_find(ctl, &view);
     if (embedded)
         return ctl_say("%s: nothing was reloaded: the application runs in "

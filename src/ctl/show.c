@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* show.c: maintenance, for people and for programs */
-#include "view.h"
+/* show.c: prints the maintenance that is in force, for people and programs */
+#include "show.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -18,94 +18,86 @@ const char *ctl_whose(const char *ini)
     return ini ? ini : "all applications";
 }
 
-const char *ctl_terms(const ctl_t *ctl, const char *ini,
-                      const weave_maintenance_t *word)
+const char *ctl_since(const weave_maintenance_t *raw, uint32_t mode,
+                      apr_pool_t *pool)
 {
-    const char *end = " until it is taken back", *retry = "";
+    const char *text = weave_maintenance_mode_name(mode);
 
-    if (word->until_us)
-        end = apr_psprintf(
-            ctl->pool, " until %s (%s)", ctl_clock(word->until_us, ctl->pool),
-            ctl_duration(apr_time_sec(word->until_us - word->since_us),
-                         ctl->pool));
-    if (word->retry_after_s)
-        retry =
-            apr_psprintf(ctl->pool, ", Retry-After %u s", word->retry_after_s);
-    return apr_pstrcat(ctl->pool, "for ", ctl_whose(ini), end, retry, NULL);
+    if (mode != raw->mode)
+        text = apr_pstrcat(pool, text, ", after a ",
+                           weave_maintenance_mode_name(raw->mode), NULL);
+    if (raw->since_us)
+        text = apr_pstrcat(pool, text, " since ",
+                           ctl_clock(raw->since_us, pool), NULL);
+    return *raw->by ? apr_pstrcat(pool, text, " by ", raw->by, NULL) : text;
 }
 
-const char *ctl_since(const ctl_t *ctl, const weave_maintenance_t *word)
+/* HOW says what the duration SECONDS is. */
+static const char *end_text(const weave_maintenance_t *raw, int64_t seconds,
+                            const char *how, apr_pool_t *pool)
 {
-    return apr_psprintf(ctl->pool, "%s since %s%s%s",
-                        weave_maintenance_mode_name(word->mode),
-                        ctl_clock(word->since_us, ctl->pool),
-                        *word->by ? " by " : "", word->by);
+    return !raw->until_us ? " until it is taken back"
+                          : apr_psprintf(pool, " until %s (%s%s)",
+                                         ctl_clock(raw->until_us, pool),
+                                         ctl_duration(seconds, pool), how);
 }
 
-const char *ctl_now(const ctl_t *ctl, const ctl_word_t *word)
+const char *ctl_left(const weave_maintenance_t *raw, apr_pool_t *pool)
 {
-    const weave_maintenance_t *said = &word->said;
-    const char *now = weave_maintenance_mode_name(word->mode);
-
-    if (word->mode != said->mode)
-        now = apr_pstrcat(ctl->pool, now, ", after a ",
-                          weave_maintenance_mode_name(said->mode), NULL);
-    if (said->since_us)
-        now = apr_pstrcat(ctl->pool, now, " since ",
-                          ctl_clock(said->since_us, ctl->pool), NULL);
-    return *said->by ? apr_pstrcat(ctl->pool, now, " by ", said->by, NULL)
-                     : now;
+    return end_text(raw, apr_time_sec(raw->until_us - apr_time_now()), " left",
+                    pool);
 }
 
-const char *ctl_left(const ctl_t *ctl, const weave_maintenance_t *word)
+const char *ctl_terms(const char *ini, const weave_maintenance_t *raw,
+                      apr_pool_t *pool)
 {
-    if (!word->until_us)
-        return " until it is taken back";
-    return apr_psprintf(
-        ctl->pool, " until %s (%s left)", ctl_clock(word->until_us, ctl->pool),
-        ctl_duration(apr_time_sec(word->until_us - apr_time_now()), ctl->pool));
+    const char *retry = "";
+
+    if (raw->retry_after_s)
+        retry = apr_psprintf(pool, ", Retry-After %u s", raw->retry_after_s);
+    return apr_pstrcat(
+        pool, "for ", ctl_whose(ini),
+        end_text(raw, apr_time_sec(raw->until_us - raw->since_us), "", pool),
+        retry, NULL);
 }
 
-static const char *server_of(const ctl_t *ctl, const ctl_word_t *word)
+const char *ctl_origin(const ctl_setting_t *setting, apr_pool_t *pool)
 {
-    if (!*word->server || !strncmp(word->scope, "<VirtualHost", 12))
-        return "";
-    return apr_pstrcat(ctl->pool, ", for ", word->server, NULL);
-}
+    char *mode =
+        apr_pstrdup(pool, weave_maintenance_mode_name(setting->raw.mode));
+    int is_key = strchr(setting->from, '.') != NULL;
+    const char *server = "";
 
-const char *ctl_origin(const ctl_t *ctl, const ctl_word_t *word)
-{
-    const char *mode = weave_maintenance_mode_name(word->said.mode);
-    char *said = apr_pstrdup(ctl->pool, mode);
-
-    if (!strcmp(word->from, "weavectl"))
-        return word->all ? "weavectl, for all applications" : "weavectl";
-    if (!strchr(word->from, '.')) /* directives are written with a capital */
-        *said = (char)toupper((unsigned char)*said);
-    return apr_psprintf(ctl->pool, "%s%s%s at %s%s", word->from,
-                        strchr(word->from, '.') ? " = " : " ", said,
-                        word->where, server_of(ctl, word));
+    if (!strcmp(setting->from, "weavectl"))
+        return setting->all ? "weavectl, for all applications" : "weavectl";
+    if (!is_key) /* directives are written with a capital */
+        *mode = (char)toupper((unsigned char)*mode);
+    if (*setting->server && strncmp(setting->scope, "<VirtualHost", 12) != 0)
+        server = apr_pstrcat(pool, ", for ", setting->server, NULL);
+    return apr_pstrcat(pool, setting->from, is_key ? " = " : " ", mode, " at ",
+                       setting->where, server, NULL);
 }
 
 /* ---- for people ---- */
 
-/* BEFORE is where the line begins, spaces included. */
-static void word_show(const ctl_t *ctl, const char *before,
-                      const ctl_word_t *word)
+/* BEFORE is the beginning of the line, with its blanks. */
+static void setting_show(const char *before, const ctl_setting_t *setting,
+                         apr_pool_t *pool)
 {
-    const weave_maintenance_t *said = &word->said;
+    const weave_maintenance_t *raw = &setting->raw;
     int indent = (int)strspn(before, " ") + 2;
 
-    ctl_line("%s%s (%s)", before, ctl_now(ctl, word), ctl_origin(ctl, word));
-    if (word->mode == WEAVE_MAINTENANCE_DRAINING && word->on_us)
+    ctl_line("%s%s (%s)", before, ctl_since(raw, setting->mode, pool),
+             ctl_origin(setting, pool));
+    if (setting->mode == WEAVE_MAINTENANCE_DRAINING && setting->on_us)
         ctl_line("%*sbecomes on at %s", indent, "",
-                 ctl_clock(word->on_us, ctl->pool));
-    if (said->until_us)
-        ctl_line("%*s%s", indent, "", ctl_left(ctl, said) + 1);
-    if (said->retry_after_s)
-        ctl_line("%*sRetry-After %u s", indent, "", said->retry_after_s);
-    if (*said->message)
-        ctl_line("%*smessage: %s", indent, "", said->message);
+                 ctl_clock(setting->on_us, pool));
+    if (raw->until_us)
+        ctl_line("%*s%s", indent, "", ctl_left(raw, pool) + 1);
+    if (raw->retry_after_s)
+        ctl_line("%*sRetry-After %u s", indent, "", raw->retry_after_s);
+    if (*raw->message)
+        ctl_line("%*smessage: %s", indent, "", raw->message);
 }
 
 static const struct kind_t {
@@ -121,15 +113,25 @@ static const struct kind_t {
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 _Static_assert(KINDS == WEAVE_REFUSED_KINDS, "each has a name");
 
-static void tally_show(const ctl_t *ctl, const ctl_app_t *app)
+/* Sums what children have counted for APP. Returns 0 where it is not known. */
+static int counters_get(weave_counters_row_t *sum, const ctl_view_t *view,
+                        const ctl_app_t *app)
 {
-    weave_tally_row_t sum;
+    if (!view->httpd.counters || app->slot < 0)
+        return 0;
+    weave_counters_sum(sum, view->httpd.counters, (uint32_t)app->slot);
+    return 1;
+}
+
+static void counters_show(const ctl_view_t *view, const ctl_app_t *app,
+                          apr_pool_t *pool)
+{
+    weave_counters_row_t sum;
     const char *between = " ";
     size_t i;
 
-    if (!app->tally)
+    if (!counters_get(&sum, view, app))
         return;
-    weave_tally_sum(&sum, app->tally, app->place);
     ctl_put("  refused with 503:");
     for (i = 0; i < KINDS; i++) {
         uint64_t count = sum.refused[kinds[i].kind];
@@ -144,49 +146,40 @@ static void tally_show(const ctl_t *ctl, const ctl_app_t *app)
     ctl_line("  answers with backoff: %" APR_UINT64_T_FMT
              " (maintenance), %" APR_UINT64_T_FMT " (load%s%s)",
              sum.backoff, sum.backoff_load, sum.load_us ? ", last " : "",
-             sum.load_us ? ctl_clock(sum.load_us, ctl->pool) : "");
+             sum.load_us ? ctl_clock(sum.load_us, pool) : "");
 }
 
-void ctl_app_show(const ctl_t *ctl, const ctl_app_t *app)
+void ctl_app_show(const ctl_t *ctl, const ctl_view_t *view,
+                  const ctl_app_t *app)
 {
     int i;
 
-    if (!app->words->nelts)
-        ctl_line("  maintenance: %s", app->truncated ? "not known" : "off");
-    for (i = 0; i < app->words->nelts; i++)
-        word_show(ctl, i ? "    also set: " : "  maintenance: ",
-                  &APR_ARRAY_IDX(app->words, i, ctl_word_t));
-    for (i = 0; i < app->scoped->nelts; i++) {
-        const ctl_word_t *word = &APR_ARRAY_IDX(app->scoped, i, ctl_word_t);
+    if (!app->set->nelts)
+        ctl_line("  maintenance: %s", app->unknown ? "not known" : "off");
+    for (i = 0; i < app->set->nelts; i++)
+        setting_show(i ? "    also set: " : "  maintenance: ",
+                     &APR_ARRAY_IDX(app->set, i, ctl_setting_t), ctl->pool);
+    for (i = 0; i < app->parts->nelts; i++) {
+        const ctl_setting_t *part =
+            &APR_ARRAY_IDX(app->parts, i, ctl_setting_t);
 
-        word_show(ctl, apr_psprintf(ctl->pool, "    only in %s: ", word->scope),
-                  word);
+        setting_show(apr_psprintf(ctl->pool, "    only in %s: ", part->scope),
+                     part, ctl->pool);
     }
-    if (app->embedded && app->running >= 0)
-        ctl_line("  requests in Python: %" APR_INT64_T_FMT, app->running);
-    tally_show(ctl, app);
+    if (app->embedded && app->admitted >= 0)
+        ctl_line("  requests in Python: %" APR_INT64_T_FMT, app->admitted);
+    counters_show(view, app, ctl->pool);
 }
 
-static int is_shown(const ctl_view_t *view,
-                    const weave_maintenance_entry_t *entry)
+/* Returns when what is set for INI (NULL: all applications) holds, where that
+ * is for no application that is shown; otherwise NULL. */
+static const char *holder_text(const ctl_view_t *view, const char *ini)
 {
-    return entry->ini ? ctl_app_of(view->apps, entry) != NULL
-                      : view->boards->nelts > 0;
-}
-
-/* For whom what ENTRY says is, when none of those shown. */
-static const char *holder(const ctl_view_t *view,
-                          const weave_maintenance_entry_t *entry,
-                          apr_pool_t *pool)
-{
-    const ctl_app_t *other = ctl_app_of(view->others, entry);
-
-    if (other)
-        return apr_psprintf(pool, "in httpd %u, with %s", other->board->pid,
-                            other->board->runtime_dir);
-    if (view->unseen)
+    if (view->httpd.unseen)
         return WEAVE_MAINTENANCE_FILE " says";
-    return view->boards->nelts ? "when an httpd has it" : "when httpd starts";
+    if (!view->httpd.runs)
+        return "when httpd starts";
+    return ini && !ctl_app_find(view, ini) ? "when an httpd has it" : NULL;
 }
 
 int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
@@ -196,13 +189,12 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
     for (i = 0; i < view->entries->nelts; i++) {
         const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(view->entries, i, weave_maintenance_entry_t);
+        const char *holder = holder_text(view, entry->ini);
 
-        if (!is_shown(view, entry) &&
-            (!entry->ini || ctl_is_meant(ctl, entry->ini) ||
-             !strcmp(entry->ini, ctl->ini_named)))
-            ctl_line("%s: maintenance %s, %s", holder(view, entry, ctl->pool),
-                     ctl_since(ctl, &entry->setting),
-                     ctl_terms(ctl, entry->ini, &entry->setting));
+        if (holder && (!entry->ini || ctl_is_meant(ctl, entry->ini)))
+            ctl_line("%s: maintenance %s, %s", holder,
+                     ctl_since(&entry->setting, entry->setting.mode, ctl->pool),
+                     ctl_terms(entry->ini, &entry->setting, ctl->pool));
     }
     fflush(stdout);
     for (i = 0; i < view->problems->nelts; i++)
@@ -211,76 +203,78 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
     return view->problems->nelts ? CTL_FAILED : CTL_DONE;
 }
 
-static int apps_show(const ctl_t *ctl, const apr_array_header_t *apps)
+int ctl_maintenance_show(const ctl_t *ctl)
 {
+    ctl_view_t view;
     int i, shown = 0;
 
-    for (i = 0; i < apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
+    ctl_view_load(&view, ctl);
+    if (!view.httpd.runs && !view.problems->nelts)
+        ctl_line("no httpd runs with %s", view.httpd.state_dir);
+    for (i = 0; i < view.apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view.apps, i, ctl_app_t);
 
         if (!ctl_is_meant(ctl, app->ini))
             continue;
         if (shown++)
             puts("");
         ctl_line("%s:", app->ini);
-        ctl_app_show(ctl, app);
+        ctl_app_show(ctl, &view, app);
     }
-    return shown;
-}
-
-int ctl_maintenance_show(const ctl_t *given)
-{
-    ctl_t meant = *given, *ctl = &meant;
-    ctl_view_t view;
-    int shown;
-
-    ctl_view_load(&view, ctl);
-    if (view.dir && !view.boards->nelts && !view.problems->nelts)
-        ctl_line("no httpd runs with %s", view.dir);
-    shown = apps_show(ctl, view.apps);
-    if (ctl->ini_given && !shown) /* -d is of another httpd with this folder */
-        shown = apps_show(ctl, view.others);
-    if (ctl->ini_given && !shown && view.boards->nelts)
-        return ctl_say("no httpd that runs with %s has an application of %s",
-                       view.dir, ctl->ini);
+    if (ctl->ini_given && !shown && view.httpd.runs && !view.httpd.unseen)
+        return ctl_app_missing(&view, ctl);
     return ctl_rest_show(ctl, &view);
 }
 
 /* ---- for programs ---- */
 
-static json_t *seconds(int64_t time_us)
+static json_t *seconds_json(int64_t time_us)
 {
     return time_us ? json_integer(apr_time_sec(time_us)) : json_null();
 }
 
-static json_t *text(const char *string)
+static json_t *text_json(const char *text)
 {
-    return *string ? json_string(string) : json_null();
+    return *text ? json_string(text) : json_null();
 }
 
-static json_t *word_json(const ctl_word_t *word)
+static json_t *setting_json(const ctl_setting_t *setting)
 {
-    const weave_maintenance_t *said = &word->said;
+    const weave_maintenance_t *raw = &setting->raw;
 
     return json_pack(
         "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:b}",
-        "mode", weave_maintenance_mode_name(word->mode), "said",
-        weave_maintenance_mode_name(said->mode), "since",
-        seconds(said->since_us), "until", seconds(said->until_us), "on_at",
-        seconds(word->on_us), "retry_after",
-        said->retry_after_s ? json_integer(said->retry_after_s) : json_null(),
-        "message", text(said->message), "by", text(said->by), "from",
-        word->from, "where", word->where, "scope", text(word->scope), "server",
-        text(word->server), "all", word->all);
+        "mode", weave_maintenance_mode_name(setting->mode), "said",
+        weave_maintenance_mode_name(raw->mode), "since",
+        seconds_json(raw->since_us), "until", seconds_json(raw->until_us),
+        "on_at", seconds_json(setting->on_us), "retry_after",
+        raw->retry_after_s ? json_integer(raw->retry_after_s) : json_null(),
+        "message", text_json(raw->message), "by", text_json(raw->by), "from",
+        setting->from, "where", setting->where, "scope",
+        text_json(setting->scope), "server", text_json(setting->server), "all",
+        setting->all);
 }
 
-static json_t *tally_json(const ctl_app_t *app)
+static json_t *settings_json(const apr_array_header_t *settings)
 {
-    weave_tally_row_t sum;
-    json_t *refused = json_object();
+    json_t *list = json_array();
+    int i;
+
+    for (i = 0; i < settings->nelts; i++)
+        json_array_append_new(
+            list, setting_json(&APR_ARRAY_IDX(settings, i, ctl_setting_t)));
+    return list;
+}
+
+static json_t *counters_json(const ctl_view_t *view, const ctl_app_t *app)
+{
+    weave_counters_row_t sum;
+    json_t *refused;
     size_t i;
 
-    weave_tally_sum(&sum, app->tally, app->place);
+    if (!counters_get(&sum, view, app))
+        return json_null();
+    refused = json_object();
     for (i = 0; i < KINDS; i++)
         json_object_set_new(
             refused, kinds[i].key,
@@ -288,31 +282,22 @@ static json_t *tally_json(const ctl_app_t *app)
     return json_pack("{s:o, s:I, s:I, s:o}", "refused", refused, "backoff",
                      (json_int_t)sum.backoff, "backoff_load",
                      (json_int_t)sum.backoff_load, "last_load",
-                     seconds(sum.load_us));
+                     seconds_json(sum.load_us));
 }
 
-json_t *ctl_app_json(const ctl_app_t *app)
+json_t *ctl_app_json(const ctl_view_t *view, const ctl_app_t *app)
 {
-    json_t *object = NULL, *set = json_array(), *part = json_array();
-    int i;
+    json_t *object =
+        app->set->nelts
+            ? setting_json(&APR_ARRAY_IDX(app->set, 0, ctl_setting_t))
+            : json_pack("{s:s?}", "mode", app->unknown ? NULL : "off");
 
-    for (i = 0; i < app->words->nelts; i++)
-        json_array_append_new(
-            set, word_json(&APR_ARRAY_IDX(app->words, i, ctl_word_t)));
-    for (i = 0; i < app->scoped->nelts; i++)
-        json_array_append_new(
-            part, word_json(&APR_ARRAY_IDX(app->scoped, i, ctl_word_t)));
-    object = app->words->nelts
-                 ? word_json(&APR_ARRAY_IDX(app->words, 0, ctl_word_t))
-                 : json_pack("{s:s?}", "mode", app->truncated ? NULL : "off");
-    json_object_set_new(object, "truncated", json_boolean(app->truncated));
     json_object_set_new(object, "style",
                         json_string(app->plain ? "plain" : "sync"));
-    json_object_set_new(object, "set", set);
-    json_object_set_new(object, "parts", part);
+    json_object_set_new(object, "set", settings_json(app->set));
+    json_object_set_new(object, "parts", settings_json(app->parts));
     json_object_set(object, "declared",
                     app->declared ? (json_t *)app->declared : json_null());
-    json_object_set_new(object, "counters",
-                        app->tally ? tally_json(app) : json_null());
+    json_object_set_new(object, "counters", counters_json(view, app));
     return object;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status.c: weavectl status: what weaved says, and maintenance */
-#include "view.h"
+/* status.c: weavectl status: what weaved and httpd say */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,9 @@
 #include "call.h"
 #include "commands.h"
 #include "fields.h"
+#include "outdated.h"
 #include "say.h"
+#include "show.h"
 #include "weave_control.h"
 
 #define MIB 1048576.0
@@ -21,7 +22,7 @@
 
 #define NOT_UP_FOR "httpd could not bring it up (WEAVE0014): "
 
-static void show_worker(const ctl_t *ctl, const json_t *worker)
+static void worker_show(const ctl_t *ctl, const json_t *worker)
 {
     ctl_line("    %8" JSON_INTEGER_FORMAT
              "  %-9s %-7s %8s %8" JSON_INTEGER_FORMAT " %7" JSON_INTEGER_FORMAT
@@ -34,7 +35,7 @@ static void show_worker(const ctl_t *ctl, const json_t *worker)
              (double)ctl_int(worker, "rss_bytes") / MIB);
 }
 
-static void show_generation(const ctl_t *ctl, const json_t *generation)
+static void generation_show(const ctl_t *ctl, const json_t *generation)
 {
     const json_t *worker;
     size_t i;
@@ -46,11 +47,12 @@ static void show_generation(const ctl_t *ctl, const json_t *generation)
              " requests      memory");
     json_array_foreach(ctl_list(generation, "workers"), i, worker)
     {
-        show_worker(ctl, worker);
+        worker_show(ctl, worker);
     }
 }
 
-/* Why the last generation of APP has failed, and which LOG has more. */
+/* Prints why the last generation of APP has failed, and that LOG, unless it is
+ * "", has more. */
 static void reason_show(const json_t *app, const char *log)
 {
     json_int_t number = ctl_int(app, "failed_generation");
@@ -65,7 +67,7 @@ static void reason_show(const json_t *app, const char *log)
         ctl_line("    more is in %s", log);
 }
 
-static void show_app(const ctl_t *ctl, const json_t *app, const char *log)
+static void app_show(const ctl_t *ctl, const json_t *app, const char *log)
 {
     const json_t *generation;
     size_t i;
@@ -74,24 +76,25 @@ static void show_app(const ctl_t *ctl, const json_t *app, const char *log)
     ctl_line("%s: %s", ctl_text(app, "ini"), ctl_text(app, "state"));
     json_array_foreach(ctl_list(app, "generations"), i, generation)
     {
-        show_generation(ctl, generation);
+        generation_show(ctl, generation);
     }
     if (*ctl_text(app, "outdated"))
         ctl_line("  outdated: %s", ctl_text(app, "outdated"));
     reason_show(app, log);
 }
 
-/* What httpd has and weaved does not say anything about: embedded, or weaved
- * cannot be reached. */
-static json_t *app_bare(const ctl_app_t *app)
+/* Makes an application of which only httpd says something: it is embedded, or
+ * weaved cannot be reached. */
+static json_t *app_make(const ctl_app_t *app)
 {
     return json_pack("{s:I, s:s, s:s, s:i, s:[], s:i, s:n}", "app",
-                     (json_int_t)app->place, "ini", app->ini, "state",
+                     (json_int_t)app->slot, "ini", app->ini, "state",
                      app->embedded ? "embedded" : "unknown", "generation", 0,
                      "generations", "failed_generation", 0, "last_error");
 }
 
-/* What weaved says about INI, taken out of APPS, or NULL. */
+/* Takes the application INI out of APPS, as weaved has them; NULL: it is not
+ * there. */
 static json_t *app_take(json_t *apps, const char *ini)
 {
     json_t *app;
@@ -108,8 +111,9 @@ static json_t *app_take(json_t *apps, const char *ini)
     return NULL;
 }
 
-/* OWN NULL: httpd does not have it any more. */
-static void app_complete(json_t *app, const ctl_app_t *own, apr_pool_t *pool)
+/* Adds what httpd says. OWN NULL: it does not have the application any more. */
+static void app_complete(json_t *app, const ctl_view_t *view,
+                         const ctl_app_t *own, apr_pool_t *pool)
 {
     const char *outdated;
 
@@ -131,14 +135,14 @@ static void app_complete(json_t *app, const ctl_app_t *own, apr_pool_t *pool)
     json_object_set_new(app, "embedded", json_boolean(own && own->embedded));
     if (own && own->embedded)
         json_object_set_new(app, "running",
-                            own->running < 0 ? json_null()
-                                             : json_integer(own->running));
+                            own->admitted < 0 ? json_null()
+                                              : json_integer(own->admitted));
     json_object_set_new(app, "maintenance",
-                        own ? ctl_app_json(own) : json_null());
+                        own ? ctl_app_json(view, own) : json_null());
 }
 
-/* Adds what VIEW knows to the applications of STATUS: those that VIEW has come
- * first, in its order. */
+/* Adds what VIEW has to the applications of STATUS. Those of VIEW come first,
+ * in its order. */
 static void status_complete(json_t *status, const ctl_view_t *view,
                             apr_pool_t *pool)
 {
@@ -152,13 +156,13 @@ static void status_complete(json_t *status, const ctl_view_t *view,
 
         app = app_take(known, own->ini);
         if (!app)
-            app = app_bare(own);
-        app_complete(app, own, pool);
+            app = app_make(own);
+        app_complete(app, view, own, pool);
         json_array_append_new(apps, app);
     }
     json_array_foreach(known, k, app)
     {
-        app_complete(app, NULL, pool);
+        app_complete(app, view, NULL, pool);
         json_array_append(apps, app);
     }
     json_object_set_new(status, "applications", apps);
@@ -166,11 +170,14 @@ static void status_complete(json_t *status, const ctl_view_t *view,
         json_array_append_new(problems, json_string(APR_ARRAY_IDX(
                                             view->problems, i, const char *)));
     json_object_set_new(status, "state_dir",
-                        view->dir ? json_string(view->dir) : json_null());
+                        view->httpd.state_dir
+                            ? json_string(view->httpd.state_dir)
+                            : json_null());
     json_object_set_new(status, "problems", problems);
 }
 
-static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
+static int status_show(const ctl_t *ctl, const json_t *status,
+                       const ctl_view_t *view)
 {
     const json_t *app;
     int shown = 0;
@@ -184,38 +191,37 @@ static int show(const ctl_t *ctl, const json_t *status, const ctl_view_t *view)
     {
         if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
             continue;
-        show_app(ctl, app, ctl_text(status, "error_log"));
+        app_show(ctl, app, ctl_text(status, "error_log"));
         if (i < (size_t)view->apps->nelts) /* as status_complete() has it */
-            ctl_app_show(ctl, &APR_ARRAY_IDX(view->apps, i, ctl_app_t));
+            ctl_app_show(ctl, view, &APR_ARRAY_IDX(view->apps, i, ctl_app_t));
         shown++;
     }
     if (ctl->ini_given && !shown && ctl_int(status, "pid"))
-        return ctl_say("httpd runs no application of %s", ctl->ini);
+        return ctl_app_missing(view, ctl);
     if (!ctl->ini_given && !shown && ctl_int(status, "pid"))
         ctl_line("no application: no WeaveApp is in httpd's configuration as "
                  "it was last read");
-    ctl_rest_show(ctl, view); /* which is said, and no failure of this */
+    ctl_rest_show(ctl, view); /* its problems are no failure of this command */
     return CTL_DONE;
 }
 
-/* Is there anything that only weaved can say? 2: it must. */
+/* Says whether weaved may have something to say: 0: no; 1: what is left of an
+ * application that httpd could not bring up; 2: yes. */
 static int has_workers(const ctl_view_t *view)
 {
-    int i, has = view->matched && view->apps->nelts ? 0 : 2;
+    int i, has = view->apps->nelts ? 0 : 2;
 
     for (i = 0; i < view->apps->nelts; i++) {
         const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
 
-        /* of one that has failed an older generation may be left */
         if (!app->embedded)
             has |= app->failed ? 1 : 2;
     }
     return has;
 }
 
-int ctl_status(const ctl_t *given)
+int ctl_status(const ctl_t *ctl)
 {
-    ctl_t meant = *given, *ctl = &meant;
     const char *problem = NULL;
     json_t *answer = NULL, *status;
     ctl_view_t view;
@@ -239,7 +245,7 @@ int ctl_status(const ctl_t *given)
         ctl_json_print(status, JSON_PRESERVE_ORDER);
     }
     else {
-        rc = show(ctl, status, &view);
+        rc = status_show(ctl, status, &view);
     }
     fflush(stdout);
     if (problem && has_workers(&view) > 1)

@@ -1,187 +1,164 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* view.c: what is in force for each application of the httpds that run */
+/* view.c: the maintenance that is in force for each application of an httpd */
 #include "view.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <apr_strings.h>
 #include <apr_time.h>
 
 #include "fields.h"
-#include "folder.h"
-
-/* The file is written before the boards: who looks in between waits. */
-#define DRIFT_TRIES 3
-#define DRIFT_US 100000
+#include "say.h"
 
 int ctl_is_meant(const ctl_t *ctl, const char *ini)
 {
     return !ctl->ini_given || (ini && !strcmp(ini, ctl->ini));
 }
 
-const ctl_app_t *ctl_app_find(const apr_array_header_t *apps, const char *ini)
+const ctl_app_t *ctl_app_find(const ctl_view_t *view, const char *ini)
 {
     int i;
 
-    for (i = 0; i < apps->nelts; i++)
-        if (!strcmp(APR_ARRAY_IDX(apps, i, ctl_app_t).ini, ini))
-            return &APR_ARRAY_IDX(apps, i, ctl_app_t);
+    for (i = 0; i < view->apps->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(view->apps, i, ctl_app_t).ini, ini))
+            return &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
     return NULL;
 }
 
-const ctl_app_t *ctl_app_of(const apr_array_header_t *apps,
-                            const weave_maintenance_entry_t *entry)
+/* ---- names ---- */
+
+/* Returns the application whose sync.ini is the same file as INI, or NULL. */
+static const ctl_app_t *app_find_by_file(const ctl_view_t *view,
+                                         const char *ini)
 {
+    struct stat named, other;
     int i;
 
-    for (i = 0; i < apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
+    if (stat(ini, &named) < 0)
+        return NULL;
+    for (i = 0; i < view->apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
 
-        if (app->place < WEAVE_ROSTER_APPS &&
-            weave_maintenance_is_for(entry, app->board, app->place))
+        if (stat(app->ini, &other) == 0 && other.st_dev == named.st_dev &&
+            other.st_ino == named.st_ino)
             return app;
     }
     return NULL;
 }
 
-void ctl_ini_settle(ctl_t *ctl, const apr_array_header_t *apps)
+int ctl_name_check(const ctl_view_t *view, const ctl_t *ctl)
 {
-    int i;
+    const ctl_app_t *app = NULL;
 
-    ctl->ini = ctl->ini_real;
-    for (i = 0; ctl->ini_given && i < apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
-
-        if (weave_names_have(app->names, ctl->ini_named)) {
-            ctl->ini = app->ini;
-            return;
-        }
-    }
+    if (ctl->ini_given && !ctl_app_find(view, ctl->ini))
+        app = app_find_by_file(view, ctl->ini);
+    return app ? ctl_say("%s: httpd has the application of this file by"
+                         " another name: say %s",
+                         ctl->ini, app->ini)
+               : CTL_DONE;
 }
 
-/* ---- words ---- */
-
-static int is_more(const ctl_word_t *a, const ctl_word_t *b)
+int ctl_app_missing(const ctl_view_t *view, const ctl_t *ctl)
 {
-    return a->mode == b->mode ? weave_maintenance_is_more(&a->said, &b->said)
+    const char *list = "";
+    int i;
+
+    if (ctl_name_check(view, ctl) != CTL_DONE)
+        return CTL_FAILED;
+    for (i = 0; i < view->apps->nelts; i++)
+        list = apr_pstrcat(ctl->pool, list, i ? ", " : "",
+                           APR_ARRAY_IDX(view->apps, i, ctl_app_t).ini, NULL);
+    return ctl_say("the httpd that runs with %s has no application of %s; those"
+                   " there are: %s",
+                   ctl->dir, ctl->ini, *list ? list : "none");
+}
+
+/* ---- settings ---- */
+
+static int setting_is_stricter(const ctl_setting_t *a, const ctl_setting_t *b)
+{
+    return a->mode == b->mode ? weave_maintenance_is_more(&a->raw, &b->raw)
                               : a->mode > b->mode;
 }
 
-static void word_add(apr_array_header_t *words, const ctl_word_t *word)
+/* Adds SETTING to APP, the strictest first, unless it is off by now. */
+static void setting_add(ctl_app_t *app, ctl_setting_t *setting)
 {
-    ctl_word_t *list;
+    apr_array_header_t *to = *setting->scope ? app->parts : app->set;
+    ctl_setting_t *list;
     int i;
 
-    APR_ARRAY_PUSH(words, ctl_word_t) = *word;
-    list = (ctl_word_t *)words->elts;
-    for (i = words->nelts - 1; i && is_more(word, &list[i - 1]); i--) {
+    setting->mode =
+        weave_maintenance_mode_at(&setting->raw, apr_time_now(), app->drain_us);
+    setting->on_us = weave_maintenance_on_at(&setting->raw, app->drain_us);
+    if (setting->mode == WEAVE_MAINTENANCE_OFF)
+        return;
+    APR_ARRAY_PUSH(to, ctl_setting_t) = *setting;
+    list = (ctl_setting_t *)to->elts;
+    for (i = to->nelts - 1; i && setting_is_stricter(setting, &list[i - 1]);
+         i--) {
         list[i] = list[i - 1];
-        list[i - 1] = *word;
+        list[i - 1] = *setting;
     }
-}
-
-/* What APP makes of WORD now, added to WORDS. */
-static void word_weigh(apr_array_header_t *words, ctl_word_t *word,
-                       const ctl_app_t *app)
-{
-    const weave_maintenance_t *said = &word->said;
-
-    word->mode = weave_maintenance_mode_at(said, apr_time_now(), app->drain_us);
-    word->on_us = weave_maintenance_on_at(said, app->drain_us);
-    if (word->mode != WEAVE_MAINTENANCE_OFF)
-        word_add(words, word);
-}
-
-static int is_nobodys(const weave_maintenance_t *said)
-{
-    return !strcmp(said->by, WEAVE_MAINTENANCE_BY_NOBODY);
-}
-
-static void row_add(ctl_app_t *app, uint32_t row, const char *where)
-{
-    ctl_word_t word = {.from = "weavectl",
-                       .where = where,
-                       .scope = "",
-                       .server = "",
-                       .all = row == WEAVE_MAINTENANCE_ALL};
-
-    weave_maintenance_row_get(&word.said, app->board, row);
-    /* httpd says it in both rows */
-    if (word.all && is_nobodys(&word.said) && app->words->nelts &&
-        is_nobodys(&APR_ARRAY_IDX(app->words, 0, ctl_word_t).said))
-        apr_array_clear(app->words);
-    word_weigh(app->words, &word, app);
 }
 
 static void declared_add(ctl_app_t *app, const json_t *entry)
 {
     int mode = weave_maintenance_mode_find(ctl_text(entry, "mode"));
-    ctl_word_t word = {.from = ctl_text(entry, "from"),
-                       .where = ctl_text(entry, "where"),
-                       .scope = ctl_text(entry, "scope"),
-                       .server = ctl_text(entry, "server")};
+    ctl_setting_t setting = {.from = ctl_text(entry, "from"),
+                             .where = ctl_text(entry, "where"),
+                             .scope = ctl_text(entry, "scope"),
+                             .server = ctl_text(entry, "server")};
 
-    /* of another version of mod_weave: never taken for less than it may be */
-    word.said.mode = mode < 0 ? WEAVE_MAINTENANCE_ON : (uint32_t)mode;
-    word.said.since_us = apr_time_from_sec(ctl_int(entry, "since"));
-    word_weigh(*word.scope ? app->scoped : app->words, &word, app);
+    setting.raw.mode = mode < 0 ? WEAVE_MAINTENANCE_ON : (uint32_t)mode;
+    setting.raw.since_us = apr_time_from_sec(ctl_int(entry, "since"));
+    setting_add(app, &setting);
+}
+
+/* Fills in what is set for APP, now. */
+static void app_weigh(ctl_app_t *app, const ctl_view_t *view, apr_pool_t *pool)
+{
+    ctl_setting_t setting = {.from = "weavectl", .scope = "", .server = ""};
+    const weave_maintenance_t *found;
+    const json_t *entry;
+    size_t k;
+    int all;
+
+    app->set = apr_array_make(pool, 4, sizeof(ctl_setting_t));
+    app->parts = apr_array_make(pool, 1, sizeof(ctl_setting_t));
+    app->unknown = view->damage && view->file == WEAVE_MAINTENANCE_FILE_NONE;
+    setting.where = apr_pstrcat(pool, view->httpd.state_dir,
+                                "/" WEAVE_MAINTENANCE_FILE, NULL);
+    for (all = 0; all <= 1; all++) {
+        found = weave_maintenance_find(view->entries, all ? NULL : app->ini);
+        if (!found)
+            continue;
+        setting.raw = *found;
+        setting.all = all;
+        setting_add(app, &setting);
+    }
+    json_array_foreach(app->declared, k, entry)
+    {
+        declared_add(app, entry);
+    }
 }
 
 uint32_t ctl_app_mode(const ctl_app_t *app)
 {
-    return app->words->nelts ? APR_ARRAY_IDX(app->words, 0, ctl_word_t).mode
-                             : (uint32_t)WEAVE_MAINTENANCE_OFF;
+    return app->set->nelts ? APR_ARRAY_IDX(app->set, 0, ctl_setting_t).mode
+                           : (uint32_t)WEAVE_MAINTENANCE_OFF;
 }
 
-const char *ctl_untold(const ctl_app_t *app, apr_pool_t *pool)
-{
-    return !app->truncated
-               ? NULL
-               : apr_psprintf(
-                     pool,
-                     "%s: httpd %u cannot hand on all that its configuration "
-                     "says about maintenance, there is too much of it: more "
-                     "may hold than is known here. Look for WeaveMaintenance "
-                     "and maintenance.mode there; what many virtual hosts say "
-                     "fits when it is said once, around them",
-                     app->ini, app->board->pid);
-}
+/* ---- the applications ---- */
 
-/* ---- the applications of an httpd ---- */
-
-static apr_status_t json_clean(void *json)
-{
-    json_decref(json);
-    return APR_SUCCESS;
-}
-
-/* A list of objects that lives as long as POOL, or NULL. */
-static const json_t *declared_read(const weave_maintenance_board_t *board,
-                                   apr_pool_t *pool)
-{
-    json_t *list = NULL;
-    int tries;
-
-    /* the parent may be writing it: then it is another soon */
-    for (tries = 0; !list && tries < DRIFT_TRIES; tries++) {
-        if (tries)
-            apr_sleep(DRIFT_US);
-        list = json_loads(
-            apr_pstrndup(pool, board->declared, sizeof(board->declared)), 0,
-            NULL);
-    }
-    if (list)
-        apr_pool_cleanup_register(pool, list, json_clean,
-                                  apr_pool_cleanup_null);
-    return json_is_array(list) ? list : NULL;
-}
-
-/* Why children of the httpd PID have no application, or NULL. */
-static const char *failure_get(const weave_tally_t *tally, long pid,
+/* Returns why children cannot import the embedded application, or NULL. */
+static const char *failure_get(const weave_counters_t *counters,
                                apr_pool_t *pool)
 {
     const char *text;
-    int count = weave_tally_failed(&text, tally, pid, pool);
+    int count = weave_counters_failed(&text, counters, pool);
 
     return count ? apr_psprintf(pool,
                                 "%d child%s of httpd cannot import the"
@@ -190,98 +167,45 @@ static const char *failure_get(const weave_tally_t *tally, long pid,
                  : NULL;
 }
 
-static void app_add(apr_array_header_t *apps,
-                    const weave_maintenance_board_t *board,
-                    const weave_tally_t *tally, const json_t *object,
-                    const char *dir, apr_pool_t *pool)
+static void app_add(ctl_view_t *view, const json_t *object, apr_pool_t *pool)
 {
-    json_int_t place = ctl_int(object, "app");
+    const weave_counters_t *counters = view->httpd.counters;
+    json_int_t slot = ctl_int(object, "slot");
     ctl_app_t app = {
-        .board = board,
         .ini = ctl_text(object, "ini"),
-        .names = "",
-        .place = place < 0 || place >= WEAVE_ROSTER_APPS ? WEAVE_ROSTER_APPS
-                                                         : (uint32_t)place,
-        .drain_us = apr_time_from_sec(ctl_int(object, "drain_s")),
-        .embedded = json_is_true(json_object_get(object, "embedded")),
-        .running = -1,
-        .failed = json_is_true(json_object_get(object, "failed")),
-        .problem = ctl_text(object, "problem"),
-        .stamp = ctl_int(object, "stamp"),
+        .slot = slot < 0 || slot >= WEAVE_ROSTER_APPS ? -1 : (int)slot,
+        .embedded = ctl_is_true(object, "embedded"),
+        .failed = ctl_is_true(object, "failed"),
         .plain = !strcmp(ctl_text(object, "style"), "plain"),
-        .truncated = json_is_true(json_object_get(object, "truncated")),
-        .words = apr_array_make(pool, 4, sizeof(ctl_word_t)),
-        .scoped = apr_array_make(pool, 1, sizeof(ctl_word_t)),
+        .drain_us = apr_time_from_sec(ctl_int(object, "drain_s")),
+        .admitted = -1,
+        .stamp = ctl_int(object, "stamp"),
+        .problem = ctl_text(object, "problem"),
         .declared = ctl_list(object, "declared"),
-        .tally = place < 0 || place >= WEAVE_ROSTER_APPS ? NULL : tally,
     };
-    const char *where =
-        apr_pstrcat(pool, dir, "/" WEAVE_MAINTENANCE_FILE, NULL);
-    const json_t *entry;
-    size_t i;
 
-    if (app.place < WEAVE_ROSTER_APPS) {
-        app.names = apr_pstrndup(pool, board->names[app.place],
-                                 sizeof(board->names[0]));
-        row_add(&app, 1 + app.place, where);
-    }
-    row_add(&app, WEAVE_MAINTENANCE_ALL, where);
-    json_array_foreach(app.declared, i, entry)
-    {
-        declared_add(&app, entry);
-    }
-    /* after what is in force: nothing begins any more where that is on */
-    if (app.embedded && tally) {
-        app.running = weave_tally_running(tally, board->pid);
-        app.failure = failure_get(tally, board->pid, pool);
-    }
-    APR_ARRAY_PUSH(apps, ctl_app_t) = app;
+    if (counters && app.slot >= 0)
+        app.admitted = weave_counters_admitted(counters, (uint32_t)app.slot);
+    if (counters && app.embedded)
+        app.failure = failure_get(counters, pool);
+    APR_ARRAY_PUSH(view->apps, ctl_app_t) = app;
 }
 
-const char *ctl_apps_add(apr_array_header_t *apps,
-                         const weave_maintenance_board_t *board,
-                         const char *dir, apr_pool_t *pool)
+static void apps_read(ctl_view_t *view, apr_pool_t *pool)
 {
-    const json_t *list = declared_read(board, pool), *object;
-    const weave_tally_t *tally = weave_tally_open(board, pool);
+    const json_t *list = ctl_list(view->httpd.state, "applications"), *object;
+    int embedded;
     size_t i;
 
-    if (!list)
-        return apr_psprintf(pool,
-                            "what the configuration of httpd %u says cannot "
-                            "be read: %s",
-                            board->pid,
-                            *board->declared
-                                ? "it is of another version of mod_weave"
-                                : "its applications have names that are too "
-                                  "long");
-    json_array_foreach(list, i, object)
-    {
-        app_add(apps, board, tally, object, dir, pool);
-    }
-    return NULL;
+    for (embedded = 0; embedded <= 1; embedded++)
+        json_array_foreach(list, i, object)
+        {
+            if (ctl_is_true(object, "embedded") == embedded)
+                app_add(view, object, pool);
+        }
 }
 
 /* ---- everything ---- */
-
-int ctl_same(const apr_array_header_t *entries,
-             const weave_maintenance_board_t *board, uint32_t row)
-{
-    weave_maintenance_t has = {0}, file;
-    int64_t now = apr_time_now();
-
-    if (row >= WEAVE_MAINTENANCE_ROWS)
-        return 1; /* there is no room for it: nobody goes by it */
-    weave_maintenance_row_get(&has, board, row);
-    weave_maintenance_word_of(&file, entries, board, row, now);
-    if (file.mode == WEAVE_MAINTENANCE_OFF ||
-        weave_maintenance_mode_at(&has, now, 0) == WEAVE_MAINTENANCE_OFF)
-        return file.mode == weave_maintenance_mode_at(&has, now, 0);
-    return has.mode == file.mode && has.since_us == file.since_us &&
-           has.until_us == file.until_us &&
-           has.retry_after_s == file.retry_after_s &&
-           !strcmp(has.message, file.message);
-}
 
 static void problem_add(ctl_view_t *view, const char *problem)
 {
@@ -289,210 +213,63 @@ static void problem_add(ctl_view_t *view, const char *problem)
         APR_ARRAY_PUSH(view->problems, const char *) = problem;
 }
 
-/* Where the file and BOARD differ: "all applications", an ini; or NULL. */
-static const char *drift_of(const ctl_view_t *view,
-                            const weave_maintenance_board_t *board)
+/* Reads the state file. One that is damaged counts as on. One that has gone
+ * counts as httpd knew it, which only httpd can tell. */
+static void entries_read(ctl_view_t *view, apr_pool_t *pool)
 {
-    int i;
+    const weave_counters_t *counters = view->httpd.counters;
+    weave_maintenance_t on = {.mode = WEAVE_MAINTENANCE_ON,
+                              .by = WEAVE_MAINTENANCE_BY_NOBODY};
 
-    if (!ctl_same(view->entries, board, WEAVE_MAINTENANCE_ALL))
-        return ctl_whose(NULL);
-    for (i = 0; i < view->apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
-
-        if (app->board == board &&
-            !ctl_same(view->entries, board, 1 + app->place))
-            return app->ini;
-    }
-    return NULL;
-}
-
-static int drifts(const ctl_view_t *view)
-{
-    int i;
-
-    for (i = 0; i < view->boards->nelts; i++)
-        if (drift_of(view, APR_ARRAY_IDX(view->boards, i,
-                                         weave_maintenance_board_t *)))
-            return 1;
-    return 0;
-}
-
-static void drift_report(ctl_view_t *view, apr_pool_t *pool)
-{
-    int i;
-
-    for (i = 0; i < view->boards->nelts; i++) {
-        const weave_maintenance_board_t *board =
-            APR_ARRAY_IDX(view->boards, i, weave_maintenance_board_t *);
-        const char *whose = drift_of(view, board);
-
-        if (!whose)
-            continue;
-        problem_add(
-            view,
-            view->file == WEAVE_MAINTENANCE_FILE_NONE
-                ? apr_psprintf(pool,
-                               "%s/" WEAVE_MAINTENANCE_FILE " has gone; httpd "
-                               "%u goes by what is shown here until it is "
-                               "stopped: say it again to have it kept",
-                               view->dir, board->pid)
-                : apr_psprintf(pool,
-                               "%s/" WEAVE_MAINTENANCE_FILE " says something "
-                               "else about %s than httpd %u, which goes by "
-                               "what is shown here until its next start or "
-                               "graceful",
-                               view->dir, whose, board->pid));
-    }
-}
-
-/* The httpds that ctl->dir means; all of them when it means none. The
- * others are what is returned. */
-static apr_array_header_t *boards_choose(ctl_view_t *view, const ctl_t *ctl)
-{
-    apr_array_header_t *all = view->boards;
-    apr_array_header_t *others = apr_array_make(ctl->pool, 1, sizeof(void *));
-    int i;
-
-    view->boards = apr_array_make(ctl->pool, 1, sizeof(void *));
-    for (i = 0; i < all->nelts; i++) {
-        weave_maintenance_board_t *board =
-            APR_ARRAY_IDX(all, i, weave_maintenance_board_t *);
-
-        APR_ARRAY_PUSH(ctl_is_same_folder(ctl->dir, board->runtime_dir)
-                           ? view->boards
-                           : others,
-                       weave_maintenance_board_t *) = board;
-    }
-    view->matched = view->boards->nelts > 0;
-    if (view->matched)
-        return others;
-    view->boards = all;
-    apr_array_clear(others);
-    return others;
-}
-
-/* Where the default folder means no httpd, and that of WeaveStateDir only one,
- * it is that one's weaved that is meant. */
-static void dir_settle(ctl_view_t *view, ctl_t *ctl)
-{
-    const weave_maintenance_board_t *only;
-
-    if (view->matched || ctl->dir_given || view->boards->nelts != 1)
-        return;
-    only = APR_ARRAY_IDX(view->boards, 0, weave_maintenance_board_t *);
-    ctl->dir =
-        apr_pstrndup(ctl->pool, only->runtime_dir, sizeof(only->runtime_dir));
-    view->matched = 1;
-}
-
-static apr_array_header_t *apps_read(ctl_view_t *view,
-                                     const apr_array_header_t *boards,
-                                     apr_pool_t *pool)
-{
-    apr_array_header_t *apps = apr_array_make(pool, 4, sizeof(ctl_app_t));
-    int i;
-
-    for (i = 0; i < boards->nelts; i++)
-        problem_add(
-            view,
-            ctl_apps_add(apps,
-                         APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *),
-                         view->dir, pool));
-    for (i = 0; i < apps->nelts; i++)
-        problem_add(view, ctl_untold(&APR_ARRAY_IDX(apps, i, ctl_app_t), pool));
-    return apps;
-}
-
-apr_array_header_t *ctl_apps_order(const apr_array_header_t *apps,
-                                   apr_pool_t *pool)
-{
-    apr_array_header_t *fresh = apr_array_make(pool, 4, sizeof(ctl_app_t));
-    int embedded, i;
-
-    for (embedded = 0; embedded <= 1; embedded++)
-        for (i = 0; i < apps->nelts; i++)
-            if (APR_ARRAY_IDX(apps, i, ctl_app_t).embedded == embedded)
-                APR_ARRAY_PUSH(fresh, ctl_app_t) =
-                    APR_ARRAY_IDX(apps, i, ctl_app_t);
-    return fresh;
-}
-
-static void view_read(ctl_view_t *view, const ctl_t *ctl)
-{
-    const char *problem = NULL, *why = NULL;
-    const apr_array_header_t *others;
-    int i;
-
-    apr_array_clear(view->problems);
-    problem_add(view, ctl_dir_check(view->dir, 0, ctl->pool));
-    view->file =
-        weave_maintenance_read(&view->entries, &problem, view->dir, ctl->pool);
-    view->boards = weave_maintenance_boards(&why, view->dir,
-                                            WEAVE_MAINTENANCE_LOOK, ctl->pool);
-    others = boards_choose(view, ctl);
-    view->apps =
-        ctl_apps_order(apps_read(view, view->boards, ctl->pool), ctl->pool);
-    view->others = apps_read(view, others, ctl->pool);
-    for (i = 0; i < view->boards->nelts; i++)
-        problem_add(view,
-                    ctl_orphans(APR_ARRAY_IDX(view->boards, i,
-                                              weave_maintenance_board_t *),
-                                ctl->pool));
+    view->file = weave_maintenance_read(&view->entries, &view->damage,
+                                        view->httpd.state_dir, pool);
     if (view->file == WEAVE_MAINTENANCE_FILE_BAD)
-        problem_add(view, problem);
-    if (why && !view->unseen)
-        view->unseen = ctl_why(why, ctl->pool);
+        weave_maintenance_set(view->entries, NULL, &on);
+    if (view->file == WEAVE_MAINTENANCE_FILE_NONE && counters &&
+        atomic_load(&counters->maintenance_seen))
+        view->damage = apr_pstrcat(pool, view->httpd.state_dir,
+                                   "/" WEAVE_MAINTENANCE_FILE
+                                   " has gone: what it said is not known",
+                                   NULL);
+    weave_maintenance_expire(view->entries, apr_time_now());
 }
 
-/* Where nobody may look into the httpd of the default folder, its file can be
- * read all the same. */
-static const char *dir_find(ctl_view_t *view, const ctl_t *ctl)
+void ctl_view_refresh(ctl_view_t *view, const ctl_t *ctl)
 {
-    const char *problem = ctl_state_dir(&view->dir, ctl);
+    int i;
 
-    if (!problem)
-        return NULL;
-    view->dir = NULL;
-    if (ctl->dir_given || ctl->state_dir)
-        return problem;
-    view->dir = WEAVE_STATE_DIR;
-    view->unseen = problem;
-    return NULL;
+    entries_read(view, ctl->pool);
+    for (i = 0; i < view->apps->nelts; i++)
+        app_weigh(&APR_ARRAY_IDX(view->apps, i, ctl_app_t), view, ctl->pool);
 }
 
-void ctl_view_load(ctl_view_t *view, ctl_t *ctl)
+void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
 {
-    const char *problem;
-    int tries = 0;
+    struct stat status;
 
     memset(view, 0, sizeof(*view));
     view->problems = apr_array_make(ctl->pool, 1, sizeof(const char *));
     view->apps = apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
-    view->others = apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
-    view->boards = apr_array_make(ctl->pool, 1, sizeof(void *));
     view->entries =
         apr_array_make(ctl->pool, 1, sizeof(weave_maintenance_entry_t));
-    problem = dir_find(view, ctl);
-    if (problem) {
-        problem_add(view, problem);
-        return;
-    }
-    for (view_read(view, ctl); drifts(view) && ++tries < DRIFT_TRIES;) {
-        apr_sleep(DRIFT_US);
-        view_read(view, ctl);
-    }
-    /* a file that cannot be read has been named already */
-    if (!view->problems->nelts)
-        drift_report(view, ctl->pool);
-    if (view->unseen)
+    view->unusable = ctl_httpd_find(&view->httpd, ctl);
+    if (view->httpd.state_dir && stat(view->httpd.state_dir, &status) < 0 &&
+        errno == ENOENT)
+        view->unusable = apr_psprintf(ctl->pool,
+                                      "%s is not there: httpd makes it at its"
+                                      " start. If yours has another"
+                                      " WeaveStateDir, name it with -s",
+                                      view->httpd.state_dir);
+    problem_add(view, view->unusable);
+    if (view->httpd.unseen)
         problem_add(view, apr_pstrcat(ctl->pool,
-                                      "an httpd that may run could not be "
-                                      "looked at: ",
-                                      view->unseen, NULL));
-    weave_maintenance_expire(view->entries, apr_time_now());
-    dir_settle(view, ctl);
-    ctl_ini_settle(ctl, view->apps);
-    if (!ctl_app_find(view->apps, ctl->ini))
-        ctl_ini_settle(ctl, view->others);
+                                      "an httpd that may run could not be"
+                                      " looked at: ",
+                                      view->httpd.unseen, NULL));
+    if (!view->httpd.state_dir)
+        return;
+    if (view->httpd.runs) /* one that was killed leaves its files */
+        apps_read(view, ctl->pool);
+    ctl_view_refresh(view, ctl);
+    problem_add(view, view->damage);
 }

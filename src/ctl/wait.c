@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wait.c: until nothing is in Python any more */
-#include "change.h"
+/* wait.c: waits until nothing is in Python any more
+ *
+ * A request is counted by the child of httpd that has admitted it until its
+ * client has the answer. A worker may go on with it where the client has left,
+ * so the workers are asked as well, after the children. */
+#include "wait.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -15,19 +18,38 @@
 #include "weave_clock.h"
 #include "weave_control.h"
 
-#define LOOK_US 200000
+#define POLL_US 200000
+/* A request may be between a child, whose client has left, and its worker. */
+#define QUIET_POLLS 2
 
-/* What is left of it, as seen once. */
+/* What is left, as seen once. */
 typedef struct {
-    json_int_t requests; /* in Python, or in a queue before it */
+    json_int_t requests; /* that children have admitted, or workers have */
     int64_t on_us;       /* a drain goes on until then; 0: none does */
-    int meant;           /* an httpd has an application that is meant */
-    int gone;            /* no httpd runs */
-    const char *unseen;  /* weaved does not answer now: there may be another */
-    const char *problem; /* nobody can know, or there is nothing to wait for */
+    const char *unseen;  /* why it is not known now, but may be soon */
+    const char *problem; /* why it cannot be known, or never ends */
 } left_t;
 
-static json_int_t requests_of(const json_t *app)
+/* Returns what children have admitted for the application that is meant, or for
+ * all, also those that httpd has no more. -1: it is not known. */
+static int64_t children_sum(const ctl_t *ctl, const ctl_view_t *view)
+{
+    const ctl_app_t *app = ctl->ini_given ? ctl_app_find(view, ctl->ini) : NULL;
+    int64_t admitted, sum = 0;
+    uint32_t slot;
+
+    if (app)
+        return app->admitted;
+    for (slot = 0; slot < WEAVE_ROSTER_APPS; slot++) {
+        admitted = weave_counters_admitted(view->httpd.counters, slot);
+        if (admitted < 0)
+            return -1;
+        sum += admitted;
+    }
+    return sum;
+}
+
+static json_int_t workers_sum(const json_t *app)
 {
     const json_t *generation, *worker;
     json_int_t sum = 0;
@@ -43,141 +65,85 @@ static json_int_t requests_of(const json_t *app)
     return sum;
 }
 
-/* Is what weaved has of INI meant? That may be the release of before, under a
- * name of now; where BOARD has forgotten whose it was, it may be. */
-static int is_meant(const ctl_t *ctl, const weave_maintenance_board_t *board,
-                    const apr_array_header_t *apps, const char *ini)
+/* Asks what workers run and have waiting. An application that is embedded now
+ * may have some that drain. MUST: there are workers, so weaved must answer. */
+static void workers_poll(left_t *left, const ctl_t *ctl, int must)
 {
-    const ctl_app_t *app = ctl_app_find(apps, ctl->ini);
-    uint32_t place;
-
-    if (!app || ctl_is_meant(ctl, ini))
-        return 1;
-    for (place = 0; place < WEAVE_ROSTER_APPS; place++)
-        if (!strcmp(board->ini[place], ini))
-            return weave_names_share(board->names[place], app->names);
-    return 1;
-}
-
-/* Where BOARD's httpd runs no weaved, its folder may be that of another. */
-static int is_its_folder(const ctl_t *ctl,
-                         const weave_maintenance_board_t *board)
-{
-    const char *why;
-    const weave_maintenance_board_t *its = weave_maintenance_open(
-        &why,
-        apr_pstrcat(ctl->pool, board->runtime_dir,
-                    "/" WEAVE_MAINTENANCE_RUNTIME_LINK, NULL),
-        0, ctl->pool);
-
-    return its && its->pid == board->pid;
-}
-
-/* What workers have. MUST: there are some, so not to know is a problem. */
-static void workers_look(left_t *left, const ctl_t *ctl,
-                         const weave_maintenance_board_t *board,
-                         const apr_array_header_t *apps, int must)
-{
-    const char *problem = NULL;
-    ctl_t theirs = *ctl;
+    const char *socket =
+        apr_pstrcat(ctl->pool, ctl->dir, "/" WEAVE_CONTROL_SOCKET, NULL);
+    json_int_t sum = 0;
     const json_t *app;
     json_t *answer;
     size_t i;
 
-    if (!must && !is_its_folder(ctl, board))
+    if (!must && access(socket, F_OK) < 0)
         return;
-    theirs.dir = board->runtime_dir;
-    answer =
-        ctl_call_quietly(&theirs, json_pack("{s:s}", "op", "status"), &problem);
-    if (problem)
-        left->unseen = problem;
+    answer = ctl_call_quietly(ctl, json_pack("{s:s}", "op", "status"),
+                              &left->unseen);
     json_array_foreach(
         ctl_list(json_object_get(answer, "status"), "applications"), i, app)
     {
-        if (is_meant(ctl, board, apps, ctl_text(app, "ini")))
-            left->requests += requests_of(app);
+        if (ctl_is_meant(ctl, ctl_text(app, "ini")))
+            sum += workers_sum(app);
     }
     json_decref(answer);
+    if (sum > left->requests) /* most of these are counted by children, too */
+        left->requests = sum;
 }
 
-/* What httpd's own children have, which is all of one application. */
-static void children_look(left_t *left, const ctl_t *ctl,
-                          const weave_maintenance_board_t *board)
+/* Looks whether all that is meant is on. Returns 1 where workers have some. */
+static int modes_poll(left_t *left, const ctl_t *ctl, const ctl_view_t *view)
 {
-    const weave_tally_t *tally = weave_tally_open(board, ctl->pool);
-    int64_t running = tally ? weave_tally_running(tally, board->pid) : -1;
+    int i, meant = 0, workers = 0;
 
-    if (running < 0)
-        left->problem = apr_psprintf(ctl->pool,
-                                     "not all children of httpd %u count what "
-                                     "is in Python",
-                                     board->pid);
-    else
-        left->requests += running;
-}
+    for (i = 0; i < view->apps->nelts; i++) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
+        const ctl_setting_t *first = (const ctl_setting_t *)app->set->elts;
+        uint32_t mode = ctl_app_mode(app);
 
-static void app_look(left_t *left, const ctl_t *ctl, const ctl_app_t *app)
-{
-    const ctl_word_t *word = &APR_ARRAY_IDX(app->words, 0, ctl_word_t);
-    uint32_t mode = ctl_app_mode(app);
-
-    if (mode == WEAVE_MAINTENANCE_DRAINING && word->on_us)
-        left->on_us = word->on_us > left->on_us ? word->on_us : left->on_us;
-    else if (mode != WEAVE_MAINTENANCE_ON)
-        left->problem =
-            apr_psprintf(ctl->pool, "%s: it is %s, and not to become on",
-                         app->ini, weave_maintenance_mode_name(mode));
-}
-
-/* What is in force first, then what runs: nothing begins any more where that is
- * on. What runs need not be what is configured: the release of before, or
- * another workers.mode. */
-static void board_look(left_t *left, ctl_t *ctl,
-                       const weave_maintenance_board_t *board, const char *dir)
-{
-    apr_array_header_t *apps = apr_array_make(ctl->pool, 4, sizeof(ctl_app_t));
-    int i, meant = 0, workers = 0, others = 0;
-
-    left->problem = ctl_apps_add(apps, board, dir, ctl->pool);
-    ctl_ini_settle(ctl, apps);
-    for (i = 0; i < apps->nelts && !left->problem; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(apps, i, ctl_app_t);
-        int is = ctl_is_meant(ctl, app->ini);
-
-        if (is)
-            app_look(left, ctl, app);
-        meant = meant || is;
-        workers = workers || (is && !app->embedded && !app->failed);
-        others = others || (!is && app->embedded);
+        if (!ctl_is_meant(ctl, app->ini))
+            continue;
+        meant = 1;
+        workers = workers || (!app->embedded && !app->failed);
+        if (mode == WEAVE_MAINTENANCE_DRAINING && first->on_us)
+            left->on_us =
+                first->on_us > left->on_us ? first->on_us : left->on_us;
+        else if (mode != WEAVE_MAINTENANCE_ON)
+            left->problem =
+                apr_psprintf(ctl->pool, "%s: it is %s, and not to become on",
+                             app->ini, weave_maintenance_mode_name(mode));
     }
-    if (!meant || left->problem)
-        return;
-    left->meant = 1;
-    workers_look(left, ctl, board, apps, workers);
-    if (!others && !left->problem)
-        children_look(left, ctl, board);
-}
-
-/* All of it anew: httpd may have been restarted. Memory is that of ctl->pool.
- */
-static void look(left_t *left, ctl_t *ctl, const char *dir)
-{
-    const apr_array_header_t *boards;
-    int i;
-
-    memset(left, 0, sizeof(*left));
-    boards = weave_maintenance_boards(&left->problem, dir,
-                                      WEAVE_MAINTENANCE_LOOK, ctl->pool);
-    for (i = 0; i < boards->nelts && !left->problem; i++)
-        board_look(left, ctl,
-                   APR_ARRAY_IDX(boards, i, weave_maintenance_board_t *), dir);
-    left->gone = !boards->nelts;
-    if (!left->problem && !left->meant && !left->gone)
+    if (!meant)
         left->problem = apr_psprintf(
             ctl->pool, "no httpd has an application of %s any more", ctl->ini);
+    return workers;
 }
 
-static void progress(const ctl_t *ctl, const left_t *left, int64_t until)
+/* Reads everything anew: httpd may have been restarted. */
+static void left_poll(left_t *left, const ctl_t *ctl)
+{
+    ctl_view_t view;
+    int workers;
+
+    *left = (left_t){0};
+    ctl_view_load(&view, ctl);
+    workers = modes_poll(left, ctl, &view);
+    if (view.problems->nelts)
+        left->problem = APR_ARRAY_IDX(view.problems, 0, const char *);
+    else if (!view.httpd.runs)
+        left->problem = apr_psprintf(
+            ctl->pool,
+            "no httpd runs with %s; what was set holds from its next start on",
+            ctl->dir);
+    if (left->problem)
+        return;
+    left->requests = children_sum(ctl, &view);
+    if (left->requests < 0)
+        left->problem = "not all children of httpd count their requests";
+    workers_poll(left, ctl, workers);
+}
+
+static void progress_show(const ctl_t *ctl, const left_t *left, int64_t until)
 {
     if (!isatty(STDERR_FILENO))
         return;
@@ -188,50 +154,39 @@ static void progress(const ctl_t *ctl, const left_t *left, int64_t until)
         ctl_duration(apr_time_sec(until - weave_clock_us()), ctl->pool));
 }
 
-/* By the configuration of now. */
-static int is_on(const left_t *left)
+static int is_done(const left_t *left)
 {
-    return !left->problem && !left->on_us && !left->gone;
+    return !left->problem && !left->on_us && !left->unseen && !left->requests;
 }
 
-/* -1: not yet; otherwise an exit status, and it is said. */
-static int outcome(const ctl_t *ctl, const left_t *left, int64_t until)
+/* Prints how the waiting has ended. Returns an exit status. */
+static int end_report(const left_t *left, apr_pool_t *pool)
 {
-    int is_over = is_on(left) && !left->unseen && !left->requests;
-    int is_late = weave_clock_us() >= until;
-
-    if (!left->problem && !is_over && !is_late) {
-        progress(ctl, left, until);
-        return -1;
-    }
     if (isatty(STDERR_FILENO))
         ctl_progress("%s", "");
     if (left->problem)
         return ctl_say("--wait: %s", left->problem);
-    if (left->gone)
-        return ctl_say("--wait: no httpd runs; what was said holds from its "
-                       "next start on");
-    if (is_over)
-        puts("nothing is in Python any more");
-    else if (left->on_us)
+    if (left->on_us)
         return ctl_say("--wait: the time is over, and the drain becomes on "
                        "only at %s",
-                       ctl_clock(left->on_us, ctl->pool));
-    else if (left->unseen)
+                       ctl_clock(left->on_us, pool));
+    if (left->unseen)
         return ctl_say("--wait: the time is over, and nobody knows what is "
                        "still in Python: %s",
                        left->unseen);
-    else
+    if (left->requests)
         return ctl_say("--wait: the time is over, still in Python: "
                        "%" JSON_INTEGER_FORMAT " (`weavectl status` shows it)",
                        left->requests);
+    puts("nothing is in Python any more");
     return CTL_DONE;
 }
 
-int change_wait(change_t *change)
+int ctl_change_wait(ctl_change_t *change, int64_t wait_us)
 {
-    int64_t until = weave_clock_us() + change->wait_us;
-    int rc = -1, held = change->word.mode != WEAVE_MAINTENANCE_DRAINING;
+    int64_t until = weave_clock_us() + wait_us;
+    int held = change->setting.mode != WEAVE_MAINTENANCE_DRAINING;
+    int rc = -1, quiet = 0;
     apr_pool_t *pool;
     left_t left;
 
@@ -243,15 +198,22 @@ int change_wait(change_t *change)
 
         apr_pool_clear(pool);
         now.pool = pool;
-        look(&left, &now, change->dir);
-        if (!held && is_on(&left)) {
+        left_poll(&left, &now);
+        if (!held && !left.problem && !left.on_us) {
             held = 1;
-            rc = change_hold(change) == CTL_DONE ? -1 : CTL_FAILED;
+            if (ctl_change_hold(change) != CTL_DONE)
+                rc = CTL_FAILED;
+            else
+                ctl_change_settle();
             continue;
         }
-        rc = outcome(&now, &left, until);
-        if (rc < 0)
-            apr_sleep(LOOK_US);
+        quiet = is_done(&left) ? quiet + 1 : 0;
+        if (left.problem || quiet == QUIET_POLLS || weave_clock_us() >= until) {
+            rc = end_report(&left, pool);
+            continue;
+        }
+        progress_show(&now, &left, until);
+        apr_sleep(POLL_US);
     }
     apr_pool_destroy(pool);
     return rc;

@@ -22,9 +22,9 @@ def application(environ, start_response):
 END
 
 sub started {
-    my $more  = shift;
+    my ($more, %arg) = @_;
     my $httpd = WeaveTest::Httpd->new(
-        mode => 'processes', app => $APP, more => $more);
+        mode => 'processes', app => $APP, more => $more, %arg);
     $httpd->start;
     ok eventually(sub { $httpd->get('/')->status == 200 }), 'it serves';
     return $httpd;
@@ -50,6 +50,7 @@ sub meanwhile {
     die "fork: $!" unless defined $pid;
     if (!$pid) {
         eventually(sub { (eval { slurp($file) } || '') =~ /"drain"/ });
+        $httpd->get('/'); # so that httpd knows what the file says
         $code->($file);
         POSIX::_exit(0);
     }
@@ -102,9 +103,10 @@ for my $case (['has gone', sub { unlink $_[0] or die $! }],
               ['is damaged', sub { spew($_[0], '{"version": 1, "ent') }]) {
     my ($what, $damage) = @$case;
     subtest "a state file that $what meanwhile" => sub {
-        my $httpd = started("[maintenance]\nstyle = sync\ndrain = 3\n");
+        my $httpd = started("[maintenance]\nstyle = sync\ndrain = 3\n",
+            expect => qr/WEAVE0152/);
         my $said  = meanwhile($httpd, $damage);
-        like $said, qr/--wait: children of before .*maintenance\.json/, 'is said';
+        like $said, qr/--wait: .*maintenance\.json $what/, 'is said';
         unlike $said, qr/nothing is in Python/, 'and nothing that is not known';
         is $httpd->get('/')->status, 503, 'it is on all the same';
         ok defined $httpd->stop, 'httpd stops';

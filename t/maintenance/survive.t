@@ -59,12 +59,6 @@ sub hour_since {
     return [3598 - (time - $begin), 3600];
 }
 
-# The links in WeaveStateDir to boards of httpds.
-sub boards {
-    my $httpd = shift;
-    return map { m{([^/]*)$} } glob $httpd->state . '/httpd-*';
-}
-
 sub kill_all {
     my $httpd = shift;
     # who is stopped starts nobody that is not on the list
@@ -90,7 +84,6 @@ for my $mode (modes()) {
     subtest "it survives, $mode" => sub {
         $httpd->start;
         is_served($httpd->get('/'), 'before');
-        is_deeply [boards($httpd)], ['httpd-' . $httpd->pid], 'one board';
         ctl($httpd, 0, 'maintenance', 'on', '--retry-after', 4321);
         my @word = (retry => 4321);
         is_on($httpd, 'at once', @word);
@@ -126,25 +119,19 @@ for my $mode (modes()) {
         }
 
         ok defined $httpd->stop, 'httpd stops';
-        is_deeply [boards($httpd)], [], 'its board is gone';
+        ok !-e $httpd->runtime . "/$_", "its $_ is gone" for qw(httpd.json counters);
         $httpd->start;
         is_on($httpd, 'after stop and start', @word);
-        is_deeply [boards($httpd)], ['httpd-' . $httpd->pid], 'one board';
 
         kill_all($httpd);
-        my $dead = 'httpd-' . $httpd->pid;
-        is_deeply [boards($httpd)], [$dead], 'it has left its board';
         $httpd->start;
         is_on($httpd, 'after kill -9 and start', @word);
-        is_deeply [boards($httpd)], ['httpd-' . $httpd->pid],
-            'the stale link is swept';
         ctl($httpd, 0, 'maintenance', 'off');
         is_served($httpd->get('/'), 'off');
 
         kill_all($httpd);
         my $text = ctl($httpd, 0, 'maintenance', 'on');
         like $text, qr/no httpd runs/, 'said while none runs';
-        is_deeply [boards($httpd)], [], 'weavectl sweeps, too';
         $httpd->start;
         is_on($httpd, 'from the start on');
         ctl($httpd, 0, 'maintenance', 'off');
@@ -206,6 +193,23 @@ for my $mode (modes()) {
         has_backoff($for_a_while->('backoff'), 'for a while', retry => 60);
         sleep 0.1 while time < $said + $seconds + 0.1;
         is_served($httpd->get('/'), 'that has ended');
+    };
+
+    subtest "children of an httpd that was killed, $mode" => sub {
+        my ($parent, @all) = ($httpd->pid, descendants($httpd->pid));
+        kill KILL => $parent;
+        ok eventually(sub { !alive($parent) }), 'httpd is killed';
+        is $httpd->get('/')->status, 200, 'its children serve on';
+        like ctl($httpd, 0, 'maintenance', 'on'), qr/warning: no httpd runs/,
+            'which weavectl does not see';
+        is_on($httpd, 'but they obey');
+        ctl($httpd, 0, 'maintenance', 'off');
+        is_served($httpd->get('/'), 'off');
+        kill KILL => @all;
+        ok eventually(sub { !grep { alive($_) } @all }), 'they have ended';
+        unlink $httpd->dir . '/httpd.pid';
+        $httpd->start;
+        is_served($httpd->get('/'), 'another one serves');
     };
 
     ok defined $httpd->stop, 'httpd stops';

@@ -94,8 +94,8 @@ subtest 'for one of them' => sub {
     said(['off'], 0, qr/before: on .*, for \Q$one\E until/m, qr/before: drain/);
     answers(200, 200, 'off for all clears everything');
     spew("$dir/other.ini", $ini);
-    said(['on', "$dir/other.ini"], 1, qr/no httpd .* \Q$one\E, \Q$two\E/);
-    said(['on', 'nothing.ini'], 1, qr/no such file/);
+    said(['on', "$dir/other.ini"], 1, qr/httpd .* has no application of .* \Q$one\E, \Q$two\E$/m);
+    said(['on', 'nothing.ini'], 1, qr/has no application of \S+\/nothing\.ini;/);
 };
 
 subtest 'an end' => sub {
@@ -251,23 +251,31 @@ subtest 'a file that is damaged' => sub {
     for my $how (sort keys %damaged) {
         spew("$file.test", $damaged{$how});
         rename "$file.test", $file or die $!;
-        said([], 1, qr/maintenance: on since/, qr/maintenance\.json is damaged/);
+        said([], 1, qr/maintenance: on by .*state file is damaged/,
+             qr/maintenance\.json is damaged/);
         my ($exit, $text) = weavectl($httpd, 'status');
         is $exit, 0, 'the status works';
         like $text, qr/maintenance\.json is damaged/, 'and says so';
         said(['off', $two], 1, qr/is damaged: .*`weavectl maintenance off` for all/);
         is slurp($file), $damaged{$how}, "$how: is left alone";
-        answers(200, 503, "$how: what holds goes on");
+        answers(503, 503, "$how: nobody knows, so it is on");
     }
     restarts($httpd);
-    answers(200, 503, 'after a graceful too');
-    said(['backoff'], 0, qr/notice: .* is damaged/,
-         qr/^in force for \Q$two\E: on since/m);
-    answers(200, 503, 'what httpd knew is kept');
-    unlink $file;
-    said([], 1, qr/maintenance\.json has gone; httpd \d+ goes by/);
-    said(['off', $one], 1, qr/notice: .*has gone/, qr/still holds/);
-    like slurp($file), qr/"ini": "\Q$two\E"/, 'one that has gone is restored';
+    answers(503, 503, 'after a graceful too');
+    said(['backoff'], 0, qr/notice: .* is damaged/);
+    answers(200, 200, 'until somebody says what is right');
+};
+
+subtest 'a file that has gone' => sub {
+    said(['on', $two], 0);
+    answers(200, 503, 'on for one');
+    unlink $file or die $!;
+    said([], 1, qr/^\Q$two\E:\n  maintenance: not known$/m, qr/maintenance\.json has gone/);
+    is maintenance_of($two)->{mode}, undef, 'which mode, nobody knows';
+    said(['off', $one], 1, qr/has gone: .*`weavectl maintenance off` for all/);
+    ok !-e $file, 'nothing is written';
+    said(['on'], 0, qr/notice: .*has gone/);
+    answers(503, 503, 'on for all');
     said(['off'], 0);
     answers(200, 200, 'off');
 };
@@ -278,11 +286,40 @@ subtest 'a damaged file at the start' => sub {
     $httpd->start;
     answers(503, 503, 'nobody knows, so it is on');
     my $shown = said([], 1, qr/maintenance: on .*state file is damaged/);
-    is scalar(() = $shown =~ /on since/g), 2, 'once for each';
+    is scalar(() = $shown =~ /: on by/g), 2, 'once for each';
     said(['backoff'], 0, qr/notice: .*it is replaced/);
     ok eventually(sub { $httpd->get('/one/who')->status == 200 }),
         'until somebody says what is right';
     said(['off'], 0);
+};
+
+# It is ended at each step that it takes, by one signal after the other.
+subtest 'weavectl dies on the way' => sub {
+    my $shim = conf_var('weave_build') . '/kill_shim.so';
+    plan skip_all => "there is no $shim" unless -e $shim;
+    my $preload = join ' ', grep { $_ } $ENV{LD_PRELOAD}, $shim;
+    my ($text, $status, %seen);
+    said(['on', '-m', 'it was 0'], 0);
+    for my $signal (9, 2) {
+        for my $step (1 .. 200) {
+            my ($before) = slurp($file) =~ /it was (\d+)/;
+            {
+                local $ENV{LD_PRELOAD}      = $preload;
+                local $ENV{WEAVE_TEST_KILL} = "$signal $step";
+                (undef, $text) = weavectl($httpd, 'maintenance', 'on', '-m',
+                    'it was ' . ($before + 1));
+                $status = $?;
+            }
+            my $now = JSON::PP->new->decode(slurp($file));
+            my ($said) = $now->{entries}[0]{message} =~ /^it was (\d+)\z/;
+            $seen{ $said - $before }++;
+            last if !$status;
+        }
+        is $status, 0, "signal $signal: in the end it gets through" or diag $text;
+    }
+    is join(' ', sort keys %seen), '0 1', 'the file was that of before or the new one';
+    said(['off'], 0, qr/^before: on /m);
+    answers(200, 200, 'off');
 };
 
 subtest 'a folder that cannot be written' => sub {

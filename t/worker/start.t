@@ -4,6 +4,7 @@
 
 use strict;
 use warnings FATAL => 'all';
+use JSON::PP ();
 use Test::More;
 use WeaveTest;
 use WeaveTest::Maintenance;
@@ -93,10 +94,10 @@ subtest 'a runtime directory in use' => sub {
     is status($httpd)->{pid}, $weaved, 'by the same weaved';
     is $httpd->get('/who')->status, 200, 'the first one is as it was';
     is scalar(workers($httpd)), 2, 'with its workers';
-    like readlink $httpd->runtime . '/maintenance', qr{/proc/$httpd->{pid}/},
-        'and weavectl finds it there';
+    my $state = JSON::PP->new->decode(slurp($httpd->runtime . '/httpd.json'));
+    is $state->{pid}, $httpd->pid, 'and weavectl finds it there';
     ok defined $httpd->stop, 'it stops';
-    ok !-l $httpd->runtime . '/maintenance', 'and takes that away';
+    ok !-e $httpd->runtime . '/httpd.json', 'and takes that away';
     # where the first weaved takes its time to end, it is told so once more
     ok eventually(sub { eval { $other->start; 1 } }), 'then the other starts';
     is $other->get('/who')->status, 200, 'now there is room for the other';
