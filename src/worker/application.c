@@ -17,6 +17,7 @@
 #include "events.h"
 #include "executor.h"
 #include "weave_dso.h"
+#include "weave_host.h"
 #include "weave_stack.h"
 
 static void failure_report(const char *error) __attribute__((noreturn));
@@ -39,49 +40,18 @@ static void descriptors_check(void)
         process_descriptors_lost();
 }
 
-static const char *const *strings_copy(const apr_array_header_t *list,
-                                       apr_pool_t *pool)
-{
-    const char **copy =
-        apr_pcalloc(pool, ((size_t)list->nelts + 1) * sizeof(*copy));
-
-    if (list->nelts)
-        memcpy(copy, list->elts, (size_t)list->nelts * sizeof(*copy));
-    return copy;
-}
-
-static const char *const *pairs_copy(const apr_table_t *table, apr_pool_t *pool)
-{
-    const apr_array_header_t *rows = apr_table_elts(table);
-    const apr_table_entry_t *row = (const apr_table_entry_t *)rows->elts;
-    const char **copy =
-        apr_pcalloc(pool, (2 * (size_t)rows->nelts + 1) * sizeof(*copy));
-    int i;
-
-    for (i = 0; i < rows->nelts; i++) {
-        copy[2 * i] = row[i].key;
-        copy[2 * i + 1] = row[i].val;
-    }
-    return copy;
-}
-
-const char *text_or_null(const char *text)
-{
-    return text && *text ? text : NULL;
-}
-
 static const weave_app_t *app_make(const weave_spec_t *spec, apr_pool_t *pool)
 {
     weave_app_t *app = apr_pcalloc(pool, sizeof(*app));
 
-    app->python = text_or_null(spec->python);
-    app->script = text_or_null(spec->script);
-    app->module = text_or_null(spec->module);
+    app->python = weave_host_text(spec->python);
+    app->script = weave_host_text(spec->script);
+    app->module = weave_host_text(spec->module);
     app->callable = spec->callable;
     app->ini = ini_path(spec, pool);
     app->software = spec->software;
-    app->python_path = strings_copy(spec->python_path, pool);
-    app->environ = pairs_copy(spec->environ, pool);
+    app->python_path = weave_host_strings(spec->python_path, pool);
+    app->environ = weave_host_pairs(spec->environ, pool);
     app->multithread = spec->threads > 1;
     app->multiprocess = spec->processes > 1;
     app->own_signals = 1;
@@ -90,7 +60,7 @@ static const weave_app_t *app_make(const weave_spec_t *spec, apr_pool_t *pool)
 
 const char *application_engine_load(const weave_spec_t *spec, apr_pool_t *pool)
 {
-    const char *path = text_or_null(spec->engine);
+    const char *path = weave_host_text(spec->engine);
     const void *found = NULL;
     const char *problem;
 

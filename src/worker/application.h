@@ -15,8 +15,6 @@ void application_start(apr_pool_t *pool);
 /* Runs the application's signal handlers until the worker is to end. It drains
  * when one of them raises SystemExit, as after SIGTERM. */
 void application_wait(void);
-/* Returns TEXT, or NULL where it is "". */
-const char *text_or_null(const char *text);
 
 /* ini.c */
 /* Returns the path at which the application reads its sync.ini: that of the

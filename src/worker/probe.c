@@ -14,6 +14,7 @@
 #include <apr_strings.h>
 
 #include "weave_control.h"
+#include "weave_host.h"
 
 /* places in argv */
 enum { ENGINE = 2, VERSION, LIBPYTHON, SONAME, CHECK, PYTHON, FILES };
@@ -61,9 +62,9 @@ int probe_run(int argc, char **argv, apr_pool_t *pool)
 
     if (argc >= FILES) {
         spec.engine = argv[ENGINE];
-        spec.version = text_or_null(argv[VERSION]);
-        spec.libpython = text_or_null(argv[LIBPYTHON]);
-        spec.soname = text_or_null(argv[SONAME]);
+        spec.version = weave_host_text(argv[VERSION]);
+        spec.libpython = weave_host_text(argv[LIBPYTHON]);
+        spec.soname = weave_host_text(argv[SONAME]);
         problem = files_check(argc, argv, pool);
         if (!problem)
             problem = application_engine_load(&spec, pool);

@@ -5,21 +5,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "weave_host.h"
+
 worker_t worker;
-
-/* Blocks every signal but faults for the calling thread. */
-static void signals_block(void)
-{
-    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
-                                 SIGABRT, SIGTRAP, SIGSYS};
-    sigset_t all;
-    size_t i;
-
-    sigfillset(&all);
-    for (i = 0; i < sizeof(faults) / sizeof(*faults); i++)
-        sigdelset(&all, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
-}
 
 void process_signals_unblock(void)
 {
@@ -41,8 +29,7 @@ int process_thread_start(void *(*function)(void *), void *data,
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     if (stack_bytes)
         pthread_attr_setstacksize(&attr, stack_bytes);
-    pthread_sigmask(SIG_SETMASK, NULL, &before);
-    signals_block();
+    weave_host_signals_block(&before);
     rv = pthread_create(&thread, &attr, function, data);
     if (rv == 0)
         pthread_setname_np(thread, name);

@@ -24,6 +24,7 @@
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
 
+#include "weave_host.h"
 #include "weave_reason.h"
 #include "weave_stack.h"
 
@@ -282,35 +283,6 @@ void mod_weave_embedded_stopping(apr_pool_t *pchild, int graceful)
 
 /* ---- the start of the child ---- */
 
-static const char *const *strings_copy(const apr_array_header_t *list,
-                                       apr_pool_t *pool)
-{
-    const char **copy = apr_pcalloc(pool, (list->nelts + 1) * sizeof(*copy));
-
-    memcpy(copy, list->elts, list->nelts * sizeof(*copy));
-    return copy;
-}
-
-static const char *const *pairs_copy(const apr_table_t *table, apr_pool_t *pool)
-{
-    const apr_array_header_t *rows = apr_table_elts(table);
-    const apr_table_entry_t *row = (const apr_table_entry_t *)rows->elts;
-    const char **copy =
-        apr_pcalloc(pool, (2 * rows->nelts + 1) * sizeof(*copy));
-    int i;
-
-    for (i = 0; i < rows->nelts; i++) {
-        copy[2 * i] = row[i].key;
-        copy[2 * i + 1] = row[i].val;
-    }
-    return copy;
-}
-
-static const char *text_or_null(const char *text)
-{
-    return *text ? text : NULL;
-}
-
 static void spec_fill(apr_pool_t *pool)
 {
     const mod_weave_app_t *app = embedded.app;
@@ -321,15 +293,15 @@ static void spec_fill(apr_pool_t *pool)
     ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &forked);
     spec->python = app->venv ? app->venv->python : NULL;
     spec->script =
-        text_or_null(weave_conf_str(embedded.conf, WEAVE_WSGI_SCRIPT));
+        weave_host_text(weave_conf_str(embedded.conf, WEAVE_WSGI_SCRIPT));
     spec->module =
-        text_or_null(weave_conf_str(embedded.conf, WEAVE_WSGI_MODULE));
+        weave_host_text(weave_conf_str(embedded.conf, WEAVE_WSGI_MODULE));
     spec->callable = weave_conf_str(embedded.conf, WEAVE_WSGI_CALLABLE);
     spec->ini = app->ini_now;
     spec->software = ap_get_server_banner();
-    spec->python_path = strings_copy(
+    spec->python_path = weave_host_strings(
         weave_conf_list(embedded.conf, WEAVE_WSGI_PYTHON_PATH), pool);
-    spec->environ = pairs_copy(embedded.environ, pool);
+    spec->environ = weave_host_pairs(embedded.environ, pool);
     spec->multithread = threaded != AP_MPMQ_NOT_SUPPORTED;
     spec->multiprocess = forked > 1;
 }
@@ -338,7 +310,7 @@ static void spec_fill(apr_pool_t *pool)
 static void environment_set(void)
 {
     const char *const *env =
-        pairs_copy(weave_conf_env(embedded.conf), embedded.pool);
+        weave_host_pairs(weave_conf_env(embedded.conf), embedded.pool);
 
     setenv("WEAVE_INI", embedded.app->ini_now, 1);
     for (; *env; env += 2)
@@ -429,12 +401,9 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
  * may be the application's. */
 void mod_weave_embedded_python(apr_pool_t *pchild, server_rec *main_server)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
-                                 SIGABRT, SIGTRAP, SIGSYS};
     apr_thread_t *thread;
-    sigset_t all, before;
+    sigset_t before;
     apr_status_t rv;
-    apr_size_t i;
 
     (void)pchild;
     (void)main_server;
@@ -442,10 +411,7 @@ void mod_weave_embedded_python(apr_pool_t *pchild, server_rec *main_server)
         return;
     mod_weave_fork_prepare(embedded.pool);
     /* httpd's signals are for httpd's threads; a fault is one's own */
-    sigfillset(&all);
-    for (i = 0; i < sizeof(faults) / sizeof(*faults); i++)
-        sigdelset(&all, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    weave_host_signals_block(&before);
     atomic_store(&embedded.begun, 1);
     rv = apr_thread_create(&thread, NULL, python_main, NULL, embedded.pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
