@@ -143,7 +143,7 @@ static void forgets_what_is_over(void **state)
     weave_maintenance_set(entries, "/eleven.ini", &word);
     word.mode = WEAVE_MAINTENANCE_OFF;
     APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
-        (weave_maintenance_entry_t){"/off.ini", NULL, word};
+        (weave_maintenance_entry_t){"/off.ini", word};
     weave_maintenance_expire(entries, 10);
     assert_int_equal(entries->nelts, 2);
     assert_non_null(weave_maintenance_find(entries, "/for-ever.ini"));

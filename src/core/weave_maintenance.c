@@ -61,7 +61,10 @@ int weave_maintenance_is_more(const weave_maintenance_t *a,
 
 /* ---- entries ---- */
 
-static int is_of(const weave_maintenance_entry_t *entry, const void *ini)
+#define ENTRY(entries, i)                                                      \
+    (&APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t))
+
+static int is_of(const weave_maintenance_entry_t *entry, const char *ini)
 {
     return entry->ini && ini ? !strcmp(entry->ini, ini) : entry->ini == ini;
 }
@@ -71,61 +74,37 @@ const weave_maintenance_t *weave_maintenance_find(
 {
     int i;
 
-    for (i = 0; i < entries->nelts; i++) {
-        const weave_maintenance_entry_t *entry =
-            &APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t);
-
-        if (is_of(entry, ini))
-            return &entry->setting;
-    }
+    for (i = 0; i < entries->nelts; i++)
+        if (is_of(ENTRY(entries, i), ini))
+            return &ENTRY(entries, i)->setting;
     return NULL;
-}
-
-void weave_maintenance_drop(apr_array_header_t *entries,
-                            int (*fn)(const weave_maintenance_entry_t *,
-                                      const void *),
-                            const void *data)
-{
-    int from, to = 0;
-
-    for (from = 0; from < entries->nelts; from++) {
-        const weave_maintenance_entry_t entry =
-            APR_ARRAY_IDX(entries, from, weave_maintenance_entry_t);
-
-        if (!fn(&entry, data))
-            APR_ARRAY_IDX(entries, to++, weave_maintenance_entry_t) = entry;
-    }
-    entries->nelts = to;
-}
-
-static int is_over(const weave_maintenance_entry_t *entry, const void *now_us)
-{
-    return entry->setting.mode == WEAVE_MAINTENANCE_OFF ||
-           (entry->setting.until_us &&
-            entry->setting.until_us <= *(const int64_t *)now_us);
-}
-
-void weave_maintenance_set_real(apr_array_header_t *entries, const char *ini,
-                                const char *real,
-                                const weave_maintenance_t *setting)
-{
-    if (setting->mode == WEAVE_MAINTENANCE_OFF && !ini) {
-        apr_array_clear(entries);
-        return;
-    }
-    weave_maintenance_drop(entries, is_of, ini);
-    if (setting->mode != WEAVE_MAINTENANCE_OFF)
-        APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
-            (weave_maintenance_entry_t){ini, real, *setting};
 }
 
 void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
                            const weave_maintenance_t *setting)
 {
-    weave_maintenance_set_real(entries, ini, NULL, setting);
+    int from, to = 0;
+
+    if (setting->mode == WEAVE_MAINTENANCE_OFF && !ini) {
+        apr_array_clear(entries);
+        return;
+    }
+    for (from = 0; from < entries->nelts; from++)
+        if (!is_of(ENTRY(entries, from), ini))
+            *ENTRY(entries, to++) = *ENTRY(entries, from);
+    entries->nelts = to;
+    if (setting->mode != WEAVE_MAINTENANCE_OFF)
+        APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) =
+            (weave_maintenance_entry_t){ini, *setting};
 }
 
 void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us)
 {
-    weave_maintenance_drop(entries, is_over, &now_us);
+    int from, to = 0;
+
+    for (from = 0; from < entries->nelts; from++)
+        if (weave_maintenance_mode_at(&ENTRY(entries, from)->setting, now_us,
+                                      INT64_MAX) != WEAVE_MAINTENANCE_OFF)
+            *ENTRY(entries, to++) = *ENTRY(entries, from);
+    entries->nelts = to;
 }

@@ -3,15 +3,14 @@
 #define WEAVE_MAINTENANCE_H
 
 /**
- * What `weavectl maintenance` has said, and the file that keeps it.
+ * What `weavectl maintenance` has said, and the file that keeps it: the only
+ * truth, for weavectl and for httpd's children (weave_verdict.h).
  *
  * The file is WEAVE_MAINTENANCE_FILE in WeaveStateDir: JSON, replaced as a
- * whole, under a lock. It is read, never mapped: a mapped file that somebody
- * truncates is a SIGBUS for all of httpd. What children look at for each
- * request is weave_maintenance_board.h, memory that cannot shrink.
- *
- * A file that cannot be understood is never taken for "off": whoever reads it
- * says so, and keeps what it had, or refuses.
+ * whole, under a lock. The lock is another file, which only the owner of the
+ * folder can open: whoever may open a file can hold a lock on it for ever. The
+ * file is read, never mapped: a mapped file that somebody truncates is a SIGBUS
+ * for all of httpd.
  */
 
 #include <stdint.h>
@@ -35,13 +34,13 @@
 /** Who says "on" where the file cannot be read. Users have no ':'. */
 #define WEAVE_MAINTENANCE_BY_NOBODY "mod_weave: the state file is damaged"
 
-/** What a switch may say, in seconds. */
+/** The most that a setting may have, in seconds. */
 #define WEAVE_MAINTENANCE_FOR_MAX (90 * 86400)
 #define WEAVE_MAINTENANCE_RETRY_MAX (7 * 86400)
-/** Nobody is told to come back sooner than this while an end is known. */
+/** Clients are not asked back sooner than this while an end is known. */
 #define WEAVE_MAINTENANCE_REMAINING_MIN 60
 
-/** What one switch says. Plain data: it lies in shared memory as it is. */
+/** What one switch says. */
 typedef struct weave_maintenance_t {
     uint32_t mode;                       /* WEAVE_MAINTENANCE_OFF, ..._ON */
     uint32_t retry_after_s;              /* 0: as the configuration says */
@@ -50,62 +49,76 @@ typedef struct weave_maintenance_t {
     char by[WEAVE_MAINTENANCE_BY_BYTES]; /* who set it, UTF-8 */
     char message[WEAVE_MAINTENANCE_MESSAGE_BYTES]; /* for people; "": none */
 } weave_maintenance_t;
-_Static_assert(sizeof(weave_maintenance_t) == 664, "shared memory");
 
 /** The setting of one application, or of all: INI NULL. */
 typedef struct weave_maintenance_entry_t {
-    const char *ini;  /* absolute path, as in WeaveApp */
-    const char *real; /* goes with the boards */
+    const char *ini; /* as WeaveApp has it */
     weave_maintenance_t setting;
 } weave_maintenance_entry_t;
 
-/** "off", ...; never NULL. */
+/* --- settings ------------------------------------------------------------ */
+
+/** Returns "off", ...; never NULL. */
 const char *weave_maintenance_mode_name(uint32_t mode);
-/** -1: there is no such mode. */
+/** Returns -1 where there is no such mode. */
 int weave_maintenance_mode_find(const char *name);
 
-/** What SETTING makes of a request at NOW_US: OFF after its end; a drain that
- * has lasted DRAIN_US is ON. */
+/** Returns what SETTING makes of a request at NOW_US: OFF after its end; a
+ *  drain that has lasted DRAIN_US is ON. */
 uint32_t weave_maintenance_mode_at(const weave_maintenance_t *setting,
                                    int64_t now_us, int64_t drain_us);
 
-/** When a drain of SETTING becomes ON; 0: it is no drain, or is over before. */
+/** Returns when a drain becomes ON; 0: it is no drain, or is over before. */
 int64_t weave_maintenance_on_at(const weave_maintenance_t *setting,
                                 int64_t drain_us);
 
-/** Of two words that are as strict: does A decide what clients are told? Who
- *  names a number does, and then who lasts longer. */
+/** Says which of two settings that are as strict decides what clients are told:
+ *  1 where A does. That is the one that names a number of seconds, and then the
+ *  one that lasts longer. */
 int weave_maintenance_is_more(const weave_maintenance_t *a,
                               const weave_maintenance_t *b);
 
+/** Returns the setting kept for INI (NULL: for all), or NULL. */
+const weave_maintenance_t *weave_maintenance_find(
+    const apr_array_header_t *entries, const char *ini);
+
+/** Sets what is kept for INI (NULL: for all). A SETTING that is off takes it
+ *  out; off for all takes out everything. The path is not copied. */
+void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
+                           const weave_maintenance_t *setting);
+/** Drops what is over at NOW_US. */
+void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us);
+
 /* --- the folder ---------------------------------------------------------- */
 
-/**
- * Can DIR be used, or made where it is not there? NULL, or what is wrong, for
- * people. Nothing is made. Nobody but its owner may be able to write in it.
- */
+/** Returns why DIR cannot be used, or made where it is not there; or NULL. Only
+ *  its owner may be able to write in it. Makes nothing. */
 const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool);
 
 /**
  * Takes the lock in DIR, waiting TIMEOUT_MS at most, and makes DIR where MAKE
- * says so. Nobody but its owner may be able to write in DIR. Returns NULL and
- * *lock, to be given to weave_maintenance_unlock; or what is wrong, for people.
- * With a TIMEOUT_MS of 0 it is no problem that somebody else has the lock, and
- * *lock is -1.
+ * says so. Returns NULL and *lock, to be given to weave_maintenance_unlock; or
+ * what is wrong, for people. With a TIMEOUT_MS of 0 it is no problem that
+ * somebody else has the lock, and *lock is -1.
  */
 const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool);
 void weave_maintenance_unlock(int lock);
 
+/** Keeps room in DIR for the next weave_maintenance_write, where there is any:
+ *  a full disk is when maintenance is wanted. With the lock held. */
+void weave_maintenance_reserve(const char *dir, apr_pool_t *pool);
+
 /* --- the file ------------------------------------------------------------ */
 
 typedef enum weave_maintenance_file_e {
     WEAVE_MAINTENANCE_FILE_READ,
-    WEAVE_MAINTENANCE_FILE_NONE, /* nobody has ever said anything */
+    WEAVE_MAINTENANCE_FILE_NONE, /* there is none */
     WEAVE_MAINTENANCE_FILE_BAD   /* *problem says why, with its path */
 } weave_maintenance_file_e;
 
-/** *entries (of weave_maintenance_entry_t) is always set; empty unless READ. */
+/** Reads the file. *entries (of weave_maintenance_entry_t) is always set; empty
+ *  unless READ. */
 weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
                                                 const char **problem,
                                                 const char *dir,
@@ -127,36 +140,9 @@ weave_maintenance_file_e weave_maintenance_read_as(apr_array_header_t **entries,
  *  changed, apr_time_t: *changed_us (may be NULL). */
 uint64_t weave_maintenance_stamp(int64_t *changed_us, const char *dir);
 
-/** Replaces the file: with the lock held. NULL, or what is wrong; then the
- *  old file is still there. */
+/** Replaces the file, with the lock held. Returns NULL, or what is wrong; then
+ *  the old file is still there. */
 const char *weave_maintenance_write(const apr_array_header_t *entries,
                                     const char *dir, apr_pool_t *pool);
-
-/** Keeps room for the next weave_maintenance_write in DIR, where there is any:
- *  a full disk is when maintenance is wanted. With the lock held. */
-void weave_maintenance_reserve(const char *dir, apr_pool_t *pool);
-
-/** The setting kept for INI, by that very name (NULL: for all), or NULL: none.
- */
-const weave_maintenance_t *weave_maintenance_find(
-    const apr_array_header_t *entries, const char *ini);
-
-/** Sets what is kept for INI (NULL: for all). A SETTING that is off takes it
- *  out; off for all takes out everything. The path is not copied. */
-void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
-                           const weave_maintenance_t *setting);
-/** The same; goes with the boards. */
-void weave_maintenance_set_real(apr_array_header_t *entries, const char *ini,
-                                const char *real,
-                                const weave_maintenance_t *setting);
-
-/** Drops those of which FN says 1. */
-void weave_maintenance_drop(apr_array_header_t *entries,
-                            int (*fn)(const weave_maintenance_entry_t *,
-                                      const void *),
-                            const void *data);
-
-/** Drops what is over at NOW_US. */
-void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us);
 
 #endif

@@ -21,7 +21,7 @@
 #include "weave_folder.h"
 #include "weave_utf8.h"
 
-#define LOOK_US 20000
+#define POLL_US 20000
 #define FORMAT "mod_weave maintenance"
 #define FRESH WEAVE_MAINTENANCE_FILE ".new" /* what it is written as */
 #define RESERVED_BYTES 65536                /* more than the file has */
@@ -73,11 +73,24 @@ static const char *dir_open(int *fd, const char *dir, int make,
     return problem;
 }
 
+/* Returns 0, or -1 and errno. */
+static int lock_await(int fd, int timeout_ms)
+{
+    int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) ||
+            weave_clock_us() >= until)
+            return -1;
+        apr_sleep(POLL_US);
+    }
+    return 0;
+}
+
 const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool)
 {
     const char *path = path_in(dir, WEAVE_MAINTENANCE_LOCK, pool);
-    int64_t until = weave_clock_us() + timeout_ms * INT64_C(1000);
     int fd, folder = -1;
     const char *problem = dir_open(&folder, dir, make, pool);
 
@@ -91,27 +104,19 @@ const char *weave_maintenance_lock(int *lock, const char *dir, int make,
     close(folder);
     if (problem)
         return problem;
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if ((errno == EWOULDBLOCK || errno == EINTR) &&
-            weave_clock_us() < until) {
-            apr_sleep(LOOK_US);
-            continue;
-        }
-        if (errno == EWOULDBLOCK && !timeout_ms)
-            problem = NULL;
-        else
-            problem =
-                errno == EWOULDBLOCK
-                    ? apr_psprintf(pool,
-                                   "somebody else holds %s, for more than %d"
-                                   " s already (`fuser %s` shows who)",
-                                   path, timeout_ms / 1000, path)
-                    : problem_text("locked", path, pool);
-        close(fd);
-        return problem;
+    if (lock_await(fd, timeout_ms) == 0) {
+        *lock = fd;
+        return NULL;
     }
-    *lock = fd;
-    return NULL;
+    if (errno != EWOULDBLOCK)
+        problem = problem_text("locked", path, pool);
+    else if (timeout_ms)
+        problem = apr_psprintf(pool,
+                               "somebody else holds %s, for more than %d s"
+                               " already (`fuser %s` shows who)",
+                               path, timeout_ms / 1000, path);
+    close(fd);
+    return problem;
 }
 
 void weave_maintenance_unlock(int lock)
@@ -121,53 +126,47 @@ void weave_maintenance_unlock(int lock)
 
 /* ---- the file, read ---- */
 
-static int text_take(char *to, size_t room, const json_t *object,
-                     const char *name)
+static int text_take(char *to, size_t room, const char *text)
 {
-    const json_t *value = json_object_get(object, name);
-    size_t len = json_string_length(value);
-
-    if (!json_is_string(value) || len >= room ||
-        !weave_utf8_is_sentence(json_string_value(value)))
+    if (strlen(text) >= room || !weave_utf8_is_sentence(text))
         return 0;
-    memcpy(to, json_string_value(value), len + 1);
+    strcpy(to, text);
     return 1;
 }
 
-static int number_take(json_int_t *to, const json_t *object, const char *name)
+static int is_time(json_int_t us)
 {
-    const json_t *value = json_object_get(object, name);
-
-    *to = json_integer_value(value);
-    return json_is_integer(value) && *to >= 0;
+    return us >= 0 && us <= TIME_MAX;
 }
 
-static int setting_take(weave_maintenance_t *setting, const json_t *object)
+/* Returns 0 where OBJECT is no setting. */
+static int setting_take(weave_maintenance_t *setting, json_t *object)
 {
-    const char *mode = json_string_value(json_object_get(object, "mode"));
-    int number = mode ? weave_maintenance_mode_find(mode) : -1;
+    const char *mode, *by, *message;
     json_int_t since, until, retry;
+    int number;
 
-    memset(setting, 0, sizeof(*setting));
-    if (number < 0 || !number_take(&since, object, "since_us") ||
-        !number_take(&until, object, "until_us") || since > TIME_MAX ||
-        until > TIME_MAX || !number_take(&retry, object, "retry_after_s") ||
-        retry > WEAVE_MAINTENANCE_RETRY_MAX ||
-        !text_take(setting->by, sizeof(setting->by), object, "by") ||
-        !text_take(setting->message, sizeof(setting->message), object,
-                   "message"))
+    if (json_unpack(object, "{s:s, s:I, s:I, s:I, s:s, s:s}", "mode", &mode,
+                    "since_us", &since, "until_us", &until, "retry_after_s",
+                    &retry, "by", &by, "message", &message) != 0)
         return 0;
+    number = weave_maintenance_mode_find(mode);
+    if (number < 0 || !is_time(since) || !is_time(until) || retry < 0 ||
+        retry > WEAVE_MAINTENANCE_RETRY_MAX)
+        return 0;
+    memset(setting, 0, sizeof(*setting));
     setting->mode = (uint32_t)number;
     setting->since_us = since;
     setting->until_us = until;
     setting->retry_after_s = (uint32_t)retry;
-    return 1;
+    return text_take(setting->by, sizeof(setting->by), by) &&
+           text_take(setting->message, sizeof(setting->message), message);
 }
 
-/* NULL, or what is wrong with it. */
+/* Returns NULL, or what is wrong with ROOT. */
 static const char *entries_take(apr_array_header_t *entries, const json_t *root)
 {
-    const json_t *list = json_object_get(root, "entries"), *object;
+    json_t *list = json_object_get(root, "entries"), *object;
     const char *format = json_string_value(json_object_get(root, "format"));
     const json_t *version = json_object_get(root, "version");
     size_t i;
@@ -181,7 +180,6 @@ static const char *entries_take(apr_array_header_t *entries, const json_t *root)
     json_array_foreach(list, i, object)
     {
         const json_t *ini = json_object_get(object, "ini");
-        const json_t *real = json_object_get(object, "real");
         weave_maintenance_entry_t entry = {0};
 
         if (!setting_take(&entry.setting, object) ||
@@ -189,8 +187,6 @@ static const char *entries_take(apr_array_header_t *entries, const json_t *root)
             return "one of its entries is none";
         if (json_is_string(ini))
             entry.ini = apr_pstrdup(entries->pool, json_string_value(ini));
-        if (json_is_string(real))
-            entry.real = apr_pstrdup(entries->pool, json_string_value(real));
         APR_ARRAY_PUSH(entries, weave_maintenance_entry_t) = entry;
     }
     return NULL;
@@ -347,13 +343,13 @@ static json_t *root_make(const apr_array_header_t *entries)
         const weave_maintenance_t *setting = &entry->setting;
 
         wrong |= json_array_append_new(
-            list, json_pack("{s:s?, s:s*, s:s, s:I, s:I, s:I, s:s, s:s}", "ini",
-                            entry->ini, "real", entry->real, "mode",
-                            weave_maintenance_mode_name(setting->mode),
-                            "since_us", (json_int_t)setting->since_us,
-                            "until_us", (json_int_t)setting->until_us,
-                            "retry_after_s", (json_int_t)setting->retry_after_s,
-                            "by", setting->by, "message", setting->message));
+            list,
+            json_pack("{s:s?, s:s, s:I, s:I, s:I, s:s, s:s}", "ini", entry->ini,
+                      "mode", weave_maintenance_mode_name(setting->mode),
+                      "since_us", (json_int_t)setting->since_us, "until_us",
+                      (json_int_t)setting->until_us, "retry_after_s",
+                      (json_int_t)setting->retry_after_s, "by", setting->by,
+                      "message", setting->message));
     }
     if (wrong) {
         json_decref(list);
