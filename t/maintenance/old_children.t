@@ -50,7 +50,8 @@ sub meanwhile {
     die "fork: $!" unless defined $pid;
     if (!$pid) {
         eventually(sub { (eval { slurp($file) } || '') =~ /"drain"/ });
-        $httpd->get('/'); # so that httpd knows what the file says
+        # httpd knows what the file says
+        eventually(sub { $httpd->get('/1.1/u/info/collections')->status == 503 });
         $code->($file);
         POSIX::_exit(0);
     }
