@@ -19,18 +19,19 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* What errno says; never APR_SUCCESS. */
-static apr_status_t failure(void)
+static apr_status_t errno_status(void)
 {
     return errno ? errno : APR_EGENERAL;
 }
 
-static apr_status_t map(void **memory, int fd, size_t bytes, int writable)
+static apr_status_t memory_map(void **memory, int fd, size_t bytes,
+                               int writable)
 {
     int prot = PROT_READ | (writable ? PROT_WRITE : 0);
     void *mapped = mmap(NULL, bytes, prot, MAP_SHARED, fd, 0);
 
     if (mapped == MAP_FAILED)
-        return failure();
+        return errno_status();
     *memory = mapped;
     return APR_SUCCESS;
 }
@@ -42,12 +43,12 @@ apr_status_t weave_memory_create(int *fd, void **memory, const char *name,
     apr_status_t rv = APR_SUCCESS;
 
     if (made < 0)
-        return failure();
+        return errno_status();
     if (fchmod(made, 0644) < 0 || ftruncate(made, (off_t)bytes) < 0 ||
         fcntl(made, F_ADD_SEALS, SEALS | F_SEAL_SEAL) < 0)
-        rv = failure();
+        rv = errno_status();
     if (rv == APR_SUCCESS)
-        rv = map(memory, made, bytes, 1);
+        rv = memory_map(memory, made, bytes, 1);
     if (rv != APR_SUCCESS) {
         close(made);
         return rv;
@@ -59,7 +60,7 @@ apr_status_t weave_memory_create(int *fd, void **memory, const char *name,
 }
 
 /* Could a mapping of BYTES shrink under its reader? */
-static apr_status_t check(int fd, size_t bytes)
+static apr_status_t size_check(int fd, size_t bytes)
 {
     struct stat status;
     int seals = fcntl(fd, F_GET_SEALS);
@@ -67,7 +68,7 @@ static apr_status_t check(int fd, size_t bytes)
     if (seals < 0 || (seals & SEALS) != SEALS)
         return APR_EMISMATCH;
     if (fstat(fd, &status) < 0)
-        return failure();
+        return errno_status();
     return (size_t)status.st_size == bytes ? APR_SUCCESS : APR_EMISMATCH;
 }
 
@@ -77,10 +78,10 @@ apr_status_t weave_memory_map(void **memory, int fd, size_t bytes,
 {
     void *mapped = NULL;
     const weave_memory_t *head;
-    apr_status_t rv = check(fd, bytes);
+    apr_status_t rv = size_check(fd, bytes);
 
     if (rv == APR_SUCCESS)
-        rv = map(&mapped, fd, bytes, writable);
+        rv = memory_map(&mapped, fd, bytes, writable);
     if (!mapped)
         return rv;
     head = mapped;
@@ -145,15 +146,15 @@ apr_status_t weave_memory_reopen(int *opened, int fd, int writable)
     int made = weave_fd_reopen(fd, writable ? O_RDWR : O_RDONLY);
 
     if (made < 0)
-        return failure();
+        return errno_status();
     *opened = made;
     return APR_SUCCESS;
 }
 
 /* ---- the roster ---- */
 
-static long futex(const _Atomic uint32_t *word, int operation, uint32_t value,
-                  const struct timespec *timeout)
+static long roster_futex(const _Atomic uint32_t *word, int operation,
+                         uint32_t value, const struct timespec *timeout)
 {
     return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
@@ -183,7 +184,7 @@ void weave_roster_wait(const weave_roster_t *roster, uint32_t app,
                                timeout_us % 1000000 * 1000};
 
     if (timeout_us > 0)
-        futex(&roster->apps[app].event, FUTEX_WAIT, seen, &timeout);
+        roster_futex(&roster->apps[app].event, FUTEX_WAIT, seen, &timeout);
 }
 
 void weave_roster_worker_set(weave_roster_t *roster, uint32_t worker,
@@ -212,5 +213,5 @@ void weave_roster_app_set(weave_roster_t *roster, uint32_t app, uint32_t state,
 void weave_roster_wake(weave_roster_t *roster, uint32_t app)
 {
     atomic_fetch_add(&roster->apps[app].event, 1);
-    futex(&roster->apps[app].event, FUTEX_WAKE, INT_MAX, NULL);
+    roster_futex(&roster->apps[app].event, FUTEX_WAKE, INT_MAX, NULL);
 }

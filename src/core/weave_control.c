@@ -197,7 +197,7 @@ static long some_receive(const weave_control_t *control, int *pass)
 }
 
 /* Reads once. There is no whole line yet, and less than the longest one. */
-static apr_status_t more(weave_control_t *control)
+static apr_status_t some_read(weave_control_t *control)
 {
     long got;
     int pass = -1;
@@ -237,7 +237,7 @@ apr_status_t weave_control_receive(weave_control_t *control, json_t **message,
 
         if (rv != APR_EAGAIN)
             return rv;
-        rv = more(control);
+        rv = some_read(control);
         if (rv == APR_SUCCESS)
             continue;
         if (!APR_STATUS_IS_EAGAIN(rv))

@@ -26,7 +26,7 @@ typedef struct {
 typedef struct {
     const mod_weave_switch_t *sw;
     apr_time_t since;
-    int places[3]; /* how many seats: as covers() says */
+    int places[3]; /* how many seats: as switch_cover() says */
     int servers;   /* that say it */
 } entry_t;
 
@@ -54,7 +54,8 @@ static int is_in(const mod_weave_switch_t *sw, const server_rec *s)
 
 /* Has its path to do with MOUNT? 0: no; 1: with all of it; 2: with a part, or
  * nobody can say because it is a pattern. */
-static int reaches(const mod_weave_switch_t *sw, const mod_weave_mount_t *mount)
+static int switch_reach(const mod_weave_switch_t *sw,
+                        const mod_weave_mount_t *mount)
 {
     if (!sw->path)
         return 1;
@@ -105,21 +106,21 @@ static void key_find(seat_t *seat, const apr_array_header_t *all)
             APR_ARRAY_IDX(all, i, mod_weave_switch_t *);
 
         if (sw->is_key && sw->path && is_in(sw, seat->s) &&
-            reaches(sw, seat->mount) == 1 && strlen(sw->path) <= most &&
+            switch_reach(sw, seat->mount) == 1 && strlen(sw->path) <= most &&
             (!seat->key || is_after(sw, seat->key)))
             seat->key = sw;
     }
 }
 
-/* As reaches(), of what holds there. */
-static int covers(const mod_weave_switch_t *sw, const seat_t *seat)
+/* As switch_reach(), of what holds there. */
+static int switch_cover(const mod_weave_switch_t *sw, const seat_t *seat)
 {
     if (sw->is_key && !sw->path)
         return sw == seat->mount->mode && !seat->key;
     if (!is_in(sw, seat->s) || is_anothers(sw, seat) ||
         (sw->is_key && seat->key && is_after(seat->key, sw)))
         return 0;
-    return reaches(sw, seat->mount);
+    return switch_reach(sw, seat->mount);
 }
 
 /* ---- an application ---- */
@@ -204,7 +205,7 @@ static void entry_add(apr_array_header_t *entries, const mod_weave_switch_t *sw,
     entry_t *entry;
 
     for (i = 0; i < seats->nelts; i++)
-        places[covers(sw, &APR_ARRAY_IDX(seats, i, seat_t))]++;
+        places[switch_cover(sw, &APR_ARRAY_IDX(seats, i, seat_t))]++;
     if (!places[1] && !places[2])
         return;
     entry = entry_of(entries, sw);

@@ -26,8 +26,8 @@ apr_array_header_t *mod_weave_switches(apr_pool_t *pconf)
     return list;
 }
 
-static mod_weave_switch_t *add(apr_pool_t *pconf, int mode, int is_key,
-                               const char *where, const server_rec *s)
+static mod_weave_switch_t *switch_add(apr_pool_t *pconf, int mode, int is_key,
+                                      const char *where, const server_rec *s)
 {
     apr_array_header_t *list = mod_weave_switches(pconf);
     mod_weave_switch_t *made = apr_pcalloc(pconf, sizeof(*made));
@@ -75,10 +75,10 @@ static void section_find(mod_weave_switch_t *sw, cmd_parms *cmd)
 static mod_weave_switch_t *add_said(cmd_parms *cmd, int mode, int is_key)
 {
     mod_weave_switch_t *made =
-        add(cmd->pool, mode, is_key,
-            apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename,
-                         cmd->directive->line_num),
-            cmd->server);
+        switch_add(cmd->pool, mode, is_key,
+                   apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename,
+                                cmd->directive->line_num),
+                   cmd->server);
 
     if (cmd->path)
         section_find(made, cmd);
@@ -164,7 +164,7 @@ static void settle_mounts(apr_pool_t *pconf, const server_rec *s)
          * server, which come first: what they say is said there, for all */
         if (mode <= WEAVE_MAINTENANCE_OFF || mount->mode)
             continue;
-        sw = add(pconf, (int)mode, 1, where_of(mount, pconf), s);
+        sw = switch_add(pconf, (int)mode, 1, where_of(mount, pconf), s);
         sw->setting.since_us = mod_weave_retained_since(
             apr_pstrcat(pconf, key_of(sw, pconf), mount->prefix, " ",
                         mount->ini, NULL),
