@@ -86,11 +86,11 @@ static int file_check(const ctl_change_t *change)
     const char *damage = change->view.damage;
 
     if (damage && change->ini)
-        return ctl_say("%s; what it says of others is not known. `weavectl "
-                       "maintenance %s` for all applications replaces it",
+        return ctl_say("%s, so nothing can be changed for one application "
+                       "alone: `weavectl maintenance %s` for all replaces it",
                        damage, change->ctl->mode);
     if (damage)
-        ctl_note("%s: it is replaced", damage);
+        ctl_note("%s; it is replaced", damage);
     return CTL_DONE;
 }
 

@@ -229,7 +229,7 @@ static void entries_read(ctl_view_t *view, apr_pool_t *pool)
         atomic_load(&counters->maintenance_seen))
         view->damage = apr_pstrcat(pool, view->httpd.state_dir,
                                    "/" WEAVE_MAINTENANCE_FILE
-                                   " has gone: what it said is not known",
+                                   " has gone, and what it said is not known",
                                    NULL);
     weave_maintenance_expire(view->entries, apr_time_now());
 }
@@ -261,7 +261,7 @@ void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
                                       " WeaveStateDir, name it with -s",
                                       view->httpd.state_dir);
     problem_add(view, view->unusable);
-    if (view->httpd.unseen)
+    if (view->httpd.unseen && !view->unusable)
         problem_add(view, apr_pstrcat(ctl->pool,
                                       "an httpd that may run could not be"
                                       " looked at: ",

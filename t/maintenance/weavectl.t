@@ -272,7 +272,7 @@ subtest 'a file that has gone' => sub {
     unlink $file or die $!;
     said([], 1, qr/^\Q$two\E:\n  maintenance: not known$/m, qr/maintenance\.json has gone/);
     is maintenance_of($two)->{mode}, undef, 'which mode, nobody knows';
-    said(['off', $one], 1, qr/has gone: .*`weavectl maintenance off` for all/);
+    said(['off', $one], 1, qr/has gone, .*`weavectl maintenance off` for all/);
     ok !-e $file, 'nothing is written';
     said(['on'], 0, qr/notice: .*has gone/);
     answers(503, 503, 'on for all');
