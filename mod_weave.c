@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mod_weave.c: the module record: hooks and the directive table */
 #include "child/exchange.h"
+#include "parent/parent.h"
 
 #include <mpm_common.h>
 

@@ -34,15 +34,15 @@ weave_counters_child_t *mod_weave_counters_child(void)
 
 weave_counters_row_t *mod_weave_counters_row(const mod_weave_mount_t *mount)
 {
-    if (!the_counters || mount->place < 0)
+    if (!the_counters || mount->slot < 0)
         return NULL;
-    return &the_counters->rows[getpid() % WEAVE_COUNTERS_SHARDS][mount->place];
+    return &the_counters->rows[getpid() % WEAVE_COUNTERS_SHARDS][mount->slot];
 }
 
 _Atomic uint32_t *mod_weave_counters_admitted(const mod_weave_mount_t *mount)
 {
-    if (!the_child || mount->place < 0)
+    if (!the_child || mount->slot < 0)
         return NULL;
     return weave_counters_admitted_by(the_counters, the_child,
-                                      (apr_uint32_t)mount->place);
+                                      (apr_uint32_t)mount->slot);
 }

@@ -3,7 +3,7 @@
  *
  * weavectl has no log. So the first process of this httpd that sees a change
  * logs it, for all of them. */
-#include "mod_weave.h"
+#include "retain.h"
 
 #include <apr_strings.h>
 #include <http_main.h>
@@ -54,9 +54,9 @@ static void settings_log(const weave_known_t *known, apr_pool_t *pool)
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
 
-        if (app->place >= 0)
-            setting_log(&counters->logged_since[1 + app->place], known,
-                        app->ini, pool);
+        if (app->slot >= 0)
+            setting_log(&counters->logged_since[1 + app->slot], known, app->ini,
+                        pool);
     }
 }
 

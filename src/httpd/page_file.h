@@ -17,4 +17,8 @@ const char *mod_weave_page_read(const char *path, int *why, apr_pool_t *pool);
 /* Returns what WHY means, for people. */
 const char *mod_weave_page_flaw(int why, apr_pool_t *pool);
 
+/* Returns NULL, or why maintenance.page of CONF cannot be shown by httpd's
+ * children. */
+const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool);
+
 #endif

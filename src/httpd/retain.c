@@ -9,7 +9,7 @@
  * there is to know about weaved.
  *
  * It is plain data: this module is unloaded at every restart. */
-#include "mod_weave.h"
+#include "retain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -83,17 +83,17 @@ void mod_weave_retained_ask(const char *ini)
         slot_ask(app);
 }
 
-/* Returns 1 where the application that had PLACE still has workers, which
+/* Returns 1 where the application that had SLOT still has workers, which
  * finish their requests: a new weaved would show them the secret of the next
  * one. */
-static int is_occupied(const mod_weave_retained_t *data, apr_uint32_t place)
+static int is_occupied(const mod_weave_retained_t *data, apr_uint32_t slot)
 {
     weave_roster_worker_t worker;
     apr_uint32_t i;
 
     for (i = 0; data->roster && i < WEAVE_ROSTER_WORKERS; i++) {
         weave_roster_worker_get(&worker, data->roster, i);
-        if (worker.state != WEAVE_WORKER_FREE && worker.app == place)
+        if (worker.state != WEAVE_WORKER_FREE && worker.app == slot)
             return 1;
     }
     return 0;
@@ -117,7 +117,7 @@ static mod_weave_retained_app_t *slot_choose(mod_weave_retained_t *data,
         if (app->ini && (the_asked[i] || app->wanted || app->embedded ||
                          !app->text.text || is_occupied(data, (apr_uint32_t)i)))
             continue;
-        /* workers of who had the place must not know it */
+        /* workers of the application that had the slot must not know it */
         if (weave_secret_make(&app->secret) != APR_SUCCESS)
             return NULL;
         text_keep(&app->ini, ini);
@@ -130,7 +130,7 @@ static mod_weave_retained_app_t *slot_choose(mod_weave_retained_t *data,
     return NULL;
 }
 
-int mod_weave_retained_place(const char *ini)
+int mod_weave_retained_slot(const char *ini)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
     mod_weave_retained_app_t *app = retained_find(ini);
@@ -182,7 +182,7 @@ void mod_weave_retain(const apr_array_header_t *apps,
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
         mod_weave_retained_app_t *kept;
 
-        if (!app->text.text || mod_weave_retained_place(app->ini) < 0)
+        if (!app->text.text || mod_weave_retained_slot(app->ini) < 0)
             continue; /* nothing newer than what is kept */
         kept = retained_find(app->ini);
         if (mod_weave_hidden_set(&kept->text, &app->text) < 0 ||
@@ -243,16 +243,16 @@ apr_time_t mod_weave_retained_since(const char *key, apr_uint32_t mode)
 void mod_weave_retained_sweep(void)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
-    mod_weave_retained_since_t **place = data ? &data->sinces : NULL, *since;
+    mod_weave_retained_since_t **at = data ? &data->sinces : NULL, *since;
 
-    while (place && *place) {
-        since = *place;
+    while (at && *at) {
+        since = *at;
         if (since->seen) {
             since->seen = 0;
-            place = &since->next;
+            at = &since->next;
             continue;
         }
-        *place = since->next;
+        *at = since->next;
         free(since->key);
         free(since);
     }

@@ -331,13 +331,13 @@ static void worker_leave(backend_worker_t *worker)
 backend_conn_t *backend_conn_acquire(const mod_weave_app_t *app,
                                      apr_uint32_t *avoid, int64_t until)
 {
-    backend_pool_t *pool = &pools[app->place];
+    backend_pool_t *pool = &pools[app->slot];
     weave_board_t *board = NULL;
     backend_worker_t *worker;
     backend_conn_t *conn = NULL;
 
     pthread_mutex_lock(&pool->lock);
-    pool_refresh(pool, (apr_uint32_t)app->place);
+    pool_refresh(pool, (apr_uint32_t)app->slot);
     worker = worker_choose(pool, *avoid);
     if (worker) {
         worker->busy++;
@@ -406,9 +406,9 @@ apr_uint32_t backend_pool_wait(const mod_weave_app_t *app, int64_t until)
     const weave_roster_app_t *row;
     apr_uint32_t event, state;
 
-    if (!roster || app->place < 0)
+    if (!roster || app->slot < 0)
         return WEAVE_APP_FAILED;
-    row = &roster->apps[app->place];
+    row = &roster->apps[app->slot];
     for (;;) {
         int64_t now;
 
@@ -419,7 +419,7 @@ apr_uint32_t backend_pool_wait(const mod_weave_app_t *app, int64_t until)
         now = weave_clock_us();
         if (now >= until)
             return state;
-        weave_roster_wait(roster, (apr_uint32_t)app->place, event, until - now);
+        weave_roster_wait(roster, (apr_uint32_t)app->slot, event, until - now);
     }
 }
 
@@ -429,7 +429,7 @@ double backend_pool_busy(const mod_weave_app_t *app)
         (unsigned)weave_conf_int(app->conf, WEAVE_WORKERS_THREADS);
     unsigned busy = 0, slots = 0;
     const backend_worker_t *worker;
-    backend_pool_t *pool = &pools[app->place];
+    backend_pool_t *pool = &pools[app->slot];
 
     pthread_mutex_lock(&pool->lock);
     for (worker = pool->workers; worker; worker = worker->next) {

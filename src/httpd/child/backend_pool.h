@@ -2,7 +2,7 @@
 #ifndef MOD_WEAVE_BACKEND_POOL_H
 #define MOD_WEAVE_BACKEND_POOL_H
 
-#include "mod_weave.h"
+#include "child.h"
 
 /* backend_pool.c: the workers of each application as a child sees them, and its
  * connections to them */

@@ -4,7 +4,7 @@
 
 /* One request, from httpd to the application and back. */
 
-#include "mod_weave.h"
+#include "child.h"
 
 /* A request body that was read before the application starts. */
 typedef struct mod_weave_spool_t {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mount.c: which application a request is for, and its PATH_INFO */
-#include "mod_weave.h"
+#include "child.h"
 
 #include <apr_strings.h>
 

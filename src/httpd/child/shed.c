@@ -28,17 +28,18 @@ static struct shed_t {
 } sheds[WEAVE_ROSTER_APPS];
 
 /* In embedded mode the slots are httpd's own: those of its children of now,
- * which may have any place where there is room for more than serve. */
+ * which may have any slot where there is room for more than serve. */
 static double busy_httpd(void)
 {
-    int places = 0, daemons = 0, threads = 0, generation = 0, busy = 0, i, j;
+    int slots_most = 0, daemons = 0, threads = 0, generation = 0, busy = 0, i,
+        j;
 
-    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &places);
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &slots_most);
     ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &daemons);
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     threads = threads > 0 ? threads : 1;
-    for (i = 0; i < places; i++) {
+    for (i = 0; i < slots_most; i++) {
         const process_score *process = ap_get_scoreboard_process(i);
 
         if (!process || !process->pid || process->generation != generation)
@@ -88,9 +89,9 @@ int mod_weave_is_shedding(const mod_weave_mount_t *mount)
     struct shed_t *shed;
     int64_t now, next;
 
-    if (!mount->app || mount->app->place < 0)
+    if (!mount->app || mount->app->slot < 0)
         return 0;
-    shed = &sheds[mount->app->place];
+    shed = &sheds[mount->app->slot];
     next = atomic_load_explicit(&shed->next, memory_order_relaxed);
     now = weave_clock_us();
     if (now >= next &&

@@ -81,7 +81,7 @@ static apr_status_t file_drop(void *data)
     fd_close(file->fd);
     if (file->counted)
         weave_counters_unspool(mod_weave_counters(), mod_weave_counters_child(),
-                               (apr_uint32_t)file->app->place, file->counted);
+                               (apr_uint32_t)file->app->slot, file->counted);
     return APR_SUCCESS;
 }
 
@@ -163,7 +163,7 @@ static int file_count(const mod_weave_exchange_t *exchange, file_t *file,
     if (!mod_weave_counters_child() ||
         weave_counters_spool(
             mod_weave_counters(), mod_weave_counters_child(),
-            (apr_uint32_t)file->app->place, step,
+            (apr_uint32_t)file->app->slot, step,
             (apr_uint64_t)weave_conf_int(conf, WEAVE_LIMITS_SPOOL_TOTAL)) < 0) {
         total_complain(exchange);
         return HTTP_SERVICE_UNAVAILABLE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* application.c: everything that is looked at before an application may run */
-#include "mod_weave.h"
+#include "parent.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,6 +13,7 @@
 #include <mpm_common.h>
 #include <unixd.h>
 
+#include "page_file.h"
 #include "weave_check.h"
 #include "weave_folder.h"
 #include "weave_spec.h"
@@ -405,8 +406,8 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
         check_engine(check, app, sources);
     if (check->errors)
         app->text_read = NULL;
-    app->place = mod_weave_retained_place(app->ini);
-    if (app->place < 0)
+    app->slot = mod_weave_retained_slot(app->ini);
+    if (app->slot < 0)
         fail(check,
              "WEAVE0129: there is room for %d applications in an httpd, and %s"
              " is one more: run it in another httpd",

@@ -4,7 +4,7 @@
  * At configtest and at a first start a problem is fatal. In a running server
  * it is logged, and the application goes on with what it had: httpd would
  * otherwise leave, and take every other site with it. */
-#include "mod_weave.h"
+#include "parent.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -217,19 +217,18 @@ static void note_users(server_rec *s, apr_pool_t *pool)
 static void group_register(const mod_weave_group_t *group)
 {
     mod_weave_app_t *app = group->app;
-    int place = mod_weave_retained_place(group->check.ini), i;
+    int slot = mod_weave_retained_slot(group->check.ini), i;
 
     if (!app || group->check.errors) {
         app = apr_pcalloc(group->check.pconf, sizeof(*app));
         app->ini = group->check.ini;
-        app->place = place;
+        app->slot = slot;
     }
     app->stamp = group->check.stamp;
     app->problem = group->fell_back ? group->check.problem : NULL;
     mod_weave_apps_add(app, 0);
     for (i = 0; i < group->check.mounts->nelts; i++)
-        APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->place =
-            place;
+        APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->slot = slot;
 }
 
 static int check_all(apr_array_header_t *groups, int strict)
@@ -259,7 +258,7 @@ static int check_all(apr_array_header_t *groups, int strict)
     return errors;
 }
 
-/* Before an application that is new gets the place of one that comes. */
+/* Before an application that is new gets the slot of one that comes. */
 static void ask_places(const apr_array_header_t *groups)
 {
     int i;

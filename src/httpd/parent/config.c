@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.c: the directives and how they merge */
-#include "mod_weave.h"
+#include "parent.h"
 
 #include <stdlib.h>
 

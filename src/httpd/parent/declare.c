@@ -26,8 +26,8 @@ typedef struct {
 typedef struct {
     const mod_weave_switch_t *sw;
     apr_time_t since;
-    int places[3]; /* how many seats: as switch_cover() says */
-    int servers;   /* that say it */
+    int parts[3]; /* how many seats: as switch_cover() says */
+    int servers;  /* that say it */
 } entry_t;
 
 /* ---- what holds where ---- */
@@ -125,7 +125,7 @@ static int switch_cover(const mod_weave_switch_t *sw, const seat_t *seat)
 
 /* ---- an application ---- */
 
-static apr_array_header_t *seats_of(int place, server_rec *main_server,
+static apr_array_header_t *seats_of(int slot, server_rec *main_server,
                                     const apr_array_header_t *all,
                                     apr_pool_t *pool)
 {
@@ -140,7 +140,7 @@ static apr_array_header_t *seats_of(int place, server_rec *main_server,
             seat_t seat = {s, APR_ARRAY_IDX(mounts, i, mod_weave_mount_t *),
                            NULL};
 
-            if (seat.mount->place != place)
+            if (seat.mount->slot != slot)
                 continue;
             key_find(&seat, all);
             APR_ARRAY_PUSH(seats, seat_t) = seat;
@@ -165,7 +165,7 @@ static const char *scope_of(const entry_t *entry, int seats, apr_pool_t *pool)
     const mod_weave_switch_t *sw = entry->sw;
     const char *server;
 
-    if (entry->places[1] == seats)
+    if (entry->parts[1] == seats)
         return "";
     if (sw->path)
         return apr_psprintf(pool, "<%s %s>", sw->section, sw->path);
@@ -201,15 +201,15 @@ static entry_t *entry_of(apr_array_header_t *entries,
 static void entry_add(apr_array_header_t *entries, const mod_weave_switch_t *sw,
                       const apr_array_header_t *seats)
 {
-    int i, places[3] = {0};
+    int i, parts[3] = {0};
     entry_t *entry;
 
     for (i = 0; i < seats->nelts; i++)
-        places[switch_cover(sw, &APR_ARRAY_IDX(seats, i, seat_t))]++;
-    if (!places[1] && !places[2])
+        parts[switch_cover(sw, &APR_ARRAY_IDX(seats, i, seat_t))]++;
+    if (!parts[1] && !parts[2])
         return;
     entry = entry_of(entries, sw);
-    entry->places[1] += places[1];
+    entry->parts[1] += parts[1];
     entry->servers++;
     if (sw->setting.since_us > entry->since)
         entry->since = sw->setting.since_us;
@@ -260,7 +260,7 @@ static json_t *app_json(const mod_weave_app_t *app, json_t *declared,
 
     return json_pack("{s:o, s:i, s:i, s:I, s:o, s:b, s:b, s:s, s:I, s:o}",
                      "ini", weave_control_text(app->ini, pool), "slot",
-                     app->place, "app", app->place, "stamp",
+                     app->slot, "app", app->slot, "stamp",
                      (json_int_t)app->stamp, "problem",
                      weave_control_text(app->problem, pool), "embedded",
                      app->embedded, "failed", !app->conf, "style",
@@ -293,7 +293,7 @@ json_t *mod_weave_declare(const apr_array_header_t *apps,
 
         json_array_append_new(
             list,
-            app_json(app, declared_json(app->place, all, main_server, pool),
+            app_json(app, declared_json(app->slot, all, main_server, pool),
                      pool));
     }
     return list;

@@ -3,7 +3,7 @@
 #ifndef GROUPS_H
 #define GROUPS_H
 
-#include "mod_weave.h"
+#include "parent.h"
 
 /* The mounts of one application: those that write its sync.ini's path alike. */
 typedef struct mod_weave_group_t {

@@ -2,7 +2,7 @@
 #ifndef MOD_WEAVE_LAUNCH_H
 #define MOD_WEAVE_LAUNCH_H
 
-#include "mod_weave.h"
+#include "parent.h"
 
 typedef struct mod_weave_launched_t {
     pid_t pid;

@@ -8,6 +8,7 @@
  * memory, the terminal and the descriptors of this process. Nothing is loaded
  * here, and what the program says is text of somebody with fewer rights. */
 #include "helper.h"
+#include "parent.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* problems.c: counts and logs what is wrong with an application */
-#include "mod_weave.h"
+#include "parent.h"
 
 #include <apr_strings.h>
 

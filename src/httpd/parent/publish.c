@@ -5,7 +5,7 @@
  * folder, keeps room in it for a full disk, and knows what the file says, so
  * that its children know it from their first request on. It waits for nobody:
  * where weavectl holds the lock, weavectl does what is to be done. */
-#include "mod_weave.h"
+#include "parent.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

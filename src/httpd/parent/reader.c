@@ -10,6 +10,7 @@
  * text and what weaved is told, which are hidden (hidden.h); and for an
  * embedded application all the rest, which only its children read. */
 #include "helper.h"
+#include "parent.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -239,7 +240,7 @@ mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check)
     const char *why = parts_make(&reading);
     mod_weave_app_t *app = NULL;
     /* the reader would forget it */
-    int i, place = mod_weave_retained_place(check->ini);
+    int i, slot = mod_weave_retained_slot(check->ini);
 
     if (!why) {
         helper.pid = fork();
@@ -254,7 +255,7 @@ mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check)
     if (!why)
         app = result_take(&why, &reading);
     if (app)
-        app->place = place;
+        app->slot = slot;
     for (i = 0; i < PARTS; i++)
         if (reading.fds[i] >= 0)
             close(reading.fds[i]);

@@ -4,7 +4,7 @@
  * The check is code of the application's, and ran with the rights of its user:
  * a row may be anything, and goes to a terminal of root's. weave_problem_add()
  * makes one line of printable text of it. */
-#include "mod_weave.h"
+#include "parent.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -19,6 +19,7 @@
 #include <unixd.h>
 
 #include "helper.h"
+#include "parent.h"
 #include "weave_clock.h"
 #include "weave_control.h"
 #include "weave_folder.h"
@@ -78,7 +79,7 @@ const char *mod_weave_enter_check(const char *dir, const char *effect,
         pool,
         "%s: httpd's children run as %s, group %ld, and cannot enter %s (owner"
         " %s, group %ld, mode %04o: %s): they would %s. `chmod o+x %s`, or"
-        " `chgrp %ld %s && chmod g+x %s`, or choose another place",
+        " `chgrp %ld %s && chmod g+x %s`, or choose another folder",
         dir, weave_folder_user(ap_unixd_config.user_id, pool),
         (long)ap_unixd_config.group_id, closed,
         weave_folder_user(status.st_uid, pool), (long)status.st_gid,

@@ -9,7 +9,7 @@
  *
  * Not SIGCHLD, and no handler that stays: this module is unloaded at the next
  * restart, and httpd paces the starts of children that crash by that sleep. */
-#include "mod_weave.h"
+#include "parent.h"
 
 #include <signal.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spec.c: an application as weaved is told of it */
-#include "mod_weave.h"
+#include "parent.h"
 
 #include <unistd.h>
 
@@ -74,7 +74,7 @@ const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
     const weave_conf_t *conf = app->conf;
     int root = geteuid() == 0;
     weave_spec_t spec = {
-        .app = mod_weave_retained_place(app->ini),
+        .app = mod_weave_retained_slot(app->ini),
         .name = app->ini,
         .ini = app->ini_now,
         .ini_text = app->text_read,
@@ -95,7 +95,7 @@ const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
 
     fill_wsgi(&spec, app);
     fill_limits(&spec, conf);
-    app->place = spec.app;
+    app->slot = spec.app;
     if (spec.log_level > APLOG_DEBUG)
         spec.log_level = APLOG_DEBUG;
     return weave_spec_format(&spec, pool);

@@ -313,9 +313,9 @@ static void wanted_set(mod_weave_retained_t *data,
 
         if (app->embedded)
             continue;
-        app->place = mod_weave_retained_place(app->ini);
-        if (app->place >= 0)
-            data->apps[app->place].wanted = 1;
+        app->slot = mod_weave_retained_slot(app->ini);
+        if (app->slot >= 0)
+            data->apps[app->slot].wanted = 1;
     }
 }
 

@@ -3,7 +3,7 @@
 #ifndef SWITCH_H
 #define SWITCH_H
 
-#include "mod_weave.h"
+#include "parent.h"
 
 #include "weave_control.h"
 

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOD_WEAVE_PARENT_H
+#define MOD_WEAVE_PARENT_H
+
+/* What runs in httpd's parent, and at configtest. */
+
+#include "retain.h"
+
+/* config.c */
+void *mod_weave_server_create(apr_pool_t *pool, server_rec *s);
+void *mod_weave_server_merge(apr_pool_t *pool, void *base, void *over);
+void *mod_weave_dir_create(apr_pool_t *pool, char *dir);
+void *mod_weave_dir_merge(apr_pool_t *pool, void *base, void *over);
+const char *mod_weave_app_set(cmd_parms *cmd, void *dir, const char *prefix,
+                              const char *ini);
+const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
+                              const char *value);
+
+/* WeaveRuntimeDir PATH; WeaveStateDir PATH; WeaveSmoothGraceful On|Off */
+const char *mod_weave_runtime_dir_set(cmd_parms *cmd, void *dir,
+                                      const char *path);
+const char *mod_weave_state_dir_set(cmd_parms *cmd, void *dir,
+                                    const char *path);
+const char *mod_weave_smooth_set(cmd_parms *cmd, void *dir, int on);
+/* The folder of the sockets, that of what must last; absolute. */
+const char *mod_weave_runtime_dir(void);
+const char *mod_weave_state_dir(void);
+
+/* switch.c: modes in the configuration. WeaveMaintenance Off|Backoff|Drain|On
+ */
+const char *mod_weave_maintenance_set(cmd_parms *cmd, void *dir,
+                                      const char *mode);
+/* The one of maintenance.mode in CONF, said at CMD, instead of *SW. */
+void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
+                              const weave_conf_t *conf);
+const mod_weave_switch_t *mod_weave_switch_stricter(
+    const mod_weave_switch_t *a, const mod_weave_switch_t *b);
+/* In post_config: since when each holds, whatever was restarted since. */
+void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server);
+
+/* check.c: what configtest and every (re)start look at */
+int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,
+                           apr_pool_t *ptemp, server_rec *main_server);
+int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                          apr_pool_t *ptemp, server_rec *main_server);
+
+/* application.c: one application, checked, with all its secrets, and *FILE, its
+ * file without WeaveSet. NULL: the file cannot be read; what else is wrong is
+ * counted in `errors`. Only a reader calls it. */
+mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file,
+                                    mod_weave_check_t *check);
+/* Gives each mount its configuration: FILE and the WeaveSet around the mount.
+ * The first one's becomes that of APP. Where that is embedded, it takes those
+ * of `other_mounts` that are embedded, too. */
+void mod_weave_app_bind(mod_weave_check_t *check, mod_weave_app_t *app,
+                        const weave_conf_t *file);
+
+/* problems.c: counts an error of the application, and logs it. */
+void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The same with PROBLEMS (weave_problem_t *); notices are only logged. */
+void mod_weave_check_report(mod_weave_check_t *check,
+                            const apr_array_header_t *problems);
+
+/* reader.c: the same in a process of its own, which takes its secrets with it.
+ * All but what is hidden, and what children read, is public. */
+mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check);
+
+/* spec.c: APP for weaved, as JSON; sets its slot. NULL: not UTF-8. */
+const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
+                                apr_pool_t *pool);
+
+/* probe.c: has another program load an engine, and run the check that the
+ * application brings. NULL, or what is wrong with the engine. Only a reader,
+ * which has no other children, calls it. */
+typedef struct mod_weave_probe_t {
+    const char *rows;   /* of that check, as weave_control.h has it, or NULL */
+    const char *failed; /* why that is not all, or NULL */
+} mod_weave_probe_t;
+const char *mod_weave_probe(mod_weave_probe_t *own, const mod_weave_app_t *app,
+                            apr_pool_t *pool);
+/* rows.c: reports what the application's own check says of its sync.ini.
+ * SOURCES are those of weave_conf_flatten(). */
+void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
+                           const mod_weave_probe_t *own,
+                           const apr_array_header_t *sources);
+/* Is any libpython in this process already? Its path, or NULL. */
+const char *mod_weave_libpython_loaded(apr_pool_t *pool);
+
+/* state.c: what weavectl finds in WeaveRuntimeDir; at every start and restart
+ * (RUNNING) */
+/* Makes the counters. 0; -1: there are none, and that is logged. */
+int mod_weave_counters_publish(int running, apr_pool_t *pconf, server_rec *s);
+/* Writes httpd.json. Says what is wrong itself. */
+void mod_weave_state_publish(apr_pool_t *pconf, server_rec *s);
+
+/* publish.c: WeaveStateDir, and what weavectl has said there */
+/* At every start and restart. Says what is wrong itself. */
+void mod_weave_publish(apr_pool_t *pconf, server_rec *s);
+int mod_weave_known_monitor(apr_pool_t *pool, server_rec *s);
+/* At configtest. */
+void mod_weave_publish_check(apr_pool_t *pool, server_rec *s);
+/* Returns why httpd's children cannot enter the folder, or NULL. */
+const char *mod_weave_publish_enter_check(apr_pool_t *pool);
+
+/* supervise.c: weaved, from the parent. 0, or -1 after logging why APPS cannot
+ * run. RUNNING: a restart. */
+int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
+                        const apr_array_header_t *apps, int running);
+/* In a child: lets go of what only the parent may have. */
+void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s);
+int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s);
+
+/* smooth.c: a graceful restart without a pause */
+void mod_weave_smooth_start(apr_pool_t *pconf, server_rec *s);
+void mod_weave_smooth_status(server_rec *s, pid_t pid, ap_generation_t gen,
+                             int slot, mpm_child_status status);
+
+#endif
