@@ -396,7 +396,7 @@ static void *executor_loop(void *data)
 
 int executors_start(void)
 {
-    struct epoll_event kick = {.events = EPOLLIN | EPOLLET,
+    struct epoll_event wake = {.events = EPOLLIN | EPOLLET,
                                .data.u64 = QUEUE_WAKE};
     int threads = worker.spec->threads, i, rv = 0;
 
@@ -404,7 +404,7 @@ int executors_start(void)
     if (!worker.executors)
         return APR_ENOMEM;
     rv = suspects_start();
-    epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, worker.wake_fd, &kick);
+    epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, worker.wake_fd, &wake);
     for (i = 0; i < threads && rv == 0; i++) {
         executor_t *executor = &worker.executors[i];
 

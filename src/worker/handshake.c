@@ -20,9 +20,9 @@
 /* so many may be about to say HELLO after a turn: it comes right after the
  * connection, so the oldest ones most likely never will */
 #define PENDING_MAX 256
-#define ACCEPT_A_TURN 128
+#define ACCEPT_AT_ONCE 128
 #define BACKLOG 1024 /* of the listening socket, as weaved has set it */
-#define SAY_US                                                                 \
+#define STRANGER_US                                                            \
     60000000 /* between two messages about clients without the secret */
 
 typedef struct pending_t {
@@ -52,7 +52,7 @@ void handshake_start(void)
     listen_watch();
 }
 
-/* ---- the end of one ---- */
+/* ---- ends ---- */
 
 static void pending_forget(pending_t *pending)
 {
@@ -151,7 +151,7 @@ static void stranger_log(int fd)
     long uid = -1, pid = -1;
 
     handshake.strangers++;
-    if (handshake.stranger_us && now - handshake.stranger_us < SAY_US)
+    if (handshake.stranger_us && now - handshake.stranger_us < STRANGER_US)
         return;
     weave_socket_peer(fd, &uid, &pid);
     weave_line_say(WEAVE_LOG_WARNING,
@@ -183,7 +183,7 @@ static void peer_admit(pending_t *pending)
         close(fd);
 }
 
-/* ---- its course ---- */
+/* ---- from accept() to HELLO ---- */
 
 void handshake_event(void *data)
 {
@@ -262,7 +262,7 @@ static void connections_accept(int most)
 
 void handshake_accept(void)
 {
-    connections_accept(ACCEPT_A_TURN);
+    connections_accept(ACCEPT_AT_ONCE);
 }
 
 /* Closes the oldest connections without HELLO: other processes of httpd's user

@@ -133,9 +133,9 @@ int input_receive(connection_t *connection)
 
 void input_peer_check(connection_t *connection)
 {
-    struct pollfd look = {connection->fd, 0, 0};
+    struct pollfd peer = {connection->fd, 0, 0};
 
-    if (poll(&look, 1, 0) > 0 && (look.revents & POLLHUP))
+    if (poll(&peer, 1, 0) > 0 && (peer.revents & POLLHUP))
         connection->hung_up = 1;
 }
 

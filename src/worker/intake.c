@@ -121,18 +121,18 @@ static void event_read(const struct epoll_event *event)
 void intake_poll(void)
 {
     struct epoll_event events[EVENTS];
-    int got, i, kicked = 0;
+    int got, i, woken = 0;
 
     do {
         got = epoll_wait(worker.epoll_fd, events, EVENTS, 0);
         for (i = 0; i < got; i++)
             if (events[i].data.u64 == QUEUE_WAKE)
-                kicked = 1;
+                woken = 1;
             else
                 event_read(&events[i]);
     } while (got == EVENTS);
     /* that event was for an executor, which may sleep beside a full queue */
-    if (kicked)
+    if (woken)
         queue_executor_wake();
 }
 

@@ -23,16 +23,16 @@
 
 #define START_MS 60000
 
-static void start_fail(const char *what) __attribute__((noreturn));
+static void start_fail(const char *why) __attribute__((noreturn));
 
-static void start_fail(const char *what)
+static void start_fail(const char *why)
 {
     weave_line_say(WEAVE_LOG_CRITICAL,
-                   "WEAVE0100: weave-worker cannot start: %s", what);
+                   "WEAVE0100: weave-worker cannot start: %s", why);
     _exit(1);
 }
 
-/* ---- what weaved gives ---- */
+/* ---- from weaved ---- */
 
 static void descriptors_take(void)
 {

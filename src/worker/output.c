@@ -20,9 +20,9 @@
 #define STALL_MS 20
 #define MEMORY_BYTES (1 << 20) /* for one connection */
 #define FILE_BLOCK 65536
-#define TURN_BYTES (1 << 20) /* then others are served */
+#define PUMP_BYTES (1 << 20) /* then others are served */
 
-/* ---- what waits ---- */
+/* ---- parts that wait ---- */
 
 static void chunk_free(connection_t *connection, chunk_t *chunk)
 {
@@ -159,12 +159,12 @@ static ssize_t chunk_send(const connection_t *connection, chunk_t *chunk)
 
 void output_pump(connection_t *connection)
 {
-    size_t turn = 0;
+    size_t done = 0;
     chunk_t *chunk;
     ssize_t sent;
 
     while (!connection->broken && (chunk = connection->first) &&
-           turn < TURN_BYTES) {
+           done < PUMP_BYTES) {
         sent = chunk_send(connection, chunk);
         if (sent == 0)
             return;
@@ -175,7 +175,7 @@ void output_pump(connection_t *connection)
         if (chunk->pass >= 0)
             close(chunk->pass);
         chunk->pass = -1;
-        turn += (size_t)sent;
+        done += (size_t)sent;
         chunk->len -= (size_t)sent;
         if (chunk->data) {
             chunk->data += sent;
@@ -321,12 +321,25 @@ weave_io_e output_send_locked(connection_t *connection, batch_t *batch,
     return connection->broken ? WEAVE_IO_GONE : WEAVE_IO_OK;
 }
 
-weave_io_e output_send(connection_t *connection, batch_t *batch, int patient)
+weave_io_e output_frame_locked(connection_t *connection,
+                               weave_frame_type_e type, uint32_t number,
+                               const void *payload, size_t bytes, int patient)
+{
+    weave_frame_t frame = weave_frame_make(type, 0, bytes, number);
+    batch_t batch = {.count = bytes ? 2 : 1, .pass = -1};
+
+    batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
+    batch.parts[1] = (struct iovec){(void *)payload, bytes};
+    return output_send_locked(connection, &batch, patient);
+}
+
+weave_io_e output_frame(connection_t *connection, weave_frame_type_e type,
+                        uint32_t number, const void *payload, size_t bytes)
 {
     weave_io_e io;
 
     pthread_mutex_lock(&connection->lock);
-    io = output_send_locked(connection, batch, patient);
+    io = output_frame_locked(connection, type, number, payload, bytes, 1);
     pthread_mutex_unlock(&connection->lock);
     return io;
 }
@@ -334,31 +347,14 @@ weave_io_e output_send(connection_t *connection, batch_t *batch, int patient)
 weave_io_e output_reply(connection_t *connection, weave_frame_type_e type,
                         uint32_t number)
 {
-    weave_frame_t frame = weave_frame_make(type, 0, 0, number);
-    batch_t batch = {.count = 1, .pass = -1};
     weave_io_e io;
 
-    batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
     pthread_mutex_lock(&connection->lock);
-    io = output_send_locked(connection, &batch, 0);
+    io = output_frame_locked(connection, type, number, NULL, 0, 0);
     if (connection->first) {
         output_break(connection);
         io = WEAVE_IO_GONE;
     }
     pthread_mutex_unlock(&connection->lock);
     return io;
-}
-
-weave_io_e output_frame(connection_t *connection, weave_frame_type_e type,
-                        uint32_t number, const void *payload, size_t bytes)
-{
-    weave_frame_t frame = weave_frame_make(type, 0, bytes, number);
-    batch_t batch;
-
-    batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
-    batch.parts[1] = (struct iovec){(void *)payload, bytes};
-    batch.owners[0] = batch.owners[1] = NULL;
-    batch.count = bytes ? 2 : 1;
-    batch.pass = -1;
-    return output_send(connection, &batch, 1);
 }

@@ -13,7 +13,7 @@
 #define BATCH_PARTS 64
 
 /* Parts of an answer that leave together. `owner` of a part is released when
- * that part is sent, or dropped; output_send does one of both. */
+ * that part is sent, or dropped; sending does one of both. */
 typedef struct batch_t {
     struct iovec parts[BATCH_PARTS];
     void *owners[BATCH_PARTS];
@@ -23,12 +23,14 @@ typedef struct batch_t {
 
 /* Sends BATCH, and keeps what a slow reader leaves. PATIENT 1: waits for a
  * reader that makes progress, and while nothing more can be kept; 0: never
- * waits. Returns WEAVE_IO_OK or WEAVE_IO_GONE. */
-weave_io_e output_send(connection_t *connection, batch_t *batch, int patient);
-/* The same with the lock of the connection held. */
+ * waits. Returns WEAVE_IO_OK or WEAVE_IO_GONE. With the lock. */
 weave_io_e output_send_locked(connection_t *connection, batch_t *batch,
                               int patient);
-/* Sends a frame of a few bytes; waits as output_send() does. */
+/* Sends a frame of a few bytes. With the lock. */
+weave_io_e output_frame_locked(connection_t *connection,
+                               weave_frame_type_e type, uint32_t number,
+                               const void *payload, size_t bytes, int patient);
+/* Takes the lock, sends such a frame, and waits for the reader. */
 weave_io_e output_frame(connection_t *connection, weave_frame_type_e type,
                         uint32_t number, const void *payload, size_t bytes);
 /* Sends a frame without payload that leaves at once. A client that has no room

@@ -46,10 +46,10 @@ static int spool_open(void)
 /* Logs once in a process, so that a full disk does not fill the log. */
 static void failure_log(void)
 {
-    static atomic_int said;
+    static atomic_int logged;
     int error = errno;
 
-    if (!atomic_exchange(&said, 1))
+    if (!atomic_exchange(&logged, 1))
         weave_line_say(WEAVE_LOG_ERROR,
                        "WEAVE0094: answers to slow clients cannot be kept in"
                        " %s: %s: from now on a thread waits for each such"
@@ -61,9 +61,9 @@ static void failure_log(void)
  * limits.spool_max is expected. */
 static void share_log(void)
 {
-    static atomic_int said;
+    static atomic_int logged;
 
-    if (!atomic_exchange(&said, 1))
+    if (!atomic_exchange(&logged, 1))
         weave_line_say(WEAVE_LOG_WARNING,
                        "WEAVE0192: answers to slow clients fill the share of"
                        " limits.spool_total that this worker has (%lld bytes):"
@@ -91,14 +91,14 @@ static int file_append(connection_t *connection, const char *data, size_t len)
     if (connection->spool_fd < 0)
         connection->spool_fd = spool_open();
     while (connection->spool_fd >= 0 && done < len) {
-        ssize_t put = pwrite(connection->spool_fd, data + done, len - done,
-                             connection->spool_end + (int64_t)done);
+        ssize_t written = pwrite(connection->spool_fd, data + done, len - done,
+                                 connection->spool_end + (int64_t)done);
 
-        if (put < 0 && errno == EINTR)
+        if (written < 0 && errno == EINTR)
             continue;
-        if (put <= 0)
+        if (written <= 0)
             break;
-        done += (size_t)put;
+        done += (size_t)written;
     }
     return done == len ? 0 : -1;
 }

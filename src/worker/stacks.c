@@ -10,8 +10,8 @@
 
 #define STACK_BYTES (256 * 1024)
 /* the stacks come first: so long the next message waits for them */
-#define TURN_US 2000
-#define TURNS 50
+#define WAIT_US 2000
+#define WAITS 50
 
 static atomic_int running;
 
@@ -30,7 +30,7 @@ static void *stacks_write(void *unused)
 
 void stacks_show(void)
 {
-    int turn;
+    int i;
 
     if (!worker.stack_signal) {
         weave_line_say(WEAVE_LOG_INFO,
@@ -41,6 +41,6 @@ void stacks_show(void)
         return; /* the last ones still wait for their reader */
     if (process_thread_start(stacks_write, NULL, STACK_BYTES, "weave-stacks"))
         atomic_store(&running, 0);
-    for (turn = 0; turn < TURNS && atomic_load(&running); turn++)
-        usleep(TURN_US);
+    for (i = 0; i < WAITS && atomic_load(&running); i++)
+        usleep(WAIT_US);
 }

@@ -35,14 +35,10 @@ static void overdue_log(const executor_t *executor, int64_t took_us)
 static void overdue_answer(connection_t *connection, uint32_t number)
 {
     weave_frame_end_t end = {connection->head_left ? WEAVE_RUN_CUT : 504, 0};
-    weave_frame_t frame =
-        weave_frame_make(WEAVE_FRAME_END, 0, sizeof(end), number);
-    batch_t batch = {.count = 2, .pass = -1};
 
-    batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
-    batch.parts[1] = (struct iovec){&end, sizeof(end)};
     if (!connection->broken && !connection->first)
-        output_send_locked(connection, &batch, 0);
+        output_frame_locked(connection, WEAVE_FRAME_END, number, &end,
+                            sizeof(end), 0);
     output_drop(connection);
     connection->broken = 1;
     shutdown(connection->fd, SHUT_RDWR);
