@@ -277,16 +277,22 @@ subtest 'start and weavectl' => sub {
     my $listens = IO::Socket::UNIX->new(Local => "$his/run/weaved.sock",
         Listen => 5) or die "socket: $!";
     $listens->blocking(0);
+    # which names a folder of root's
+    mkdir $state;
+    spew("$his/run/httpd.json", qq({"format": "mod_weave httpd", "version": 1,
+        "pid": $$, "state_dir": "$state", "applications": []}));
     system('chown', '-R', $mallory, "$his/run");
-    for my $command (['reload'], ['status'],
+    for my $command (['reload'], ['status'], ['maintenance'],
+                     ['maintenance', 'on'],
                      ['-s', "$his/run", 'maintenance', 'on']) {
         my ($status, $text) = run("$root/lib/weavectl", '-d', "$his/run", @$command);
         isnt $status, 0, "weavectl @$command fails";
         like $text, qr/\Q$his\E.*$of_his/, 'and says why';
     }
     ok !$listens->accept, 'and has connected to nobody';
-    is_deeply [sort map { s{.*/}{}r } glob "$his/run/*"], ['weaved.sock'],
+    is_deeply [sort map { s{.*/}{}r } glob "$his/run/*"], ['httpd.json', 'weaved.sock'],
         'nor written there';
+    ok !-e "$state/maintenance.json", 'nor where he says';
 };
 
 # ---- what has been looked at is what is used ----

@@ -2,41 +2,31 @@
 /* call.c: asks weaved */
 #include "call.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 
+#include "folder.h"
 #include "say.h"
 #include "weave_control.h"
-#include "weave_folder.h"
 
 #define ANSWER_MS 10000
 
 json_t *ctl_call_quietly(const ctl_t *ctl, json_t *request,
                          const char **problem)
 {
+    const char *closed = ctl_dir_why_not(ctl->dir, ctl->pool);
     json_t *answer = NULL;
     char *why = NULL;
-    const char *way = NULL;
-    weave_folder_t folder;
-    apr_status_t rv =
-        weave_folder_open(&folder, &way, ctl->dir, geteuid(), 0, ctl->pool);
 
-    if (rv == APR_SUCCESS)
-        close(folder.fd);
-    /* the connect explains every other failure better */
-    if (rv != EPERM) {
-        rv = weave_control_ask(
-            &answer, &why,
-            apr_pstrcat(ctl->pool, ctl->dir, "/" WEAVE_CONTROL_SOCKET, NULL),
-            request, -1, ANSWER_MS);
-        way = why;
-    }
+    if (closed)
+        *problem = closed;
+    else if (weave_control_ask(&answer, &why,
+                               apr_pstrcat(ctl->pool, ctl->dir,
+                                           "/" WEAVE_CONTROL_SOCKET, NULL),
+                               request, -1, ANSWER_MS) != APR_SUCCESS)
+        *problem = apr_pstrdup(ctl->pool, why);
     json_decref(request);
-    if (rv != APR_SUCCESS)
-        *problem = apr_pstrdup(ctl->pool, way);
     free(why);
     return answer;
 }

@@ -68,12 +68,26 @@ static apr_status_t state_release(void *state)
     return APR_SUCCESS;
 }
 
+const char *ctl_dir_why_not(const char *dir, apr_pool_t *pool)
+{
+    weave_folder_t folder;
+    const char *why;
+    apr_status_t rv = weave_folder_open(&folder, &why, dir, geteuid(), 0, pool);
+
+    if (rv == APR_SUCCESS)
+        close(folder.fd);
+    return rv == EPERM ? why : NULL;
+}
+
 /* Reads what the httpd of ctl->dir has written. */
 static void httpd_read(ctl_httpd_t *httpd, const ctl_t *ctl)
 {
     weave_counters_t *counters = NULL;
     json_t *state = NULL;
 
+    httpd->unseen = ctl_dir_why_not(ctl->dir, ctl->pool);
+    if (httpd->unseen)
+        return;
     errno = 0;
     httpd->runs = weave_counters_holder(ctl->dir, ctl->pool) != 0;
     if (httpd->runs && errno == EACCES)

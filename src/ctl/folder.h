@@ -24,6 +24,10 @@ const char *ctl_path_resolve(const char *path, apr_pool_t *pool);
  * may; or NULL: this is one of them, as far as the folders of CTL tell. */
 const char *ctl_rights_why_not(const ctl_t *ctl);
 
+/* Returns why what is in the folder DIR is not believed: another user could
+ * have put it there; or NULL. */
+const char *ctl_dir_why_not(const char *dir, apr_pool_t *pool);
+
 /* Finds the httpd that is meant. Returns NULL, or why nothing may be changed in
  * the WeaveStateDir: it is not known whether it is the one that is meant. What
  * HTTPD has lives as long as ctl->pool. */
