@@ -301,7 +301,7 @@ static const char *real(const char *path, apr_pool_t *pool)
                                              : path;
 }
 
-static const char *stamp(const char *path, apr_pool_t *pool)
+const char *weave_spec_stamp(const char *path, apr_pool_t *pool)
 {
     struct stat status;
 
@@ -323,7 +323,8 @@ const char *weave_spec_resolve(weave_spec_t **resolved,
 
     copy->virtualenv = real(spec->virtualenv, pool);
     copy->script = real(spec->script, pool);
-    copy->stamp = spec->reload_touch ? stamp(copy->script, pool) : "";
+    copy->stamp =
+        spec->reload_touch ? weave_spec_stamp(copy->script, pool) : "";
     copy->python = copy->version = copy->libpython = copy->soname = NULL;
     if (*copy->virtualenv) {
         problem = weave_check_virtualenv(&venv, spec->name, spec->virtualenv,

@@ -84,4 +84,8 @@ const char *weave_spec_resolve(weave_spec_t **resolved,
 const char *weave_spec_engine(const char *libdir, const char *version,
                               apr_pool_t *pool);
 
+/** Returns time, inode and size of the file at PATH as text; "": there is
+ *  none. */
+const char *weave_spec_stamp(const char *path, apr_pool_t *pool);
+
 #endif

@@ -52,9 +52,9 @@ static void worker_joined(super_worker_t *worker,
               "%s, of generation %u, has accepted this weaved",
               super_worker_name(worker, worker->pool), welcome->generation);
     if (worker->state == SUPER_LEAVING)
-        super_channel_send_op(&worker->channel, "drain", -1);
+        super_channel_send_op(&worker->channel, "drain");
     else if (worker->state == SUPER_ENDING)
-        super_channel_send_op(&worker->channel, "quit", -1);
+        super_channel_send_op(&worker->channel, "quit");
 }
 
 static const super_join_events_t join_events = {worker_joined, adoption_failed};

@@ -9,13 +9,12 @@
 
 #include "weave_reason.h"
 
-/* Frees the texts that change often: in the pool, they would add up. */
-static apr_status_t texts_free(void *data)
+/* Frees the text that changes often: in the pool, it would add up. */
+static apr_status_t error_free(void *data)
 {
     super_app_t *app = data;
 
     free(app->last_error);
-    free(app->tried_stamp);
     return APR_SUCCESS;
 }
 
@@ -27,7 +26,7 @@ super_app_t *super_app_make(uint32_t index, const char *name)
     apr_pool_create(&pool, super.pool);
     apr_pool_tag(pool, "weaved application");
     app = apr_pcalloc(pool, sizeof(*app));
-    apr_pool_cleanup_register(pool, app, texts_free, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(pool, app, error_free, apr_pool_cleanup_null);
     app->pool = pool;
     app->index = index;
     app->name = apr_pstrdup(pool, name);

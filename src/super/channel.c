@@ -3,7 +3,6 @@
 #include "channel.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +15,6 @@ struct super_line_t {
     super_line_t *next;
     char *text; /* with its newline, without a NUL */
     size_t len, sent;
-    int pass; /* is sent with the first byte; -1: none, or sent */
 };
 
 /* The channel whose messages are handed out. NULL once the receiver of a
@@ -25,8 +23,6 @@ static super_channel_t *reading;
 
 static void line_free(super_line_t *line)
 {
-    if (line->pass >= 0)
-        close(line->pass);
     free(line->text);
     free(line);
 }
@@ -96,17 +92,13 @@ static void channel_fail(super_channel_t *channel, const char *why)
 static apr_status_t line_send(super_channel_t *channel, super_line_t *line)
 {
     while (line->sent < line->len) {
-        long put =
-            weave_fd_send(channel->control.fd, line->text + line->sent,
-                          line->len - line->sent, line->pass, MSG_DONTWAIT);
+        long put = weave_fd_send(channel->control.fd, line->text + line->sent,
+                                 line->len - line->sent, -1, MSG_DONTWAIT);
 
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
             return errno;
-        if (line->pass >= 0)
-            close(line->pass);
-        line->pass = -1;
         line->sent += (size_t)put;
         channel->kept -= (size_t)put;
     }
@@ -127,18 +119,15 @@ static apr_status_t lines_send(super_channel_t *channel)
     return APR_SUCCESS;
 }
 
-static super_line_t *line_make(const json_t *message, int pass)
+static super_line_t *line_make(const json_t *message)
 {
     super_line_t *line = calloc(1, sizeof(*line));
 
     if (!line)
         return NULL;
-    line->pass = -1;
     line->text = json_dumps(message, JSON_COMPACT);
-    if (line->text && pass >= 0)
-        line->pass = fcntl(pass, F_DUPFD_CLOEXEC, 0);
-    if (!line->text || (pass >= 0 && line->pass < 0)) {
-        line_free(line);
+    if (!line->text) {
+        free(line);
         return NULL;
     }
     line->len = strlen(line->text);
@@ -146,15 +135,14 @@ static super_line_t *line_make(const json_t *message, int pass)
     return line;
 }
 
-apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
-                                int pass)
+apr_status_t super_channel_send(super_channel_t *channel, const json_t *message)
 {
     super_line_t *line, **last = &channel->lines;
     apr_status_t rv;
 
     if (channel->closed)
         return APR_SUCCESS;
-    line = line_make(message, pass);
+    line = line_make(message);
     if (!line)
         return APR_ENOMEM;
     if (channel->kept + line->len > KEPT_MAX) {
@@ -172,11 +160,10 @@ apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
     return APR_SUCCESS;
 }
 
-apr_status_t super_channel_send_op(super_channel_t *channel, const char *op,
-                                   int pass)
+apr_status_t super_channel_send_op(super_channel_t *channel, const char *op)
 {
     json_t *message = json_pack("{s:s}", "op", op);
-    apr_status_t rv = super_channel_send(channel, message, pass);
+    apr_status_t rv = super_channel_send(channel, message);
 
     json_decref(message);
     return rv;

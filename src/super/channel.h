@@ -49,13 +49,12 @@ apr_status_t super_channel_open(super_channel_t *channel, int fd,
                                 super_message_fn *on_message,
                                 super_closed_fn *on_closed, void *data);
 
-/* Sends MESSAGE, and a copy of PASS (-1: none) with it. A closed channel drops
- * it. Returns APR_ENOSPC where the other end takes nothing. */
-apr_status_t super_channel_send(super_channel_t *channel, const json_t *message,
-                                int pass);
+/* Sends MESSAGE. A closed channel drops it. Returns APR_ENOSPC where the other
+ * end takes nothing. */
+apr_status_t super_channel_send(super_channel_t *channel,
+                                const json_t *message);
 /* Sends {"op":OP}. */
-apr_status_t super_channel_send_op(super_channel_t *channel, const char *op,
-                                   int pass);
+apr_status_t super_channel_send_op(super_channel_t *channel, const char *op);
 
 /* Reads what has arrived, at most as much as in one turn. Call it before the
  * end of the other process is judged. */

@@ -38,7 +38,7 @@ static void caller_message(void *data, json_t *request, int *pass)
     caller_t *caller = data;
     json_t *answer = request_answer(request, caller->httpd, *pass);
 
-    super_channel_send(&caller->channel, answer, -1);
+    super_channel_send(&caller->channel, answer);
     json_decref(answer);
 }
 

@@ -54,12 +54,9 @@ void super_end_begin(void)
         super_timer_cancel(&app->retry);
         super_timer_cancel(&app->poll);
         for (generation = app->generations; generation;
-             generation = generation->next) {
-            super_timer_cancel(&generation->fill_pause);
-            super_timer_cancel(&generation->recycle_pause);
+             generation = generation->next)
             for (worker = generation->workers; worker; worker = worker->next)
                 super_worker_quit(worker);
-        }
     }
     super_timer_set(&quit_timer, QUIT_US, workers_kill, NULL);
     super_end_check();

@@ -69,8 +69,6 @@ void super_generation_abandon(super_generation_t *generation)
               "generation %u of %s is abandoned", generation->number,
               generation->app->name);
     generation->state = SUPER_DRAINING;
-    super_timer_cancel(&generation->fill_pause);
-    super_timer_cancel(&generation->recycle_pause);
     for (worker = generation->workers; worker; worker = worker->next)
         super_worker_kill(worker);
     super_generation_free_unused(generation);
@@ -120,8 +118,6 @@ void super_generation_drain(super_generation_t *generation)
     super_log(generation->app, WEAVE_LINE_DEBUG, "generation %u of %s drains",
               generation->number, generation->app->name);
     generation->state = SUPER_DRAINING;
-    super_timer_cancel(&generation->fill_pause);
-    super_timer_cancel(&generation->recycle_pause);
     for (worker = generation->workers; worker; worker = worker->next)
         if (worker->state == SUPER_READY)
             super_worker_drain(worker);

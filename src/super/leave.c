@@ -16,14 +16,19 @@ static void worker_log(const super_worker_t *worker, const char *what)
               super_worker_name(worker, worker->pool), what);
 }
 
-void super_worker_kill(super_worker_t *worker)
+static void state_set_ending(super_worker_t *worker)
 {
-    if (worker->state != SUPER_ENDING)
-        worker_log(worker, "is killed");
     worker->state = SUPER_ENDING;
     super_timer_cancel(&worker->limit);
     super_timer_cancel(&worker->grace);
     super_warmup_end(worker);
+}
+
+void super_worker_kill(super_worker_t *worker)
+{
+    if (worker->state != SUPER_ENDING)
+        worker_log(worker, "is killed");
+    state_set_ending(worker);
     super_join_end(worker);
     super_worker_publish(worker, WEAVE_WORKER_FREE);
     super_pidfd_kill(worker->pidfd, SIGKILL);
@@ -39,15 +44,12 @@ static void worker_tell(super_worker_t *worker, const char *op)
     if (worker->unjoined)
         super_pidfd_kill(worker->pidfd, SIGTERM);
     else
-        super_channel_send_op(&worker->channel, op, -1);
+        super_channel_send_op(&worker->channel, op);
 }
 
 void super_worker_quit(super_worker_t *worker)
 {
-    worker->state = SUPER_ENDING;
-    super_timer_cancel(&worker->limit);
-    super_timer_cancel(&worker->grace);
-    super_warmup_end(worker);
+    state_set_ending(worker);
     super_worker_publish(worker, WEAVE_WORKER_DRAINING);
     worker_tell(worker, "quit");
 }

@@ -3,9 +3,7 @@
 #include "release.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <apr_strings.h>
 
@@ -72,18 +70,10 @@ static super_generation_t *generation_newest(const super_app_t *app)
 
 /* ---- failures ---- */
 
-/* Returns time, size and inode of the script, as they are now (malloc). */
-static char *script_stamp(const super_app_t *app)
+/* Returns a hash of time and size of the script, as they are now. */
+static uint64_t script_stamp(const super_app_t *app, apr_pool_t *pool)
 {
-    struct stat status = {0};
-    char text[100];
-
-    if (*app->spec->script && stat(app->spec->script, &status) < 0)
-        return strdup("none");
-    snprintf(text, sizeof(text), "%lld.%ld %lld %llu",
-             (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-             (long long)status.st_size, (unsigned long long)status.st_ino);
-    return strdup(text);
+    return text_hash(weave_spec_stamp(app->spec->script, pool));
 }
 
 static void poll_begin(super_app_t *app)
@@ -327,8 +317,7 @@ static const char *generation_try(super_app_t *app, int force, const char *why,
         problem = "the virtualenv or the script is a link to a path that is"
                   " not UTF-8";
     super_timer_cancel(&app->retry);
-    free(app->tried_stamp);
-    app->tried_stamp = script_stamp(app);
+    app->tried_stamp = script_stamp(app, pool);
     if (problem)
         return resolve_fail(app, problem);
     identity = identity_hash(resolved, pool);
@@ -415,17 +404,9 @@ static int app_has_changed(super_app_t *app, apr_pool_t *pool)
            app->failed_identity != identity;
 }
 
-static int app_is_mended(const super_app_t *app)
+static int app_is_mended(const super_app_t *app, apr_pool_t *pool)
 {
-    char *now;
-    int mended;
-
-    if (!app->retry.link)
-        return 0;
-    now = script_stamp(app);
-    mended = !now || !app->tried_stamp || strcmp(now, app->tried_stamp) != 0;
-    free(now);
-    return mended;
+    return app->retry.link && script_stamp(app, pool) != app->tried_stamp;
 }
 
 static void disk_poll(void *data)
@@ -434,7 +415,7 @@ static void disk_poll(void *data)
     apr_pool_t *pool;
 
     apr_pool_create(&pool, app->pool);
-    if (app_has_changed(app, pool) || app_is_mended(app)) {
+    if (app_has_changed(app, pool) || app_is_mended(app, pool)) {
         app->failures = 0;
         generation_try(app, 1, "it has changed on disk", pool);
     }

@@ -66,11 +66,11 @@ struct super_app_t {
     /* Why it failed, as super_app_reason() has it (malloc). NULL: a generation
      * has served since. */
     char *last_error;
-    int failures;        /* in a row, with none serving */
-    int crowded;         /* 1: it is logged that too many workers leave */
-    char *tried_stamp;   /* malloc; of the script, when it was tried last */
-    super_timer_t retry; /* running while nothing serves */
-    super_timer_t poll;  /* every second, where something on disk matters */
+    int failures;         /* in a row, with none serving */
+    int crowded;          /* 1: it is logged that too many workers leave */
+    uint64_t tried_stamp; /* of the script, when it was tried last */
+    super_timer_t retry;  /* running while nothing serves */
+    super_timer_t poll;   /* every second, where something on disk matters */
     /* When workers that had begun with requests were replaced without a pause:
      * weave_clock_us(); 0: never. */
     int64_t quick_us[SUPER_QUICK_MOST];

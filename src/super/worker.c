@@ -312,8 +312,7 @@ static apr_status_t start_send(super_worker_t *worker)
     message = json_pack("{s:s, s:s, s:b, s:o, s:I}", "op", "start", "secret",
                         secret, "cores", super.cores, "spec", spec,
                         "generation", (json_int_t)generation->number);
-    rv = message ? super_channel_send(&worker->channel, message, -1)
-                 : APR_ENOMEM;
+    rv = message ? super_channel_send(&worker->channel, message) : APR_ENOMEM;
 
     json_decref(message);
     return rv;
