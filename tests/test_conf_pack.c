@@ -161,9 +161,129 @@ static void test_less_than_all(void **state)
     }
 }
 
+#define LITERAL "${HOME} $$ %(here)s \"x\" ; # = [y]"
+
+/* A value of KEY that differs from its default and is hard to write down. */
+static const char *value_for(const weave_key_t *key)
+{
+    switch (key->type) {
+    case WEAVE_TYPE_DOTTED:
+        return "a.b";
+    case WEAVE_TYPE_TARGET:
+        return "/${HOME}/$$?\"x\"#y";
+    case WEAVE_TYPE_PATH:
+        return "/srv/" LITERAL;
+    case WEAVE_TYPE_PATHS:
+        return "/srv/" LITERAL "\n/other";
+    case WEAVE_TYPE_NAMES:
+        return "ONE two *";
+    case WEAVE_TYPE_NETS:
+        return "10.0.0.0/8";
+    case WEAVE_TYPE_BOOL:
+        return strcmp(key->fallback, "true") ? "true" : "false";
+    case WEAVE_TYPE_OCTAL:
+        return "027";
+    case WEAVE_TYPE_DURATION:
+        return apr_psprintf(pool, "%" APR_INT64_T_FMT "us", key->min + 1);
+    case WEAVE_TYPE_SIZE:
+        return "12345";
+    case WEAVE_TYPE_INT:
+    case WEAVE_TYPE_PERCENT:
+        return apr_psprintf(pool, "%" APR_INT64_T_FMT, key->max);
+    case WEAVE_TYPE_CHOICE:
+        return strrchr(key->choices, '|') + 1;
+    default:
+        return LITERAL;
+    }
+}
+
+/* What worker processes are told of it. */
+static const weave_conf_t *told(const apr_table_t *environ)
+{
+    weave_conf_t *read = NULL;
+    const char *text = weave_conf_process_text(conf, environ, pool);
+
+    assert_int_equal(weave_conf_parse(&read, text, "text", problems, pool),
+                     APR_SUCCESS);
+    assert_int_equal(problems->nelts, 0);
+    assert_string_equal(weave_conf_process_text(read, environ, pool), text);
+    return read;
+}
+
+static void test_processes_are_told_each_key(void **state)
+{
+    const weave_conf_t *read, *defaults = weave_conf_make(pool);
+    int i;
+
+    (void)state;
+    setenv("HOME", "/expanded", 1);
+    conf = weave_conf_make(pool);
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        const weave_key_t *key = weave_key_get(i);
+        const char *name =
+            apr_pstrcat(pool, key->full,
+                        key->type == WEAVE_TYPE_PREFIX ? "Name" : "", NULL);
+
+        assert_null(weave_conf_set(conf, name, value_for(key), 0, "httpd.conf",
+                                   i, pool));
+    }
+    read = told(weave_conf_environ(conf));
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        const weave_key_t *key = weave_key_get(i);
+        int is_told = i == WEAVE_WSGI_ENVIRON ||
+                      (key->level != WEAVE_LEVEL_REQUEST &&
+                       strcmp(key->section, "maintenance") != 0);
+
+        if (!weave_conf_is_same(read, is_told ? conf : defaults, i))
+            fail_msg("%s", key->full);
+    }
+    assert_string_equal(weave_conf_str(read, WEAVE_WSGI_VIRTUALENV),
+                        "/srv/" LITERAL);
+}
+
+/* What a file says, merged, as it was read there. */
+static void test_processes_are_told_what_was_merged(void **state)
+{
+    weave_conf_t *set = weave_conf_make(pool);
+    const apr_table_t *environ;
+    const weave_conf_t *read;
+
+    (void)state;
+    setenv("HOME", "/expanded", 1);
+    setenv("TWICE", "${HOME}", 1);
+    read_text("[wsgi]\nvirtualenv = venv\nscript = ${HOME}/${TWICE}\n"
+              "environ.A = ${TWICE}$$\n[workers]\nthreads = 3\nhome =\n"
+              "[limits]\nspool_dir = spool\n");
+    environ = weave_conf_environ(conf);
+    assert_null(weave_conf_set(set, "workers.threads", "5", 0, "x", 1, pool));
+    assert_null(weave_conf_set(set, "wsgi.environ.B", "b", 0, "x", 2, pool));
+    conf = weave_conf_merge(pool, conf, set);
+    read = told(environ);
+    assert_string_equal(weave_conf_str(read, WEAVE_WSGI_VIRTUALENV),
+                        in_folder("venv"));
+    assert_string_equal(weave_conf_str(read, WEAVE_WSGI_SCRIPT),
+                        "/expanded/${HOME}");
+    assert_string_equal(weave_conf_str(read, WEAVE_WORKERS_HOME), "");
+    assert_string_equal(weave_conf_str(read, WEAVE_LIMITS_SPOOL_DIR),
+                        in_folder("spool"));
+    assert_int_equal(weave_conf_int(read, WEAVE_WORKERS_THREADS), 5);
+    assert_int_equal(apr_table_elts(weave_conf_environ(read))->nelts, 1);
+    assert_string_equal(apr_table_get(weave_conf_environ(read), "A"),
+                        "${HOME}$$");
+    /* a value that is the default makes no difference, wherever it is set */
+    assert_null(
+        weave_conf_set(set, "workers.mode", "processes", 0, "x", 3, pool));
+    assert_string_equal(weave_conf_process_text(
+                            weave_conf_merge(pool, conf, set), environ, pool),
+                        weave_conf_process_text(conf, environ, pool));
+    unsetenv("TWICE");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        each(test_processes_are_told_each_key),
+        each(test_processes_are_told_what_was_merged),
         each(test_everything),
         each(test_without_secrets),
         each(test_merging_afterwards),

@@ -21,35 +21,14 @@ static weave_spec_t *spec_make(void)
     spec->ini_text = "[wsgi]\nmodule = m\xc3\xbc\n";
     spec->libdir = folder;
     spec->software = "Apache/2.4";
-    spec->virtualenv = "";
-    spec->script = "";
-    spec->module = "m";
-    spec->callable = "application";
-    spec->python_path = apr_array_make(pool, 2, sizeof(char *));
-    APR_ARRAY_PUSH(spec->python_path, const char *) = "/one";
-    APR_ARRAY_PUSH(spec->python_path, const char *) = "/two words";
-    spec->environ = apr_table_make(pool, 2);
-    apr_table_addn(spec->environ, "Name", "one");
-    apr_table_addn(spec->environ, "NAME", "two");
-    spec->processes = 4;
-    spec->threads = 8;
+    spec->keys = "[wsgi]\nmodule = \"m\"\nenviron.Name = \"one\"\n"
+                 "environ.NAME = \"${HOME}\"\n[workers]\nprocesses = 4\n"
+                 "env.TZ = \"\"\nenv.Tz = \"$$\"\nmax_rss = 5 GiB\n";
+    spec->passed = apr_table_make(pool, 2);
+    apr_table_addn(spec->passed, "TMPDIR", "");
     spec->user = "www-data";
     spec->uid = 33;
     spec->gid = 4000000000L;
-    spec->umask = -1;
-    spec->home = "/";
-    spec->env = apr_table_make(pool, 2);
-    apr_table_addn(spec->env, "TZ", "");
-    spec->max_requests = 1000;
-    spec->max_rss = APR_INT64_C(5) << 40;
-    spec->request_timeout_us = 60000000;
-    spec->startup_timeout_us = APR_INT64_C(86400000000);
-    spec->queue_length = 100;
-    spec->spool_dir = "";
-    spec->spool_max = 128 << 20;
-    spec->spool_total = 512 << 20;
-    spec->warmup = "/\"quoted\"\n";
-    spec->reload_touch = 1;
     spec->socket_gid = -1;
     spec->log_level = 6;
     return spec;
@@ -83,18 +62,9 @@ static void goes_there_and_back(void **state)
     assert_string_equal(formatted(spec), text);
     assert_int_equal(spec->app, 3);
     assert_string_equal(spec->ini_text, "[wsgi]\nmodule = m\xc3\xbc\n");
-    assert_int_equal(spec->python_path->nelts, 2);
-    assert_string_equal(APR_ARRAY_IDX(spec->python_path, 1, char *),
-                        "/two words");
-    assert_int_equal(apr_table_elts(spec->environ)->nelts, 2);
-    assert_string_equal(
-        APR_ARRAY_IDX(apr_table_elts(spec->environ), 1, apr_table_entry_t).key,
-        "NAME");
-    assert_string_equal(apr_table_get(spec->env, "TZ"), "");
+    assert_string_equal(apr_table_get(spec->passed, "TMPDIR"), "");
     assert_int_equal(spec->gid, 4000000000L);
-    assert_int_equal(spec->umask, -1);
-    assert_true(spec->max_rss == APR_INT64_C(5) << 40);
-    assert_string_equal(spec->warmup, "/\"quoted\"\n");
+    assert_null(spec->virtualenv);
     assert_null(spec->python);
     assert_null(spec->stamp);
 }
@@ -119,17 +89,62 @@ static void keeps_what_was_resolved(void **state)
     assert_string_equal(spec->stamp, "1");
 }
 
-/* Lists that are not there are empty ones. */
-static void needs_no_lists(void **state)
+static void knows_its_keys(void **state)
+{
+    weave_spec_t *spec = parsed(formatted(spec_make()));
+    const apr_array_header_t *rows =
+        apr_table_elts(weave_conf_environ(spec->conf));
+
+    (void)state;
+    assert_int_equal(weave_spec_int(spec, WEAVE_WORKERS_PROCESSES), 4);
+    assert_int_equal(weave_spec_int(spec, WEAVE_WORKERS_UMASK), -1);
+    assert_true(weave_spec_int(spec, WEAVE_WORKERS_MAX_RSS) == APR_INT64_C(5)
+                                                                   << 30);
+    assert_string_equal(weave_spec_str(spec, WEAVE_WORKERS_HOME), "/");
+    assert_int_equal(rows->nelts, 2);
+    assert_string_equal(APR_ARRAY_IDX(rows, 1, apr_table_entry_t).val,
+                        "${HOME}");
+    rows = apr_table_elts(weave_spec_env(spec, pool));
+    assert_int_equal(rows->nelts, 3);
+    assert_string_equal(APR_ARRAY_IDX(rows, 1, apr_table_entry_t).val, "$$");
+    assert_string_equal(APR_ARRAY_IDX(rows, 2, apr_table_entry_t).key,
+                        "TMPDIR");
+}
+
+/* A table that is not there is an empty one. */
+static void needs_no_table(void **state)
 {
     weave_spec_t *spec = spec_make();
 
     (void)state;
-    spec->python_path = NULL;
-    spec->environ = spec->env = NULL;
+    spec->passed = NULL;
     spec = parsed(formatted(spec));
-    assert_int_equal(spec->python_path->nelts, 0);
-    assert_true(apr_is_empty_table(spec->environ));
+    assert_true(apr_is_empty_table(spec->passed));
+}
+
+/* What is wrong is said, without the value, and there is no spec. */
+static void refuses_damaged_keys(void **state)
+{
+    static const char *const texts[] = {"[wsgi",
+                                        "[wsgi]\nskript = hush\n",
+                                        "[workers]\nthreads = hush\n",
+                                        "[workers]\nthreads = 0\n",
+                                        "[workers]\nthreads = 3\nthreads = 4\n",
+                                        "[wsgi]\nscript = ${WEAVE_HUSH}\n",
+                                        "threads\n"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        weave_spec_t *made = spec_make(), *spec = made;
+        const char *problem;
+
+        made->keys = texts[i];
+        problem = weave_spec_parse(&spec, formatted(made), pool);
+        assert_non_null(problem);
+        assert_ptr_equal(spec, made);
+        assert_non_null(strstr(problem, "its keys"));
+    }
 }
 
 /* Same application, same text: that is what makes it the same generation. */
@@ -140,7 +155,7 @@ static void says_the_same_twice(void **state)
 
     (void)state;
     assert_string_equal(formatted(spec_make()), text);
-    spec->threads++;
+    spec->keys = "[workers]\nthreads = 9\n";
     assert_string_not_equal(formatted(spec), text);
 }
 
@@ -149,16 +164,16 @@ static void wants_utf8(void **state)
     weave_spec_t *spec = spec_make();
 
     (void)state;
-    spec->script = "/srv/caf\xe9.wsgi";
+    spec->keys = "[wsgi]\nscript = \"/srv/caf\xe9.wsgi\"\n";
     assert_null(weave_spec_format(spec, pool));
     spec = spec_make();
-    APR_ARRAY_PUSH(spec->python_path, const char *) = "/caf\xe9";
+    spec->script = "/caf\xe9";
     assert_null(weave_spec_format(spec, pool));
     spec = spec_make();
-    apr_table_addn(spec->environ, "NAME", "caf\xe9");
+    apr_table_addn(spec->passed, "NAME", "caf\xe9");
     assert_null(weave_spec_format(spec, pool));
     spec = spec_make();
-    apr_table_addn(spec->env, "caf\xe9", "");
+    apr_table_addn(spec->passed, "caf\xe9", "");
     assert_null(weave_spec_format(spec, pool));
     spec = spec_make();
     spec->name = NULL;
@@ -167,15 +182,16 @@ static void wants_utf8(void **state)
 
 static void names_differences(void **state)
 {
-    weave_spec_t *a = spec_make(), *b = spec_make();
+    weave_spec_t *a = parsed(formatted(spec_make())), *b = spec_make();
 
     (void)state;
-    assert_string_equal(weave_spec_differences(a, b, pool), "");
-    b->threads++;
+    assert_string_equal(weave_spec_differences(a, parsed(formatted(b)), pool),
+                        "");
+    b->keys = apr_pstrcat(pool, b->keys, "threads = 9\nenv.MORE = x\n", NULL);
     b->version = "3.12";
-    apr_table_addn(b->env, "MORE", "x");
-    assert_string_equal(weave_spec_differences(a, b, pool),
-                        "threads,env,version");
+    apr_table_addn(b->passed, "MORE", "x");
+    assert_string_equal(weave_spec_differences(a, parsed(formatted(b)), pool),
+                        "workers.threads,workers.env.,passed,version");
 }
 
 static void refuses(json_t *object, const char *key)
@@ -228,13 +244,13 @@ static void refuses_missing_and_wrong(void **state)
         }
         count++;
     }
-    assert_true(count >= 36);
+    assert_true(count >= 20);
     value = json_copy(whole);
-    json_object_set_new(value, "env", json_pack("[s]", "half a pair"));
-    refuses(value, "env");
+    json_object_set_new(value, "passed", json_pack("[s]", "half a pair"));
+    refuses(value, "passed");
     value = json_copy(whole);
-    json_object_set_new(value, "threads", json_integer(1LL << 32));
-    refuses(value, "threads");
+    json_object_set_new(value, "app", json_integer(1LL << 32));
+    refuses(value, "app");
     json_decref(whole);
 }
 
@@ -254,8 +270,8 @@ static void the_layout_has_its_version(void **state)
         hash = layout_hash(hash, &type, sizeof(type));
     }
     json_decref(whole);
-    layout_check("a spec (WEAVE_SPEC_VERSION)", WEAVE_SPEC_VERSION, hash, 1,
-                 0xc0f4d02098d1379c);
+    layout_check("a spec (WEAVE_SPEC_VERSION)", WEAVE_SPEC_VERSION, hash, 2,
+                 0x88f71d41a5721669);
 }
 
 static void refuses_no_object(void **state)
@@ -324,6 +340,16 @@ static int tree_setup(void **state)
     return 0;
 }
 
+static void keys_set(weave_spec_t *spec, const char *virtualenv,
+                     const char *script, const char *reload)
+{
+    spec->keys = apr_psprintf(pool,
+                              "[wsgi]\nvirtualenv = \"%s\"\nscript = \"%s\"\n"
+                              "[release]\nreload = %s\n",
+                              virtualenv, script, reload);
+    spec->conf = parsed(formatted(spec))->conf;
+}
+
 static weave_spec_t *resolved(const weave_spec_t *spec)
 {
     weave_spec_t *got = NULL;
@@ -340,8 +366,7 @@ static void follows_links(void **state)
 
     (void)state;
     link_make("new", "current");
-    spec->virtualenv = in_folder("current");
-    spec->script = in_folder("current/app.wsgi");
+    keys_set(spec, in_folder("current"), in_folder("current/app.wsgi"), "none");
     got = resolved(spec);
     assert_string_equal(got->virtualenv, in_folder("new"));
     assert_string_equal(got->script, in_folder("new/app.wsgi"));
@@ -351,14 +376,14 @@ static void follows_links(void **state)
                         in_folder("base/lib/libpython3.99.so.1.0"));
     assert_string_equal(got->engine, in_folder("weave-engine-3.99.so"));
     /* what it was made from stays as it was */
-    assert_string_equal(spec->virtualenv, in_folder("current"));
+    assert_null(spec->virtualenv);
     assert_null(spec->engine);
     assert_string_equal(formatted(parsed(formatted(got))), formatted(got));
 }
 
 static void takes_the_default_engine(void **state)
 {
-    weave_spec_t *got = resolved(spec_make());
+    weave_spec_t *got = resolved(parsed(formatted(spec_make())));
 
     (void)state;
     assert_string_equal(got->engine, in_folder("weave-engine.so"));
@@ -376,15 +401,14 @@ static void stamps_scripts(void **state)
     const char *before;
 
     (void)state;
-    spec->script = in_folder("new/app.wsgi");
+    keys_set(spec, "", in_folder("new/app.wsgi"), "touch");
     before = resolved(spec)->stamp;
     assert_string_equal(resolved(spec)->stamp, before);
     file_write("new/app.wsgi", "another");
     assert_string_not_equal(resolved(spec)->stamp, before);
-    spec->reload_touch = 0;
+    keys_set(spec, "", in_folder("new/app.wsgi"), "none");
     assert_string_equal(resolved(spec)->stamp, "");
-    spec->reload_touch = 1;
-    spec->script = in_folder("gone.wsgi");
+    keys_set(spec, "", in_folder("gone.wsgi"), "touch");
     assert_string_equal(resolved(spec)->stamp, "");
     assert_string_equal(resolved(spec)->script, in_folder("gone.wsgi"));
 }
@@ -405,14 +429,14 @@ static void misses_engines(void **state)
     weave_spec_t *spec = spec_make();
 
     (void)state;
-    spec->virtualenv = in_folder("new");
+    keys_set(spec, in_folder("new"), "", "none");
     unlink(in_folder("weave-engine-3.99.so"));
     refused(spec, "there is no engine for Python 3.99");
     refused(spec, "PYTHONS=/path/to/python3.99");
-    spec->virtualenv = "";
+    keys_set(spec, "", "", "none");
     unlink(in_folder("weave-engine.so"));
     refused(spec, in_folder("weave-engine.so is missing"));
-    spec->virtualenv = in_folder("gone");
+    keys_set(spec, in_folder("gone"), "", "none");
     refused(spec, "No such file or directory");
 }
 
@@ -424,7 +448,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         each(goes_there_and_back),
         each(keeps_what_was_resolved),
-        each(needs_no_lists),
+        each(knows_its_keys),
+        each(needs_no_table),
+        each(refuses_damaged_keys),
         each(says_the_same_twice),
         each(wants_utf8),
         each(names_differences),

@@ -33,6 +33,12 @@ typedef struct weave_conf_t weave_conf_t;
 apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
                              apr_array_header_t *problems, apr_pool_t *pool);
 
+/** Does the same with TEXT, which is called PATH in problems. *conf is set when
+ *  TEXT could be read. */
+apr_status_t weave_conf_parse(weave_conf_t **conf, const char *text,
+                              const char *path, apr_array_header_t *problems,
+                              apr_pool_t *pool);
+
 /**
  * Checks the rules between keys, when everything is merged: a script or a
  * module, not both, and so on. Appends to PROBLEMS. Returns APR_SUCCESS, or
@@ -115,6 +121,17 @@ const char *weave_conf_path(const weave_conf_t *conf);
  *  each line of the text: the entry that the line belongs to, or NULL. */
 const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
                                apr_array_header_t *sources, apr_pool_t *pool);
+
+/**
+ * Returns what CONF, merged, says to worker processes, as a text in which
+ * weave_conf_parse finds the same values: of the keys of levels CHILD and
+ * PROCESS, without those of [maintenance], and ENVIRON as wsgi.environ.NAME.
+ * The same values make the same text, wherever they were set. Nothing in it is
+ * expanded a second time.
+ */
+const char *weave_conf_process_text(const weave_conf_t *conf,
+                                    const apr_table_t *environ,
+                                    apr_pool_t *pool);
 
 /**
  * Packs CONF without the list of its files. Unless EVERYTHING is set, leaves

@@ -3,7 +3,8 @@
  * any folder
  *
  * `extends`, `%(here)s` and `${NAME}` are resolved, the module's paths are
- * absolute, and values are in quotes where they would be read differently. */
+ * absolute, and values are in quotes where they would be read differently. And
+ * the same of the keys that worker processes are made from. */
 
 #include <string.h>
 
@@ -60,6 +61,28 @@ static void flat_value_add(flat_t *flat, const weave_ini_value_t *value)
     }
 }
 
+/* Adds what KEY says in the end: paths are absolute, and all text is taken
+ * literally. */
+static void flat_key_value_add(flat_t *flat, const weave_key_t *key)
+{
+    const apr_array_header_t *list = weave_conf_list(flat->conf, key->key);
+    apr_int64_t number = weave_conf_int(flat->conf, key->key);
+    int i;
+
+    if (list) {
+        flat_add(flat, "\n");
+        for (i = 0; i < list->nelts; i++)
+            flat_add(flat, "    \"%s\"\n",
+                     APR_ARRAY_IDX(list, i, const char *));
+    }
+    else if (key->type == WEAVE_TYPE_BOOL)
+        flat_add(flat, "%s\n", number ? "true" : "false");
+    else if (number >= 0 && key->type != WEAVE_TYPE_CHOICE)
+        flat_add(flat, "%s\n", weave_key_number_text(key, number, flat->pool));
+    else
+        flat_add(flat, "\"%s\"\n", weave_conf_str(flat->conf, key->key));
+}
+
 /* Adds the value of a key that holds paths: made absolute in the folder of the
  * file. Returns 0 for other keys. */
 static int flat_path_add(flat_t *flat, const weave_ini_entry_t *entry)
@@ -67,19 +90,10 @@ static int flat_path_add(flat_t *flat, const weave_ini_entry_t *entry)
     const char *name =
         apr_pstrcat(flat->pool, entry->section, ".", entry->key, NULL);
     const weave_key_t *key = weave_key_find(name, NULL);
-    const apr_array_header_t *list;
-    int i;
 
     if (!key || (key->type != WEAVE_TYPE_PATH && key->type != WEAVE_TYPE_PATHS))
         return 0;
-    if (key->type == WEAVE_TYPE_PATH) {
-        flat_add(flat, "\"%s\"\n", weave_conf_str(flat->conf, key->key));
-        return 1;
-    }
-    list = weave_conf_list(flat->conf, key->key);
-    flat_add(flat, "\n");
-    for (i = 0; i < list->nelts; i++)
-        flat_add(flat, "    \"%s\"\n", APR_ARRAY_IDX(list, i, const char *));
+    flat_key_value_add(flat, key);
     return 1;
 }
 
@@ -123,5 +137,55 @@ const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
     sections = weave_ini_sections(ini);
     for (i = 0; i < sections->nelts; i++)
         flat_section_add(&flat, ini, APR_ARRAY_IDX(sections, i, const char *));
+    return apr_array_pstrcat(pool, flat.parts, 0);
+}
+
+static void flat_members_add(flat_t *flat, const weave_key_t *key,
+                             const apr_table_t *members)
+{
+    const apr_array_header_t *rows = apr_table_elts(members);
+    int i;
+
+    for (i = 0; i < rows->nelts; i++)
+        flat_add(flat, "%s%s = \"%s\"\n", key->name,
+                 APR_ARRAY_IDX(rows, i, apr_table_entry_t).key,
+                 APR_ARRAY_IDX(rows, i, apr_table_entry_t).val);
+}
+
+/* Returns 1 for what httpd alone goes by: such a change needs no new process.
+ */
+static int is_for_httpd(const weave_key_t *key)
+{
+    return key->level == WEAVE_LEVEL_REQUEST ||
+           !strcmp(key->section, "maintenance");
+}
+
+const char *weave_conf_process_text(const weave_conf_t *conf,
+                                    const apr_table_t *environ,
+                                    apr_pool_t *pool)
+{
+    flat_t flat = {.pool = pool,
+                   .parts = apr_array_make(pool, 64, sizeof(char *)),
+                   .conf = conf};
+    const weave_conf_t *defaults = weave_conf_make(pool);
+    const char *section = "";
+    int i;
+
+    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
+        const weave_key_t *key = weave_key_get(i);
+
+        /* the table has all keys of a section together */
+        if (strcmp(section, key->section) != 0)
+            flat_add(&flat, "[%s]\n", key->section);
+        section = key->section;
+        if (i == WEAVE_WSGI_ENVIRON)
+            flat_members_add(&flat, key, environ);
+        else if (i == WEAVE_WORKERS_ENV)
+            flat_members_add(&flat, key, weave_conf_env(conf));
+        else if (!weave_conf_is_same(conf, defaults, i) && !is_for_httpd(key)) {
+            flat_add(&flat, "%s = ", key->name);
+            flat_key_value_add(&flat, key);
+        }
+    }
     return apr_array_pstrcat(pool, flat.parts, 0);
 }

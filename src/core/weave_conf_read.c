@@ -290,6 +290,19 @@ static apr_array_header_t *problems_without_workers(
     return left;
 }
 
+/* Makes *conf of READER->ini. */
+static apr_status_t conf_make(weave_conf_t **conf, conf_reader_t *reader)
+{
+    reader->conf = *conf = weave_conf_make(reader->pool);
+    (*conf)->hash = weave_ini_hash(reader->ini);
+    sections_read(reader);
+    retry_after_read(reader);
+    heartbeat_read(reader);
+    reader->problems =
+        problems_without_workers(reader->problems, *conf, reader->pool);
+    return weave_problems_finish(reader->problems, 0);
+}
+
 apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
                              apr_array_header_t *problems, apr_pool_t *pool)
 {
@@ -302,19 +315,32 @@ apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
     status = weave_ini_read(&ini, path, reader.problems, pool);
     if (ini) {
         reader.ini = ini;
-        reader.conf = *conf = weave_conf_make(pool);
+        status = conf_make(conf, &reader);
         file = &APR_ARRAY_IDX(weave_ini_files(ini), 0, weave_ini_file_t);
         (*conf)->path = file->path;
         (*conf)->dir = file->dir;
         (*conf)->files = weave_ini_files(ini);
-        (*conf)->hash = weave_ini_hash(ini);
-        sections_read(&reader);
-        retry_after_read(&reader);
-        heartbeat_read(&reader);
         conf_resolve(*conf);
-        reader.problems =
-            problems_without_workers(reader.problems, *conf, pool);
-        status = weave_problems_finish(reader.problems, 0);
+    }
+    apr_array_cat(problems, reader.problems);
+    return status;
+}
+
+apr_status_t weave_conf_parse(weave_conf_t **conf, const char *text,
+                              const char *path, apr_array_header_t *problems,
+                              apr_pool_t *pool)
+{
+    conf_reader_t reader = {.pool = pool};
+    weave_ini_t *ini = NULL;
+    apr_status_t status;
+
+    reader.problems = weave_problems_make(pool);
+    status =
+        weave_ini_parse(&ini, text, strlen(text), path, reader.problems, pool);
+    if (ini) {
+        reader.ini = ini;
+        status = conf_make(conf, &reader);
+        conf_resolve(*conf);
     }
     apr_array_cat(problems, reader.problems);
     return status;

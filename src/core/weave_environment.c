@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_environment.c: makes the environment that workers.env.NAME and
- * workers.pass_env describe */
+/* weave_environment.c: finds the variables of httpd's environment that
+ * workers.pass_env names */
 #include "weave_environment.h"
 
 #include <string.h>
@@ -52,18 +52,19 @@ static int is_in_table(const apr_table_t *table, const char *name)
     return 0;
 }
 
-/* Adds a variable unless it is no UTF-8, which JSON cannot carry to weaved. */
-static void variable_add(apr_table_t *table, const char *name,
-                         const char *value)
+/* Adds a variable unless OWN sets it or it is no UTF-8, which JSON cannot carry
+ * to weaved. */
+static void variable_add(apr_table_t *table, const apr_table_t *own,
+                         const char *name, const char *value)
 {
-    if (!is_in_table(table, name) &&
+    if (!is_in_table(own, name) && !is_in_table(table, name) &&
         weave_utf8_is_text(value, value + strlen(value)))
         apr_table_addn(table, name, value);
 }
 
 /* Adds the variables that `*` stands for. */
-static void variables_add(apr_table_t *table, char *const *variables,
-                          apr_pool_t *pool)
+static void variables_add(apr_table_t *table, const apr_table_t *own,
+                          char *const *variables, apr_pool_t *pool)
 {
     for (; *variables; variables++) {
         const char *equals = strchr(*variables, '=');
@@ -74,7 +75,7 @@ static void variables_add(apr_table_t *table, char *const *variables,
         name =
             apr_pstrmemdup(pool, *variables, (apr_size_t)(equals - *variables));
         if (!is_left_out(name))
-            variable_add(table, name, equals + 1);
+            variable_add(table, own, name, equals + 1);
     }
 }
 
@@ -89,27 +90,28 @@ static const char *variable_value(const char *name, char *const *variables)
     return NULL;
 }
 
-apr_table_t *weave_environment_make(const weave_conf_t *conf,
-                                    char *const *variables,
-                                    apr_array_header_t *absent,
-                                    apr_pool_t *pool)
+apr_table_t *weave_environment_passed(const weave_conf_t *conf,
+                                      char *const *variables,
+                                      apr_array_header_t *absent,
+                                      apr_pool_t *pool)
 {
     const apr_array_header_t *names =
         weave_conf_list(conf, WEAVE_WORKERS_PASS_ENV);
-    apr_table_t *table = apr_table_copy(pool, weave_conf_env(conf));
+    const apr_table_t *own = weave_conf_env(conf);
+    apr_table_t *table = apr_table_make(pool, 4);
     int i;
 
     for (i = 0; i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *), *value;
 
         if (!strcmp(name, "*")) {
-            variables_add(table, variables, pool);
+            variables_add(table, own, variables, pool);
             continue;
         }
         value = variable_value(name, variables);
         if (value)
-            variable_add(table, name, value);
-        if (!is_in_table(table, name) && absent)
+            variable_add(table, own, name, value);
+        if (absent && !is_in_table(own, name) && !is_in_table(table, name))
             APR_ARRAY_PUSH(absent, const char *) = name;
     }
     return table;

@@ -3,7 +3,7 @@
 #define WEAVE_ENVIRONMENT_H
 
 /**
- * Makes the part of a worker's environment that its configuration describes.
+ * Finds the variables of httpd's environment that workers get.
  *
  * The values may be secrets. Make the table only in a process that ends soon,
  * or in one that has these values in its environment anyway.
@@ -12,17 +12,16 @@
 #include "weave_conf.h"
 
 /**
- * Returns, in POOL, the variables that workers.env.NAME sets and then those of
- * VARIABLES ("NAME=value" each, like environ) that workers.pass_env names and
- * workers.env does not set. Do not use apr_table_get(), which ignores the case
- * of names.
+ * Returns, in POOL, those of VARIABLES ("NAME=value" each, like environ) that
+ * workers.pass_env names and workers.env.NAME does not set. Do not use
+ * apr_table_get(), which ignores the case of names.
  *
  * Appends to ABSENT (of const char *; may be NULL) the names in
  * workers.pass_env that VARIABLES does not have, or whose value is no UTF-8.
  */
-apr_table_t *weave_environment_make(const weave_conf_t *conf,
-                                    char *const *variables,
-                                    apr_array_header_t *absent,
-                                    apr_pool_t *pool);
+apr_table_t *weave_environment_passed(const weave_conf_t *conf,
+                                      char *const *variables,
+                                      apr_array_header_t *absent,
+                                      apr_pool_t *pool);
 
 #endif

@@ -17,7 +17,7 @@
 
 #include "weave_check.h"
 
-typedef enum { TEXT, OPTIONAL, INT, LONG, INT64, LIST, TABLE } kind_e;
+typedef enum { TEXT, OPTIONAL, INT, LONG, INT64, TABLE } kind_e;
 
 static const struct field_t {
     const char *name;
@@ -35,32 +35,15 @@ static const struct field_t {
     FIELD(ini_hash, INT64),
     FIELD(libdir, TEXT),
     FIELD(software, TEXT),
-    FIELD(virtualenv, TEXT),
-    FIELD(script, TEXT),
-    FIELD(module, TEXT),
-    FIELD(callable, TEXT),
-    FIELD(python_path, LIST),
-    FIELD(environ, TABLE),
-    FIELD(processes, INT),
-    FIELD(threads, INT),
+    FIELD(keys, TEXT),
+    FIELD(passed, TABLE),
     FIELD(user, TEXT),
     FIELD(uid, LONG),
     FIELD(gid, LONG),
-    FIELD(umask, INT),
-    FIELD(home, TEXT),
-    FIELD(env, TABLE),
-    FIELD(max_requests, INT64),
-    FIELD(max_rss, INT64),
-    FIELD(request_timeout_us, INT64),
-    FIELD(startup_timeout_us, INT64),
-    FIELD(queue_length, INT),
-    FIELD(spool_dir, TEXT),
-    FIELD(spool_max, INT64),
-    FIELD(spool_total, INT64),
-    FIELD(warmup, TEXT),
-    FIELD(reload_touch, INT),
     FIELD(socket_gid, LONG),
     FIELD(log_level, INT),
+    FIELD(virtualenv, OPTIONAL),
+    FIELD(script, OPTIONAL),
     FIELD(python, OPTIONAL),
     FIELD(version, OPTIONAL),
     FIELD(libpython, OPTIONAL),
@@ -74,17 +57,6 @@ static const struct field_t {
 #define AT(type, spec, field) (*(type *)((char *)(spec) + (field)->offset))
 
 /* ---- writing ---- */
-
-static json_t *list_format(const apr_array_header_t *list)
-{
-    json_t *array = json_array();
-    int i;
-
-    for (i = 0; list && i < list->nelts; i++)
-        json_array_append_new(array,
-                              json_string(APR_ARRAY_IDX(list, i, char *)));
-    return array;
-}
 
 /* An array of pairs: names may differ in their case only. */
 static json_t *table_format(const apr_table_t *table)
@@ -118,8 +90,6 @@ static json_t *field_format(const weave_spec_t *spec,
         return json_integer(AT(long, spec, field));
     case INT64:
         return json_integer(AT(apr_int64_t, spec, field));
-    case LIST:
-        return list_format(AT(apr_array_header_t *, spec, field));
     case TABLE:
         return table_format(AT(apr_table_t *, spec, field));
     }
@@ -130,8 +100,6 @@ static json_t *field_format(const weave_spec_t *spec,
  * short tells. */
 static size_t elements(const weave_spec_t *spec, const struct field_t *field)
 {
-    if (field->kind == LIST && AT(apr_array_header_t *, spec, field))
-        return (size_t)AT(apr_array_header_t *, spec, field)->nelts;
     if (field->kind == TABLE && AT(apr_table_t *, spec, field))
         return 2 *
                (size_t)apr_table_elts(AT(apr_table_t *, spec, field))->nelts;
@@ -163,6 +131,17 @@ const char *weave_spec_format(const weave_spec_t *spec, apr_pool_t *pool)
     return copy;
 }
 
+/* Adds the keys of which A and B have two values. */
+static void keys_compare(apr_array_header_t *names, const weave_spec_t *a,
+                         const weave_spec_t *b)
+{
+    int i;
+
+    for (i = 0; i < WEAVE_KEY_COUNT; i++)
+        if (!weave_conf_is_same(a->conf, b->conf, i))
+            APR_ARRAY_PUSH(names, const char *) = weave_key_get(i)->full;
+}
+
 const char *weave_spec_differences(const weave_spec_t *a, const weave_spec_t *b,
                                    apr_pool_t *pool)
 {
@@ -173,7 +152,9 @@ const char *weave_spec_differences(const weave_spec_t *a, const weave_spec_t *b,
         json_t *left = field_format(a, &fields[i]);
         json_t *right = field_format(b, &fields[i]);
 
-        if (!json_equal(left, right))
+        if (fields[i].offset == offsetof(weave_spec_t, keys))
+            keys_compare(names, a, b);
+        else if (!json_equal(left, right))
             APR_ARRAY_PUSH(names, const char *) = fields[i].name;
         json_decref(left);
         json_decref(right);
@@ -238,9 +219,6 @@ static int field_parse(weave_spec_t *spec, const struct field_t *field,
     case INT64:
         AT(apr_int64_t, spec, field) = number;
         return json_is_integer(value) ? 0 : -1;
-    case LIST:
-        return strings_parse(value, pool,
-                             &AT(apr_array_header_t *, spec, field));
     case TABLE:
         return table_parse(value, pool, &AT(apr_table_t *, spec, field));
     }
@@ -258,6 +236,23 @@ static const char *layout_check(const json_t *object, apr_pool_t *pool)
                         "layout is %d, and %d is needed: it is of another"
                         " version of mod_weave: stop httpd and start it again",
                         (int)json_integer_value(layout), WEAVE_SPEC_VERSION);
+}
+
+/* Sets `conf`. Returns NULL, or what is wrong, which quotes no value. */
+static const char *keys_parse(weave_spec_t *spec, apr_pool_t *pool)
+{
+    apr_array_header_t *problems = weave_problems_make(pool);
+    weave_conf_t *conf = NULL;
+
+    if (weave_conf_parse(&conf, spec->keys, "its keys", problems, pool) !=
+            APR_SUCCESS ||
+        !conf)
+        return problems->nelts
+                   ? weave_problem_text(
+                         APR_ARRAY_IDX(problems, 0, weave_problem_t *), pool)
+                   : "its keys cannot be read";
+    spec->conf = conf;
+    return NULL;
 }
 
 const char *weave_spec_parse(weave_spec_t **spec, const char *text,
@@ -279,8 +274,15 @@ const char *weave_spec_parse(weave_spec_t **spec, const char *text,
                                    fields[i].name);
     json_decref(object);
     if (!problem)
+        problem = keys_parse(parsed, pool);
+    if (!problem)
         *spec = parsed;
     return problem;
+}
+
+apr_table_t *weave_spec_env(const weave_spec_t *spec, apr_pool_t *pool)
+{
+    return apr_table_overlay(pool, weave_conf_env(spec->conf), spec->passed);
 }
 
 /* ---- resolving ---- */
@@ -320,14 +322,17 @@ const char *weave_spec_resolve(weave_spec_t **resolved,
     weave_spec_t *copy = apr_pmemdup(pool, spec, sizeof(*spec));
     const char *problem;
     weave_virtualenv_t *venv;
+    const char *virtualenv = weave_spec_str(spec, WEAVE_WSGI_VIRTUALENV);
 
-    copy->virtualenv = real(spec->virtualenv, pool);
-    copy->script = real(spec->script, pool);
+    copy->virtualenv = real(virtualenv, pool);
+    copy->script = real(weave_spec_str(spec, WEAVE_WSGI_SCRIPT), pool);
     copy->stamp =
-        spec->reload_touch ? weave_spec_stamp(copy->script, pool) : "";
+        weave_spec_int(spec, WEAVE_RELEASE_RELOAD) == WEAVE_RELOAD_TOUCH
+            ? weave_spec_stamp(copy->script, pool)
+            : "";
     copy->python = copy->version = copy->libpython = copy->soname = NULL;
     if (*copy->virtualenv) {
-        problem = weave_check_virtualenv(&venv, spec->name, spec->virtualenv,
+        problem = weave_check_virtualenv(&venv, spec->name, virtualenv,
                                          spec->uid, pool);
         if (problem)
             return problem;

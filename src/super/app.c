@@ -88,5 +88,5 @@ const char *super_app_reason(const char *text, const weave_spec_t *spec,
     if (weave_ini_parse(&ini, spec->ini_text, strlen(spec->ini_text), spec->ini,
                         problems, pool) != APR_SUCCESS)
         return "not told: the sync.ini cannot be read again";
-    return weave_reason_mask(text, ini, spec->env, pool);
+    return weave_reason_mask(text, ini, weave_spec_env(spec, pool), pool);
 }

@@ -83,13 +83,14 @@ static char **environment_make(const weave_spec_t *spec, apr_pool_t *pool)
 {
     apr_array_header_t *list = apr_array_make(pool, 32, sizeof(char *));
     const struct passwd *entry = getpwuid(getuid());
-    const apr_array_header_t *own = apr_table_elts(spec->env);
+    const apr_array_header_t *own = apr_table_elts(weave_spec_env(spec, pool));
     int i;
 
     const char *const base[][2] = {
         {"PATH", PATH_DEFAULT},
         {"LANG", "C.UTF-8"},
-        {"HOME", entry ? entry->pw_dir : spec->home},
+        {"HOME",
+         entry ? entry->pw_dir : weave_spec_str(spec, WEAVE_WORKERS_HOME)},
         {"USER", entry ? entry->pw_name : NULL},
         {"LOGNAME", entry ? entry->pw_name : NULL},
         {"WEAVE_INI", spec->ini},
@@ -121,6 +122,8 @@ static void worker_become(const super_exec_t *exec)
     char *program = apr_pstrcat(pool, spec->libdir, "/weave-worker", NULL);
     char *arguments[] = {"weave-worker", (char *)spec->name,
                          apr_psprintf(pool, "%u", exec->generation), NULL};
+    const char *home = weave_spec_str(spec, WEAVE_WORKERS_HOME);
+    apr_int64_t mask = weave_spec_int(spec, WEAVE_WORKERS_UMASK);
     char **variables;
 
     descriptors_set(exec);
@@ -128,15 +131,14 @@ static void worker_become(const super_exec_t *exec)
     if (super.descriptors.rlim_cur)
         setrlimit(RLIMIT_NOFILE, &super.descriptors);
     user_set(spec);
-    if (spec->umask >= 0)
-        umask((mode_t)spec->umask);
+    if (mask >= 0)
+        umask((mode_t)mask);
     variables = environment_make(spec, pool);
-    if (chdir(*spec->home ? spec->home : "/") < 0)
+    if (chdir(*home ? home : "/") < 0)
         weave_exec_fail(
             report_to,
-            apr_psprintf(pool,
-                         "workers.home, %s, cannot be entered by its user",
-                         spec->home),
+            apr_psprintf(
+                pool, "workers.home, %s, cannot be entered by its user", home),
             errno);
     execve(program, arguments, variables);
     weave_exec_fail(report_to,

@@ -36,9 +36,9 @@ static int64_t pace_pause(const super_pace_t *pace,
     int i;
 
     /* adopted: httpd has not sent yet how many workers there are to be */
-    if (!generation->spec || pace->count <= generation->spec->processes)
+    if (!generation->spec || pace->count <= super_generation_size(generation))
         return 0;
-    for (i = generation->spec->processes + 1;
+    for (i = super_generation_size(generation) + 1;
          i < pace->count && pause < SUPER_PAUSE_US; i++)
         pause *= 2;
     return pause < SUPER_PAUSE_US ? pause : SUPER_PAUSE_US;
@@ -114,7 +114,8 @@ static super_worker_t *recycle_next(const super_generation_t *generation)
 static void recycle_grant(super_generation_t *generation)
 {
     super_app_t *app = generation->app;
-    int room = generation->spec->processes + LEAVING_MORE - leaving_count(app);
+    int room =
+        super_generation_size(generation) + LEAVING_MORE - leaving_count(app);
     super_worker_t *worker = NULL;
 
     if (generation->recycle_pause.link)
@@ -176,7 +177,7 @@ void super_worker_recycle(super_worker_t *worker, const char *why, int stuck)
 static int missing_count(const super_generation_t *generation)
 {
     const super_worker_t *worker;
-    int count = generation->spec->processes;
+    int count = super_generation_size(generation);
 
     for (worker = generation->workers; worker; worker = worker->next)
         count -= worker->state <= SUPER_READY && !worker->successor_granted;
@@ -218,7 +219,7 @@ void super_generation_fill(super_generation_t *generation)
         super_log(generation->app, WEAVE_LINE_DEBUG,
                   "generation %u of %s lacks %d of its %d workers",
                   generation->number, generation->app->name, count,
-                  generation->spec->processes);
+                  super_generation_size(generation));
     for (; count > 0 && !problem; count--)
         problem = super_worker_start(generation);
     if (problem)

@@ -33,12 +33,16 @@ void super_generation_spec_set(super_generation_t *generation,
 {
     super_worker_t *worker;
 
-    /* fails for lack of memory only: the text was made a moment ago */
-    if (weave_spec_parse(&generation->spec, resolved_text, generation->pool))
-        generation->spec = NULL;
+    /* a damaged text leaves the spec as it is: NULL in a new generation */
+    weave_spec_parse(&generation->spec, resolved_text, generation->pool);
     for (worker = generation->workers; worker; worker = worker->next)
         if (!worker->python && generation->spec)
             worker->python = generation->spec->version;
+}
+
+int super_generation_size(const super_generation_t *generation)
+{
+    return (int)weave_spec_int(generation->spec, WEAVE_WORKERS_PROCESSES);
 }
 
 /* ---- its end ---- */

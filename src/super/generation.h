@@ -13,6 +13,8 @@ super_generation_t *super_generation_make(
 /* Tells a generation what it is made of. */
 void super_generation_spec_set(super_generation_t *generation,
                                const char *resolved_text);
+/* How many workers it is to have, once it has a spec. */
+int super_generation_size(const super_generation_t *generation);
 /* Kills its workers: it comes up and is not wanted any more. It may be freed,
  * as by the functions below. */
 void super_generation_abandon(super_generation_t *generation);

@@ -91,14 +91,16 @@ static void busy_count(const super_worker_t *worker, unsigned *busy,
 {
     const weave_spec_t *spec = worker_spec(worker);
     int64_t now = weave_clock_us();
-    int i, threads = spec->threads;
+    int i, threads = (int)weave_spec_int(spec, WEAVE_WORKERS_THREADS);
 
     *busy = *hopeless = 0;
     for (i = 0; i < threads && i < WEAVE_BOARD_THREADS; i++) {
         int64_t since = atomic_load(&worker->board->thread[i].since_us);
 
         *busy += since != 0;
-        *hopeless += since && since < now - spec->request_timeout_us;
+        *hopeless +=
+            since &&
+            since < now - weave_spec_int(spec, WEAVE_LIMITS_REQUEST_TIMEOUT);
     }
 }
 
@@ -130,7 +132,9 @@ void super_worker_drain_limit_set(super_worker_t *worker)
             super_timer_set(&worker->limit, UNTOLD_US, drain_timed_out, worker);
         return;
     }
-    super_timer_set(&worker->limit, spec->request_timeout_us + GRACE_US,
+    super_timer_set(&worker->limit,
+                    weave_spec_int(spec, WEAVE_LIMITS_REQUEST_TIMEOUT) +
+                        GRACE_US,
                     drain_timed_out, worker);
     if (worker->stuck && worker->board)
         super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_poll, worker);

@@ -73,12 +73,19 @@ static super_generation_t *generation_newest(const super_app_t *app)
 /* Returns a hash of time and size of the script, as they are now. */
 static uint64_t script_stamp(const super_app_t *app, apr_pool_t *pool)
 {
-    return text_hash(weave_spec_stamp(app->spec->script, pool));
+    return text_hash(
+        weave_spec_stamp(weave_spec_str(app->spec, WEAVE_WSGI_SCRIPT), pool));
+}
+
+static int is_reloaded_by_touch(const super_app_t *app)
+{
+    return weave_spec_int(app->spec, WEAVE_RELEASE_RELOAD) ==
+           WEAVE_RELOAD_TOUCH;
 }
 
 static void poll_begin(super_app_t *app)
 {
-    if (app->spec && (app->spec->reload_touch || app->retry.link) &&
+    if (app->spec && (is_reloaded_by_touch(app) || app->retry.link) &&
         !super.ending)
         super_timer_set(&app->poll, SUPER_SECOND, disk_poll, app);
 }
@@ -206,27 +213,38 @@ static void drain_limits_set(const super_app_t *app)
                 super_worker_drain_limit_set(worker);
 }
 
-static void spec_set(super_app_t *app, const weave_spec_t *spec,
-                     const char *text, apr_pool_t *pool)
+/* Returns NULL, or why APP keeps the spec that it has. */
+static const char *spec_set(super_app_t *app, const char *text,
+                            apr_pool_t *pool)
 {
+    weave_spec_t *spec;
+    const char *problem;
+    apr_pool_t *own;
+
     if (app->text && !strcmp(app->text, text)) {
         super_log(app, WEAVE_LINE_DEBUG, "%s: httpd wants the same as before",
                   app->name);
-        return;
+        return NULL;
+    }
+    apr_pool_create(&own, app->pool);
+    apr_pool_tag(own, "weaved spec");
+    problem = weave_spec_parse(&spec, text, own);
+    if (problem) {
+        problem = apr_pstrdup(pool, problem);
+        apr_pool_destroy(own);
+        return problem;
     }
     if (app->spec)
         super_log(app, WEAVE_LINE_DEBUG, "%s: httpd wants another %s",
                   app->name, weave_spec_differences(app->spec, spec, pool));
     if (app->spec_pool)
         apr_pool_destroy(app->spec_pool);
-    apr_pool_create(&app->spec_pool, app->pool);
-    apr_pool_tag(app->spec_pool, "weaved spec");
-    app->text = apr_pstrdup(app->spec_pool, text);
-    /* fails for lack of memory only: it was read a moment ago */
-    if (weave_spec_parse(&app->spec, text, app->spec_pool))
-        app->spec = NULL;
+    app->spec_pool = own;
+    app->spec = spec;
+    app->text = apr_pstrdup(own, text);
     if (strcmp(app->name, spec->name) != 0)
         app->name = apr_pstrdup(app->pool, spec->name);
+    return NULL;
 }
 
 /* Updates what later workers of GENERATION are told. */
@@ -262,14 +280,17 @@ static const char *spec_resolve(weave_spec_t **resolved,
                                 const weave_spec_t *spec, apr_pool_t *pool)
 {
     const char *problem =
-        weave_check_script(spec->name, spec->script, spec->callable, pool);
+        weave_check_script(spec->name, weave_spec_str(spec, WEAVE_WSGI_SCRIPT),
+                           weave_spec_str(spec, WEAVE_WSGI_CALLABLE), pool);
 
     if (!problem)
         problem =
-            weave_check_folder(spec->name, "workers.home", spec->home, pool);
+            weave_check_folder(spec->name, "workers.home",
+                               weave_spec_str(spec, WEAVE_WORKERS_HOME), pool);
     if (!problem)
-        problem = weave_check_folder(spec->name, "limits.spool_dir",
-                                     spec->spool_dir, pool);
+        problem = weave_check_folder(
+            spec->name, "limits.spool_dir",
+            weave_spec_str(spec, WEAVE_LIMITS_SPOOL_DIR), pool);
     if (!problem)
         problem = weave_check_program(spec->libdir, "weave-worker", pool);
     return problem ? problem : weave_spec_resolve(resolved, spec, pool);
@@ -343,12 +364,13 @@ static const char *generation_try(super_app_t *app, int force, const char *why,
     return NULL;
 }
 
-const char *super_release_want(super_app_t *app, const weave_spec_t *spec,
-                               const char *text, int force, apr_pool_t *pool)
+const char *super_release_want(super_app_t *app, const char *text, int force,
+                               apr_pool_t *pool)
 {
-    spec_set(app, spec, text, pool);
-    if (!app->spec)
-        return "its spec cannot be read again";
+    const char *problem = spec_set(app, text, pool);
+
+    if (problem)
+        return problem;
     drain_limits_set(app);
     return generation_try(app, force, "httpd wants it", pool);
 }
@@ -395,7 +417,7 @@ static int app_has_changed(super_app_t *app, apr_pool_t *pool)
     weave_spec_t *resolved;
     uint64_t identity;
 
-    if (!app->spec->reload_touch ||
+    if (!is_reloaded_by_touch(app) ||
         spec_resolve(&resolved, app->spec, pool) != NULL)
         return 0;
     identity = identity_hash(resolved, pool);

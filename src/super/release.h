@@ -5,10 +5,11 @@
 
 #include "super.h"
 
-/* httpd wants SPEC, whose text is TEXT. FORCE: starts a new generation in any
- * case. Returns NULL, or a message (in POOL). */
-const char *super_release_want(super_app_t *app, const weave_spec_t *spec,
-                               const char *text, int force, apr_pool_t *pool);
+/* httpd wants the spec TEXT. FORCE: starts a new generation in any case.
+ * Returns NULL, or a message (in POOL): a TEXT that cannot be read changes
+ * nothing. */
+const char *super_release_want(super_app_t *app, const char *text, int force,
+                               apr_pool_t *pool);
 /* Starts a new generation of what is wanted; returns the same. */
 const char *super_release_reload(super_app_t *app, apr_pool_t *pool);
 /* Drains APP, which httpd wants no more. It may be freed. */

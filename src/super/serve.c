@@ -43,7 +43,7 @@ static int ready_count(const super_generation_t *generation, int recycle)
 static void replaced_drain(const super_generation_t *generation)
 {
     int spare = ready_count(generation, 0) + ready_count(generation, 1) -
-                generation->spec->processes;
+                super_generation_size(generation);
     super_worker_t *worker;
     int stuck;
 
@@ -85,7 +85,7 @@ static void worker_ready(super_worker_t *worker)
     if (worker->state == SUPER_ENDING)
         return;
     if (worker->state == SUPER_STARTING && generation->state == SUPER_COMING &&
-        *generation->spec->warmup) {
+        *weave_spec_str(generation->spec, WEAVE_RELEASE_WARMUP)) {
         worker->state = SUPER_WARMING;
         super_warmup_start(worker);
         return;
@@ -315,7 +315,7 @@ void super_generation_start(super_app_t *app, const char *resolved_text,
               app->name);
     if (!generation->spec)
         problem = "its spec cannot be read again";
-    for (i = 0; !problem && i < generation->spec->processes; i++)
+    for (i = 0; !problem && i < super_generation_size(generation); i++)
         problem = super_worker_start(generation);
     if (problem)
         events->failed(generation, problem);

@@ -25,12 +25,9 @@ static const char *bounds_check(const weave_spec_t *spec)
 {
     if (spec->app < 0 || spec->app >= WEAVE_ROSTER_APPS)
         return "it has no slot in the roster";
-    if (spec->processes < 1 || spec->processes > WEAVE_ROSTER_WORKERS / 2)
+    if (weave_spec_int(spec, WEAVE_WORKERS_PROCESSES) >
+        WEAVE_ROSTER_WORKERS / 2)
         return "workers.processes is out of bounds";
-    if (spec->threads < 1 || spec->threads > WEAVE_BOARD_THREADS)
-        return "workers.threads is out of bounds";
-    if (spec->request_timeout_us < 0 || spec->startup_timeout_us <= 0)
-        return "its times are out of bounds";
     if (*spec->libdir != '/')
         return "its programs have no folder";
     return NULL;
@@ -89,7 +86,7 @@ static const char *app_want(const wanted_t *wanted,
         weave_roster_app_set(super.roster, index, WEAVE_APP_STARTING, 0);
     }
     force |= super_app_secret_set(app, secret);
-    return super_release_want(app, wanted->spec, wanted->text, force, pool);
+    return super_release_want(app, wanted->text, force, pool);
 }
 
 /* Reads all specs before anything is done about the first. */

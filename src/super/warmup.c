@@ -55,7 +55,8 @@ void super_warmup_end(super_worker_t *worker)
 
 static void warmup_fail(super_worker_t *worker, const char *what)
 {
-    const char *path = worker->generation->spec->warmup;
+    const char *path =
+        weave_spec_str(worker->generation->spec, WEAVE_RELEASE_WARMUP);
 
     super_warmup_end(worker);
     worker->events->failed(
@@ -327,8 +328,10 @@ void super_warmup_start(super_worker_t *worker)
         rv = weave_socket_connect(&warmup->fd, worker->socket, geteuid(),
                                   WEAVE_SOCKET_NONBLOCK | WEAVE_SOCKET_REFUSE);
         if (rv == APR_SUCCESS)
-            rv = request_make(warmup, worker->generation->app,
-                              worker->generation->spec->warmup, worker->pool);
+            rv = request_make(
+                warmup, worker->generation->app,
+                weave_spec_str(worker->generation->spec, WEAVE_RELEASE_WARMUP),
+                worker->pool);
     }
     if (rv == APR_SUCCESS)
         rv = super_watch_set(&warmup->watch, warmup->fd, EPOLLIN | EPOLLOUT,

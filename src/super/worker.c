@@ -275,7 +275,8 @@ static void start_timed_out(void *data)
                      worker->state == SUPER_WARMING
                          ? "release.warmup was not answered"
                          : "the application was not imported",
-                     (long)(spec->startup_timeout_us / SUPER_SECOND)));
+                     (long)(weave_spec_int(spec, WEAVE_LIMITS_STARTUP_TIMEOUT) /
+                            SUPER_SECOND)));
 }
 
 static apr_status_t socket_listen(int *fd, super_worker_t *worker)
@@ -393,8 +394,9 @@ const char *super_worker_start(super_generation_t *generation)
     }
     if (listen_fd >= 0) {
         step = "its shared memory cannot be made";
-        rv = weave_board_create(&board_fd, &worker->board,
-                                (uint32_t)spec->threads);
+        rv = weave_board_create(
+            &board_fd, &worker->board,
+            (uint32_t)weave_spec_int(spec, WEAVE_WORKERS_THREADS));
     }
     if (board_fd >= 0) {
         step = "its process cannot be started";
@@ -406,7 +408,8 @@ const char *super_worker_start(super_generation_t *generation)
     if (board_fd >= 0)
         close(board_fd);
     if (worker->pidfd >= 0 && rv == APR_SUCCESS) {
-        super_timer_set(&worker->limit, spec->startup_timeout_us,
+        super_timer_set(&worker->limit,
+                        weave_spec_int(spec, WEAVE_LIMITS_STARTUP_TIMEOUT),
                         start_timed_out, worker);
         super_log(generation->app, WEAVE_LINE_DEBUG,
                   "%s is started for generation %u, at %s",

@@ -46,14 +46,15 @@ static const weave_app_t *app_make(const weave_spec_t *spec, apr_pool_t *pool)
 
     app->python = weave_host_text(spec->python);
     app->script = weave_host_text(spec->script);
-    app->module = weave_host_text(spec->module);
-    app->callable = spec->callable;
+    app->module = weave_host_text(weave_spec_str(spec, WEAVE_WSGI_MODULE));
+    app->callable = weave_spec_str(spec, WEAVE_WSGI_CALLABLE);
     app->ini = ini_path(spec, pool);
     app->software = spec->software;
-    app->python_path = weave_host_strings(spec->python_path, pool);
-    app->environ = weave_host_pairs(spec->environ, pool);
-    app->multithread = spec->threads > 1;
-    app->multiprocess = spec->processes > 1;
+    app->python_path = weave_host_strings(
+        weave_conf_list(spec->conf, WEAVE_WSGI_PYTHON_PATH), pool);
+    app->environ = weave_host_pairs(weave_conf_environ(spec->conf), pool);
+    app->multithread = weave_spec_int(spec, WEAVE_WORKERS_THREADS) > 1;
+    app->multiprocess = weave_spec_int(spec, WEAVE_WORKERS_PROCESSES) > 1;
     app->own_signals = 1;
     return app;
 }

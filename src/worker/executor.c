@@ -184,8 +184,8 @@ static void request_count(int64_t took_us)
 
     atomic_fetch_add_explicit(&board->busy_us, (uint64_t)took_us,
                               memory_order_relaxed);
-    if (worker.spec->max_requests > 0 &&
-        done + 1 == (uint64_t)worker.spec->max_requests)
+    if (done + 1 ==
+        (uint64_t)weave_spec_int(worker.spec, WEAVE_WORKERS_MAX_REQUESTS))
         channel_successor_ask(WEAVE_REPORT_RECYCLE,
                               "workers.max_requests is reached");
 }
@@ -398,7 +398,8 @@ int executors_start(void)
 {
     struct epoll_event wake = {.events = EPOLLIN | EPOLLET,
                                .data.u64 = QUEUE_WAKE};
-    int threads = worker.spec->threads, i, rv = 0;
+    int threads = (int)weave_spec_int(worker.spec, WEAVE_WORKERS_THREADS), i,
+        rv = 0;
 
     worker.executors = calloc((size_t)threads, sizeof(*worker.executors));
     if (!worker.executors)

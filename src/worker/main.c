@@ -68,10 +68,6 @@ static void spec_take(const json_t *message, apr_pool_t *pool)
         problem = weave_spec_parse(&parsed, text, pool);
     if (problem)
         start_fail(apr_pstrcat(pool, "its specification: ", problem, NULL));
-    if (parsed->threads < 1)
-        parsed->threads = 1;
-    if (parsed->threads > WEAVE_BOARD_THREADS)
-        parsed->threads = WEAVE_BOARD_THREADS;
     worker.spec = parsed;
     worker.generation =
         (uint32_t)json_integer_value(json_object_get(message, "generation"));
@@ -106,7 +102,8 @@ static void order_take(weave_control_t *channel, apr_pool_t *pool)
     spec_take(message, pool);
     json_decref(message);
     PROCESS_DEBUG("a worker of generation %u of %s, with %d threads",
-                  worker.generation, worker.spec->name, worker.spec->threads);
+                  worker.generation, worker.spec->name,
+                  (int)weave_spec_int(worker.spec, WEAVE_WORKERS_THREADS));
 }
 
 /* Sets LC_CTYPE. Called before there is any thread. */

@@ -41,7 +41,8 @@ int queue_push(connection_t *connection)
     int state = CONNECTION_BUSY, rc = 0;
 
     pthread_mutex_lock(&queue.lock);
-    if (queue.count >= (uint32_t)worker.spec->queue_length) {
+    if (queue.count >=
+        (uint32_t)weave_spec_int(worker.spec, WEAVE_LIMITS_QUEUE_LENGTH)) {
         rc = -1;
     }
     else if (!atomic_compare_exchange_strong(&connection->state, &state,

@@ -16,16 +16,17 @@ static _Atomic int64_t the_bytes;
  * has, so that none uses up what another one needs. */
 static int64_t spool_share(void)
 {
-    return worker.spec->spool_total /
-           (worker.spec->processes > 0 ? worker.spec->processes : 1);
+    return weave_spec_int(worker.spec, WEAVE_LIMITS_SPOOL_TOTAL) /
+           weave_spec_int(worker.spec, WEAVE_WORKERS_PROCESSES);
 }
 
 static const char *spool_folder(void)
 {
+    const char *dir = weave_spec_str(worker.spec, WEAVE_LIMITS_SPOOL_DIR);
     const char *set = getenv("TMPDIR");
 
-    if (*worker.spec->spool_dir)
-        return worker.spec->spool_dir;
+    if (*dir)
+        return dir;
     return set && *set ? set : "/tmp";
 }
 
@@ -74,7 +75,8 @@ static void share_log(void)
 /* Counts LEN bytes more. Returns 0, or -1 when they are too many. */
 static int bytes_add(const connection_t *connection, int64_t len)
 {
-    if (connection->spool_end + len > worker.spec->spool_max)
+    if (connection->spool_end + len >
+        weave_spec_int(worker.spec, WEAVE_LIMITS_SPOOL_MAX))
         return -1;
     if (atomic_fetch_add(&the_bytes, len) + len <= spool_share())
         return 0;

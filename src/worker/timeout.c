@@ -58,7 +58,9 @@ static int request_abandon(executor_t *executor, connection_t *connection,
             !connection->ended && connection->fd >= 0;
     /* it waited for its reader until then, and ends soon */
     if (connection->cut == number &&
-        weave_clock_us() < connection->cut_us + worker.spec->request_timeout_us)
+        weave_clock_us() <
+            connection->cut_us +
+                weave_spec_int(worker.spec, WEAVE_LIMITS_REQUEST_TIMEOUT))
         still = 0;
     if (still) {
         overdue_log(executor, took_us);
@@ -74,7 +76,8 @@ static int64_t executor_check(executor_t *executor, int64_t now_us)
     int64_t since =
         atomic_load_explicit(&executor->since_us, memory_order_acquire);
     connection_t *connection = atomic_load(&executor->connection);
-    int64_t due = since + worker.spec->request_timeout_us;
+    int64_t due =
+        since + weave_spec_int(worker.spec, WEAVE_LIMITS_REQUEST_TIMEOUT);
     uint32_t number = executor->number;
 
     if (!since || !connection)
@@ -93,12 +96,14 @@ static int64_t executor_check(executor_t *executor, int64_t now_us)
 int64_t timeout_tick(int64_t now_us)
 {
     /* requests that begin after this are not due before */
-    int64_t next = now_us + worker.spec->request_timeout_us, due;
+    int64_t limit = weave_spec_int(worker.spec, WEAVE_LIMITS_REQUEST_TIMEOUT);
+    int64_t next = now_us + limit, due;
+    int threads = (int)weave_spec_int(worker.spec, WEAVE_WORKERS_THREADS);
     int i;
 
-    if (worker.spec->request_timeout_us <= 0)
+    if (limit <= 0)
         return INT64_MAX;
-    for (i = 0; i < worker.spec->threads; i++) {
+    for (i = 0; i < threads; i++) {
         due = executor_check(&worker.executors[i], now_us);
         if (due < next)
             next = due;
@@ -132,11 +137,12 @@ int64_t rss_tick(int64_t now_us)
 {
     static int64_t next_us;
 
-    if (worker.spec->max_rss <= 0 || !atomic_load(&worker.ready))
+    if (weave_spec_int(worker.spec, WEAVE_WORKERS_MAX_RSS) <= 0 ||
+        !atomic_load(&worker.ready))
         return INT64_MAX;
     if (now_us >= next_us) {
         next_us = now_us + RSS_US;
-        if (rss_bytes() > worker.spec->max_rss)
+        if (rss_bytes() > weave_spec_int(worker.spec, WEAVE_WORKERS_MAX_RSS))
             channel_successor_ask(WEAVE_REPORT_RECYCLE,
                                   "workers.max_rss is reached");
     }

@@ -89,9 +89,11 @@ subtest 'a release that does not import' => sub {
 
 # What an exception quotes may be a secret.
 subtest 'a value of the sync.ini' => sub {
-    my $url = 'postgres://app:hush-hush@db.example/x';
+    my $url    = 'postgres://app:hush-hush@db.example/x';
+    my $before = generation($httpd);
     spew("$dir/sync.ini", "$ini\n[storage]\nsqluri = $url\nkey = \"open sesame\"\n");
     restarts($httpd);
+    ok eventually(sub { generation($httpd) > $before }), 'weaved has been told';
     spew("$dir/releases/broken/app.wsgi",
         "raise ValueError('no: $url', 'hush-hush', 'open sesame', '$dir')\n");
     my $log = $httpd->logged(qr/WEAVE0080/, sub { switch_to('broken') });
@@ -223,7 +225,7 @@ subtest 'another ini' => sub {
     ok eventually(sub { generation($httpd) > $before }),
         'is another generation';
     is_release('one', 'of the same release');
-    like $httpd->log_text, qr/httpd wants another ini_text,ini_hash,threads$/m, 'and the log says why';
+    like $httpd->log_text, qr/httpd wants another ini_text,ini_hash,workers.threads$/m, 'and the log says why';
 };
 
 ok defined $httpd->stop, 'httpd stops';

@@ -28,6 +28,7 @@ static void check_spec(const json_t *object)
 
     apr_pool_create(&pool, root);
     if (weave_spec_parse(&spec, text, pool) == NULL) {
+        assert(spec->conf);
         one = weave_spec_format(spec, pool);
         assert(one && !weave_spec_parse(&again, one, pool));
         two = weave_spec_format(again, pool);

@@ -149,10 +149,12 @@ static char **probe_environment(const mod_weave_app_t *app, apr_pool_t *pool)
 {
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(char *));
 
-    if (!app->embedded)
+    if (!app->embedded) {
+        apr_table_do(variable_add, list, weave_conf_env(app->conf), NULL);
         apr_table_do(variable_add, list,
-                     weave_environment_make(app->conf, environ, NULL, pool),
+                     weave_environment_passed(app->conf, environ, NULL, pool),
                      NULL);
+    }
     weave_exec_variable_add(list, "PATH", "/usr/bin:/bin");
     weave_exec_variable_add(list, "LANG", "C.UTF-8");
     weave_exec_sanitizers_add(list);
