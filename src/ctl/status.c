@@ -196,11 +196,13 @@ static int status_show(const ctl_t *ctl, const json_t *status,
             ctl_app_show(ctl, view, &APR_ARRAY_IDX(view->apps, i, ctl_app_t));
         shown++;
     }
-    if (ctl->ini_given && !shown && ctl_int(status, "pid"))
-        return ctl_app_missing(view, ctl);
-    if (!ctl->ini_given && !shown && ctl_int(status, "pid"))
+    if (!shown &&
+        (ctl_int(status, "pid") || (view->httpd.runs && !view->httpd.unseen))) {
+        if (ctl->ini_given)
+            return ctl_app_missing(view, ctl);
         ctl_line("no application: no WeaveApp is in httpd's configuration as "
                  "it was last read");
+    }
     ctl_rest_show(ctl, view); /* its problems are no failure of this command */
     return CTL_DONE;
 }

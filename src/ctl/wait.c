@@ -113,7 +113,7 @@ static int modes_poll(left_t *left, const ctl_t *ctl, const ctl_view_t *view)
                 apr_psprintf(ctl->pool, "%s: it is %s, and not to become on",
                              app->ini, weave_maintenance_mode_name(mode));
     }
-    if (!meant)
+    if (!meant && ctl->ini_given)
         left->problem = apr_psprintf(
             ctl->pool, "no httpd has an application of %s any more", ctl->ini);
     return workers;

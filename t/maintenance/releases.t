@@ -27,6 +27,10 @@ sub releases {
     $httpd->start;
     $serves->('r1', 'the first release');
 
+    for my $command (['status'], ['reload'], ['maintenance', '-i'], ['maintenance', 'on']) {
+        like ctl($httpd, 1, @$command, $httpd->dir . '/r1/sync.ini'),
+            qr/another name: say \Q$ini\E$/m, 'what the link leads to is not its name';
+    }
     ctl($httpd, 0, 'maintenance', 'on', $ini);
     is $httpd->get('/sync/1.1/x')->status, 503, 'is in maintenance';
     my $file = JSON::PP->new->decode(slurp($httpd->state . '/maintenance.json'));
