@@ -286,7 +286,7 @@ static fate_e suspect_take(executor_t *executor, connection_t *connection)
     if (input_next(connection, &frame, &payload) == INPUT_FRAME)
         fate = request_take(executor, connection, &frame, payload);
     else
-        connection_close(connection, "its request was called back");
+        connection_close(connection, "the client has closed it");
     if (alone)
         suspect_leave();
     return fate;
