@@ -40,7 +40,7 @@ static json_t *status_get(const ctl_t *ctl)
     return status;
 }
 
-/* Returns the number of the generation_newest generation of APP, in whatever
+/* Returns the number of the newest generation of APP, in whatever
  * state. */
 static json_int_t generation_newest(const json_t *app)
 {
@@ -83,7 +83,7 @@ static int reload_outcome(const json_t *before, const json_t *now)
     return 0;
 }
 
-/* Prints the reload_outcome RC, which is not 0. LOG is the error log, or "":
+/* Prints the outcome RC, which is not 0. LOG is the error log, or "":
  * weaved does not know where that is. Returns an exit status. */
 static int outcome_print(const json_t *now, int rc, const char *log)
 {

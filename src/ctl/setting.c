@@ -59,7 +59,7 @@ static void text_copy(char *to, size_t room, const char *text)
     to[used] = '\0';
 }
 
-/* Returns operator_get gives the command, in at most ROOM bytes with the NUL;
+/* Returns who gives the command, in at most ROOM bytes with the NUL;
  * only the name of the user of sudo is cut. */
 static const char *operator_get(size_t room, apr_pool_t *pool)
 {
