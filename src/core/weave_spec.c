@@ -98,7 +98,8 @@ static json_t *field_format(const weave_spec_t *spec,
 
 /* Appending text that is no UTF-8 fails silently: a list that came out too
  * short tells. */
-static size_t elements(const weave_spec_t *spec, const struct field_t *field)
+static size_t elements_count(const weave_spec_t *spec,
+                             const struct field_t *field)
 {
     if (field->kind == TABLE && AT(apr_table_t *, spec, field))
         return 2 *
@@ -116,7 +117,7 @@ const char *weave_spec_format(const weave_spec_t *spec, apr_pool_t *pool)
     for (i = 0; i < FIELDS; i++) {
         json_t *value = field_format(spec, &fields[i]);
 
-        if (json_array_size(value) != elements(spec, &fields[i])) {
+        if (json_array_size(value) != elements_count(spec, &fields[i])) {
             json_decref(value);
             break;
         }
@@ -295,7 +296,7 @@ const char *weave_spec_engine(const char *libdir, const char *version,
                    : apr_pstrcat(pool, libdir, "/weave-engine.so", NULL);
 }
 
-static const char *real(const char *path, apr_pool_t *pool)
+static const char *link_resolve(const char *path, apr_pool_t *pool)
 {
     char resolved[PATH_MAX];
 
@@ -324,8 +325,8 @@ const char *weave_spec_resolve(weave_spec_t **resolved,
     weave_virtualenv_t *venv;
     const char *virtualenv = weave_spec_str(spec, WEAVE_WSGI_VIRTUALENV);
 
-    copy->virtualenv = real(virtualenv, pool);
-    copy->script = real(weave_spec_str(spec, WEAVE_WSGI_SCRIPT), pool);
+    copy->virtualenv = link_resolve(virtualenv, pool);
+    copy->script = link_resolve(weave_spec_str(spec, WEAVE_WSGI_SCRIPT), pool);
     copy->stamp =
         weave_spec_int(spec, WEAVE_RELEASE_RELOAD) == WEAVE_RELOAD_TOUCH
             ? weave_spec_stamp(copy->script, pool)

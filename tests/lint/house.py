@@ -9,11 +9,6 @@ import csource
 
 FUNCTION_LINES = 60
 
-# Folders that a rule does not hold in yet. Only ever remove one.
-NOT_YET = {
-    "names": ("src/core",),
-}
-
 # Which folders of src/ make one program, and so have one room for names. A
 # floor may use what is in its own folder and in those that are named for it.
 FLOORS = {
@@ -25,11 +20,6 @@ FLOORS = {
     "src/worker": ("src/core",),
     "src/super": ("src/core",),
     "src/ctl": ("src/core",),
-}
-
-# Uses that may close a circle: (the file that uses, the file with what it
-# uses): why.
-HARMLESS = {
 }
 
 
@@ -102,38 +92,24 @@ def uses(sources):
 def check_circles(error, sources):
     """Files of a program can be put in an order in which each uses earlier ones."""
     graph = uses(sources)
-    harmless = {name: {other for other in graph[name] if (name, other) in HARMLESS}
-                for name in graph}
     by_name = {source.name: source for source in sources}
-    for circle in csource.circles({name: set(graph[name]) - harmless[name] for name in graph}):
+    for circle in csource.circles({name: set(graph[name]) for name in graph}):
         for name in circle:
-            for other in sorted(set(graph[name]) & set(circle) - harmless[name]):
+            for other in sorted(set(graph[name]) & set(circle)):
                 error(by_name[name], 1, f"is in a circle: it uses {', '.join(graph[name][other])}"
                       f" of {other}")
-    for name, other in HARMLESS:
-        if other not in graph.get(name, ()):
-            error(by_name.get(name, sources[0]), 1,
-                  f"HARMLESS in tests/lint/house.py says that {name} uses {other}: it does not")
 
 
-def check(lint, files, everything=False):
+def check(lint, files):
     """Looks at C files; FILES are pairs of a name and a text."""
     code = [Source(name, text) for name, text in files if name.endswith((".c", ".h"))]
     of_src = [source for source in code if source.name.startswith("src/")]
     units = [source for source in of_src if source.name.endswith(".c")]
-    for rule, function, sources in (
-        ("sizes", check_functions, code), ("names", check_names, of_src),
-        ("floors", check_floors, units), ("circles", check_circles, units),
-    ):
-        not_yet = {folder: 0 for folder in ([] if everything else NOT_YET.get(rule, ()))}
 
-        def error(source, line, text):
-            if source.program in not_yet:
-                not_yet[source.program] += 1
-            else:
-                lint.error(source.name, line, text)
+    def error(source, line, text):
+        lint.error(source.name, line, text)
 
-        function(error, sources)
-        for folder, count in not_yet.items():
-            print(f"tests/lint/house.py: {rule} of {folder}: {count} not yet"
-                  + ("" if count else ", so take it out of NOT_YET"))
+    check_functions(error, code)
+    check_names(error, of_src)
+    check_floors(error, units)
+    check_circles(error, units)
