@@ -89,6 +89,8 @@ const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
 /* state.c: what weavectl finds in WeaveRuntimeDir; at every start and restart
  * (RUNNING) */
+/* Returns WeaveRuntimeDir, or the one of before, in which something runs. */
+const char *mod_weave_runtime_used(const mod_weave_retained_t *data);
 /* Makes the counters. 0; -1: there are none, and that is logged. */
 int mod_weave_counters_publish(int running, apr_pool_t *pconf, server_rec *s);
 /* Writes httpd.json. Says what is wrong itself. */

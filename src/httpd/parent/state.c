@@ -24,20 +24,12 @@
 
 /* ---- the folder ---- */
 
-/* A weaved that runs, and counters that are there, stay in their folder. */
-static const char *state_folder(const mod_weave_retained_t *data, server_rec *s)
+const char *mod_weave_runtime_used(const mod_weave_retained_t *data)
 {
-    const char *dir = mod_weave_runtime_dir();
-
     if (data->supervisor)
         return data->runtime_dir;
-    if (data->counters_fd < 0 || !strcmp(dir, data->counters_dir))
-        return dir;
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                 "WEAVE0133: WeaveRuntimeDir %s holds from the next start of"
-                 " httpd on; until then it is %s",
-                 dir, data->counters_dir);
-    return data->counters_dir;
+    return data->counters_fd >= 0 ? data->counters_dir
+                                  : mod_weave_runtime_dir();
 }
 
 /* Where there is no weaved that would: for a group that can enter, as its. */
@@ -101,9 +93,11 @@ static void counters_replace(mod_weave_retained_t *data, weave_counters_t *made,
     }
     if (data->counters_fd >= 0)
         close(data->counters_fd);
-    free(data->counters_dir);
     data->counters = made;
     data->counters_fd = fd;
+    if (data->counters_dir && !strcmp(dir, data->counters_dir))
+        return;
+    free(data->counters_dir);
     data->counters_dir = strdup(dir);
 }
 
@@ -175,7 +169,7 @@ int mod_weave_counters_publish(int running, apr_pool_t *pconf, server_rec *s)
         return 0;
     data->owner = getpid();
     if (!counters_are_there(data))
-        counters_make(data, state_folder(data, s), running, s, pconf);
+        counters_make(data, mod_weave_runtime_used(data), running, s, pconf);
     mod_weave_counters_set(data->counters);
     apr_pool_cleanup_register(pconf, NULL, state_remove, apr_pool_cleanup_null);
     if (data->counters)
@@ -188,8 +182,13 @@ int mod_weave_counters_publish(int running, apr_pool_t *pconf, server_rec *s)
 void mod_weave_state_publish(apr_pool_t *pconf, server_rec *s)
 {
     const mod_weave_retained_t *data = mod_weave_retained_get();
-    const char *problem = NULL;
+    const char *dir = mod_weave_runtime_dir(), *problem = NULL;
 
+    if (data && strcmp(dir, mod_weave_runtime_used(data)) != 0)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0133: WeaveRuntimeDir %s holds from the next start"
+                     " of httpd on; until then it is %s",
+                     dir, mod_weave_runtime_used(data));
     if (data && data->counters_fd >= 0)
         problem = state_write(data, mod_weave_apps(), s, pconf);
     if (problem)

@@ -319,21 +319,15 @@ static void wanted_set(mod_weave_retained_t *data,
     }
 }
 
-/* Chooses the runtime folder: a weaved that runs stays in its own. */
-static void folder_choose(mod_weave_retained_t *data, server_rec *s)
+/* A weaved that runs stays in its folder. */
+static void folder_choose(mod_weave_retained_t *data)
 {
-    const char *dir = mod_weave_runtime_dir();
+    const char *dir = mod_weave_runtime_used(data);
 
-    if (!data->supervisor) {
-        free(data->runtime_dir);
-        data->runtime_dir = strdup(dir);
-    }
-    else if (strcmp(dir, data->runtime_dir) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "WEAVE0133: WeaveRuntimeDir %s holds from the next start"
-                     " of httpd on; until then it is %s",
-                     dir, data->runtime_dir);
-    }
+    if (data->supervisor)
+        return;
+    free(data->runtime_dir);
+    data->runtime_dir = strdup(dir);
 }
 
 /* Returns NULL, or why APPS cannot run. */
@@ -352,7 +346,7 @@ static const char *weaved_supervise(apr_pool_t *pconf, server_rec *s,
     problem = roster_share(data, pconf);
     if (problem)
         return problem;
-    folder_choose(data, s);
+    folder_choose(data);
     apr_pool_cleanup_register(pconf, NULL, weaved_stop, apr_pool_cleanup_null);
     if (data->supervisor && is_weaved_gone(data))
         data->supervisor = 0;
