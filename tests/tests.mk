@@ -2,8 +2,8 @@
 # tests.mk: tests, lint, sanitizers, fuzzers, coverage, bench
 
 MPMS         ?= event worker prefork
-# tests mostly wait: one takes a tenth of a processor
-JOBS         ?= $(shell expr 6 '*' "$$(nproc 2>/dev/null || echo 1)")
+# Tests mostly wait: one takes a tenth of a processor, and up to 200 MiB.
+JOBS         ?= $(shell jobs=$$((6 * $$(nproc 2>/dev/null || echo 1))); echo $$((jobs < 24 ? jobs : 24)))
 FUZZ_SECONDS ?= 60
 
 # ---- what is built for the tests ----
