@@ -97,6 +97,20 @@ subtest 'weaved and weavectl' => sub {
     step(0);
 };
 
+# A child looks at the file as often as before.
+subtest 'maintenance' => sub {
+    is $httpd->get('/who')->status, 200, 'served';
+    for my $ahead (2 * $HOUR, -2 * $HOUR) {
+        step($ahead);
+        for my $case (['on', 503], ['off', 200]) {
+            my ($exit, $text) = weavectl($httpd, 'maintenance', $case->[0]);
+            is $exit, 0, "by $ahead seconds: $case->[0]" or diag $text;
+            is $httpd->get('/who')->status, $case->[1], 'holds at once';
+        }
+    }
+    step(0);
+};
+
 ok defined $httpd->stop, 'httpd stops';
 
 # In embedded mode a request waits for the import, by a clock of httpd's child.

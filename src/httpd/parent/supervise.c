@@ -386,7 +386,7 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
 
     (void)pchild;
     (void)s;
-    if (data && data->counters_fd >= 0)
+    if (data && data->counters_fd >= 0 && data->owner != getpid()) /* -X */
         close(data->counters_fd);
     if (!data || !data->roster)
         return;
