@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* declare.c: what the configuration says about maintenance, for weavectl
  *
- * weavectl believes what stands here: it says "off" where nothing does. So
- * what nobody can say for sure counts as said, and what there is no room for is
- * not left out silently. */
+ * weavectl says "off" where nothing stands here, so what nobody can say for
+ * sure counts as said. What httpd makes of several switches that hold for parts
+ * is not done again: each is named with the section it stands in. */
 #include "switch.h"
 
 #include <stdlib.h>
@@ -258,10 +258,9 @@ static json_t *app_json(const mod_weave_app_t *app, json_t *declared,
     const weave_conf_t *conf = app->conf ? app->conf : weave_conf_make(pool);
     apr_int64_t drain = weave_conf_int(conf, WEAVE_MAINTENANCE_DRAIN);
 
-    return json_pack("{s:o, s:i, s:i, s:I, s:o, s:b, s:b, s:s, s:I, s:o}",
-                     "ini", weave_control_text(app->ini, pool), "slot",
-                     app->slot, "app", app->slot, "stamp",
-                     (json_int_t)app->stamp, "problem",
+    return json_pack("{s:o, s:i, s:I, s:o, s:b, s:b, s:s, s:I, s:o}", "ini",
+                     weave_control_text(app->ini, pool), "slot", app->slot,
+                     "stamp", (json_int_t)app->stamp, "problem",
                      weave_control_text(app->problem, pool), "embedded",
                      app->embedded, "failed", !app->conf, "style",
                      weave_conf_str(conf, WEAVE_MAINTENANCE_STYLE), "drain_s",
