@@ -28,8 +28,7 @@ const char *mod_weave_runtime_used(const mod_weave_retained_t *data)
 {
     if (data->supervisor)
         return data->runtime_dir;
-    return data->counters_fd >= 0 ? data->counters_dir
-                                  : mod_weave_runtime_dir();
+    return data->counters_dir ? data->counters_dir : mod_weave_runtime_dir();
 }
 
 /* Where there is no weaved that would: for a group that can enter, as its. */
