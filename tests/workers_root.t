@@ -366,7 +366,7 @@ subtest 'who says that he is weaved' => sub {
         is $said, 'closed', 'is sent away';
     }
     my $count = sub {
-        return scalar(() = log_text() =~ /WEAVE0200: process \d+ of user $server_uid/g);
+        return scalar(() = log_text() =~ /WEAVE0200: refused process \d+ of user $server_uid/g);
     };
     eventually(sub { $count->() >= 4 });
     is $count->(), 4, 'and it is said';
