@@ -192,11 +192,6 @@ static const char *entries_take(apr_array_header_t *entries, const json_t *root)
     return NULL;
 }
 
-static apr_array_header_t *entries_make(apr_pool_t *pool)
-{
-    return apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
-}
-
 static uint64_t stamp_of(const struct stat *status)
 {
     uint64_t parts[] = {
@@ -228,32 +223,29 @@ uint64_t weave_maintenance_stamp(int64_t *changed_us, const char *dir)
     return stamp;
 }
 
-/* Reads the file, where the folder is one that OWNER or root has made, and
- * nobody else may write in. Returns 0, or errno, or EPERM and *problem. */
+/* Reads the file. Returns 0, or errno; EPERM and *problem: others than root and
+ * OWNER can write in the folder. */
 static apr_status_t file_read(weave_file_t *file, const char **problem,
                               const char *dir, uid_t owner, apr_pool_t *pool)
 {
     weave_folder_t folder;
     apr_status_t rv = weave_folder_open(&folder, problem, dir, owner, 0, pool);
+    uid_t user;
 
     if (rv != APR_SUCCESS)
         return rv;
+    user = folder.status.st_uid;
     *problem = weave_folder_check_status(dir, &folder.status, pool);
-    if (!*problem && folder.status.st_uid != 0 && folder.status.st_uid != owner)
+    if (!*problem && user != 0 && user != owner)
         *problem = apr_psprintf(pool, "%s belongs to %s", dir,
-                                weave_folder_user(folder.status.st_uid, pool));
-    if (faccessat(folder.fd, WEAVE_MAINTENANCE_FILE, F_OK, 0) < 0)
-        rv = errno;
-    else if (*problem)
-        rv = EPERM;
-    else
-        rv = weave_file_read(file, folder.fd, WEAVE_MAINTENANCE_FILE,
-                             WEAVE_MAINTENANCE_FILE_BYTES, pool);
+                                weave_folder_user(user, pool));
+    rv = weave_file_read(file, folder.fd, WEAVE_MAINTENANCE_FILE,
+                         WEAVE_MAINTENANCE_FILE_BYTES, pool);
     close(folder.fd);
-    return rv;
+    return *problem && !APR_STATUS_IS_ENOENT(rv) ? EPERM : rv;
 }
 
-/* Returns NULL, or what is wrong with FILE. */
+/* Returns NULL, or what is wrong with what FILE has. */
 static const char *file_parse(apr_array_header_t *entries,
                               const weave_file_t *file)
 {
@@ -265,29 +257,8 @@ static const char *file_parse(apr_array_header_t *entries,
                                             error.line, error.text);
 
     json_decref(root);
-    return wrong;
-}
-
-/* Returns NULL where RV, and what FILE has, are those of a good file; otherwise
- * what follows its path in a message. */
-static const char *file_judge(apr_array_header_t *entries, apr_status_t rv,
-                              const weave_file_t *file, const char *problem)
-{
-    const char *wrong;
-
-    if (rv == EPERM && problem)
-        return apr_pstrcat(entries->pool, "is not believed: ", problem, NULL);
-    if (rv == APR_SUCCESS)
-        wrong = file_parse(entries, file);
-    else
-        wrong = weave_file_error_text(rv, WEAVE_MAINTENANCE_FILE_BYTES,
-                                      entries->pool);
-    if (!wrong ||
-        (rv != APR_SUCCESS && rv != WEAVE_FILE_OTHER && rv != WEAVE_FILE_LONG))
-        return wrong;
-    return apr_pstrcat(entries->pool,
-                       "is damaged: ", rv == APR_SUCCESS ? "" : "it is ", wrong,
-                       NULL);
+    return wrong ? apr_pstrcat(entries->pool, "is damaged: ", wrong, NULL)
+                 : NULL;
 }
 
 weave_maintenance_file_e weave_maintenance_read_as(apr_array_header_t **entries,
@@ -297,24 +268,32 @@ weave_maintenance_file_e weave_maintenance_read_as(apr_array_header_t **entries,
                                                    apr_pool_t *pool)
 {
     weave_file_t file = {0};
-    apr_status_t rv = file_read(&file, problem, dir, owner, pool);
+    const char *why = NULL, *wrong;
+    apr_status_t rv = file_read(&file, &why, dir, owner, pool);
+    int is_other = rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG;
 
-    *entries = entries_make(pool);
+    *entries = apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
     *stamp = rv == APR_SUCCESS ? stamp_of(&file.status)
-             : rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG
-                 ? weave_maintenance_stamp(NULL, dir)
-                 : 0;
+             : is_other        ? weave_maintenance_stamp(NULL, dir)
+                               : 0;
+    *problem = NULL;
     /* where there is no folder nobody has ever said anything */
-    if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv)) {
-        *problem = NULL;
+    if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return WEAVE_MAINTENANCE_FILE_NONE;
-    }
-    *problem = file_judge(*entries, rv, &file, *problem);
-    if (!*problem)
+    if (rv == APR_SUCCESS)
+        wrong = file_parse(*entries, &file);
+    else if (rv == EPERM && why)
+        wrong = apr_pstrcat(pool, "is not believed: ", why, NULL);
+    else
+        wrong = apr_pstrcat(
+            pool, is_other ? "is damaged: it is " : "",
+            weave_file_error_text(rv, WEAVE_MAINTENANCE_FILE_BYTES, pool),
+            NULL);
+    if (!wrong)
         return WEAVE_MAINTENANCE_FILE_READ;
     apr_array_clear(*entries);
     *problem = apr_pstrcat(pool, path_in(dir, WEAVE_MAINTENANCE_FILE, pool),
-                           " ", *problem, NULL);
+                           " ", wrong, NULL);
     return WEAVE_MAINTENANCE_FILE_BAD;
 }
 

@@ -107,9 +107,10 @@ static void good_note(weave_known_t *next, _Atomic uint64_t *seen,
 /* Reads what is there, with STAMP. */
 static void file_learn(weave_known_t *next, const char **problem,
                        const weave_known_t *known, _Atomic uint64_t *seen,
-                       const char *dir, uid_t owner, apr_pool_t *pool)
+                       const char *dir, uid_t owner, apr_pool_t *pool,
+                       uint64_t stamp)
 {
-    uint64_t stamp = weave_maintenance_stamp(NULL, dir), its;
+    uint64_t its;
     int64_t changed_us;
     apr_array_header_t *entries;
     apr_pool_t *fresh;
@@ -144,7 +145,7 @@ int weave_known_learn(weave_known_t *next, const char **problem,
     if (!stamp)
         gone_note(next, problem, known, atomic_load(seen), dir, pool);
     else if (stamp != known->looked)
-        file_learn(next, problem, known, seen, dir, owner, pool);
+        file_learn(next, problem, known, seen, dir, owner, pool, stamp);
     if (!next->trouble || next->trouble == TROUBLE_GONE)
         next->on_us = 0;
     else if (!next->on_us)

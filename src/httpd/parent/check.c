@@ -351,7 +351,7 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         return OK;
     note_absent(main_server);
     mod_weave_retain(mod_weave_apps_good(), mod_weave_apps());
-    mod_weave_switches_settle(pconf, main_server);
+    mod_weave_switches_complete(pconf, main_server);
     rc =
         mod_weave_supervise(pconf, main_server, mod_weave_apps_good(), running);
     if (rc == 0 || running)

@@ -36,7 +36,7 @@ void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
 const mod_weave_switch_t *mod_weave_switch_stricter(
     const mod_weave_switch_t *a, const mod_weave_switch_t *b);
 /* In post_config: since when each holds, whatever was restarted since. */
-void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server);
+void mod_weave_switches_complete(apr_pool_t *pconf, server_rec *main_server);
 
 /* check.c: what configtest and every (re)start look at */
 int mod_weave_check_config(apr_pool_t *pconf, apr_pool_t *plog,

@@ -72,7 +72,7 @@ static void section_find(mod_weave_switch_t *sw, cmd_parms *cmd)
     sw->is_pattern = is_regex || !around || apr_fnmatch_test(cmd->path);
 }
 
-static mod_weave_switch_t *add_said(cmd_parms *cmd, int mode, int is_key)
+static mod_weave_switch_t *directive_add(cmd_parms *cmd, int mode, int is_key)
 {
     mod_weave_switch_t *made =
         switch_add(cmd->pool, mode, is_key,
@@ -106,8 +106,8 @@ const char *mod_weave_maintenance_set(cmd_parms *cmd, void *dir,
                             mode);
     /* a snippet that is included must not be undone further down */
     if (number > WEAVE_MAINTENANCE_OFF)
-        conf->directive = mod_weave_switch_stricter(conf->directive,
-                                                    add_said(cmd, number, 0));
+        conf->directive = mod_weave_switch_stricter(
+            conf->directive, directive_add(cmd, number, 0));
     return NULL;
 }
 
@@ -117,7 +117,8 @@ void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
 {
     if (*sw) /* still registered, but nobody goes by it */
         ((mod_weave_switch_t *)*sw)->setting.mode = WEAVE_MAINTENANCE_OFF;
-    *sw = add_said(cmd, (int)weave_conf_int(conf, WEAVE_MAINTENANCE_MODE), 1);
+    *sw = directive_add(cmd, (int)weave_conf_int(conf, WEAVE_MAINTENANCE_MODE),
+                        1);
 }
 
 /* ---- in post_config ---- */
@@ -146,7 +147,7 @@ static const char *where_of(const mod_weave_mount_t *mount, apr_pool_t *pconf)
 }
 
 /* Modes in files of mounts, and in WeaveSet of the server around them. */
-static void settle_mounts(apr_pool_t *pconf, const server_rec *s)
+static void mount_modes_add(apr_pool_t *pconf, const server_rec *s)
 {
     const apr_array_header_t *mounts =
         mod_weave_server_get((server_rec *)s)->mounts;
@@ -173,7 +174,7 @@ static void settle_mounts(apr_pool_t *pconf, const server_rec *s)
     }
 }
 
-void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server)
+void mod_weave_switches_complete(apr_pool_t *pconf, server_rec *main_server)
 {
     apr_array_header_t *list = mod_weave_switches(pconf);
     const server_rec *s;
@@ -186,6 +187,6 @@ void mod_weave_switches_settle(apr_pool_t *pconf, server_rec *main_server)
             mod_weave_retained_since(key_of(sw, pconf), sw->setting.mode);
     }
     for (s = main_server; s; s = s->next)
-        settle_mounts(pconf, s);
+        mount_modes_add(pconf, s);
     mod_weave_retained_sweep();
 }
