@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* channel.c: JSON lines that are waited for by the event loop */
+/* channel.c: a control channel, for which the event loop waits */
 #include "channel.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 /* Makes the runtime directory ours, and listens there for weavectl. Returns
  * NULL, or a message for the operator. */
 const char *super_dir_open(apr_pool_t *pool);
-/* The same, after it was lost. */
+/* Does the same after it was lost. */
 const char *super_dir_reopen(apr_pool_t *pool);
 /* Lets GID, httpd's children, enter it. */
 void super_dir_group_set(long gid);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exec.c: from weaved to weave-worker
  *
- * What fails between fork and exec is told through a pipe that exec closes:
- * where, and why. Nobody waits for it. */
+ * A pipe that exec closes tells what fails between fork and exec, and why. The
+ * event loop reads it. */
 #include "exec.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 
 #include "relay.h"
 
-/* What a worker is started with. The descriptors stay the caller's. */
+/* All that a worker is started with. The descriptors stay the caller's. */
 typedef struct super_exec_t {
     const weave_spec_t *spec;
     uint32_t generation;

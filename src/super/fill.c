@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fill.c: keeps a generation that serves at its number of workers
  *
- * One that has died is replaced, after a pause where it was young. One that
- * asks for a successor gets it first, and leaves then. A worker may say what it
- * likes, and may stay when it is told to leave. So weaved decides by what it
- * knows itself: how long that worker has served, and how many of its
- * application's processes have not ended yet. Who waits for its successor goes
- * on serving. */
+ * A worker that has died is replaced, after a pause if it was young. A worker
+ * that asks for a successor goes on serving until the successor serves, and
+ * leaves then. Workers are not trusted: one may ask at any time, and may stay
+ * when it is told to leave. So weaved decides by what it knows itself: how long
+ * the worker has served, and how many processes of its application have not
+ * ended yet. */
 #include "generation.h"
 
 #include "worker.h"

@@ -6,7 +6,7 @@
 #include "super.h"
 #include "weave_frame.h"
 
-/* What becomes of it; one of them is called, once. */
+/* One of these functions is called, once. */
 typedef struct super_join_events_t {
     /* FD, which the function takes, is the control channel now. The worker's
      * board is mapped. */
@@ -15,8 +15,8 @@ typedef struct super_join_events_t {
     void (*failed)(super_worker_t *worker, const char *why);
 } super_join_events_t;
 
-/* Begins. Where WORKER drains already, and nobody can connect to it any more,
- * no event comes. */
+/* Begins. No event comes where WORKER drains already and does not listen any
+ * more. */
 void super_join_start(super_worker_t *worker,
                       const super_join_events_t *events);
 /* Ends it in any state. Tells nothing. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* log.c: httpd's error log, which must not hold up weaved
  *
- * It is a descriptor that httpd writes to as well, so its flags are not ours to
- * set. A regular file takes what it is given. A pipe, as to rotatelogs, is
- * opened once more, not to wait for its reader; a line that finds no room is
- * dropped, and counted. */
+ * httpd writes to the same descriptor, so weaved must not change its flags. A
+ * regular file takes all that is written. A pipe, as to rotatelogs, is opened
+ * once more, so that no write waits for its reader; a line for which there is
+ * no room is dropped and counted. */
 #include "log.h"
 
 #include <errno.h>

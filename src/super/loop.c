@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* loop.c: descriptors and timers
  *
- * One event is taken at a time: what its function closes or frees cannot be
- * in the rest of a batch, as there is none. epoll itself goes round among
- * those that are ready. */
+ * The loop takes one event at a time. Its function may close or free anything:
+ * there is no rest of a batch that could still name it. epoll takes turns among
+ * the descriptors that are ready. */
 #include "loop.h"
 
 #include <errno.h>

@@ -3,9 +3,9 @@
  *
  *     weaved RUNTIME_DIR
  *
- * Started by httpd's parent, in its own session (weave_control.h has the
- * descriptors). It lives as long as httpd and its children do: longer than any
- * restart, and not a moment longer. */
+ * httpd's parent starts it in a session of its own, with the descriptors that
+ * weave_control.h numbers. It lives as long as httpd or one of its children
+ * does: it survives each restart, and ends with the last of them. */
 #include "super.h"
 
 #include <errno.h>

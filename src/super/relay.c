@@ -2,14 +2,14 @@
 /* relay.c: what a worker writes to its standard output and error
  *
  * Workers have a pipe there, not httpd's log, which they could truncate, block
- * or fill. It is read here at a bounded rate, in turns with all others: who
- * writes more waits. A line that the worker has formatted stays as it is, any
- * other one gets a prefix with its pid and its application; so a worker speaks
- * in no other name than its own.
+ * or fill. weaved reads it at a bounded rate, in turns with all others; a
+ * worker that writes more waits. A line that the worker has formatted stays as
+ * it is, any other one gets a prefix with its pid and its application: no
+ * worker can write in the name of another.
  *
- * The worker holds a reading end, too, so that the pipe outlives weaved: it
- * hands that to the next one. What weaved reads with is opened on its own, for
- * a flag that a worker changes must not make it wait. */
+ * The worker holds a reading end, too, so that the pipe outlives weaved, and
+ * hands it to the next weaved. weaved opens its own reading end anew: a worker
+ * that changes the flags of its end cannot make weaved wait. */
 #include "relay.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ struct super_relay_t {
     long pid;   /* of the worker */
     char *name; /* of its application; malloc */
     int fd;
-    int ended; /* 1: nobody writes any more */
+    int ended; /* 1: no process has it open for writing any more */
     super_watch_t watch;
     super_timer_t pause; /* running: it has used up its rate */
     super_timer_t unfinished;

@@ -90,8 +90,7 @@ static void poll_begin(super_app_t *app)
         super_timer_set(&app->poll, SUPER_SECOND, disk_poll, app);
 }
 
-/* Has the next try follow after 1, 2, 4 ... 60 s, unless a generation serves.
- */
+/* Tries again after 1, 2, 4 ... 60 s, unless a generation serves. */
 static void retry_begin(super_app_t *app)
 {
     int64_t pause = SUPER_SECOND;

@@ -91,14 +91,14 @@ typedef enum super_generation_e {
     SUPER_DRAINING /* it got them, or it has failed: it ends with its workers */
 } super_generation_e;
 
-/* What a generation that is COMING tells its application. */
+/* Events of a generation that is COMING, for its application. */
 typedef struct super_generation_events_t {
     void (*came_up)(super_generation_t *generation);
     /* WHY is for people. The generation is of no use any more. */
     void (*failed)(super_generation_t *generation, const char *why);
 } super_generation_events_t;
 
-/* What a worker tells its generation. */
+/* Events of a worker, for its generation. */
 typedef struct super_worker_events_t {
     /* It has started, or has answered its first request. */
     void (*ready)(super_worker_t *worker);

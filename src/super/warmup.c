@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* warmup.c: asks a new worker what release.warmup says
  *
- * The least of a client (weave_frame.h): one connection, one request, and of
- * the answer only whether it is a 2xx. What else the worker sends is read and
- * forgotten, a piece in each turn, until limits.startup_timeout. */
+ * It is the smallest possible client (weave_frame.h): one connection, one
+ * request, and of the answer it only needs the status, which must be a 2xx. All
+ * else that the worker sends is read and dropped, a piece in each turn, until
+ * limits.startup_timeout. */
 #include "warmup.h"
 
 #include <errno.h>

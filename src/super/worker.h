@@ -29,7 +29,7 @@ void super_worker_load_get(const super_worker_t *worker, unsigned *running,
 
 /* leave.c */
 
-/* Has it finish what it has, in the time that a request may take, and leave. */
+/* Tells it to finish its requests, in the time that one may take, and leave. */
 void super_worker_drain(super_worker_t *worker);
 /* Sets the time that its drain may take: its application's is known now. */
 void super_worker_drain_limit_set(super_worker_t *worker);
