@@ -45,6 +45,26 @@ subtest 'one that goes' => sub {
         'nobody answers for it';
 };
 
+# What weaved and a worker are told is read once more, and means the same there.
+subtest 'values that look like variables' => sub {
+    $httpd->write('values.wsgi', <<'END');
+import os
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return ["|".join([os.environ["OWN"], environ["A"]]).encode()]
+END
+    $httpd->write('values.ini', slurp("$dir/sync.ini")
+        =~ s/^script = .*/script = $dir\/values.wsgi\nenviron.A = "\${HOME} \$\$ 'x' # y"/mr
+        =~ s/^\[workers\]\n/[workers]\nenv.OWN = "\${HOME} \$\$ %(here)s \"x\" ; y"\n/mr);
+    $httpd->configure("WeaveApp /one \"DIR/sync.ini\"\nWeaveApp /values \"DIR/values.ini\"");
+    restarts($httpd);
+    my $answer;
+    ok eventually(sub { ($answer = $httpd->get('/values'))->status == 200 }), 'it serves';
+    is $answer->body, q(${HOME} $$ %(here)s "x" ; y|${HOME} $$ 'x' # y), 'stay as they are';
+};
+
 subtest 'one that comes, in httpd' => sub {
     $httpd->write('three.ini',
         slurp("$dir/sync.ini") =~ s/^\[workers\]\n/[workers]\nmode = embedded\n/mr);
