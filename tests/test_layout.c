@@ -130,8 +130,6 @@ static const size_t counters[] = {
     AT(weave_counters_t, logged_since),
     AT(weave_counters_t, rows),
     AT(weave_counters_t, children),
-    AT(weave_counters_t, admitted),
-    AT(weave_counters_t, spooled),
     AT(weave_counters_t, failure),
     AT(weave_counters_row_t, refused),
     AT(weave_counters_row_t, backoff),
@@ -139,6 +137,8 @@ static const size_t counters[] = {
     AT(weave_counters_row_t, load_us),
     AT(weave_counters_child_t, pid),
     AT(weave_counters_child_t, failed),
+    AT(weave_counters_child_t, admitted),
+    AT(weave_counters_child_t, spooled),
 };
 
 /* The descriptors that weaved and a worker are started with. */
@@ -161,7 +161,7 @@ static const struct {
 } layouts[] = {
     {ROW(roster, WEAVE_ROSTER_VERSION), 5, 0x9b373ffeb8aa2319},
     {ROW(board, WEAVE_BOARD_VERSION), 5, 0x7a8063432499e909},
-    {ROW(counters, WEAVE_COUNTERS_VERSION), 1, 0x19b36899a362d6b7},
+    {ROW(counters, WEAVE_COUNTERS_VERSION), 2, 0x3e6a7a0f5e27f835},
     {ROW(frames, WEAVE_FRAME_VERSION), 5, 0xc9dd278113455862},
     {ROW(control, WEAVE_CONTROL_VERSION), 5, 0xe43a09fdb991e624},
 };

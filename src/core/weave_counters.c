@@ -119,10 +119,7 @@ const char *weave_counters_create(weave_counters_t **counters, int *fd,
 
 void weave_counters_clear(weave_counters_t *counters, uint32_t slot)
 {
-    int shard;
-
-    for (shard = 0; shard < WEAVE_COUNTERS_SHARDS; shard++)
-        memset(&counters->rows[shard][slot], 0, sizeof(weave_counters_row_t));
+    memset(&counters->rows[slot], 0, sizeof(weave_counters_row_t));
     atomic_store(&counters->logged_since[1 + slot], 0);
 }
 
@@ -201,27 +198,6 @@ long weave_counters_holder(const char *dir, apr_pool_t *pool)
     return lock.l_pid > 0 ? lock.l_pid : -1;
 }
 
-/* ---- answers ---- */
-
-void weave_counters_sum(weave_counters_row_t *sum,
-                        const weave_counters_t *counters, uint32_t slot)
-{
-    int shard, kind;
-
-    memset(sum, 0, sizeof(*sum));
-    for (shard = 0; shard < WEAVE_COUNTERS_SHARDS; shard++) {
-        const weave_counters_row_t *row = &counters->rows[shard][slot];
-        int64_t load_us = atomic_load(&row->load_us);
-
-        for (kind = 0; kind < WEAVE_REFUSED_KINDS; kind++)
-            sum->refused[kind] += atomic_load(&row->refused[kind]);
-        sum->backoff += atomic_load(&row->backoff);
-        sum->backoff_load += atomic_load(&row->backoff_load);
-        if (load_us > sum->load_us)
-            sum->load_us = load_us;
-    }
-}
-
 /* ---- children ---- */
 
 weave_counters_child_t *weave_counters_child(weave_counters_t *counters)
@@ -240,22 +216,13 @@ weave_counters_child_t *weave_counters_child(weave_counters_t *counters)
             continue;
         atomic_store(&child->failed, 0);
         for (slot = 0; slot < WEAVE_ROSTER_APPS; slot++) {
-            ptrdiff_t number = child - counters->children;
-
-            atomic_store(&counters->admitted[number][slot], 0);
-            atomic_store(&counters->spooled[number][slot], 0);
+            atomic_store(&child->admitted[slot], 0);
+            atomic_store(&child->spooled[slot], 0);
         }
         return child;
     }
     atomic_fetch_add(&counters->without_slot, 1);
     return NULL;
-}
-
-_Atomic uint32_t *weave_counters_admitted_by(
-    weave_counters_t *counters, const weave_counters_child_t *child,
-    uint32_t slot)
-{
-    return &counters->admitted[child - counters->children][slot];
 }
 
 /* Does PID run, and for PARENT (httpd -X: as such)? Its number may be another
@@ -277,11 +244,11 @@ int64_t weave_counters_admitted(const weave_counters_t *counters, uint32_t slot)
     if (atomic_load(&counters->without_slot))
         return -1;
     for (i = 0; i < WEAVE_COUNTERS_CHILDREN; i++) {
-        uint32_t admitted = atomic_load(&counters->admitted[i][slot]);
+        const weave_counters_child_t *child = &counters->children[i];
+        uint32_t admitted = atomic_load(&child->admitted[slot]);
 
         if (admitted &&
-            child_is_serving(atomic_load(&counters->children[i].pid), parent,
-                             orphaned))
+            child_is_serving(atomic_load(&child->pid), parent, orphaned))
             sum += admitted;
     }
     return sum;
@@ -320,16 +287,9 @@ int weave_counters_failed(const char **text, const weave_counters_t *counters,
 
 /* ---- spooled bodies ---- */
 
-static _Atomic uint64_t *child_spooled(weave_counters_t *counters,
-                                       const weave_counters_child_t *child,
-                                       uint32_t slot)
-{
-    return &counters->spooled[child - counters->children][slot];
-}
-
 /* Is the sum of all children more than MOST? Nobody is trusted: a sum does not
  * wrap around. LIVING: those that are gone are not in it. */
-static int spooled_is_more(weave_counters_t *counters, uint32_t slot,
+static int spooled_is_more(const weave_counters_t *counters, uint32_t slot,
                            uint64_t most, int living)
 {
     long parent = (long)counters->parent;
@@ -339,8 +299,7 @@ static int spooled_is_more(weave_counters_t *counters, uint32_t slot,
     for (i = 0; i < WEAVE_COUNTERS_CHILDREN; i++) {
         const weave_counters_child_t *child = &counters->children[i];
         int32_t pid = atomic_load_explicit(&child->pid, memory_order_relaxed);
-        uint64_t its =
-            pid ? atomic_load(child_spooled(counters, child, slot)) : 0;
+        uint64_t its = pid ? atomic_load(&child->spooled[slot]) : 0;
 
         if (!its || (living && !child_is_serving(pid, parent, orphaned)))
             continue;
@@ -351,24 +310,17 @@ static int spooled_is_more(weave_counters_t *counters, uint32_t slot,
     return 0;
 }
 
-int weave_counters_spool(weave_counters_t *counters,
-                         const weave_counters_child_t *child, uint32_t slot,
+int weave_counters_spool(const weave_counters_t *counters,
+                         weave_counters_child_t *child, uint32_t slot,
                          uint64_t bytes, uint64_t most)
 {
     if (bytes > most)
         return -1;
     /* first: of two who come at once, both may be refused, never neither */
-    atomic_fetch_add(child_spooled(counters, child, slot), bytes);
+    atomic_fetch_add(&child->spooled[slot], bytes);
     if (!spooled_is_more(counters, slot, most, 0) ||
         !spooled_is_more(counters, slot, most, 1))
         return 0;
-    weave_counters_unspool(counters, child, slot, bytes);
+    atomic_fetch_sub(&child->spooled[slot], bytes);
     return -1;
-}
-
-void weave_counters_unspool(weave_counters_t *counters,
-                            const weave_counters_child_t *child, uint32_t slot,
-                            uint64_t bytes)
-{
-    atomic_fetch_sub(child_spooled(counters, child, slot), bytes);
 }

@@ -22,7 +22,7 @@
 
 #define WEAVE_COUNTERS_FILE "counters"
 #define WEAVE_COUNTERS_MAGIC 0x4f435657u /* "WVCO" */
-#define WEAVE_COUNTERS_VERSION 1
+#define WEAVE_COUNTERS_VERSION 2
 
 /** Why an answer was a 503 of ours. */
 typedef enum weave_refused_e {
@@ -43,16 +43,16 @@ typedef struct weave_counters_row_t {
 } weave_counters_row_t;
 _Static_assert(sizeof(weave_counters_row_t) == 64, "shared memory");
 
-/** The slot of one child of httpd. */
+/** The slot of one child of httpd, which alone writes there. */
 typedef struct weave_counters_child_t {
-    _Atomic int32_t pid;     /* 0: the slot is free */
+    _Alignas(64) _Atomic int32_t pid; /* 0: the slot is free */
     _Atomic uint32_t failed; /* 1: it could not import the application */
-    uint32_t reserved[14];
+    /* for each application: requests that it has admitted and is not done with,
+     * and bytes of request bodies that it has in files */
+    _Atomic uint32_t admitted[WEAVE_ROSTER_APPS];
+    _Atomic uint64_t spooled[WEAVE_ROSTER_APPS];
 } weave_counters_child_t;
-_Static_assert(sizeof(weave_counters_child_t) == 64, "a cache line each");
 
-/** Children choose a shard by their pid, so that few share a cache line. */
-#define WEAVE_COUNTERS_SHARDS 16
 #define WEAVE_COUNTERS_CHILDREN 4096
 /** How long the text of a failure may be, with its NUL. */
 #define WEAVE_COUNTERS_FAILURE 1100
@@ -73,13 +73,8 @@ typedef struct weave_counters_t {
      * applications and, behind it, for each (0: off) */
     _Atomic uint64_t problem_logged;
     _Atomic int64_t logged_since[1 + WEAVE_ROSTER_APPS];
-    _Alignas(64)
-        weave_counters_row_t rows[WEAVE_COUNTERS_SHARDS][WEAVE_ROSTER_APPS];
+    _Alignas(64) weave_counters_row_t rows[WEAVE_ROSTER_APPS];
     weave_counters_child_t children[WEAVE_COUNTERS_CHILDREN];
-    /* requests that each child has admitted and not yet done with */
-    _Atomic uint32_t admitted[WEAVE_COUNTERS_CHILDREN][WEAVE_ROSTER_APPS];
-    /* bytes of request bodies that each child has in files */
-    _Atomic uint64_t spooled[WEAVE_COUNTERS_CHILDREN][WEAVE_ROSTER_APPS];
     /* of the child that has failed last; two that write at once mix theirs */
     char failure[WEAVE_COUNTERS_FAILURE];
 } weave_counters_t;
@@ -115,10 +110,6 @@ const char *weave_counters_read(weave_counters_t **counters, const char *dir,
  *  none lives, or -1 and errno where this process may not look. */
 long weave_counters_holder(const char *dir, apr_pool_t *pool);
 
-/** Sums what is counted for the application at SLOT. */
-void weave_counters_sum(weave_counters_row_t *sum,
-                        const weave_counters_t *counters, uint32_t slot);
-
 /** Returns how many requests for the application at SLOT the living children
  *  have admitted and are not done with. -1: there are children without a
  *  slot. */
@@ -136,28 +127,19 @@ int weave_counters_failed(const char **text, const weave_counters_t *counters,
  *  that are gone are given again. NULL: there is none, which is noted. */
 weave_counters_child_t *weave_counters_child(weave_counters_t *counters);
 
-/** Returns the number of requests of CHILD that are counted as admitted for the
- *  application at SLOT, to be changed by that child alone. */
-_Atomic uint32_t *weave_counters_admitted_by(
-    weave_counters_t *counters, const weave_counters_child_t *child,
-    uint32_t slot);
-
 /** Notes that CHILD (NULL: it has no slot) could not import the embedded
  *  application because of TEXT; NULL: it could. */
 void weave_counters_fail(weave_counters_t *counters,
                          weave_counters_child_t *child, const char *text);
 
 /**
- * Counts BYTES more that CHILD has spooled for the application at SLOT.
- * Returns 0; or -1, and they are not counted: the living children would have
- * more than MOST then. Of a child that is gone nothing counts.
+ * Counts BYTES more that CHILD has spooled for the application at SLOT, until
+ * it subtracts them. Returns 0; or -1, and they are not counted: the living
+ * children would have more than MOST then. Of a child that is gone nothing
+ * counts.
  */
-int weave_counters_spool(weave_counters_t *counters,
-                         const weave_counters_child_t *child, uint32_t slot,
+int weave_counters_spool(const weave_counters_t *counters,
+                         weave_counters_child_t *child, uint32_t slot,
                          uint64_t bytes, uint64_t most);
-/** Gives them back. */
-void weave_counters_unspool(weave_counters_t *counters,
-                            const weave_counters_child_t *child, uint32_t slot,
-                            uint64_t bytes);
 
 #endif

@@ -113,28 +113,27 @@ static const struct kind_t {
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 _Static_assert(KINDS == WEAVE_REFUSED_KINDS, "each has a name");
 
-/* Sums what children have counted for APP. Returns 0 where it is not known. */
-static int counters_get(weave_counters_row_t *sum, const ctl_view_t *view,
-                        const ctl_app_t *app)
+/* Returns what children have counted for APP; NULL: it is not known. */
+static const weave_counters_row_t *row_get(const ctl_view_t *view,
+                                           const ctl_app_t *app)
 {
-    if (!view->httpd.counters || app->slot < 0)
-        return 0;
-    weave_counters_sum(sum, view->httpd.counters, (uint32_t)app->slot);
-    return 1;
+    return view->httpd.counters && app->slot >= 0
+               ? &view->httpd.counters->rows[app->slot]
+               : NULL;
 }
 
 static void counters_show(const ctl_view_t *view, const ctl_app_t *app,
                           apr_pool_t *pool)
 {
-    weave_counters_row_t sum;
+    const weave_counters_row_t *row = row_get(view, app);
     const char *between = " ";
     size_t i;
 
-    if (!counters_get(&sum, view, app))
+    if (!row)
         return;
     ctl_put("  refused with 503:");
     for (i = 0; i < KINDS; i++) {
-        uint64_t count = sum.refused[kinds[i].kind];
+        uint64_t count = row->refused[kinds[i].kind];
 
         if (count) {
             ctl_put("%s%" APR_UINT64_T_FMT " (%s)", between, count,
@@ -145,8 +144,8 @@ static void counters_show(const ctl_view_t *view, const ctl_app_t *app,
     puts(*between == ' ' ? " none" : "");
     ctl_line("  answers with backoff: %" APR_UINT64_T_FMT
              " (maintenance), %" APR_UINT64_T_FMT " (load%s%s)",
-             sum.backoff, sum.backoff_load, sum.load_us ? ", last " : "",
-             sum.load_us ? ctl_clock(sum.load_us, pool) : "");
+             row->backoff, row->backoff_load, row->load_us ? ", last " : "",
+             row->load_us ? ctl_clock(row->load_us, pool) : "");
 }
 
 void ctl_app_show(const ctl_t *ctl, const ctl_view_t *view,
@@ -268,21 +267,21 @@ static json_t *settings_json(const apr_array_header_t *settings)
 
 static json_t *counters_json(const ctl_view_t *view, const ctl_app_t *app)
 {
-    weave_counters_row_t sum;
+    const weave_counters_row_t *row = row_get(view, app);
     json_t *refused;
     size_t i;
 
-    if (!counters_get(&sum, view, app))
+    if (!row)
         return json_null();
     refused = json_object();
     for (i = 0; i < KINDS; i++)
         json_object_set_new(
             refused, kinds[i].key,
-            json_integer((json_int_t)sum.refused[kinds[i].kind]));
+            json_integer((json_int_t)row->refused[kinds[i].kind]));
     return json_pack("{s:o, s:I, s:I, s:o}", "refused", refused, "backoff",
-                     (json_int_t)sum.backoff, "backoff_load",
-                     (json_int_t)sum.backoff_load, "last_load",
-                     seconds_json(sum.load_us));
+                     (json_int_t)row->backoff, "backoff_load",
+                     (json_int_t)row->backoff_load, "last_load",
+                     seconds_json(row->load_us));
 }
 
 json_t *ctl_app_json(const ctl_view_t *view, const ctl_app_t *app)

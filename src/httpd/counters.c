@@ -2,8 +2,6 @@
 /* counters.c: what this process counts, for weavectl */
 #include "mod_weave.h"
 
-#include <unistd.h>
-
 /* Of the retained data, which a request has no time to look up; and the slot of
  * this child. */
 static weave_counters_t *the_counters;
@@ -36,13 +34,12 @@ weave_counters_row_t *mod_weave_counters_row(const mod_weave_mount_t *mount)
 {
     if (!the_counters || mount->slot < 0)
         return NULL;
-    return &the_counters->rows[getpid() % WEAVE_COUNTERS_SHARDS][mount->slot];
+    return &the_counters->rows[mount->slot];
 }
 
 _Atomic uint32_t *mod_weave_counters_admitted(const mod_weave_mount_t *mount)
 {
     if (!the_child || mount->slot < 0)
         return NULL;
-    return weave_counters_admitted_by(the_counters, the_child,
-                                      (apr_uint32_t)mount->slot);
+    return &the_child->admitted[mount->slot];
 }

@@ -80,8 +80,8 @@ static apr_status_t file_drop(void *data)
     (void)rc;
     fd_close(file->fd);
     if (file->counted)
-        weave_counters_unspool(mod_weave_counters(), mod_weave_counters_child(),
-                               (apr_uint32_t)file->app->slot, file->counted);
+        atomic_fetch_sub(&mod_weave_counters_child()->spooled[file->app->slot],
+                         file->counted);
     return APR_SUCCESS;
 }
 
