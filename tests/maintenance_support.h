@@ -72,8 +72,8 @@ static UNUSED apr_array_header_t *reads(void)
 {
     apr_array_header_t *entries;
     const char *problem;
-    weave_maintenance_file_e file =
-        weave_maintenance_read(&entries, &problem, folder, pool);
+    weave_maintenance_file_e file = weave_maintenance_read(
+        &entries, NULL, &problem, folder, geteuid(), pool);
 
     if (problem)
         fail_msg("%s", problem);

@@ -11,8 +11,8 @@ static void reads_bad(const char *why)
 {
     apr_array_header_t *entries = NULL;
     const char *problem = NULL;
-    weave_maintenance_file_e file =
-        weave_maintenance_read(&entries, &problem, folder, pool);
+    weave_maintenance_file_e file = weave_maintenance_read(
+        &entries, NULL, &problem, folder, geteuid(), pool);
 
     if (file != WEAVE_MAINTENANCE_FILE_BAD)
         fail_msg("%s: it was taken", why);
@@ -187,15 +187,17 @@ static void has_none_before_anybody_speaks(void **state)
     const char *problem = "";
 
     (void)state;
-    assert_int_equal(weave_maintenance_read(&entries, &problem, folder, pool),
+    assert_int_equal(weave_maintenance_read(&entries, NULL, &problem, folder,
+                                            geteuid(), pool),
                      WEAVE_MAINTENANCE_FILE_NONE);
     assert_null(problem);
     assert_int_equal(entries->nelts, 0);
-    assert_int_equal(
-        weave_maintenance_read(&entries, &problem, in_folder("none"), pool),
-        WEAVE_MAINTENANCE_FILE_NONE);
-    assert_int_equal(weave_maintenance_read(&entries, &problem,
-                                            file_write("file", ""), pool),
+    assert_int_equal(weave_maintenance_read(&entries, NULL, &problem,
+                                            in_folder("none"), geteuid(), pool),
+                     WEAVE_MAINTENANCE_FILE_NONE);
+    assert_int_equal(weave_maintenance_read(&entries, NULL, &problem,
+                                            file_write("file", ""), geteuid(),
+                                            pool),
                      WEAVE_MAINTENANCE_FILE_NONE);
 }
 

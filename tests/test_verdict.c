@@ -101,12 +101,7 @@ static const char *wrong;
 
 static int learn(weave_known_t *what)
 {
-    weave_known_t next;
-    int rc =
-        weave_known_learn(&next, &wrong, what, &seen, folder, geteuid(), pool);
-
-    *what = next;
-    return rc;
+    return weave_known_learn(what, &wrong, &seen, folder, geteuid(), pool);
 }
 
 static uint32_t mode_for(const weave_known_t *what, const char *ini)
@@ -116,7 +111,6 @@ static uint32_t mode_for(const weave_known_t *what, const char *ini)
     return verdict.mode;
 }
 
-/* An old file: one that has just been written is read again. */
 static void put(const char *text)
 {
     struct timespec times[2] = {{time(NULL) - 60, random() % 1000000000},

@@ -117,28 +117,21 @@ typedef enum weave_maintenance_file_e {
     WEAVE_MAINTENANCE_FILE_BAD   /* *problem says why, with its path */
 } weave_maintenance_file_e;
 
-/** Reads the file. *entries (of weave_maintenance_entry_t) is always set; empty
- *  unless READ. */
+/**
+ * Reads the file for a process that may be another user than OWNER, who has
+ * made the folder (geteuid(): the same). *entries (of
+ * weave_maintenance_entry_t) is always set, and empty unless READ. *stamp (may
+ * be NULL) is that of a file that was READ.
+ */
 weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
+                                                uint64_t *stamp,
                                                 const char **problem,
-                                                const char *dir,
+                                                const char *dir, uid_t owner,
                                                 apr_pool_t *pool);
 
-/**
- * The same for a process that may be another user than OWNER, who has made the
- * folder. *stamp is that of the file that was read; 0 where none was, and where
- * the system is to blame: then it may be tried again.
- */
-weave_maintenance_file_e weave_maintenance_read_as(apr_array_header_t **entries,
-                                                   uint64_t *stamp,
-                                                   const char **problem,
-                                                   const char *dir, uid_t owner,
-                                                   apr_pool_t *pool);
-
 /** Returns a number that is another one for another content of the file, and
- *  for each reason why it cannot be looked at; 0: there is no file. When it was
- *  changed, apr_time_t: *changed_us (may be NULL). */
-uint64_t weave_maintenance_stamp(int64_t *changed_us, const char *dir);
+ *  for each reason why it cannot be looked at; 0: there is no file. */
+uint64_t weave_maintenance_stamp(const char *dir);
 
 /** Replaces the file, with the lock held. Returns NULL, or what is wrong; then
  *  the old file is still there. */

@@ -54,23 +54,26 @@ const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool)
     return problem;
 }
 
-/* Opens the folder, which must be of root or this user: what is said in it
- * stops a service. */
-static const char *dir_open(int *fd, const char *dir, int make,
-                            apr_pool_t *pool)
+/* Opens the folder, which must be of root or OWNER: what is said in it stops a
+ * service. Returns a status and *problem. */
+static apr_status_t dir_open(int *fd, const char **problem, const char *dir,
+                             uid_t owner, int make, apr_pool_t *pool)
 {
-    const char *problem;
     weave_folder_t folder;
+    apr_status_t rv =
+        weave_folder_open(&folder, problem, dir, owner, make ? 0711 : 0, pool);
 
-    if (weave_folder_open(&folder, &problem, dir, geteuid(), make ? 0711 : 0,
-                          pool) != APR_SUCCESS)
-        return problem;
-    problem = weave_folder_check_status(dir, &folder.status, pool);
-    if (problem)
-        close(folder.fd);
-    else
-        *fd = folder.fd;
-    return problem;
+    if (rv != APR_SUCCESS)
+        return rv;
+    *problem = weave_folder_check_status(dir, &folder.status, pool);
+    if (!*problem && folder.status.st_uid != 0 && folder.status.st_uid != owner)
+        *problem = apr_psprintf(pool, "%s belongs to %s", dir,
+                                weave_folder_user(folder.status.st_uid, pool));
+    *fd = folder.fd;
+    if (!*problem)
+        return APR_SUCCESS;
+    close(folder.fd);
+    return EPERM;
 }
 
 /* Returns 0, or -1 and errno. */
@@ -91,11 +94,11 @@ const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool)
 {
     const char *path = path_in(dir, WEAVE_MAINTENANCE_LOCK, pool);
-    int fd, folder = -1;
-    const char *problem = dir_open(&folder, dir, make, pool);
+    const char *problem = NULL;
+    int fd, folder;
 
     *lock = -1;
-    if (problem)
+    if (dir_open(&folder, &problem, dir, geteuid(), make, pool) != APR_SUCCESS)
         return problem;
     fd = openat(folder, WEAVE_MAINTENANCE_LOCK,
                 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -205,44 +208,39 @@ static uint64_t stamp_of(const struct stat *status)
     return hash | STAMP_OF_FILE;
 }
 
-uint64_t weave_maintenance_stamp(int64_t *changed_us, const char *dir)
+uint64_t weave_maintenance_stamp(const char *dir)
 {
     char path[PATH_MAX];
-    struct stat status = {0};
-    uint64_t stamp = 0;
+    struct stat status;
 
     if (snprintf(path, sizeof(path), "%s/" WEAVE_MAINTENANCE_FILE, dir) >=
         (int)sizeof(path))
-        stamp = STAMP_OF_ERROR + ENAMETOOLONG;
-    else if (stat(path, &status) == 0)
-        stamp = stamp_of(&status);
-    else if (errno != ENOENT && errno != ENOTDIR)
-        stamp = STAMP_OF_ERROR + (uint64_t)errno;
-    if (changed_us)
-        *changed_us = apr_time_from_sec(status.st_mtim.tv_sec);
-    return stamp;
+        return STAMP_OF_ERROR + ENAMETOOLONG;
+    if (stat(path, &status) == 0)
+        return stamp_of(&status);
+    return errno == ENOENT || errno == ENOTDIR
+               ? 0
+               : STAMP_OF_ERROR + (uint64_t)errno;
 }
 
-/* Reads the file. Returns 0, or errno; EPERM and *problem: others than root and
- * OWNER can write in the folder. */
+/* Reads the file, where the folder may be believed. Returns 0, or errno, or
+ * EPERM and *problem. */
 static apr_status_t file_read(weave_file_t *file, const char **problem,
                               const char *dir, uid_t owner, apr_pool_t *pool)
 {
-    weave_folder_t folder;
-    apr_status_t rv = weave_folder_open(&folder, problem, dir, owner, 0, pool);
-    uid_t user;
+    apr_status_t rv;
+    int folder;
 
+    /* nobody has said anything, whoever may write there */
+    if (!weave_maintenance_stamp(dir))
+        return ENOENT;
+    rv = dir_open(&folder, problem, dir, owner, 0, pool);
     if (rv != APR_SUCCESS)
         return rv;
-    user = folder.status.st_uid;
-    *problem = weave_folder_check_status(dir, &folder.status, pool);
-    if (!*problem && user != 0 && user != owner)
-        *problem = apr_psprintf(pool, "%s belongs to %s", dir,
-                                weave_folder_user(user, pool));
-    rv = weave_file_read(file, folder.fd, WEAVE_MAINTENANCE_FILE,
+    rv = weave_file_read(file, folder, WEAVE_MAINTENANCE_FILE,
                          WEAVE_MAINTENANCE_FILE_BYTES, pool);
-    close(folder.fd);
-    return *problem && !APR_STATUS_IS_ENOENT(rv) ? EPERM : rv;
+    close(folder);
+    return rv;
 }
 
 /* Returns NULL, or what is wrong with what FILE has. */
@@ -261,11 +259,11 @@ static const char *file_parse(apr_array_header_t *entries,
                  : NULL;
 }
 
-weave_maintenance_file_e weave_maintenance_read_as(apr_array_header_t **entries,
-                                                   uint64_t *stamp,
-                                                   const char **problem,
-                                                   const char *dir, uid_t owner,
-                                                   apr_pool_t *pool)
+weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
+                                                uint64_t *stamp,
+                                                const char **problem,
+                                                const char *dir, uid_t owner,
+                                                apr_pool_t *pool)
 {
     weave_file_t file = {0};
     const char *why = NULL, *wrong;
@@ -273,11 +271,7 @@ weave_maintenance_file_e weave_maintenance_read_as(apr_array_header_t **entries,
     int is_other = rv == WEAVE_FILE_OTHER || rv == WEAVE_FILE_LONG;
 
     *entries = apr_array_make(pool, 4, sizeof(weave_maintenance_entry_t));
-    *stamp = rv == APR_SUCCESS ? stamp_of(&file.status)
-             : is_other        ? weave_maintenance_stamp(NULL, dir)
-                               : 0;
     *problem = NULL;
-    /* where there is no folder nobody has ever said anything */
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return WEAVE_MAINTENANCE_FILE_NONE;
     if (rv == APR_SUCCESS)
@@ -289,23 +283,15 @@ weave_maintenance_file_e weave_maintenance_read_as(apr_array_header_t **entries,
             pool, is_other ? "is damaged: it is " : "",
             weave_file_error_text(rv, WEAVE_MAINTENANCE_FILE_BYTES, pool),
             NULL);
-    if (!wrong)
+    if (!wrong) {
+        if (stamp)
+            *stamp = stamp_of(&file.status);
         return WEAVE_MAINTENANCE_FILE_READ;
+    }
     apr_array_clear(*entries);
     *problem = apr_pstrcat(pool, path_in(dir, WEAVE_MAINTENANCE_FILE, pool),
                            " ", wrong, NULL);
     return WEAVE_MAINTENANCE_FILE_BAD;
-}
-
-weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
-                                                const char **problem,
-                                                const char *dir,
-                                                apr_pool_t *pool)
-{
-    uint64_t stamp;
-
-    return weave_maintenance_read_as(entries, &stamp, problem, dir, geteuid(),
-                                     pool);
 }
 
 /* ---- the file, written ---- */
@@ -386,13 +372,31 @@ static int file_replace(int folder, const char *text)
     return error ? -1 : 0;
 }
 
+/* Does nothing where the room is there already, or there is none. */
+static void room_reserve(int folder)
+{
+    off_t bytes = RESERVED_BYTES;
+    struct stat status;
+    int fd =
+        openat(folder, FRESH, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return;
+    if (fstatat(folder, WEAVE_MAINTENANCE_FILE, &status, 0) == 0)
+        bytes += status.st_size;
+    if (posix_fallocate(fd, 0, bytes) != 0)
+        unlinkat(folder, FRESH, 0);
+    close(fd);
+}
+
 const char *weave_maintenance_write(const apr_array_header_t *entries,
                                     const char *dir, apr_pool_t *pool)
 {
-    const char *path = path_in(dir, WEAVE_MAINTENANCE_FILE, pool), *problem;
+    const char *path = path_in(dir, WEAVE_MAINTENANCE_FILE, pool);
+    const char *problem = NULL;
     json_t *root = root_make(entries);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    int folder = -1;
+    int folder;
 
     json_decref(root);
     if (!text)
@@ -402,31 +406,23 @@ const char *weave_maintenance_write(const apr_array_header_t *entries,
         return apr_pstrcat(pool, path, ": there is no room for more in it",
                            NULL);
     }
-    problem = dir_open(&folder, dir, 0, pool);
-    if (!problem && file_replace(folder, text) < 0)
-        problem = problem_text("written", path, pool);
-    free(text);
-    if (folder >= 0)
+    if (dir_open(&folder, &problem, dir, geteuid(), 0, pool) == APR_SUCCESS) {
+        if (file_replace(folder, text) < 0)
+            problem = problem_text("written", path, pool);
+        room_reserve(folder);
         close(folder);
-    weave_maintenance_reserve(dir, pool);
+    }
+    free(text);
     return problem;
 }
 
 void weave_maintenance_reserve(const char *dir, apr_pool_t *pool)
 {
-    off_t bytes = RESERVED_BYTES;
-    struct stat status;
-    int folder, fd;
+    const char *problem;
+    int folder;
 
-    if (dir_open(&folder, dir, 0, pool))
+    if (dir_open(&folder, &problem, dir, geteuid(), 0, pool) != APR_SUCCESS)
         return;
-    fd = openat(folder, FRESH, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fstatat(folder, WEAVE_MAINTENANCE_FILE, &status, 0) == 0)
-        bytes += status.st_size;
-    /* it is there, or cannot be, or there is no room */
-    if (fd >= 0 && posix_fallocate(fd, 0, bytes) != 0)
-        unlinkat(folder, FRESH, 0);
-    if (fd >= 0)
-        close(fd);
+    room_reserve(folder);
     close(folder);
 }

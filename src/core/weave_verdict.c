@@ -10,9 +10,6 @@
 /* Stamps are larger. */
 #define TROUBLE_GONE 1
 #define TROUBLE_OUTDATED 2
-#define LOOK_AGAIN UINT64_MAX
-/* A file that was changed so shortly before may not be whole yet. */
-#define FRESH_US (2 * APR_USEC_PER_SEC)
 
 /* ---- several settings ---- */
 
@@ -78,80 +75,72 @@ int weave_verdict_is_first_call(const char *uri)
 
 /* ---- what is known of the file ---- */
 
-/* Does what KNOWN has hold while the file is gone? */
-static void gone_note(weave_known_t *next, const char **problem,
-                      const weave_known_t *known, uint64_t seen,
+/* What is known holds while the file is gone, if nobody has read a newer one.
+ */
+static void gone_note(weave_known_t *known, const char **problem, uint64_t seen,
                       const char *dir, apr_pool_t *pool)
 {
-    next->looked = 0;
-    next->trouble = known->stamp == seen ? TROUBLE_GONE : TROUBLE_OUTDATED;
     if (!known->stamp && !seen)
-        next->trouble = 0;
+        known->trouble = 0;
+    else if (known->stamp != seen)
+        known->trouble = TROUBLE_OUTDATED;
+    else
+        known->trouble = TROUBLE_GONE;
     /* where nothing was set there is nothing to hold */
-    else if (next->trouble == TROUBLE_OUTDATED ||
-             weave_known_is_set(next, apr_time_now()))
+    if (known->trouble == TROUBLE_OUTDATED ||
+        (known->trouble && weave_known_is_set(known, apr_time_now())))
         *problem =
             apr_psprintf(pool, "%s/" WEAVE_MAINTENANCE_FILE " has gone", dir);
 }
 
-static void good_note(weave_known_t *next, _Atomic uint64_t *seen,
-                      apr_array_header_t *entries, uint64_t stamp)
+/* Reads what is there. STAMP is that of what was there before. */
+static void file_learn(weave_known_t *known, const char **problem,
+                       uint64_t stamp, _Atomic uint64_t *seen, const char *dir,
+                       uid_t owner, apr_pool_t *pool)
 {
-    next->pool = entries->pool;
-    next->entries = entries;
-    next->stamp = next->looked = stamp;
-    next->trouble = 0;
-    atomic_store(seen, stamp);
-}
-
-/* Reads what is there, with STAMP. */
-static void file_learn(weave_known_t *next, const char **problem,
-                       const weave_known_t *known, _Atomic uint64_t *seen,
-                       const char *dir, uid_t owner, apr_pool_t *pool,
-                       uint64_t stamp)
-{
-    uint64_t its;
-    int64_t changed_us;
     apr_array_header_t *entries;
-    apr_pool_t *fresh;
+    apr_pool_t *fresh, *unused;
 
     apr_pool_create_unmanaged(&fresh);
+    unused = fresh;
     switch (
-        weave_maintenance_read_as(&entries, &its, problem, dir, owner, fresh)) {
+        weave_maintenance_read(&entries, &stamp, problem, dir, owner, fresh)) {
     case WEAVE_MAINTENANCE_FILE_READ:
-        good_note(next, seen, entries, its);
-        return;
+        unused = known->pool;
+        known->pool = fresh;
+        known->entries = entries;
+        known->stamp = stamp;
+        known->trouble = 0;
+        atomic_store(seen, stamp);
+        break;
     case WEAVE_MAINTENANCE_FILE_NONE:
-        gone_note(next, problem, known, atomic_load(seen), dir, pool);
+        gone_note(known, problem, atomic_load(seen), dir, pool);
         break;
     default:
         *problem = apr_pstrdup(pool, *problem);
-        weave_maintenance_stamp(&changed_us, dir);
-        next->trouble = stamp;
-        next->looked =
-            its && apr_time_now() - changed_us > FRESH_US ? its : LOOK_AGAIN;
+        known->trouble = stamp;
     }
-    apr_pool_destroy(fresh);
+    if (unused)
+        apr_pool_destroy(unused);
 }
 
-int weave_known_learn(weave_known_t *next, const char **problem,
-                      const weave_known_t *known, _Atomic uint64_t *seen,
-                      const char *dir, uid_t owner, apr_pool_t *pool)
+int weave_known_learn(weave_known_t *known, const char **problem,
+                      _Atomic uint64_t *seen, const char *dir, uid_t owner,
+                      apr_pool_t *pool)
 {
-    uint64_t stamp = weave_maintenance_stamp(NULL, dir);
+    uint64_t stamp = weave_maintenance_stamp(dir), had = known->stamp;
+    uint64_t trouble = known->trouble;
 
-    *next = *known;
     *problem = NULL;
     if (!stamp)
-        gone_note(next, problem, known, atomic_load(seen), dir, pool);
-    else if (stamp != known->looked)
-        file_learn(next, problem, known, seen, dir, owner, pool, stamp);
-    if (!next->trouble || next->trouble == TROUBLE_GONE)
-        next->on_us = 0;
-    else if (!next->on_us)
-        next->on_us = apr_time_now();
-    return next->stamp != known->stamp || next->trouble != known->trouble ||
-           next->looked != known->looked;
+        gone_note(known, problem, atomic_load(seen), dir, pool);
+    else if (trouble || stamp != known->stamp)
+        file_learn(known, problem, stamp, seen, dir, owner, pool);
+    if (!known->trouble || known->trouble == TROUBLE_GONE)
+        known->on_us = 0;
+    else if (!known->on_us)
+        known->on_us = apr_time_now();
+    return known->stamp != had || known->trouble != trouble;
 }
 
 int weave_known_is_set(const weave_known_t *known, int64_t now_us)

@@ -41,27 +41,26 @@ int weave_verdict_is_first_call(const char *uri);
 
 /** What a process knows of the file. Begins as zero: nothing yet. */
 typedef struct weave_known_t {
-    apr_pool_t *pool;            /* of `entries`; NULL: there are none */
+    apr_pool_t *pool;            /* of `entries`, unmanaged; NULL: no entries */
     apr_array_header_t *entries; /* of the last good file */
     uint64_t stamp;              /* of that file; 0: there was none yet */
-    uint64_t looked;  /* stamp of what was there when it was read last */
     uint64_t trouble; /* why the file is not good; 0: it is, or never was */
     int64_t on_us;    /* since when the file is not believed; 0: it is */
 } weave_known_t;
 
 /**
- * Looks at the file in DIR, and reads it where it has changed since KNOWN. SEEN
- * is the stamp of the newest good file that a process of this httpd has read,
- * and is set. OWNER is who may have made the folder, besides root.
+ * Looks at the file in DIR, and reads it where it has changed since KNOWN, or
+ * was not good. SEEN is the stamp of the newest good file that a process of
+ * this httpd has read, and is set. OWNER is who may have made the folder,
+ * besides root.
  *
- * Returns 1 where something has changed: NEXT is what is known now, and shares
- * `pool` with KNOWN or replaces it. Where *problem (in POOL) is set, it says
+ * Returns 1 where KNOWN has changed. Where *problem (in POOL) is set, it says
  * why the file is not good; `trouble` is then another number for another
  * reason.
  */
-int weave_known_learn(weave_known_t *next, const char **problem,
-                      const weave_known_t *known, _Atomic uint64_t *seen,
-                      const char *dir, uid_t owner, apr_pool_t *pool);
+int weave_known_learn(weave_known_t *known, const char **problem,
+                      _Atomic uint64_t *seen, const char *dir, uid_t owner,
+                      apr_pool_t *pool);
 
 /** Does anything that is known hold at NOW_US for any application? */
 int weave_known_is_set(const weave_known_t *known, int64_t now_us);

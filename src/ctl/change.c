@@ -129,9 +129,9 @@ static int hold_locked(ctl_change_t *change)
     const weave_maintenance_t *found;
     weave_maintenance_t setting = change->setting;
 
-    if (weave_maintenance_read(&entries, &problem, change->view.httpd.state_dir,
-                               change->ctl->pool) !=
-        WEAVE_MAINTENANCE_FILE_READ)
+    if (weave_maintenance_read(
+            &entries, NULL, &problem, change->view.httpd.state_dir, geteuid(),
+            change->ctl->pool) != WEAVE_MAINTENANCE_FILE_READ)
         return ctl_say(
             "--wait: children of before the last graceful may go by"
             " something else: %s",

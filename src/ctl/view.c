@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 #include <apr_time.h>
@@ -221,8 +222,8 @@ static void entries_read(ctl_view_t *view, apr_pool_t *pool)
     weave_maintenance_t on = {.mode = WEAVE_MAINTENANCE_ON,
                               .by = WEAVE_MAINTENANCE_BY_NOBODY};
 
-    view->file = weave_maintenance_read(&view->entries, &view->damage,
-                                        view->httpd.state_dir, pool);
+    view->file = weave_maintenance_read(&view->entries, NULL, &view->damage,
+                                        view->httpd.state_dir, geteuid(), pool);
     if (view->file == WEAVE_MAINTENANCE_FILE_BAD)
         weave_maintenance_set(view->entries, NULL, &on);
     if (view->file == WEAVE_MAINTENANCE_FILE_NONE && counters &&

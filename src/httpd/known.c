@@ -75,28 +75,27 @@ static void problem_log(const weave_known_t *known, const char *problem)
                      problem);
 }
 
-int mod_weave_known_learn(weave_known_t *next, const weave_known_t *known)
+void mod_weave_known_learn(weave_known_t *known)
 {
     weave_counters_t *counters = mod_weave_counters();
     const mod_weave_retained_t *data = mod_weave_retained_get();
+    apr_uint64_t trouble = known->trouble;
     const char *problem;
     apr_pool_t *pool;
-    int rc;
 
-    if (!counters || !data->known_dir ||
+    if (!counters || !data || !data->known_dir ||
         apr_pool_create_unmanaged(&pool) != APR_SUCCESS)
-        return 0;
+        return;
     apr_pool_tag(pool, "weave_known");
-    rc = weave_known_learn(next, &problem, known, &counters->maintenance_seen,
-                           data->known_dir, data->starter, pool);
-    if (rc && problem &&
-        atomic_exchange(&counters->problem_logged, next->trouble) !=
-            next->trouble)
-        problem_log(next, problem);
-    if (rc && !next->trouble)
-        settings_log(next, pool);
-    if (rc && !next->trouble && known->trouble)
-        atomic_store(&counters->problem_logged, 0);
+    if (weave_known_learn(known, &problem, &counters->maintenance_seen,
+                          data->known_dir, data->starter, pool)) {
+        if (problem && atomic_exchange(&counters->problem_logged,
+                                       known->trouble) != known->trouble)
+            problem_log(known, problem);
+        if (!known->trouble)
+            settings_log(known, pool);
+        if (!known->trouble && trouble)
+            atomic_store(&counters->problem_logged, 0);
+    }
     apr_pool_destroy(pool);
-    return rc;
 }

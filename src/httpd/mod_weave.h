@@ -189,6 +189,6 @@ _Atomic uint32_t *mod_weave_counters_admitted(const mod_weave_mount_t *mount);
 
 /* known.c: weave_known_learn() for a process of httpd. Logs what has changed,
  * if no other process has. */
-int mod_weave_known_learn(weave_known_t *next, const weave_known_t *known);
+void mod_weave_known_learn(weave_known_t *known);
 
 #endif

@@ -5,7 +5,7 @@
 #include "mod_weave.h"
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 12
+#define MOD_WEAVE_RETAINED_VERSION 13
 
 /* Since when a part of the configuration has said a mode. */
 typedef struct mod_weave_retained_since_t {

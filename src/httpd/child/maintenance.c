@@ -5,9 +5,10 @@
  * he is (a client in maintenance may not see a 401), and again where Python
  * would start, or a worker would get the request. What weavectl says stands in
  * a file: a request's own thread looks at it when the last look is LOOK_US ago,
- * so that a request which is let in goes by what was said LATE_US ago at the
- * most. While nobody says anything but "off", that is a few loads and
- * comparisons. */
+ * and others that come meanwhile wait for it, so that a request which is let in
+ * goes by what was said LOOK_US ago at the most (weavectl waits longer than
+ * that before it returns). While nobody says anything but "off", that is a few
+ * loads and comparisons. */
 #include "exchange.h"
 
 #include <pthread.h>
@@ -15,20 +16,16 @@
 #include <apr_strings.h>
 
 #define LOOK_US 100000
-/* A thread that looks may have lost its processor: after so long the others
- * wait for it. weavectl waits longer than that before it returns. */
-#define LATE_US 200000
 
 static const char lb_heartbeat[] = "/__lbheartbeat__";
 
 /* What this child knows of the file. */
 static struct {
-    pthread_mutex_t looking;
-    pthread_rwlock_t lock; /* of `known` */
+    pthread_mutex_t lock; /* of `known` */
     weave_known_t known;
     atomic_int is_set;         /* does any of it hold? */
     _Atomic apr_time_t looked; /* when the last look began */
-} file = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_RWLOCK_INITIALIZER, .is_set = 0};
+} file = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- the file ---- */
 
@@ -53,35 +50,18 @@ static apr_uint64_t look_age(apr_time_t now)
                                                      memory_order_acquire));
 }
 
-static void known_replace(const weave_known_t *next)
-{
-    apr_pool_t *before = file.known.pool;
-
-    pthread_rwlock_wrlock(&file.lock);
-    file.known = *next;
-    pthread_rwlock_unlock(&file.lock);
-    atomic_store(&file.is_set, weave_known_is_set(next, apr_time_now()));
-    if (before && before != next->pool)
-        apr_pool_destroy(before);
-}
-
 static __attribute__((noinline)) void file_look(void)
 {
-    weave_known_t next;
     apr_time_t now;
 
-    if (pthread_mutex_trylock(&file.looking) != 0) {
-        if (look_age(apr_time_now()) < LATE_US)
-            return;
-        pthread_mutex_lock(&file.looking);
-    }
+    pthread_mutex_lock(&file.lock);
     now = apr_time_now();
     if (look_age(now) >= LOOK_US) {
-        if (mod_weave_known_learn(&next, &file.known))
-            known_replace(&next);
+        mod_weave_known_learn(&file.known);
+        atomic_store(&file.is_set, weave_known_is_set(&file.known, now));
         atomic_store_explicit(&file.looked, now, memory_order_release);
     }
-    pthread_mutex_unlock(&file.looking);
+    pthread_mutex_unlock(&file.lock);
 }
 
 /* ---- the path below the mount ---- */
@@ -159,10 +139,10 @@ static void switches_apply(mod_weave_verdict_t *verdict, request_rec *r,
     if (key)
         weave_verdict_add(&verdict->all, &key->setting, now, drain);
     if (atomic_load(&file.is_set)) {
-        pthread_rwlock_rdlock(&file.lock);
+        pthread_mutex_lock(&file.lock);
         weave_known_add(&verdict->all, &file.known,
                         mount->app ? mount->app->ini : mount->ini, now, drain);
-        pthread_rwlock_unlock(&file.lock);
+        pthread_mutex_unlock(&file.lock);
     }
     verdict->mode = verdict->all.mode;
     if (verdict->mode != WEAVE_MAINTENANCE_OFF)

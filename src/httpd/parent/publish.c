@@ -17,18 +17,6 @@
 
 /* ---- what the file says ---- */
 
-static void known_update(mod_weave_retained_t *data)
-{
-    apr_pool_t *before = data->known.pool;
-    weave_known_t next;
-
-    if (!mod_weave_known_learn(&next, &data->known))
-        return;
-    data->known = next;
-    if (before && before != next.pool)
-        apr_pool_destroy(before);
-}
-
 int mod_weave_known_monitor(apr_pool_t *pool, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
@@ -36,7 +24,7 @@ int mod_weave_known_monitor(apr_pool_t *pool, server_rec *s)
     (void)pool;
     (void)s;
     if (data)
-        known_update(data);
+        mod_weave_known_learn(&data->known);
     return DECLINED;
 }
 
@@ -44,10 +32,8 @@ int mod_weave_known_monitor(apr_pool_t *pool, server_rec *s)
 static void known_renew(mod_weave_retained_t *data)
 {
     atomic_store(&mod_weave_counters()->problem_logged, 0);
-    if (data->known.trouble)
-        data->known.looked = UINT64_MAX;
     data->known.trouble = 0;
-    known_update(data);
+    mod_weave_known_learn(&data->known);
 }
 
 /* ---- the folder ---- */
@@ -68,7 +54,7 @@ static void known_move(const mod_weave_retained_t *data, const char *dir,
 {
     if (!weave_known_is_set(&data->known, apr_time_now()))
         return;
-    if (weave_maintenance_stamp(NULL, dir))
+    if (weave_maintenance_stamp(dir))
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "WEAVE0141: WeaveStateDir was %s until now: what"
                      " `weavectl maintenance` has said there does not hold any"
@@ -89,7 +75,7 @@ static void folder_prepare(mod_weave_retained_t *data, server_rec *s,
     if (problem)
         folder_complain(s, problem);
     if (moved && !problem) {
-        known_update(data);
+        mod_weave_known_learn(&data->known);
         known_move(data, dir, lock, s, pool);
     }
     if (lock >= 0) {
@@ -142,8 +128,8 @@ void mod_weave_publish_check(apr_pool_t *pool, server_rec *s)
     chroot_check(dir, s, pool);
     if (problem)
         folder_complain(s, problem);
-    else if (weave_maintenance_read(&entries, &problem, dir, pool) ==
-             WEAVE_MAINTENANCE_FILE_BAD)
+    else if (weave_maintenance_read(&entries, NULL, &problem, dir, geteuid(),
+                                    pool) == WEAVE_MAINTENANCE_FILE_BAD)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "WEAVE0157: %s; httpd answers 503 for all applications:"
                      " `weavectl maintenance off`, or `on`, says what is right",
