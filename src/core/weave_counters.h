@@ -79,8 +79,6 @@ typedef struct weave_counters_t {
     char failure[WEAVE_COUNTERS_FAILURE];
 } weave_counters_t;
 
-/* --- the parent ---------------------------------------------------------- */
-
 /**
  * Makes the file in DIR, in place of one that an earlier httpd has left, maps
  * it and locks it. *fd (close-on-exec) keeps the lock; it must be closed in
@@ -98,8 +96,6 @@ void weave_counters_unmap(weave_counters_t *counters);
 
 /** Forgets what was counted for the application that had SLOT. */
 void weave_counters_clear(weave_counters_t *counters, uint32_t slot);
-
-/* --- readers ------------------------------------------------------------- */
 
 /** Copies the counters in DIR into POOL. Returns NULL, or what is wrong, with
  *  its path. *counters is NULL then, and where there are none. */
@@ -120,8 +116,6 @@ int64_t weave_counters_admitted(const weave_counters_t *counters,
  *  and why: *text, in POOL, may be anything but control characters. */
 int weave_counters_failed(const char **text, const weave_counters_t *counters,
                           apr_pool_t *pool);
-
-/* --- children ------------------------------------------------------------ */
 
 /** Takes a slot for the calling child, as long as it lives; slots of children
  *  that are gone are given again. NULL: there is none, which is noted. */

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-/* ---- settings ---- */
-
 static const char *const modes[] = {
     [WEAVE_MAINTENANCE_OFF] = "off",
     [WEAVE_MAINTENANCE_BACKOFF] = "backoff",
@@ -58,8 +56,6 @@ int weave_maintenance_is_more(const weave_maintenance_t *a,
         return a->retry_after_s != 0;
     return b->until_us && (!a->until_us || a->until_us > b->until_us);
 }
-
-/* ---- entries ---- */
 
 #define ENTRY(entries, i)                                                      \
     (&APR_ARRAY_IDX(entries, i, weave_maintenance_entry_t))

@@ -56,8 +56,6 @@ typedef struct weave_maintenance_entry_t {
     weave_maintenance_t setting;
 } weave_maintenance_entry_t;
 
-/* --- settings ------------------------------------------------------------ */
-
 /** Returns "off", ...; never NULL. */
 const char *weave_maintenance_mode_name(uint32_t mode);
 /** Returns -1 where there is no such mode. */
@@ -89,8 +87,6 @@ void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
 /** Drops what is over at NOW_US. */
 void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us);
 
-/* --- the folder ---------------------------------------------------------- */
-
 /** Returns why DIR cannot be used, or made where it is not there; or NULL. Only
  *  its owner may be able to write in it. Makes nothing. */
 const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool);
@@ -108,8 +104,6 @@ void weave_maintenance_unlock(int lock);
 /** Keeps room in DIR for the next weave_maintenance_write, where there is any:
  *  a full disk is when maintenance is wanted. With the lock held. */
 void weave_maintenance_reserve(const char *dir, apr_pool_t *pool);
-
-/* --- the file ------------------------------------------------------------ */
 
 typedef enum weave_maintenance_file_e {
     WEAVE_MAINTENANCE_FILE_READ,

@@ -11,8 +11,6 @@
 #define TROUBLE_GONE 1
 #define TROUBLE_OUTDATED 2
 
-/* ---- several settings ---- */
-
 void weave_verdict_add(weave_verdict_t *verdict,
                        const weave_maintenance_t *setting, int64_t now_us,
                        int64_t drain_us)
@@ -33,8 +31,6 @@ void weave_verdict_add(weave_verdict_t *verdict,
         verdict->setting = *setting;
     }
 }
-
-/* ---- the first call of a sync ---- */
 
 /* Is what ends at LEN a version of the storage API? LEN: without it. */
 static int ends_in_version(const char *path, size_t *len)
@@ -72,8 +68,6 @@ int weave_verdict_is_first_call(const char *uri)
     len -= item;
     return !len || (ends_in_version(uri, &len) && !ends_in_version(uri, &len));
 }
-
-/* ---- what is known of the file ---- */
 
 /* What is known holds while the file is gone, if nobody has read a newer one.
  */

@@ -17,8 +17,6 @@
 
 #include "weave_maintenance.h"
 
-/* --- several settings ---------------------------------------------------- */
-
 /** Begins as zero: nothing has been added, and the mode is OFF. */
 typedef struct weave_verdict_t {
     uint32_t mode;
@@ -36,8 +34,6 @@ void weave_verdict_add(weave_verdict_t *verdict,
 
 /** Is the path of URI that of the first call of a sync? */
 int weave_verdict_is_first_call(const char *uri);
-
-/* --- what weavectl has said ---------------------------------------------- */
 
 /** What a process knows of the file. Begins as zero: nothing yet. */
 typedef struct weave_known_t {

@@ -27,8 +27,6 @@ static const char failure_page[] =
     PAGE("Not available", "<p>This service is not available at the moment."
                           " Please try again later.</p>");
 
-/* ---- whether the client wants it ---- */
-
 static int quality_parse(const char *text)
 {
     double q = strtod(text, NULL);
@@ -83,8 +81,6 @@ static void failure_log(request_rec *r, const char *path, int why)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, MOD_WEAVE_PAGE_FAILURE, path,
                       mod_weave_page_flaw(why, r->pool));
 }
-
-/* ---- the page ---- */
 
 /* Returns TEXT with the escaped message in the place of each token. */
 static const char *message_fill(const char *text, const char *message,

@@ -6,8 +6,6 @@
  * is not done again: each is named with the section it stands in. */
 #include "switch.h"
 
-#include <stdlib.h>
-
 #include <apr_strings.h>
 
 #include "weave_control.h"
@@ -26,8 +24,8 @@ typedef struct {
 typedef struct {
     const mod_weave_switch_t *sw;
     apr_time_t since;
-    int parts[3]; /* how many seats: as switch_cover() says */
-    int servers;  /* that say it */
+    int whole;   /* seats that all of it holds for */
+    int servers; /* that say it */
 } entry_t;
 
 /* ---- what holds where ---- */
@@ -165,7 +163,7 @@ static const char *scope_of(const entry_t *entry, int seats, apr_pool_t *pool)
     const mod_weave_switch_t *sw = entry->sw;
     const char *server;
 
-    if (entry->parts[1] == seats)
+    if (entry->whole == seats)
         return "";
     if (sw->path)
         return apr_psprintf(pool, "<%s %s>", sw->section, sw->path);
@@ -201,15 +199,18 @@ static entry_t *entry_of(apr_array_header_t *entries,
 static void entry_add(apr_array_header_t *entries, const mod_weave_switch_t *sw,
                       const apr_array_header_t *seats)
 {
-    int i, parts[3] = {0};
+    int i, cover, any = 0, whole = 0;
     entry_t *entry;
 
-    for (i = 0; i < seats->nelts; i++)
-        parts[switch_cover(sw, &APR_ARRAY_IDX(seats, i, seat_t))]++;
-    if (!parts[1] && !parts[2])
+    for (i = 0; i < seats->nelts; i++) {
+        cover = switch_cover(sw, &APR_ARRAY_IDX(seats, i, seat_t));
+        any |= cover;
+        whole += cover == 1;
+    }
+    if (!any)
         return;
     entry = entry_of(entries, sw);
-    entry->parts[1] += parts[1];
+    entry->whole += whole;
     entry->servers++;
     if (sw->setting.since_us > entry->since)
         entry->since = sw->setting.since_us;
@@ -229,7 +230,7 @@ static json_t *entry_json(const entry_t *entry, int seats, apr_pool_t *pool)
                      weave_control_text(server, pool));
 }
 
-/* What ALL, the strictest first, say of the application at SLOT. */
+/* What ALL say of the application at SLOT. */
 static json_t *declared_json(int slot, const apr_array_header_t *all,
                              server_rec *main_server, apr_pool_t *pool)
 {
@@ -267,26 +268,14 @@ static json_t *app_json(const mod_weave_app_t *app, json_t *declared,
                      (json_int_t)apr_time_sec(drain), "declared", declared);
 }
 
-static int strictest_first(const void *a, const void *b)
-{
-    const mod_weave_switch_t *x = *(mod_weave_switch_t *const *)a;
-    const mod_weave_switch_t *y = *(mod_weave_switch_t *const *)b;
-
-    if (x->setting.mode != y->setting.mode)
-        return x->setting.mode > y->setting.mode ? -1 : 1;
-    return x->number < y->number ? -1 : x->number > y->number;
-}
-
 json_t *mod_weave_declare(const apr_array_header_t *apps,
                           server_rec *main_server, apr_pool_t *pool)
 {
-    apr_pool_t *pconf = main_server->process->pconf;
-    apr_array_header_t *all = apr_array_copy(pool, mod_weave_switches(pconf));
+    const apr_array_header_t *all =
+        mod_weave_switches(main_server->process->pconf);
     json_t *list = json_array();
     int i;
 
-    qsort(all->elts, (size_t)all->nelts, sizeof(mod_weave_switch_t *),
-          strictest_first);
     for (i = 0; i < apps->nelts; i++) {
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
 

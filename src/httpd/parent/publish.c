@@ -15,8 +15,6 @@
 
 #include "runtime.h"
 
-/* ---- what the file says ---- */
-
 int mod_weave_known_monitor(apr_pool_t *pool, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
@@ -35,8 +33,6 @@ static void known_renew(mod_weave_retained_t *data)
     data->known.trouble = 0;
     mod_weave_known_learn(&data->known);
 }
-
-/* ---- the folder ---- */
 
 static void folder_complain(server_rec *s, const char *problem)
 {
@@ -97,8 +93,6 @@ void mod_weave_publish(apr_pool_t *pconf, server_rec *s)
     folder_prepare(data, s, pconf);
     known_renew(data);
 }
-
-/* ---- configtest and start ---- */
 
 /* With ChrootDir children see another folder by that name, or none. */
 static void chroot_check(const char *dir, server_rec *s, apr_pool_t *pool)

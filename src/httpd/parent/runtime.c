@@ -29,8 +29,6 @@
 #define LOCK_WAIT_US INT64_C(6000000) /* as weaved waits */
 #define LOCK_POLL_US 100000
 
-/* ---- whether httpd's children can enter it ---- */
-
 static int enter_try(const char *path, apr_pool_t *pool)
 {
     (void)pool;
@@ -87,8 +85,6 @@ const char *mod_weave_enter_check(const char *dir, const char *effect,
         (long)ap_unixd_config.group_id, word, word);
 }
 
-/* ---- whether it is another httpd's ---- */
-
 /* Returns 1 where the weaved that holds the lock FD is that of the httpd that
  * PidFile names. */
 static int is_own_weaved(int fd, long *weaved, apr_pool_t *pool)
@@ -128,8 +124,6 @@ static const char *lock_check(const char *dir, apr_pool_t *pool)
         close(fd);
     return problem;
 }
-
-/* ---- all of it ---- */
 
 const char *mod_weave_runtime_check(const char *dir, apr_pool_t *pool)
 {

@@ -22,8 +22,6 @@
 #define ANOTHER_US INT64_C(6000000) /* as weaved waits for another weaved */
 #define LOOK_US 20000
 
-/* ---- the folder ---- */
-
 const char *mod_weave_runtime_used(const mod_weave_retained_t *data)
 {
     if (data->supervisor)
@@ -48,8 +46,6 @@ static const char *folder_make(const char *dir, apr_pool_t *pool)
     close(folder.fd);
     return problem;
 }
-
-/* ---- the counters ---- */
 
 static void state_complain(server_rec *s, const char *dir, const char *problem,
                            long holder)
@@ -85,9 +81,6 @@ static void counters_replace(mod_weave_retained_t *data, weave_counters_t *made,
 
     if (before) {
         made->maintenance_seen = before->maintenance_seen;
-        made->problem_logged = before->problem_logged;
-        memcpy(made->logged_since, before->logged_since,
-               sizeof(made->logged_since));
         weave_counters_unmap(before);
     }
     if (data->counters_fd >= 0)
@@ -122,8 +115,6 @@ static void counters_make(mod_weave_retained_t *data, const char *dir,
     if (!data->counters)
         data->counters = weave_counters_anonymous();
 }
-
-/* ---- what the configuration says ---- */
 
 static const char *state_write(const mod_weave_retained_t *data,
                                const apr_array_header_t *apps, server_rec *s,

@@ -11,8 +11,6 @@
 
 #define REGISTRY "mod_weave_switches"
 
-/* ---- the registry, as long as this pconf ---- */
-
 apr_array_header_t *mod_weave_switches(apr_pool_t *pconf)
 {
     void *found = NULL;
@@ -49,8 +47,6 @@ const mod_weave_switch_t *mod_weave_switch_stricter(const mod_weave_switch_t *a,
         return a ? a : b;
     return b->setting.mode > a->setting.mode ? b : a;
 }
-
-/* ---- what is written ---- */
 
 /* httpd tells no module whether the path is a regular expression: that of
  * <LocationMatch "/1\.1/"> looks like any other. */
@@ -120,8 +116,6 @@ void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
     *sw = directive_add(cmd, (int)weave_conf_int(conf, WEAVE_MAINTENANCE_MODE),
                         1);
 }
-
-/* ---- in post_config ---- */
 
 /* Lines move and names stay. Two of one place are two. */
 static const char *key_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
