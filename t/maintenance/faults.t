@@ -135,6 +135,25 @@ subtest 'a second httpd with one WeaveRuntimeDir' => sub {
     ok defined $httpd->stop, 'httpd stops';
 };
 
+# A graceful and a stop of one whose folder somebody has removed.
+subtest 'a WeaveRuntimeDir that another httpd has by now' => sub {
+    my $httpd = started('embedded', expect => qr/WEAVE029\d/);
+    my $other = WeaveTest::Httpd->new(script => 'maintenance');
+    my $conf  = slurp($other->dir . '/httpd.conf');
+    $conf =~ s/^WeaveRuntimeDir .*/WeaveRuntimeDir "@{[$httpd->runtime]}"/m;
+    $other->write('httpd.conf', $conf);
+    unlink glob $httpd->runtime . '/*';
+    $other->start;
+    my $pid   = $other->pid;
+    my $state = $httpd->runtime . '/httpd.json';
+    like $httpd->logged(qr/WEAVE0290/, sub { $httpd->renew }),
+        qr/WEAVE0290: .* is in use by another httpd \(pid $pid\)/, 'it says so';
+    is(JSON::PP->new->decode(slurp($state))->{pid}, $pid, 'and writes nothing there');
+    ok defined $httpd->stop, 'it stops';
+    ok -e $_, "and leaves $_" for $state, $httpd->runtime . '/counters';
+    ok defined $other->stop, 'the other one stops';
+};
+
 subtest 'ChrootDir' => sub {
     my $httpd = WeaveTest::Httpd->new(conf => "ChrootDir DIR\n$APP", script => 'maintenance');
     my ($status, $output) = $httpd->configtest;

@@ -64,7 +64,8 @@ static void state_complain(server_rec *s, const char *dir, const char *problem,
                      problem);
 }
 
-/* The file is gone with its folder where somebody has removed that. */
+/* Returns 0 where somebody has removed the file, or the folder: what is there
+ * now may be another httpd's. */
 static int counters_are_there(const mod_weave_retained_t *data)
 {
     struct stat status;
@@ -140,7 +141,7 @@ static apr_status_t state_remove(void *unused)
     apr_pool_t *pool;
 
     (void)unused;
-    if (!data || data->owner != getpid() || data->counters_fd < 0 ||
+    if (!data || data->owner != getpid() || !counters_are_there(data) ||
         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_EXITING ||
         apr_pool_create(&pool, NULL) != APR_SUCCESS)
         return APR_SUCCESS;
@@ -179,7 +180,7 @@ void mod_weave_state_publish(apr_pool_t *pconf, server_rec *s)
                      "WEAVE0133: WeaveRuntimeDir %s holds from the next start"
                      " of httpd on; until then it is %s",
                      dir, mod_weave_runtime_used(data));
-    if (data && data->counters_fd >= 0)
+    if (data && counters_are_there(data))
         problem = state_write(data, mod_weave_apps(), s, pconf);
     if (problem)
         state_complain(s, data->counters_dir, problem, 0);
