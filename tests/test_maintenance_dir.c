@@ -127,10 +127,15 @@ static int lock_as_nobody(void)
 static void wants_a_folder_of_its_own(void **state)
 {
     const char *made = in_folder("made"), *file = file_write("file", "");
+    struct stat status;
 
     (void)state;
     refuses(made, 0, "No such file");
+    umask(077); /* httpd's children have to enter it all the same */
     assert_null(locks(made, 1));
+    umask(022);
+    assert_int_equal(stat(made, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0711);
     assert_null(locks(made, 1));
     assert_int_equal(chmod(made, 0775), 0);
     refuses(made, 1, "can be written by others");

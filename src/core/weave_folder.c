@@ -242,10 +242,15 @@ static int step_open(walk_t *walk, const char *step)
 
     if (fd >= 0 || errno != ENOENT || !walk->make || is_way_left(walk))
         return fd;
-    if (mkdirat(walk->at, step, walk->make) == 0)
+    if (mkdirat(walk->at, step, walk->make) == 0) {
         walk->made = 1;
-    else if (errno != EEXIST)
+        /* whatever the umask is: others may have to enter it */
+        if (fchmodat(walk->at, step, walk->make, 0) < 0)
+            return -1;
+    }
+    else if (errno != EEXIST) {
         return -1;
+    }
     return openat(walk->at, step, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
