@@ -41,28 +41,21 @@ static const char *ini_why_not(const char *ini, apr_pool_t *pool)
 {
     apr_array_header_t *problems = weave_problems_make(pool);
     weave_ini_t *read = NULL;
-    int i;
 
     weave_ini_read(&read, ini, problems, pool);
-    for (i = 0; i < problems->nelts; i++) {
-        const weave_problem_t *problem =
-            APR_ARRAY_IDX(problems, i, weave_problem_t *);
-
-        if (problem->level == WEAVE_PROBLEM_ERROR &&
-            problem->kind <= WEAVE_PROBLEM_MISSING_SECTION &&
-            !strcmp(problem->file, ini))
-            return weave_problem_text(problem, pool);
-    }
     if (read && weave_ini_sections(read)->nelts)
         return NULL;
-    return apr_pstrcat(pool, ini, ": there is no [section] in it", NULL);
+    return problems->nelts
+               ? weave_problem_text(
+                     APR_ARRAY_IDX(problems, 0, weave_problem_t *), pool)
+               : apr_pstrcat(pool, ini, ": there is no [section] in it", NULL);
 }
 
 /* Refuses an INI that nobody has: it is a slip. */
 static int ini_check(const ctl_change_t *change)
 {
     const ctl_view_t *view = &change->view;
-    const char *ini = change->ini, *why;
+    const char *ini = change->ctl->ini, *why;
 
     if (!ini)
         return CTL_DONE;
@@ -80,27 +73,12 @@ static int ini_check(const ctl_change_t *change)
     return why ? ctl_say("this is no sync.ini: %s", why) : CTL_DONE;
 }
 
-/* Refuses to change one entry of a file whose others are not known. */
-static int file_check(const ctl_change_t *change)
-{
-    const char *damage = change->view.damage;
-
-    if (damage && change->ini)
-        return ctl_say("%s, so nothing can be changed for one application "
-                       "alone: `weavectl maintenance %s` for all replaces it",
-                       damage, change->ctl->mode);
-    if (damage)
-        ctl_note("%s; it is replaced", damage);
-    return CTL_DONE;
-}
-
 /* ---- the change, with the lock held ---- */
 
-static int file_write(const ctl_change_t *change,
-                      const apr_array_header_t *entries)
+static int file_write(const ctl_change_t *change)
 {
     const char *problem = weave_maintenance_write(
-        entries, change->view.httpd.state_dir, change->ctl->pool);
+        change->view.entries, change->view.httpd.state_dir, change->ctl->pool);
 
     return problem ? ctl_say("%s; nothing has changed", problem) : CTL_DONE;
 }
@@ -113,10 +91,16 @@ static int change_locked(ctl_change_t *change)
     if (view->file == WEAVE_MAINTENANCE_FILE_BAD)
         apr_array_clear(view->entries);
     change->old = apr_array_copy(change->ctl->pool, view->entries);
-    if (ini_check(change) != CTL_DONE || file_check(change) != CTL_DONE)
+    if (ini_check(change) != CTL_DONE)
         return CTL_FAILED;
-    weave_maintenance_set(view->entries, change->ini, &change->setting);
-    if (file_write(change, view->entries) != CTL_DONE)
+    if (view->damage && change->ctl->ini) /* it has other entries, perhaps */
+        return ctl_say("%s, so nothing can be changed for one application "
+                       "alone: `weavectl maintenance %s` for all replaces it",
+                       view->damage, change->ctl->mode);
+    if (view->damage)
+        ctl_say("notice: %s; it is replaced", view->damage);
+    weave_maintenance_set(view->entries, change->ctl->ini, &change->setting);
+    if (file_write(change) != CTL_DONE)
         return CTL_FAILED;
     ctl_view_refresh(view, change->ctl);
     return CTL_DONE;
@@ -124,26 +108,25 @@ static int change_locked(ctl_change_t *change)
 
 static int hold_locked(ctl_change_t *change)
 {
-    apr_array_header_t *entries;
-    const char *problem = NULL;
-    const weave_maintenance_t *found;
+    ctl_view_t *view = &change->view;
     weave_maintenance_t setting = change->setting;
+    const weave_maintenance_t *found;
 
-    if (weave_maintenance_read(
-            &entries, NULL, &problem, change->view.httpd.state_dir, geteuid(),
-            change->ctl->pool) != WEAVE_MAINTENANCE_FILE_READ)
-        return ctl_say(
-            "--wait: children of before the last graceful may go by"
-            " something else: %s",
-            problem ? problem : "the file " WEAVE_MAINTENANCE_FILE " has gone");
-    found = weave_maintenance_find(entries, change->ini);
+    ctl_view_refresh(view, change->ctl);
+    if (view->file != WEAVE_MAINTENANCE_FILE_READ)
+        return ctl_say("--wait: children of before the last graceful may go by"
+                       " something else: %s",
+                       view->damage ? view->damage
+                                    : "the file " WEAVE_MAINTENANCE_FILE
+                                      " has gone");
+    found = weave_maintenance_find(view->entries, change->ctl->ini);
     if (!found || found->mode != WEAVE_MAINTENANCE_DRAINING ||
         found->since_us != setting.since_us)
         return CTL_DONE;
     setting.mode = WEAVE_MAINTENANCE_ON;
     setting.since_us = apr_time_now();
-    weave_maintenance_set(entries, change->ini, &setting);
-    return file_write(change, entries);
+    weave_maintenance_set(view->entries, change->ctl->ini, &setting);
+    return file_write(change);
 }
 
 /* Calls WORK with the lock held. Returns what it returns, or CTL_FAILED. */
@@ -164,7 +147,6 @@ int ctl_change_make(ctl_change_t *change)
 {
     const ctl_t *ctl = change->ctl;
 
-    change->ini = ctl->ini_given ? ctl->ini : NULL;
     ctl_view_load(&change->view, ctl);
     if (change->view.unusable)
         return ctl_say("%s", change->view.unusable);

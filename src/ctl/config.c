@@ -1,131 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.c: weavectl config and weavectl check */
-#include "config.h"
-
 #include <fcntl.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 
-#include "commands.h"
-#include "folder.h"
+#include "ini.h"
 #include "say.h"
 #include "weave_check.h"
-#include "weave_conf.h"
 #include "weave_control.h"
 #include "weave_file.h"
 #include "weave_spec.h"
 
 #define PAGE_BYTES 262144 /* as httpd has it: docs/keys/maintenance.page.md */
 
-/* Prints what configtest would print about CONF (NULL: it cannot be read).
- * Returns the number of errors. */
-static int problems_say(const weave_conf_t *conf,
-                        const apr_array_header_t *problems, apr_pool_t *pool)
-{
-    int i;
-
-    for (i = 0; i < problems->nelts; i++) {
-        const weave_problem_t *problem =
-            APR_ARRAY_IDX(problems, i, weave_problem_t *);
-        int is_error = problem->level == WEAVE_PROBLEM_ERROR;
-
-        ctl_error("%s: %s: %s", is_error ? "error" : "notice",
-                  !conf      ? "WEAVE0015"
-                  : is_error ? "WEAVE0001"
-                             : "WEAVE0002",
-                  weave_problem_text(problem, pool));
-    }
-    return weave_problems_count(problems, WEAVE_PROBLEM_ERROR);
-}
-
 /* Reads the INI and prints its problems. Returns NULL where it cannot be read.
  */
-static weave_conf_t *conf_read(const ctl_t *ctl, int *errors)
+static weave_conf_t *conf_load(const ctl_t *ctl, int *errors)
 {
     apr_array_header_t *problems = weave_problems_make(ctl->pool);
-    weave_conf_t *conf = NULL;
+    weave_conf_t *conf =
+        ctl_ini_read(ctl->ini ? ctl->ini : CTL_DEFAULT_INI, problems);
 
-    weave_conf_read(&conf, ctl_path_resolve(ctl->ini, ctl->pool), problems,
-                    ctl->pool);
     if (conf)
         weave_conf_check(conf, problems);
-    *errors = problems_say(conf, problems, ctl->pool);
-    if (!conf && !ctl->ini_given)
-        ctl_error("No INI was named, so %s was read. Name yours, such as"
-                  " /etc/app.ini, behind the command.",
-                  ctl->ini);
+    *errors = ctl_problems_print(conf, problems);
+    if (!conf && !ctl->ini)
+        ctl_error("No INI was named, so " CTL_DEFAULT_INI " was read. Name"
+                  " yours, such as /etc/app.ini, behind the command.");
     return conf;
-}
-
-/* Prints PROBLEM, if there is one. Returns the number of problems. */
-static int problem_say(const char *problem)
-{
-    if (problem)
-        ctl_error("error: %s", problem);
-    return problem != NULL;
-}
-
-/* ---- for reload ---- */
-
-/* Drops notices from PROBLEMS, and variables that are not set here: httpd may
- * have them. */
-static void problems_filter(apr_array_header_t *problems)
-{
-    int i, kept = 0;
-
-    for (i = 0; i < problems->nelts; i++) {
-        weave_problem_t *problem =
-            APR_ARRAY_IDX(problems, i, weave_problem_t *);
-
-        if (problem->level == WEAVE_PROBLEM_ERROR &&
-            problem->kind != WEAVE_PROBLEM_UNSET)
-            APR_ARRAY_IDX(problems, kept++, weave_problem_t *) = problem;
-    }
-    problems->nelts = kept;
-}
-
-int ctl_ini_check(const char *ini, apr_pool_t *pool)
-{
-    apr_array_header_t *problems = weave_problems_make(pool);
-    const apr_array_header_t *files;
-    weave_conf_t *conf = NULL;
-    int i, errors;
-
-    weave_conf_read(&conf, ctl_path_resolve(ini, pool), problems, pool);
-    problems_filter(problems);
-    errors = problems_say(conf, problems, pool);
-    files = conf ? weave_conf_files(conf) : NULL;
-    for (i = 0; files && geteuid() == 0 && i < files->nelts; i++)
-        errors += problem_say(
-            weave_check_ini(&APR_ARRAY_IDX(files, i, weave_ini_file_t), pool));
-    return errors ? CTL_FAILED : CTL_DONE;
 }
 
 /* ---- config ---- */
 
-static const char *list_join(const apr_array_header_t *list, apr_pool_t *pool)
-{
-    return apr_array_pstrcat(pool, list, ' ');
-}
+typedef struct {
+    const char *key, *value, *where;
+} row_t;
 
-/* Returns the exact value of KEY as it could be written, for programs. A
- * default may be a text for people. */
-static const char *value_text(const weave_conf_t *conf, const weave_key_t *key,
-                              apr_pool_t *pool)
+/* Returns the value of KEY, for programs exactly and as it could be written,
+ * for people in the unit that they would use. A default may be a text for
+ * people.
+ */
+static const char *value_text(const ctl_t *ctl, const weave_conf_t *conf,
+                              const weave_key_t *key)
 {
     apr_int64_t number = weave_conf_int(conf, key->key);
+    apr_pool_t *pool = ctl->pool;
 
     if (!weave_conf_is_set(conf, key->key) && key->shown)
         return key->shown;
+    if (!ctl->json &&
+        (key->type == WEAVE_TYPE_DURATION || key->type == WEAVE_TYPE_SIZE))
+        return weave_key_number_text(key, number, pool);
     switch (key->type) {
     case WEAVE_TYPE_PATHS:
     case WEAVE_TYPE_NETS:
     case WEAVE_TYPE_NAMES:
-        return list_join(weave_conf_list(conf, key->key), pool);
+        return apr_array_pstrcat(pool, weave_conf_list(conf, key->key), ' ');
     case WEAVE_TYPE_BOOL:
         return number ? "true" : "false";
     case WEAVE_TYPE_OCTAL:
@@ -145,62 +77,30 @@ static const char *value_text(const weave_conf_t *conf, const weave_key_t *key,
     }
 }
 
-/* Returns the same for people, in the unit that they would use. */
-static const char *value_shown(const weave_conf_t *conf, const weave_key_t *key,
-                               apr_pool_t *pool)
+/* Adds KEY, or each member of a family. */
+static void key_add(apr_array_header_t *rows, const ctl_t *ctl,
+                    const weave_conf_t *conf, const weave_key_t *key)
 {
-    if (!weave_conf_is_set(conf, key->key) && key->shown)
-        return key->shown;
-    switch (key->type) {
-    case WEAVE_TYPE_DURATION:
-    case WEAVE_TYPE_SIZE:
-        return weave_key_number_text(key, weave_conf_int(conf, key->key), pool);
-    default:
-        return value_text(conf, key, pool);
-    }
-}
-
-typedef struct {
-    const char *key, *value, *shown, *where;
-} row_t;
-
-static void table_add(apr_array_header_t *rows, const char *name,
-                      const char *value, const char *shown, const char *where)
-{
-    APR_ARRAY_PUSH(rows, row_t) =
-        (row_t){name, value, *shown ? shown : "-", where};
-}
-
-static void family_add(apr_array_header_t *rows, const weave_key_t *key,
-                       const apr_table_t *table, const char *where,
-                       apr_pool_t *pool)
-{
-    const apr_array_header_t *members = apr_table_elts(table);
+    const char *where = weave_conf_source(conf, key->key, ctl->pool);
+    const apr_array_header_t *members;
     int i;
 
+    if (key->type != WEAVE_TYPE_PREFIX) {
+        APR_ARRAY_PUSH(rows, row_t) =
+            (row_t){key->full, value_text(ctl, conf, key), where};
+        return;
+    }
+    members =
+        apr_table_elts(key->key == WEAVE_WSGI_ENVIRON ? weave_conf_environ(conf)
+                                                      : weave_conf_env(conf));
     for (i = 0; i < members->nelts; i++) {
         const apr_table_entry_t *member =
             &APR_ARRAY_IDX(members, i, apr_table_entry_t);
 
-        table_add(rows, apr_pstrcat(pool, key->full, member->key, NULL),
-                  member->val, member->val, where);
+        APR_ARRAY_PUSH(rows, row_t) =
+            (row_t){apr_pstrcat(ctl->pool, key->full, member->key, NULL),
+                    member->val, where};
     }
-}
-
-static void key_add(apr_array_header_t *rows, const weave_conf_t *conf,
-                    int number, apr_pool_t *pool)
-{
-    const weave_key_t *key = weave_key_get((weave_key_e)number);
-    const char *where = weave_conf_source(conf, key->key, pool);
-
-    if (key->type == WEAVE_TYPE_PREFIX)
-        family_add(rows, key,
-                   key->key == WEAVE_WSGI_ENVIRON ? weave_conf_environ(conf)
-                                                  : weave_conf_env(conf),
-                   where, pool);
-    else
-        table_add(rows, key->full, value_text(conf, key, pool),
-                  value_shown(conf, key, pool), where);
 }
 
 static void table_print_json(const apr_array_header_t *rows, apr_pool_t *pool)
@@ -223,24 +123,26 @@ static void table_print_json(const apr_array_header_t *rows, apr_pool_t *pool)
 /* Longer texts do not make the column wider. */
 #define COLUMN_MOST 40
 
+static void column_widen(int *width, const char *text)
+{
+    int columns = ctl_columns(text);
+
+    if (columns > *width && columns <= COLUMN_MOST)
+        *width = columns;
+}
+
 static void table_print(const apr_array_header_t *rows)
 {
-    int keys = 0, values = 0, i;
+    const row_t *row = (const row_t *)rows->elts, *end = row + rows->nelts;
+    int keys = 0, values = 0;
 
-    for (i = 0; i < rows->nelts; i++) {
-        const row_t *row = &APR_ARRAY_IDX(rows, i, row_t);
-        int key = ctl_columns(row->key), value = ctl_columns(row->shown);
-
-        if (key > keys && key <= COLUMN_MOST)
-            keys = key;
-        if (value > values && value <= COLUMN_MOST)
-            values = value;
+    for (; row < end; row++) {
+        column_widen(&keys, row->key);
+        column_widen(&values, row->value);
     }
-    for (i = 0; i < rows->nelts; i++) {
-        const row_t *row = &APR_ARRAY_IDX(rows, i, row_t);
-
+    for (row = (const row_t *)rows->elts; row < end; row++) {
         ctl_cell(row->key, keys);
-        ctl_cell(row->shown, values);
+        ctl_cell(*row->value ? row->value : "-", values);
         ctl_line("%s", row->where);
     }
 }
@@ -248,13 +150,13 @@ static void table_print(const apr_array_header_t *rows)
 int ctl_config(const ctl_t *ctl)
 {
     int errors, i;
-    const weave_conf_t *conf = conf_read(ctl, &errors);
+    const weave_conf_t *conf = conf_load(ctl, &errors);
     apr_array_header_t *rows = apr_array_make(ctl->pool, 64, sizeof(row_t));
 
     if (!conf)
         return CTL_FAILED;
     for (i = 0; i < WEAVE_KEY_COUNT; i++)
-        key_add(rows, conf, i, ctl->pool);
+        key_add(rows, ctl, conf, weave_key_get((weave_key_e)i));
     if (ctl->json)
         table_print_json(rows, ctl->pool);
     else
@@ -263,6 +165,14 @@ int ctl_config(const ctl_t *ctl)
 }
 
 /* ---- check ---- */
+
+/* Prints PROBLEM, if there is one. Returns the number of problems. */
+static int problem_say(const char *problem)
+{
+    if (problem)
+        ctl_error("error: %s", problem);
+    return problem != NULL;
+}
 
 static const char *key_source(const ctl_t *ctl, const weave_conf_t *conf,
                               weave_key_e key)
@@ -333,7 +243,7 @@ static int user_check(const ctl_t *ctl, const weave_conf_t *conf)
 int ctl_check(const ctl_t *ctl)
 {
     int errors;
-    const weave_conf_t *conf = conf_read(ctl, &errors);
+    const weave_conf_t *conf = conf_load(ctl, &errors);
 
     if (!conf)
         return CTL_FAILED;
@@ -347,6 +257,6 @@ int ctl_check(const ctl_t *ctl)
     errors += python_check(ctl, conf);
     errors += user_check(ctl, conf);
     if (!errors)
-        ctl_line("%s: no mistake found", ctl->ini);
+        ctl_line("%s: no mistake found", ctl->ini ? ctl->ini : CTL_DEFAULT_INI);
     return errors ? CTL_FAILED : CTL_DONE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ctl.h: what the command line says, and how a command may end */
+/* ctl.h: what the command line says, and the commands */
 #ifndef CTL_H
 #define CTL_H
 
@@ -8,10 +8,12 @@
 /* Exit statuses, as --help has them. */
 enum { CTL_DONE = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
 
+/* INI of the commands that read a file, where none is given. */
+#define CTL_DEFAULT_INI "/etc/sync.ini"
+
 typedef struct ctl_t {
     apr_pool_t *pool;
-    const char *ini;       /* absolute; links are not followed */
-    int ini_given;         /* 1: with -i, or as an argument */
+    const char *ini;       /* absolute; links are not followed; NULL: all */
     const char *dir;       /* WeaveRuntimeDir */
     int dir_given;         /* 1: with -d, or by the environment */
     const char *state_dir; /* -s, or by the environment; NULL: neither */
@@ -21,5 +23,13 @@ typedef struct ctl_t {
     /* of maintenance; NULL: not given */
     const char *mode, *lasts, *retry_after, *message, *wait;
 } ctl_t;
+
+/* --- the commands; each returns an exit status --------------------------- */
+
+int ctl_reload(const ctl_t *ctl);
+int ctl_status(const ctl_t *ctl);
+int ctl_maintenance(const ctl_t *ctl);
+int ctl_config(const ctl_t *ctl);
+int ctl_check(const ctl_t *ctl);
 
 #endif

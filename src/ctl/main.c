@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c: reads the command line of weavectl, and runs the command */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +10,11 @@
 #include <apr_getopt.h>
 #include <apr_strings.h>
 
-#include "call.h"
-#include "commands.h"
 #include "folder.h"
 #include "say.h"
 #include "weave_maintenance.h"
 #include "weave_version.h"
 
-#define DEFAULT_INI "/etc/sync.ini"
 #define DEFAULT_DIR "/run/weave"
 
 static int version_show(const ctl_t *ctl)
@@ -82,13 +80,15 @@ static const struct command_t {
      "clients away. For programs, `weavectl status --json` has all of it.\n"},
     {"config", ctl_config, FOR_ALL, "jI",
      "show every key of INI and where it is set",
-     "Reads INI (" DEFAULT_INI ") and what it extends; asks no weaved. What\n"
+     "Reads INI (" CTL_DEFAULT_INI
+     ") and what it extends; asks no weaved. What\n"
      "WeaveSet in httpd.conf says is not in it.\n"
      "\n"
      "      --json      for programs\n"},
     {"check", ctl_check, FOR_ALL, "I",
      "look for mistakes in INI without starting it",
-     "Reads INI (" DEFAULT_INI ") and looks for what `apachectl configtest`\n"
+     "Reads INI (" CTL_DEFAULT_INI
+     ") and looks for what `apachectl configtest`\n"
      "would find in it: keys, values, virtualenv, script, engine, user.\n"},
     {"help", topic_show, FOR_ALL, "C", "show this text, or that of a command",
      ""},
@@ -104,8 +104,8 @@ static const apr_getopt_option_t options[] = {
     {"message", 'm', 1, NULL},   {"wait", 'W', 1, NULL},
     {"version", 'V', 0, NULL},   {NULL, 0, 0, NULL},
 };
-#define OPTIONS (sizeof(options) / sizeof(*options))
-#define WORDS 4 /* COMMAND MODE INI, and one that is too many */
+#define COMMON "dishV" /* letters of those that each command takes */
+#define WORDS 4        /* COMMAND MODE INI, and one that is too many */
 
 static const char general[] =
     "  -d, --directory DIR   the WeaveRuntimeDir of the httpd\n"
@@ -114,7 +114,7 @@ static const char general[] =
     "                        ($WEAVE_STATE_DIR, or that of the httpd of -d,\n"
     "                        or else " WEAVE_STATE_DIR ")\n"
     "  -i, --ini INI         the sync.ini, as WeaveApp has it; the word INI\n"
-    "                        (" DEFAULT_INI ", or all applications)\n"
+    "                        (" CTL_DEFAULT_INI ", or all applications)\n"
     "  -h, --help            this text, or that of a command\n"
     "\n"
     "Exit status: 0 done, 1 it failed, 2 the command line is wrong.";
@@ -131,7 +131,7 @@ static int help_show(void)
     return CTL_DONE;
 }
 
-static int command_takes(const struct command_t *command, char letter)
+static int command_takes(const struct command_t *command, int letter)
 {
     return strchr(command->takes, letter) != NULL;
 }
@@ -187,104 +187,78 @@ static const char *own_folder_get(apr_pool_t *pool)
     return slash ? apr_pstrmemdup(pool, path, (apr_size_t)(slash - path)) : ".";
 }
 
-static const char *environment_get(const char *name)
-{
-    const char *value = getenv(name);
-
-    return value && *value ? value : NULL;
-}
-
 /* Returns PATH as httpd has it: absolute, and its links are not followed. */
 static const char *path_normalise(const char *path, apr_pool_t *pool)
 {
     char *absolute;
 
-    return apr_filepath_merge(&absolute, NULL, path, 0, pool) == APR_SUCCESS
+    return path && apr_filepath_merge(&absolute, NULL, path, 0, pool) ==
+                       APR_SUCCESS
                ? absolute
                : path;
 }
 
-static void folders_resolve(ctl_t *ctl)
+/* Returns the option GIVEN, or else the variable NAME; NULL: neither. */
+static const char *folder_get(const char *given, const char *name)
 {
-    if (!ctl->dir)
-        ctl->dir = environment_get("WEAVE_RUNTIME_DIR");
+    const char *value = given ? given : getenv(name);
+
+    return value && *value ? value : NULL;
+}
+
+/* The value of each option by its letter; NULL: it is not given. */
+typedef const char *given_t[UCHAR_MAX + 1];
+
+static void options_take(ctl_t *ctl, const given_t given)
+{
+    ctl->dir = folder_get(given['d'], "WEAVE_RUNTIME_DIR");
     ctl->dir_given = ctl->dir != NULL;
     if (!ctl->dir)
         ctl->dir = DEFAULT_DIR;
-    if (!ctl->state_dir)
-        ctl->state_dir = environment_get("WEAVE_STATE_DIR");
-    if (ctl->state_dir)
-        ctl->state_dir = path_normalise(ctl->state_dir, ctl->pool);
+    ctl->state_dir =
+        path_normalise(folder_get(given['s'], "WEAVE_STATE_DIR"), ctl->pool);
     ctl->libdir = own_folder_get(ctl->pool);
-}
-
-static void ini_resolve(ctl_t *ctl)
-{
-    ctl->ini_given = ctl->ini != NULL;
-    ctl->ini = path_normalise(ctl->ini ? ctl->ini : DEFAULT_INI, ctl->pool);
-}
-
-typedef struct {
-    ctl_t ctl;
-    int help, version;
-    char used[OPTIONS]; /* letters of the options that only some have */
-} line_t;
-
-/* Takes the option LETTER. Remembers one that only some commands have. */
-static void option_take(line_t *line, int letter, const char *value)
-{
-    ctl_t *ctl = &line->ctl;
-    const struct {
-        int letter, is_common;
-        const char **text;
-        int *flag;
-    } targets[] = {
-        {'d', 1, &ctl->dir, NULL},         {'i', 1, &ctl->ini, NULL},
-        {'s', 1, &ctl->state_dir, NULL},   {'h', 1, NULL, &line->help},
-        {'V', 1, NULL, &line->version},    {'j', 0, NULL, &ctl->json},
-        {'w', 0, NULL, &ctl->no_wait},     {'f', 0, &ctl->lasts, NULL},
-        {'m', 0, &ctl->message, NULL},     {'W', 0, &ctl->wait, NULL},
-        {'r', 0, &ctl->retry_after, NULL},
-    };
-    size_t i = 0;
-
-    while (targets[i].letter != letter)
-        i++;
-    if (targets[i].text)
-        *targets[i].text = value;
-    else
-        *targets[i].flag = 1;
-    if (!targets[i].is_common && !strchr(line->used, letter))
-        line->used[strlen(line->used)] = (char)letter;
-}
-
-static const char *option_name(int letter)
-{
-    const apr_getopt_option_t *option = options;
-
-    while (option->name && option->optch != letter)
-        option++;
-    return option->name;
+    ctl->ini = path_normalise(given['i'], ctl->pool);
+    ctl->json = given['j'] != NULL;
+    ctl->no_wait = given['w'] != NULL;
+    ctl->lasts = given['f'];
+    ctl->message = given['m'];
+    ctl->retry_after = given['r'];
+    ctl->wait = given['W'];
 }
 
 /* Reads the options, which may stand anywhere, and returns the other words. */
-static apr_status_t line_parse(line_t *line, int argc, const char *const *argv,
-                               const char **words, int *count)
+static apr_status_t line_parse(given_t given, const char **words, int *count,
+                               int argc, const char *const *argv,
+                               apr_pool_t *pool)
 {
     apr_getopt_t *state;
-    const char *value;
+    const char *value = NULL;
     apr_status_t rv;
     int letter;
 
-    apr_getopt_init(&state, line->ctl.pool, argc, argv);
+    apr_getopt_init(&state, pool, argc, argv);
     state->interleave = 1;
     state->errfn = ctl_option_error;
     while ((rv = apr_getopt_long(state, options, &letter, &value)) ==
            APR_SUCCESS)
-        option_take(line, letter, value);
+        given[letter] = value ? value : "";
     for (*count = 0; state->ind < argc && *count < WORDS; state->ind++)
         words[(*count)++] = state->argv[state->ind];
     return APR_STATUS_IS_EOF(rv) ? APR_SUCCESS : rv;
+}
+
+/* Refuses the options that only other commands take. */
+static int options_check(const struct command_t *command, const given_t given)
+{
+    const apr_getopt_option_t *option = options;
+
+    for (; option->name; option++)
+        if (given[option->optch] && !strchr(COMMON, option->optch) &&
+            !command_takes(command, option->optch))
+            return ctl_usage("%s does not take --%s", command->name,
+                             option->name);
+    return CTL_DONE;
 }
 
 /* Says that WORD is the unit of a duration before it, which is only a number.
@@ -325,13 +299,15 @@ static int words_take(ctl_t *ctl, const struct command_t *command,
     if (command_takes(command, 'C') && next < count)
         ctl->topic = words[next++];
     if (command_takes(command, 'I') && next < count) {
-        const char *ini = words[next++];
+        const char *word = words[next++];
+        const char *ini = path_normalise(word, ctl->pool);
 
-        if (unit_check(ctl, ini) != CTL_DONE)
+        if (unit_check(ctl, word) != CTL_DONE)
             return CTL_USAGE;
-        if (ctl->ini && strcmp(path_normalise(ini, ctl->pool),
-                               path_normalise(ctl->ini, ctl->pool)))
-            return ctl_usage("-i names another INI than %s", ini);
+        if (!*word)
+            return ctl_usage("the INI is empty");
+        if (ctl->ini && strcmp(ini, ctl->ini))
+            return ctl_usage("-i names another INI than %s", word);
         ctl->ini = ini;
     }
     if (next == count || unit_check(ctl, words[next]) != CTL_DONE)
@@ -362,17 +338,18 @@ static int rights_check(const ctl_t *ctl, const struct command_t *command,
 
 static int line_run(int argc, const char *const *argv, apr_pool_t *pool)
 {
-    line_t line = {.ctl = {.pool = pool}};
+    ctl_t ctl = {.pool = pool};
+    given_t given = {0};
     const char *words[WORDS] = {0};
     const struct command_t *command;
-    int count, foreign;
+    int count;
 
-    if (line_parse(&line, argc, argv, words, &count) != APR_SUCCESS)
+    if (line_parse(given, words, &count, argc, argv, pool) != APR_SUCCESS)
         return CTL_USAGE; /* APR has said why */
     command = command_find(words[0]);
-    if (line.version)
+    if (given['V'])
         return version_show(NULL);
-    if (line.help && !words[0])
+    if (given['h'] && !words[0])
         return help_show();
     if (!words[0]) {
         help_show();
@@ -380,25 +357,20 @@ static int line_run(int argc, const char *const *argv, apr_pool_t *pool)
     }
     if (!command)
         return ctl_usage("there is no command %s", words[0]);
-    if (line.help)
+    if (given['h'])
         return command_show(command);
-    if (is_empty(line.ctl.dir) || is_empty(line.ctl.state_dir))
-        return ctl_usage("%s", "the DIR is empty");
-    folders_resolve(&line.ctl);
-    if (rights_check(&line.ctl, command,
-                     command_takes(command, 'M') && words[1]) != CTL_DONE)
+    if (is_empty(given['d']) || is_empty(given['s']))
+        return ctl_usage("the DIR is empty");
+    options_take(&ctl, given);
+    if (rights_check(&ctl, command, command_takes(command, 'M') && words[1]) !=
+        CTL_DONE)
         return CTL_FAILED;
-    foreign = (unsigned char)line.used[strspn(line.used, command->takes)];
-    if (foreign)
-        return ctl_usage("%s",
-                         apr_psprintf(pool, "%s does not take --%s",
-                                      command->name, option_name(foreign)));
-    if (words_take(&line.ctl, command, words, count) != CTL_DONE)
+    if (options_check(command, given) != CTL_DONE ||
+        words_take(&ctl, command, words, count) != CTL_DONE)
         return CTL_USAGE;
-    if (is_empty(line.ctl.ini))
-        return ctl_usage("%s", "the INI is empty");
-    ini_resolve(&line.ctl);
-    return command->run(&line.ctl);
+    if (is_empty(given['i']))
+        return ctl_usage("the INI is empty");
+    return command->run(&ctl);
 }
 
 int main(int argc, const char *const *argv)

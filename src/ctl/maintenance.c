@@ -6,23 +6,12 @@
 #include <apr_strings.h>
 
 #include "change.h"
-#include "commands.h"
 #include "say.h"
-#include "setting.h"
 #include "show.h"
-#include "wait.h"
 
-/* Returns the next application from *AT on that is meant, or NULL. */
 static const ctl_app_t *app_next(const ctl_change_t *change, int *at)
 {
-    while (*at < change->view.apps->nelts) {
-        const ctl_app_t *app =
-            &APR_ARRAY_IDX(change->view.apps, (*at)++, ctl_app_t);
-
-        if (ctl_is_meant(change->ctl, app->ini))
-            return app;
-    }
-    return NULL;
+    return ctl_app_next(&change->view, change->ctl, at);
 }
 
 /* ---- the first lines ---- */
@@ -62,8 +51,8 @@ static void change_show(const ctl_change_t *change)
 
     ctl_put("maintenance: %s %s", weave_maintenance_mode_name(setting->mode),
             setting->mode
-                ? ctl_terms(change->ini, setting, pool)
-                : apr_pstrcat(pool, "for ", ctl_whose(change->ini), NULL));
+                ? ctl_terms(change->ctl->ini, setting, pool)
+                : apr_pstrcat(pool, "for ", ctl_whose(change->ctl->ini), NULL));
     if (setting->mode == WEAVE_MAINTENANCE_DRAINING)
         drain_report(change);
     else
@@ -80,8 +69,8 @@ static void old_show(const ctl_change_t *change)
         const weave_maintenance_entry_t *entry =
             &APR_ARRAY_IDX(change->old, i, weave_maintenance_entry_t);
         const weave_maintenance_t *old = &entry->setting;
-        int is_meant = change->ini ? ctl_is_meant(change->ctl, entry->ini)
-                                   : !entry->ini || !change->setting.mode;
+        int is_meant = change->ctl->ini ? ctl_is_meant(change->ctl, entry->ini)
+                                        : !entry->ini || !change->setting.mode;
 
         if (is_meant && ++shown)
             ctl_line("before: %s, for %s%s",
@@ -111,44 +100,29 @@ static int holder_say(const ctl_change_t *change, const char *ini,
                    ctl_origin(setting, pool));
 }
 
-/* Prints SETTING where it is in force instead of the change. Off: each one that
+/* Prints what is in force for APP instead of the change. Off: each switch that
  * is left. Returns an exit status. */
-static int setting_report(const ctl_change_t *change, const ctl_app_t *app,
-                          const ctl_setting_t *setting, int is_first)
+static int app_report(const ctl_change_t *change, const ctl_app_t *app)
 {
     apr_pool_t *pool = change->ctl->pool;
-    const weave_maintenance_t *raw = &setting->raw;
+    int i, is_off = change->setting.mode == WEAVE_MAINTENANCE_OFF;
 
-    if (change->setting.mode == WEAVE_MAINTENANCE_OFF)
-        return holder_say(change, app->ini, setting);
-    if ((*setting->scope ? setting->mode > ctl_app_mode(app) : is_first) &&
-        raw->since_us != change->setting.since_us)
-        ctl_line("in force for %s%s%s: %s%s (%s)", app->ini,
-                 *setting->scope ? ", only in " : "", setting->scope,
-                 ctl_since(raw, setting->mode, pool),
-                 *raw->by ? ctl_left(raw, pool) : "",
-                 ctl_origin(setting, pool));
-    return CTL_DONE;
-}
+    for (i = 0; i < app->set->nelts; i++) {
+        const ctl_setting_t *setting =
+            &APR_ARRAY_IDX(app->set, i, ctl_setting_t);
+        const weave_maintenance_t *raw = &setting->raw;
 
-static int apps_report(const ctl_change_t *change)
-{
-    int i = 0, k, rc = CTL_DONE;
-    const ctl_app_t *app;
-
-    while ((app = app_next(change, &i)) != NULL) {
-        for (k = 0; k < app->set->nelts + app->parts->nelts; k++) {
-            int is_set = k < app->set->nelts;
-            const ctl_setting_t *setting =
-                is_set ? &APR_ARRAY_IDX(app->set, k, ctl_setting_t)
-                       : &APR_ARRAY_IDX(app->parts, k - app->set->nelts,
-                                        ctl_setting_t);
-
-            if (setting_report(change, app, setting, !k) != CTL_DONE)
-                rc = CTL_FAILED;
-        }
+        if (is_off)
+            holder_say(change, app->ini, setting);
+        else if ((*setting->scope ? setting->mode > ctl_app_mode(app) : !i) &&
+                 raw->since_us != change->setting.since_us)
+            ctl_line("in force for %s%s%s: %s%s (%s)", app->ini,
+                     *setting->scope ? ", only in " : "", setting->scope,
+                     ctl_since(raw, setting->mode, pool),
+                     *raw->by ? ctl_left(raw, pool) : "",
+                     ctl_origin(setting, pool));
     }
-    return rc;
+    return is_off && i ? CTL_FAILED : CTL_DONE;
 }
 
 /* ---- what to know ---- */
@@ -163,10 +137,10 @@ static void plain_report(const ctl_change_t *change)
         return;
     while ((app = app_next(change, &i)) != NULL)
         if (app->plain)
-            ctl_note("%s has maintenance.style = plain: %s", app->ini,
-                     is_backoff
-                         ? "backoff changes nothing there"
-                         : "everything is served until the drain is over");
+            ctl_say("notice: %s has maintenance.style = plain: %s", app->ini,
+                    is_backoff
+                        ? "backoff changes nothing there"
+                        : "everything is served until the drain is over");
 }
 
 /* Off for one that httpd does not have, while something is set for all. */
@@ -176,11 +150,11 @@ static int all_report(const ctl_change_t *change)
     const weave_maintenance_t *all =
         weave_maintenance_find(change->view.entries, NULL);
 
-    if (change->setting.mode || !change->ini || !all ||
-        ctl_app_find(&change->view, change->ini))
+    if (change->setting.mode || !change->ctl->ini || !all ||
+        ctl_app_find(&change->view, change->ctl->ini))
         return CTL_DONE;
     setting.raw = *all;
-    return holder_say(change, change->ini, &setting);
+    return holder_say(change, change->ctl->ini, &setting);
 }
 
 /* Says what is not known: whether an httpd runs, and what its configuration
@@ -194,14 +168,14 @@ static int httpd_report(const ctl_change_t *change)
         return ctl_say("it is not known whether something else still holds: %s",
                        httpd->unseen);
     if (httpd->unseen)
-        ctl_note("what httpd's configuration says is not known: %s",
-                 httpd->unseen);
+        ctl_say("notice: what httpd's configuration says is not known: %s",
+                httpd->unseen);
     else if (!httpd->runs)
-        ctl_warn("no httpd %s with %s: %san httpd with another WeaveStateDir "
-                 "is not reached",
-                 change->ctl->dir_given ? "runs" : "is known to run",
-                 httpd->state_dir,
-                 is_off ? "" : "this holds from its next start on; ");
+        ctl_say("warning: no httpd %s with %s: %san httpd with another "
+                "WeaveStateDir is not reached",
+                change->ctl->dir_given ? "runs" : "is known to run",
+                httpd->state_dir,
+                is_off ? "" : "this holds from its next start on; ");
     return CTL_DONE;
 }
 
@@ -210,41 +184,40 @@ static int httpd_report(const ctl_change_t *change)
 /* Returns an exit status. */
 static int change_report(const ctl_change_t *change)
 {
-    int rc;
+    int i = 0, failed = 0;
+    const ctl_app_t *app;
 
     change_show(change);
     old_show(change);
-    rc = apps_report(change);
+    while ((app = app_next(change, &i)) != NULL)
+        failed |= app_report(change, app) != CTL_DONE;
     fflush(stdout);
     plain_report(change);
-    if (all_report(change) != CTL_DONE)
-        rc = CTL_FAILED;
-    return httpd_report(change) == CTL_DONE ? rc : CTL_FAILED;
+    failed |= all_report(change) != CTL_DONE;
+    failed |= httpd_report(change) != CTL_DONE;
+    return failed ? CTL_FAILED : CTL_DONE;
 }
 
 int ctl_maintenance(const ctl_t *ctl)
 {
     ctl_change_t change = {.ctl = ctl};
-    int64_t wait_us;
     int rc;
 
     if (!ctl->mode &&
-        (ctl->lasts || ctl->retry_after || ctl->message || ctl->wait)) {
-        ctl_say("which mode: one of on, drain, backoff, off");
-        return CTL_USAGE;
-    }
+        (ctl->lasts || ctl->retry_after || ctl->message || ctl->wait))
+        return ctl_refuse("which mode: one of on, drain, backoff, off");
     if (!ctl->mode)
         return ctl_maintenance_show(ctl);
-    rc = ctl_setting_read(&change.setting, &wait_us, ctl);
+    rc = ctl_change_read(&change);
     if (rc == CTL_DONE)
         rc = ctl_change_make(&change);
     if (rc != CTL_DONE)
         return rc;
     rc = change_report(&change);
     ctl_change_settle();
-    if (rc != CTL_DONE || !wait_us ||
+    if (rc != CTL_DONE || !change.wait_us ||
         (!change.view.httpd.runs && ctl->dir_given &&
          change.setting.mode == WEAVE_MAINTENANCE_ON))
         return rc; /* where no httpd runs, nothing is in Python */
-    return ctl_change_wait(&change, wait_us);
+    return ctl_change_wait(&change);
 }

@@ -15,22 +15,25 @@
 
 #include "weave_utf8.h"
 
-/* ---- text ---- */
-
-static void text_write(FILE *out, const char *text)
+/* Writes TEXT to OUT (NULL: nowhere). Returns the columns that it takes. */
+static int text_write(FILE *out, const char *text)
 {
     const char *end = text + strlen(text);
     char shown[4];
+    int columns = 0;
 
     while (text < end) {
         size_t bytes = weave_utf8_escape(shown, &text, end);
 
-        fwrite(shown, 1, bytes, out);
+        columns += *shown == '\\' ? (int)bytes : 1;
+        if (out)
+            fwrite(shown, 1, bytes, out);
     }
+    return columns;
 }
 
 /* Writes BEFORE and AFTER, which are constants, as they are. */
-static void part_write(FILE *out, const char *before, const char *after,
+static void line_write(FILE *out, const char *before, const char *after,
                        const char *format, va_list args)
 {
     char *text = NULL;
@@ -43,93 +46,52 @@ static void part_write(FILE *out, const char *before, const char *after,
     fputs(after, out);
 }
 
+#define LINE_WRITE(out, before, after)                                         \
+    do {                                                                       \
+        va_list args;                                                          \
+                                                                               \
+        va_start(args, format);                                                \
+        line_write(out, before, after, format, args);                          \
+        va_end(args);                                                          \
+    } while (0)
+
 void ctl_put(const char *format, ...)
 {
-    va_list args;
-
-    va_start(args, format);
-    part_write(stdout, "", "", format, args);
-    va_end(args);
+    LINE_WRITE(stdout, "", "");
 }
 
 void ctl_line(const char *format, ...)
 {
-    va_list args;
-
-    va_start(args, format);
-    part_write(stdout, "", "\n", format, args);
-    va_end(args);
-}
-
-int ctl_columns(const char *text)
-{
-    const char *end = text + strlen(text);
-    char shown[4];
-    int columns = 0;
-
-    while (text < end) {
-        size_t bytes = weave_utf8_escape(shown, &text, end);
-
-        columns += *shown == '\\' ? (int)bytes : 1;
-    }
-    return columns;
-}
-
-void ctl_cell(const char *text, int width)
-{
-    int columns = ctl_columns(text);
-
-    text_write(stdout, text);
-    printf("%*s", columns < width ? width - columns + 2 : 2, "");
+    LINE_WRITE(stdout, "", "\n");
 }
 
 void ctl_error(const char *format, ...)
 {
-    va_list args;
-
-    va_start(args, format);
-    part_write(stderr, "", "\n", format, args);
-    va_end(args);
+    LINE_WRITE(stderr, "", "\n");
 }
 
 int ctl_say(const char *format, ...)
 {
-    va_list args;
-
-    va_start(args, format);
-    part_write(stderr, "weavectl: ", "\n", format, args);
-    va_end(args);
+    LINE_WRITE(stderr, "weavectl: ", "\n");
     return CTL_FAILED;
 }
 
-void ctl_warn(const char *format, ...)
+int ctl_refuse(const char *format, ...)
 {
-    va_list args;
-
-    va_start(args, format);
-    part_write(stderr, "weavectl: warning: ", "\n", format, args);
-    va_end(args);
-}
-
-void ctl_note(const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    part_write(stderr, "weavectl: notice: ", "\n", format, args);
-    va_end(args);
+    LINE_WRITE(stderr, "weavectl: ", "\n");
+    return CTL_USAGE;
 }
 
 int ctl_usage(const char *format, ...)
 {
-    va_list args;
-
-    va_start(args, format);
-    part_write(stderr,
-               "weavectl: ", "; `weavectl --help` lists what there is\n",
-               format, args);
-    va_end(args);
+    LINE_WRITE(stderr,
+               "weavectl: ", "; `weavectl --help` lists what there is\n");
     return CTL_USAGE;
+}
+
+void ctl_progress(const char *format, ...)
+{
+    LINE_WRITE(stderr, "\r\033[K", "");
 }
 
 void ctl_option_error(void *unused, const char *format, ...)
@@ -147,16 +109,17 @@ void ctl_option_error(void *unused, const char *format, ...)
     va_end(args);
 }
 
-void ctl_progress(const char *format, ...)
+int ctl_columns(const char *text)
 {
-    va_list args;
-
-    va_start(args, format);
-    part_write(stderr, "\r\033[K", "", format, args);
-    va_end(args);
+    return text_write(NULL, text);
 }
 
-/* ---- JSON ---- */
+void ctl_cell(const char *text, int width)
+{
+    int columns = text_write(stdout, text);
+
+    printf("%*s", columns < width ? width - columns + 2 : 2, "");
+}
 
 /* Escapes DEL and C1, which jansson does not; only strings can have them. */
 void ctl_json_print(const json_t *json, size_t flags)
@@ -177,8 +140,6 @@ void ctl_json_print(const json_t *json, size_t flags)
     fputs("\n", stdout);
     free(text);
 }
-
-/* ---- parts of sentences ---- */
 
 const char *ctl_duration(int64_t seconds, apr_pool_t *pool)
 {

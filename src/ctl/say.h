@@ -31,14 +31,13 @@ void ctl_json_print(const json_t *json, size_t flags);
 
 /* Prints a line as it is. */
 void ctl_error(const char *format, ...) CTL_PRINTF;
-/* Prints a line about a failure. Returns CTL_FAILED. */
+/* Prints a line with the name of the program. Returns CTL_FAILED. */
 int ctl_say(const char *format, ...) CTL_PRINTF;
-/* Prints a line about what is no failure: what to check, what to know. */
-void ctl_warn(const char *format, ...) CTL_PRINTF;
-void ctl_note(const char *format, ...) CTL_PRINTF;
-/* Prints what is wrong with the command line. Returns CTL_USAGE. */
+/* Does the same about the value of an option. Returns CTL_USAGE. */
+int ctl_refuse(const char *format, ...) CTL_PRINTF;
+/* Does the same, and names --help. Returns CTL_USAGE. */
 int ctl_usage(const char *format, ...) CTL_PRINTF;
-/* Does the same with a text of APR's getopt, which ends with a line feed. */
+/* Prints a text of APR's getopt, which ends with a line feed. */
 void ctl_option_error(void *unused, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Replaces the last line on the terminal; standard error must be one. */

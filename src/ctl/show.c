@@ -148,22 +148,29 @@ static void counters_show(const ctl_view_t *view, const ctl_app_t *app,
              row->load_us ? ctl_clock(row->load_us, pool) : "");
 }
 
+/* Returns the mode of an application for which nothing is set; NULL: not known,
+ * since the state file has gone. */
+static const char *unset_text(const ctl_view_t *view)
+{
+    return view->damage && view->file == WEAVE_MAINTENANCE_FILE_NONE ? NULL
+                                                                     : "off";
+}
+
 void ctl_app_show(const ctl_t *ctl, const ctl_view_t *view,
                   const ctl_app_t *app)
 {
+    const ctl_setting_t *settings = (const ctl_setting_t *)app->set->elts;
+    const char *before, *unset = unset_text(view);
     int i;
 
-    if (!app->set->nelts)
-        ctl_line("  maintenance: %s", app->unknown ? "not known" : "off");
-    for (i = 0; i < app->set->nelts; i++)
-        setting_show(i ? "    also set: " : "  maintenance: ",
-                     &APR_ARRAY_IDX(app->set, i, ctl_setting_t), ctl->pool);
-    for (i = 0; i < app->parts->nelts; i++) {
-        const ctl_setting_t *part =
-            &APR_ARRAY_IDX(app->parts, i, ctl_setting_t);
-
-        setting_show(apr_psprintf(ctl->pool, "    only in %s: ", part->scope),
-                     part, ctl->pool);
+    if (!app->set->nelts || *settings->scope)
+        ctl_line("  maintenance: %s", unset ? unset : "not known");
+    for (i = 0; i < app->set->nelts; i++) {
+        before = i ? "    also set: " : "  maintenance: ";
+        if (*settings[i].scope)
+            before =
+                apr_psprintf(ctl->pool, "    only in %s: ", settings[i].scope);
+        setting_show(before, &settings[i], ctl->pool);
     }
     if (app->embedded && app->admitted >= 0)
         ctl_line("  requests in Python: %" APR_INT64_T_FMT, app->admitted);
@@ -204,23 +211,20 @@ int ctl_rest_show(const ctl_t *ctl, const ctl_view_t *view)
 
 int ctl_maintenance_show(const ctl_t *ctl)
 {
+    const ctl_app_t *app;
     ctl_view_t view;
-    int i, shown = 0;
+    int i = 0, shown = 0;
 
     ctl_view_load(&view, ctl);
     if (!view.httpd.runs && !view.problems->nelts)
         ctl_line("no httpd runs with %s", view.httpd.state_dir);
-    for (i = 0; i < view.apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(view.apps, i, ctl_app_t);
-
-        if (!ctl_is_meant(ctl, app->ini))
-            continue;
+    while ((app = ctl_app_next(&view, ctl, &i)) != NULL) {
         if (shown++)
             puts("");
         ctl_line("%s:", app->ini);
         ctl_app_show(ctl, &view, app);
     }
-    if (ctl->ini_given && !shown && view.httpd.runs && !view.httpd.unseen)
+    if (ctl->ini && !shown && view.httpd.runs && !view.httpd.unseen)
         return ctl_app_missing(&view, ctl);
     return ctl_rest_show(ctl, &view);
 }
@@ -254,14 +258,20 @@ static json_t *setting_json(const ctl_setting_t *setting)
         setting->all);
 }
 
-static json_t *settings_json(const apr_array_header_t *settings)
+/* Makes a list of those that are for a part of APP, or of those that are not.
+ */
+static json_t *settings_json(const ctl_app_t *app, int is_part)
 {
     json_t *list = json_array();
     int i;
 
-    for (i = 0; i < settings->nelts; i++)
-        json_array_append_new(
-            list, setting_json(&APR_ARRAY_IDX(settings, i, ctl_setting_t)));
+    for (i = 0; i < app->set->nelts; i++) {
+        const ctl_setting_t *setting =
+            &APR_ARRAY_IDX(app->set, i, ctl_setting_t);
+
+        if (is_part == (*setting->scope != '\0'))
+            json_array_append_new(list, setting_json(setting));
+    }
     return list;
 }
 
@@ -286,15 +296,15 @@ static json_t *counters_json(const ctl_view_t *view, const ctl_app_t *app)
 
 json_t *ctl_app_json(const ctl_view_t *view, const ctl_app_t *app)
 {
-    json_t *object =
-        app->set->nelts
-            ? setting_json(&APR_ARRAY_IDX(app->set, 0, ctl_setting_t))
-            : json_pack("{s:s?}", "mode", app->unknown ? NULL : "off");
+    const ctl_setting_t *first = (const ctl_setting_t *)app->set->elts;
+    json_t *object = app->set->nelts && !*first->scope
+                         ? setting_json(first)
+                         : json_pack("{s:s?}", "mode", unset_text(view));
 
     json_object_set_new(object, "style",
                         json_string(app->plain ? "plain" : "sync"));
-    json_object_set_new(object, "set", settings_json(app->set));
-    json_object_set_new(object, "parts", settings_json(app->parts));
+    json_object_set_new(object, "set", settings_json(app, 0));
+    json_object_set_new(object, "parts", settings_json(app, 1));
     json_object_set(object, "declared",
                     app->declared ? (json_t *)app->declared : json_null());
     json_object_set_new(object, "counters", counters_json(view, app));

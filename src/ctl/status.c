@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status.c: weavectl status: what weaved and httpd say */
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
 
-#include "call.h"
-#include "commands.h"
-#include "fields.h"
-#include "outdated.h"
+#include "ini.h"
 #include "say.h"
 #include "show.h"
 #include "weave_control.h"
@@ -19,8 +14,9 @@
 #define NOT_UP                                                                 \
     "httpd could not bring it up: WEAVE0014 in its error log, and what "       \
     "stands above it, say why"
-
 #define NOT_UP_FOR "httpd could not bring it up (WEAVE0014): "
+
+/* ---- for people ---- */
 
 static void worker_show(const ctl_t *ctl, const json_t *worker)
 {
@@ -37,51 +33,78 @@ static void worker_show(const ctl_t *ctl, const json_t *worker)
 
 static void generation_show(const ctl_t *ctl, const json_t *generation)
 {
-    const json_t *worker;
+    const json_t *worker, *workers = json_object_get(generation, "workers");
     size_t i;
 
     ctl_line("  generation %" JSON_INTEGER_FORMAT ": %s",
              ctl_int(generation, "number"), ctl_text(generation, "state"));
-    if (json_array_size(ctl_list(generation, "workers")))
+    if (json_array_size(workers))
         puts("    worker    state     Python    uptime  running  queued  "
              " requests      memory");
-    json_array_foreach(ctl_list(generation, "workers"), i, worker)
+    json_array_foreach(workers, i, worker)
     {
         worker_show(ctl, worker);
     }
 }
 
-/* Prints why the last generation of APP has failed, and that LOG, unless it is
- * "", has more. */
-static void reason_show(const json_t *app, const char *log)
-{
-    json_int_t number = ctl_int(app, "failed_generation");
-
-    if (!*ctl_text(app, "last_error"))
-        return;
-    ctl_put("  last error: ");
-    if (number)
-        ctl_put("generation %" JSON_INTEGER_FORMAT " has failed: ", number);
-    ctl_line("%s", ctl_text(app, "last_error"));
-    if (*log)
-        ctl_line("    more is in %s", log);
-}
-
+/* LOG, unless it is "", has more about what has failed. */
 static void app_show(const ctl_t *ctl, const json_t *app, const char *log)
 {
+    json_int_t failed = ctl_int(app, "failed_generation");
+    const char *error = ctl_text(app, "last_error");
     const json_t *generation;
     size_t i;
 
     puts("");
     ctl_line("%s: %s", ctl_text(app, "ini"), ctl_text(app, "state"));
-    json_array_foreach(ctl_list(app, "generations"), i, generation)
+    json_array_foreach(json_object_get(app, "generations"), i, generation)
     {
         generation_show(ctl, generation);
     }
     if (*ctl_text(app, "outdated"))
         ctl_line("  outdated: %s", ctl_text(app, "outdated"));
-    reason_show(app, log);
+    if (*error && failed)
+        ctl_line("  last error: generation %" JSON_INTEGER_FORMAT
+                 " has failed: %s",
+                 failed, error);
+    else if (*error)
+        ctl_line("  last error: %s", error);
+    if (*error && *log)
+        ctl_line("    more is in %s", log);
 }
+
+static int status_show(const ctl_t *ctl, const json_t *status,
+                       const ctl_view_t *view)
+{
+    const json_t *app;
+    int shown = 0;
+    size_t i;
+
+    if (ctl_int(status, "pid"))
+        ctl_line("weaved %s, pid %" JSON_INTEGER_FORMAT ", in %s",
+                 ctl_text(status, "version"), ctl_int(status, "pid"),
+                 ctl_text(status, "runtime_dir"));
+    json_array_foreach(json_object_get(status, "applications"), i, app)
+    {
+        if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
+            continue;
+        app_show(ctl, app, ctl_text(status, "error_log"));
+        if (i < (size_t)view->apps->nelts) /* as status_complete() has it */
+            ctl_app_show(ctl, view, &APR_ARRAY_IDX(view->apps, i, ctl_app_t));
+        shown++;
+    }
+    if (!shown &&
+        (ctl_int(status, "pid") || (view->httpd.runs && !view->httpd.unseen))) {
+        if (ctl->ini)
+            return ctl_app_missing(view, ctl);
+        ctl_line("no application: no WeaveApp is in httpd's configuration as "
+                 "it was last read");
+    }
+    ctl_rest_show(ctl, view); /* its problems are no failure of this command */
+    return CTL_DONE;
+}
+
+/* ---- all that is known, as JSON ---- */
 
 /* Makes an application of which only httpd says something: it is embedded, or
  * weaved cannot be reached. */
@@ -111,29 +134,40 @@ static json_t *app_take(json_t *apps, const char *ini)
     return NULL;
 }
 
+static void error_set(json_t *app, const char *text, apr_pool_t *pool)
+{
+    json_object_set_new(app, "last_error", weave_control_text(text, pool));
+}
+
 /* Adds what httpd says. OWN NULL: it does not have the application any more. */
 static void app_complete(json_t *app, const ctl_view_t *view,
                          const ctl_app_t *own, apr_pool_t *pool)
 {
-    const char *outdated;
+    int count = 0, embedded = own && own->embedded;
+    const char *text;
 
     if (own && own->failed) {
         json_object_set_new(app, "state", json_string("failed"));
-        json_object_set_new(
-            app, "last_error",
-            weave_control_text(*own->problem ? apr_pstrcat(pool, NOT_UP_FOR,
-                                                           own->problem, NULL)
-                                             : NOT_UP,
-                               pool));
         json_object_set_new(app, "failed_generation", json_integer(0));
+        error_set(app,
+                  *own->problem
+                      ? apr_pstrcat(pool, NOT_UP_FOR, own->problem, NULL)
+                      : NOT_UP,
+                  pool);
     }
-    if (own && own->failure)
-        json_object_set_new(app, "last_error",
-                            weave_control_text(own->failure, pool));
-    outdated = ctl_outdated(app, own, pool);
-    json_object_set_new(app, "outdated", weave_control_text(outdated, pool));
-    json_object_set_new(app, "embedded", json_boolean(own && own->embedded));
-    if (own && own->embedded)
+    if (embedded && view->httpd.counters)
+        count = weave_counters_failed(&text, view->httpd.counters, pool);
+    if (count)
+        error_set(app,
+                  apr_psprintf(pool,
+                               "%d child%s of httpd cannot import the"
+                               " application: %s",
+                               count, count == 1 ? "" : "ren", text),
+                  pool);
+    json_object_set_new(app, "outdated",
+                        weave_control_text(ctl_outdated(app, own, pool), pool));
+    json_object_set_new(app, "embedded", json_boolean(embedded));
+    if (embedded)
         json_object_set_new(app, "running",
                             own->admitted < 0 ? json_null()
                                               : json_integer(own->admitted));
@@ -167,44 +201,13 @@ static void status_complete(json_t *status, const ctl_view_t *view,
     }
     json_object_set_new(status, "applications", apps);
     for (i = 0; i < view->problems->nelts; i++)
-        json_array_append_new(problems, json_string(APR_ARRAY_IDX(
-                                            view->problems, i, const char *)));
+        json_array_append_new(
+            problems,
+            weave_control_text(APR_ARRAY_IDX(view->problems, i, const char *),
+                               pool));
     json_object_set_new(status, "state_dir",
-                        view->httpd.state_dir
-                            ? json_string(view->httpd.state_dir)
-                            : json_null());
+                        weave_control_text(view->httpd.state_dir, pool));
     json_object_set_new(status, "problems", problems);
-}
-
-static int status_show(const ctl_t *ctl, const json_t *status,
-                       const ctl_view_t *view)
-{
-    const json_t *app;
-    int shown = 0;
-    size_t i;
-
-    if (ctl_int(status, "pid"))
-        ctl_line("weaved %s, pid %" JSON_INTEGER_FORMAT ", in %s",
-                 ctl_text(status, "version"), ctl_int(status, "pid"),
-                 ctl_text(status, "runtime_dir"));
-    json_array_foreach(ctl_list(status, "applications"), i, app)
-    {
-        if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
-            continue;
-        app_show(ctl, app, ctl_text(status, "error_log"));
-        if (i < (size_t)view->apps->nelts) /* as status_complete() has it */
-            ctl_app_show(ctl, view, &APR_ARRAY_IDX(view->apps, i, ctl_app_t));
-        shown++;
-    }
-    if (!shown &&
-        (ctl_int(status, "pid") || (view->httpd.runs && !view->httpd.unseen))) {
-        if (ctl->ini_given)
-            return ctl_app_missing(view, ctl);
-        ctl_line("no application: no WeaveApp is in httpd's configuration as "
-                 "it was last read");
-    }
-    ctl_rest_show(ctl, view); /* its problems are no failure of this command */
-    return CTL_DONE;
 }
 
 /* Says whether weaved may have something to say: 0: no; 1: what is left of an
@@ -225,34 +228,29 @@ static int has_workers(const ctl_view_t *view)
 int ctl_status(const ctl_t *ctl)
 {
     const char *problem = NULL;
-    json_t *answer = NULL, *status;
+    json_t *status = NULL;
     ctl_view_t view;
     int rc = CTL_DONE;
 
     ctl_view_load(&view, ctl);
     if (has_workers(&view))
-        answer =
-            ctl_call_quietly(ctl, json_pack("{s:s}", "op", "status"), &problem);
-    status = json_incref(json_object_get(answer, "status"));
+        status = ctl_status_get(ctl, &problem);
     if (!status)
         status = json_object();
-    if (json_is_true(json_object_get(status, "runtime_dir_closed")))
+    if (ctl_is_true(status, "runtime_dir_closed"))
         APR_ARRAY_PUSH(view.problems, const char *) = apr_psprintf(
             ctl->pool,
             "%s: httpd's children cannot enter this folder, so they reach no"
             " worker and answer 503: WEAVE0064 in the error log has the cure",
             ctl_text(status, "runtime_dir"));
     status_complete(status, &view, ctl->pool);
-    if (ctl->json) {
+    if (ctl->json)
         ctl_json_print(status, JSON_PRESERVE_ORDER);
-    }
-    else {
+    else
         rc = status_show(ctl, status, &view);
-    }
     fflush(stdout);
     if (problem && has_workers(&view) > 1)
         rc = ctl_say("%s", problem);
     json_decref(status);
-    json_decref(answer);
     return rc;
 }

@@ -10,12 +10,12 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
-#include "fields.h"
 #include "say.h"
+#include "weave_utf8.h"
 
 int ctl_is_meant(const ctl_t *ctl, const char *ini)
 {
-    return !ctl->ini_given || (ini && !strcmp(ini, ctl->ini));
+    return !ctl->ini || (ini && !strcmp(ini, ctl->ini));
 }
 
 const ctl_app_t *ctl_app_find(const ctl_view_t *view, const char *ini)
@@ -28,37 +28,36 @@ const ctl_app_t *ctl_app_find(const ctl_view_t *view, const char *ini)
     return NULL;
 }
 
-/* ---- names ---- */
-
-/* Returns the application whose sync.ini is the same file as INI, or NULL. */
-static const ctl_app_t *app_find_by_file(const ctl_view_t *view,
-                                         const char *ini)
+const ctl_app_t *ctl_app_next(const ctl_view_t *view, const ctl_t *ctl, int *at)
 {
-    struct stat named, other;
-    int i;
+    while (*at < view->apps->nelts) {
+        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, (*at)++, ctl_app_t);
 
-    if (stat(ini, &named) < 0)
-        return NULL;
-    for (i = 0; i < view->apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
-
-        if (stat(app->ini, &other) == 0 && other.st_dev == named.st_dev &&
-            other.st_ino == named.st_ino)
+        if (ctl_is_meant(ctl, app->ini))
             return app;
     }
     return NULL;
 }
 
+/* ---- names ---- */
+
 int ctl_name_check(const ctl_view_t *view, const ctl_t *ctl)
 {
-    const ctl_app_t *app = NULL;
+    struct stat named, other;
+    int i;
 
-    if (ctl->ini_given && !ctl_app_find(view, ctl->ini))
-        app = app_find_by_file(view, ctl->ini);
-    return app ? ctl_say("%s: httpd has the application of this file by"
-                         " another name: say %s",
-                         ctl->ini, app->ini)
-               : CTL_DONE;
+    if (!ctl->ini || ctl_app_find(view, ctl->ini) || stat(ctl->ini, &named) < 0)
+        return CTL_DONE;
+    for (i = 0; i < view->apps->nelts; i++) {
+        const char *ini = APR_ARRAY_IDX(view->apps, i, ctl_app_t).ini;
+
+        if (stat(ini, &other) == 0 && other.st_dev == named.st_dev &&
+            other.st_ino == named.st_ino)
+            return ctl_say("%s: httpd has the application of this file by"
+                           " another name: say %s",
+                           ctl->ini, ini);
+    }
+    return CTL_DONE;
 }
 
 int ctl_app_missing(const ctl_view_t *view, const ctl_t *ctl)
@@ -78,16 +77,18 @@ int ctl_app_missing(const ctl_view_t *view, const ctl_t *ctl)
 
 /* ---- settings ---- */
 
-static int setting_is_stricter(const ctl_setting_t *a, const ctl_setting_t *b)
+/* Says whether A stands before B in ctl_app_t.set. */
+static int setting_is_before(const ctl_setting_t *a, const ctl_setting_t *b)
 {
+    if (!*a->scope != !*b->scope)
+        return !*a->scope;
     return a->mode == b->mode ? weave_maintenance_is_more(&a->raw, &b->raw)
                               : a->mode > b->mode;
 }
 
-/* Adds SETTING to APP, the strictest first, unless it is off by now. */
+/* Adds SETTING to APP, unless it is off by now. */
 static void setting_add(ctl_app_t *app, ctl_setting_t *setting)
 {
-    apr_array_header_t *to = *setting->scope ? app->parts : app->set;
     ctl_setting_t *list;
     int i;
 
@@ -96,13 +97,12 @@ static void setting_add(ctl_app_t *app, ctl_setting_t *setting)
     setting->on_us = weave_maintenance_on_at(&setting->raw, app->drain_us);
     if (setting->mode == WEAVE_MAINTENANCE_OFF)
         return;
-    APR_ARRAY_PUSH(to, ctl_setting_t) = *setting;
-    list = (ctl_setting_t *)to->elts;
-    for (i = to->nelts - 1; i && setting_is_stricter(setting, &list[i - 1]);
-         i--) {
+    apr_array_push(app->set);
+    list = (ctl_setting_t *)app->set->elts;
+    for (i = app->set->nelts - 1; i && setting_is_before(setting, &list[i - 1]);
+         i--)
         list[i] = list[i - 1];
-        list[i - 1] = *setting;
-    }
+    list[i] = *setting;
 }
 
 static void declared_add(ctl_app_t *app, const json_t *entry)
@@ -128,10 +128,11 @@ static void app_weigh(ctl_app_t *app, const ctl_view_t *view, apr_pool_t *pool)
     int all;
 
     app->set = apr_array_make(pool, 4, sizeof(ctl_setting_t));
-    app->parts = apr_array_make(pool, 1, sizeof(ctl_setting_t));
-    app->unknown = view->damage && view->file == WEAVE_MAINTENANCE_FILE_NONE;
-    setting.where = apr_pstrcat(pool, view->httpd.state_dir,
-                                "/" WEAVE_MAINTENANCE_FILE, NULL);
+    /* for JSON, too: a path need not be UTF-8 */
+    setting.where =
+        weave_utf8_escape_text(apr_pstrcat(pool, view->httpd.state_dir,
+                                           "/" WEAVE_MAINTENANCE_FILE, NULL),
+                               pool);
     for (all = 0; all <= 1; all++) {
         found = weave_maintenance_find(view->entries, all ? NULL : app->ini);
         if (!found)
@@ -148,27 +149,15 @@ static void app_weigh(ctl_app_t *app, const ctl_view_t *view, apr_pool_t *pool)
 
 uint32_t ctl_app_mode(const ctl_app_t *app)
 {
-    return app->set->nelts ? APR_ARRAY_IDX(app->set, 0, ctl_setting_t).mode
-                           : (uint32_t)WEAVE_MAINTENANCE_OFF;
+    const ctl_setting_t *first = (const ctl_setting_t *)app->set->elts;
+
+    return app->set->nelts && !*first->scope ? first->mode
+                                             : (uint32_t)WEAVE_MAINTENANCE_OFF;
 }
 
 /* ---- the applications ---- */
 
-/* Returns why children cannot import the embedded application, or NULL. */
-static const char *failure_get(const weave_counters_t *counters,
-                               apr_pool_t *pool)
-{
-    const char *text;
-    int count = weave_counters_failed(&text, counters, pool);
-
-    return count ? apr_psprintf(pool,
-                                "%d child%s of httpd cannot import the"
-                                " application: %s",
-                                count, count == 1 ? "" : "ren", text)
-                 : NULL;
-}
-
-static void app_add(ctl_view_t *view, const json_t *object, apr_pool_t *pool)
+static void app_add(ctl_view_t *view, const json_t *object)
 {
     const weave_counters_t *counters = view->httpd.counters;
     json_int_t slot = ctl_int(object, "slot");
@@ -182,19 +171,18 @@ static void app_add(ctl_view_t *view, const json_t *object, apr_pool_t *pool)
         .admitted = -1,
         .stamp = ctl_int(object, "stamp"),
         .problem = ctl_text(object, "problem"),
-        .declared = ctl_list(object, "declared"),
+        .declared = json_object_get(object, "declared"),
     };
 
     if (counters && app.slot >= 0)
         app.admitted = weave_counters_admitted(counters, (uint32_t)app.slot);
-    if (counters && app.embedded)
-        app.failure = failure_get(counters, pool);
     APR_ARRAY_PUSH(view->apps, ctl_app_t) = app;
 }
 
-static void apps_read(ctl_view_t *view, apr_pool_t *pool)
+static void apps_read(ctl_view_t *view)
 {
-    const json_t *list = ctl_list(view->httpd.state, "applications"), *object;
+    const json_t *list = json_object_get(view->httpd.state, "applications");
+    const json_t *object;
     int embedded;
     size_t i;
 
@@ -202,7 +190,7 @@ static void apps_read(ctl_view_t *view, apr_pool_t *pool)
         json_array_foreach(list, i, object)
         {
             if (ctl_is_true(object, "embedded") == embedded)
-                app_add(view, object, pool);
+                app_add(view, object);
         }
 }
 
@@ -214,32 +202,27 @@ static void problem_add(ctl_view_t *view, const char *problem)
         APR_ARRAY_PUSH(view->problems, const char *) = problem;
 }
 
-/* Reads the state file. One that is damaged counts as on. One that has gone
- * counts as httpd knew it, which only httpd can tell. */
-static void entries_read(ctl_view_t *view, apr_pool_t *pool)
+/* A file that is damaged counts as on. One that has gone counts as httpd knew
+ * it, which only httpd can tell. */
+void ctl_view_refresh(ctl_view_t *view, const ctl_t *ctl)
 {
     const weave_counters_t *counters = view->httpd.counters;
     weave_maintenance_t on = {.mode = WEAVE_MAINTENANCE_ON,
                               .by = WEAVE_MAINTENANCE_BY_NOBODY};
+    int i;
 
-    view->file = weave_maintenance_read(&view->entries, NULL, &view->damage,
-                                        view->httpd.state_dir, geteuid(), pool);
+    view->file =
+        weave_maintenance_read(&view->entries, NULL, &view->damage,
+                               view->httpd.state_dir, geteuid(), ctl->pool);
     if (view->file == WEAVE_MAINTENANCE_FILE_BAD)
         weave_maintenance_set(view->entries, NULL, &on);
     if (view->file == WEAVE_MAINTENANCE_FILE_NONE && counters &&
         atomic_load(&counters->maintenance_seen))
-        view->damage = apr_pstrcat(pool, view->httpd.state_dir,
+        view->damage = apr_pstrcat(ctl->pool, view->httpd.state_dir,
                                    "/" WEAVE_MAINTENANCE_FILE
                                    " has gone, and what it said is not known",
                                    NULL);
     weave_maintenance_expire(view->entries, apr_time_now());
-}
-
-void ctl_view_refresh(ctl_view_t *view, const ctl_t *ctl)
-{
-    int i;
-
-    entries_read(view, ctl->pool);
     for (i = 0; i < view->apps->nelts; i++)
         app_weigh(&APR_ARRAY_IDX(view->apps, i, ctl_app_t), view, ctl->pool);
 }
@@ -270,7 +253,7 @@ void ctl_view_load(ctl_view_t *view, const ctl_t *ctl)
     if (!view->httpd.state_dir)
         return;
     if (view->httpd.runs) /* one that was killed leaves its files */
-        apps_read(view, ctl->pool);
+        apps_read(view);
     ctl_view_refresh(view, ctl);
     problem_add(view, view->damage);
 }

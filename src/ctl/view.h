@@ -6,7 +6,6 @@
 #include <apr_tables.h>
 #include <jansson.h>
 
-#include "ctl.h"
 #include "folder.h"
 #include "weave_maintenance.h"
 
@@ -29,17 +28,15 @@ typedef struct ctl_app_t {
     int slot;                /* in counters and roster; -1: it has none */
     int embedded, failed;    /* failed: httpd could not bring it up */
     int plain;               /* maintenance.style */
-    int unknown;             /* what weavectl has set cannot be read */
     int64_t drain_us;        /* maintenance.drain */
     int64_t admitted;        /* requests that children have; -1: not known */
     int64_t stamp;           /* of the sync.ini that httpd has read, see
                                 weave_conf_stamp(); 0: not known */
     const char *problem;     /* why httpd did not take the sync.ini as it was;
                                 "": it did */
-    const char *failure;     /* embedded: why it cannot be imported; or NULL */
     const json_t *declared;  /* by the configuration, as httpd.json has it */
-    apr_array_header_t *set; /* ctl_setting_t; the first is in force */
-    apr_array_header_t *parts; /* the same, for a part of it only */
+    apr_array_header_t *set; /* ctl_setting_t, the strictest first; behind them
+                                those that are for a part of it only */
 } ctl_app_t;
 
 typedef struct ctl_view_t {
@@ -59,6 +56,9 @@ void ctl_view_refresh(ctl_view_t *view, const ctl_t *ctl);
 
 /* Says whether the command line means INI (NULL: all applications). */
 int ctl_is_meant(const ctl_t *ctl, const char *ini);
+/* Returns the next application from *AT on that is meant, or NULL. */
+const ctl_app_t *ctl_app_next(const ctl_view_t *view, const ctl_t *ctl,
+                              int *at);
 /* Returns the application of exactly INI, or NULL. */
 const ctl_app_t *ctl_app_find(const ctl_view_t *view, const char *ini);
 /* Prints that httpd has no application of the INI of CTL, or by which other

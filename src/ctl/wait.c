@@ -4,16 +4,13 @@
  * A request is counted by the child of httpd that has admitted it until its
  * client has the answer. A worker may go on with it where the client has left,
  * so the workers are asked as well, after the children. */
-#include "wait.h"
-
 #include <stdio.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 #include <apr_time.h>
 
-#include "call.h"
-#include "fields.h"
+#include "change.h"
 #include "say.h"
 #include "weave_clock.h"
 #include "weave_control.h"
@@ -30,16 +27,16 @@ typedef struct {
     const char *problem; /* why it cannot be known, or never ends */
 } left_t;
 
-/* Returns what children have admitted for the application that is meant, or for
- * all, also those that httpd has no more. -1: it is not known. */
+/* Returns what children have admitted for the application that is meant, which
+ * httpd has, or for all, also those that it has no more. -1: it is not known.
+ */
 static int64_t children_sum(const ctl_t *ctl, const ctl_view_t *view)
 {
-    const ctl_app_t *app = ctl->ini_given ? ctl_app_find(view, ctl->ini) : NULL;
     int64_t admitted, sum = 0;
     uint32_t slot;
 
-    if (app)
-        return app->admitted;
+    if (ctl->ini)
+        return ctl_app_find(view, ctl->ini)->admitted;
     for (slot = 0; slot < WEAVE_ROSTER_APPS; slot++) {
         admitted = weave_counters_admitted(view->httpd.counters, slot);
         if (admitted < 0)
@@ -49,61 +46,48 @@ static int64_t children_sum(const ctl_t *ctl, const ctl_view_t *view)
     return sum;
 }
 
-static json_int_t workers_sum(const json_t *app)
+/* Returns what workers run and have waiting. An application that is embedded
+ * now may have some that drain. MUST: there are workers, so weaved must
+ * answer; otherwise *unseen says why it does not. */
+static json_int_t workers_sum(const ctl_t *ctl, int must, const char **unseen)
 {
-    const json_t *generation, *worker;
+    const json_t *app, *generation, *worker;
     json_int_t sum = 0;
-    size_t i, k;
+    json_t *status;
+    size_t i, k, n;
 
-    json_array_foreach(ctl_list(app, "generations"), i, generation)
+    if (!must &&
+        access(apr_pstrcat(ctl->pool, ctl->dir, "/" WEAVE_CONTROL_SOCKET, NULL),
+               F_OK) < 0)
+        return 0;
+    status = ctl_status_get(ctl, unseen);
+    json_array_foreach(json_object_get(status, "applications"), i, app)
     {
-        json_array_foreach(ctl_list(generation, "workers"), k, worker)
+        if (!ctl_is_meant(ctl, ctl_text(app, "ini")))
+            continue;
+        json_array_foreach(json_object_get(app, "generations"), k, generation)
         {
-            sum += ctl_int(worker, "running") + ctl_int(worker, "queued");
+            json_array_foreach(json_object_get(generation, "workers"), n,
+                               worker)
+            {
+                sum += ctl_int(worker, "running") + ctl_int(worker, "queued");
+            }
         }
     }
+    json_decref(status);
     return sum;
-}
-
-/* Asks what workers run and have waiting. An application that is embedded now
- * may have some that drain. MUST: there are workers, so weaved must answer. */
-static void workers_poll(left_t *left, const ctl_t *ctl, int must)
-{
-    const char *socket =
-        apr_pstrcat(ctl->pool, ctl->dir, "/" WEAVE_CONTROL_SOCKET, NULL);
-    json_int_t sum = 0;
-    const json_t *app;
-    json_t *answer;
-    size_t i;
-
-    if (!must && access(socket, F_OK) < 0)
-        return;
-    answer = ctl_call_quietly(ctl, json_pack("{s:s}", "op", "status"),
-                              &left->unseen);
-    json_array_foreach(
-        ctl_list(json_object_get(answer, "status"), "applications"), i, app)
-    {
-        if (ctl_is_meant(ctl, ctl_text(app, "ini")))
-            sum += workers_sum(app);
-    }
-    json_decref(answer);
-    if (sum > left->requests) /* most of these are counted by children, too */
-        left->requests = sum;
 }
 
 /* Looks whether all that is meant is on. Returns 1 where workers have some. */
 static int modes_poll(left_t *left, const ctl_t *ctl, const ctl_view_t *view)
 {
-    int i, meant = 0, workers = 0;
+    const ctl_app_t *app;
+    int i = 0, workers = 0;
 
-    for (i = 0; i < view->apps->nelts; i++) {
-        const ctl_app_t *app = &APR_ARRAY_IDX(view->apps, i, ctl_app_t);
+    while ((app = ctl_app_next(view, ctl, &i)) != NULL) {
         const ctl_setting_t *first = (const ctl_setting_t *)app->set->elts;
         uint32_t mode = ctl_app_mode(app);
 
-        if (!ctl_is_meant(ctl, app->ini))
-            continue;
-        meant = 1;
         workers = workers || (!app->embedded && !app->failed);
         if (mode == WEAVE_MAINTENANCE_DRAINING && first->on_us)
             left->on_us =
@@ -113,7 +97,7 @@ static int modes_poll(left_t *left, const ctl_t *ctl, const ctl_view_t *view)
                 apr_psprintf(ctl->pool, "%s: it is %s, and not to become on",
                              app->ini, weave_maintenance_mode_name(mode));
     }
-    if (!meant && ctl->ini_given)
+    if (ctl->ini && !ctl_app_find(view, ctl->ini))
         left->problem = apr_psprintf(
             ctl->pool, "no httpd has an application of %s any more", ctl->ini);
     return workers;
@@ -122,6 +106,7 @@ static int modes_poll(left_t *left, const ctl_t *ctl, const ctl_view_t *view)
 /* Reads everything anew: httpd may have been restarted. */
 static void left_poll(left_t *left, const ctl_t *ctl)
 {
+    json_int_t in_workers;
     ctl_view_t view;
     int workers;
 
@@ -140,7 +125,9 @@ static void left_poll(left_t *left, const ctl_t *ctl)
     left->requests = children_sum(ctl, &view);
     if (left->requests < 0)
         left->problem = "not all children of httpd count their requests";
-    workers_poll(left, ctl, workers);
+    in_workers = workers_sum(ctl, workers, &left->unseen);
+    if (in_workers > left->requests) /* children count most of these, too */
+        left->requests = in_workers;
 }
 
 static void progress_show(const ctl_t *ctl, const left_t *left, int64_t until)
@@ -182,39 +169,31 @@ static int end_report(const left_t *left, apr_pool_t *pool)
     return CTL_DONE;
 }
 
-int ctl_change_wait(ctl_change_t *change, int64_t wait_us)
+int ctl_change_wait(ctl_change_t *change)
 {
-    int64_t until = weave_clock_us() + wait_us;
-    int held = change->setting.mode != WEAVE_MAINTENANCE_DRAINING;
-    int rc = -1, quiet = 0;
-    apr_pool_t *pool;
+    int64_t until = weave_clock_us() + change->wait_us;
+    int held = change->setting.mode != WEAVE_MAINTENANCE_DRAINING, quiet = 0;
+    ctl_t now = *change->ctl;
     left_t left;
 
-    if (apr_pool_create(&pool, change->ctl->pool) != APR_SUCCESS)
+    if (apr_pool_create(&now.pool, change->ctl->pool) != APR_SUCCESS)
         return CTL_FAILED;
-    apr_pool_tag(pool, "wait");
-    while (rc < 0) {
-        ctl_t now = *change->ctl;
-
-        apr_pool_clear(pool);
-        now.pool = pool;
+    apr_pool_tag(now.pool, "wait");
+    for (;;) {
+        apr_pool_clear(now.pool);
         left_poll(&left, &now);
         if (!held && !left.problem && !left.on_us) {
-            held = 1;
             if (ctl_change_hold(change) != CTL_DONE)
-                rc = CTL_FAILED;
-            else
-                ctl_change_settle();
+                return CTL_FAILED;
+            held = 1;
+            ctl_change_settle();
             continue;
         }
         quiet = is_done(&left) ? quiet + 1 : 0;
-        if (left.problem || quiet == QUIET_POLLS || weave_clock_us() >= until) {
-            rc = end_report(&left, pool);
-            continue;
-        }
+        if (left.problem || quiet == QUIET_POLLS ||
+            (!quiet && weave_clock_us() >= until))
+            return end_report(&left, now.pool);
         progress_show(&now, &left, until);
         apr_sleep(POLL_US);
     }
-    apr_pool_destroy(pool);
-    return rc;
 }

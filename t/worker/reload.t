@@ -14,7 +14,7 @@ my $script = slurp(root() . '/apps/workers.wsgi');
 my $httpd  = new_httpd(
     app     => $script,
     release => "reload = touch\nwarmup = /warm\n",
-    conf    => 'WeaveApp /app "DIR/sync.ini"',
+    conf    => qq(IncludeOptional DIR/more*.conf\nWeaveApp /app "DIR/sync.ini"),
     expect  => qr/WEAVE008[0137]|WEAVE0047|$STACKS/);
 my $dir = $httpd->dir;
 my $ini = slurp("$dir/sync.ini");
@@ -189,6 +189,20 @@ subtest 'the sync.ini, and what runs' => sub {
     $httpd->graceful;
     my ($exit, $text) = weavectl($httpd, 'reload');
     is $exit, 0, 'is no obstacle' or diag $text;
+    spew("$dir/sync.ini", $ini);
+    restarts($httpd);
+    ok eventually(sub { outdated() eq '' }), 'mended';
+};
+
+# status said that a sync.ini has a mistake when WeaveSet has what it lacks.
+subtest 'a key that httpd.conf has' => sub {
+    spew("$dir/more.conf", "WeaveSet wsgi.script $dir/current/app.wsgi\n");
+    spew("$dir/sync.ini", $ini =~ s/^script = .*\n//mr);
+    restarts($httpd);
+    my ($exit, $text) = weavectl($httpd, 'reload');
+    is $exit, 0, 'is no mistake of the sync.ini' or diag $text;
+    is outdated(), '', 'and nothing is older';
+    unlink "$dir/more.conf";
     spew("$dir/sync.ini", $ini);
     restarts($httpd);
     ok eventually(sub { outdated() eq '' }), 'mended';
