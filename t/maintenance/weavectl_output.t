@@ -160,6 +160,21 @@ subtest 'folders' => sub {
     alone(['-s', $httpd->state, 'maintenance', 'off', $one], 0);
 };
 
+# --json had neither the folder nor what is set.
+subtest 'a path that is no UTF-8' => sub {
+    my $link = "$dir/st\xff";
+    symlink $httpd->state, $link or die $!;
+    said(['on'], 0);
+    my ($exit, $text) = weavectl($httpd, '-s', $link, 'status', '--json');
+    is $exit, 0, 'is a name of the folder';
+    my $json = JSON::PP->new->decode($text);
+    is $json->{state_dir}, "$dir/st\\xff", 'which is shown';
+    is $_->{maintenance}{mode}, 'on', 'and what is set'
+        for @{ $json->{applications} };
+    said(['off'], 0);
+    unlink $link;
+};
+
 subtest 'when a drain becomes on' => sub {
     said(['drain'], 0,
          qr/^maintenance: drain .* taken back, becomes on at $CLOCK$/m);
