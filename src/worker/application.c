@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* application.c: Python's main thread, from the import of the application to
  * its end */
-#include "application.h"
+#include "control.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,9 +12,6 @@
 
 #include <apr_strings.h>
 
-#include "channel.h"
-#include "control.h"
-#include "events.h"
 #include "executor.h"
 #include "weave_dso.h"
 #include "weave_host.h"

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* channel.c: the connection to weaved, which may be replaced */
-#include "channel.h"
+#include "control.h"
 
 #include <unistd.h>
-
-#include "events.h"
 
 #define SEND_MS 1000
 

@@ -4,17 +4,12 @@
  * Slots are never freed: an event may be on its way to an executor when its
  * connection closes. `epoch` tells the connection of that event from the next
  * one in the slot. */
-#include "connection.h"
+#include "control.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "events.h"
-#include "input.h"
-#include "output.h"
-#include "queue.h"
 
 /* A client reads started[slot] after its connection has closed: so long the
  * slot stays unused. */

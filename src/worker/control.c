@@ -9,10 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "channel.h"
-#include "events.h"
-#include "output.h"
-
 #define EVENTS 64
 #define INTAKE_US 20000
 #define DRAIN_US 50000

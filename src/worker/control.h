@@ -1,10 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* control.h: the control thread (control.c), and the work that it calls */
+/* control.h: the control thread: its events, its channel to weaved, and the
+ * work that it does */
 #ifndef CONTROL_H
 #define CONTROL_H
 
+#include <jansson.h>
+#include <sys/epoll.h>
+
 #include "connection.h"
 #include "weave_control.h"
+#include "weave_report.h"
+
+/* events.c: what the thread waits for */
+typedef enum event_e {
+    EVENT_LISTEN,
+    EVENT_CHANNEL,
+    EVENT_LIFELINE,
+    EVENT_WAKE,
+    EVENT_PENDING, /* of a pending_t (handshake.c) */
+    EVENT_PUMP     /* of a connection that can be written */
+} event_e;
+
+/* Makes the set, with EVENT_WAKE in it. Returns 0 or an errno. */
+int events_open(void);
+/* Watches FD for input. Returns 0, or -1 and errno. The control thread, or
+ * before it runs. */
+int events_watch(int fd, event_e kind, const void *pointer);
+void events_unwatch(int fd);
+/* Waits TIMEOUT_MS at most (-1: for ever). Returns the number of events. */
+int events_wait(struct epoll_event *events, int most, int timeout_ms);
+event_e event_kind(const struct epoll_event *event);
+void *event_pointer(const struct epoll_event *event);
+
+/* Raises EVENT_WAKE. Any thread; async-signal-safe. */
+void events_wake(void);
+void events_wake_clear(void);
+/* Raises one EVENT_PUMP when CONNECTION can be written. With its lock. */
+void events_arm(connection_t *connection);
+void events_disarm(connection_t *connection);
+
+/* Closes the descriptors here, in a process that the application has forked. */
+void events_fork_close(void);
+
+/* channel.c: messages between this worker and weaved */
+/* Takes CONTROL, with what has arrived in it. Before there are threads. */
+void channel_open(const weave_control_t *control);
+/* Returns the next message that is here, or NULL. The caller owns it. The
+ * control thread. */
+json_t *channel_receive(void);
+/* Makes FD the channel, of a new weaved (-1: none), and tells it again what it
+ * must know. The control thread. */
+void channel_replace(int fd);
+
+/* Sends MESSAGE, whose reference it takes. Any thread, as what follows. */
+void channel_send(json_t *message);
+void channel_ready_send(void);
+/* Asks for a successor of this worker. KIND and WHY are sent once, and none
+ * after WEAVE_REPORT_STUCK: weaved counts reports. WHY is not copied. */
+void channel_successor_ask(weave_report_e kind, const char *why);
+
+/* Closes the descriptors here, in a process that the application has forked. */
+void channel_fork_close(void);
 
 /* control.c */
 /* Starts the thread. It takes CONTROL_CHANNEL with what has arrived in it.

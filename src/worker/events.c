@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* events.c: the epoll set of the control thread */
-#include "events.h"
+#include "control.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>

@@ -14,10 +14,7 @@
 
 #include <apr_time.h>
 
-#include "channel.h"
-#include "events.h"
-#include "output.h"
-#include "queue.h"
+#include "control.h"
 
 /* Says who has the connection now. */
 typedef enum {

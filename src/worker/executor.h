@@ -5,7 +5,6 @@
 #define EXECUTOR_H
 
 #include "connection.h"
-#include "input.h"
 #include "weave_answer.h"
 
 /* One request as its executor and the engine see it: weave_request_t.host. */

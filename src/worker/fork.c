@@ -4,14 +4,10 @@
  * Such a process must close the worker's descriptors, or nobody would notice
  * when the worker dies. It has one thread only, and locks may be held for ever:
  * it takes none. */
-#include "application.h"
+#include "control.h"
 
 #include <signal.h>
 #include <unistd.h>
-
-#include "channel.h"
-#include "control.h"
-#include "events.h"
 
 /* ---- signals ---- */
 

@@ -9,9 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "channel.h"
-#include "events.h"
-#include "input.h"
 #include "weave_socket.h"
 
 #define PATIENCE_US 10000000

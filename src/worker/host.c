@@ -12,8 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "output.h"
-
 /* ---- the request body ---- */
 
 static ssize_t body_file_read(exchange_t *exchange, char *buffer, size_t size)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ini.c: where the application finds its sync.ini */
-#include "application.h"
+#include "process.h"
 
 #include <fcntl.h>
 #include <string.h>

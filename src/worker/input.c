@@ -3,7 +3,7 @@
  *
  * An ordinary request is read into the scratch buffer of its executor and never
  * copied. Half a frame is kept with its connection. */
-#include "input.h"
+#include "connection.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -7,10 +7,6 @@
 
 #include <sys/epoll.h>
 
-#include "input.h"
-#include "output.h"
-#include "queue.h"
-
 #define EVENTS 64
 #define FRAMES_MOST 4 /* of one connection at a time */
 

@@ -3,7 +3,7 @@
  *
  * weaved starts it with descriptors (weave_control.h), an environment and a
  * user that is not root. */
-#include "application.h"
+#include "control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,6 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-#include "control.h"
 #include "weave_locale.h"
 #include "weave_socket.h"
 

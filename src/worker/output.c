@@ -4,7 +4,7 @@
  * A thread that sends waits for a reader that makes progress. What a slower one
  * leaves is kept, some in memory, then in a file, and the control thread sends
  * it. Only when that is full, too, does the thread wait. */
-#include "output.h"
+#include "control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "events.h"
 #include "weave_control.h"
 
 #define STALL_MS 20

@@ -5,7 +5,7 @@
  * A library runs code when it is loaded, and that code belongs to whoever made
  * the virtualenv and its Python. So this process has the rights of the user
  * that the application runs as, and no others. */
-#include "application.h"
+#include "process.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,11 +3,9 @@
  *
  * A thread that holds the lock takes no other one; it changes only the state of
  * a connection. */
-#include "queue.h"
+#include "connection.h"
 
 #include <unistd.h>
-
-#include "input.h"
 
 static struct {
     pthread_mutex_t lock;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spool.c: the unlinked file for what a slow reader leaves */
-#include "output.h"
+#include "connection.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,9 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "channel.h"
 #include "executor.h"
-#include "output.h"
 
 #define RSS_US 5000000
 

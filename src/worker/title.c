@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* title.c: sets what ps shows */
-#include "application.h"
+#include "process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
