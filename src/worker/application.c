@@ -17,12 +17,16 @@
 #include "weave_host.h"
 #include "weave_stack.h"
 
+/* Shows the stacks of all threads. No program uses it: libraries count from
+ * SIGRTMIN. */
+#define STACK_SIGNAL (SIGRTMAX - 1)
+
 static void failure_report(const char *error) __attribute__((noreturn));
 
 /* Reports ERROR to weaved, which logs it, and ends this worker. */
 static void failure_report(const char *error)
 {
-    channel_send(weave_report_make(WEAVE_REPORT_FAILED, error));
+    channel_report(WEAVE_REPORT_FAILED, error, -1);
     _exit(1);
 }
 
@@ -73,16 +77,6 @@ const char *application_engine_load(const weave_spec_t *spec, apr_pool_t *pool)
     return problem;
 }
 
-/* Has a signal that no program uses (libraries count from SIGRTMIN) show the
- * stacks of all threads. */
-static void stacks_start(void)
-{
-    int signum = SIGRTMAX - 1;
-
-    if (worker.engine->stacks_on(signum) == 0)
-        worker.stack_signal = signum;
-}
-
 /* Makes the stack of Python's main thread large enough. Called before Python,
  * and before any thread that runs it. */
 static void stack_prepare(void)
@@ -109,7 +103,8 @@ void application_start(apr_pool_t *pool)
         problem = worker.engine->start(app, &worker_host);
     if (problem)
         failure_report(problem);
-    stacks_start();
+    if (worker.engine->stacks_on(STACK_SIGNAL) == 0)
+        worker.stack_signal = STACK_SIGNAL;
     problem = worker.engine->load();
     if (!worker.forked)
         descriptors_check();
@@ -122,7 +117,7 @@ void application_start(apr_pool_t *pool)
         failure_report("there is no memory for its threads");
     atomic_store(&worker.ready, 1);
     events_wake(); /* from now on requests have deadlines */
-    channel_ready_send();
+    channel_report(WEAVE_REPORT_READY, worker.engine->python, -1);
 }
 
 static int is_stopped(void)

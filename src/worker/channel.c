@@ -20,23 +20,15 @@ void channel_open(const weave_control_t *control)
     events_watch(control->fd, EVENT_CHANNEL, NULL);
 }
 
-static void message_send(json_t *message, int pass)
+void channel_report(weave_report_e kind, const char *text, int pass)
 {
+    json_t *message = weave_report_make(kind, text);
+
     pthread_mutex_lock(&channel.lock);
     if (channel.control.fd >= 0)
         weave_control_send(channel.control.fd, message, pass, SEND_MS);
     pthread_mutex_unlock(&channel.lock);
     json_decref(message);
-}
-
-void channel_send(json_t *message)
-{
-    message_send(message, -1);
-}
-
-void channel_ready_send(void)
-{
-    channel_send(weave_report_make(WEAVE_REPORT_READY, worker.engine->python));
 }
 
 void channel_successor_ask(weave_report_e kind, const char *why)
@@ -53,7 +45,7 @@ void channel_successor_ask(weave_report_e kind, const char *why)
     if (!first)
         return;
     PROCESS_DEBUG("asking weaved for a successor: %s", why);
-    channel_send(weave_report_make(kind, why));
+    channel_report(kind, why, -1);
 }
 
 json_t *channel_receive(void)
@@ -94,11 +86,11 @@ void channel_replace(int fd)
     if (fd < 0)
         return;
     events_watch(fd, EVENT_CHANNEL, NULL);
-    message_send(weave_report_make(WEAVE_REPORT_LOG, NULL), worker.log_fd);
+    channel_report(WEAVE_REPORT_LOG, NULL, worker.log_fd);
     if (atomic_load(&worker.ready))
-        channel_ready_send();
+        channel_report(WEAVE_REPORT_READY, worker.engine->python, -1);
     if (why)
-        channel_send(weave_report_make(kind, why));
+        channel_report(kind, why, -1);
 }
 
 void channel_fork_close(void)

@@ -168,9 +168,6 @@ weave_io_e output_send_locked(connection_t *connection, batch_t *batch,
 weave_io_e output_frame_locked(connection_t *connection,
                                weave_frame_type_e type, uint32_t number,
                                const void *payload, size_t bytes, int patient);
-/* Takes the lock, sends such a frame, and waits for the reader. */
-weave_io_e output_frame(connection_t *connection, weave_frame_type_e type,
-                        uint32_t number, const void *payload, size_t bytes);
 /* Sends a frame without payload that leaves at once. A client that has no room
  * for it does not read: returns WEAVE_IO_GONE. */
 weave_io_e output_reply(connection_t *connection, weave_frame_type_e type,

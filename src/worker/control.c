@@ -29,8 +29,6 @@ void control_drain_request(void)
     events_wake();
 }
 
-/* ---- the pump ---- */
-
 static void pump_retry_later(connection_t *connection)
 {
     if (connection->retries)
@@ -84,8 +82,6 @@ static int64_t pump_retry_tick(int64_t now_us)
     return control.retry ? now_us + RETRY_US : INT64_MAX;
 }
 
-/* ---- the end ---- */
-
 static void worker_quit(const char *why)
 {
     static const uint64_t one = 1;
@@ -121,8 +117,6 @@ static int64_t drain_tick(int64_t now_us)
     return control.drain_us;
 }
 
-/* ---- weaved ---- */
-
 static void order_obey(const json_t *message)
 {
     const char *op = json_string_value(json_object_get(message, "op"));
@@ -147,8 +141,6 @@ static void orders_take(void)
         json_decref(message);
     }
 }
-
-/* ---- the loop ---- */
 
 static int64_t intake_tick(int64_t now_us)
 {
@@ -213,9 +205,7 @@ static int timers_run(void)
 
     if (control.exit_us && control.exit_us <= now)
         _exit(0);
-    next = control.exit_us ? control.exit_us : INT64_MAX;
-    next = earlier_of(next, handshake_tick(now));
-    next = earlier_of(next, pump_retry_tick(now));
+    next = earlier_of(handshake_tick(now), pump_retry_tick(now));
     next = earlier_of(next, intake_tick(now));
     next = earlier_of(next, drain_tick(now));
     if (control.exit_us)

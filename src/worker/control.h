@@ -39,9 +39,6 @@ void events_wake_clear(void);
 void events_arm(connection_t *connection);
 void events_disarm(connection_t *connection);
 
-/* Closes the descriptors here, in a process that the application has forked. */
-void events_fork_close(void);
-
 /* channel.c: messages between this worker and weaved */
 /* Takes CONTROL, with what has arrived in it. Before there are threads. */
 void channel_open(const weave_control_t *control);
@@ -52,14 +49,14 @@ json_t *channel_receive(void);
  * must know. The control thread. */
 void channel_replace(int fd);
 
-/* Sends MESSAGE, whose reference it takes. Any thread, as what follows. */
-void channel_send(json_t *message);
-void channel_ready_send(void);
+/* Sends weave_report_make(KIND, TEXT), and with it the descriptor PASS (-1:
+ * none). Any thread, as what follows. */
+void channel_report(weave_report_e kind, const char *text, int pass);
 /* Asks for a successor of this worker. KIND and WHY are sent once, and none
  * after WEAVE_REPORT_STUCK: weaved counts reports. WHY is not copied. */
 void channel_successor_ask(weave_report_e kind, const char *why);
 
-/* Closes the descriptors here, in a process that the application has forked. */
+/* Closes it in a process that the application has forked. */
 void channel_fork_close(void);
 
 /* control.c */
@@ -73,6 +70,10 @@ void control_drain_request(void);
 /* Reads what CONNECTION, which the caller owns, has, without running it:
  * requests go to the queue. */
 void intake_read(connection_t *connection);
+/* Answers the request FRAME with a frame of TYPE, CANCELLED or REFUSED, and
+ * takes it away. Returns 0, or -1 when the client does not read. */
+int intake_answer(connection_t *connection, const weave_frame_t *frame,
+                  weave_frame_type_e type);
 /* Takes what waits in the executors' epoll set. */
 void intake_poll(void);
 /* Shuts down all idle connections. */
@@ -84,7 +85,9 @@ void handshake_start(void);
 void handshake_accept(void);
 /* Handles EVENT_PENDING. */
 void handshake_event(void *data);
-/* Closes connections that say nothing. Returns when to call it again. */
+/* Closes connections that say nothing, and the oldest of too many. Never called
+ * while events are handled, which may belong to them. Returns when to call it
+ * again. */
 int64_t handshake_tick(int64_t now_us);
 /* Accepts the last ones, and closes the listening socket. */
 void handshake_stop(void);

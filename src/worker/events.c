@@ -8,10 +8,6 @@
 
 #define KIND_SHIFT 56
 
-static struct {
-    int epoll_fd, wake_fd;
-} set = {-1, -1};
-
 static uint64_t event_encode(event_e kind, const void *pointer)
 {
     return (uint64_t)kind << KIND_SHIFT | (uintptr_t)pointer;
@@ -29,10 +25,10 @@ void *event_pointer(const struct epoll_event *event)
 
 int events_open(void)
 {
-    set.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    set.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (set.epoll_fd < 0 || set.wake_fd < 0 ||
-        events_watch(set.wake_fd, EVENT_WAKE, NULL) < 0)
+    worker.events_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker.events_wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker.events_fd < 0 || worker.events_wake_fd < 0 ||
+        events_watch(worker.events_wake_fd, EVENT_WAKE, NULL) < 0)
         return errno;
     return 0;
 }
@@ -42,17 +38,17 @@ int events_watch(int fd, event_e kind, const void *pointer)
     struct epoll_event event = {.events = EPOLLIN,
                                 .data.u64 = event_encode(kind, pointer)};
 
-    return epoll_ctl(set.epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    return epoll_ctl(worker.events_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 void events_unwatch(int fd)
 {
-    epoll_ctl(set.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    epoll_ctl(worker.events_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 int events_wait(struct epoll_event *events, int most, int timeout_ms)
 {
-    int got = epoll_wait(set.epoll_fd, events, most, timeout_ms);
+    int got = epoll_wait(worker.events_fd, events, most, timeout_ms);
 
     if (got < 0 && errno != EINTR)
         process_descriptors_lost();
@@ -64,7 +60,7 @@ void events_wake(void)
     static const uint64_t one = 1;
     int error = errno;
 
-    if (write(set.wake_fd, &one, sizeof(one)) < 0)
+    if (write(worker.events_wake_fd, &one, sizeof(one)) < 0)
         errno = error; /* full: it is awake */
 }
 
@@ -72,7 +68,7 @@ void events_wake_clear(void)
 {
     uint64_t count;
 
-    if (read(set.wake_fd, &count, sizeof(count)) < 0)
+    if (read(worker.events_wake_fd, &count, sizeof(count)) < 0)
         return; /* it was cleared before */
 }
 
@@ -82,7 +78,7 @@ void events_arm(connection_t *connection)
                                 .data.u64 =
                                     event_encode(EVENT_PUMP, connection)};
 
-    if (epoll_ctl(set.epoll_fd,
+    if (epoll_ctl(worker.events_fd,
                   connection->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
                   connection->fd, &event) == 0)
         connection->armed = 1;
@@ -92,10 +88,4 @@ void events_disarm(connection_t *connection)
 {
     events_unwatch(connection->fd);
     connection->armed = 0;
-}
-
-void events_fork_close(void)
-{
-    close(set.epoll_fd);
-    close(set.wake_fd);
 }

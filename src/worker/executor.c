@@ -12,8 +12,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include <apr_time.h>
-
 #include "control.h"
 
 /* Says who has the connection now. */
@@ -92,19 +90,18 @@ static int body_decode(executor_t *executor, const weave_frame_t *frame,
                        const weave_frame_cursor_t *cursor)
 {
     weave_request_t *request = &executor->request;
-    exchange_t *exchange = &executor->exchange;
     int with_file = frame->flags & WEAVE_FRAME_FD;
 
     if (fixed->inline_bytes != (size_t)(cursor->end - cursor->at) ||
-        (with_file && (executor->exchange.connection->in.passed < 0 ||
+        (with_file && (executor->connection->in.passed < 0 ||
                        fixed->file_bytes < 0 || fixed->inline_bytes)))
         return -1;
     request->body = cursor->at;
     request->body_len = fixed->inline_bytes;
-    exchange->file_at = 0;
-    exchange->file_bytes = with_file ? fixed->file_bytes : 0;
+    executor->file_at = 0;
+    executor->file_bytes = with_file ? fixed->file_bytes : 0;
     request->body_complete =
-        (frame->flags & WEAVE_FRAME_BODY_HERE) && !exchange->file_bytes;
+        (frame->flags & WEAVE_FRAME_BODY_HERE) && !executor->file_bytes;
     return 0;
 }
 
@@ -112,7 +109,6 @@ static int request_decode(executor_t *executor, connection_t *connection,
                           const weave_frame_t *frame, const char *payload)
 {
     weave_request_t *request = &executor->request;
-    exchange_t *exchange = &executor->exchange;
     weave_frame_cursor_t cursor;
     weave_frame_request_t fixed;
 
@@ -121,12 +117,12 @@ static int request_decode(executor_t *executor, connection_t *connection,
     memcpy(&fixed, payload, sizeof(fixed));
     if (vars_decode(executor, &cursor, fixed.vars) < 0)
         return -1;
-    exchange->connection = connection;
-    exchange->number = frame->number;
-    exchange->body_ended = exchange->body_problem = 0;
-    exchange->lines = (weave_answer_lines_t){0, 0};
-    exchange->head_len = 0;
-    request->host = exchange;
+    executor->connection = connection;
+    executor->number = frame->number;
+    executor->body_ended = executor->body_problem = 0;
+    executor->lines = (weave_answer_lines_t){0, 0};
+    executor->head_len = 0;
+    request->host = executor;
     request->vars = executor->vars;
     request->vars_count = fixed.vars;
     request->content_length = fixed.content_length;
@@ -154,21 +150,18 @@ static void request_begin(executor_t *executor, connection_t *connection)
 {
     weave_board_t *board = worker.board;
     weave_board_thread_t *shown = &board->thread[executor->index];
-    uint32_t number = executor->exchange.number;
-    int64_t now_us = weave_clock_us();
+    uint32_t number = executor->number;
 
     pthread_mutex_lock(&connection->lock);
     connection->current = number;
     connection->head_left = connection->ended = 0;
     pthread_mutex_unlock(&connection->lock);
-    executor->number = number;
-    atomic_store_explicit(&executor->connection, connection,
-                          memory_order_relaxed);
+    /* slot, number and executor->request stay while `since_us` does */
     atomic_store_explicit(&shown->slot, connection->slot, memory_order_relaxed);
     atomic_store_explicit(&shown->number, number, memory_order_relaxed);
-    atomic_store_explicit(&shown->since_us, now_us, memory_order_release);
+    atomic_store_explicit(&shown->since_us, weave_clock_us(),
+                          memory_order_release);
     atomic_fetch_add_explicit(&board->running, 1, memory_order_relaxed);
-    atomic_store_explicit(&executor->since_us, now_us, memory_order_release);
     /* a client whose connection closes reads there what had begun */
     atomic_store(&board->started[connection->slot], number);
 }
@@ -191,33 +184,24 @@ static void request_count(int64_t took_us)
 static int request_end(executor_t *executor, connection_t *connection,
                        int *broken)
 {
+    weave_board_thread_t *shown = &worker.board->thread[executor->index];
     int64_t since =
-        atomic_load_explicit(&executor->since_us, memory_order_relaxed);
+        atomic_load_explicit(&shown->since_us, memory_order_relaxed);
+    int pumped;
 
-    atomic_store_explicit(&executor->since_us, 0, memory_order_release);
-    atomic_store_explicit(&worker.board->thread[executor->index].since_us, 0,
-                          memory_order_release);
+    atomic_store_explicit(&shown->since_us, 0, memory_order_release);
     atomic_fetch_sub_explicit(&worker.board->running, 1, memory_order_relaxed);
     request_count(weave_clock_us() - since);
     pthread_mutex_lock(&connection->lock);
     connection->current = 0;
     *broken = connection->broken;
-    connection->pumped = !connection->broken && connection->first;
-    since = connection->pumped;
-    if (connection->pumped) {
+    pumped = connection->pumped = !connection->broken && connection->first;
+    if (pumped) {
         input_keep(connection); /* the pump must not keep the scratch buffer */
         events_arm(connection);
     }
     pthread_mutex_unlock(&connection->lock);
-    return since != 0;
-}
-
-/* Ends a process that the application has forked, when it returns to where its
- * parent goes on. */
-static void fork_leave(void)
-{
-    if (worker.forked)
-        _exit(0);
+    return pumped;
 }
 
 static fate_e request_run(executor_t *executor, connection_t *connection)
@@ -226,9 +210,10 @@ static fate_e request_run(executor_t *executor, connection_t *connection)
 
     request_begin(executor, connection);
     outcome = worker.engine->run(&executor->request);
-    fork_leave();
+    if (worker.forked) /* by the application: its parent goes on here */
+        _exit(0);
     if (!connection->ended && outcome != WEAVE_RUN_GONE)
-        exchange_end(&executor->exchange, outcome);
+        answer_end(executor, outcome);
     if (connection->in.passed >= 0) {
         close(connection->in.passed);
         connection->in.passed = -1;
@@ -249,15 +234,10 @@ static fate_e request_take(executor_t *executor, connection_t *connection,
 
     if (connection->hung_up)
         return connection_end(connection, "the client has left");
-    if (input_behind(connection, frame) == INPUT_CANCELLED) {
-        PROCESS_DEBUG("request %u of connection %u is called back",
-                      frame->number, connection->slot);
-        input_skip(connection, frame); /* the CANCEL itself is skipped next */
-        return output_reply(connection, WEAVE_FRAME_CANCELLED, frame->number) ==
-                       WEAVE_IO_OK
+    if (input_behind(connection, frame) == INPUT_CANCELLED)
+        return intake_answer(connection, frame, WEAVE_FRAME_CANCELLED) == 0
                    ? KEEP
                    : connection_end(connection, "the client does not read");
-    }
     if (request_decode(executor, connection, frame, payload) < 0)
         return request_refuse(connection);
     input_skip(connection, frame);
@@ -400,7 +380,7 @@ int executors_start(void)
 
     worker.executors = calloc((size_t)threads, sizeof(*worker.executors));
     if (!worker.executors)
-        return APR_ENOMEM;
+        return ENOMEM;
     rv = suspects_start();
     epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, worker.wake_fd, &wake);
     for (i = 0; i < threads && rv == 0; i++) {
@@ -410,7 +390,7 @@ int executors_start(void)
         executor->buffer = malloc(INPUT_BYTES);
         rv = executor->buffer ? process_thread_start(executor_loop, executor, 0,
                                                      "weave-executor")
-                              : APR_ENOMEM;
+                              : ENOMEM;
     }
     return rv;
 }

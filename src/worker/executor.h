@@ -7,8 +7,14 @@
 #include "connection.h"
 #include "weave_answer.h"
 
-/* One request as its executor and the engine see it: weave_request_t.host. */
-typedef struct exchange_t {
+/* A thread, and the request that it runs: weave_request_t.host. The thread's
+ * record of the board (timeout.c) says when that has begun. */
+struct executor_t {
+    unsigned index;
+    char *buffer; /* INPUT_BYTES */
+    weave_var_t *vars;
+    size_t vars_room;
+    weave_request_t request;
     connection_t *connection;
     uint32_t number;
     int64_t file_at, file_bytes; /* of a spooled body; file_bytes 0: none */
@@ -18,28 +24,16 @@ typedef struct exchange_t {
     size_t head_len;            /* of `head`: it has not left */
     char *head;
     size_t head_room;
-} exchange_t;
-
-struct executor_t {
-    unsigned index;
-    _Atomic int64_t since_us; /* weave_clock_us(); 0: idle */
-    _Atomic(connection_t *) connection;
-    _Atomic uint32_t number; /* stays while `since_us` does, as the rest */
-    char *buffer;            /* INPUT_BYTES */
-    weave_var_t *vars;
-    size_t vars_room;
-    weave_request_t request;
-    exchange_t exchange;
 };
 
 /* executor.c */
-/* Starts all executors. Returns 0, or APR's or errno's number. */
+/* Starts all executors. Returns 0 or an errno. */
 int executors_start(void);
 
 /* host.c */
 extern const weave_host_t worker_host;
 /* Sends what the client still has to get when run() has returned OUTCOME. */
-weave_io_e exchange_end(exchange_t *exchange, int outcome);
+weave_io_e answer_end(executor_t *executor, int outcome);
 /* Returns the value of KEY in REQUEST; "" when it has none. */
 const char *request_var(const weave_request_t *request, uint32_t key);
 

@@ -9,8 +9,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* ---- signals ---- */
-
 static void term_handle(int signum)
 {
     if (getpid() == worker.pid) {
@@ -44,13 +42,13 @@ static void handlers_forget(void)
         signal(SIGTERM, SIG_DFL);
 }
 
-/* ---- forks ---- */
-
 static void child_let_go(void)
 {
-    const int ours[] = {worker.listen_fd,   worker.lifeline_fd, worker.board_fd,
-                        worker.readonly_fd, worker.log_fd,      worker.say_fd,
-                        worker.epoll_fd,    worker.wake_fd,     worker.stop_fd};
+    const int ours[] = {
+        worker.listen_fd,   worker.lifeline_fd,   worker.board_fd,
+        worker.readonly_fd, worker.log_fd,        worker.say_fd,
+        worker.epoll_fd,    worker.wake_fd,       worker.stop_fd,
+        worker.events_fd,   worker.events_wake_fd};
     uint32_t slots = connection_slots(), i;
     size_t k;
 
@@ -59,7 +57,6 @@ static void child_let_go(void)
         if (connection_at(i)->fd >= 0)
             close(connection_at(i)->fd);
     handshake_fork_close();
-    events_fork_close();
     channel_fork_close();
     for (k = 0; k < sizeof(ours) / sizeof(*ours); k++)
         if (ours[k] >= 0)

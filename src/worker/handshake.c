@@ -32,21 +32,15 @@ typedef struct pending_t {
 
 static struct {
     pending_t *first; /* the newest first */
-    int pending;      /* how many */
     int64_t retry_us; /* accept() pauses until then; 0: it does not */
     int accept_logged, many_logged;
     int64_t stranger_us; /* when WEAVE0200 was logged last; 0: never */
     unsigned strangers;  /* refused since then */
 } handshake;
 
-static void listen_watch(void)
-{
-    events_watch(worker.listen_fd, EVENT_LISTEN, NULL);
-}
-
 void handshake_start(void)
 {
-    listen_watch();
+    events_watch(worker.listen_fd, EVENT_LISTEN, NULL);
 }
 
 /* ---- ends ---- */
@@ -58,7 +52,6 @@ static void pending_forget(pending_t *pending)
     while (*at != pending)
         at = &(*at)->next;
     *at = pending->next;
-    handshake.pending--;
     events_unwatch(pending->fd);
     free(pending);
 }
@@ -222,7 +215,6 @@ static void pending_add(int fd)
     pending->since_us = weave_clock_us();
     pending->next = handshake.first;
     handshake.first = pending;
-    handshake.pending++;
     handshake_event(pending); /* HELLO is mostly here by now */
 }
 
@@ -262,36 +254,19 @@ void handshake_accept(void)
     connections_accept(ACCEPT_AT_ONCE);
 }
 
-/* Closes the oldest connections without HELLO: other processes of httpd's user
- * may connect, and must not take all descriptors of this process. Never called
- * while events are handled: one of them may belong to a connection that is
- * closed here. */
-static void pending_limit(void)
-{
-    pending_t *pending = handshake.first, *after;
-    int count;
-
-    if (handshake.pending <= PENDING_MAX)
-        return;
-    for (count = 1; count < PENDING_MAX; count++)
-        pending = pending->next;
-    for (pending = pending->next; pending; pending = after) {
-        after = pending->next;
-        pending_close(pending);
-    }
-}
-
 int64_t handshake_tick(int64_t now_us)
 {
     int64_t patience =
         atomic_load(&worker.draining) ? DRAIN_PATIENCE_US : PATIENCE_US;
     int64_t next = INT64_MAX;
     pending_t *pending, *after;
+    int count = 0;
 
-    pending_limit();
     for (pending = handshake.first; pending; pending = after) {
         after = pending->next;
-        if (pending->since_us + patience <= now_us) {
+        /* other processes of httpd's user may connect, and must not take all
+         * descriptors of this process */
+        if (++count > PENDING_MAX || pending->since_us + patience <= now_us) {
             PROCESS_DEBUG("a connection without HELLO is closed");
             pending_close(pending);
         }
@@ -301,7 +276,7 @@ int64_t handshake_tick(int64_t now_us)
     if (handshake.retry_us && handshake.retry_us <= now_us) {
         handshake.retry_us = 0;
         if (worker.listen_fd >= 0) {
-            listen_watch();
+            handshake_start();
             handshake_accept();
         }
     }

@@ -6,7 +6,6 @@
  * its parent goes on to use. */
 #include "executor.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,25 +13,25 @@
 
 /* ---- the request body ---- */
 
-static ssize_t body_file_read(exchange_t *exchange, char *buffer, size_t size)
+static ssize_t body_file_read(executor_t *executor, char *buffer, size_t size)
 {
-    int64_t left = exchange->file_bytes - exchange->file_at;
+    int64_t left = executor->file_bytes - executor->file_at;
     ssize_t got;
 
     if (left <= 0)
         return 0;
-    got = pread(exchange->connection->in.passed, buffer,
-                (int64_t)size < left ? size : (size_t)left, exchange->file_at);
+    got = pread(executor->connection->in.passed, buffer,
+                (int64_t)size < left ? size : (size_t)left, executor->file_at);
     if (got <= 0)
         return WEAVE_IO_GONE;
-    exchange->file_at += got;
+    executor->file_at += got;
     return got;
 }
 
 /* Reads the head of a BODY. A CANCEL comes too late here and is skipped. */
-static int body_head_read(exchange_t *exchange, weave_frame_t *frame)
+static int body_head_read(executor_t *executor, weave_frame_t *frame)
 {
-    connection_t *connection = exchange->connection;
+    connection_t *connection = executor->connection;
 
     do {
         if (input_receive_exactly(connection, (char *)frame, sizeof(*frame)) <
@@ -41,24 +40,24 @@ static int body_head_read(exchange_t *exchange, weave_frame_t *frame)
                 WEAVE_FRAME_OK)
             return -1;
     } while (frame->type == WEAVE_FRAME_CANCEL);
-    return frame->type == WEAVE_FRAME_BODY && frame->number == exchange->number
+    return frame->type == WEAVE_FRAME_BODY && frame->number == executor->number
                ? 0
                : -1;
 }
 
-static ssize_t body_block_read(exchange_t *exchange, char *buffer, size_t size)
+static ssize_t body_block_read(executor_t *executor, char *buffer, size_t size)
 {
     weave_frame_body_t body;
     weave_frame_t frame;
     size_t len;
 
-    if (body_head_read(exchange, &frame) < 0)
+    if (body_head_read(executor, &frame) < 0)
         return WEAVE_IO_GONE;
     len = frame.bytes - sizeof(body);
     if (len > size ||
-        input_receive_exactly(exchange->connection, (char *)&body,
+        input_receive_exactly(executor->connection, (char *)&body,
                               sizeof(body)) < 0 ||
-        input_receive_exactly(exchange->connection, buffer, len) < 0)
+        input_receive_exactly(executor->connection, buffer, len) < 0)
         return WEAVE_IO_GONE;
     if (body.error)
         return body.error >= WEAVE_IO_BAD && body.error < 0 ? body.error
@@ -68,27 +67,29 @@ static ssize_t body_block_read(exchange_t *exchange, char *buffer, size_t size)
 
 static ssize_t body_read(void *host, char *buffer, size_t size)
 {
-    exchange_t *exchange = host;
+    executor_t *executor = host;
+    connection_t *connection = executor->connection;
     weave_frame_read_t want = {0};
     ssize_t got;
 
     if (worker.forked)
         return WEAVE_IO_GONE;
-    if (exchange->file_bytes)
-        return body_file_read(exchange, buffer, size);
-    if (exchange->body_problem || exchange->body_ended || !size)
-        return exchange->body_problem;
+    if (executor->file_bytes)
+        return body_file_read(executor, buffer, size);
+    if (executor->body_problem || executor->body_ended || !size)
+        return executor->body_problem;
     if (size > WEAVE_FRAME_DATA_MAX)
         size = WEAVE_FRAME_DATA_MAX;
     want.bytes = (uint32_t)size;
-    if (output_frame(exchange->connection, WEAVE_FRAME_READ, exchange->number,
-                     &want, sizeof(want)) != WEAVE_IO_OK)
-        got = WEAVE_IO_GONE;
-    else
-        got = body_block_read(exchange, buffer, size);
+    pthread_mutex_lock(&connection->lock);
+    got = output_frame_locked(connection, WEAVE_FRAME_READ, executor->number,
+                              &want, sizeof(want), 1);
+    pthread_mutex_unlock(&connection->lock);
+    if (got == WEAVE_IO_OK)
+        got = body_block_read(executor, buffer, size);
     if (got < 0)
-        exchange->body_problem = (int)got;
-    exchange->body_ended = got == 0;
+        executor->body_problem = (int)got;
+    executor->body_ended = got == 0;
     return got;
 }
 
@@ -104,17 +105,17 @@ static size_t head_size(const weave_head_t *head)
     return size;
 }
 
-static int head_reserve(exchange_t *exchange, size_t size)
+static int head_reserve(executor_t *executor, size_t size)
 {
     char *grown;
 
-    if (size <= exchange->head_room)
+    if (size <= executor->head_room)
         return 0;
-    grown = realloc(exchange->head, size);
+    grown = realloc(executor->head, size);
     if (!grown)
         return -1;
-    exchange->head = grown;
-    exchange->head_room = size;
+    executor->head = grown;
+    executor->head_room = size;
     return 0;
 }
 
@@ -122,28 +123,28 @@ static int head_reserve(exchange_t *exchange, size_t size)
  * the body that goes with it is known only then. */
 static void head_send(void *host, const weave_head_t *head)
 {
-    exchange_t *exchange = host;
+    executor_t *executor = host;
     size_t strings = head_size(head), i;
     weave_frame_head_t fixed = {head->content_length, head->status,
                                 (uint32_t)head->headers_count,
                                 (uint32_t)strings, 0};
     char *to;
 
-    if (head_reserve(exchange,
+    if (head_reserve(executor,
                      sizeof(weave_frame_t) + sizeof(fixed) + strings) < 0) {
-        pthread_mutex_lock(&exchange->connection->lock);
-        exchange->connection->broken = 1;
-        pthread_mutex_unlock(&exchange->connection->lock);
+        pthread_mutex_lock(&executor->connection->lock);
+        executor->connection->broken = 1;
+        pthread_mutex_unlock(&executor->connection->lock);
         return;
     }
-    to = exchange->head + sizeof(weave_frame_t);
+    to = executor->head + sizeof(weave_frame_t);
     memcpy(to, &fixed, sizeof(fixed));
     to = stpcpy(to + sizeof(fixed), head->reason) + 1;
     for (i = 0; i < head->headers_count; i++) {
         to = stpcpy(to, head->headers[i].name) + 1;
         to = stpcpy(to, head->headers[i].value) + 1;
     }
-    exchange->head_len = (size_t)(to - exchange->head);
+    executor->head_len = (size_t)(to - executor->head);
 }
 
 /* ---- the answer ---- */
@@ -151,7 +152,7 @@ static void head_send(void *host, const weave_head_t *head)
 /* A batch that is put together. The head of each frame stays in `frames` until
  * it has left. */
 typedef struct {
-    exchange_t *exchange;
+    executor_t *executor;
     batch_t batch;
     weave_frame_t frames[BATCH_PARTS];
     int last; /* 1: the batch ends the answer */
@@ -160,7 +161,7 @@ typedef struct {
 
 static void writer_flush(writer_t *writer)
 {
-    connection_t *connection = writer->exchange->connection;
+    connection_t *connection = writer->executor->connection;
     batch_t *batch = &writer->batch;
 
     if (batch->count) {
@@ -183,9 +184,9 @@ static void writer_part(writer_t *writer, const void *data, size_t len,
     batch->owners[batch->count++] = owner;
 }
 
-static void writer_begin(writer_t *writer, exchange_t *exchange)
+static void writer_begin(writer_t *writer, executor_t *executor)
 {
-    writer->exchange = exchange;
+    writer->executor = executor;
     writer->batch.count = 0;
     writer->batch.pass = -1;
     writer->last = 0;
@@ -197,21 +198,21 @@ static void writer_frame(writer_t *writer, weave_frame_type_e type, int flags,
 {
     weave_frame_t *frame = &writer->frames[writer->batch.count];
 
-    *frame = weave_frame_make(type, flags, bytes, writer->exchange->number);
+    *frame = weave_frame_make(type, flags, bytes, writer->executor->number);
     writer_part(writer, frame, sizeof(*frame), NULL);
 }
 
 /* Adds the head, and announces INLINE_BYTES of the body in its frame. */
 static void writer_head(writer_t *writer, int flags, size_t inline_bytes)
 {
-    exchange_t *exchange = writer->exchange;
-    size_t bytes = exchange->head_len - sizeof(weave_frame_t) + inline_bytes;
+    executor_t *executor = writer->executor;
+    size_t bytes = executor->head_len - sizeof(weave_frame_t) + inline_bytes;
     weave_frame_t frame =
-        weave_frame_make(WEAVE_FRAME_HEAD, flags, bytes, exchange->number);
+        weave_frame_make(WEAVE_FRAME_HEAD, flags, bytes, executor->number);
 
-    memcpy(exchange->head, &frame, sizeof(frame));
-    writer_part(writer, exchange->head, exchange->head_len, NULL);
-    exchange->head_len = 0;
+    memcpy(executor->head, &frame, sizeof(frame));
+    writer_part(writer, executor->head, executor->head_len, NULL);
+    executor->head_len = 0;
 }
 
 static int flags_encode(int flags)
@@ -268,7 +269,7 @@ static void writer_data(writer_t *writer, const weave_piece_t *pieces,
 static weave_io_e body_send(void *host, const weave_piece_t *pieces,
                             size_t count, int flags)
 {
-    exchange_t *exchange = host;
+    executor_t *executor = host;
     size_t total = 0, i;
     writer_t writer;
 
@@ -279,19 +280,19 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
     for (i = 0; i < count; i++)
         total += pieces[i].len;
     /* the head waits for more; an END that follows ends the answer, too */
-    if (!total && !(flags && exchange->head_len)) {
+    if (!total && !(flags && executor->head_len)) {
         pieces_release(pieces, count);
         return WEAVE_IO_OK;
     }
-    writer_begin(&writer, exchange);
-    if (exchange->head_len && total <= INLINE_BYTES && count < BATCH_PARTS) {
+    writer_begin(&writer, executor);
+    if (executor->head_len && total <= INLINE_BYTES && count < BATCH_PARTS) {
         writer_head(&writer, flags_encode(flags), total);
         for (i = 0; i < count; i++)
             writer_part(&writer, pieces[i].data, pieces[i].len,
                         pieces[i].owner);
     }
     else {
-        if (exchange->head_len)
+        if (executor->head_len)
             writer_head(&writer, 0, 0);
         writer_data(&writer, pieces, count, total, flags_encode(flags));
     }
@@ -303,18 +304,18 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
 static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
                             int flags)
 {
-    exchange_t *exchange = host;
+    executor_t *executor = host;
     weave_frame_file_t file = {offset, length};
     char data[sizeof(weave_frame_t) + sizeof(file)];
     weave_frame_t frame =
         weave_frame_make(WEAVE_FRAME_FILE, flags_encode(flags) | WEAVE_FRAME_FD,
-                         sizeof(file), exchange->number);
+                         sizeof(file), executor->number);
     writer_t writer;
 
     if (worker.forked)
         return WEAVE_IO_GONE;
-    writer_begin(&writer, exchange);
-    if (exchange->head_len) {
+    writer_begin(&writer, executor);
+    if (executor->head_len) {
         writer_head(&writer, 0, 0);
         writer_flush(&writer);
         if (writer.io != WEAVE_IO_OK)
@@ -331,17 +332,17 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
 
 /* ---- its end ---- */
 
-weave_io_e exchange_end(exchange_t *exchange, int outcome)
+weave_io_e answer_end(executor_t *executor, int outcome)
 {
     weave_frame_end_t end = {outcome, 0};
     writer_t writer;
 
-    writer_begin(&writer, exchange);
-    if (exchange->head_len && outcome == WEAVE_RUN_DONE) {
+    writer_begin(&writer, executor);
+    if (executor->head_len && outcome == WEAVE_RUN_DONE) {
         writer_head(&writer, WEAVE_FRAME_LAST, 0);
     }
     else {
-        if (exchange->head_len && outcome == WEAVE_RUN_CUT)
+        if (executor->head_len && outcome == WEAVE_RUN_CUT)
             writer_head(&writer, 0, 0);
         writer_frame(&writer, WEAVE_FRAME_END, 0, sizeof(end));
         writer_part(&writer, &end, sizeof(end), NULL);
@@ -353,13 +354,13 @@ weave_io_e exchange_end(exchange_t *exchange, int outcome)
 
 /* ---- the log ---- */
 
-static int log_send(exchange_t *exchange, int level, const char *text,
+static int log_send(executor_t *executor, int level, const char *text,
                     size_t len)
 {
     weave_frame_log_t fixed = {(uint32_t)level, 0};
     weave_frame_t frame = weave_frame_make(
-        WEAVE_FRAME_LOG, 0, sizeof(fixed) + len, exchange->number);
-    connection_t *connection = exchange->connection;
+        WEAVE_FRAME_LOG, 0, sizeof(fixed) + len, executor->number);
+    connection_t *connection = executor->connection;
     batch_t batch;
     int rc = -1;
 
@@ -374,7 +375,7 @@ static int log_send(exchange_t *exchange, int level, const char *text,
      * that the client would end the request */
     if (!connection->broken && !connection->ended &&
         connection->memory < INLINE_BYTES &&
-        weave_answer_line_count(&exchange->lines, len) == 0)
+        weave_answer_line_count(&executor->lines, len) == 0)
         rc = output_send_locked(connection, &batch, 0) == WEAVE_IO_OK ? 0 : -1;
     pthread_mutex_unlock(&connection->lock);
     return rc;
@@ -393,14 +394,10 @@ const char *request_var(const weave_request_t *request, uint32_t key)
 /* Writes "192.0.2.7:4711" to TEXT, for lines that httpd's children do not log.
  * Returns TEXT, or NULL outside a request. */
 static const char *client_format(char *text, size_t size,
-                                 const exchange_t *exchange)
+                                 const executor_t *executor)
 {
-    const executor_t *executor;
-
-    if (!exchange)
+    if (!executor)
         return NULL;
-    executor = (const executor_t *)((const char *)exchange -
-                                    offsetof(executor_t, exchange));
     snprintf(text, size, "%s:%s",
              request_var(&executor->request, WEAVE_VAR_REMOTE_ADDR),
              request_var(&executor->request, WEAVE_VAR_REMOTE_PORT));

@@ -10,10 +10,8 @@
 #define EVENTS 64
 #define FRAMES_MOST 4 /* of one connection at a time */
 
-/* Answers FRAME with a frame of TYPE. Returns 0, or -1 when the client does not
- * read. */
-static int request_answer(connection_t *connection, const weave_frame_t *frame,
-                          weave_frame_type_e type)
+int intake_answer(connection_t *connection, const weave_frame_t *frame,
+                  weave_frame_type_e type)
 {
     uint32_t number = frame->number;
 
@@ -34,7 +32,7 @@ static int request_enqueue(connection_t *connection, const weave_frame_t *frame)
         return -1;
     switch (input_behind(connection, frame)) {
     case INPUT_CANCELLED:
-        return request_answer(connection, frame, WEAVE_FRAME_CANCELLED);
+        return intake_answer(connection, frame, WEAVE_FRAME_CANCELLED);
     case INPUT_EXCESS:
         return -2;
     default:
@@ -47,7 +45,7 @@ static int request_enqueue(connection_t *connection, const weave_frame_t *frame)
         input_receive(connection);
         return 0;
     default:
-        return request_answer(connection, frame, WEAVE_FRAME_REFUSED);
+        return intake_answer(connection, frame, WEAVE_FRAME_REFUSED);
     }
 }
 

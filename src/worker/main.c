@@ -31,8 +31,6 @@ static void start_fail(const char *why)
     _exit(1);
 }
 
-/* ---- from weaved ---- */
-
 static void descriptors_take(void)
 {
     int fd;

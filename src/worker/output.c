@@ -325,22 +325,14 @@ weave_io_e output_frame_locked(connection_t *connection,
                                const void *payload, size_t bytes, int patient)
 {
     weave_frame_t frame = weave_frame_make(type, 0, bytes, number);
-    batch_t batch = {.count = bytes ? 2 : 1, .pass = -1};
+    batch_t batch;
 
+    batch.count = bytes ? 2 : 1;
+    batch.pass = -1;
+    batch.owners[0] = batch.owners[1] = NULL;
     batch.parts[0] = (struct iovec){&frame, sizeof(frame)};
     batch.parts[1] = (struct iovec){(void *)payload, bytes};
     return output_send_locked(connection, &batch, patient);
-}
-
-weave_io_e output_frame(connection_t *connection, weave_frame_type_e type,
-                        uint32_t number, const void *payload, size_t bytes)
-{
-    weave_io_e io;
-
-    pthread_mutex_lock(&connection->lock);
-    io = output_frame_locked(connection, type, number, payload, bytes, 1);
-    pthread_mutex_unlock(&connection->lock);
-    return io;
 }
 
 weave_io_e output_reply(connection_t *connection, weave_frame_type_e type,

@@ -26,13 +26,14 @@ int process_thread_start(void *(*function)(void *), void *data,
     int rv;
 
     pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     if (stack_bytes)
         pthread_attr_setstacksize(&attr, stack_bytes);
     weave_host_signals_block(&before);
     rv = pthread_create(&thread, &attr, function, data);
-    if (rv == 0)
+    if (rv == 0) {
         pthread_setname_np(thread, name);
+        pthread_detach(thread); /* only now: it may have ended */
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return rv;

@@ -45,13 +45,16 @@ typedef struct worker_t {
     int say_fd;   /* writing end of it that never waits */
     int epoll_fd; /* all idle connections, shared by the executors */
     int wake_fd;  /* in that set: wakes one executor, for the queue */
-    int stop_fd;  /* readable: Python's main thread is to end */
+    int events_fd, events_wake_fd; /* events.c */
+    int stop_fd; /* readable: Python's main thread is to end */
     executor_t *executors;
-    atomic_int idle;      /* how many executors wait for an event */
-    atomic_int ready;     /* 1: the application is loaded */
-    atomic_int draining;  /* 1: no connection is kept */
-    atomic_int saturated; /* 1: none is idle; the control thread reads */
+    atomic_int ready;    /* 1: the application is loaded */
+    atomic_int draining; /* 1: no connection is kept */
     int forked; /* 1: this is a process that the application has forked */
+    /* each request changes it: beside what others only read it would slow them
+     * down */
+    _Alignas(64) atomic_int idle; /* how many executors wait for an event */
+    atomic_int saturated; /* 1: none is idle; the control thread reads */
 } worker_t;
 extern worker_t worker;
 

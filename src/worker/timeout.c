@@ -46,14 +46,16 @@ static void overdue_answer(connection_t *connection, uint32_t number)
 static int request_abandon(executor_t *executor, connection_t *connection,
                            uint32_t number, int64_t took_us)
 {
+    const weave_board_thread_t *shown = &worker.board->thread[executor->index];
     int still;
 
     /* a thread that waits for the reader with the lock lets go of it */
     atomic_store(&connection->abandon, number);
     pthread_mutex_lock(&connection->lock);
-    still = atomic_load(&executor->connection) == connection &&
-            executor->number == number && connection->current == number &&
-            !connection->ended && connection->fd >= 0;
+    still = atomic_load(&shown->slot) == connection->slot &&
+            atomic_load(&shown->number) == number &&
+            connection->current == number && !connection->ended &&
+            connection->fd >= 0;
     /* it waited for its reader until then, and ends soon */
     if (connection->cut == number &&
         weave_clock_us() <
@@ -71,19 +73,21 @@ static int request_abandon(executor_t *executor, connection_t *connection,
 
 static int64_t executor_check(executor_t *executor, int64_t now_us)
 {
+    const weave_board_thread_t *shown = &worker.board->thread[executor->index];
     int64_t since =
-        atomic_load_explicit(&executor->since_us, memory_order_acquire);
-    connection_t *connection = atomic_load(&executor->connection);
+        atomic_load_explicit(&shown->since_us, memory_order_acquire);
     int64_t due =
         since + weave_spec_int(worker.spec, WEAVE_LIMITS_REQUEST_TIMEOUT);
-    uint32_t number = executor->number;
+    uint32_t number = atomic_load(&shown->number);
+    uint32_t slot = atomic_load(&shown->slot);
 
-    if (!since || !connection)
+    if (!since)
         return INT64_MAX;
     if (due > now_us)
         return due;
-    if (atomic_load(&executor->since_us) == since &&
-        request_abandon(executor, connection, number, now_us - since)) {
+    if (atomic_load(&shown->since_us) == since &&
+        request_abandon(executor, connection_at(slot), number,
+                        now_us - since)) {
         atomic_fetch_add(&worker.board->timeouts, 1);
         stacks_show();
         channel_successor_ask(WEAVE_REPORT_STUCK, "a request is over its time");
@@ -108,8 +112,6 @@ int64_t timeout_tick(int64_t now_us)
     }
     return next;
 }
-
-/* ---- memory ---- */
 
 /* Returns the resident memory; 0 when it is not known, for want of a
  * descriptor. */

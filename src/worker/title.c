@@ -36,18 +36,13 @@ static int environ_move(void)
     copy = calloc(count + 1, sizeof(*copy));
     if (!copy)
         return -1;
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
         copy[i] = strdup(environ[i]);
-    for (i = 0; i < count && copy[i]; i++)
-        ;
-    if (i == count) {
-        environ = copy;
-        return 0;
+        if (!copy[i])
+            return -1; /* once in a process: the copies are not freed */
     }
-    for (i = 0; i < count; i++)
-        free(copy[i]);
-    free(copy);
-    return -1;
+    environ = copy;
+    return 0;
 }
 
 void title_set(int argc, char **argv, const char *name)
