@@ -2,13 +2,6 @@
 /* engine.c: the record of functions that a host looks up in this object */
 #include "engine.h"
 
-#include <stdlib.h>
-
-static const char *runtime_version(void)
-{
-    return Py_GetVersion();
-}
-
 static int parts_start(void)
 {
     if (engine_spawn_start() < 0 || engine_support_start() < 0 ||
@@ -51,7 +44,7 @@ static const char *engine_load(void)
 
     if (!thread)
         return "out of memory";
-    if (engine_support_load(&engine_application) < 0) {
+    if (engine_support_call(&engine_application, "load", "()") < 0) {
         engine_support_report_line(
             "WEAVE0047: the application cannot be imported", line,
             sizeof(line));
@@ -68,7 +61,8 @@ static void engine_finish(void)
 
     if (!thread)
         return;
-    engine_support_finish();
+    if (engine_support_call(NULL, "finish", "()") < 0)
+        PyErr_Clear();
     engine_log_flush(thread);
     engine_gil_keep();
 }
@@ -80,7 +74,7 @@ __attribute__((visibility("default"))) const weave_engine_t weave_engine = {
     .python_hex = PY_VERSION_HEX,
     .python = ENGINE_PYTHON,
     .executable = ENGINE_PYTHON_EXECUTABLE,
-    .runtime_version = runtime_version,
+    .runtime_version = Py_GetVersion,
     .start = engine_start,
     .load = engine_load,
     .run = engine_run,

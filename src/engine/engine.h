@@ -104,17 +104,16 @@ void engine_owner_release(void *owner);
 int engine_support_start(void);
 /* Returns wsgi.errors, a borrowed reference. */
 PyObject *engine_support_errors(void);
-/* Imports the application and sets *application to its callable. */
-int engine_support_load(PyObject **application);
-/* Runs finish() of support.py: threads and exit handlers. */
-void engine_support_finish(void);
-/* Calls the function `name` of support.py with one number. */
-int engine_support_call(const char *name, int number);
+/* Calls the function `name` of support.py with the tuple that `format` and what
+ * follows make, in the manner of Py_BuildValue(), and sets *result (NULL: drops
+ * it). */
+int engine_support_call(PyObject **result, const char *name, const char *format,
+                        ...);
 /* Logs `what` and the exception that is set, with its traceback, and clears
  * it. */
 void engine_support_report(const char *what);
-/* Does the same, and writes to `line` the line of the traceback that names the
- * error. */
+/* Does the same, and writes to `line` (NULL: nothing) the line of the traceback
+ * that names the error. */
 void engine_support_report_line(const char *what, char *line, size_t size);
 
 /* request_lock.c: one thread at a time uses the host for a request */
@@ -199,11 +198,15 @@ size_t engine_body_clip(engine_request_t *request, size_t len);
 weave_io_e engine_body_send(engine_request_t *request,
                             const weave_piece_t *pieces, size_t count,
                             int flags);
+/* Checks that start_response() was called, for a body of `bytes`. */
+int engine_head_check(const engine_request_t *request, size_t bytes);
 /* Sends one chunk from write() or an iterator at once. The caller holds the
  * request's lock. */
 int engine_chunk_send(engine_request_t *request, PyObject *chunk);
 
 /* file.c: wsgi.file_wrapper */
+/* Calls close() of `object`, if it has one, and returns its result or None. */
+PyObject *engine_object_close(PyObject *object);
 extern PyTypeObject engine_file_wrapper_type;
 int engine_file_start(void);
 /* Returns 1 when the bytes that `wrapper` has left are those of a regular
@@ -222,11 +225,6 @@ int engine_context_enter(engine_context_t *context);
 /* Brings the thread back to where it was, whatever contexts the application
  * has entered or left. Called on the thread that entered it. */
 void engine_context_exit(engine_context_t *context);
-
-/* raised.c */
-/* Ends a request whose application has raised the exception that is set: logs
- * and clears it. Returns a weave_run_e or the status of the answer. */
-int engine_raised_end(engine_request_t *request);
 
 /* run.c */
 extern PyObject *engine_application; /* the application's callable */

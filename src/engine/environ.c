@@ -87,12 +87,11 @@ static int prototype_put_all(void)
                       Py_NewRef((PyObject *)&engine_file_wrapper_type)) < 0 ||
         prototype_put("GATEWAY_INTERFACE", latin1_decode("CGI/1.1")) < 0 ||
         prototype_put("SERVER_SOFTWARE", latin1_decode(engine_app->software)) <
-            0)
+            0 ||
+        prototype_put("wsgi.input", Py_NewRef(Py_None)) < 0)
         return -1;
     if (engine_app->ini && prototype_put("weave.ini", PyUnicode_DecodeFSDefault(
                                                           engine_app->ini)) < 0)
-        return -1;
-    if (prototype_put("wsgi.input", Py_NewRef(Py_None)) < 0)
         return -1;
     return prototype_put_configured();
 }

@@ -77,21 +77,23 @@ static PyObject *wrapper_next(PyObject *object)
     return block;
 }
 
-static PyObject *wrapper_close(PyObject *object, PyObject *unused)
+PyObject *engine_object_close(PyObject *object)
 {
-    file_wrapper_t *self = (file_wrapper_t *)object;
-    PyObject *close = PyObject_GetAttrString(self->filelike, "close"), *result;
+    PyObject *close = PyObject_GetAttrString(object, "close"), *result;
 
-    (void)unused;
-    if (!close) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError))
-            return NULL;
+    if (!close && PyErr_ExceptionMatches(PyExc_AttributeError)) {
         PyErr_Clear();
         Py_RETURN_NONE;
     }
-    result = PyObject_CallNoArgs(close);
-    Py_DECREF(close);
+    result = close ? PyObject_CallNoArgs(close) : NULL;
+    Py_XDECREF(close);
     return result;
+}
+
+static PyObject *wrapper_close(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return engine_object_close(((file_wrapper_t *)object)->filelike);
 }
 
 static PyMethodDef wrapper_methods[] = {

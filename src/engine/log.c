@@ -37,11 +37,12 @@ static size_t piece_len(const char *text, size_t len)
     return at < len ? engine_utf8_start(text, at) : at;
 }
 
-/* Logs a line in pieces. Called without the GIL. */
-static void host_log(int level, const char *text, size_t len)
+/* Logs a line in pieces. Gives the GIL away meanwhile. */
+static void line_log(int level, const char *text, size_t len)
 {
     engine_thread_t *thread = engine_thread_self();
     void *host = thread && thread->request ? thread->request->in->host : NULL;
+    PyThreadState *tstate = engine_gil_pause();
 
     do {
         size_t piece = piece_len(text, len);
@@ -50,14 +51,6 @@ static void host_log(int level, const char *text, size_t len)
         text += piece;
         len -= piece;
     } while (len > 0);
-}
-
-/* Does the same with the GIL, and gives it away meanwhile. */
-static void line_log(int level, const char *text, size_t len)
-{
-    PyThreadState *tstate = engine_gil_pause();
-
-    host_log(level, text, len);
     engine_gil_resume(tstate);
 }
 
@@ -76,7 +69,6 @@ void engine_log(int level, const char *format, ...)
              (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 
-/* Logs the line and empties it. */
 static void line_flush(engine_line_t *line)
 {
     char *text = line->text;
@@ -98,8 +90,6 @@ static void line_shorten(engine_line_t *line)
     char *text = line->text;
     size_t len = line->len, piece = piece_len(text, len);
 
-    if (piece == len)
-        return;
     line->text = NULL;
     line->len = line->room = 0;
     line_log(line->level, text, piece);
@@ -130,13 +120,8 @@ static int line_append(engine_line_t *line, int level, const char *text,
         line->level = level;
     memcpy(line->text + line->len, text, len);
     line->len += len;
-    while (line->len > PIECE_COLUMNS) {
-        size_t before = line->len;
-
+    while (line->len > PIECE_COLUMNS)
         line_shorten(line);
-        if (line->len == before)
-            break;
-    }
     return 0;
 }
 

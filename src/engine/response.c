@@ -83,16 +83,23 @@ static int chunk_hand_over(engine_request_t *request, PyObject *chunk)
     return -1;
 }
 
+int engine_head_check(const engine_request_t *request, size_t bytes)
+{
+    if (request->head.status)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError,
+                    bytes ? "the application gave a body before it called"
+                            " start_response()"
+                          : "the application never called start_response()");
+    return -1;
+}
+
 int engine_chunk_send(engine_request_t *request, PyObject *chunk)
 {
     int rc;
 
-    if (!request->head.status) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the application gave a body before it called"
-                        " start_response()");
+    if (engine_head_check(request, 1) < 0)
         return -1;
-    }
     if (request->ended) {
         PyErr_SetString(PyExc_RuntimeError,
                         "write() was called after the answer had ended");

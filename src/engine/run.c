@@ -9,6 +9,7 @@
 
 #define SMALL_BYTES 8192 /* an answer up to this size is copied */
 #define PLAN_PIECES 16
+#define CHAIN_MOST 16 /* exceptions in a chain of causes that are looked at */
 
 PyObject *engine_application;
 
@@ -44,12 +45,6 @@ static int length_check(engine_request_t *request, int64_t bytes)
     return WEAVE_RUN_CUT;
 }
 
-/* Returns the flags of the last pieces. */
-static int end_flags(int outcome)
-{
-    return outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST : WEAVE_SEND_FLUSH;
-}
-
 /* Returns 1 for an answer that would be cut, but of which nothing was sent yet:
  * the client gets an error status instead. */
 static int is_unsent(const engine_request_t *request, int outcome)
@@ -57,7 +52,6 @@ static int is_unsent(const engine_request_t *request, int outcome)
     return outcome == WEAVE_RUN_CUT && !request->head_out;
 }
 
-/* Releases the pieces. */
 static void plan_drop(plan_t *plan)
 {
     size_t i;
@@ -79,13 +73,79 @@ static int end_send(engine_request_t *request, plan_t *plan, int outcome)
         return 502;
     }
     io = engine_body_send(request, plan->pieces, plan->count,
-                          end_flags(outcome));
+                          outcome == WEAVE_RUN_DONE ? WEAVE_SEND_LAST
+                                                    : WEAVE_SEND_FLUSH);
     return io == WEAVE_IO_OK ? outcome : WEAVE_RUN_GONE;
+}
+
+/* ---- exceptions ---- */
+
+static int io_status(int io)
+{
+    switch (io) {
+    case WEAVE_IO_TOO_LARGE:
+        return 413;
+    case WEAVE_IO_TIMEOUT:
+        return 408;
+    default:
+        return 400;
+    }
+}
+
+/* Returns the exception that a framework has wrapped in this one, as a new
+ * reference; or NULL. */
+static PyObject *exception_cause(PyObject *error)
+{
+    PyObject *cause = PyException_GetCause(error);
+
+    return cause ? cause : PyException_GetContext(error);
+}
+
+/* Returns 1 when the exception that is set, or one that it wraps, is ours: then
+ * the client has caused it, and the application has not failed. */
+static int is_clients_fault(const engine_request_t *request)
+{
+    PyObject *raised, *error, *cause;
+    int depth, found = 0;
+
+    if (request->io == WEAVE_IO_OK)
+        return 0;
+    raised = PyErr_GetRaisedException();
+    error = Py_NewRef(raised);
+    for (depth = 0; error && !found && depth < CHAIN_MOST; depth++) {
+        found = PyErr_GivenExceptionMatches(error, engine_client_gone) ||
+                PyErr_GivenExceptionMatches(error, engine_body_error);
+        cause = exception_cause(error);
+        Py_DECREF(error);
+        error = cause;
+    }
+    Py_XDECREF(error);
+    PyErr_SetRaisedException(raised);
+    return found;
+}
+
+/* Ends a request whose application has raised the exception that is set: logs
+ * and clears it. Returns a weave_run_e or the status of the answer. */
+static int raised_end(engine_request_t *request)
+{
+    if (is_clients_fault(request)) {
+        PyErr_Clear();
+        engine_log(WEAVE_LOG_DEBUG, "the client ended the request early");
+        if (request->io == WEAVE_IO_GONE)
+            return WEAVE_RUN_GONE;
+        return request->head_out ? WEAVE_RUN_CUT : io_status(request->io);
+    }
+    engine_support_report(
+        request->head_out
+            ? "WEAVE0041: the application failed after its answer had"
+              " begun: the connection is cut"
+            : "WEAVE0040: the application failed");
+    return request->head_out ? WEAVE_RUN_CUT : 500;
 }
 
 /* ---- lists and tuples: the whole body is known ---- */
 
-static int chunk_check(const engine_request_t *request, PyObject *chunk)
+static int chunk_check(PyObject *chunk)
 {
     if (!PyBytes_Check(chunk)) {
         PyErr_Format(PyExc_TypeError,
@@ -93,22 +153,7 @@ static int chunk_check(const engine_request_t *request, PyObject *chunk)
                      Py_TYPE(chunk)->tp_name);
         return -1;
     }
-    if (!request->head.status && PyBytes_GET_SIZE(chunk) > 0) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the application gave a body before it called"
-                        " start_response()");
-        return -1;
-    }
     return 0;
-}
-
-static int started_check(const engine_request_t *request)
-{
-    if (request->head.status)
-        return 0;
-    PyErr_SetString(PyExc_RuntimeError,
-                    "the application never called start_response()");
-    return -1;
 }
 
 /* Copies the first `allowed` bytes of the chunks into one piece. */
@@ -169,11 +214,11 @@ static int plan_build(engine_request_t *request, plan_t *plan, PyObject *result,
     Py_ssize_t i;
 
     for (i = 0; i < count; i++) {
-        if (chunk_check(request, chunks[i]) < 0)
+        if (chunk_check(chunks[i]) < 0)
             return -1;
         total += (size_t)PyBytes_GET_SIZE(chunks[i]);
     }
-    if (started_check(request) < 0)
+    if (engine_head_check(request, total) < 0)
         return -1;
     /* an empty answer to HEAD does not tell the length that GET would have */
     if (request->head.content_length < 0 && !request->head_out &&
@@ -203,7 +248,7 @@ static int sequence_answer(engine_request_t *request, plan_t *plan,
 
     if (plan_build(request, plan, result, chunks, Py_SIZE(result)) < 0) {
         plan_drop(plan);
-        return engine_raised_end(request);
+        return raised_end(request);
     }
     plan->ready = 1;
     /* only now, because it gives the GIL away: another thread of the
@@ -226,8 +271,8 @@ static int file_answer(engine_request_t *request, plan_t *plan, int fd,
     weave_io_e io;
     int outcome;
 
-    if (started_check(request) < 0)
-        return engine_raised_end(request);
+    if (engine_head_check(request, 0) < 0)
+        return raised_end(request);
     if (request->head.content_length < 0 && !request->head_out)
         request->head.content_length = length;
     /* a file that has grown is no mistake of the application */
@@ -283,7 +328,7 @@ static int chunk_send(engine_request_t *request, PyObject *result,
     engine_request_t *holder = request;
     int rc;
 
-    if (chunk_check(request, chunk) < 0)
+    if (chunk_check(chunk) < 0)
         return -1;
     if (PyBytes_GET_SIZE(chunk) == 0)
         return 0;
@@ -306,7 +351,7 @@ static int chunks_send(engine_request_t *request, PyObject *result)
     Py_XDECREF(chunks);
     if (rc == 0 && PyErr_Occurred())
         rc = -1;
-    return rc < 0 ? -1 : started_check(request);
+    return rc < 0 ? -1 : engine_head_check(request, 0);
 }
 
 static int iterable_answer(engine_request_t *request, plan_t *plan,
@@ -319,11 +364,11 @@ static int iterable_answer(engine_request_t *request, plan_t *plan,
                      "the application must return an iterable of bytes such"
                      " as [b'...'], not %.100s",
                      Py_TYPE(result)->tp_name);
-        return engine_raised_end(request);
+        return raised_end(request);
     }
     request->file = Py_IS_TYPE(result, &engine_file_wrapper_type);
     if (chunks_send(request, result) < 0)
-        return engine_raised_end(request);
+        return raised_end(request);
     if (!request->head_out && request->head.content_length < 0 &&
         !is_bodiless(request))
         request->head.content_length = 0;
@@ -334,27 +379,10 @@ static int iterable_answer(engine_request_t *request, plan_t *plan,
     return length_check(request, request->body_bytes);
 }
 
-/* Calls close(), which PEP 3333 wants once, whatever happened. The end of the
- * answer is not sent yet, so lines that close() logs belong to the request. */
-static void result_close(PyObject *result)
-{
-    PyObject *close = PyObject_GetAttrString(result, "close"), *closed;
-
-    if (!close && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_Clear();
-        return;
-    }
-    closed = close ? PyObject_CallNoArgs(close) : NULL;
-    if (!closed)
-        engine_support_report(
-            "WEAVE0045: close() of the application's iterable failed");
-    Py_XDECREF(closed);
-    Py_XDECREF(close);
-}
-
 static int result_answer(engine_request_t *request, plan_t *plan,
                          PyObject *result)
 {
+    PyObject *closed;
     int outcome, fd;
     int64_t offset, length;
 
@@ -365,7 +393,13 @@ static int result_answer(engine_request_t *request, plan_t *plan,
         outcome = file_answer(request, plan, fd, offset, length);
     else
         outcome = iterable_answer(request, plan, result);
-    result_close(result);
+    /* PEP 3333 wants it once, whatever happened. The end of the answer is not
+     * sent yet, so lines that close() logs belong to the request */
+    closed = engine_object_close(result);
+    if (!closed)
+        engine_support_report(
+            "WEAVE0045: close() of the application's iterable failed");
+    Py_XDECREF(closed);
     return outcome;
 }
 
@@ -386,8 +420,8 @@ static int application_call(engine_request_t *request, plan_t *plan)
         result = PyObject_Vectorcall(engine_application, args + 1,
                                      2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
-    outcome = result ? result_answer(request, plan, result)
-                     : engine_raised_end(request);
+    outcome =
+        result ? result_answer(request, plan, result) : raised_end(request);
     Py_XDECREF(result);
     Py_XDECREF(environ);
     /* another thread may be reading or writing just now */
@@ -406,7 +440,7 @@ static int application_call_in_context(engine_request_t *request, plan_t *plan)
     int outcome;
 
     if (engine_context_enter(&context) < 0)
-        return engine_raised_end(request);
+        return raised_end(request);
     outcome = application_call(request, plan);
     engine_context_exit(&context);
     return outcome;

@@ -15,7 +15,7 @@ static int wake_pipe[2] = {-1, -1};
 static void wake_pipe_create(void)
 {
     if (wake_pipe[0] < 0 && pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) == 0 &&
-        engine_support_call("wake_on_signal", wake_pipe[1]) < 0)
+        engine_support_call(NULL, "wake_on_signal", "(i)", wake_pipe[1]) < 0)
         PyErr_Clear();
 }
 
@@ -72,7 +72,7 @@ int engine_stacks_on(int signum)
 
     if (!thread)
         return rc;
-    rc = engine_support_call("stacks", signum);
+    rc = engine_support_call(NULL, "stacks", "(i)", signum);
     if (rc < 0)
         engine_support_report("WEAVE0091: the stacks of Python's threads"
                               " cannot be shown");

@@ -2,6 +2,7 @@
 /* support.c: runs support.py and calls into it */
 #include "engine.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 /* The text of support.py: the Makefile compiles it in. */
@@ -14,7 +15,8 @@ static PyObject *host_forked(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    engine_host->forked();
+    if (engine_host->forked)
+        engine_host->forked();
     Py_RETURN_NONE;
 }
 
@@ -103,67 +105,50 @@ PyObject *engine_support_errors(void)
     return PyDict_GetItemString(globals, "sys_stderr");
 }
 
-/* Calls the function `name` of support.py. */
-static PyObject *support_call(const char *name, PyObject *args)
+int engine_support_call(PyObject **result, const char *name, const char *format,
+                        ...)
 {
     PyObject *function = PyDict_GetItemString(globals, name); /* borrowed */
+    PyObject *args, *got;
+    va_list values;
 
-    return PyObject_CallObject(function, args);
-}
-
-int engine_support_load(PyObject **application)
-{
-    PyObject *found = support_call("load", NULL);
-
-    if (!found)
-        return -1;
-    *application = found;
-    return 0;
-}
-
-void engine_support_finish(void)
-{
-    PyObject *result = support_call("finish", NULL);
-
-    if (!result)
-        PyErr_Clear();
-    Py_XDECREF(result);
-}
-
-int engine_support_call(const char *name, int number)
-{
-    PyObject *args = Py_BuildValue("(i)", number);
-    PyObject *result = args ? support_call(name, args) : NULL;
-
+    va_start(values, format);
+    args = Py_VaBuildValue(format, values);
+    va_end(values);
+    got = args ? PyObject_CallObject(function, args) : NULL;
     Py_XDECREF(args);
-    Py_XDECREF(result);
-    return result ? 0 : -1;
+    if (!got)
+        return -1;
+    if (result)
+        *result = got;
+    else
+        Py_DECREF(got);
+    return 0;
 }
 
 /* Writes to `line` the line of a traceback that names the error, cut between
  * two characters where it is too long. */
 static void error_line_write(char *line, size_t size, PyObject *error)
 {
-    PyObject *args = PyTuple_Pack(1, error);
-    PyObject *made = args ? support_call("error_line", args) : NULL;
-    const char *text = made && PyBytes_Check(made) ? PyBytes_AS_STRING(made)
-                                                   : Py_TYPE(error)->tp_name;
-    size_t len = strlen(text);
+    const char *text = Py_TYPE(error)->tp_name;
+    PyObject *made = NULL;
+    size_t len;
 
-    PyErr_Clear();
+    if (engine_support_call(&made, "error_line", "(O)", error) < 0)
+        PyErr_Clear();
+    else if (PyBytes_Check(made))
+        text = PyBytes_AS_STRING(made);
+    len = strlen(text);
     if (len >= size)
         len = engine_utf8_start(text, size - 1);
     memcpy(line, text, len);
     line[len] = '\0';
-    Py_XDECREF(args);
     Py_XDECREF(made);
 }
 
-/* Logs the exception that is set, and clears it. `line` may be NULL. */
-static void error_report(const char *what, char *line, size_t size)
+void engine_support_report_line(const char *what, char *line, size_t size)
 {
     PyObject *error = PyErr_GetRaisedException();
-    PyObject *args = NULL, *result = NULL;
 
     if (!error)
         return;
@@ -171,24 +156,14 @@ static void error_report(const char *what, char *line, size_t size)
         error_line_write(line, size, error);
     /* our lines must not continue a line of the application */
     engine_log_flush(engine_thread_self());
-    args = Py_BuildValue("(sO)", what, error);
-    if (args)
-        result = support_call("report", args);
-    if (!result) {
+    if (engine_support_call(NULL, "report", "(sO)", what, error) < 0) {
         PyErr_Clear();
         engine_log(WEAVE_LOG_ERROR, "%s: %s", what, Py_TYPE(error)->tp_name);
     }
-    Py_XDECREF(args);
-    Py_XDECREF(result);
     Py_DECREF(error);
 }
 
 void engine_support_report(const char *what)
 {
-    error_report(what, NULL, 0);
-}
-
-void engine_support_report_line(const char *what, char *line, size_t size)
-{
-    error_report(what, line, size);
+    engine_support_report_line(what, NULL, 0);
 }

@@ -74,7 +74,6 @@ engine_thread_t *engine_thread_self(void)
     return self;
 }
 
-/* Gives back the references on the stack. */
 static void late_release(void)
 {
     late_t *item = atomic_exchange(&late, NULL), *next;

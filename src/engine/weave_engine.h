@@ -186,10 +186,10 @@ typedef struct weave_piece_t {
 #define WEAVE_SEND_FLUSH 1 /* send it at once: more may come much later */
 #define WEAVE_SEND_LAST 2  /* the answer is complete */
 
-/* The functions of the host that the engine calls. None may be NULL. The engine
- * calls them without the GIL, and they may block; all but log() on the thread
- * that has called run(), log() on any thread. forked() is different: it is
- * called with the GIL, and must not block. */
+/* The functions of the host that the engine calls without the GIL: they may
+ * block. It calls all but log() on the thread that has called run(), log() on
+ * any thread. forked() is different: it is called with the GIL, must not block,
+ * and may be NULL. */
 typedef struct weave_host_t {
     uint32_t abi;
     uint32_t size; /* sizeof(weave_host_t) */

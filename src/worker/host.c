@@ -424,13 +424,9 @@ static void log_line(void *host, int level, const char *text, size_t len)
         pthread_mutex_unlock(&lock);
 }
 
-/* Does nothing: fork.c handles every fork of the process, also those that
- * Python does not know of. */
-static void fork_ignore(void)
-{
-}
-
+/* No forked(): fork.c handles every fork of the process, also those that Python
+ * does not know of. */
 const weave_host_t worker_host = {WEAVE_ENGINE_ABI, sizeof(weave_host_t),
                                   body_read,        head_send,
                                   body_send,        file_send,
-                                  log_line,         fork_ignore};
+                                  log_line,         NULL};
