@@ -21,10 +21,8 @@
  * SIGRTMIN. */
 #define STACK_SIGNAL (SIGRTMAX - 1)
 
-static void failure_report(const char *error) __attribute__((noreturn));
-
 /* Reports ERROR to weaved, which logs it, and ends this worker. */
-static void failure_report(const char *error)
+static __attribute__((noreturn)) void failure_report(const char *error)
 {
     channel_report(WEAVE_REPORT_FAILED, error, -1);
     _exit(1);
@@ -106,13 +104,12 @@ void application_start(apr_pool_t *pool)
     if (worker.engine->stacks_on(STACK_SIGNAL) == 0)
         worker.stack_signal = STACK_SIGNAL;
     problem = worker.engine->load();
-    if (!worker.forked)
-        descriptors_check();
-    if (problem && !worker.forked)
-        failure_report(apr_pstrcat(
-            pool, "the application cannot be imported: ", problem, NULL));
     if (worker.forked)
         _exit(0);
+    descriptors_check();
+    if (problem)
+        failure_report(apr_pstrcat(
+            pool, "the application cannot be imported: ", problem, NULL));
     if (executors_start() != 0)
         failure_report("there is no memory for its threads");
     atomic_store(&worker.ready, 1);
@@ -120,20 +117,16 @@ void application_start(apr_pool_t *pool)
     channel_report(WEAVE_REPORT_READY, worker.engine->python, -1);
 }
 
-static int is_stopped(void)
+void application_wait(void)
 {
     uint64_t count;
 
-    return worker.forked || read(worker.stop_fd, &count, sizeof(count)) > 0;
-}
-
-void application_wait(void)
-{
     for (;;) {
         worker.engine->wait(worker.stop_fd);
-        if (!worker.forked)
-            descriptors_check();
-        if (is_stopped())
+        if (worker.forked)
+            return;
+        descriptors_check();
+        if (read(worker.stop_fd, &count, sizeof(count)) > 0)
             return;
         control_drain_request();
     }

@@ -150,7 +150,7 @@ int connection_claim(connection_t *connection)
                 return 0;
             break;
         case CONNECTION_QUEUED:
-            if (queue_take(connection))
+            if (queue_take(connection, 0))
                 return 1;
             state = atomic_load(&connection->state);
             break;

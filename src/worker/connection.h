@@ -196,11 +196,9 @@ int queue_push(connection_t *connection);
 /* Returns the first one, owned by the caller; NULL when there is none, which
  * costs one load. */
 connection_t *queue_pop(void);
-/* Takes CONNECTION out. Returns 1 when the caller owns it now. */
-int queue_take(connection_t *connection);
-/* Takes CONNECTION, which has an event, out where its request is not wanted any
- * more. Returns 1 then: the caller owns it and reads from it. */
-int queue_check(connection_t *connection);
+/* Takes CONNECTION out; ONLY_UNWANTED 1: reads from it, and takes it out when
+ * its request is not wanted any more. Returns 1 when the caller owns it now. */
+int queue_take(connection_t *connection, int only_unwanted);
 uint32_t queue_count(void);
 /* Wakes at most one executor that waits for an event; there need be none. */
 void queue_executor_wake(void);

@@ -190,16 +190,14 @@ void handshake_event(void *data)
     }
     pending->len += (size_t)got;
     status = weave_frame_decode(&frame, pending->data, pending->len);
-    if (status == WEAVE_FRAME_MORE ||
-        (status == WEAVE_FRAME_OK && frame.type == WEAVE_FRAME_HELLO &&
-         pending->len < sizeof(pending->data)))
-        return;
     if (status == WEAVE_FRAME_OK && frame.type == WEAVE_FRAME_HELLO) {
-        peer_admit(pending);
-        return;
+        if (pending->len == sizeof(pending->data))
+            peer_admit(pending);
     }
-    input_problem_log(status);
-    pending_close(pending);
+    else if (status != WEAVE_FRAME_MORE) {
+        input_problem_log(status);
+        pending_close(pending);
+    }
 }
 
 static void pending_add(int fd)

@@ -100,7 +100,7 @@ static void event_read(const struct epoll_event *event)
     connection_t *connection = connection_at((uint32_t)event->data.u64);
 
     if (atomic_load(&connection->state) == CONNECTION_QUEUED) {
-        if (!queue_check(connection))
+        if (!queue_take(connection, 1))
             return;
     }
     else if (!connection_claim(connection)) {

@@ -22,9 +22,7 @@
 
 #define START_MS 60000
 
-static void start_fail(const char *why) __attribute__((noreturn));
-
-static void start_fail(const char *why)
+static __attribute__((noreturn)) void start_fail(const char *why)
 {
     weave_line_say(WEAVE_LOG_CRITICAL,
                    "WEAVE0100: weave-worker cannot start: %s", why);

@@ -91,37 +91,17 @@ connection_t *queue_pop(void)
     return connection;
 }
 
-static int queue_take_locked(connection_t *connection)
+int queue_take(connection_t *connection, int only_unwanted)
 {
-    connection_t *before = NULL, *at = queue.first;
+    connection_t *before = NULL, *at;
 
-    while (at && at != connection) {
+    pthread_mutex_lock(&queue.lock);
+    for (at = queue.first; at && at != connection; at = at->next_queued)
         before = at;
-        at = at->next_queued;
-    }
+    if (at && only_unwanted && input_is_waiting(at))
+        at = NULL;
     if (at)
         queue_unlink(before, at);
+    pthread_mutex_unlock(&queue.lock);
     return at != NULL;
-}
-
-int queue_take(connection_t *connection)
-{
-    int taken;
-
-    pthread_mutex_lock(&queue.lock);
-    taken = queue_take_locked(connection);
-    pthread_mutex_unlock(&queue.lock);
-    return taken;
-}
-
-int queue_check(connection_t *connection)
-{
-    int taken = 0;
-
-    pthread_mutex_lock(&queue.lock);
-    if (atomic_load(&connection->state) == CONNECTION_QUEUED &&
-        !input_is_waiting(connection))
-        taken = queue_take_locked(connection);
-    pthread_mutex_unlock(&queue.lock);
-    return taken;
 }
