@@ -39,10 +39,16 @@ static int environ_move(void)
     for (i = 0; i < count; i++) {
         copy[i] = strdup(environ[i]);
         if (!copy[i])
-            return -1; /* once in a process: the copies are not freed */
+            break;
     }
-    environ = copy;
-    return 0;
+    if (i == count) {
+        environ = copy;
+        return 0;
+    }
+    while (i > 0)
+        free(copy[--i]);
+    free(copy);
+    return -1;
 }
 
 void title_set(int argc, char **argv, const char *name)
