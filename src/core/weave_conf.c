@@ -353,8 +353,3 @@ const char *weave_conf_heartbeat(const weave_conf_t *conf)
 {
     return conf->heartbeat;
 }
-
-const char *weave_conf_path(const weave_conf_t *conf)
-{
-    return conf->path;
-}

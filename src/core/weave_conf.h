@@ -17,7 +17,6 @@
 
 #include "weave_ini.h"
 #include "weave_keys.h"
-#include "weave_pack.h"
 #include "weave_problem.h"
 
 typedef struct weave_conf_t weave_conf_t;
@@ -34,7 +33,8 @@ apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
                              apr_array_header_t *problems, apr_pool_t *pool);
 
 /** Does the same with TEXT, which is called PATH in problems. *conf is set when
- *  TEXT could be read. */
+ *  TEXT could be read. Relative paths of directives start in the folder of PATH
+ *  where that is absolute. */
 apr_status_t weave_conf_parse(weave_conf_t **conf, const char *text,
                               const char *path, apr_array_header_t *problems,
                               apr_pool_t *pool);
@@ -111,10 +111,6 @@ apr_int64_t weave_conf_stamp(const weave_conf_t *conf);
  *  global.heartbeat_page, or "/__heartbeat__" by default. */
 const char *weave_conf_heartbeat(const weave_conf_t *conf);
 
-/** Returns the absolute path of the ini; "" for a configuration of directives
- *  only. */
-const char *weave_conf_path(const weave_conf_t *conf);
-
 /** Returns the ini at PATH and all that it extends as one text, which has the
  *  same meaning in any folder; FILE is its configuration. NULL: it cannot be
  *  read. Unless SOURCES is NULL, a weave_ini_entry_t * is appended to it for
@@ -122,31 +118,21 @@ const char *weave_conf_path(const weave_conf_t *conf);
 const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
                                apr_array_header_t *sources, apr_pool_t *pool);
 
-/**
- * Returns what CONF, merged, says to worker processes, as a text in which
- * weave_conf_parse finds the same values: of the keys of levels CHILD and
- * PROCESS, without those of [maintenance], and ENVIRON as wsgi.environ.NAME.
- * The same values make the same text, wherever they were set. Nothing in it is
- * expanded a second time.
- */
-const char *weave_conf_process_text(const weave_conf_t *conf,
-                                    const apr_table_t *environ,
-                                    apr_pool_t *pool);
+/** What of a configuration is written down. */
+typedef enum weave_conf_part_e {
+    WEAVE_CONF_ALL,    /* all keys of the module */
+    WEAVE_CONF_PUBLIC, /* what cannot be a secret: no families, and no text of
+                          a key of WEAVE_LEVEL_PROCESS; and the heartbeat */
+    WEAVE_CONF_PROCESS /* what worker processes go by: the keys of levels CHILD
+                          and PROCESS, without those of [maintenance] */
+} weave_conf_part_e;
 
 /**
- * Packs CONF without the list of its files. Unless EVERYTHING is set, leaves
- * out what may be a secret: the families, and texts of keys of
- * WEAVE_LEVEL_PROCESS.
+ * Returns PART of what CONF says, as a text in which weave_conf_parse finds the
+ * same values, and ENVIRON as wsgi.environ.NAME. The same values make the same
+ * text, wherever they were set. Nothing in it is expanded a second time.
  */
-void weave_conf_pack(weave_pack_t *pack, const weave_conf_t *conf,
-                     int everything);
-
-/** Returns the configuration that was packed, or NULL. */
-weave_conf_t *weave_conf_unpack(weave_unpack_t *unpack);
-
-/** Do the same for a table of texts. weave_table_unpack returns the rows that
- *  could be read. */
-void weave_table_pack(weave_pack_t *pack, const apr_table_t *table);
-apr_table_t *weave_table_unpack(weave_unpack_t *unpack);
+const char *weave_conf_text(const weave_conf_t *conf, weave_conf_part_e part,
+                            const apr_table_t *environ, apr_pool_t *pool);
 
 #endif

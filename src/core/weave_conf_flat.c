@@ -4,7 +4,7 @@
  *
  * `extends`, `%(here)s` and `${NAME}` are resolved, the module's paths are
  * absolute, and values are in quotes where they would be read differently. And
- * the same of the keys that worker processes are made from. */
+ * the same of the module's keys, as they are once all is merged. */
 
 #include <string.h>
 
@@ -140,34 +140,39 @@ const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
     return apr_array_pstrcat(pool, flat.parts, 0);
 }
 
+/* Does nothing where MEMBERS is NULL. */
 static void flat_members_add(flat_t *flat, const weave_key_t *key,
                              const apr_table_t *members)
 {
-    const apr_array_header_t *rows = apr_table_elts(members);
+    const apr_array_header_t *rows = members ? apr_table_elts(members) : NULL;
     int i;
 
-    for (i = 0; i < rows->nelts; i++)
+    for (i = 0; rows && i < rows->nelts; i++)
         flat_add(flat, "%s%s = \"%s\"\n", key->name,
                  APR_ARRAY_IDX(rows, i, apr_table_entry_t).key,
                  APR_ARRAY_IDX(rows, i, apr_table_entry_t).val);
 }
 
-/* Returns 1 for what httpd alone goes by: such a change needs no new process.
- */
-static int is_for_httpd(const weave_key_t *key)
+static int is_chosen(const weave_key_t *key, weave_conf_part_e part)
 {
-    return key->level == WEAVE_LEVEL_REQUEST ||
-           !strcmp(key->section, "maintenance");
+    int is_number =
+        key->type >= WEAVE_TYPE_INT && key->type <= WEAVE_TYPE_CHOICE;
+
+    if (part == WEAVE_CONF_PUBLIC)
+        return key->level != WEAVE_LEVEL_PROCESS || is_number;
+    /* a change of what httpd alone goes by needs no new process */
+    return part == WEAVE_CONF_ALL || (key->level != WEAVE_LEVEL_REQUEST &&
+                                      strcmp(key->section, "maintenance") != 0);
 }
 
-const char *weave_conf_process_text(const weave_conf_t *conf,
-                                    const apr_table_t *environ,
-                                    apr_pool_t *pool)
+const char *weave_conf_text(const weave_conf_t *conf, weave_conf_part_e part,
+                            const apr_table_t *environ, apr_pool_t *pool)
 {
     flat_t flat = {.pool = pool,
                    .parts = apr_array_make(pool, 64, sizeof(char *)),
                    .conf = conf};
     const weave_conf_t *defaults = weave_conf_make(pool);
+    int is_public = part == WEAVE_CONF_PUBLIC;
     const char *section = "";
     int i;
 
@@ -179,13 +184,18 @@ const char *weave_conf_process_text(const weave_conf_t *conf,
             flat_add(&flat, "[%s]\n", key->section);
         section = key->section;
         if (i == WEAVE_WSGI_ENVIRON)
-            flat_members_add(&flat, key, environ);
+            flat_members_add(&flat, key, is_public ? NULL : environ);
         else if (i == WEAVE_WORKERS_ENV)
-            flat_members_add(&flat, key, weave_conf_env(conf));
-        else if (!weave_conf_is_same(conf, defaults, i) && !is_for_httpd(key)) {
+            flat_members_add(&flat, key,
+                             is_public ? NULL : weave_conf_env(conf));
+        else if (!weave_conf_is_same(conf, defaults, i) &&
+                 is_chosen(key, part)) {
             flat_add(&flat, "%s = ", key->name);
             flat_key_value_add(&flat, key);
         }
     }
+    if (is_public)
+        flat_add(&flat, "[global]\nheartbeat_page = \"%s\"\n",
+                 weave_conf_heartbeat(conf));
     return apr_array_pstrcat(pool, flat.parts, 0);
 }

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "weave_folder.h"
+
 typedef struct conf_reader_t {
     weave_conf_t *conf;
     const weave_ini_t *ini;
@@ -290,39 +292,47 @@ static apr_array_header_t *problems_without_workers(
     return left;
 }
 
-/* Makes *conf of READER->ini. */
-static apr_status_t conf_make(weave_conf_t **conf, conf_reader_t *reader)
+/* Makes *conf of what INI says at PATH, unless it is NULL: then STATUS says
+ * why. Appends what is wrong to PROBLEMS. */
+static apr_status_t conf_make(weave_conf_t **conf, conf_reader_t *reader,
+                              const char *path, apr_array_header_t *problems,
+                              apr_status_t status)
 {
-    reader->conf = *conf = weave_conf_make(reader->pool);
-    (*conf)->hash = weave_ini_hash(reader->ini);
-    sections_read(reader);
-    retry_after_read(reader);
-    heartbeat_read(reader);
-    reader->problems =
-        problems_without_workers(reader->problems, *conf, reader->pool);
-    return weave_problems_finish(reader->problems, 0);
+    weave_conf_t *made;
+
+    if (reader->ini) {
+        reader->conf = *conf = made = weave_conf_make(reader->pool);
+        made->hash = weave_ini_hash(reader->ini);
+        made->path = path;
+        if (*path == '/')
+            made->dir = weave_folder_parent(path, reader->pool);
+        sections_read(reader);
+        retry_after_read(reader);
+        heartbeat_read(reader);
+        reader->problems =
+            problems_without_workers(reader->problems, made, reader->pool);
+        conf_resolve(made);
+        status = weave_problems_finish(reader->problems, 0);
+    }
+    apr_array_cat(problems, reader->problems);
+    return status;
 }
 
 apr_status_t weave_conf_read(weave_conf_t **conf, const char *path,
                              apr_array_header_t *problems, apr_pool_t *pool)
 {
-    conf_reader_t reader = {.pool = pool};
+    conf_reader_t reader = {.pool = pool,
+                            .problems = weave_problems_make(pool)};
     weave_ini_t *ini = NULL;
-    const weave_ini_file_t *file;
-    apr_status_t status;
+    apr_status_t status = weave_ini_read(&ini, path, reader.problems, pool);
+    const apr_array_header_t *files = ini ? weave_ini_files(ini) : NULL;
 
-    reader.problems = weave_problems_make(pool);
-    status = weave_ini_read(&ini, path, reader.problems, pool);
-    if (ini) {
-        reader.ini = ini;
-        status = conf_make(conf, &reader);
-        file = &APR_ARRAY_IDX(weave_ini_files(ini), 0, weave_ini_file_t);
-        (*conf)->path = file->path;
-        (*conf)->dir = file->dir;
-        (*conf)->files = weave_ini_files(ini);
-        conf_resolve(*conf);
-    }
-    apr_array_cat(problems, reader.problems);
+    reader.ini = ini;
+    if (ini)
+        path = APR_ARRAY_IDX(files, 0, weave_ini_file_t).path;
+    status = conf_make(conf, &reader, path, problems, status);
+    if (ini)
+        (*conf)->files = files;
     return status;
 }
 
@@ -330,18 +340,12 @@ apr_status_t weave_conf_parse(weave_conf_t **conf, const char *text,
                               const char *path, apr_array_header_t *problems,
                               apr_pool_t *pool)
 {
-    conf_reader_t reader = {.pool = pool};
+    conf_reader_t reader = {.pool = pool,
+                            .problems = weave_problems_make(pool)};
     weave_ini_t *ini = NULL;
-    apr_status_t status;
-
-    reader.problems = weave_problems_make(pool);
-    status =
+    apr_status_t status =
         weave_ini_parse(&ini, text, strlen(text), path, reader.problems, pool);
-    if (ini) {
-        reader.ini = ini;
-        status = conf_make(conf, &reader);
-        conf_resolve(*conf);
-    }
-    apr_array_cat(problems, reader.problems);
-    return status;
+
+    reader.ini = ini;
+    return conf_make(conf, &reader, apr_pstrdup(pool, path), problems, status);
 }

@@ -90,7 +90,6 @@ typedef struct weave_ini_entry_t {
 /** A file that was read. */
 typedef struct weave_ini_file_t {
     const char *path;   /* absolute */
-    const char *dir;    /* the directory in `path` */
     struct stat status; /* of the open descriptor */
 } weave_ini_file_t;
 

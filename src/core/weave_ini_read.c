@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "weave_file.h"
+#include "weave_folder.h"
 
 /* A file that is being read, and the file that extends it. */
 typedef struct reading_t {
@@ -29,16 +30,6 @@ static const char *path_absolute(const char *dir, const char *path,
     char *absolute;
 
     return apr_filepath_merge(&absolute, dir, path, 0, pool) ? path : absolute;
-}
-
-static const char *path_dir(const char *path, apr_pool_t *pool)
-{
-    const char *slash = strrchr(path, '/');
-
-    if (!slash) {
-        return ".";
-    }
-    return apr_pstrmemdup(pool, path, slash == path ? 1 : slash - path);
 }
 
 /* Reads the file. On failure *reason is a text to append to the file's name. */
@@ -203,7 +194,7 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
     listed = apr_array_push(ini->files);
     listed->path = reading->path;
     listed->status = reading->status;
-    listed->dir = source.dir = path_dir(reading->path, ini->pool);
+    source.dir = weave_folder_parent(reading->path, ini->pool);
     one = ini_make(ini->problems, ini->pool);
     ini_lines_read(one, &source);
     ini_merge(ini, one);
@@ -272,7 +263,7 @@ apr_status_t weave_ini_parse(weave_ini_t **ini, const char *data,
     int reported = problems->nelts;
 
     source.data = apr_pmemdup(pool, data, data_bytes);
-    source.dir = path_dir(path_absolute(NULL, path, pool), pool);
+    source.dir = weave_folder_parent(path_absolute(NULL, path, pool), pool);
     ini_lines_read(made, &source);
     extends = extends_entry(made);
     if (extends) {

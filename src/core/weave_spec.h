@@ -29,7 +29,7 @@ typedef struct weave_spec_t {
     apr_int64_t ini_hash; /* weave_conf_hash() of what it said */
     const char *libdir;   /* where weave-worker and the engines are */
     const char *software; /* SERVER_SOFTWARE */
-    /* its keys, with WeaveSet: a text (weave_conf_process_text), and what it
+    /* its keys, with WeaveSet: a text (weave_conf_text), and what it
      * says; only weave_spec_parse sets `conf` */
     const char *keys;
     const weave_conf_t *conf;

@@ -46,17 +46,20 @@ const char *mod_weave_app_private(const weave_conf_t **conf,
                                   const apr_table_t **environ,
                                   mod_weave_app_t *app, apr_pool_t *pool)
 {
-    weave_unpack_t unpack = {.pool = pool};
-    char *data = mod_weave_hidden_copy(&unpack.left, app->private_fd, pool);
+    apr_size_t bytes;
+    const char *text = mod_weave_hidden_copy(&bytes, app->private_fd, pool);
+    weave_conf_t *read = NULL;
 
-    unpack.at = data;
-    if (!data)
+    if (!text)
         return strerror(errno);
-    *conf = weave_conf_unpack(&unpack);
-    *environ = weave_table_unpack(&unpack);
     close(app->private_fd);
     app->private_fd = -1;
-    return *conf ? NULL : "it is not complete";
+    weave_conf_parse(&read, text, app->ini_now, weave_problems_make(pool),
+                     pool);
+    *environ = weave_conf_environ(read);
+    /* again: WeaveSet may say what is no UTF-8, which no text can have */
+    *conf = app->set ? weave_conf_merge(pool, read, app->set) : read;
+    return NULL;
 }
 
 mod_weave_server_t *mod_weave_server_get(server_rec *s)

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "weave_file.h"
+
 #ifndef MADV_WIPEONFORK /* Linux 4.14 */
 #define MADV_WIPEONFORK 18
 #endif
@@ -88,7 +90,7 @@ char *mod_weave_hidden_copy(apr_size_t *bytes, int fd, apr_pool_t *pool)
     if (fstat(fd, &status) < 0)
         return NULL;
     *bytes = (apr_size_t)status.st_size;
-    data = apr_palloc(pool, *bytes + 1);
+    data = apr_pcalloc(pool, *bytes + 1);
     return pread(fd, data, *bytes, 0) == (ssize_t)*bytes ? data : NULL;
 }
 
@@ -103,40 +105,20 @@ int mod_weave_hidden_file(const char *name)
     return fd;
 }
 
-int mod_weave_hidden_write(int fd, const void *data, apr_size_t bytes)
-{
-    while (bytes) {
-        ssize_t done = write(fd, data, bytes);
-
-        if (done < 0 && errno != EINTR)
-            return -1;
-        data = (const char *)data + (done > 0 ? done : 0);
-        bytes -= done > 0 ? (apr_size_t)done : 0;
-    }
-    return 0;
-}
-
 int mod_weave_hidden_seal(int fd)
 {
     return fcntl(fd, F_ADD_SEALS,
                  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
-int mod_weave_hidden_show(int fd, apr_uid_t uid)
-{
-    return mod_weave_hidden_seal(fd) < 0 || fchmod(fd, 0400) < 0 ||
-                   (geteuid() == 0 && fchown(fd, uid, (gid_t)-1) < 0)
-               ? -1
-               : 0;
-}
-
-int mod_weave_hidden_open(const mod_weave_hidden_t *hidden, const char *name,
+int mod_weave_hidden_show(const char *name, const char *text, apr_size_t bytes,
                           apr_uid_t uid)
 {
     int fd = mod_weave_hidden_file(name);
 
-    if (fd >= 0 && (mod_weave_hidden_write(fd, hidden->text, hidden->len) < 0 ||
-                    mod_weave_hidden_show(fd, uid) < 0)) {
+    if (fd >= 0 && (weave_file_write(fd, text, bytes) < 0 ||
+                    mod_weave_hidden_seal(fd) < 0 || fchmod(fd, 0400) < 0 ||
+                    (geteuid() == 0 && fchown(fd, uid, (gid_t)-1) < 0))) {
         close(fd);
         fd = -1;
     }

@@ -28,26 +28,20 @@ int mod_weave_hidden_set(mod_weave_hidden_t *hidden,
 /* Replaces it by what is in the file FD, without a NUL. */
 int mod_weave_hidden_read(mod_weave_hidden_t *hidden, int fd);
 
-/* Returns all that is in the file FD, in POOL, or NULL and errno. */
+/* Returns all that is in the file FD, in POOL and with a NUL, or NULL and
+ * errno. */
 char *mod_weave_hidden_copy(apr_size_t *bytes, int fd, apr_pool_t *pool);
 
 /* Makes a file without a name, which only its owner can open by its descriptor
  * (/proc/self/fd/N). The descriptor, or -1 and errno. */
 int mod_weave_hidden_file(const char *name);
 
-/* Adds all of DATA to such a file. 0, or -1 and errno. */
-int mod_weave_hidden_write(int fd, const void *data, apr_size_t bytes);
-
 /* Makes sure that nobody changes it any more. 0, or -1 and errno. */
 int mod_weave_hidden_seal(int fd);
 
-/* Seals it, and lets the user UID read it where this process is root. 0, or -1
- * and errno. */
-int mod_weave_hidden_show(int fd, apr_uid_t uid);
-
-/* The same with what is hidden, which nobody can change any more, for the user
- * UID where this process is root. */
-int mod_weave_hidden_open(const mod_weave_hidden_t *hidden, const char *name,
+/* Makes a sealed file of TEXT that the user UID can open, too, where this
+ * process is root. The descriptor, or -1 and errno. */
+int mod_weave_hidden_show(const char *name, const char *text, apr_size_t bytes,
                           apr_uid_t uid);
 
 #endif

@@ -56,6 +56,8 @@ typedef struct mod_weave_app_t {
     /* the file, and what server-level WeaveSet says; but for the reader,
      * without what may be a secret: see reader.c */
     const weave_conf_t *conf;
+    const weave_conf_t *set;        /* that WeaveSet, or NULL */
+    const char *mode_where;         /* of maintenance.mode in the file */
     const apr_table_t *environ;     /* wsgi.environ.NAME of the file alone */
     const weave_virtualenv_t *venv; /* NULL: the default engine's Python */
     const char *engine;             /* path of the engine */
@@ -80,10 +82,9 @@ typedef struct mod_weave_check_t {
     const char *ini, *ini_now; /* as mod_weave_app_t has them */
     int is_kept;
     apr_array_header_t *mounts; /* of mod_weave_mount_t *, all servers */
-    apr_array_header_t *sets; /* of weave_conf_t *: the WeaveSet around each */
-    /* the same of the mounts that name its file by another path: those become
-     * its own where both are embedded */
-    apr_array_header_t *other_mounts, *other_sets;
+    /* those that name its file by another path: they become its own where both
+     * are embedded */
+    apr_array_header_t *other_mounts;
     int errors;
     const char *problem; /* the first of them, or NULL */
     apr_int64_t stamp;   /* of its file; 0: it could not be read */
@@ -114,7 +115,9 @@ typedef struct mod_weave_mount_t {
     int line;
     mod_weave_app_t *app;     /* set in check_config; NULL: not to be served */
     int slot;                 /* of its ini, served or not; -1: none */
-    const weave_conf_t *conf; /* app->conf with this server's WeaveSet */
+    const weave_conf_t *set;  /* WeaveSet of this server, or NULL */
+    const weave_conf_t *conf; /* the file with that */
+    const char *mode_where;   /* as `app` has it */
     const mod_weave_switch_t *mode; /* of maintenance.mode in `conf`, or NULL */
 } mod_weave_mount_t;
 

@@ -207,7 +207,8 @@ int mod_weave_retained_text(const char *ini, apr_uid_t uid)
     const mod_weave_retained_app_t *app = retained_find(ini);
 
     return app && app->text.text
-               ? mod_weave_hidden_open(&app->text, "sync.ini", uid)
+               ? mod_weave_hidden_show("sync.ini", app->text.text,
+                                       app->text.len, uid)
                : -1;
 }
 

@@ -394,7 +394,10 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file_read,
     app->ini_now = check->ini_now;
     app->is_kept = check->is_kept;
     app->ini_hash = weave_conf_hash(file);
-    app->environ = weave_conf_environ(file);
+    app->mode_where =
+        app->is_kept
+            ? apr_pstrcat(check->pconf, app->ini, ", as it was before", NULL)
+            : weave_conf_source(file, WEAVE_MAINTENANCE_MODE, check->pconf);
     mod_weave_app_bind(check, app, file);
     check_mounts(check, app);
     app->embedded =

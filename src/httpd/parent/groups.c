@@ -29,9 +29,7 @@ static mod_weave_group_t *group_make(const char *ini,
     }
     free(real);
     group->check.mounts = apr_array_make(proto->pconf, 4, sizeof(void *));
-    group->check.sets = apr_array_make(proto->pconf, 4, sizeof(void *));
     group->check.other_mounts = apr_array_make(proto->pconf, 1, sizeof(void *));
-    group->check.other_sets = apr_array_make(proto->pconf, 1, sizeof(void *));
     return group;
 }
 
@@ -100,7 +98,7 @@ apr_array_header_t *mod_weave_groups_collect(const mod_weave_check_t *proto)
             mod_weave_group_t *group = group_need(groups, mount->ini, proto);
 
             APR_ARRAY_PUSH(group->check.mounts, mod_weave_mount_t *) = mount;
-            APR_ARRAY_PUSH(group->check.sets, weave_conf_t *) = conf->set;
+            mount->set = conf->set;
         }
     }
     qsort(groups->elts, groups->nelts, sizeof(mod_weave_group_t *),
@@ -120,7 +118,6 @@ void mod_weave_group_offer(mod_weave_group_t *group,
         if (!mod_weave_group_is_same_file(group, other))
             continue;
         apr_array_cat(group->check.other_mounts, other->check.mounts);
-        apr_array_cat(group->check.other_sets, other->check.sets);
     }
 }
 
@@ -150,28 +147,20 @@ void mod_weave_groups_leave(const mod_weave_group_t *group,
             mod_weave_mount_t *mount =
                 APR_ARRAY_IDX(mounts, j, mod_weave_mount_t *);
 
-            if (has_mount(group, mount))
-                continue;
-            APR_ARRAY_IDX(mounts, kept, mod_weave_mount_t *) = mount;
-            APR_ARRAY_IDX(other->check.sets, kept++, weave_conf_t *) =
-                APR_ARRAY_IDX(other->check.sets, j, weave_conf_t *);
+            if (!has_mount(group, mount))
+                APR_ARRAY_IDX(mounts, kept++, mod_weave_mount_t *) = mount;
         }
-        mounts->nelts = other->check.sets->nelts = kept;
+        mounts->nelts = kept;
     }
 }
 
 /* ---- their configuration ---- */
 
-static void mount_bind(const mod_weave_check_t *check, int number,
-                       mod_weave_app_t *app, const weave_conf_t *file)
+static const weave_conf_t *mount_conf(const mod_weave_mount_t *mount,
+                                      const weave_conf_t *file,
+                                      apr_pool_t *pool)
 {
-    mod_weave_mount_t *mount =
-        APR_ARRAY_IDX(check->mounts, number, mod_weave_mount_t *);
-    const weave_conf_t *set =
-        APR_ARRAY_IDX(check->sets, number, weave_conf_t *);
-
-    mount->conf = set ? weave_conf_merge(check->pconf, file, set) : file;
-    mount->app = app;
+    return mount->set ? weave_conf_merge(pool, file, mount->set) : file;
 }
 
 static int is_embedded(const weave_conf_t *conf)
@@ -183,35 +172,39 @@ static int is_embedded(const weave_conf_t *conf)
  * too: there is room for one application, and one file is one. */
 static void others_take(mod_weave_check_t *check, const weave_conf_t *file)
 {
+    apr_array_header_t *others = check->other_mounts;
     int i, kept = 0;
 
-    for (i = 0; i < check->other_mounts->nelts; i++) {
+    for (i = 0; i < others->nelts; i++) {
         mod_weave_mount_t *mount =
-            APR_ARRAY_IDX(check->other_mounts, i, mod_weave_mount_t *);
-        weave_conf_t *set = APR_ARRAY_IDX(check->other_sets, i, weave_conf_t *);
-        int is_taken =
-            is_embedded(set ? weave_conf_merge(check->ptemp, file, set) : file);
+            APR_ARRAY_IDX(others, i, mod_weave_mount_t *);
 
-        APR_ARRAY_IDX(check->other_mounts, kept, mod_weave_mount_t *) = mount;
-        APR_ARRAY_IDX(check->other_sets, kept, weave_conf_t *) = set;
-        kept += !is_taken;
-        if (is_taken) {
+        if (is_embedded(mount_conf(mount, file, check->ptemp)))
             APR_ARRAY_PUSH(check->mounts, mod_weave_mount_t *) = mount;
-            APR_ARRAY_PUSH(check->sets, weave_conf_t *) = set;
-        }
+        else
+            APR_ARRAY_IDX(others, kept++, mod_weave_mount_t *) = mount;
     }
-    check->other_mounts->nelts = check->other_sets->nelts = kept;
+    others->nelts = kept;
 }
 
 void mod_weave_app_bind(mod_weave_check_t *check, mod_weave_app_t *app,
                         const weave_conf_t *file)
 {
+    const mod_weave_mount_t *first =
+        APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *);
     int i;
 
-    mount_bind(check, 0, app, file);
-    app->conf = APR_ARRAY_IDX(check->mounts, 0, mod_weave_mount_t *)->conf;
-    if (is_embedded(app->conf))
+    app->environ = weave_conf_environ(file);
+    app->set = first->set;
+    if (is_embedded(mount_conf(first, file, check->ptemp)))
         others_take(check, file);
-    for (i = 1; i < check->mounts->nelts; i++)
-        mount_bind(check, i, app, file);
+    for (i = 0; i < check->mounts->nelts; i++) {
+        mod_weave_mount_t *mount =
+            APR_ARRAY_IDX(check->mounts, i, mod_weave_mount_t *);
+
+        mount->conf = mount_conf(mount, file, check->pconf);
+        mount->app = app;
+        mount->mode_where = app->mode_where;
+    }
+    app->conf = first->conf;
 }

@@ -122,21 +122,6 @@ static const char *check_name(const mod_weave_app_t *app)
     return *name ? name : path_below(script, app->venv->path);
 }
 
-/* The text of the sync.ini in a file without a name, which the user of APP can
- * read. -1 and errno. */
-static int ini_open(const mod_weave_app_t *app)
-{
-    int fd = mod_weave_hidden_file("sync.ini");
-
-    if (fd >= 0 && (mod_weave_hidden_write(fd, app->text_read,
-                                           strlen(app->text_read)) < 0 ||
-                    mod_weave_hidden_show(fd, app->uid) < 0)) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
 static int variable_add(void *list, const char *name, const char *value)
 {
     weave_exec_variable_add(list, name, value);
@@ -271,7 +256,9 @@ static const char *program_start(mod_weave_helper_t *helper,
                    .parent = getpid(),
                    .count = *check ? WEAVE_PROBE_FDS : WEAVE_PROBE_INI_FD};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), fds[2] = {-1, -1};
-    int ini = *check ? ini_open(app) : null;
+    int ini = *check ? mod_weave_hidden_show("sync.ini", app->text_read,
+                                             strlen(app->text_read), app->uid)
+                     : null;
 
     plan.argv = arguments_make(app, check, pool);
     plan.env = probe_environment(app, pool);

@@ -22,6 +22,10 @@
 
 #include <apr_strings.h>
 
+#include "weave_file.h"
+#include "weave_frame.h"
+#include "weave_host.h"
+
 /* More than the helpers may take that it has at configtest. */
 #define READER_MS 90000
 
@@ -35,42 +39,47 @@ typedef struct {
 
 /* ---- in the reader ---- */
 
-static void virtualenv_pack(weave_pack_t *pack, const weave_virtualenv_t *venv)
-{
-    weave_pack_int(pack, venv != NULL);
-    if (!venv)
-        return;
-    weave_pack_text(pack, venv->path);
-    weave_pack_text(pack, venv->python);
-    weave_pack_text(pack, venv->version);
-    weave_pack_text(pack, venv->home);
-    weave_pack_text(pack, venv->libpython);
-    weave_pack_text(pack, venv->soname);
-}
-
-static void public_pack(weave_pack_t *pack, const reading_t *reading,
-                        const mod_weave_app_t *app, const weave_conf_t *file)
-{
-    weave_pack_int(pack, reading->check->errors);
-    weave_pack_text(pack, reading->check->problem);
-    weave_pack_int(pack, reading->check->stamp);
-    weave_pack_int(pack, app != NULL);
-    if (!app)
-        return;
-    weave_conf_pack(pack, file, 0);
-    weave_pack_int(pack, app->uid);
-    weave_pack_text(pack, app->absent ? app->absent : "");
-    weave_pack_int(pack, app->embedded);
-    if (app->embedded) {
-        weave_pack_text(pack, app->engine);
-        virtualenv_pack(pack, app->venv);
-    }
-}
-
 static void part_write(int fd, const void *data, apr_size_t bytes)
 {
-    if (mod_weave_hidden_write(fd, data, bytes) < 0)
+    if (weave_file_write(fd, data, bytes) < 0)
         _exit(errno);
+}
+
+/* Writes a text of the public part, with its NUL; "" for none. */
+static void text_write(const reading_t *reading, const char *text)
+{
+    text = text ? text : "";
+    part_write(reading->fds[PART_PUBLIC], text, strlen(text) + 1);
+}
+
+static void number_write(const reading_t *reading, apr_int64_t number)
+{
+    text_write(reading, apr_psprintf(reading->check->ptemp, "%" APR_INT64_T_FMT,
+                                     number));
+}
+
+/* APP may be NULL: the file cannot be read. */
+static void public_write(const reading_t *reading, const mod_weave_app_t *app,
+                         const weave_conf_t *file)
+{
+    static const weave_virtualenv_t none;
+    const weave_virtualenv_t *venv = app && app->venv ? app->venv : &none;
+
+    number_write(reading, reading->check->errors);
+    text_write(reading, reading->check->problem);
+    number_write(reading, reading->check->stamp);
+    if (!app)
+        return;
+    text_write(reading, weave_conf_text(file, WEAVE_CONF_PUBLIC, NULL,
+                                        reading->check->ptemp));
+    text_write(reading, app->mode_where);
+    text_write(reading, app->absent);
+    number_write(reading, app->uid);
+    text_write(reading, app->engine);
+    text_write(reading, venv->python);
+    text_write(reading, venv->version);
+    text_write(reading, venv->libpython);
+    text_write(reading, venv->soname);
 }
 
 static void reader_run(const reading_t *reading) __attribute__((noreturn));
@@ -78,17 +87,15 @@ static void reader_run(const reading_t *reading) __attribute__((noreturn));
 static void reader_run(const reading_t *reading)
 {
     mod_weave_check_t *check = reading->check;
-    weave_pack_t public = {.pool = check->ptemp};
-    weave_pack_t private = {.pool = check->ptemp};
     const weave_conf_t *file = NULL;
     mod_weave_app_t *app;
+    const char *text;
 
     setsid();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != reading->parent)
         _exit(EPERM);
     app = mod_weave_app_make(&file, check);
-    public_pack(&public, reading, app, file);
-    part_write(reading->fds[PART_PUBLIC], public.data, public.bytes);
+    public_write(reading, app, file);
     if (app && app->text_read)
         part_write(reading->fds[PART_TEXT], app->text_read,
                    strlen(app->text_read));
@@ -96,28 +103,20 @@ static void reader_run(const reading_t *reading)
         part_write(reading->fds[PART_SPEC], app->spec_made,
                    strlen(app->spec_made));
     if (app && app->embedded) {
-        weave_conf_pack(&private, app->conf, 1);
-        weave_table_pack(&private, app->environ);
-        part_write(reading->fds[PART_PRIVATE], private.data, private.bytes);
+        text = weave_conf_text(app->conf, WEAVE_CONF_ALL, app->environ,
+                               check->ptemp);
+        part_write(reading->fds[PART_PRIVATE], text, strlen(text));
     }
     _exit(0);
 }
 
 /* ---- in the parent ---- */
 
-static const weave_virtualenv_t *virtualenv_unpack(weave_unpack_t *unpack)
+static apr_int64_t number_next(weave_frame_cursor_t *cursor)
 {
-    weave_virtualenv_t *venv = apr_pcalloc(unpack->pool, sizeof(*venv));
+    const char *text = weave_frame_string_next(cursor);
 
-    if (!weave_unpack_int(unpack))
-        return NULL;
-    venv->path = weave_unpack_text(unpack);
-    venv->python = weave_unpack_text(unpack);
-    venv->version = weave_unpack_text(unpack);
-    venv->home = weave_unpack_text(unpack);
-    venv->libpython = weave_unpack_text(unpack);
-    venv->soname = weave_unpack_text(unpack);
-    return venv;
+    return text ? apr_atoi64(text) : 0;
 }
 
 static apr_status_t hidden_forget(void *app_)
@@ -167,43 +166,55 @@ static int parts_take(mod_weave_app_t *app, reading_t *reading)
     return 0;
 }
 
+/* Takes what stands behind the configuration in the public part. */
+static void public_take(mod_weave_app_t *app, weave_frame_cursor_t *cursor,
+                        apr_pool_t *pool)
+{
+    weave_virtualenv_t *venv = apr_pcalloc(pool, sizeof(*venv));
+
+    app->mode_where = weave_frame_string_next(cursor);
+    app->absent = weave_frame_string_next(cursor);
+    app->uid = (apr_uid_t)number_next(cursor);
+    app->engine = weave_frame_string_next(cursor);
+    venv->python = weave_frame_string_next(cursor);
+    venv->version = weave_frame_string_next(cursor);
+    venv->libpython = weave_host_text(weave_frame_string_next(cursor));
+    venv->soname = weave_frame_string_next(cursor);
+    if (weave_host_text(venv->python))
+        app->venv = venv;
+}
+
 /* NULL, and *why: the reader has not come to its end. Otherwise *why is NULL,
  * and there is no application where its file cannot be read. */
 static mod_weave_app_t *result_take(const char **why, reading_t *reading)
 {
     mod_weave_check_t *check = reading->check;
-    weave_unpack_t unpack = {.pool = check->pconf};
     mod_weave_app_t *app = apr_pcalloc(check->pconf, sizeof(*app));
-    const weave_conf_t *file;
+    weave_conf_t *file = NULL;
+    apr_size_t bytes = 0;
+    const char *data =
+        mod_weave_hidden_copy(&bytes, reading->fds[PART_PUBLIC], check->pconf);
+    weave_frame_cursor_t cursor = {data, data + bytes};
 
-    unpack.at = mod_weave_hidden_copy(&unpack.left, reading->fds[PART_PUBLIC],
-                                      check->ptemp);
-    *why = unpack.at ? "it has left no answer" : strerror(errno);
-    if (!unpack.at || !unpack.left)
+    *why = data ? "it has left no answer" : strerror(errno);
+    if (!bytes || !data)
         return NULL;
-    check->errors = (int)weave_unpack_int(&unpack);
-    check->problem = weave_unpack_text(&unpack);
-    check->stamp = weave_unpack_int(&unpack);
+    check->errors = (int)number_next(&cursor);
+    check->problem = weave_host_text(weave_frame_string_next(&cursor));
+    check->stamp = number_next(&cursor);
     *why = NULL;
-    if (!weave_unpack_int(&unpack))
+    data = weave_frame_string_next(&cursor);
+    if (!data)
         return NULL;
     app->ini = check->ini;
     app->ini_now = check->ini_now;
     app->is_kept = check->is_kept;
-    file = weave_conf_unpack(&unpack);
-    app->uid = (apr_uid_t)weave_unpack_int(&unpack);
-    app->absent = weave_unpack_text(&unpack);
-    app->embedded = (int)weave_unpack_int(&unpack);
-    if (app->embedded) {
-        app->engine = weave_unpack_text(&unpack);
-        app->venv = virtualenv_unpack(&unpack);
-    }
-    if (!file || unpack.is_broken) {
-        *why = "its answer is not complete";
-        return NULL;
-    }
-    app->environ = weave_conf_environ(file);
+    public_take(app, &cursor, check->pconf);
+    weave_conf_parse(&file, data, check->ini_now,
+                     weave_problems_make(check->ptemp), check->pconf);
     mod_weave_app_bind(check, app, file);
+    app->embedded =
+        weave_conf_int(app->conf, WEAVE_WORKERS_MODE) == WEAVE_MODE_EMBEDDED;
     if (parts_take(app, reading) < 0)
         *why = strerror(errno);
     return app;
@@ -266,5 +277,3 @@ mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check)
                              check->ini, why);
     return app;
 }
-
-/* ---- in a child ---- */

@@ -127,17 +127,11 @@ static const char *key_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
                         sw->s->port, sw->path ? sw->path : "");
 }
 
-/* What was kept of a file that has gone bad has lines of its own. */
 static const char *where_of(const mod_weave_mount_t *mount, apr_pool_t *pconf)
 {
-    const mod_weave_app_t *app = mount->app;
-    const char *where =
-        weave_conf_source(mount->conf, WEAVE_MAINTENANCE_MODE, pconf);
-
-    if (app && app->is_kept &&
-        !strncmp(where, app->ini_now, strlen(app->ini_now)))
-        return apr_pstrcat(pconf, app->ini, ", as it was before", NULL);
-    return where;
+    return mount->set && weave_conf_is_set(mount->set, WEAVE_MAINTENANCE_MODE)
+               ? weave_conf_source(mount->set, WEAVE_MAINTENANCE_MODE, pconf)
+               : mount->mode_where;
 }
 
 /* Modes in files of mounts, and in WeaveSet of the server around them. */

@@ -14,6 +14,7 @@
 
 #include "weave_clock.h"
 #include "weave_control.h"
+#include "weave_file.h"
 
 int mod_weave_weaved_open(mod_weave_retained_t *data,
                           const mod_weave_launched_t *launched)
@@ -73,7 +74,7 @@ const char *mod_weave_weaved_ask(mod_weave_retained_t *data, const char *op,
 
 static int file_say(int fd, const char *text)
 {
-    return mod_weave_hidden_write(fd, text, strlen(text));
+    return weave_file_write(fd, text, strlen(text));
 }
 
 static int specs_add(int fd, const mod_weave_retained_t *data)
@@ -86,7 +87,7 @@ static int specs_add(int fd, const mod_weave_retained_t *data)
         if (!data->apps[i].wanted || !spec->text)
             continue;
         if ((some++ && file_say(fd, ",") < 0) ||
-            mod_weave_hidden_write(fd, spec->text, spec->len) < 0)
+            weave_file_write(fd, spec->text, spec->len) < 0)
             return -1;
     }
     return 0;
