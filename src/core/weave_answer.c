@@ -40,8 +40,6 @@ int weave_answer_line_count(weave_answer_lines_t *lines, size_t bytes)
     return 0;
 }
 
-/* ---- one function for each type ---- */
-
 static const char *head_take(weave_answer_t *answer, const weave_frame_t *frame)
 {
     (void)frame;
@@ -138,8 +136,6 @@ const char *weave_answer_take(weave_answer_t *answer,
         return "flags that its type cannot have";
     return types[frame->type].take(answer, frame);
 }
-
-/* ---- payloads ---- */
 
 /* RFC 9110 section 6.4.1 */
 static int has_content(const weave_answer_t *answer, int status)

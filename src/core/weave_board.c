@@ -36,8 +36,10 @@ static apr_status_t memory_map(void **memory, int fd, size_t bytes,
     return APR_SUCCESS;
 }
 
-apr_status_t weave_memory_create(int *fd, void **memory, const char *name,
-                                 size_t bytes, uint32_t magic, uint32_t version)
+/* Makes BYTES of sealed, zeroed memory that begins with a weave_memory_t. */
+static apr_status_t memory_create(int *fd, void **memory, const char *name,
+                                  size_t bytes, uint32_t magic,
+                                  uint32_t version)
 {
     int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     apr_status_t rv = APR_SUCCESS;
@@ -72,9 +74,8 @@ static apr_status_t size_check(int fd, size_t bytes)
     return (size_t)status.st_size == bytes ? APR_SUCCESS : APR_EMISMATCH;
 }
 
-/* The memory is what it says it is, and what MAGIC and BYTES say. */
-apr_status_t weave_memory_map(void **memory, int fd, size_t bytes,
-                              uint32_t magic, uint32_t version, int writable)
+static apr_status_t sealed_map(void **memory, int fd, size_t bytes,
+                               uint32_t magic, uint32_t version, int writable)
 {
     void *mapped = NULL;
     const weave_memory_t *head;
@@ -102,17 +103,16 @@ _Static_assert(offsetof(weave_roster_t, bytes) ==
 
 apr_status_t weave_roster_create(int *fd, weave_roster_t **roster)
 {
-    return weave_memory_create(fd, (void **)roster, "weave-roster",
-                               sizeof(**roster), WEAVE_ROSTER_MAGIC,
-                               WEAVE_ROSTER_VERSION);
+    return memory_create(fd, (void **)roster, "weave-roster", sizeof(**roster),
+                         WEAVE_ROSTER_MAGIC, WEAVE_ROSTER_VERSION);
 }
 
 apr_status_t weave_board_create(int *fd, weave_board_t **board,
                                 uint32_t threads)
 {
     apr_status_t rv =
-        weave_memory_create(fd, (void **)board, "weave-board", sizeof(**board),
-                            WEAVE_BOARD_MAGIC, WEAVE_BOARD_VERSION);
+        memory_create(fd, (void **)board, "weave-board", sizeof(**board),
+                      WEAVE_BOARD_MAGIC, WEAVE_BOARD_VERSION);
 
     if (rv == APR_SUCCESS)
         (*board)->threads = threads;
@@ -121,14 +121,14 @@ apr_status_t weave_board_create(int *fd, weave_board_t **board,
 
 apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable)
 {
-    return weave_memory_map((void **)roster, fd, sizeof(**roster),
-                            WEAVE_ROSTER_MAGIC, WEAVE_ROSTER_VERSION, writable);
+    return sealed_map((void **)roster, fd, sizeof(**roster), WEAVE_ROSTER_MAGIC,
+                      WEAVE_ROSTER_VERSION, writable);
 }
 
 apr_status_t weave_board_map(weave_board_t **board, int fd, int writable)
 {
-    return weave_memory_map((void **)board, fd, sizeof(**board),
-                            WEAVE_BOARD_MAGIC, WEAVE_BOARD_VERSION, writable);
+    return sealed_map((void **)board, fd, sizeof(**board), WEAVE_BOARD_MAGIC,
+                      WEAVE_BOARD_VERSION, writable);
 }
 
 void weave_roster_unmap(weave_roster_t *roster)
@@ -150,8 +150,6 @@ apr_status_t weave_memory_reopen(int *opened, int fd, int writable)
     *opened = made;
     return APR_SUCCESS;
 }
-
-/* ---- the roster ---- */
 
 static long roster_futex(const _Atomic uint32_t *word, int operation,
                          uint32_t value, const struct timespec *timeout)

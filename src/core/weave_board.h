@@ -127,15 +127,6 @@ typedef struct weave_memory_t {
     uint32_t bytes;
 } weave_memory_t;
 
-/** Makes BYTES of sealed, zeroed memory that begins with a weave_memory_t. The
- *  mapping may be written; *fd (close-on-exec) is the caller's. */
-apr_status_t weave_memory_create(int *fd, void **memory, const char *name,
-                                 size_t bytes, uint32_t magic,
-                                 uint32_t version);
-/** Maps it again. APR_EMISMATCH: see weave_roster_map. */
-apr_status_t weave_memory_map(void **memory, int fd, size_t bytes,
-                              uint32_t magic, uint32_t version, int writable);
-
 /** Makes the memory, sealed, filled in but for its contents. The
  *  mapping may be written; *fd (close-on-exec) is the caller's. */
 apr_status_t weave_roster_create(int *fd, weave_roster_t **roster);

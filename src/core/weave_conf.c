@@ -17,13 +17,11 @@ static const char *path_resolve(const weave_conf_t *conf, const char *dir,
     apr_size_t bytes;
 
     if (!*path || !dir || strstr(path, "://") ||
-        apr_filepath_merge(&absolute, dir, path, 0, conf->pool)) {
+        apr_filepath_merge(&absolute, dir, path, 0, conf->pool))
         return path;
-    }
     bytes = strlen(absolute);
-    if (bytes > 1 && absolute[bytes - 1] == '/') {
+    if (bytes > 1 && absolute[bytes - 1] == '/')
         absolute[bytes - 1] = '\0'; /* so that equal paths compare equal */
-    }
     return absolute;
 }
 
@@ -31,14 +29,15 @@ static void setting_path_resolve(weave_conf_t *conf, weave_key_e key,
                                  const char *base)
 {
     conf_setting_t *setting = &conf->settings[key];
-    const char *dir = base ? base : setting->dir ? setting->dir : conf->dir;
+    const char *dir = base                  ? base
+                      : setting->source.dir ? setting->source.dir
+                                            : conf->dir;
     const apr_array_header_t *from = setting->written.list;
     int i;
 
     setting->value.str = path_resolve(conf, dir, setting->written.str);
-    if (!from) {
+    if (!from)
         return;
-    }
     setting->value.list =
         apr_array_make(conf->pool, from->nelts, sizeof(const char *));
     for (i = 0; i < from->nelts; i++) {
@@ -58,18 +57,15 @@ void conf_resolve(weave_conf_t *conf)
     for (i = 0; i < WEAVE_KEY_COUNT; i++) {
         weave_type_e type = weave_key_get(i)->type;
 
-        if (conf->settings[i].file &&
-            (type == WEAVE_TYPE_PATH || type == WEAVE_TYPE_PATHS)) {
+        if (conf->settings[i].source.file &&
+            (type == WEAVE_TYPE_PATH || type == WEAVE_TYPE_PATHS))
             setting_path_resolve(conf, i, NULL);
-        }
     }
     virtualenv = conf->settings[WEAVE_WSGI_VIRTUALENV].value.str;
-    if (*virtualenv) {
+    if (*virtualenv)
         setting_path_resolve(conf, WEAVE_WSGI_SCRIPT, virtualenv);
-    }
-    if (global->file && !retry_after->file) {
+    if (global->source.file && !retry_after->source.file)
         retry_after->value = global->value;
-    }
 }
 
 weave_conf_t *weave_conf_make(apr_pool_t *pool)
@@ -92,21 +88,33 @@ weave_conf_t *weave_conf_make(apr_pool_t *pool)
 
 /* --- setting ------------------------------------------------------------ */
 
-/* Does what apr_table_setn() does, for names whose case matters. */
-static void member_set(apr_table_t *table, const char *name, const char *value)
+static apr_table_entry_t *member_find(const apr_table_t *table,
+                                      const char *name)
 {
     const apr_array_header_t *rows = apr_table_elts(table);
     int i;
 
-    for (i = 0; i < rows->nelts; i++) {
-        apr_table_entry_t *row = &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
+    for (i = 0; i < rows->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(rows, i, apr_table_entry_t).key, name))
+            return &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
+    return NULL;
+}
 
-        if (!strcmp(row->key, name)) {
-            row->val = (char *)value;
-            return;
-        }
-    }
-    apr_table_addn(table, name, value);
+const char *weave_conf_member(const apr_table_t *table, const char *name)
+{
+    const apr_table_entry_t *row = member_find(table, name);
+
+    return row ? row->val : NULL;
+}
+
+static void member_set(apr_table_t *table, const char *name, const char *value)
+{
+    apr_table_entry_t *row = member_find(table, name);
+
+    if (row)
+        row->val = (char *)value;
+    else
+        apr_table_addn(table, name, value);
 }
 
 const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
@@ -117,12 +125,10 @@ const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
     weave_key_value_t value;
     const char *wrong = member ? weave_key_member_check(key, member) : NULL;
 
-    if (!wrong) {
+    if (!wrong)
         wrong = weave_key_parse(&value, key, items, conf->pool);
-    }
-    if (wrong) {
+    if (wrong)
         return wrong;
-    }
     if (member) {
         member_set(key->key == WEAVE_WSGI_ENVIRON ? conf->environ : conf->env,
                    apr_pstrdup(conf->pool, member), value.str);
@@ -130,9 +136,9 @@ const char *conf_assign(weave_conf_t *conf, const weave_key_t *key,
     else {
         setting->value = setting->written = value;
     }
-    setting->file = apr_pstrdup(conf->pool, source->file);
-    setting->dir = apr_pstrdup(conf->pool, source->dir);
-    setting->line = source->line;
+    setting->source.file = apr_pstrdup(conf->pool, source->file);
+    setting->source.dir = apr_pstrdup(conf->pool, source->dir);
+    setting->source.line = source->line;
     return NULL;
 }
 
@@ -140,9 +146,8 @@ static const char *unknown_key_text(const char *name, apr_pool_t *pool)
 {
     const weave_key_t *nearest = weave_key_nearest(name);
 
-    if (!nearest) {
+    if (!nearest)
         return apr_psprintf(pool, "%s is no key of the module", name);
-    }
     return apr_psprintf(pool, "%s is no key of the module; is it %s%s?", name,
                         nearest->full,
                         nearest->type == WEAVE_TYPE_PREFIX ? "NAME" : "");
@@ -158,9 +163,8 @@ const char *weave_conf_set(weave_conf_t *conf, const char *key,
     char *state, *rest = apr_pstrdup(pool, value), *item;
     const weave_key_t *row = weave_key_find(key, &member);
 
-    if (!row) {
+    if (!row)
         return unknown_key_text(key, pool);
-    }
     if (location && row->level != WEAVE_LEVEL_REQUEST) {
         return apr_psprintf(
             pool,
@@ -169,16 +173,13 @@ const char *weave_conf_set(weave_conf_t *conf, const char *key,
             key);
     }
     for (item = apr_strtok(rest, "\r\n", &state); item;
-         item = apr_strtok(NULL, "\r\n", &state)) {
+         item = apr_strtok(NULL, "\r\n", &state))
         APR_ARRAY_PUSH(items, const char *) = item;
-    }
-    if (items->nelts == 0) {
+    if (items->nelts == 0)
         APR_ARRAY_PUSH(items, const char *) = "";
-    }
     wrong = conf_assign(conf, row, member, items, &source);
-    if (wrong) {
+    if (wrong)
         return apr_psprintf(pool, "%s %s", key, wrong);
-    }
     conf_resolve(conf);
     return NULL;
 }
@@ -206,11 +207,9 @@ weave_conf_t *weave_conf_merge(apr_pool_t *pool, const weave_conf_t *base,
     int i;
 
     merged->pool = pool;
-    for (i = 0; i < WEAVE_KEY_COUNT; i++) {
-        if (over->settings[i].file) {
+    for (i = 0; i < WEAVE_KEY_COUNT; i++)
+        if (over->settings[i].source.file)
             merged->settings[i] = over->settings[i];
-        }
-    }
     if (over->dir) {
         merged->path = over->path;
         merged->dir = over->dir;
@@ -228,7 +227,7 @@ weave_conf_t *weave_conf_merge(apr_pool_t *pool, const weave_conf_t *base,
 
 int weave_conf_is_set(const weave_conf_t *conf, weave_key_e key)
 {
-    return conf->settings[key].file != NULL;
+    return conf->settings[key].source.file != NULL;
 }
 
 apr_int64_t weave_conf_int(const weave_conf_t *conf, weave_key_e key)
@@ -273,21 +272,17 @@ static int lists_same(const apr_array_header_t *one,
  * so it is enough to count the rows that both have. */
 static int members_same(const apr_table_t *one, const apr_table_t *other)
 {
-    const apr_array_header_t *a = apr_table_elts(one);
-    const apr_array_header_t *b = apr_table_elts(other);
-    int i, j, found = 0;
+    const apr_array_header_t *rows = apr_table_elts(one);
+    int i, found = 0;
 
-    for (i = 0; i < a->nelts; i++) {
-        const apr_table_entry_t *row = &APR_ARRAY_IDX(a, i, apr_table_entry_t);
+    for (i = 0; i < rows->nelts; i++) {
+        const apr_table_entry_t *row =
+            &APR_ARRAY_IDX(rows, i, apr_table_entry_t);
+        const char *its = weave_conf_member(other, row->key);
 
-        for (j = 0; j < b->nelts; j++) {
-            const apr_table_entry_t *its =
-                &APR_ARRAY_IDX(b, j, apr_table_entry_t);
-
-            found += !strcmp(row->key, its->key) && !strcmp(row->val, its->val);
-        }
+        found += its && !strcmp(row->val, its);
     }
-    return found == a->nelts && found == b->nelts;
+    return found == rows->nelts && found == apr_table_elts(other)->nelts;
 }
 
 int weave_conf_is_same(const weave_conf_t *one, const weave_conf_t *other,
@@ -296,12 +291,10 @@ int weave_conf_is_same(const weave_conf_t *one, const weave_conf_t *other,
     const weave_key_value_t *a = &one->settings[key].value;
     const weave_key_value_t *b = &other->settings[key].value;
 
-    if (key == WEAVE_WSGI_ENVIRON) {
+    if (key == WEAVE_WSGI_ENVIRON)
         return members_same(one->environ, other->environ);
-    }
-    if (key == WEAVE_WORKERS_ENV) {
+    if (key == WEAVE_WORKERS_ENV)
         return members_same(one->env, other->env);
-    }
     return a->num == b->num && !strcmp(a->str, b->str) &&
            (!a->list || lists_same(a->list, b->list));
 }
@@ -311,11 +304,11 @@ const char *weave_conf_source(const weave_conf_t *conf, weave_key_e key,
 {
     const conf_setting_t *setting = &conf->settings[key];
 
-    if (key == WEAVE_MAINTENANCE_RETRY_AFTER && !setting->file) {
+    if (key == WEAVE_MAINTENANCE_RETRY_AFTER && !setting->source.file)
         setting = &conf->retry_after;
-    }
-    return setting->file
-               ? apr_psprintf(pool, "%s:%d", setting->file, setting->line)
+    return setting->source.file
+               ? apr_psprintf(pool, "%s:%d", setting->source.file,
+                              setting->source.line)
                : "default";
 }
 

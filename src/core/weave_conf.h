@@ -83,10 +83,13 @@ const char *weave_conf_str(const weave_conf_t *conf, weave_key_e key);
 const apr_array_header_t *weave_conf_list(const weave_conf_t *conf,
                                           weave_key_e key);
 
-/** Return the values of wsgi.environ.NAME and workers.env.NAME; never NULL. Do
- *  not use apr_table_get(), which ignores the case of names. */
+/** Return the values of wsgi.environ.NAME and workers.env.NAME; never NULL. */
 const apr_table_t *weave_conf_environ(const weave_conf_t *conf);
 const apr_table_t *weave_conf_env(const weave_conf_t *conf);
+
+/** Returns the value of NAME in such a table, or NULL. apr_table_get() would
+ *  ignore the case of names. */
+const char *weave_conf_member(const apr_table_t *table, const char *name);
 
 /** Returns 1 when KEY has the same value in both; for a family, the same names
  *  and values. */

@@ -11,8 +11,8 @@ static void conflict_problem_add(const weave_conf_t *conf,
     const weave_key_t *row = weave_key_get(key);
 
     weave_problem_add(problems, level, WEAVE_PROBLEM_CONFLICT,
-                      setting->file ? setting->file : conf->path, setting->line,
-                      "%s%s %s", row->full,
+                      setting->source.file ? setting->source.file : conf->path,
+                      setting->source.line, "%s%s %s", row->full,
                       row->type == WEAVE_TYPE_PREFIX ? "NAME" : "", text)
         ->section = row->section;
 }

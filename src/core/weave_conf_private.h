@@ -6,12 +6,17 @@
 
 #include "weave_conf.h"
 
+/** Where a value was set. */
+typedef struct conf_source_t {
+    const char *file; /* NULL: not set */
+    const char *dir;  /* relative paths start there; NULL: the ini's */
+    int line;
+} conf_source_t;
+
 typedef struct conf_setting_t {
     weave_key_value_t value;   /* as getters return it */
     weave_key_value_t written; /* paths as they stand in the file */
-    const char *file;          /* NULL: not set */
-    const char *dir;           /* relative paths start there; NULL: the ini's */
-    int line;
+    conf_source_t source;
 } conf_setting_t;
 
 struct weave_conf_t {
@@ -25,13 +30,6 @@ struct weave_conf_t {
     const char *heartbeat;      /* global.heartbeat_page, its path */
     apr_table_t *environ, *env;
 };
-
-/** Where a value was set. */
-typedef struct conf_source_t {
-    const char *file;
-    const char *dir; /* relative paths start there; NULL: the ini's */
-    int line;
-} conf_source_t;
 
 /** Sets one key, or the member of a family, to the lines ITEMS. Returns NULL,
  *  or a message to append to the key's name. */

@@ -103,14 +103,12 @@ static void entry_apply(conf_reader_t *reader, const char *section,
     const weave_key_t *key = weave_key_find(name, &member);
 
     if (!key) {
-        if (!is_default) {
+        if (!is_default)
             unknown_key_problem_add(reader, section, entry);
-        }
         return;
     }
-    if (entry->broken) {
+    if (entry->broken)
         return;
-    }
     wrong = conf_assign(reader->conf, key, member,
                         entry_items(entry, reader->pool), &source);
     if (wrong) {
@@ -132,9 +130,8 @@ static void section_apply(conf_reader_t *reader, const char *section)
         const weave_ini_entry_t *entry =
             APR_ARRAY_IDX(defaults, i, weave_ini_entry_t *);
 
-        if (weave_ini_get(reader->ini, section, entry->key) == entry) {
+        if (weave_ini_get(reader->ini, section, entry->key) == entry)
             entry_apply(reader, section, entry, 1);
-        }
     }
     for (i = 0; i < own->nelts; i++) {
         entry_apply(reader, section, APR_ARRAY_IDX(own, i, weave_ini_entry_t *),
@@ -188,15 +185,12 @@ static void sections_read(conf_reader_t *reader)
     for (i = 0; i < names->nelts; i++) {
         const char *name = APR_ARRAY_IDX(names, i, const char *);
 
-        if (weave_key_section_is(name)) {
+        if (weave_key_section_is(name))
             section_apply(reader, name);
-        }
-        else if (!strncmp(name, WEAVE_INI_HOST, strlen(WEAVE_INI_HOST))) {
+        else if (!strncmp(name, WEAVE_INI_HOST, strlen(WEAVE_INI_HOST)))
             host_check(reader, name);
-        }
-        else {
+        else
             section_check(reader, name);
-        }
     }
 }
 
@@ -209,9 +203,8 @@ static void retry_after_read(conf_reader_t *reader)
     conf_setting_t *setting = &reader->conf->retry_after;
     const char *wrong;
 
-    if (!entry || entry->broken) {
+    if (!entry || entry->broken)
         return;
-    }
     wrong = weave_key_parse(&setting->value,
                             weave_key_get(WEAVE_MAINTENANCE_RETRY_AFTER),
                             entry_items(entry, reader->pool), reader->pool);
@@ -223,8 +216,8 @@ static void retry_after_read(conf_reader_t *reader)
                         wrong, NULL));
         return;
     }
-    setting->file = entry->file;
-    setting->line = entry->line;
+    setting->source.file = entry->file;
+    setting->source.line = entry->line;
 }
 
 /* Reads global.heartbeat_page, with or without slashes around it. It is a key
@@ -237,14 +230,12 @@ static void heartbeat_read(conf_reader_t *reader)
     const char *page;
     apr_size_t len;
 
-    if (!entry || entry->broken || entry->value.type == WEAVE_INI_LIST) {
+    if (!entry || entry->broken || entry->value.type == WEAVE_INI_LIST)
         return;
-    }
     page = entry->value.text + strspn(entry->value.text, "/");
     len = strlen(page);
-    while (len && page[len - 1] == '/') {
+    while (len && page[len - 1] == '/')
         len--;
-    }
     if (len) {
         reader->conf->heartbeat =
             apr_pstrcat(pool, "/", apr_pstrmemdup(pool, page, len), NULL);
@@ -256,21 +247,10 @@ static void heartbeat_read(conf_reader_t *reader)
 static int is_for_workers(const weave_problem_t *problem,
                           const weave_conf_t *conf)
 {
-    const apr_array_header_t *rows = apr_table_elts(conf->env);
-    int i;
-
-    if (problem->kind != WEAVE_PROBLEM_UNSET ||
-        weave_key_section_is(problem->section) ||
-        !strcmp(problem->section, WEAVE_INI_DEFAULT)) {
-        return 0;
-    }
-    for (i = 0; i < rows->nelts; i++) {
-        if (!strcmp(APR_ARRAY_IDX(rows, i, apr_table_entry_t).key,
-                    problem->name)) {
-            return 1;
-        }
-    }
-    return 0;
+    return problem->kind == WEAVE_PROBLEM_UNSET &&
+           !weave_key_section_is(problem->section) &&
+           strcmp(problem->section, WEAVE_INI_DEFAULT) != 0 &&
+           weave_conf_member(conf->env, problem->name);
 }
 
 /* Returns the problems without those variables. */
@@ -285,9 +265,8 @@ static apr_array_header_t *problems_without_workers(
         weave_problem_t *problem =
             APR_ARRAY_IDX(problems, i, weave_problem_t *);
 
-        if (!is_for_workers(problem, conf)) {
+        if (!is_for_workers(problem, conf))
             APR_ARRAY_PUSH(left, weave_problem_t *) = problem;
-        }
     }
     return left;
 }

@@ -41,23 +41,12 @@ static int is_left_out(const char *name)
            NULL;
 }
 
-static int is_in_table(const apr_table_t *table, const char *name)
-{
-    const apr_array_header_t *rows = apr_table_elts(table);
-    int i;
-
-    for (i = 0; i < rows->nelts; i++)
-        if (!strcmp(APR_ARRAY_IDX(rows, i, apr_table_entry_t).key, name))
-            return 1;
-    return 0;
-}
-
 /* Adds a variable unless OWN sets it or it is no UTF-8, which JSON cannot carry
  * to weaved. */
 static void variable_add(apr_table_t *table, const apr_table_t *own,
                          const char *name, const char *value)
 {
-    if (!is_in_table(own, name) && !is_in_table(table, name) &&
+    if (!weave_conf_member(own, name) && !weave_conf_member(table, name) &&
         weave_utf8_is_text(value, value + strlen(value)))
         apr_table_addn(table, name, value);
 }
@@ -111,7 +100,8 @@ apr_table_t *weave_environment_passed(const weave_conf_t *conf,
         value = variable_value(name, variables);
         if (value)
             variable_add(table, own, name, value);
-        if (absent && !is_in_table(own, name) && !is_in_table(table, name))
+        if (absent && !weave_conf_member(own, name) &&
+            !weave_conf_member(table, name))
             APR_ARRAY_PUSH(absent, const char *) = name;
     }
     return table;

@@ -13,8 +13,8 @@
 
 /**
  * Returns, in POOL, those of VARIABLES ("NAME=value" each, like environ) that
- * workers.pass_env names and workers.env.NAME does not set. Do not use
- * apr_table_get(), which ignores the case of names.
+ * workers.pass_env names and workers.env.NAME does not set; see
+ * weave_conf_member().
  *
  * Appends to ABSENT (of const char *; may be NULL) the names in
  * workers.pass_env that VARIABLES does not have, or whose value is no UTF-8.

@@ -112,8 +112,6 @@ void weave_exec_fail(int fd, const char *step, int error)
     _exit(writev(fd, text, 3) < 0 ? 126 : 127);
 }
 
-/* ---- before the fork ---- */
-
 void weave_exec_variable_add(apr_array_header_t *list, const char *name,
                              const char *value)
 {

@@ -21,8 +21,6 @@ int weave_fd_reopen(int fd, int flags)
     return open(path, flags | O_NOCTTY | O_CLOEXEC);
 }
 
-/* ---- passing ---- */
-
 typedef union {
     char bytes[CMSG_SPACE(sizeof(int))];
     struct cmsghdr align;

@@ -25,18 +25,16 @@ ini_section_t *ini_section_ensure(weave_ini_t *ini, const char *name)
     ini_section_t *section =
         apr_hash_get(ini->by_name, name, APR_HASH_KEY_STRING);
 
-    if (section) {
+    if (section)
         return section;
-    }
     section = apr_pcalloc(ini->pool, sizeof(*section));
     section->name = apr_pstrdup(ini->pool, name);
     section->by_key = apr_hash_make(ini->pool);
     section->entries =
         apr_array_make(ini->pool, 8, sizeof(weave_ini_entry_t *));
     apr_hash_set(ini->by_name, section->name, APR_HASH_KEY_STRING, section);
-    if (strcmp(name, WEAVE_INI_DEFAULT)) {
+    if (strcmp(name, WEAVE_INI_DEFAULT))
         APR_ARRAY_PUSH(ini->names, const char *) = section->name;
-    }
     return section;
 }
 
@@ -107,9 +105,8 @@ apr_int64_t weave_ini_hash(const weave_ini_t *ini)
     int i;
 
     hash = section_hash(hash, ini, WEAVE_INI_DEFAULT);
-    for (i = 0; i < ini->names->nelts; i++) {
+    for (i = 0; i < ini->names->nelts; i++)
         hash = section_hash(hash, ini, APR_ARRAY_IDX(ini->names, i, char *));
-    }
     return (apr_int64_t)(hash >> 1 | 1);
 }
 
@@ -119,17 +116,14 @@ const char *weave_ini_key_fold(const char *key, apr_pool_t *pool)
     char *folded = apr_pstrdup(pool, key), *p;
     apr_size_t i;
 
-    for (p = folded; *p; p++) {
-        if (*p >= 'A' && *p <= 'Z') {
+    for (p = folded; *p; p++)
+        if (*p >= 'A' && *p <= 'Z')
             *p += 'a' - 'A';
-        }
-    }
     for (i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         apr_size_t bytes = strlen(families[i]);
 
-        if (!strncmp(folded, families[i], bytes)) {
+        if (!strncmp(folded, families[i], bytes))
             memcpy(folded + bytes, key + bytes, strlen(key + bytes));
-        }
     }
     return folded;
 }

@@ -56,14 +56,11 @@ static void value_add(lines_t *ls, const char *p, const char *end)
  * follow it: re.match(r"\[(?P<header>.+)\]"). NULL: it is no header. */
 static const char *header_match(lines_t *ls, const char *p, const char *end)
 {
-    if (*p != '[') {
+    if (*p != '[')
         return NULL;
-    }
-    for (end--; end > p + 1; end--) {
-        if (*end == ']') {
+    for (end--; end > p + 1; end--)
+        if (*end == ']')
             return apr_pstrmemdup(ls->ini->pool, p + 1, end - p - 1);
-        }
-    }
     return NULL;
 }
 
@@ -106,9 +103,8 @@ static void option_begin(lines_t *ls, const char *p, const char *end)
 {
     const char *delimiter = p, *name_end, *key;
 
-    while (delimiter < end && *delimiter != '=' && *delimiter != ':') {
+    while (delimiter < end && *delimiter != '=' && *delimiter != ':')
         delimiter++;
-    }
     if (delimiter == end) {
         /* without the text of the line, which may be part of a secret */
         line_problem_add(ls, WEAVE_PROBLEM_PARSING,
@@ -117,9 +113,8 @@ static void option_begin(lines_t *ls, const char *p, const char *end)
     }
     value_end(ls);
     name_end = weave_utf8_rstrip(p, delimiter);
-    if (name_end == p) {
+    if (name_end == p)
         line_problem_add(ls, WEAVE_PROBLEM_PARSING, "a value without a key");
-    }
     key = weave_ini_key_fold(apr_pstrmemdup(ls->ini->pool, p, name_end - p),
                              ls->ini->pool);
     ls->entry = entry_make(ls, key);
@@ -127,9 +122,8 @@ static void option_begin(lines_t *ls, const char *p, const char *end)
     p = delimiter + 1;
     weave_utf8_lstrip(&p, end);
     value_add(ls, p, end);
-    if (!*key) {
+    if (!*key)
         value_end(ls); /* no line continues it */
-    }
 }
 
 static void line_read(lines_t *ls, const char *p, const char *end)
@@ -139,14 +133,12 @@ static void line_read(lines_t *ls, const char *p, const char *end)
 
     end = weave_utf8_rstrip(p, end);
     if (p == end) {
-        if (ls->entry) {
+        if (ls->entry)
             value_add(ls, p, end);
-        }
         return;
     }
-    if (*p == '#' || *p == ';') {
+    if (*p == '#' || *p == ';')
         return;
-    }
     if (ls->entry && indent > ls->indent) {
         value_add(ls, p, end);
         return;
@@ -183,20 +175,17 @@ static void line_clean(lines_t *ls, char *p, char *end)
         }
         p += bytes;
     }
-    if (nul) {
+    if (nul)
         line_problem_add(ls, WEAVE_PROBLEM_ENCODING, "a NUL byte");
-    }
-    if (bad) {
+    if (bad)
         line_problem_add(ls, WEAVE_PROBLEM_ENCODING, "not UTF-8");
-    }
 }
 
 /* Returns the end of the line: \n, \r\n or \r (universal newlines). */
 static char *line_end(char *p, char *end)
 {
-    while (p < end && *p != '\n' && *p != '\r') {
+    while (p < end && *p != '\n' && *p != '\r')
         p++;
-    }
     return p;
 }
 
@@ -205,9 +194,8 @@ void ini_lines_read(weave_ini_t *ini, const ini_source_t *source)
     lines_t ls = {.ini = ini, .source = source};
     char *p = source->data, *end = p + source->data_bytes;
 
-    if (end - p >= 3 && !memcmp(p, "\xef\xbb\xbf", 3)) {
+    if (end - p >= 3 && !memcmp(p, "\xef\xbb\xbf", 3))
         p += 3;
-    }
     while (p < end) {
         char *stop = line_end(p, end);
 

@@ -100,20 +100,16 @@ static int is_file_read(const weave_ini_t *ini, const char *path)
 {
     int i;
 
-    for (i = 0; i < ini->files->nelts; i++) {
-        if (!strcmp(APR_ARRAY_IDX(ini->files, i, weave_ini_file_t).path,
-                    path)) {
+    for (i = 0; i < ini->files->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(ini->files, i, weave_ini_file_t).path, path))
             return 1;
-        }
-    }
     return 0;
 }
 
 static int is_ancestor(const reading_t *reading, const char *path)
 {
-    while (reading && strcmp(reading->path, path)) {
+    while (reading && strcmp(reading->path, path))
         reading = reading->parent;
-    }
     return reading != NULL;
 }
 
@@ -124,27 +120,20 @@ static void extends_file_read(weave_ini_t *ini, const weave_ini_entry_t *entry,
     const char *reason = NULL;
 
     reading.path = path_absolute(entry->dir, name, ini->pool);
-    if (is_ancestor(parent, reading.path)) {
+    if (is_ancestor(parent, reading.path))
         reason = "a circle, it extends this file in turn";
-    }
-    else if (is_file_read(ini, reading.path)) {
+    else if (is_file_read(ini, reading.path))
         return;
-    }
-    else if (!*name) {
+    else if (!*name)
         reason = "no file is named";
-    }
-    else if (reading.depth > WEAVE_INI_MAX_DEPTH) {
+    else if (reading.depth > WEAVE_INI_MAX_DEPTH)
         reason = "too deep, files may extend each other 8 times";
-    }
-    else if (ini->files->nelts >= WEAVE_INI_MAX_FILES) {
+    else if (ini->files->nelts >= WEAVE_INI_MAX_FILES)
         reason = "too many files, at most 32 may be read";
-    }
-    else {
+    else
         tree_read(ini, &reading, reading.path, &reason);
-    }
-    if (reason) {
+    if (reason)
         extends_problem_add(ini, entry, reading.path, reason);
-    }
 }
 
 static void extends_read(weave_ini_t *ini, weave_ini_entry_t *entry,
@@ -154,9 +143,8 @@ static void extends_read(weave_ini_t *ini, weave_ini_entry_t *entry,
     int i;
 
     ini_value_make(ini, entry);
-    if (entry->broken) {
+    if (entry->broken)
         return;
-    }
     if (entry->value.type != WEAVE_INI_LIST) {
         extends_file_read(ini, entry, entry->value.text, reading);
         return;
@@ -188,9 +176,8 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
     weave_ini_file_t *listed;
     apr_status_t status = source_read(&source, reading, reason, ini->pool);
 
-    if (status) {
+    if (status)
         return status;
-    }
     listed = apr_array_push(ini->files);
     listed->path = reading->path;
     listed->status = reading->status;
@@ -199,9 +186,8 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
     ini_lines_read(one, &source);
     ini_merge(ini, one);
     extends = extends_entry(one);
-    if (extends) {
+    if (extends)
         extends_read(ini, extends, reading);
-    }
     return APR_SUCCESS;
 }
 
@@ -216,9 +202,8 @@ static void section_values_make(weave_ini_t *ini, const char *name)
         weave_ini_entry_t *entry =
             APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
 
-        if (!entry->value.text && !entry->value.items) {
+        if (!entry->value.text && !entry->value.items)
             ini_value_make(ini, entry);
-        }
     }
 }
 
@@ -228,9 +213,8 @@ static apr_status_t ini_finish(weave_ini_t *ini, int reported)
     int i;
 
     section_values_make(ini, WEAVE_INI_DEFAULT);
-    for (i = 0; i < ini->names->nelts; i++) {
+    for (i = 0; i < ini->names->nelts; i++)
         section_values_make(ini, APR_ARRAY_IDX(ini->names, i, const char *));
-    }
     ini->problems = NULL;
     return weave_problems_finish(problems, reported);
 }

@@ -73,12 +73,10 @@ static apr_size_t variable_match(const char *p)
 {
     const char *q = p + 2;
 
-    if (p[0] != '$' || p[1] != '{' || !(apr_isalpha(*q) || *q == '_')) {
+    if (p[0] != '$' || p[1] != '{' || !(apr_isalpha(*q) || *q == '_'))
         return 0;
-    }
-    while (apr_isalnum(*q) || *q == '_') {
+    while (apr_isalnum(*q) || *q == '_')
         q++;
-    }
     return *q == '}' ? (apr_size_t)(q + 1 - p) : 0;
 }
 
@@ -88,17 +86,15 @@ static const char *value_expand(value_t *v, const char *text)
     apr_pool_t *pool = v->ini->pool;
     const char *p = text, *start = text;
 
-    if (!strpbrk(text, "%$")) {
+    if (!strpbrk(text, "%$"))
         return text;
-    }
     v->pieces = apr_array_make(pool, 4, sizeof(const char *));
     while ((p = strpbrk(p, "%$"))) {
         apr_size_t bytes = variable_match(p);
         int here = !bytes && !strncmp(p, HERE, sizeof(HERE) - 1);
 
-        if (here) {
+        if (here)
             bytes = sizeof(HERE) - 1;
-        }
         if (!bytes) {
             p++;
             continue;
@@ -118,9 +114,8 @@ static int integer_match(const char *text, apr_int64_t *num)
 {
     const char *p = text + (*text == '-');
 
-    if (!*p || strspn(p, "0123456789") != strlen(p)) {
+    if (!*p || strspn(p, "0123456789") != strlen(p))
         return 0;
-    }
     errno = 0;
     *num = apr_strtoi64(text, NULL, 10);
     return errno == 0;
@@ -155,12 +150,10 @@ void ini_value_make(weave_ini_t *ini, weave_ini_entry_t *entry)
 
     for (line = rest; line; line = next) {
         next = strchr(line, '\n');
-        if (next) {
+        if (next)
             *next++ = '\0';
-        }
-        if (*line) {
+        if (*line)
             APR_ARRAY_PUSH(lines, const char *) = line;
-        }
     }
     if (lines->nelts < 2) {
         scalar_make(&v, &entry->value,

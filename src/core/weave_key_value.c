@@ -49,17 +49,14 @@ static int number_parse(apr_int64_t *num, const char *text, int base,
     const char *digits = base == 8 ? "01234567" : "0123456789";
     apr_size_t bytes = strspn(text, digits);
 
-    if (bytes == 0 || bytes > 18) {
+    if (bytes == 0 || bytes > 18)
         return 0;
-    }
     *num = apr_strtoi64(text, NULL, base);
     text += bytes;
     text += strspn(text, " \t");
-    for (; units->name; units++) {
-        if (!apr_cstr_casecmp(text, units->name)) {
+    for (; units->name; units++)
+        if (!apr_cstr_casecmp(text, units->name))
             return !__builtin_mul_overflow(*num, units->factor, num);
-        }
-    }
     return 0;
 }
 
@@ -82,15 +79,12 @@ const char *weave_key_number_text(const weave_key_t *key, apr_int64_t num,
 {
     const unit_t *unit = type_units(key->type);
 
-    if (key->type == WEAVE_TYPE_OCTAL) {
+    if (key->type == WEAVE_TYPE_OCTAL)
         return apr_psprintf(pool, "%03o", (unsigned)num);
-    }
-    while (num && unit->factor > 1 && num % unit->factor) {
+    while (num && unit->factor > 1 && num % unit->factor)
         unit++;
-    }
-    if (num == 0 || !*unit->name) {
+    if (num == 0 || !*unit->name)
         return apr_psprintf(pool, "%" APR_INT64_T_FMT, num);
-    }
     return apr_psprintf(pool, "%" APR_INT64_T_FMT " %s", num / unit->factor,
                         unit->name);
 }
@@ -133,9 +127,8 @@ static int choice_parse(weave_key_value_t *value, const weave_key_t *key,
  * paths and logs. */
 static int is_line(const char *text)
 {
-    while (*text && !apr_iscntrl(*text)) {
+    while (*text && !apr_iscntrl(*text))
         text++;
-    }
     return !*text;
 }
 
@@ -144,27 +137,22 @@ static int is_line(const char *text)
 static int is_dotted(const char *text)
 {
     do {
-        if (apr_isdigit(*text)) {
+        if (apr_isdigit(*text))
             return 0;
-        }
-        if (!*text || *text == '.') {
+        if (!*text || *text == '.')
             return 0;
-        }
-        while (apr_isalnum(*text) || *text == '_' || *text & 0x80) {
+        while (apr_isalnum(*text) || *text == '_' || *text & 0x80)
             text++;
-        }
     } while (*text == '.' && text++);
     return !*text;
 }
 
 static int is_target(const char *text)
 {
-    if (*text != '/') {
+    if (*text != '/')
         return 0;
-    }
-    while (apr_isgraph(*text)) {
+    while (apr_isgraph(*text))
         text++;
-    }
     return !*text;
 }
 
@@ -177,9 +165,8 @@ static int net_split(char **address, char **mask, const char *text,
 
     *address = apr_pstrdup(pool, text);
     *mask = strchr(*address, '/');
-    if (*mask) {
+    if (*mask)
         *(*mask)++ = '\0';
-    }
     return inet_pton(strchr(*address, ':') ? AF_INET6 : AF_INET, *address,
                      bytes) == 1;
 }
@@ -208,12 +195,10 @@ int weave_net_contains(const char *text, apr_sockaddr_t *client,
 {
     char *address, *mask;
 
-    if (!net_split(&address, &mask, text, pool)) {
+    if (!net_split(&address, &mask, text, pool))
         return 0;
-    }
-    if (!mask || strcmp(mask, "0") != 0) {
+    if (!mask || strcmp(mask, "0") != 0)
         return is_in_subnet(address, mask, client, pool);
-    }
     if (strchr(address, ':')) {
         return is_in_subnet("::", "1", client, pool) ||
                is_in_subnet("8000::", "1", client, pool);
@@ -224,15 +209,12 @@ int weave_net_contains(const char *text, apr_sockaddr_t *client,
 
 static int is_string_allowed(const weave_key_t *key, const char *text)
 {
-    if (!*text) {
+    if (!*text)
         return !*key->fallback || key->type != WEAVE_TYPE_DOTTED;
-    }
-    if (key->type == WEAVE_TYPE_DOTTED) {
+    if (key->type == WEAVE_TYPE_DOTTED)
         return is_dotted(text);
-    }
-    if (key->type == WEAVE_TYPE_SENTENCE) {
+    if (key->type == WEAVE_TYPE_SENTENCE)
         return weave_utf8_is_sentence(text);
-    }
     return key->type == WEAVE_TYPE_TARGET ? is_target(text) : is_line(text);
 }
 
@@ -275,9 +257,8 @@ static int item_parse(weave_key_value_t *value, const weave_key_t *key,
     char *state, *rest = apr_pstrdup(pool, *text), *word;
 
     if (key->type == WEAVE_TYPE_PATHS) {
-        if (**text) {
+        if (**text)
             APR_ARRAY_PUSH(value->list, const char *) = rest;
-        }
         return is_line(*text);
     }
     for (word = apr_strtok(rest, " \t,", &state); word;
@@ -362,12 +343,10 @@ void weave_key_default(weave_key_value_t *value, const weave_key_t *key,
     value->list = is_list(key->type)
                       ? apr_array_make(pool, 1, sizeof(const char *))
                       : NULL;
-    if (*key->fallback) {
+    if (*key->fallback)
         scalar_parse(value, key, key->fallback, pool);
-    }
-    else if (key->key == WEAVE_WORKERS_PROCESSES) {
+    else if (key->key == WEAVE_WORKERS_PROCESSES)
         value->num = default_processes();
-    }
 }
 
 /* --- descriptions ------------------------------------------------------- */
@@ -385,9 +364,8 @@ static const char *choices_text(const weave_key_t *key, apr_pool_t *pool)
     const char *p = key->choices, *bar;
     const char *text = "one of ";
 
-    for (; (bar = strchr(p, '|')); p = bar + 1) {
+    for (; (bar = strchr(p, '|')); p = bar + 1)
         text = apr_psprintf(pool, "%s%.*s, ", text, (int)(bar - p), p);
-    }
     return apr_pstrcat(pool, text, p, NULL);
 }
 

@@ -49,21 +49,18 @@ const weave_key_t *weave_key_find(const char *name, const char **member)
 {
     apr_size_t i;
 
-    if (member) {
+    if (member)
         *member = NULL;
-    }
     for (i = 0; i < COUNT(keys); i++) {
         apr_size_t bytes = strlen(keys[i].full);
 
         if (keys[i].type != WEAVE_TYPE_PREFIX) {
-            if (!apr_cstr_casecmp(name, keys[i].full)) {
+            if (!apr_cstr_casecmp(name, keys[i].full))
                 return &keys[i];
-            }
         }
         else if (!apr_cstr_casecmpn(name, keys[i].full, bytes) && name[bytes]) {
-            if (member) {
+            if (member)
                 *member = name + bytes;
-            }
             return &keys[i];
         }
     }
@@ -86,9 +83,8 @@ static const char *environ_member_check(const char *member)
         int family = strchr("._", taken[i][bytes - 1]) != NULL;
 
         if (family ? !strncmp(member, taken[i], bytes)
-                   : !strcmp(member, taken[i])) {
+                   : !strcmp(member, taken[i]))
             return "is set by the server, for each request";
-        }
     }
     return NULL;
 }
@@ -104,9 +100,8 @@ const char *weave_key_member_check(const weave_key_t *key, const char *member)
         return dotted ? "is no name: letters, digits and _ . - are allowed"
                       : "is no name: letters, digits and _ are allowed";
     }
-    if (dotted) {
+    if (dotted)
         return environ_member_check(member);
-    }
     return strcmp(member, "WEAVE_INI") ? NULL : "is set by the module itself";
 }
 
@@ -114,11 +109,9 @@ int weave_key_section_is(const char *section)
 {
     apr_size_t i;
 
-    for (i = 0; i < COUNT(keys); i++) {
-        if (!strcmp(section, keys[i].section)) {
+    for (i = 0; i < COUNT(keys); i++)
+        if (!strcmp(section, keys[i].section))
             return 1;
-        }
-    }
     return 0;
 }
 
@@ -134,12 +127,10 @@ static int name_distance(const char *a, const char *b)
     int rows[3][MAX_NAME_BYTES + 1];
     int a_bytes = (int)strlen(a), b_bytes = (int)strlen(b), i, j;
 
-    if (a_bytes > MAX_NAME_BYTES || b_bytes > MAX_NAME_BYTES) {
+    if (a_bytes > MAX_NAME_BYTES || b_bytes > MAX_NAME_BYTES)
         return MAX_NAME_BYTES;
-    }
-    for (j = 0; j <= b_bytes; j++) {
+    for (j = 0; j <= b_bytes; j++)
         rows[0][j] = j;
-    }
     for (i = 1; i <= a_bytes; i++) {
         int *row = rows[i % 3], *above = rows[(i + 2) % 3];
 
@@ -150,9 +141,8 @@ static int name_distance(const char *a, const char *b)
             row[j] = int_least(int_least(row[j - 1], above[j]) + 1,
                                above[j - 1] + (x != y));
             if (i > 1 && j > 1 && x == apr_tolower(b[j - 2]) &&
-                y == apr_tolower(a[i - 2])) {
+                y == apr_tolower(a[i - 2]))
                 row[j] = int_least(row[j], rows[(i + 1) % 3][j - 2] + 1);
-            }
         }
     }
     return rows[a_bytes % 3][b_bytes];
@@ -172,9 +162,8 @@ const char *weave_key_section_nearest(const char *section)
     int least = MAX_NAME_BYTES;
     apr_size_t i;
 
-    if (weave_key_section_is(section)) {
+    if (weave_key_section_is(section))
         return NULL;
-    }
     for (i = 0; i < COUNT(keys); i++) {
         const char *one = keys[i].section;
         int far = name_distance(section, one);
@@ -194,11 +183,9 @@ const weave_key_t *weave_key_nearest(const char *name)
     int least = MAX_NAME_BYTES;
     apr_size_t i;
 
-    for (i = 0; i < COUNT(keys); i++) {
-        if (weave_key_is_named(&keys[i], last)) {
+    for (i = 0; i < COUNT(keys); i++)
+        if (weave_key_is_named(&keys[i], last))
             return &keys[i];
-        }
-    }
     for (i = 0; i < COUNT(keys); i++) {
         int same =
             dot && !apr_cstr_casecmpn(name, keys[i].full, dot - name + 1);
@@ -211,26 +198,4 @@ const weave_key_t *weave_key_nearest(const char *name)
         }
     }
     return nearest;
-}
-
-const char *weave_type_name(weave_type_e type)
-{
-    static const char *const names[] = {
-        "string",        "dotted name",
-        "URL path",      "sentence",
-        "path",          "integer",
-        "octal",         "boolean",
-        "duration",      "size",
-        "percent",       "choice",
-        "list of paths", "list of addresses",
-        "list of names", "string for each name"};
-
-    return names[type];
-}
-
-const char *weave_level_name(weave_level_e level)
-{
-    static const char *const names[] = {"request", "child", "process"};
-
-    return names[level];
 }

@@ -145,8 +145,4 @@ void weave_key_default(weave_key_value_t *value, const weave_key_t *key,
 int weave_net_contains(const char *text, apr_sockaddr_t *client,
                        apr_pool_t *pool);
 
-/** Return the name of a type, of a level: "duration", "process". */
-const char *weave_type_name(weave_type_e type);
-const char *weave_level_name(weave_level_e level);
-
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "weave_file.h"
 #include "weave_utf8.h"
 
 static const char *const level_names[] = {
@@ -79,8 +80,6 @@ size_t weave_line_format(char *line, int level, const char *client,
     return at;
 }
 
-/* ---- lines of other processes ---- */
-
 /* Returns the end of the text at AT that has SHAPE, or NULL. In the shape a
  * letter stands for any letter, 9 for a digit. */
 static const char *shape_skip(const char *at, const char *end,
@@ -143,25 +142,13 @@ size_t weave_line_prefix_bytes(const char *text, size_t len, long pid)
     return at ? (size_t)(at - text) : 0;
 }
 
-/* ---- writing ---- */
-
 void weave_line_write(int fd, int level, const char *client, const char *text,
                       size_t len)
 {
     char line[WEAVE_LINE_BYTES];
-    size_t left = weave_line_format(line, level, client, text, len);
-    const char *at = line;
 
-    while (left) {
-        ssize_t put = write(fd, at, left);
-
-        if (put < 0 && errno != EINTR)
-            return;
-        if (put > 0) {
-            at += put;
-            left -= (size_t)put;
-        }
-    }
+    (void)weave_file_write(fd, line,
+                           weave_line_format(line, level, client, text, len));
 }
 
 void weave_line_say(int level, const char *format, ...)

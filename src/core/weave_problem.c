@@ -26,9 +26,8 @@ static const char *text_printable(const char *text, apr_pool_t *pool)
     const char *end = text + strlen(text);
     char *out = apr_palloc(pool, MAX_TEXT_BYTES + 8), *o = out;
 
-    while (text < end && o - out < MAX_TEXT_BYTES) {
+    while (text < end && o - out < MAX_TEXT_BYTES)
         o += weave_utf8_escape(o, &text, end);
-    }
     apr_cpystrn(o, text < end ? "..." : "", 4);
     return out;
 }
@@ -57,9 +56,8 @@ weave_problem_t *weave_problem_add(apr_array_header_t *problems, int level,
     weave_problem_t *problem = problem_make(problems, level);
     va_list args;
 
-    if (problems->nelts == MAX_PROBLEMS) {
+    if (problems->nelts == MAX_PROBLEMS)
         fmt = "and more, which are not shown";
-    }
     va_start(args, fmt);
     problem->text = text_printable(apr_pvsprintf(pool, fmt, args), pool);
     va_end(args);
@@ -73,9 +71,8 @@ int weave_problems_count(const apr_array_header_t *problems, int level)
 {
     int i, count = 0;
 
-    for (i = 0; i < problems->nelts; i++) {
+    for (i = 0; i < problems->nelts; i++)
         count += APR_ARRAY_IDX(problems, i, weave_problem_t *)->level == level;
-    }
     return count;
 }
 
@@ -92,15 +89,13 @@ apr_status_t weave_problems_finish(apr_array_header_t *problems, int reported)
     weave_problem_t **list = (weave_problem_t **)problems->elts;
     int i, j, errors = 0;
 
-    if (reported == MAX_PROBLEMS) {
+    if (reported == MAX_PROBLEMS)
         reported--; /* the last one stands for those that are not listed */
-    }
     for (i = reported; i < problems->nelts; i++) {
         weave_problem_t *problem = list[i];
 
-        for (j = i; j > reported && comes_before(problem, list[j - 1]); j--) {
+        for (j = i; j > reported && comes_before(problem, list[j - 1]); j--)
             list[j] = list[j - 1];
-        }
         list[j] = problem;
         errors += problem->level == WEAVE_PROBLEM_ERROR;
     }
@@ -109,9 +104,8 @@ apr_status_t weave_problems_finish(apr_array_header_t *problems, int reported)
 
 const char *weave_problem_text(const weave_problem_t *problem, apr_pool_t *pool)
 {
-    if (problem->line == 0) {
+    if (problem->line == 0)
         return apr_pstrcat(pool, problem->file, ": ", problem->text, NULL);
-    }
     return apr_psprintf(pool, "%s:%d: %s", problem->file, problem->line,
                         problem->text);
 }

@@ -36,22 +36,18 @@ int weave_utf8_next(const char *p, const char *end, apr_uint32_t *code)
     else {
         return 0;
     }
-    if (end - p < bytes) {
+    if (end - p < bytes)
         return 0;
-    }
     for (i = 1; i < bytes; i++) {
-        if (!is_tail(u[i])) {
+        if (!is_tail(u[i]))
             return 0;
-        }
         value = value << 6 | (u[i] & 0x3f);
     }
     if (value < least[bytes] || value > 0x10ffff ||
-        (value >= 0xd800 && value < 0xe000)) {
+        (value >= 0xd800 && value < 0xe000))
         return 0;
-    }
-    if (code) {
+    if (code)
         *code = value;
-    }
     return bytes;
 }
 
@@ -60,9 +56,8 @@ int weave_utf8_is_text(const char *p, const char *end)
     while (p < end) {
         int bytes = *p ? weave_utf8_next(p, end, NULL) : 0;
 
-        if (!bytes) {
+        if (!bytes)
             return 0;
-        }
         p += bytes;
     }
     return 1;
@@ -77,9 +72,8 @@ int weave_utf8_is_sentence(const char *text)
     for (; text < end; text += bytes) {
         bytes = weave_utf8_next(text, end, &code);
         if (!bytes || code < 0x20 || (code >= 0x7f && code < 0xa0) ||
-            code == 0x2028 || code == 0x2029) {
+            code == 0x2028 || code == 0x2029)
             return 0;
-        }
     }
     return 1;
 }
@@ -110,9 +104,8 @@ const char *weave_utf8_escape_text(const char *text, apr_pool_t *pool)
     char *shown = apr_palloc(pool, 4 * (apr_size_t)(end - text) + 1);
     char *to = shown;
 
-    while (text < end) {
+    while (text < end)
         to += weave_utf8_escape(to, &text, end);
-    }
     *to = '\0';
     return shown;
 }
@@ -121,16 +114,15 @@ apr_size_t weave_utf8_cut(const char *text, apr_size_t most)
 {
     apr_size_t len = strlen(text);
 
-    if (len <= most) {
+    if (len <= most)
         return len;
-    }
-    while (most && is_tail((unsigned char)text[most])) {
+    while (most && is_tail((unsigned char)text[most]))
         most--;
-    }
     return most;
 }
 
-int weave_utf8_is_space(apr_uint32_t code)
+/* Returns str.isspace() of one character. */
+static int is_space(apr_uint32_t code)
 {
     return (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x20) ||
            code == 0x85 || code == 0xa0 || code == 0x1680 ||
@@ -146,9 +138,8 @@ apr_size_t weave_utf8_lstrip(const char **p, const char *end)
         apr_uint32_t code;
         int bytes = weave_utf8_next(*p, end, &code);
 
-        if (!bytes || !weave_utf8_is_space(code)) {
+        if (!bytes || !is_space(code))
             break;
-        }
         *p += bytes;
         count++;
     }
@@ -161,12 +152,10 @@ const char *weave_utf8_rstrip(const char *p, const char *end)
         const char *last = end - 1;
         apr_uint32_t code;
 
-        while (last > p && is_tail((unsigned char)*last)) {
+        while (last > p && is_tail((unsigned char)*last))
             last--;
-        }
-        if (!weave_utf8_next(last, end, &code) || !weave_utf8_is_space(code)) {
+        if (!weave_utf8_next(last, end, &code) || !is_space(code))
             break;
-        }
         end = last;
     }
     return end;

@@ -33,9 +33,6 @@ const char *weave_utf8_escape_text(const char *text, apr_pool_t *pool);
  *  that has at most MOST bytes. */
 apr_size_t weave_utf8_cut(const char *text, apr_size_t most);
 
-/** Returns str.isspace() of one character. */
-int weave_utf8_is_space(apr_uint32_t code);
-
 /** Moves *p past leading white space, and returns the number of its characters.
  *  The text must be UTF-8. */
 apr_size_t weave_utf8_lstrip(const char **p, const char *end);

@@ -367,7 +367,12 @@ static void no_cache_set(request_rec *r)
         r->no_cache = 1;
 }
 
-/* Filters that change content may keep an error to themselves and then end the
+/* Ends an answer that lacks its end so that no client takes it for a whole one:
+ * 502 where its head is not out yet; otherwise the stream is reset (HTTP/2), or
+ * the connection ends without a last chunk, and with a reset where the head
+ * does not say how long the body is. Returns what the handler returns.
+ *
+ * Filters that change content may keep an error to themselves and then end the
  * answer as a good one (mod_sed, mod_security with response bodies). So an
  * answer that has begun never gets an end, and the error goes past them: to
  * the filter that makes the head (ap_http_header_filter; with HTTP/2
@@ -375,7 +380,7 @@ static void no_cache_set(request_rec *r)
  * and to what would write the last chunk, or resets the stream. A page of
  * mod_include would go on behind a 502, so that is for requests of their own
  * only. */
-int mod_weave_answer_cut(mod_weave_exchange_t *exchange)
+static int answer_cut(mod_weave_exchange_t *exchange)
 {
     request_rec *r = exchange->r;
     conn_rec *c = r->connection;
@@ -412,7 +417,7 @@ int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
     conn_rec *c = exchange->r->connection;
 
     if (exchange->cut)
-        return mod_weave_answer_cut(exchange);
+        return answer_cut(exchange);
     if (exchange->taken_over)
         return AP_FILTER_ERROR;
     if (outcome == WEAVE_RUN_GONE) {
@@ -423,6 +428,6 @@ int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome)
         outcome = exchange->head_sent ? WEAVE_RUN_CUT : HTTP_BAD_REQUEST;
     }
     if (outcome == WEAVE_RUN_CUT)
-        return mod_weave_answer_cut(exchange);
+        return answer_cut(exchange);
     return outcome > 0 ? outcome : OK;
 }

@@ -27,8 +27,6 @@ static int may_repeat(const backend_t *backend)
            !apr_table_get(r->headers_in, "X-If-Unmodified-Since");
 }
 
-/* ---- ends ---- */
-
 static int client_gone(backend_t *backend)
 {
     request_rec *r = backend->exchange->r;
@@ -78,8 +76,6 @@ static int request_refuse(backend_t *backend, weave_refused_e kind,
 {
     return mod_weave_refuse(backend->exchange, kind, why);
 }
-
-/* ---- attempts ---- */
 
 /* How often the request was sent and no worker has begun with it. */
 typedef struct {

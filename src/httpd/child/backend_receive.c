@@ -152,6 +152,16 @@ static int bytes_need(backend_t *backend, apr_size_t want)
     return 0;
 }
 
+/* Takes the next BYTES. 0, or -1 and backend->end. */
+static int fixed_take(void *to, backend_t *backend, apr_size_t bytes)
+{
+    if (bytes_need(backend, bytes) < 0)
+        return -1;
+    memcpy(to, backend->data + backend->at, bytes);
+    backend->at += bytes;
+    return 0;
+}
+
 /* ---- the body ---- */
 
 /* Hands on LEFT bytes block by block; the first of them may be here already. */
@@ -251,10 +261,8 @@ static int file_take(backend_t *backend, const weave_frame_t *frame)
     weave_frame_file_t file;
     int fd, rc;
 
-    if (bytes_need(backend, sizeof(file)) < 0)
+    if (fixed_take(&file, backend, sizeof(file)) < 0)
         return -1;
-    memcpy(&file, backend->data + backend->at, sizeof(file));
-    backend->at += sizeof(file);
     if (answer_check(backend,
                      weave_answer_file(&backend->answer, frame, &file)) < 0)
         return -1;
@@ -276,10 +284,8 @@ static int end_take(backend_t *backend, const weave_frame_t *frame)
     weave_frame_end_t end;
 
     (void)frame;
-    if (bytes_need(backend, sizeof(end)) < 0)
+    if (fixed_take(&end, backend, sizeof(end)) < 0)
         return -1;
-    memcpy(&end, backend->data + backend->at, sizeof(end));
-    backend->at += sizeof(end);
     backend->outcome = end.outcome;
     if (end.outcome < WEAVE_RUN_CUT ||
         (end.outcome > 0 && (end.outcome < 400 || end.outcome > 599)))
@@ -329,10 +335,8 @@ static int read_answer(backend_t *backend, const weave_frame_t *frame)
     if (!answer)
         answer = backend->block =
             apr_palloc(backend->exchange->r->pool, sizeof(*answer));
-    if (bytes_need(backend, sizeof(wanted)) < 0)
+    if (fixed_take(&wanted, backend, sizeof(wanted)) < 0)
         return -1;
-    memcpy(&wanted, backend->data + backend->at, sizeof(wanted));
-    backend->at += sizeof(wanted);
     backend->streamed = 1;
     /* who waits for that may send nothing before */
     if (backend->flush_due && answer_flush(backend) < 0)

@@ -16,8 +16,6 @@
 #define CANCEL_MS 200   /* a worker that is asked for a request back answers */
 #define HUNG_GRACE_S 10 /* beyond request_timeout, which the worker keeps */
 
-/* ---- encoding ---- */
-
 static apr_size_t name_len(const weave_var_t *var)
 {
     return var->key == WEAVE_VAR_OTHER ? strlen(var->name) : 0;
@@ -96,8 +94,6 @@ int backend_encode(backend_t *backend)
     request_write(backend, &vars);
     return OK;
 }
-
-/* ---- waiting ---- */
 
 int backend_has_started(const backend_t *backend)
 {
@@ -187,8 +183,6 @@ int backend_wait(backend_t *backend, short events)
         }
     }
 }
-
-/* ---- sending ---- */
 
 /* Sends PARTS: 0, or -1 and backend->end. A request that was not sent whole has
  * not been begun with. */

@@ -78,11 +78,6 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
 /* The same with a descriptor that is given away. */
 weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
                                int64_t offset, int64_t length, int flags);
-/* Ends an answer that lacks its end so that no client takes it for a whole one:
- * 502 where its head is not out yet; otherwise the stream is reset (HTTP/2), or
- * the connection ends without a last chunk, and with a reset where the head
- * does not say how long the body is. Returns what the handler returns. */
-int mod_weave_answer_cut(mod_weave_exchange_t *exchange);
 /* Ends a request with OUTCOME (weave_run_e). Returns as the handler does. */
 int mod_weave_finish(mod_weave_exchange_t *exchange, int outcome);
 

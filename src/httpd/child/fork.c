@@ -39,8 +39,6 @@ typedef struct {
 
 static apr_array_header_t *the_kept;
 
-/* ---- what is open ---- */
-
 /* Calls FUNCTION for each descriptor from 3 on. */
 static void descriptors_walk(void (*function)(int fd))
 {
@@ -94,8 +92,6 @@ void mod_weave_fork_prepare(apr_pool_t *pool)
     the_kept = apr_array_make(pool, 32, sizeof(kept_t));
     descriptors_walk(descriptor_keep);
 }
-
-/* ---- in the new process, on its only thread ---- */
 
 /* Epoll sets and the like all have one inode: those stay. */
 static int is_kept_still(const kept_t *kept)

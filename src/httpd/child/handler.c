@@ -6,8 +6,6 @@
 
 #define VARS_ROOM 96 /* environ entries without another allocation */
 
-/* ---- the request body ---- */
-
 /* Embedded: a body of known length is read as it comes, which is the cheapest.
  * A body of unknown length is read to its end first, for the application wants
  * to know the length. Returns OK, or as mod_weave_spool(). */
@@ -31,8 +29,6 @@ static int body_prepare(mod_weave_exchange_t *exchange, weave_request_t *in)
     }
     return rc;
 }
-
-/* ---- embedded ---- */
 
 /* Returns as the handler does. */
 static int embedded_answer(const weave_engine_t *engine,

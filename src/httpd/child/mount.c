@@ -115,8 +115,6 @@ int mod_weave_fixups(request_rec *r)
     return DECLINED;
 }
 
-/* ---- a request that came another way ---- */
-
 int mod_weave_mount_is_lost(request_rec *r)
 {
     return r->filename == marker && mod_weave_mount_of(r) != mount_match(r);
@@ -138,8 +136,6 @@ int mod_weave_mount_find(request_rec *r)
     ap_internal_redirect_handler(uri, r);
     return OK;
 }
-
-/* ---- PATH_INFO ---- */
 
 static int keeps_2f(request_rec *r)
 {

@@ -160,19 +160,13 @@ static void check_engine(mod_weave_check_t *check, mod_weave_app_t *app,
 
 /* ---- who it runs as ---- */
 
-static const char *error_text(apr_status_t rv, apr_pool_t *pool)
-{
-    char *text = apr_palloc(pool, 120);
-
-    return apr_strerror(rv, text, 120);
-}
-
 /* httpd's own, unless the keys say otherwise. Only root has a choice. */
 static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
 {
     const char *user = weave_conf_str(app->conf, WEAVE_WORKERS_USER);
     const char *group = weave_conf_str(app->conf, WEAVE_WORKERS_GROUP);
     apr_status_t rv = APR_SUCCESS;
+    char why[120];
 
     app->user = geteuid() == 0 ? ap_unixd_config.user_name : "";
     app->uid = geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
@@ -189,7 +183,7 @@ static void check_user(mod_weave_check_t *check, mod_weave_app_t *app)
              " (%s). Name one that `getent passwd` knows, or make it with"
              " `useradd --system %s`",
              source_text(check, app->conf, WEAVE_WORKERS_USER), user,
-             error_text(rv, check->ptemp), user);
+             apr_strerror(rv, why, sizeof(why)), user);
         return;
     }
     if (*group)
@@ -313,7 +307,7 @@ static weave_conf_t *conf_read(mod_weave_check_t *check)
 
     weave_conf_read(&conf, check->ini_now, problems, check->pconf);
     if (conf)
-        mod_weave_check_report(check, problems);
+        mod_weave_check_report(check, problems, "WEAVE0001: ", "WEAVE0002: ");
     else
         fail(check,
              "WEAVE0015: %s:%d: WeaveApp: %s. Give the path of a"
@@ -330,7 +324,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     apr_array_header_t *problems = weave_problems_make(check->ptemp);
 
     weave_conf_check(app->conf, problems);
-    mod_weave_check_report(check, problems);
+    mod_weave_check_report(check, problems, "WEAVE0001: ", "WEAVE0002: ");
     check_user(check, app);
     check_files(check, app);
     check_folder(check, app->conf, WEAVE_LIMITS_SPOOL_DIR);

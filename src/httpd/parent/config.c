@@ -186,8 +186,6 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
     return NULL;
 }
 
-/* ---- what an httpd has once ---- */
-
 static const char *only_global(cmd_parms *cmd)
 {
     return ap_check_cmd_context(cmd, GLOBAL_ONLY);

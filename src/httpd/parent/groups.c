@@ -106,8 +106,6 @@ apr_array_header_t *mod_weave_groups_collect(const mod_weave_check_t *proto)
     return groups;
 }
 
-/* ---- one file by several paths ---- */
-
 void mod_weave_group_offer(mod_weave_group_t *group,
                            const apr_array_header_t *groups, int i)
 {
@@ -153,8 +151,6 @@ void mod_weave_groups_leave(const mod_weave_group_t *group,
         mounts->nelts = kept;
     }
 }
-
-/* ---- their configuration ---- */
 
 static const weave_conf_t *mount_conf(const mod_weave_mount_t *mount,
                                       const weave_conf_t *file,

@@ -20,7 +20,6 @@
 #include "weave_control.h"
 #include "weave_exec.h"
 
-#define READY_MS 10000      /* it may wait for an owner that is just stopping */
 #define NOT_EXECUTED '\001' /* behind it: an errno */
 
 typedef struct {

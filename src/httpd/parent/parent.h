@@ -58,9 +58,11 @@ void mod_weave_app_bind(mod_weave_check_t *check, mod_weave_app_t *app,
 /* problems.c: counts an error of the application, and logs it. */
 void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* The same with PROBLEMS (weave_problem_t *); notices are only logged. */
+/* The same with PROBLEMS (weave_problem_t *); notices are only logged. ERROR
+ * and NOTICE are the numbers that stand before them: "WEAVE0001: ". */
 void mod_weave_check_report(mod_weave_check_t *check,
-                            const apr_array_header_t *problems);
+                            const apr_array_header_t *problems,
+                            const char *error, const char *notice);
 
 /* reader.c: the same in a process of its own, which takes its secrets with it.
  * All but what is hidden, and what children read, is public. */

@@ -19,7 +19,8 @@ void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
 }
 
 void mod_weave_check_report(mod_weave_check_t *check,
-                            const apr_array_header_t *problems)
+                            const apr_array_header_t *problems,
+                            const char *error, const char *notice)
 {
     int i;
 
@@ -29,9 +30,9 @@ void mod_weave_check_report(mod_weave_check_t *check,
         const char *text = weave_problem_text(problem, check->ptemp);
 
         if (problem->level == WEAVE_PROBLEM_ERROR)
-            mod_weave_check_fail(check, "WEAVE0001: %s", text);
+            mod_weave_check_fail(check, "%s%s", error, text);
         else
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s, "WEAVE0002: %s",
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s, "%s%s", notice,
                          text);
     }
 }

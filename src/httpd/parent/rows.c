@@ -66,7 +66,6 @@ void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
     char *rows = apr_pstrdup(check->ptemp, own->rows ? own->rows : "");
     char *row, *state, *rest;
     const char *failed = own->failed;
-    int i;
 
     for (row = apr_strtok(rows, "\n", &state); row;
          row = apr_strtok(NULL, "\n", &state)) {
@@ -79,17 +78,7 @@ void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
             failed = failed ? failed : "its answer makes no sense";
     }
     weave_problems_finish(problems, 0);
-    for (i = 0; i < problems->nelts; i++) {
-        const weave_problem_t *problem =
-            APR_ARRAY_IDX(problems, i, weave_problem_t *);
-        const char *text = weave_problem_text(problem, check->ptemp);
-
-        if (problem->level == WEAVE_PROBLEM_ERROR)
-            mod_weave_check_fail(check, "WEAVE0275: %s", text);
-        else
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, check->s, "WEAVE0276: %s",
-                         text);
-    }
+    mod_weave_check_report(check, problems, "WEAVE0275: ", "WEAVE0276: ");
     if (failed)
         failure_report(check, app, failed);
 }

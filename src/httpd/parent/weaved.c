@@ -43,8 +43,6 @@ void mod_weave_weaved_close(mod_weave_retained_t *data)
     data->unsent = 0;
 }
 
-/* ---- asking ---- */
-
 const char *mod_weave_weaved_ask(mod_weave_retained_t *data, const char *op,
                                  int pass, apr_pool_t *pool)
 {
@@ -69,8 +67,6 @@ const char *mod_weave_weaved_ask(mod_weave_retained_t *data, const char *op,
                               strerror(errno))
                : NULL;
 }
-
-/* ---- what is to run ---- */
 
 static int file_say(int fd, const char *text)
 {
@@ -142,8 +138,6 @@ const char *mod_weave_weaved_want(mod_weave_retained_t *data, apr_pool_t *pool)
     close(fd);
     return problem;
 }
-
-/* ---- answers ---- */
 
 static const char *answer_take(mod_weave_retained_t *data, json_t *answer,
                                apr_pool_t *pool)
