@@ -54,7 +54,7 @@ const char *mod_weave_app_private(const weave_conf_t **conf,
         return strerror(errno);
     close(app->private_fd);
     app->private_fd = -1;
-    weave_conf_parse(&read, text, app->ini_now, weave_problems_make(pool),
+    weave_conf_parse(&read, text, app->ini_real, weave_problems_make(pool),
                      pool);
     *environ = weave_conf_environ(read);
     /* again: WeaveSet may say what is no UTF-8, which no text can have */

@@ -50,6 +50,7 @@ typedef struct mod_weave_app_t {
     /* where its text is read from: what the links in `ini` led to, or with
      * `is_kept` what was good before: see retain.c */
     const char *ini_now;
+    const char *ini_real; /* what the links lead to now */
     int is_kept;
     apr_int64_t stamp;   /* of the file now; 0: it cannot be read */
     const char *problem; /* why what it says does not count, or NULL: it does */
@@ -79,7 +80,7 @@ typedef struct mod_weave_app_t {
 typedef struct mod_weave_check_t {
     server_rec *s; /* the main server */
     apr_pool_t *pconf, *ptemp;
-    const char *ini, *ini_now; /* as mod_weave_app_t has them */
+    const char *ini, *ini_now, *ini_real; /* as mod_weave_app_t has them */
     int is_kept;
     apr_array_header_t *mounts; /* of mod_weave_mount_t *, all servers */
     /* those that name its file by another path: they become its own where both

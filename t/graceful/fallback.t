@@ -75,6 +75,20 @@ subtest 'an ini that is a symbolic link' => sub {
     is scalar(() = $httpd->log_text =~ /WEAVE0013/g), 2, 'with nothing to say';
 };
 
+# They began in the folder of what was kept, /proc/self/fd.
+subtest 'relative paths of WeaveSet' => sub {
+    my $good = slurp($ini);
+    mkdir $httpd->dir . '/uploads' or die $!;
+    $httpd->configure("WeaveSet limits.spool_dir uploads\n$beside");
+    renews();
+    is_hello($httpd, '/app', 'it serves');
+    $httpd->write('good.ini', "[wsgi]\nskript = x\n");
+    renews();
+    is_hello($httpd, '/app', 'the file is broken: it has what it had');
+    $httpd->write('good.ini', $good);
+    renews();
+};
+
 subtest 'a second application' => sub {
     $httpd->write('other.ini', slurp($ini));
     $httpd->configure("WeaveApp /another \"DIR/other.ini\"\n$beside");

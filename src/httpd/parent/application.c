@@ -3,6 +3,7 @@
 #include "parent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,10 +16,12 @@
 
 #include "page_file.h"
 #include "weave_check.h"
+#include "weave_file.h"
 #include "weave_folder.h"
 #include "weave_spec.h"
 
 #define fail mod_weave_check_fail
+#define KEPT_MOST (64 * WEAVE_INI_MAX_BYTES)
 
 static const char *source_text(mod_weave_check_t *check,
                                const weave_conf_t *conf, weave_key_e key)
@@ -27,6 +30,12 @@ static const char *source_text(mod_weave_check_t *check,
 }
 
 /* ---- the file ---- */
+
+static void problems_report(mod_weave_check_t *check,
+                            const apr_array_header_t *problems)
+{
+    mod_weave_check_report(check, problems, "WEAVE0001: ", "WEAVE0002: ");
+}
 
 /* Fails where PROBLEM is one. */
 static void fail_if(mod_weave_check_t *check, const char *problem)
@@ -298,6 +307,24 @@ static void check_same(mod_weave_check_t *check, const weave_conf_t *one,
 
 /* ---- an application ---- */
 
+/* Reads what was good before. Relative paths of WeaveSet begin in the folder of
+ * the file itself. */
+static void kept_parse(weave_conf_t **conf, const mod_weave_check_t *check,
+                       apr_array_header_t *problems)
+{
+    weave_file_t kept;
+    apr_status_t rv = weave_file_read(&kept, AT_FDCWD, check->ini_now,
+                                      KEPT_MOST, check->ptemp);
+
+    if (rv == APR_SUCCESS)
+        weave_conf_parse(conf, kept.data, check->ini_real, problems,
+                         check->pconf);
+    else
+        weave_problem_add(problems, WEAVE_PROBLEM_ERROR, WEAVE_PROBLEM_FILE,
+                          check->ini, 0, "%s",
+                          weave_file_error_text(rv, KEPT_MOST, check->ptemp));
+}
+
 static weave_conf_t *conf_read(mod_weave_check_t *check)
 {
     const mod_weave_mount_t *mount =
@@ -305,9 +332,12 @@ static weave_conf_t *conf_read(mod_weave_check_t *check)
     apr_array_header_t *problems = weave_problems_make(check->ptemp);
     weave_conf_t *conf = NULL;
 
-    weave_conf_read(&conf, check->ini_now, problems, check->pconf);
+    if (check->is_kept)
+        kept_parse(&conf, check, problems);
+    else
+        weave_conf_read(&conf, check->ini_now, problems, check->pconf);
     if (conf)
-        mod_weave_check_report(check, problems, "WEAVE0001: ", "WEAVE0002: ");
+        problems_report(check, problems);
     else
         fail(check,
              "WEAVE0015: %s:%d: WeaveApp: %s. Give the path of a"
@@ -324,7 +354,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     apr_array_header_t *problems = weave_problems_make(check->ptemp);
 
     weave_conf_check(app->conf, problems);
-    mod_weave_check_report(check, problems, "WEAVE0001: ", "WEAVE0002: ");
+    problems_report(check, problems);
     check_user(check, app);
     check_files(check, app);
     check_folder(check, app->conf, WEAVE_LIMITS_SPOOL_DIR);

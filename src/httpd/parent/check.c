@@ -62,7 +62,7 @@ static void group_read(mod_weave_group_t *group, const char *text,
                        const mod_weave_group_t *embedded)
 {
     group->check.is_kept = text != NULL;
-    group->check.ini_now = text ? text : group->ini_real;
+    group->check.ini_now = text ? text : group->check.ini_real;
     group->app = mod_weave_app_read(&group->check);
     if (group->app && group->app->embedded)
         check_embedded(group, embedded);

@@ -22,7 +22,7 @@ static mod_weave_group_t *group_make(const char *ini,
 
     group->check = *proto;
     group->check.ini = ini;
-    group->ini_real = real ? apr_pstrdup(proto->pconf, real) : ini;
+    group->check.ini_real = real ? apr_pstrdup(proto->pconf, real) : ini;
     if (real && stat(real, &status) == 0) {
         group->dev = status.st_dev;
         group->ino = status.st_ino;

@@ -8,8 +8,7 @@
 /* The mounts of one application: those that write its sync.ini's path alike. */
 typedef struct mod_weave_group_t {
     mod_weave_check_t check;
-    const char *ini_real; /* what its links lead to */
-    dev_t dev;            /* of that; with `ino`, 0: it is not there */
+    dev_t dev; /* of what its links lead to; with `ino`, 0: it is not there */
     ino_t ino;
     mod_weave_app_t *app;
     int fell_back; /* what its file says does not count */

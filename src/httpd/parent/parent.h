@@ -59,7 +59,7 @@ void mod_weave_app_bind(mod_weave_check_t *check, mod_weave_app_t *app,
 void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The same with PROBLEMS (weave_problem_t *); notices are only logged. ERROR
- * and NOTICE are the numbers that stand before them: "WEAVE0001: ". */
+ * and NOTICE stand before them: a number, a colon and a space. */
 void mod_weave_check_report(mod_weave_check_t *check,
                             const apr_array_header_t *problems,
                             const char *error, const char *notice);

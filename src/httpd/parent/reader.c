@@ -208,9 +208,10 @@ static mod_weave_app_t *result_take(const char **why, reading_t *reading)
         return NULL;
     app->ini = check->ini;
     app->ini_now = check->ini_now;
+    app->ini_real = check->ini_real;
     app->is_kept = check->is_kept;
     public_take(app, &cursor, check->pconf);
-    weave_conf_parse(&file, data, check->ini_now,
+    weave_conf_parse(&file, data, check->ini_real,
                      weave_problems_make(check->ptemp), check->pconf);
     mod_weave_app_bind(check, app, file);
     app->embedded =
