@@ -2,62 +2,106 @@
 /* adopt.c: takes over the workers of a weaved that has died
  *
  * They serve on meanwhile. A worker is found in the roster, is known again by
- * the time its process was born, and gets a new control channel (join.c). That
- * needs the secret of its application, which comes with what httpd wants; until
- * then it is watched only. */
-#include "adopt.h"
+ * the time its process was born, and gets a new control channel on a connection
+ * to its socket. That needs the secret of its application, which comes with
+ * what httpd wants; until then it is watched only. */
+#include "app.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
-#include "app.h"
-#include "dir.h"
-#include "generation.h"
-#include "join.h"
-#include "process.h"
+#include "control.h"
 #include "worker.h"
+#include "weave_handshake.h"
+#include "weave_socket.h"
 
 #define SECRETS_US (30 * SUPER_SECOND) /* httpd sends them at once */
 
+#define JOIN_US (2 * SUPER_SECOND)
+
 static super_timer_t overdue_timer;
 
-/* ---- joining ---- */
-
-static void adoption_failed(super_worker_t *worker, const char *why)
+static void join_fail(super_worker_t *worker, const char *why)
 {
-    super_log(worker->generation->app, WEAVE_LINE_ERROR,
-              "WEAVE0085: %s, of a weaved that has died, cannot be taken"
-              " over, so it is killed: %s",
-              super_worker_name(worker, worker->pool), why);
+    super_client_end(worker);
+    super_worker_log(worker, WEAVE_LINE_ERROR,
+                     "WEAVE0085: , of a weaved that has died, cannot be taken"
+                     " over, so it is killed: %s",
+                     why);
     worker->events->failed(worker, why);
 }
 
-static void worker_joined(super_worker_t *worker,
-                          const weave_welcome_t *welcome, int fd)
+static void join_timed_out(void *data)
 {
-    if (welcome->pid != (uint32_t)worker->pid ||
-        welcome->generation != worker->generation->number) {
-        close(fd);
-        adoption_failed(worker, "it is another process than the one in the"
-                                " roster");
+    join_fail(data, "it does not answer");
+}
+
+/* Makes the connection of WORKER, which has sent its WELCOME, its control
+ * channel. */
+static void worker_joined(super_worker_t *worker)
+{
+    super_client_t *client = worker->client;
+    int fd = client->fd;
+
+    if (client->welcome.pid != (uint32_t)worker->pid ||
+        client->welcome.generation != worker->generation->number) {
+        join_fail(worker, "it is another process than the one in the roster");
         return;
     }
+    if (client->part.board_fd >= 0 &&
+        weave_board_map(&worker->board, client->part.board_fd, 0) !=
+            APR_SUCCESS)
+        worker->board = NULL;
+    super_watch_cancel(&client->watch);
+    client->fd = -1;
+    super_client_end(worker);
     if (super_worker_connect(worker, fd) != APR_SUCCESS) {
-        adoption_failed(worker, "there are no descriptors left");
+        join_fail(worker, "there are no descriptors left");
         return;
     }
-    super_log(worker->generation->app, WEAVE_LINE_DEBUG,
-              "%s, of generation %u, has accepted this weaved",
-              super_worker_name(worker, worker->pool), welcome->generation);
+    super_worker_log(worker, WEAVE_LINE_DEBUG,
+                     ", of generation %u, has accepted this weaved",
+                     worker->generation->number);
     if (worker->state == SUPER_LEAVING)
         super_channel_send_op(&worker->channel, "drain");
     else if (worker->state == SUPER_ENDING)
         super_channel_send_op(&worker->channel, "quit");
 }
 
-static const super_join_events_t join_events = {worker_joined, adoption_failed};
+static void join_event(super_worker_t *worker, apr_status_t rv)
+{
+    if (rv == APR_SUCCESS)
+        worker_joined(worker);
+    else if (rv == EBADMSG || rv == EPROTO)
+        join_fail(worker, "its answer is no WELCOME, or of another version"
+                          " of mod_weave");
+    else
+        join_fail(worker, "it has closed the connection");
+}
+
+/* Says HELLO. */
+static void worker_join(super_worker_t *worker)
+{
+    weave_hello_frame_t hello = weave_hello_make(
+        WEAVE_ROLE_SUPERVISOR, &worker->generation->app->secret);
+    apr_status_t rv = super_client_start(
+        worker, 0, apr_pmemdup(worker->pool, &hello, sizeof(hello)),
+        sizeof(hello), join_event);
+    char why[120];
+
+    worker->unjoined = 0;
+    if (rv == APR_SUCCESS)
+        super_timer_set(&worker->client->limit, JOIN_US, join_timed_out,
+                        worker);
+    /* one that drains may have closed its listener */
+    else if (rv != ECONNREFUSED || worker->state != SUPER_LEAVING)
+        join_fail(worker, apr_strerror(rv, why, sizeof(why)));
+}
 
 /* Finds the first worker of APP that is to be joined, or NULL. */
 static super_worker_t *unjoined_find(const super_app_t *app)
@@ -79,10 +123,8 @@ void super_adopt_join(super_app_t *app)
 {
     super_worker_t *worker;
 
-    while (app->has_secret && (worker = unjoined_find(app))) {
-        worker->unjoined = 0;
-        super_join_start(worker, &join_events);
-    }
+    while (app->has_secret && (worker = unjoined_find(app)))
+        worker_join(worker);
 }
 
 static void secrets_are_overdue(void *data)
@@ -98,8 +140,6 @@ static void secrets_are_overdue(void *data)
                   " over workers, what it wants: they serve, but none that"
                   " dies is replaced before `apachectl graceful`");
 }
-
-/* ---- the roster ---- */
 
 static super_app_t *app_get(uint32_t index)
 {
@@ -122,8 +162,8 @@ static super_generation_t *generation_get(super_app_t *app, uint32_t number)
         generation = generation->next;
     if (generation)
         return generation;
-    generation = super_generation_adopt(
-        app, number, serves ? SUPER_SERVING : SUPER_DRAINING);
+    generation = super_generation_make(app, number,
+                                       serves ? SUPER_SERVING : SUPER_DRAINING);
     if (serves) {
         app->serving = generation;
         generation->identity = shown->identity[0] | (uint64_t)shown->identity[1]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* channel.c: a control channel, for which the event loop waits */
-#include "channel.h"
+#include "loop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,31 +11,15 @@
 #define KEPT_MAX (2 * (size_t)WEAVE_CONTROL_LINE_MAX)
 #define MESSAGES_A_TURN 16
 
-struct super_line_t {
-    super_line_t *next;
-    char *text; /* with its newline, without a NUL */
-    size_t len, sent;
-};
-
 /* The channel whose messages are handed out. NULL once the receiver of a
  * message has closed it; it may be freed then. */
 static super_channel_t *reading;
 
-static void line_free(super_line_t *line)
+static void out_drop(super_channel_t *channel)
 {
-    free(line->text);
-    free(line);
-}
-
-static void lines_drop(super_channel_t *channel)
-{
-    while (channel->lines) {
-        super_line_t *line = channel->lines;
-
-        channel->lines = line->next;
-        line_free(line);
-    }
-    channel->kept = 0;
+    free(channel->out);
+    channel->out = NULL;
+    channel->out_len = channel->out_sent = 0;
 }
 
 static void channel_events(void *data, uint32_t events);
@@ -43,7 +27,7 @@ static void channel_events(void *data, uint32_t events);
 static apr_status_t watch_update(super_channel_t *channel)
 {
     return super_watch_set(&channel->watch, channel->control.fd,
-                           EPOLLIN | (channel->lines ? EPOLLOUT : 0),
+                           EPOLLIN | (channel->out ? EPOLLOUT : 0),
                            channel_events, channel);
 }
 
@@ -76,7 +60,7 @@ void super_channel_close(super_channel_t *channel)
         reading = NULL;
     super_watch_cancel(&channel->watch);
     super_timer_cancel(&channel->again);
-    lines_drop(channel);
+    out_drop(channel);
     weave_control_close(&channel->control);
 }
 
@@ -86,78 +70,60 @@ static void channel_fail(super_channel_t *channel, const char *why)
     channel->on_closed(channel->data, why);
 }
 
-/* ---- writing ---- */
-
-/* APR_EAGAIN: the rest must wait. */
-static apr_status_t line_send(super_channel_t *channel, super_line_t *line)
+/* Sends what is left. Returns APR_EAGAIN when the rest must wait. Another error
+ * drops it: the reading side finds that, too. */
+static apr_status_t out_send(super_channel_t *channel)
 {
-    while (line->sent < line->len) {
-        long put = weave_fd_send(channel->control.fd, line->text + line->sent,
-                                 line->len - line->sent, -1, MSG_DONTWAIT);
+    while (channel->out_sent < channel->out_len) {
+        long put = weave_fd_send(
+            channel->control.fd, channel->out + channel->out_sent,
+            channel->out_len - channel->out_sent, -1, MSG_DONTWAIT);
 
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return errno;
-        line->sent += (size_t)put;
-        channel->kept -= (size_t)put;
+        if (put < 0 && APR_STATUS_IS_EAGAIN(errno))
+            return APR_EAGAIN;
+        if (put < 0 && errno != EINTR)
+            break;
+        channel->out_sent += put > 0 ? (size_t)put : 0;
     }
+    out_drop(channel);
     return APR_SUCCESS;
 }
 
-static apr_status_t lines_send(super_channel_t *channel)
+/* Appends LEN bytes of TEXT and a newline to what is left to be sent. */
+static apr_status_t out_append(super_channel_t *channel, const char *text,
+                               size_t len)
 {
-    while (channel->lines) {
-        super_line_t *line = channel->lines;
-        apr_status_t rv = line_send(channel, line);
+    size_t left = channel->out_len - channel->out_sent;
+    char *out;
 
-        if (rv != APR_SUCCESS)
-            return rv;
-        channel->lines = line->next;
-        line_free(line);
-    }
+    if (left + len + 1 > KEPT_MAX)
+        return APR_ENOSPC;
+    out = malloc(left + len + 1);
+    if (!out)
+        return APR_ENOMEM;
+    if (left)
+        memcpy(out, channel->out + channel->out_sent, left);
+    memcpy(out + left, text, len);
+    out[left + len] = '\n';
+    out_drop(channel);
+    channel->out = out;
+    channel->out_len = left + len + 1;
     return APR_SUCCESS;
-}
-
-static super_line_t *line_make(const json_t *message)
-{
-    super_line_t *line = calloc(1, sizeof(*line));
-
-    if (!line)
-        return NULL;
-    line->text = json_dumps(message, JSON_COMPACT);
-    if (!line->text) {
-        free(line);
-        return NULL;
-    }
-    line->len = strlen(line->text);
-    line->text[line->len++] = '\n'; /* instead of its NUL */
-    return line;
 }
 
 apr_status_t super_channel_send(super_channel_t *channel, const json_t *message)
 {
-    super_line_t *line, **last = &channel->lines;
     apr_status_t rv;
+    char *text;
 
     if (channel->closed)
         return APR_SUCCESS;
-    line = line_make(message);
-    if (!line)
-        return APR_ENOMEM;
-    if (channel->kept + line->len > KEPT_MAX) {
-        line_free(line);
-        return APR_ENOSPC;
-    }
-    while (*last)
-        last = &(*last)->next;
-    *last = line;
-    channel->kept += line->len;
-    rv = lines_send(channel);
-    if (APR_STATUS_IS_EAGAIN(rv))
-        return watch_update(channel);
-    lines_drop(channel); /* none, or the reading side finds the error */
-    return APR_SUCCESS;
+    text = json_dumps(message, JSON_COMPACT);
+    rv = text ? out_append(channel, text, strlen(text)) : APR_ENOMEM;
+    free(text);
+    return rv == APR_SUCCESS && APR_STATUS_IS_EAGAIN(out_send(channel))
+               ? watch_update(channel)
+               : rv;
 }
 
 apr_status_t super_channel_send_op(super_channel_t *channel, const char *op)
@@ -167,13 +133,6 @@ apr_status_t super_channel_send_op(super_channel_t *channel, const char *op)
 
     json_decref(message);
     return rv;
-}
-
-/* ---- reading ---- */
-
-static void channel_read_again(void *data)
-{
-    super_channel_read(data);
 }
 
 /* Takes one message. Returns 1 where there may be another one. */
@@ -193,7 +152,7 @@ static int message_take(super_channel_t *channel)
     if (channel->bounds.messages && channel->taken >= channel->bounds.messages)
         channel_fail(channel, "sends more control messages than it may");
     else
-        channel->on_message(channel->data, message, &pass);
+        channel->on_message(channel->data, message, pass);
     json_decref(message);
     if (pass >= 0)
         close(pass);
@@ -203,12 +162,19 @@ static int message_take(super_channel_t *channel)
     return 1;
 }
 
+static void channel_read_again(void *data)
+{
+    super_channel_read(data);
+}
+
 /* epoll does not report whole lines that are in memory already: a timer takes
  * them in the next turn, after all other channels. */
-static void messages_read(super_channel_t *channel)
+void super_channel_read(super_channel_t *channel)
 {
     int count = 0;
 
+    if (channel->closed)
+        return;
     reading = channel;
     while (count < MESSAGES_A_TURN && message_take(channel))
         count++;
@@ -216,24 +182,12 @@ static void messages_read(super_channel_t *channel)
         super_timer_set(&channel->again, 0, channel_read_again, channel);
 }
 
-void super_channel_read(super_channel_t *channel)
-{
-    if (!channel->closed)
-        messages_read(channel);
-}
-
 static void channel_events(void *data, uint32_t events)
 {
     super_channel_t *channel = data;
 
-    if (events & EPOLLOUT) {
-        apr_status_t rv = lines_send(channel);
-
-        if (!APR_STATUS_IS_EAGAIN(rv)) {
-            lines_drop(channel); /* none, or the other end is gone */
-            watch_update(channel);
-        }
-    }
+    if ((events & EPOLLOUT) && !APR_STATUS_IS_EAGAIN(out_send(channel)))
+        watch_update(channel);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-        messages_read(channel);
+        super_channel_read(channel);
 }

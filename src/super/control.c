@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "super.h"
 #include "weave_socket.h"
 
 #define CALLERS_MAX 64
@@ -31,12 +30,10 @@ static caller_t httpd = {.httpd = 1};
 static super_request_fn *request_answer;
 static int callers;
 
-/* ---- requests ---- */
-
-static void caller_message(void *data, json_t *request, int *pass)
+static void caller_message(void *data, json_t *request, int pass)
 {
     caller_t *caller = data;
-    json_t *answer = request_answer(request, caller->httpd, *pass);
+    json_t *answer = request_answer(request, caller->httpd, pass);
 
     super_channel_send(&caller->channel, answer);
     json_decref(answer);
@@ -64,15 +61,7 @@ static void caller_timed_out(void *data)
     caller_closed(caller, "takes too long");
 }
 
-/* ---- connections ---- */
-
 static void listener_event(void *data, uint32_t events);
-
-static void listener_resume(void *data)
-{
-    (void)data;
-    super_watch_set(&listener, listener.fd, EPOLLIN, listener_event, NULL);
-}
 
 static int peer_is_allowed(int fd)
 {
@@ -82,12 +71,12 @@ static int peer_is_allowed(int fd)
            (uid == 0 || uid == (long)geteuid());
 }
 
-/* Stops watching the listener for a second: without a free descriptor, epoll
- * would report the same connection again and again. */
-static void listener_pause(void)
+static void listener_resume(void *data)
 {
-    super_watch_cancel(&listener);
-    super_timer_set(&listener_timer, SUPER_SECOND, listener_resume, NULL);
+    (void)data;
+    if (super_watch_set(&listener, listener.fd, EPOLLIN, listener_event,
+                        NULL) != APR_SUCCESS)
+        super_timer_set(&listener_timer, SUPER_SECOND, listener_resume, NULL);
 }
 
 static void listener_event(void *data, uint32_t events)
@@ -98,8 +87,12 @@ static void listener_event(void *data, uint32_t events)
 
     (void)data;
     (void)events;
-    if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-        listener_pause();
+    if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        /* without a free descriptor, epoll would report the same connection
+         * again and again */
+        super_watch_cancel(&listener);
+        super_timer_set(&listener_timer, SUPER_SECOND, listener_resume, NULL);
+    }
     if (fd < 0)
         return;
     refused = callers >= CALLERS_MAX ? "there are too many"

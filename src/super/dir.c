@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dir.c: the runtime directory: ours alone, with a lock and a socket */
-#include "dir.h"
+#include "control.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 #include <apr_strings.h>
 #include <apr_time.h>
 
-#include "control.h"
 #include "weave_folder.h"
 
 /* "/w-4294967295-65535.sock" */
@@ -51,15 +51,6 @@ static const char *owner_check(const struct stat *status, apr_pool_t *pool)
                         weave_folder_user(geteuid(), pool));
 }
 
-static const char *dir_set(const weave_folder_t *folder)
-{
-    if (dir >= 0)
-        close(dir);
-    dir = folder->fd;
-    ours |= folder->made;
-    return NULL;
-}
-
 static const char *dir_check(apr_pool_t *pool)
 {
     weave_folder_t folder;
@@ -76,8 +67,13 @@ static const char *dir_check(apr_pool_t *pool)
     rv = weave_folder_open(&folder, &problem, super.dir, geteuid(), 0710, pool);
     if (rv == APR_SUCCESS) {
         problem = owner_check(&folder.status, pool);
-        if (!problem)
-            return dir_set(&folder);
+        if (!problem) {
+            if (dir >= 0)
+                close(dir);
+            dir = folder.fd;
+            ours |= folder.made;
+            return NULL;
+        }
         close(folder.fd);
         rv = EPERM;
     }
@@ -258,9 +254,10 @@ static const char *control_listen(apr_pool_t *pool)
     super_dir_unlink(path);
     rv = super_dir_listen(&fd, path, 0600, 64);
     if (rv == APR_SUCCESS)
-        rv = fstatat(dir, WEAVE_CONTROL_SOCKET, &socket_seen, 0) < 0
-                 ? errno
-                 : super_control_listen(fd);
+        rv = super_control_listen(fd);
+    if (rv == APR_SUCCESS &&
+        fstatat(dir, WEAVE_CONTROL_SOCKET, &socket_seen, 0) < 0)
+        rv = errno;
     if (rv == APR_SUCCESS)
         return NULL;
     return apr_psprintf(pool, "WEAVE0067: %s: %s", path,
@@ -320,7 +317,18 @@ static void dir_poll(void *data)
         super.dir);
 }
 
-/* ---- all of it ---- */
+static int is_in_roster(const char *path)
+{
+    weave_roster_worker_t worker;
+    uint32_t i;
+
+    for (i = 0; i < WEAVE_ROSTER_WORKERS; i++) {
+        weave_roster_worker_get(&worker, super.roster, i);
+        if (worker.state != WEAVE_WORKER_FREE && !strcmp(worker.socket, path))
+            return 1;
+    }
+    return 0;
+}
 
 /* Removes sockets of workers that are not in the roster. */
 static void sockets_sweep(apr_pool_t *pool)
@@ -328,41 +336,28 @@ static void sockets_sweep(apr_pool_t *pool)
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry;
-    uint32_t i;
 
-    if (!folder) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    while ((entry = readdir(folder)) != NULL) {
-        size_t len = strlen(entry->d_name);
-        const char *path;
+    while (folder && (entry = readdir(folder)) != NULL) {
+        const char *path = path_join(entry->d_name, pool);
 
-        if (strncmp(entry->d_name, "w-", 2) != 0 || len < 7 ||
-            strcmp(entry->d_name + len - 5, ".sock") != 0)
-            continue;
-        path = path_join(entry->d_name, pool);
-        for (i = 0; i < WEAVE_ROSTER_WORKERS; i++) {
-            weave_roster_worker_t worker;
-
-            weave_roster_worker_get(&worker, super.roster, i);
-            if (worker.state != WEAVE_WORKER_FREE &&
-                !strcmp(worker.socket, path))
-                break;
-        }
-        if (i == WEAVE_ROSTER_WORKERS)
+        if (!fnmatch("w-*.sock", entry->d_name, 0) && !is_in_roster(path))
             super_dir_unlink(path);
     }
-    closedir(folder);
+    if (folder)
+        closedir(folder);
+    else if (fd >= 0)
+        close(fd);
 }
 
-static const char *dir_open(int64_t wait_us, apr_pool_t *pool)
+const char *super_dir_open(apr_pool_t *pool)
 {
-    const char *problem = dir_check(pool);
+    int again = super.dir_lost;
+    const char *problem;
 
+    super_control_unlisten();
+    problem = dir_check(pool);
     if (!problem)
-        problem = lock_take(wait_us, pool);
+        problem = lock_take(again ? 0 : LOCK_WAIT_US, pool);
     if (!problem)
         problem = control_listen(pool);
     if (problem)
@@ -371,22 +366,8 @@ static const char *dir_open(int64_t wait_us, apr_pool_t *pool)
     super_log(NULL, WEAVE_LINE_DEBUG, "weaved listens in %s", super.dir);
     super.dir_lost = 0;
     super_timer_set(&poll_timer, POLL_US, dir_poll, NULL);
-    return NULL;
-}
-
-const char *super_dir_open(apr_pool_t *pool)
-{
-    return dir_open(LOCK_WAIT_US, pool);
-}
-
-const char *super_dir_reopen(apr_pool_t *pool)
-{
-    const char *problem;
-
-    super_control_unlisten();
-    problem = dir_open(0, pool);
-    if (problem)
-        return problem;
+    if (!again)
+        return NULL;
     super_dir_group_set(super.socket_gid);
     super_log(NULL, WEAVE_LINE_NOTICE,
               "WEAVE0262: %s, which somebody had removed or replaced, is there"

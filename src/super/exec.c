@@ -3,7 +3,7 @@
  *
  * A pipe that exec closes tells what fails between fork and exec, and why. The
  * event loop reads it. */
-#include "exec.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,6 @@
 
 #include <apr_strings.h>
 
-#include "weave_control.h"
 #include "weave_exec.h"
 
 #define PATH_DEFAULT                                                           \
@@ -27,20 +26,18 @@ _Static_assert(DESCRIPTORS <= WEAVE_EXEC_DESCRIPTORS, "there is room for them");
 
 static int report_to;
 
-/* ---- descriptors ---- */
-
 static void descriptors_set(const super_exec_t *exec)
 {
     const int from[DESCRIPTORS] = {
         [0] = 0, /* /dev/null, as weaved has it */
-        [1] = exec->log->write_fd,
-        [2] = exec->log->write_fd,
+        [1] = exec->log.write_fd,
+        [2] = exec->log.write_fd,
         [WEAVE_WORKER_LISTEN_FD] = exec->listen_fd,
         [WEAVE_WORKER_CONTROL_FD] = exec->control_fd,
         [WEAVE_WORKER_LIFELINE_FD] = WEAVE_SUPER_LIFELINE_FD,
         [WEAVE_WORKER_BOARD_FD] = exec->board_fd,
-        [WEAVE_WORKER_LOG_FD] = exec->log->read_fd,
-        [WEAVE_WORKER_SAY_FD] = exec->log->say_fd,
+        [WEAVE_WORKER_LOG_FD] = exec->log.read_fd,
+        [WEAVE_WORKER_SAY_FD] = exec->log.say_fd,
         [REPORT_FD] = report_to,
     };
 
@@ -49,8 +46,6 @@ static void descriptors_set(const super_exec_t *exec)
     report_to = REPORT_FD;
     fcntl(report_to, F_SETFD, FD_CLOEXEC);
 }
-
-/* ---- the user ---- */
 
 static void user_set(const weave_spec_t *spec)
 {
@@ -76,8 +71,6 @@ static void user_set(const weave_spec_t *spec)
     if (failed)
         weave_exec_fail(report_to, failed, errno);
 }
-
-/* ---- the environment ---- */
 
 static char **environment_make(const weave_spec_t *spec, apr_pool_t *pool)
 {
@@ -111,17 +104,15 @@ static char **environment_make(const weave_spec_t *spec, apr_pool_t *pool)
     return (char **)list->elts;
 }
 
-/* ---- the process ---- */
-
-static void worker_become(const super_exec_t *exec) __attribute__((noreturn));
-
-static void worker_become(const super_exec_t *exec)
+static void worker_become(const super_worker_t *worker,
+                          const super_exec_t *exec)
 {
-    const weave_spec_t *spec = exec->spec;
+    const weave_spec_t *spec = worker->generation->spec;
     apr_pool_t *pool = super.pool; /* this process ends soon, or execs */
     char *program = apr_pstrcat(pool, spec->libdir, "/weave-worker", NULL);
     char *arguments[] = {"weave-worker", (char *)spec->name,
-                         apr_psprintf(pool, "%u", exec->generation), NULL};
+                         apr_psprintf(pool, "%u", worker->generation->number),
+                         NULL};
     const char *home = weave_spec_str(spec, WEAVE_WORKERS_HOME);
     apr_int64_t mask = weave_spec_int(spec, WEAVE_WORKERS_UMASK);
     char **variables;
@@ -146,27 +137,20 @@ static void worker_become(const super_exec_t *exec)
                     errno);
 }
 
-apr_status_t super_exec_worker(pid_t *pid, int *report_fd,
-                               const super_exec_t *exec)
+apr_status_t super_exec_worker(super_worker_t *worker, const super_exec_t *exec)
 {
     int report[2];
-    pid_t child;
+    apr_status_t rv;
 
     if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
         return errno;
-    child = fork();
-    if (child == 0) {
+    worker->pid = fork();
+    rv = worker->pid < 0 ? errno : APR_SUCCESS;
+    if (worker->pid == 0) {
         report_to = report[1];
-        worker_become(exec);
+        worker_become(worker, exec);
     }
     close(report[1]);
-    if (child < 0) {
-        apr_status_t rv = errno;
-
-        close(report[0]);
-        return rv;
-    }
-    *pid = child;
-    *report_fd = report[0];
-    return APR_SUCCESS;
+    worker->report_fd = report[0]; /* closed with the worker */
+    return rv;
 }

@@ -7,7 +7,7 @@
  * when it is told to leave. So weaved decides by what it knows itself: how long
  * the worker has served, and how many processes of its application have not
  * ended yet. */
-#include "generation.h"
+#include "app.h"
 
 #include "worker.h"
 
@@ -19,8 +19,6 @@
 #define PAUSE_LEAST_US (SUPER_SECOND / 10)
 /* after so long without an event (beyond the pause), counting begins again */
 #define CALM_US (10 * SUPER_SECOND)
-
-/* ---- pauses ---- */
 
 static void pause_over(void *data)
 {
@@ -57,32 +55,18 @@ static int64_t pace_count(super_pace_t *pace,
 }
 
 int64_t super_generation_pause_begin(super_generation_t *generation,
-                                     int64_t most_us)
+                                     int64_t least_us, int64_t most_us)
 {
     int64_t pause = pace_count(&generation->crash_pace, generation);
 
     pause = pause < most_us ? pause : most_us;
+    pause = pause > least_us ? pause : least_us;
     if (pause)
         super_timer_set(&generation->fill_pause, pause, pause_over, generation);
     else
         super_timer_cancel(&generation->fill_pause);
     return pause;
 }
-
-/* Begins a pause of some length in any case: without one, the next try would
- * fail like this one. */
-static int64_t retry_pause_begin(super_generation_t *generation)
-{
-    int64_t pause = super_generation_pause_begin(generation, SUPER_PAUSE_US);
-
-    if (!pause) {
-        pause = PAUSE_LEAST_US;
-        super_timer_set(&generation->fill_pause, pause, pause_over, generation);
-    }
-    return pause;
-}
-
-/* ---- successors ---- */
 
 static int leaving_count(const super_app_t *app)
 {
@@ -150,8 +134,6 @@ static int64_t recycle_pause_begin(super_worker_t *worker, int64_t served_us)
 void super_worker_recycle(super_worker_t *worker, const char *why, int stuck)
 {
     int64_t served = weave_clock_us() - worker->ready_us, pause;
-    const super_app_t *app = worker->generation->app;
-    const char *name = super_worker_name(worker, worker->pool);
 
     if (worker->state != SUPER_READY || worker->stuck ||
         (worker->wants_successor && !stuck))
@@ -161,18 +143,17 @@ void super_worker_recycle(super_worker_t *worker, const char *why, int stuck)
     pause = worker->wants_successor ? 0 : recycle_pause_begin(worker, served);
     worker->wants_successor = 1;
     worker->stuck = stuck;
-    super_log(app, stuck ? WEAVE_LINE_ERROR : WEAVE_LINE_INFO,
-              "%s%s is replaced, successor first: %.500s",
-              stuck ? "WEAVE0071: " : "", name, why);
+    super_worker_log(worker, stuck ? WEAVE_LINE_ERROR : WEAVE_LINE_INFO,
+                     stuck ? "WEAVE0071: is replaced, successor first: %.500s"
+                           : "is replaced, successor first: %.500s",
+                     why);
     if (pause >= SUPER_SECOND || served < SERVED_US)
-        super_log(app, WEAVE_LINE_WARNING,
-                  "WEAVE0079: %s wants to be replaced %.1f s after it began to"
-                  " serve (%.500s); its successor starts in %.1f s",
-                  name, (double)served / 1e6, why, (double)pause / 1e6);
+        super_worker_log(worker, WEAVE_LINE_WARNING,
+                         "WEAVE0079: wants to be replaced %.1f s after it began"
+                         " to serve (%.500s); its successor starts in %.1f s",
+                         (double)served / 1e6, why, (double)pause / 1e6);
     super_generation_fill(worker->generation);
 }
-
-/* ---- filling ---- */
 
 static int missing_count(const super_generation_t *generation)
 {
@@ -206,10 +187,10 @@ void super_generation_fill(super_generation_t *generation)
     const char *problem = NULL;
     int count;
 
-    if (generation->state == SUPER_SERVING)
-        stuck_avoid(generation);
-
-    if (super.ending || generation->state != SUPER_SERVING || !generation->spec)
+    if (generation->state != SUPER_SERVING)
+        return;
+    stuck_avoid(generation);
+    if (super.ending || !generation->spec)
         return;
     recycle_grant(generation);
     if (generation->fill_pause.link)
@@ -222,10 +203,13 @@ void super_generation_fill(super_generation_t *generation)
                   super_generation_size(generation));
     for (; count > 0 && !problem; count--)
         problem = super_worker_start(generation);
+    /* without a pause, the next try would fail like this one */
     if (problem)
         super_log(generation->app, WEAVE_LINE_ERROR,
                   "WEAVE0078: no worker can be started for %s: %s; the next"
                   " try is in %.1f s",
                   generation->app->name, problem,
-                  (double)retry_pause_begin(generation) / 1e6);
+                  (double)super_generation_pause_begin(
+                      generation, PAUSE_LEAST_US, SUPER_PAUSE_US) /
+                      1e6);
 }

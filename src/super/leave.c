@@ -6,30 +6,19 @@
 
 #include <apr_strings.h>
 
-#include "join.h"
-#include "process.h"
-#include "warmup.h"
-
-static void worker_log(const super_worker_t *worker, const char *what)
-{
-    super_log(worker->generation->app, WEAVE_LINE_DEBUG, "%s %s",
-              super_worker_name(worker, worker->pool), what);
-}
-
 static void state_set_ending(super_worker_t *worker)
 {
     worker->state = SUPER_ENDING;
     super_timer_cancel(&worker->limit);
     super_timer_cancel(&worker->grace);
-    super_warmup_end(worker);
 }
 
 void super_worker_kill(super_worker_t *worker)
 {
     if (worker->state != SUPER_ENDING)
-        worker_log(worker, "is killed");
+        super_worker_log(worker, WEAVE_LINE_DEBUG, "is killed");
     state_set_ending(worker);
-    super_join_end(worker);
+    super_client_end(worker);
     super_worker_publish(worker, WEAVE_WORKER_FREE);
     super_pidfd_kill(worker->pidfd, SIGKILL);
 }
@@ -38,9 +27,8 @@ void super_worker_kill(super_worker_t *worker)
  * drains it unless the application has a handler for that. */
 static void worker_tell(super_worker_t *worker, const char *op)
 {
-    worker_log(worker,
-               apr_psprintf(worker->pool, "is told to %s by %s", op,
-                            worker->unjoined ? "SIGTERM" : "its channel"));
+    super_worker_log(worker, WEAVE_LINE_DEBUG, "is told to %s by %s", op,
+                     worker->unjoined ? "SIGTERM" : "its channel");
     if (worker->unjoined)
         super_pidfd_kill(worker->pidfd, SIGTERM);
     else
@@ -53,8 +41,6 @@ void super_worker_quit(super_worker_t *worker)
     super_worker_publish(worker, WEAVE_WORKER_DRAINING);
     worker_tell(worker, "quit");
 }
-
-/* ---- draining ---- */
 
 /* what a request gets beyond its timeout before its worker is killed */
 #define GRACE_US (5 * SUPER_SECOND)
@@ -75,11 +61,11 @@ static void drain_timed_out(void *data)
     unsigned running, queued;
 
     super_worker_load_get(worker, &running, &queued);
-    super_log(worker->generation->app, WEAVE_LINE_ERROR,
-              "WEAVE0072: %s has not finished in the time that a request may"
-              " take; it is killed, and with it %u requests that run and %u"
-              " that wait",
-              super_worker_name(worker, worker->pool), running, queued);
+    super_worker_log(worker, WEAVE_LINE_ERROR,
+                     "WEAVE0072: has not finished in the time that a request"
+                     " may take; it is killed, and with it %u requests that"
+                     " run and %u that wait",
+                     running, queued);
     super_worker_kill(worker);
 }
 
@@ -116,10 +102,10 @@ static void stuck_poll(void *data)
         super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_poll, worker);
         return;
     }
-    super_log(worker->generation->app, WEAVE_LINE_ERROR,
-              "WEAVE0073: %s is killed: it has only requests left that are"
-              " over limits.request_timeout: %u",
-              super_worker_name(worker, worker->pool), hopeless);
+    super_worker_log(worker, WEAVE_LINE_ERROR,
+                     "WEAVE0073: is killed: it has only requests left that are"
+                     " over limits.request_timeout: %u",
+                     hopeless);
     super_worker_kill(worker);
 }
 

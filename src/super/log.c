@@ -5,12 +5,13 @@
  * regular file takes all that is written. A pipe, as to rotatelogs, is opened
  * once more, so that no write waits for its reader; a line for which there is
  * no room is dropped and counted. */
-#include "log.h"
+#include "super.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,10 +19,6 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
-
-#include "loop.h"
-#include "weave_fd.h"
-#include "weave_line.h"
 
 #define RETRY_US SUPER_SECOND
 
@@ -153,10 +150,9 @@ static void log_retry(void *data)
 
 static void line_put(const char *line, size_t len)
 {
-    if (dropped_log() == 0 && line_write(line, len) == 0)
-        return;
-    out.dropped++;
-    if (!out.retry.link)
+    if (dropped_log() < 0 || line_write(line, len) < 0)
+        out.dropped++;
+    if ((out.dropped || out.left) && !out.retry.link)
         super_timer_set(&out.retry, RETRY_US, log_retry, NULL);
 }
 
@@ -185,4 +181,55 @@ void super_log_line(int level, long pid, const char *text, size_t len)
     size_t prefix_len = weave_line_begin(prefix, level, pid);
 
     super_log_write(prefix, prefix_len, text, len, 1);
+}
+
+super_t super = {.socket_gid = -1};
+
+static int is_shown(const super_app_t *app, int level)
+{
+    return app->spec && level <= app->spec->log_level;
+}
+
+/* httpd shows notices always. */
+static int is_logged(const super_app_t *app, int level)
+{
+    const super_app_t *any = super.apps;
+
+    if (level <= WEAVE_LINE_NOTICE)
+        return 1;
+    if (app)
+        return is_shown(app, level);
+    while (any && !is_shown(any, level))
+        any = any->next;
+    return any != NULL;
+}
+
+void super_log(const super_app_t *app, int level, const char *format, ...)
+{
+    char text[WEAVE_LINE_BYTES];
+    va_list args;
+
+    if (!is_logged(app, level))
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    super_log_line(level, 0, text, strlen(text));
+}
+
+void super_worker_log(const super_worker_t *worker, int level,
+                      const char *format, ...)
+{
+    const super_app_t *app = worker->generation->app;
+    int number = strncmp(format, "WEAVE", 5) ? 0 : sizeof("WEAVE0000: ") - 1;
+    char text[WEAVE_LINE_BYTES];
+    va_list args;
+
+    if (!is_logged(app, level))
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format + number, args);
+    va_end(args);
+    super_log(app, level, "%.*sworker %ld of %s%s%s", number, format,
+              (long)worker->pid, app->name, *text == ',' ? "" : " ", text);
 }

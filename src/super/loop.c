@@ -21,8 +21,6 @@ apr_status_t super_loop_init(void)
     return epoll < 0 ? errno : APR_SUCCESS;
 }
 
-/* ---- descriptors ---- */
-
 apr_status_t super_watch_set(super_watch_t *watch, int fd, uint32_t events,
                              super_watch_fn *fn, void *data)
 {
@@ -42,8 +40,6 @@ void super_watch_cancel(super_watch_t *watch)
         epoll_ctl(epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     watch->set = 0;
 }
-
-/* ---- timers ---- */
 
 void super_timer_cancel(super_timer_t *timer)
 {
@@ -97,8 +93,6 @@ static int timers_wait_ms(void)
         return 0;
     return left < 60000000 ? (int)((left + 999) / 1000) : 60000;
 }
-
-/* ---- the loop ---- */
 
 void super_loop_end(void)
 {

@@ -6,7 +6,7 @@
  * httpd's parent starts it in a session of its own, with the descriptors that
  * weave_control.h numbers. It lives as long as httpd or one of its children
  * does: it survives each restart, and ends with the last of them. */
-#include "super.h"
+#include "app.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,17 +19,9 @@
 
 #include <apr_general.h>
 
-#include "adopt.h"
 #include "control.h"
-#include "dir.h"
-#include "end.h"
-#include "log.h"
-#include "operation.h"
-#include "release.h"
 
 static super_watch_t lifeline, hangup;
-
-/* ---- what wakes us ---- */
 
 /* The lifeline has no writer any more: httpd and all its children have ended.
  */
@@ -77,8 +69,6 @@ static apr_status_t hangup_init(void)
     return fd < 0 ? errno
                   : super_watch_set(&hangup, fd, EPOLLIN, hangup_event, NULL);
 }
-
-/* ---- the start ---- */
 
 static void start_refuse(const char *text) __attribute__((noreturn));
 

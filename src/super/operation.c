@@ -1,106 +1,199 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* operation.c: what httpd and weavectl can ask of weaved, and the answers */
-#include "operation.h"
+#include "control.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include <apr_strings.h>
 
-#include "control.h"
-#include "end.h"
-#include "log.h"
-#include "release.h"
+#include "app.h"
+#include "worker.h"
+#include "weave_version.h"
 
-/* Each sets *answer, or returns a message in POOL. */
-typedef const char *operation_fn(json_t **answer, const json_t *request,
-                                 int pass, apr_pool_t *pool);
+/* ---- status ---- */
 
-static const char *op_want(json_t **answer, const json_t *request, int pass,
-                           apr_pool_t *pool)
+static const char *const worker_states[] = {
+    [SUPER_STARTING] = "starting", [SUPER_WARMING] = "warming up",
+    [SUPER_WAITING] = "waiting",   [SUPER_READY] = "ready",
+    [SUPER_LEAVING] = "draining",  [SUPER_ENDING] = "ending",
+};
+static const char *const generation_states[] = {
+    [SUPER_COMING] = "starting",
+    [SUPER_SERVING] = "serving",
+    [SUPER_DRAINING] = "draining",
+};
+static const char *const app_states[] = {
+    [WEAVE_APP_NONE] = "draining",
+    [WEAVE_APP_STARTING] = "starting",
+    [WEAVE_APP_SERVING] = "serving",
+    [WEAVE_APP_FAILED] = "failed",
+};
+
+static void number_put(json_t *object, const char *name, uint64_t number)
 {
-    (void)answer;
-    (void)request;
-    return super_want_apply(pass, pool);
+    json_object_set_new(object, name, json_integer((json_int_t)number));
 }
 
-static const char *op_ping(json_t **answer, const json_t *request, int pass,
-                           apr_pool_t *pool)
+static void board_put(json_t *object, const super_worker_t *worker)
 {
-    (void)answer;
-    (void)request;
-    (void)pass;
-    (void)pool;
+    static const weave_board_t none;
+    const weave_board_t *board = worker->board ? worker->board : &none;
+    unsigned running, queued;
+
+    super_worker_load_get(worker, &running, &queued);
+    number_put(object, "running", running);
+    number_put(object, "queued", queued);
+    number_put(object, "connections", atomic_load(&board->connections));
+    number_put(object, "requests", atomic_load(&board->requests));
+    number_put(object, "refused", atomic_load(&board->refused));
+    number_put(object, "timeouts", atomic_load(&board->timeouts));
+    number_put(object, "busy_us", atomic_load(&board->busy_us));
+}
+
+static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
+{
+    json_t *object = json_object();
+
+    number_put(object, "pid", (uint64_t)worker->pid);
+    json_object_set_new(object, "state",
+                        json_string(worker_states[worker->state]));
+    json_object_set_new(object, "python",
+                        weave_control_text(worker->python, pool));
+    json_object_set_new(object, "socket", json_string(worker->socket));
+    number_put(
+        object, "uptime_s",
+        (uint64_t)((weave_clock_us() - worker->started_us) / SUPER_SECOND));
+    board_put(object, worker);
+    number_put(object, "rss_bytes", super_process_rss(worker->pid));
+    number_put(object, "generation", worker->generation->number);
+    return object;
+}
+
+/* Returns the hash by which weavectl knows which version of the sync.ini SPEC
+ * was made of; 0: not known. */
+static json_int_t spec_hash(const weave_spec_t *spec)
+{
+    return spec ? (json_int_t)spec->ini_hash : 0;
+}
+
+static json_t *generation_status(const super_generation_t *generation,
+                                 apr_pool_t *pool)
+{
+    json_t *workers = json_array();
+    const super_worker_t *worker;
+
+    for (worker = generation->workers; worker; worker = worker->next)
+        json_array_append_new(workers, worker_status(worker, pool));
+    return json_pack("{s:I, s:s, s:I, s:o}", "number",
+                     (json_int_t)generation->number, "state",
+                     generation_states[generation->state], "ini_hash",
+                     spec_hash(generation->spec), "workers", workers);
+}
+
+static json_t *app_status(const super_app_t *app, apr_pool_t *pool)
+{
+    uint32_t state = app->wanted
+                         ? atomic_load(&super.roster->apps[app->index].state)
+                         : WEAVE_APP_NONE;
+    json_t *generations = json_array();
+    const super_generation_t *generation;
+
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        json_array_insert_new(generations, 0,
+                              generation_status(generation, pool));
+    return json_pack(
+        "{s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:I, s:o}", "app",
+        (json_int_t)app->index, "ini", app->name, "ini_read",
+        weave_control_text(app->spec ? app->spec->ini : NULL, pool), "ini_hash",
+        spec_hash(app->spec), "state",
+        app_states[state <= WEAVE_APP_FAILED ? state : WEAVE_APP_FAILED],
+        "generation", (json_int_t)(app->serving ? app->serving->number : 0),
+        "generations", generations, "failed_generation",
+        (json_int_t)app->failed_number, "last_error",
+        weave_control_text(app->last_error, pool));
+}
+
+static json_t *status_make(apr_pool_t *pool)
+{
+    json_t *apps = json_array();
+    const super_app_t *app;
+
+    for (app = super.apps; app; app = app->next)
+        json_array_insert_new(apps, 0, app_status(app, pool));
+    return json_pack("{s:s, s:I, s:o, s:b, s:o, s:o}", "version", WEAVE_VERSION,
+                     "pid", (json_int_t)getpid(), "runtime_dir",
+                     weave_control_text(super.dir, pool), "runtime_dir_closed",
+                     super.dir_closed, "error_log",
+                     weave_control_text(super_log_path(pool), pool),
+                     "applications", apps);
+}
+
+/* ---- operations ---- */
+
+typedef struct call_t {
+    const json_t *request;
+    int pass;
+    json_t *answer; /* NULL: {"ok":true} */
+    apr_pool_t *pool;
+} call_t;
+
+/* Sets call->answer, or returns a message in the call's pool. */
+typedef const char *operation_fn(call_t *call);
+
+static const char *op_want(call_t *call)
+{
+    return super_want_apply(call->pass, call->pool);
+}
+
+static const char *op_ping(call_t *call)
+{
+    (void)call;
     return NULL;
 }
 
-static const char *op_log(json_t **answer, const json_t *request, int pass,
-                          apr_pool_t *pool)
+static const char *op_log(call_t *call)
 {
-    (void)answer;
-    (void)request;
-    return super_log_set(pass) < 0
-               ? apr_psprintf(pool, "no log came with the request")
-               : NULL;
+    return super_log_set(call->pass) < 0 ? "no log came with the request"
+                                         : NULL;
 }
 
-static void reload_add(json_t *answer, const super_app_t *app)
+/* status tells what becomes of it. */
+static const char *op_reload(call_t *call)
 {
-    json_t *list = json_object_get(answer, "generations");
-
-    if (app->coming)
-        json_array_append_new(list, json_pack("{s:s, s:I}", "ini", app->name,
-                                              "number",
-                                              (json_int_t)app->coming->number));
-}
-
-static const char *op_reload(json_t **answer, const json_t *request, int pass,
-                             apr_pool_t *pool)
-{
-    const json_t *name = json_object_get(request, "app");
-    const char *ini = json_string_value(name), *problem = NULL;
+    const char *ini = json_string_value(json_object_get(call->request, "app"));
+    const char *problem = NULL;
     super_app_t *app;
     int found = 0;
 
-    (void)pass;
-    *answer = json_pack("{s:b, s:[]}", "ok", 1, "generations");
-    for (app = super.apps; app; app = app->next) {
-        const char *wrong;
+    for (app = super.apps; app; app = app->next)
+        if (app->wanted && app->spec && (!ini || !strcmp(app->name, ini))) {
+            const char *wrong = super_release_reload(app, call->pool);
 
-        if (!app->wanted || !app->spec || (ini && strcmp(app->name, ini) != 0))
-            continue;
-        found = 1;
-        wrong = super_release_reload(app, pool);
-        if (wrong && !problem)
-            problem = wrong;
-        reload_add(*answer, app);
-    }
-    if (!found)
-        problem = ini ? apr_psprintf(pool,
-                                     "%s: httpd has no such application in"
-                                     " worker processes: `weavectl status`"
-                                     " lists what there is",
-                                     ini)
-                      : "httpd has no WeaveApp in worker processes";
-    return problem;
+            found = 1;
+            problem = problem ? problem : wrong;
+        }
+    if (found)
+        return problem;
+    return ini ? apr_psprintf(call->pool,
+                              "%s: httpd has no such application in worker"
+                              " processes: `weavectl status` lists what there"
+                              " is",
+                              ini)
+               : "httpd has no WeaveApp in worker processes";
 }
 
-static const char *op_status(json_t **answer, const json_t *request, int pass,
-                             apr_pool_t *pool)
+static const char *op_status(call_t *call)
 {
-    (void)request;
-    (void)pass;
-    *answer =
-        json_pack("{s:b, s:o}", "ok", 1, "status", super_status_json(pool));
+    call->answer =
+        json_pack("{s:b, s:o}", "ok", 1, "status", status_make(call->pool));
     return NULL;
 }
 
-static const char *op_stop(json_t **answer, const json_t *request, int pass,
-                           apr_pool_t *pool)
+static const char *op_stop(call_t *call)
 {
-    (void)answer;
-    (void)request;
-    (void)pass;
-    (void)pool;
+    (void)call;
     super_end_begin();
     return NULL;
 }
@@ -114,12 +207,9 @@ static const struct {
     {"status", op_status, 0}, {"stop", op_stop, 1}, {"ping", op_ping, 0},
 };
 
-static const char *operation_run(json_t **answer, int is_httpd,
-                                 const json_t *request, int pass,
-                                 apr_pool_t *pool)
+static const char *operation_run(call_t *call, int is_httpd, const char *op)
 {
-    const char *op = json_string_value(json_object_get(request, "op"));
-    const json_t *version = json_object_get(request, "version");
+    const json_t *version = json_object_get(call->request, "version");
     size_t i;
 
     if (!json_is_integer(version) ||
@@ -128,44 +218,38 @@ static const char *operation_run(json_t **answer, int is_httpd,
                " program that asks: stop httpd and start it again";
     if (super.ending)
         return "weaved is ending: httpd has stopped";
-    for (i = 0; op && i < sizeof(operations) / sizeof(*operations); i++)
+    for (i = 0; i < sizeof(operations) / sizeof(*operations); i++)
         if (!strcmp(op, operations[i].name))
             return is_httpd || !operations[i].is_httpds
-                       ? operations[i].fn(answer, request, pass, pool)
+                       ? operations[i].fn(call)
                        : "only httpd may ask weaved for that";
-    return apr_psprintf(pool, "weaved does not know the operation %.100s",
-                        op ? op : "(none)");
-}
-
-/* Logs what is asked for, but not what programs ask for every few seconds. */
-static void operation_log(const json_t *request, int is_httpd)
-{
-    const char *op = json_string_value(json_object_get(request, "op"));
-
-    if (op && strcmp(op, "ping") != 0 && strcmp(op, "status") != 0)
-        super_log(NULL, WEAVE_LINE_DEBUG, "%s asks for \"%.40s\"",
-                  is_httpd ? "httpd" : "weavectl", op);
+    return apr_psprintf(call->pool, "weaved does not know the operation %.100s",
+                        op);
 }
 
 json_t *super_operation_answer(const json_t *request, int is_httpd, int pass)
 {
+    const char *op = json_string_value(json_object_get(request, "op"));
     const char *problem;
-    json_t *answer = NULL;
-    apr_pool_t *pool;
+    call_t call = {request, pass, NULL, NULL};
 
-    apr_pool_create(&pool, super.pool);
-    operation_log(request, is_httpd);
-    problem = operation_run(&answer, is_httpd, request, pass, pool);
+    op = op ? op : "(none)";
+    apr_pool_create(&call.pool, super.pool);
+    /* programs ask for these every few seconds */
+    if (strcmp(op, "ping") != 0 && strcmp(op, "status") != 0)
+        super_log(NULL, WEAVE_LINE_DEBUG, "%s asks for \"%.40s\"",
+                  is_httpd ? "httpd" : "weavectl", op);
+    problem = operation_run(&call, is_httpd, op);
     if (problem) {
         super_log(NULL, WEAVE_LINE_DEBUG, "weaved refuses that: %.1000s",
                   problem);
-        json_decref(answer);
-        answer = json_pack("{s:b, s:o}", "ok", 0, "error",
-                           weave_control_text(problem, pool));
+        json_decref(call.answer);
+        call.answer = json_pack("{s:b, s:o}", "ok", 0, "error",
+                                weave_control_text(problem, call.pool));
     }
-    if (!answer)
-        answer = json_pack("{s:b}", "ok", 1);
-    json_object_set(answer, "number", json_object_get(request, "number"));
-    apr_pool_destroy(pool);
-    return answer;
+    if (!call.answer)
+        call.answer = json_pack("{s:b}", "ok", 1);
+    json_object_set(call.answer, "number", json_object_get(request, "number"));
+    apr_pool_destroy(call.pool);
+    return call.answer;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* process.c: processes, as the kernel tells of them */
-#include "process.h"
+#include "worker.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -78,8 +78,6 @@ uint64_t super_process_rss(pid_t pid)
     at = strchr(line, ' ');
     return at ? strtoull(at, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
-
-/* ---- how one has ended ---- */
 
 static const struct {
     int number;

@@ -10,7 +10,7 @@
  * The worker holds a reading end, too, so that the pipe outlives weaved, and
  * hands it to the next weaved. weaved opens its own reading end anew: a worker
  * that changes the flags of its end cannot make weaved wait. */
-#include "relay.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +20,6 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
-
-#include "log.h"
 
 #define READ_BYTES 4096 /* in one turn */
 /* bytes of the log in a second, for each worker and for all together */
@@ -75,20 +73,16 @@ static size_t prefix_make(char *prefix, const super_relay_t *relay)
 
 static void line_pass(super_relay_t *relay, const char *text, size_t len)
 {
-    size_t own = weave_line_prefix_bytes(text, len, relay->pid), at;
+    size_t own = weave_line_prefix_bytes(text, len, relay->pid), put = 0;
     char prefix[WEAVE_LINE_BYTES];
 
     if (len && text[len - 1] == '\r')
         len--;
-    if (own) {
-        relay->saved -=
-            (int64_t)super_log_write(text, own, text + own, len - own, 0);
-    }
-    else if (len) {
-        at = prefix_make(prefix, relay);
-        relay->saved -= (int64_t)super_log_write(prefix, at, text, len, 1);
-    }
-    relay->saved--; /* empty lines count, too */
+    if (own)
+        put = super_log_write(text, own, text + own, len - own, 0);
+    else if (len)
+        put = super_log_write(prefix, prefix_make(prefix, relay), text, len, 1);
+    relay->saved -= (int64_t)put + 1; /* empty lines count, too */
 }
 
 static void unfinished_pass(void *data)
@@ -133,7 +127,7 @@ static int relay_read(super_relay_t *relay)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     relay->ended = got <= 0;
-    if (got <= 0)
+    if (relay->ended)
         return 0;
     relay->len += (size_t)got;
     lines_pass(relay);
@@ -165,7 +159,9 @@ static void relay_resume(void *data)
 {
     super_relay_t *relay = data;
 
-    super_watch_set(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
+    if (super_watch_set(&relay->watch, relay->fd, EPOLLIN, relay_event,
+                        relay) != APR_SUCCESS)
+        super_timer_set(&relay->pause, SUPER_SECOND, relay_resume, relay);
 }
 
 static void relay_free(super_relay_t *relay)
@@ -180,7 +176,8 @@ static void relay_free(super_relay_t *relay)
     super_watch_cancel(&relay->watch);
     super_timer_cancel(&relay->pause);
     super_timer_cancel(&relay->unfinished);
-    close(relay->fd);
+    if (relay->fd >= 0)
+        close(relay->fd);
     free(relay->name);
     free(relay);
 }
@@ -255,20 +252,19 @@ apr_status_t super_relay_start(super_worker_t *worker, int read_fd)
     relay = calloc(1, sizeof(*relay));
     if (!relay)
         return APR_ENOMEM;
-    relay->name = strdup(worker->generation->app->name);
-    relay->fd =
-        relay->name ? weave_fd_reopen(read_fd, O_RDONLY | O_NONBLOCK) : -1;
-    if (relay->fd < 0) {
-        rv = relay->name ? errno : APR_ENOMEM;
-        free(relay->name);
-        free(relay);
-        return rv;
-    }
     relays++;
     relay->pid = (long)worker->pid;
     relay->saved = SAVED_MAX;
     relay->saved_us = weave_clock_us();
-    rv = super_watch_set(&relay->watch, relay->fd, EPOLLIN, relay_event, relay);
+    relay->name = strdup(worker->generation->app->name);
+    relay->fd = weave_fd_reopen(read_fd, O_RDONLY | O_NONBLOCK);
+    if (relay->fd < 0)
+        rv = errno;
+    else if (!relay->name)
+        rv = APR_ENOMEM;
+    else
+        rv = super_watch_set(&relay->watch, relay->fd, EPOLLIN, relay_event,
+                             relay);
     if (rv == APR_SUCCESS)
         worker->relay = relay;
     else
@@ -279,14 +275,13 @@ apr_status_t super_relay_start(super_worker_t *worker, int read_fd)
 void super_relay_flush(super_worker_t *worker)
 {
     super_relay_t *relay = worker->relay;
-    int64_t before;
-    int rc = 1;
+    int64_t least;
 
     if (!relay)
         return;
-    before = relay->saved;
-    while (rc > 0 && before - relay->saved < REST_BYTES)
-        rc = relay_read(relay);
+    least = relay->saved - REST_BYTES;
+    while (relay->saved > least && relay_read(relay))
+        ;
     unfinished_pass(relay);
 }
 

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* release.c: which generation an application gets, and when */
-#include "release.h"
+#include "app.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <apr_strings.h>
 
-#include "app.h"
-#include "generation.h"
-#include "weave_check.h"
 #include "worker.h"
+#include "weave_check.h"
 
 #define RETRY_MOST_US (60 * SUPER_SECOND)
 

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* serve.c: what becomes of a generation when one of its workers is ready, has
  * failed or has died */
-#include "generation.h"
+#include "app.h"
 
 #include <apr_strings.h>
 
-#include "app.h"
-#include "end.h"
-#include "warmup.h"
 #include "worker.h"
 
 /* With no worker for longer than this, requests are refused at once. */
@@ -26,24 +23,20 @@ static int all_are_waiting(const super_generation_t *generation)
     return worker == NULL;
 }
 
-/* Counts the workers that serve: those to be replaced (RECYCLE 1) or the
- * others. */
-static int ready_count(const super_generation_t *generation, int recycle)
+static int ready_count(const super_generation_t *generation)
 {
     const super_worker_t *worker;
     int count = 0;
 
     for (worker = generation->workers; worker; worker = worker->next)
-        count += worker->state == SUPER_READY &&
-                 worker->successor_granted == recycle;
+        count += worker->state == SUPER_READY;
     return count;
 }
 
 /* Drains one worker that is to be replaced for each successor that serves. */
 static void replaced_drain(const super_generation_t *generation)
 {
-    int spare = ready_count(generation, 0) + ready_count(generation, 1) -
-                super_generation_size(generation);
+    int spare = ready_count(generation) - super_generation_size(generation);
     super_worker_t *worker;
     int stuck;
 
@@ -72,9 +65,8 @@ static void worker_serve(super_worker_t *worker)
         if (app->failed_number == generation->number)
             super_app_error_set(app, NULL, 0);
     }
-    super_log(app, WEAVE_LINE_INFO, "%s serves, after %.1f s",
-              super_worker_name(worker, worker->pool),
-              (double)(worker->ready_us - worker->started_us) / 1e6);
+    super_worker_log(worker, WEAVE_LINE_INFO, "serves, after %.1f s",
+                     (double)(worker->ready_us - worker->started_us) / 1e6);
     replaced_drain(generation);
 }
 
@@ -99,24 +91,39 @@ static void worker_ready(super_worker_t *worker)
     else if (all_are_waiting(generation))
         generation->events->came_up(generation);
     else
-        super_log(generation->app, WEAVE_LINE_DEBUG,
-                  "%s waits for the others of generation %u",
-                  super_worker_name(worker, worker->pool), generation->number);
+        super_worker_log(worker, WEAVE_LINE_DEBUG,
+                         "waits for the others of generation %u",
+                         generation->number);
 }
 
 /* ---- failed ---- */
 
-/* Begins a pause before the next worker. Where no worker is left and this one
- * never came up, requests are refused at once; where it did, the next one will,
- * and they wait for it. */
-static int64_t crash_pause_begin(super_generation_t *generation,
-                                 int64_t lived_us, const char *why)
+static int64_t worker_lifetime(const super_worker_t *worker)
 {
-    super_app_t *app = generation->app;
-    int alone = !ready_count(generation, 0) && !ready_count(generation, 1);
-    int64_t pause = super_generation_pause_begin(
-        generation, alone && lived_us ? ALONE_US : SUPER_PAUSE_US);
+    return worker->ready_us ? weave_clock_us() - worker->ready_us : 0;
+}
 
+/* Prepares the replacement of WORKER, which has gone because of WHY. Returns
+ * how long that waits: 0 unless the worker was young and AT_ONCE is 0. Where no
+ * worker is left and this one never came up, requests are refused at once;
+ * where it did, the next one will, and they wait for it. */
+static int64_t worker_replace(const super_worker_t *worker, const char *why,
+                              int at_once)
+{
+    super_generation_t *generation = worker->generation;
+    super_app_t *app = generation->app;
+    int64_t lived_us = worker_lifetime(worker), pause;
+    int alone = !ready_count(generation);
+
+    if (super.ending || generation->state != SUPER_SERVING)
+        return 0;
+    /* the successor of a young worker would soon die, too */
+    if (lived_us >= SUPER_YOUNG_US || at_once) {
+        super_timer_cancel(&generation->fill_pause);
+        return 0;
+    }
+    pause = super_generation_pause_begin(
+        generation, 0, alone && lived_us ? ALONE_US : SUPER_PAUSE_US);
     if (pause >= FAILED_US && alone && !lived_us) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED,
                              generation->number);
@@ -127,9 +134,48 @@ static int64_t crash_pause_begin(super_generation_t *generation,
     return pause;
 }
 
-static int64_t worker_lifetime(const super_worker_t *worker)
+static void worker_failed(super_worker_t *worker, const char *why)
 {
-    return worker->ready_us ? weave_clock_us() - worker->ready_us : 0;
+    super_generation_t *generation = worker->generation;
+    super_worker_e state = worker->state;
+    const char *named;
+    int64_t pause;
+
+    if (state == SUPER_ENDING)
+        return;
+    if (generation->state == SUPER_COMING) {
+        generation->events->failed(generation,
+                                   apr_psprintf(worker->pool, "worker %ld: %s",
+                                                (long)worker->pid, why));
+        return;
+    }
+    super_worker_kill(worker);
+    if (generation->state != SUPER_SERVING || state == SUPER_LEAVING)
+        return;
+    why = super_app_reason(why, generation->spec, worker->pool);
+    named =
+        apr_psprintf(worker->pool, "worker %ld: %s", (long)worker->pid, why);
+    pause = worker_replace(worker, named, 0);
+    if (state != SUPER_READY)
+        super_worker_log(worker, WEAVE_LINE_ERROR,
+                         "WEAVE0074: , a replacement, did not come up: %s; the"
+                         " next try is in %.1f s",
+                         why, (double)pause / 1e6);
+    super_generation_fill(generation);
+}
+
+/* ---- dead ---- */
+
+/* Returns how many requests WORKER has, as text. */
+static const char *load_text(const super_worker_t *worker)
+{
+    unsigned running, queued;
+
+    if (!worker->board)
+        return "an unknown number of requests";
+    super_worker_load_get(worker, &running, &queued);
+    return apr_psprintf(worker->pool, "%u requests that ran and %u that waited",
+                        running, queued);
 }
 
 /* Tells whether WORKER, which has died, had begun with a request that may be to
@@ -156,105 +202,38 @@ static int quick_take(super_app_t *app)
     return 1;
 }
 
-/* Prepares the replacement of WORKER, which has gone because of WHY. *pause is
- * how long that waits: 0 unless the worker was young and AT_ONCE is 0. */
-static void worker_replace(const super_worker_t *worker, const char *why,
-                           int at_once, int64_t *pause)
-{
-    super_generation_t *generation = worker->generation;
-    int64_t lived_us = worker_lifetime(worker);
-
-    *pause = 0;
-    if (super.ending || generation->state != SUPER_SERVING)
-        return;
-    /* the successor of a young worker would soon die, too */
-    if (lived_us < SUPER_YOUNG_US && !at_once)
-        *pause = crash_pause_begin(generation, lived_us, why);
-    else
-        super_timer_cancel(&generation->fill_pause);
-}
-
-static void worker_failed(super_worker_t *worker, const char *why)
-{
-    super_generation_t *generation = worker->generation;
-    super_worker_e state = worker->state;
-    int64_t pause;
-
-    if (state == SUPER_ENDING)
-        return;
-    if (generation->state == SUPER_COMING) {
-        generation->events->failed(generation,
-                                   apr_psprintf(worker->pool, "worker %ld: %s",
-                                                (long)worker->pid, why));
-        return;
-    }
-    super_worker_kill(worker);
-    if (generation->state != SUPER_SERVING || state == SUPER_LEAVING)
-        return;
-    why = super_app_reason(why, generation->spec, worker->pool);
-    worker_replace(
-        worker,
-        apr_psprintf(worker->pool, "worker %ld: %s", (long)worker->pid, why), 0,
-        &pause);
-    if (state != SUPER_READY)
-        super_log(generation->app, WEAVE_LINE_ERROR,
-                  "WEAVE0074: %s, a replacement, did not come up: %s; the"
-                  " next try is in %.1f s",
-                  super_worker_name(worker, worker->pool), why,
-                  (double)pause / 1e6);
-    super_generation_fill(generation);
-}
-
-/* ---- dead ---- */
-
-/* Returns how many requests WORKER has, as text. */
-static const char *load_text(const super_worker_t *worker)
-{
-    unsigned running, queued;
-
-    if (!worker->board)
-        return "an unknown number of requests";
-    super_worker_load_get(worker, &running, &queued);
-    return apr_psprintf(worker->pool, "%u requests that ran and %u that waited",
-                        running, queued);
-}
-
 static void worker_died(super_worker_t *worker, const char *why)
 {
-    super_generation_t *generation = worker->generation;
     int64_t lived_us = worker_lifetime(worker), pause;
+    int at_once = lived_us < SUPER_YOUNG_US && had_requests(worker) &&
+                  quick_take(worker->generation->app);
 
     worker->state = SUPER_ENDING;
-    worker_replace(worker,
-                   apr_psprintf(worker->pool, "worker %ld has died: %s",
-                                (long)worker->pid, why),
-                   lived_us < SUPER_YOUNG_US && had_requests(worker) &&
-                       quick_take(generation->app),
-                   &pause);
-    super_log(generation->app, WEAVE_LINE_ERROR,
-              "WEAVE0075: %s has died, with %s, after %.1f s: %s; %s",
-              super_worker_name(worker, worker->pool), load_text(worker),
-              (double)lived_us / 1e6, why,
-              pause ? apr_psprintf(worker->pool,
-                                   "it was young, so its successor starts in"
-                                   " %.1f s",
-                                   (double)pause / 1e6)
-                    : "its successor starts at once");
+    pause = worker_replace(worker,
+                           apr_psprintf(worker->pool, "worker %ld has died: %s",
+                                        (long)worker->pid, why),
+                           at_once);
+    super_worker_log(worker, WEAVE_LINE_ERROR,
+                     "WEAVE0075: has died, with %s, after %.1f s: %s; %s",
+                     load_text(worker), (double)lived_us / 1e6, why,
+                     pause ? apr_psprintf(worker->pool,
+                                          "it was young, so its successor"
+                                          " starts in %.1f s",
+                                          (double)pause / 1e6)
+                           : "its successor starts at once");
 }
 
 static void drained_ended(const super_worker_t *worker, const char *why)
 {
     if (worker->reported || worker->adopted)
-        super_log(worker->generation->app, WEAVE_LINE_INFO, "%s has left%s",
-                  super_worker_name(worker, worker->pool),
-                  worker->adopted ? " (adopted; its exit status is not known)"
-                                  : "");
+        super_worker_log(
+            worker, WEAVE_LINE_INFO, "has left%s",
+            worker->adopted ? " (adopted; its exit status is not known)" : "");
     else
-        super_log(worker->generation->app, WEAVE_LINE_ERROR,
-                  "WEAVE0076: %s has died while it finished its requests,"
-                  " with %s: %s",
-                  super_worker_name(worker, worker->pool), load_text(worker),
-                  why);
+        super_worker_log(worker, WEAVE_LINE_ERROR,
+                         "WEAVE0076: has died while it finished its requests,"
+                         " with %s: %s",
+                         load_text(worker), why);
 }
 
 static void worker_ended(super_worker_t *worker, const char *why)
@@ -283,10 +262,24 @@ static void worker_ended(super_worker_t *worker, const char *why)
 static const super_worker_events_t worker_events = {
     worker_ready, worker_failed, worker_ended, super_worker_recycle};
 
-super_generation_t *super_generation_adopt(super_app_t *app, uint32_t number,
-                                           super_generation_e state)
+super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
+                                          super_generation_e state)
 {
-    return super_generation_make(app, number, state, &worker_events);
+    apr_pool_t *pool;
+    super_generation_t *generation;
+
+    apr_pool_create(&pool, app->pool);
+    apr_pool_tag(pool, "weaved generation");
+    generation = apr_pcalloc(pool, sizeof(*generation));
+    generation->pool = pool;
+    generation->app = app;
+    generation->number = number;
+    generation->state = state;
+    generation->worker_events = &worker_events;
+    generation->started_us = weave_clock_us();
+    generation->next = app->generations;
+    app->generations = generation;
+    return generation;
 }
 
 void super_generation_start(super_app_t *app, const char *resolved_text,
@@ -306,7 +299,7 @@ void super_generation_start(super_app_t *app, const char *resolved_text,
         app->coming = NULL;
         super_generation_abandon(generation);
     }
-    generation = super_generation_adopt(app, number, SUPER_COMING);
+    generation = super_generation_make(app, number, SUPER_COMING);
     generation->events = events;
     generation->identity = identity;
     super_generation_spec_set(generation, resolved_text);

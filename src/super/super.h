@@ -25,7 +25,6 @@
 
 #include <apr_pools.h>
 
-#include "channel.h"
 #include "loop.h"
 #include "weave_board.h"
 #include "weave_clock.h"
@@ -36,8 +35,7 @@
 typedef struct super_app_t super_app_t;
 typedef struct super_generation_t super_generation_t;
 typedef struct super_worker_t super_worker_t;
-typedef struct super_warmup_t super_warmup_t;
-typedef struct super_join_t super_join_t;
+typedef struct super_client_t super_client_t;
 typedef struct super_relay_t super_relay_t;
 
 /* --- applications -------------------------------------------------------- */
@@ -63,8 +61,8 @@ struct super_app_t {
     super_generation_t *serving;     /* or NULL */
     uint64_t failed_identity; /* of what did not come up last; 0: nothing */
     uint32_t failed_number;   /* of that generation; 0: it got no number */
-    /* Why it failed, as super_app_reason() has it (malloc). NULL: a generation
-     * has served since. */
+    /* Why it failed, as super_app_reason() has it: malloc, for it changes
+     * often. NULL: a generation has served since. */
     char *last_error;
     int failures;         /* in a row, with none serving */
     int crowded;          /* 1: it is logged that too many workers leave */
@@ -158,11 +156,10 @@ struct super_worker_t {
     int pidfd, report_fd; /* -1: none */
     super_watch_t exit, report;
     super_channel_t channel;
-    super_relay_t *relay; /* NULL: an adopted one has not handed it over */
-    super_warmup_t *warmup;
-    super_join_t *join;           /* while it is adopted */
-    super_timer_t limit;          /* of its state */
-    super_timer_t grace;          /* a worker that has closed its channel */
+    super_relay_t *relay;   /* NULL: an adopted one has not handed it over */
+    super_client_t *client; /* while it is joined or warms up */
+    super_timer_t limit;    /* of its state */
+    super_timer_t grace;    /* a worker that has closed its channel */
     int64_t started_us, ready_us; /* weave_clock_us(); 0: not yet */
     int wants_successor;          /* 1: it has asked for a successor */
     int successor_granted;        /* 1: a successor is to come first */
@@ -177,6 +174,7 @@ typedef struct super_t {
     weave_roster_t *roster;
     const char *dir;           /* the runtime directory */
     super_app_t *apps;         /* all, also those that only drain */
+    int workers;               /* how many there are, of all of them */
     long socket_gid;           /* of httpd's children; -1: as weaved */
     struct rlimit descriptors; /* as httpd had it */
     int cores;                 /* 1: workers may dump core */
@@ -186,12 +184,29 @@ typedef struct super_t {
 } super_t;
 extern super_t super;
 
+/* --- log.c: httpd's error log, which must not hold up weaved -------------- */
+
 /* Logs at LEVEL, one of WEAVE_LINE_*. A line below a notice is shown where the
  * LogLevel of APP shows it; APP NULL: that of any application. */
 void super_log(const super_app_t *app, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* Returns "worker 4711 of /etc/sync.ini". */
-const char *super_worker_name(const super_worker_t *worker, apr_pool_t *pool);
+/* Logs "worker 4711 of /etc/sync.ini" and, behind a space unless it is a comma,
+ * the text of FORMAT. A number that FORMAT begins with stays in front. */
+void super_worker_log(const super_worker_t *worker, int level,
+                      const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Prepares descriptor 2, which is httpd's error log. */
+void super_log_open(void);
+/* Makes FD, which stays the caller's, the log from now on. Returns -1 where it
+ * is none. */
+int super_log_set(int fd);
+/* Returns the path of the log's file, in POOL; NULL where it has none. */
+const char *super_log_path(apr_pool_t *pool);
+/* Writes a line with TEXT behind PREFIX, or several where it is too long;
+ * WHOLE: see weave_line_append. Returns how many bytes that takes. */
+size_t super_log_write(const char *prefix, size_t prefix_len, const char *text,
+                       size_t len, int whole);
+/* Writes a line of process PID (0: of weaved). */
+void super_log_line(int level, long pid, const char *text, size_t len);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* want.c: the applications that httpd wants */
-#include "operation.h"
+#include "control.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,32 +9,40 @@
 
 #include <apr_strings.h>
 
-#include "adopt.h"
 #include "app.h"
-#include "dir.h"
-#include "release.h"
 
 typedef struct {
     weave_spec_t *spec;
     const char *text;
 } wanted_t;
 
-/* Checks the numbers that are used as sizes and indexes here. httpd has checked
- * all of them, too. */
-static const char *bounds_check(const weave_spec_t *spec)
+typedef struct {
+    weave_secret_t secret[WEAVE_ROSTER_APPS];
+    char known[WEAVE_ROSTER_APPS];
+} secrets_t;
+
+static const char *secrets_read(secrets_t *secrets, const json_t *list)
 {
-    if (spec->app < 0 || spec->app >= WEAVE_ROSTER_APPS)
-        return "it has no slot in the roster";
-    if (weave_spec_int(spec, WEAVE_WORKERS_PROCESSES) >
-        WEAVE_ROSTER_WORKERS / 2)
-        return "workers.processes is out of bounds";
-    if (*spec->libdir != '/')
-        return "its programs have no folder";
+    size_t i;
+
+    for (i = 0; i < json_array_size(list); i++) {
+        const json_t *row = json_array_get(list, i);
+        const json_t *slot = json_object_get(row, "app");
+        json_int_t index = json_integer_value(slot);
+
+        if (!json_is_integer(slot) || index < 0 || index >= WEAVE_ROSTER_APPS ||
+            weave_secret_parse(
+                &secrets->secret[index],
+                json_string_value(json_object_get(row, "secret"))) < 0)
+            return "a secret is malformed";
+        secrets->known[index] = 1;
+    }
     return NULL;
 }
 
-static const char *spec_read(wanted_t *wanted, const json_t *json,
-                             apr_pool_t *pool)
+/* httpd has checked the rest of it. */
+static const char *wanted_read(wanted_t *wanted, const json_t *json,
+                               const secrets_t *secrets, apr_pool_t *pool)
 {
     char *dumped = json_dumps(json, JSON_COMPACT);
     const char *problem;
@@ -42,19 +50,25 @@ static const char *spec_read(wanted_t *wanted, const json_t *json,
     wanted->text = apr_pstrdup(pool, dumped ? dumped : "");
     free(dumped);
     problem = weave_spec_parse(&wanted->spec, wanted->text, pool);
-    return problem ? problem : bounds_check(wanted->spec);
+    if (!problem &&
+        (wanted->spec->app < 0 || wanted->spec->app >= WEAVE_ROSTER_APPS))
+        problem = "it has no slot in the roster";
+    if (!problem && !secrets->known[wanted->spec->app])
+        problem = "it has no secret";
+    return problem;
 }
 
 static int is_wanted(const apr_array_header_t *list, const super_app_t *app)
 {
     int i;
 
-    for (i = 0; i < list->nelts; i++)
-        if ((uint32_t)APR_ARRAY_IDX(list, i, wanted_t).spec->app == app->index)
-            /* adopted: its name is not known yet */
-            return !app->spec ||
-                   !strcmp(APR_ARRAY_IDX(list, i, wanted_t).spec->name,
-                           app->name);
+    for (i = 0; i < list->nelts; i++) {
+        const weave_spec_t *spec = APR_ARRAY_IDX(list, i, wanted_t).spec;
+
+        /* without a spec it is adopted, and its name is not known yet */
+        if ((uint32_t)spec->app == app->index)
+            return !app->spec || !strcmp(spec->name, app->name);
+    }
     return 0;
 }
 
@@ -91,57 +105,20 @@ static const char *app_want(const wanted_t *wanted,
 
 /* Reads all specs before anything is done about the first. */
 static const char *list_read(apr_array_header_t *list, const json_t *apps,
-                             apr_pool_t *pool)
+                             const secrets_t *secrets, apr_pool_t *pool)
 {
-    char taken[WEAVE_ROSTER_APPS] = {0};
     size_t i;
 
     if (!json_is_array(apps))
         return "there is no list of applications";
     for (i = 0; i < json_array_size(apps); i++) {
-        wanted_t *wanted = &APR_ARRAY_PUSH(list, wanted_t);
-        const char *problem = spec_read(wanted, json_array_get(apps, i), pool);
+        const char *problem =
+            wanted_read(&APR_ARRAY_PUSH(list, wanted_t),
+                        json_array_get(apps, i), secrets, pool);
 
-        if (!problem && taken[wanted->spec->app]++)
-            problem = "two applications have the same slot in the roster";
         if (problem)
             return apr_psprintf(pool, "application %d: %s", (int)i, problem);
     }
-    return NULL;
-}
-
-typedef struct {
-    weave_secret_t secret[WEAVE_ROSTER_APPS];
-    char known[WEAVE_ROSTER_APPS];
-} secrets_t;
-
-static const char *secrets_read(secrets_t *secrets, const json_t *list)
-{
-    size_t i;
-
-    for (i = 0; i < json_array_size(list); i++) {
-        const json_t *row = json_array_get(list, i);
-        const json_t *slot = json_object_get(row, "app");
-        json_int_t index = json_integer_value(slot);
-
-        if (!json_is_integer(slot) || index < 0 || index >= WEAVE_ROSTER_APPS ||
-            weave_secret_parse(
-                &secrets->secret[index],
-                json_string_value(json_object_get(row, "secret"))) < 0)
-            return "a secret is malformed";
-        secrets->known[index] = 1;
-    }
-    return NULL;
-}
-
-static const char *secrets_check(const secrets_t *secrets,
-                                 const apr_array_header_t *list)
-{
-    int i;
-
-    for (i = 0; i < list->nelts; i++)
-        if (!secrets->known[APR_ARRAY_IDX(list, i, wanted_t).spec->app])
-            return "an application has no secret";
     return NULL;
 }
 
@@ -173,25 +150,21 @@ static void slots_clear(void)
 static const char *want_take(const json_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *list = apr_array_make(pool, 8, sizeof(wanted_t));
-    const char *problem =
-        list_read(list, json_object_get(request, "apps"), pool);
     secrets_t secrets = {.known = {0}};
+    const char *problem =
+        secrets_read(&secrets, json_object_get(request, "secrets"));
     int i, force = super_dir_is_lost();
 
     if (!problem)
-        problem = secrets_read(&secrets, json_object_get(request, "secrets"));
-    if (!problem)
-        problem = secrets_check(&secrets, list);
+        problem =
+            list_read(list, json_object_get(request, "apps"), &secrets, pool);
     if (problem)
         return problem;
     super.cores = json_is_true(json_object_get(request, "cores"));
     if (list->nelts)
         super_dir_group_set(APR_ARRAY_IDX(list, 0, wanted_t).spec->socket_gid);
-    if (super.dir_lost) {
-        problem = super_dir_reopen(pool);
-        if (problem)
-            return problem;
-    }
+    if (force && (problem = super_dir_open(pool)) != NULL)
+        return problem;
     super_log(
         NULL, WEAVE_LINE_DEBUG, "httpd wants %d applications%s", list->nelts,
         force ? ", with new workers: the runtime directory was lost" : "");

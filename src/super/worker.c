@@ -14,12 +14,7 @@
 
 #include <apr_strings.h>
 
-#include "dir.h"
-#include "exec.h"
-#include "join.h"
-#include "process.h"
-#include "relay.h"
-#include "warmup.h"
+#include "control.h"
 #include "weave_report.h"
 
 /* How long a worker that has closed its channel may take to end. */
@@ -39,6 +34,7 @@ static super_worker_t *worker_make(super_generation_t *generation)
     worker->slot = worker->pidfd = worker->report_fd = -1;
     worker->channel.closed = 1;
     worker->started_us = weave_clock_us();
+    super.workers++;
     while (*last)
         last = &(*last)->next;
     *last = worker;
@@ -53,8 +49,7 @@ void super_worker_free(super_worker_t *worker)
         at = &(*at)->next;
     if (*at)
         *at = worker->next;
-    super_warmup_end(worker);
-    super_join_end(worker);
+    super_client_end(worker);
     super_relay_end(worker);
     super_channel_close(&worker->channel);
     super_watch_cancel(&worker->exit);
@@ -70,6 +65,7 @@ void super_worker_free(super_worker_t *worker)
     if (worker->socket)
         super_dir_unlink(worker->socket);
     super_worker_publish(worker, WEAVE_WORKER_FREE);
+    super.workers--;
     apr_pool_destroy(worker->pool);
 }
 
@@ -128,9 +124,8 @@ static void worker_misbehaved(super_worker_t *worker, const char *what)
 {
     if (worker->state == SUPER_ENDING)
         return;
-    super_log(worker->generation->app, WEAVE_LINE_ERROR,
-              "WEAVE0070: %s %s; it is killed",
-              super_worker_name(worker, worker->pool), what);
+    super_worker_log(worker, WEAVE_LINE_ERROR, "WEAVE0070: %s; it is killed",
+                     what);
     worker->events->failed(worker, what);
 }
 
@@ -163,7 +158,7 @@ static void log_take(super_worker_t *worker, int read_fd)
                                        apr_strerror(rv, why, sizeof(why))));
 }
 
-static void worker_message(void *data, json_t *message, int *pass)
+static void worker_message(void *data, json_t *message, int pass)
 {
     super_worker_t *worker = data;
     weave_report_t report;
@@ -173,13 +168,12 @@ static void worker_message(void *data, json_t *message, int *pass)
         worker_misbehaved(worker, "has sent a line that is no control message");
         return;
     }
-    super_log(worker->generation->app, WEAVE_LINE_DEBUG, "%s reports \"%s\"",
-              super_worker_name(worker, worker->pool),
-              json_string_value(json_object_get(message, "op")));
+    super_worker_log(worker, WEAVE_LINE_DEBUG, "reports \"%s\"",
+                     json_string_value(json_object_get(message, "op")));
     if (report.kind == WEAVE_REPORT_READY)
         ready_take(worker, report.text);
     else if (report.kind == WEAVE_REPORT_LOG)
-        log_take(worker, *pass);
+        log_take(worker, pass);
     else if (report.kind != WEAVE_REPORT_FAILED)
         worker->events->recycle(worker, report.text,
                                 report.kind == WEAVE_REPORT_STUCK);
@@ -202,9 +196,8 @@ static void worker_closed(void *data, const char *why)
     if (why)
         worker_misbehaved(worker, why);
     else if (worker->state != SUPER_ENDING && worker->state != SUPER_LEAVING) {
-        super_log(worker->generation->app, WEAVE_LINE_DEBUG,
-                  "%s has closed its control channel",
-                  super_worker_name(worker, worker->pool));
+        super_worker_log(worker, WEAVE_LINE_DEBUG,
+                         "has closed its control channel");
         super_timer_set(&worker->grace, CLOSED_US, closed_timed_out, worker);
     }
 }
@@ -345,33 +338,26 @@ static apr_status_t worker_follow(super_worker_t *worker, int control_fd)
 static apr_status_t worker_launch(super_worker_t *worker, int listen_fd,
                                   int board_fd)
 {
-    super_generation_t *generation = worker->generation;
-    int pair[2];
-    super_pipe_t log;
-    super_exec_t exec = {
-        generation->spec, generation->number, listen_fd, -1, board_fd, &log};
+    super_exec_t exec = {.listen_fd = listen_fd, .board_fd = board_fd};
     apr_status_t rv;
+    int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return errno;
     weave_fd_refuse(pair[0]);
     exec.control_fd = pair[1];
-    rv = super_relay_pipe_make(&log);
+    rv = super_relay_pipe_make(&exec.log);
     if (rv == APR_SUCCESS)
-        rv = super_exec_worker(&worker->pid, &worker->report_fd, &exec);
+        rv = super_exec_worker(worker, &exec);
     close(pair[1]);
-    if (rv != APR_SUCCESS) {
-        super_relay_pipe_close(&log);
-        close(pair[0]);
-        return rv;
-    }
-    rv = super_relay_start(worker, log.read_fd);
-    super_relay_pipe_close(&log);
+    if (rv == APR_SUCCESS)
+        rv = super_relay_start(worker, exec.log.read_fd);
+    super_relay_pipe_close(&exec.log);
     if (rv == APR_SUCCESS)
         rv = worker_follow(worker, pair[0]);
     else
         close(pair[0]);
-    if (rv != APR_SUCCESS) { /* it is not watched */
+    if (rv != APR_SUCCESS && worker->pid > 0) { /* it is not watched */
         kill(worker->pid, SIGKILL);
         waitpid(worker->pid, NULL, 0);
     }
@@ -411,10 +397,9 @@ const char *super_worker_start(super_generation_t *generation)
         super_timer_set(&worker->limit,
                         weave_spec_int(spec, WEAVE_LIMITS_STARTUP_TIMEOUT),
                         start_timed_out, worker);
-        super_log(generation->app, WEAVE_LINE_DEBUG,
-                  "%s is started for generation %u, at %s",
-                  super_worker_name(worker, worker->pool), generation->number,
-                  worker->socket);
+        super_worker_log(worker, WEAVE_LINE_DEBUG,
+                         "is started for generation %u, at %s",
+                         generation->number, worker->socket);
         return NULL;
     }
     if (rv != APR_SUCCESS)
