@@ -15,9 +15,10 @@
 #include <apr_strings.h>
 #include <jansson.h>
 
+#include "weave_board.h"
 #include "weave_check.h"
 
-typedef enum { TEXT, OPTIONAL, INT, LONG, INT64, TABLE } kind_e;
+typedef enum { TEXT, OPTIONAL, NUMBER, TABLE } kind_e;
 
 static const struct field_t {
     const char *name;
@@ -28,20 +29,20 @@ static const struct field_t {
     {                                                                          \
 #name, kind, offsetof(weave_spec_t, name)                              \
     }
-    FIELD(app, INT),
+    FIELD(app, NUMBER),
     FIELD(name, TEXT),
     FIELD(ini, TEXT),
     FIELD(ini_text, TEXT),
-    FIELD(ini_hash, INT64),
+    FIELD(ini_hash, NUMBER),
     FIELD(libdir, TEXT),
     FIELD(software, TEXT),
     FIELD(keys, TEXT),
     FIELD(passed, TABLE),
     FIELD(user, TEXT),
-    FIELD(uid, LONG),
-    FIELD(gid, LONG),
-    FIELD(socket_gid, LONG),
-    FIELD(log_level, INT),
+    FIELD(uid, NUMBER),
+    FIELD(gid, NUMBER),
+    FIELD(socket_gid, NUMBER),
+    FIELD(log_level, NUMBER),
     FIELD(virtualenv, OPTIONAL),
     FIELD(script, OPTIONAL),
     FIELD(python, OPTIONAL),
@@ -84,11 +85,7 @@ static json_t *field_format(const weave_spec_t *spec,
         return AT(const char *, spec, field)
                    ? json_string(AT(const char *, spec, field))
                    : json_null();
-    case INT:
-        return json_integer(AT(int, spec, field));
-    case LONG:
-        return json_integer(AT(long, spec, field));
-    case INT64:
+    case NUMBER:
         return json_integer(AT(apr_int64_t, spec, field));
     case TABLE:
         return table_format(AT(apr_table_t *, spec, field));
@@ -165,43 +162,26 @@ const char *weave_spec_differences(const weave_spec_t *a, const weave_spec_t *b,
 
 /* ---- reading ---- */
 
-static int strings_parse(const json_t *array, apr_pool_t *pool,
-                         apr_array_header_t **list)
-{
-    size_t i;
-
-    *list =
-        apr_array_make(pool, (int)json_array_size(array) + 1, sizeof(char *));
-    for (i = 0; i < json_array_size(array); i++) {
-        const char *text = json_string_value(json_array_get(array, i));
-
-        if (!text)
-            return -1;
-        APR_ARRAY_PUSH(*list, const char *) = apr_pstrdup(pool, text);
-    }
-    return json_is_array(array) ? 0 : -1;
-}
-
 static int table_parse(const json_t *array, apr_pool_t *pool,
                        apr_table_t **table)
 {
-    apr_array_header_t *list;
-    int i;
+    size_t i, count = json_array_size(array);
 
-    if (strings_parse(array, pool, &list) < 0 || list->nelts % 2)
-        return -1;
-    *table = apr_table_make(pool, list->nelts / 2 + 1);
-    for (i = 0; i < list->nelts; i += 2)
-        apr_table_addn(*table, APR_ARRAY_IDX(list, i, char *),
-                       APR_ARRAY_IDX(list, i + 1, char *));
-    return 0;
+    *table = apr_table_make(pool, (int)count / 2 + 1);
+    for (i = 0; i + 1 < count; i += 2) {
+        const char *name = json_string_value(json_array_get(array, i));
+        const char *value = json_string_value(json_array_get(array, i + 1));
+
+        if (!name || !value)
+            return -1;
+        apr_table_add(*table, name, value);
+    }
+    return json_is_array(array) && count % 2 == 0 ? 0 : -1;
 }
 
 static int field_parse(weave_spec_t *spec, const struct field_t *field,
                        const json_t *value, apr_pool_t *pool)
 {
-    json_int_t number = json_integer_value(value);
-
     switch (field->kind) {
     case OPTIONAL:
         if (json_is_null(value))
@@ -211,14 +191,8 @@ static int field_parse(weave_spec_t *spec, const struct field_t *field,
         AT(const char *, spec, field) =
             apr_pstrdup(pool, json_string_value(value));
         return json_is_string(value) ? 0 : -1;
-    case INT:
-        AT(int, spec, field) = (int)number;
-        return json_is_integer(value) && number == (int)number ? 0 : -1;
-    case LONG:
-        AT(long, spec, field) = (long)number;
-        return json_is_integer(value) ? 0 : -1;
-    case INT64:
-        AT(apr_int64_t, spec, field) = number;
+    case NUMBER:
+        AT(apr_int64_t, spec, field) = json_integer_value(value);
         return json_is_integer(value) ? 0 : -1;
     case TABLE:
         return table_parse(value, pool, &AT(apr_table_t *, spec, field));
@@ -274,6 +248,8 @@ const char *weave_spec_parse(weave_spec_t **spec, const char *text,
             problem = apr_psprintf(pool, "%s is missing or of the wrong type",
                                    fields[i].name);
     json_decref(object);
+    if (!problem && (parsed->app < 0 || parsed->app >= WEAVE_ROSTER_APPS))
+        problem = "app is no slot of the roster";
     if (!problem)
         problem = keys_parse(parsed, pool);
     if (!problem)

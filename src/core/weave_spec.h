@@ -22,7 +22,7 @@
 
 typedef struct weave_spec_t {
     /* who and where */
-    int app;              /* index in the roster */
+    apr_int64_t app;      /* index in the roster */
     const char *name;     /* the application's: the path in WeaveApp */
     const char *ini;      /* what its links led to when httpd read it */
     const char *ini_text; /* what it said, flat (weave_conf_flatten) */
@@ -34,11 +34,13 @@ typedef struct weave_spec_t {
     const char *keys;
     const weave_conf_t *conf;
     /* what only httpd knows */
-    apr_table_t *passed; /* what workers.pass_env found in its environment */
-    const char *user;    /* name; "": as weaved (which is not root then) */
-    long uid, gid;       /* -1: as weaved */
-    long socket_gid; /* the socket's group, httpd's children; -1: as weaved */
-    int log_level;   /* what of the lines outside a request is shown: 0 to 7 */
+    apr_table_t *passed;  /* what workers.pass_env found in its environment */
+    const char *user;     /* name; "": as weaved (which is not root then) */
+    apr_int64_t uid, gid; /* -1: as weaved */
+    apr_int64_t
+        socket_gid; /* the socket's group, httpd's children; -1: as weaved */
+    apr_int64_t
+        log_level; /* what of the lines outside a request is shown: 0 to 7 */
     /* set by weave_spec_resolve, otherwise NULL */
     const char *virtualenv, *script; /* what their links lead to; "": none */
     const char *python;    /* virtualenv/bin/python; NULL: the engine's own */

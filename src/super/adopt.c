@@ -103,28 +103,17 @@ static void worker_join(super_worker_t *worker)
         join_fail(worker, apr_strerror(rv, why, sizeof(why)));
 }
 
-/* Finds the first worker of APP that is to be joined, or NULL. */
-static super_worker_t *unjoined_find(const super_app_t *app)
+void super_adopt_join(super_app_t *app, const weave_secret_t *secret)
 {
     super_generation_t *generation;
     super_worker_t *worker;
 
+    app->secret = *secret;
     for (generation = app->generations; generation;
          generation = generation->next)
         for (worker = generation->workers; worker; worker = worker->next)
             if (worker->unjoined && worker->state != SUPER_ENDING)
-                return worker;
-    return NULL;
-}
-
-/* Searches from the start after each worker: where one cannot be joined, others
- * may be freed with it. */
-void super_adopt_join(super_app_t *app)
-{
-    super_worker_t *worker;
-
-    while (app->has_secret && (worker = unjoined_find(app)))
-        worker_join(worker);
+                worker_join(worker);
 }
 
 static void secrets_are_overdue(void *data)
@@ -132,7 +121,7 @@ static void secrets_are_overdue(void *data)
     const super_app_t *app = super.apps;
 
     (void)data;
-    while (app && !unjoined_find(app))
+    while (app && (!app->wanted || app->spec))
         app = app->next;
     if (app)
         super_log(NULL, WEAVE_LINE_ERROR,
@@ -226,11 +215,11 @@ void super_adopt_roster(void)
         if (atomic_load(&entry.state) != WEAVE_WORKER_FREE)
             taken += (uint32_t)entry_adopt(i, &entry);
     }
-    if (taken)
-        super_timer_set(&overdue_timer, SECRETS_US, secrets_are_overdue, NULL);
-    if (taken)
-        super_log(NULL, WEAVE_LINE_NOTICE,
-                  "WEAVE0086: weaved %ld goes on in the place of one that has"
-                  " died, with its %u workers",
-                  (long)getpid(), taken);
+    if (!taken)
+        return;
+    super_timer_set(&overdue_timer, SECRETS_US, secrets_are_overdue, NULL);
+    super_log(NULL, WEAVE_LINE_NOTICE,
+              "WEAVE0086: weaved %ld goes on in the place of one that has"
+              " died, with its %u workers",
+              (long)getpid(), taken);
 }

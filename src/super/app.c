@@ -44,24 +44,13 @@ void super_app_free_unused(super_app_t *app)
 
     if (app->wanted || app->generations)
         return;
-    while (*at && *at != app)
+    while (*at != app)
         at = &(*at)->next;
-    if (*at)
-        *at = app->next;
+    *at = app->next;
     super_timer_cancel(&app->retry);
     super_timer_cancel(&app->poll);
     free(app->last_error);
     apr_pool_destroy(app->pool);
-}
-
-int super_app_secret_set(super_app_t *app, const weave_secret_t *secret)
-{
-    int differs =
-        app->has_secret && !weave_secret_is_same(&app->secret, secret);
-
-    app->secret = *secret;
-    app->has_secret = 1;
-    return differs;
 }
 
 void super_app_error_set(super_app_t *app, const char *text, uint32_t number)
@@ -110,12 +99,11 @@ void super_generation_free_unused(super_generation_t *generation)
     if (generation->workers ||
         (generation->state != SUPER_DRAINING && !super.ending))
         return;
-    while (*at && *at != generation)
+    while (*at != generation)
         at = &(*at)->next;
-    if (*at)
-        *at = generation->next;
-    super_timer_cancel(&generation->fill_pause);
-    super_timer_cancel(&generation->recycle_pause);
+    *at = generation->next;
+    super_timer_cancel(&generation->crashes.pause);
+    super_timer_cancel(&generation->recycles.pause);
     apr_pool_destroy(generation->pool);
     super_app_free_unused(app);
 }
@@ -136,11 +124,12 @@ void super_generation_abandon(super_generation_t *generation)
 static void drain_cut(super_generation_t *generation)
 {
     super_worker_t *worker;
-    unsigned running, queued, all = 0;
+    unsigned all = 0;
 
     for (worker = generation->workers; worker; worker = worker->next) {
-        super_worker_load_get(worker, &running, &queued);
-        all += running + queued;
+        super_load_t load = super_worker_load(worker);
+
+        all += load.running + load.queued;
         if (worker->state == SUPER_LEAVING)
             super_worker_kill(worker);
     }

@@ -12,9 +12,6 @@ super_app_t *super_app_make(uint32_t index, const char *name);
 super_app_t *super_app_find(uint32_t index);
 /* Frees it when it is not wanted and nothing of it is left. */
 void super_app_free_unused(super_app_t *app);
-/* Sets the secret. Returns 1 where the application had another one, which its
- * workers have. */
-int super_app_secret_set(super_app_t *app, const weave_secret_t *secret);
 /* Stores TEXT as the reason why generation NUMBER has failed; NULL: one
  * serves. */
 void super_app_error_set(super_app_t *app, const char *text, uint32_t number);
@@ -49,10 +46,12 @@ void super_end_check(void);
 
 /* Starts the workers that GENERATION lacks, unless it is in a pause. */
 void super_generation_fill(super_generation_t *generation);
-/* A young worker has failed: begins a pause before GENERATION is filled again,
- * longer each time, between LEAST_US and MOST_US. Returns it; 0: none. */
-int64_t super_generation_pause_begin(super_generation_t *generation,
-                                     int64_t least_us, int64_t most_us);
+/* Something has happened to GENERATION, at its PACE: begins a pause before it
+ * is filled again, longer each time, between LEAST_US and MOST_US. Returns it;
+ * 0: none. */
+int64_t super_generation_pause(super_generation_t *generation,
+                               super_pace_t *pace, int64_t least_us,
+                               int64_t most_us);
 /* An event of workers: wants a successor, which comes when the workers of its
  * application may have one. */
 void super_worker_recycle(super_worker_t *worker, const char *why, int stuck);
@@ -76,8 +75,9 @@ super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
  * nothing. */
 const char *super_release_want(super_app_t *app, const char *text, int force,
                                apr_pool_t *pool);
-/* Starts a new generation of what is wanted; returns the same. */
-const char *super_release_reload(super_app_t *app, apr_pool_t *pool);
+/* Starts a new generation of what is wanted of the application NAME; NULL: of
+ * each. Returns NULL, or the first problem, which is logged. */
+const char *super_release_reload(const char *name, apr_pool_t *pool);
 /* Drains APP, which httpd wants no more. It may be freed. */
 void super_release_remove(super_app_t *app);
 
@@ -85,7 +85,7 @@ void super_release_remove(super_app_t *app);
 
 /* Takes over what the roster has. */
 void super_adopt_roster(void);
-/* The secret of APP is known: joins those of its workers that are adopted. */
-void super_adopt_join(super_app_t *app);
+/* The SECRET of APP is known: joins those of its workers that are adopted. */
+void super_adopt_join(super_app_t *app, const weave_secret_t *secret);
 
 #endif

@@ -30,41 +30,33 @@ static void pause_over(void *data)
 static int64_t pace_pause(const super_pace_t *pace,
                           const super_generation_t *generation)
 {
-    int64_t pause = PAUSE_LEAST_US;
-    int i;
+    int more;
 
-    /* adopted: httpd has not sent yet how many workers there are to be */
-    if (!generation->spec || pace->count <= super_generation_size(generation))
+    if (!generation->spec) /* adopted: its number of workers is not known yet */
         return 0;
-    for (i = super_generation_size(generation) + 1;
-         i < pace->count && pause < SUPER_PAUSE_US; i++)
-        pause *= 2;
-    return pause < SUPER_PAUSE_US ? pause : SUPER_PAUSE_US;
+    more = pace->count - super_generation_size(generation);
+    if (more <= 0)
+        return 0;
+    return more <= 10 ? PAUSE_LEAST_US << (more - 1) : SUPER_PAUSE_US;
 }
 
-static int64_t pace_count(super_pace_t *pace,
-                          const super_generation_t *generation)
+int64_t super_generation_pause(super_generation_t *generation,
+                               super_pace_t *pace, int64_t least_us,
+                               int64_t most_us)
 {
-    int64_t now = weave_clock_us();
+    int64_t now = weave_clock_us(), pause;
 
     if (now - pace->last_us > pace_pause(pace, generation) + CALM_US)
         pace->count = 0;
     pace->last_us = now;
     pace->count++;
-    return pace_pause(pace, generation);
-}
-
-int64_t super_generation_pause_begin(super_generation_t *generation,
-                                     int64_t least_us, int64_t most_us)
-{
-    int64_t pause = pace_count(&generation->crash_pace, generation);
-
+    pause = pace_pause(pace, generation);
     pause = pause < most_us ? pause : most_us;
     pause = pause > least_us ? pause : least_us;
     if (pause)
-        super_timer_set(&generation->fill_pause, pause, pause_over, generation);
+        super_timer_set(&pace->pause, pause, pause_over, generation);
     else
-        super_timer_cancel(&generation->fill_pause);
+        super_timer_cancel(&pace->pause);
     return pause;
 }
 
@@ -102,7 +94,7 @@ static void recycle_grant(super_generation_t *generation)
         super_generation_size(generation) + LEAVING_MORE - leaving_count(app);
     super_worker_t *worker = NULL;
 
-    if (generation->recycle_pause.link)
+    if (generation->recycles.pause.link)
         return;
     for (; (worker = recycle_next(generation)) && room > 0; room--)
         worker->successor_granted = 1;
@@ -115,32 +107,21 @@ static void recycle_grant(super_generation_t *generation)
     app->crowded = worker != NULL;
 }
 
-/* Begins a pause where a young worker asks: with a max_rss that is too small,
- * each successor would ask for the next one at once. */
-static int64_t recycle_pause_begin(super_worker_t *worker, int64_t served_us)
-{
-    super_generation_t *generation = worker->generation;
-    int64_t pause;
-
-    if (served_us >= SUPER_YOUNG_US)
-        return 0;
-    pause = pace_count(&generation->recycle_pace, generation);
-    if (pause)
-        super_timer_set(&generation->recycle_pause, pause, pause_over,
-                        generation);
-    return pause;
-}
-
 void super_worker_recycle(super_worker_t *worker, const char *why, int stuck)
 {
-    int64_t served = weave_clock_us() - worker->ready_us, pause;
+    int64_t served = weave_clock_us() - worker->ready_us, pause = 0;
 
     if (worker->state != SUPER_READY || worker->stuck ||
         (worker->wants_successor && !stuck))
         return;
     if (!*why)
         why = stuck ? "a request is over its time" : "it does not say why";
-    pause = worker->wants_successor ? 0 : recycle_pause_begin(worker, served);
+    /* with a max_rss that is too small, each successor would ask for the next
+     * one at once */
+    if (served < SUPER_YOUNG_US && !worker->wants_successor)
+        pause = super_generation_pause(worker->generation,
+                                       &worker->generation->recycles, 0,
+                                       SUPER_PAUSE_US);
     worker->wants_successor = 1;
     worker->stuck = stuck;
     super_worker_log(worker, stuck ? WEAVE_LINE_ERROR : WEAVE_LINE_INFO,
@@ -193,7 +174,7 @@ void super_generation_fill(super_generation_t *generation)
     if (super.ending || !generation->spec)
         return;
     recycle_grant(generation);
-    if (generation->fill_pause.link)
+    if (generation->crashes.pause.link)
         return;
     count = missing_count(generation);
     if (count > 0)
@@ -205,11 +186,12 @@ void super_generation_fill(super_generation_t *generation)
         problem = super_worker_start(generation);
     /* without a pause, the next try would fail like this one */
     if (problem)
-        super_log(generation->app, WEAVE_LINE_ERROR,
-                  "WEAVE0078: no worker can be started for %s: %s; the next"
-                  " try is in %.1f s",
-                  generation->app->name, problem,
-                  (double)super_generation_pause_begin(
-                      generation, PAUSE_LEAST_US, SUPER_PAUSE_US) /
-                      1e6);
+        super_log(
+            generation->app, WEAVE_LINE_ERROR,
+            "WEAVE0078: no worker can be started for %s: %s; the next"
+            " try is in %.1f s",
+            generation->app->name, problem,
+            (double)super_generation_pause(generation, &generation->crashes,
+                                           PAUSE_LEAST_US, SUPER_PAUSE_US) /
+                1e6);
 }

@@ -58,14 +58,13 @@ static const weave_spec_t *worker_spec(const super_worker_t *worker)
 static void drain_timed_out(void *data)
 {
     super_worker_t *worker = data;
-    unsigned running, queued;
+    super_load_t load = super_worker_load(worker);
 
-    super_worker_load_get(worker, &running, &queued);
     super_worker_log(worker, WEAVE_LINE_ERROR,
                      "WEAVE0072: has not finished in the time that a request"
                      " may take; it is killed, and with it %u requests that"
                      " run and %u that wait",
-                     running, queued);
+                     load.running, load.queued);
     super_worker_kill(worker);
 }
 
@@ -94,11 +93,10 @@ static void busy_count(const super_worker_t *worker, unsigned *busy,
 static void stuck_poll(void *data)
 {
     super_worker_t *worker = data;
-    unsigned busy, hopeless, running, queued;
+    unsigned busy, hopeless;
 
     busy_count(worker, &busy, &hopeless);
-    super_worker_load_get(worker, &running, &queued);
-    if (busy > hopeless || queued) {
+    if (busy > hopeless || super_worker_load(worker).queued) {
         super_timer_set(&worker->grace, SUPER_SECOND / 2, stuck_poll, worker);
         return;
     }

@@ -40,7 +40,6 @@ static void lifeline_event(void *data, uint32_t events)
 static void hangup_event(void *data, uint32_t events)
 {
     struct signalfd_siginfo info;
-    super_app_t *app;
     apr_pool_t *pool;
 
     (void)data;
@@ -48,9 +47,7 @@ static void hangup_event(void *data, uint32_t events)
     if (read(hangup.fd, &info, sizeof(info)) != sizeof(info))
         return;
     apr_pool_create(&pool, super.pool);
-    for (app = super.apps; app; app = app->next)
-        if (app->wanted && app->spec)
-            super_release_reload(app, pool); /* it logs what is wrong */
+    super_release_reload(NULL, pool);
     apr_pool_destroy(pool);
 }
 
@@ -70,9 +67,7 @@ static apr_status_t hangup_init(void)
                   : super_watch_set(&hangup, fd, EPOLLIN, hangup_event, NULL);
 }
 
-static void start_refuse(const char *text) __attribute__((noreturn));
-
-static void start_refuse(const char *text)
+static __attribute__((noreturn)) void start_refuse(const char *text)
 {
     if (write(WEAVE_SUPER_READY_FD, text, strlen(text)) < 0 ||
         write(WEAVE_SUPER_READY_FD, "\n", 1) < 0)
@@ -80,9 +75,7 @@ static void start_refuse(const char *text)
     _exit(1);
 }
 
-static void start_refuse_status(apr_status_t rv) __attribute__((noreturn));
-
-static void start_refuse_status(apr_status_t rv)
+static __attribute__((noreturn)) void start_refuse_status(apr_status_t rv)
 {
     char text[200], why[120];
 

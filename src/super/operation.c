@@ -39,11 +39,10 @@ static void board_put(json_t *object, const super_worker_t *worker)
 {
     static const weave_board_t none;
     const weave_board_t *board = worker->board ? worker->board : &none;
-    unsigned running, queued;
+    super_load_t load = super_worker_load(worker);
 
-    super_worker_load_get(worker, &running, &queued);
-    number_put(object, "running", running);
-    number_put(object, "queued", queued);
+    number_put(object, "running", load.running);
+    number_put(object, "queued", load.queued);
     number_put(object, "connections", atomic_load(&board->connections));
     number_put(object, "requests", atomic_load(&board->requests));
     number_put(object, "refused", atomic_load(&board->refused));
@@ -159,29 +158,10 @@ static const char *op_log(call_t *call)
                                          : NULL;
 }
 
-/* status tells what becomes of it. */
 static const char *op_reload(call_t *call)
 {
-    const char *ini = json_string_value(json_object_get(call->request, "app"));
-    const char *problem = NULL;
-    super_app_t *app;
-    int found = 0;
-
-    for (app = super.apps; app; app = app->next)
-        if (app->wanted && app->spec && (!ini || !strcmp(app->name, ini))) {
-            const char *wrong = super_release_reload(app, call->pool);
-
-            found = 1;
-            problem = problem ? problem : wrong;
-        }
-    if (found)
-        return problem;
-    return ini ? apr_psprintf(call->pool,
-                              "%s: httpd has no such application in worker"
-                              " processes: `weavectl status` lists what there"
-                              " is",
-                              ini)
-               : "httpd has no WeaveApp in worker processes";
+    return super_release_reload(
+        json_string_value(json_object_get(call->request, "app")), call->pool);
 }
 
 static const char *op_status(call_t *call)

@@ -91,8 +91,7 @@ static void poll_begin(super_app_t *app)
 /* Tries again after 1, 2, 4 ... 60 s, unless a generation serves. */
 static void retry_begin(super_app_t *app)
 {
-    int64_t pause = SUPER_SECOND;
-    int i;
+    int64_t pause = RETRY_MOST_US;
 
     if (app->serving) {
         super_log(app, WEAVE_LINE_NOTICE,
@@ -101,10 +100,8 @@ static void retry_begin(super_app_t *app)
         return;
     }
     weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED, 0);
-    for (i = 0; i < app->failures && pause < RETRY_MOST_US; i++)
-        pause *= 2;
-    if (pause > RETRY_MOST_US)
-        pause = RETRY_MOST_US;
+    if (app->failures < 6)
+        pause = SUPER_SECOND << app->failures;
     app->failures++;
     super_log(app, WEAVE_LINE_INFO, "%s: the next try is in %.0f s", app->name,
               (double)pause / 1e6);
@@ -372,9 +369,28 @@ const char *super_release_want(super_app_t *app, const char *text, int force,
     return generation_try(app, force, "httpd wants it", pool);
 }
 
-const char *super_release_reload(super_app_t *app, apr_pool_t *pool)
+const char *super_release_reload(const char *name, apr_pool_t *pool)
 {
-    return generation_try(app, 1, "a reload was asked for", pool);
+    const char *problem = NULL;
+    super_app_t *app;
+    int found = 0;
+
+    for (app = super.apps; app; app = app->next)
+        if (app->wanted && app->spec && (!name || !strcmp(app->name, name))) {
+            const char *wrong =
+                generation_try(app, 1, "a reload was asked for", pool);
+
+            found = 1;
+            problem = problem ? problem : wrong;
+        }
+    if (found)
+        return problem;
+    return name ? apr_psprintf(pool,
+                               "%s: httpd has no such application in worker"
+                               " processes: `weavectl status` lists what there"
+                               " is",
+                               name)
+                : "httpd has no WeaveApp in worker processes";
 }
 
 void super_release_remove(super_app_t *app)

@@ -14,29 +14,22 @@
 
 /* ---- ready ---- */
 
-static int all_are_waiting(const super_generation_t *generation)
-{
-    const super_worker_t *worker = generation->workers;
-
-    while (worker && worker->state == SUPER_WAITING)
-        worker = worker->next;
-    return worker == NULL;
-}
-
-static int ready_count(const super_generation_t *generation)
+static int workers_count(const super_generation_t *generation,
+                         super_worker_e state)
 {
     const super_worker_t *worker;
     int count = 0;
 
     for (worker = generation->workers; worker; worker = worker->next)
-        count += worker->state == SUPER_READY;
+        count += worker->state == state;
     return count;
 }
 
 /* Drains one worker that is to be replaced for each successor that serves. */
 static void replaced_drain(const super_generation_t *generation)
 {
-    int spare = ready_count(generation) - super_generation_size(generation);
+    int spare = workers_count(generation, SUPER_READY) -
+                super_generation_size(generation);
     super_worker_t *worker;
     int stuck;
 
@@ -88,7 +81,8 @@ static void worker_ready(super_worker_t *worker)
         worker_serve(worker);
     else if (generation->state != SUPER_COMING)
         super_worker_kill(worker);
-    else if (all_are_waiting(generation))
+    else if (workers_count(generation, SUPER_WAITING) ==
+             super_generation_size(generation))
         generation->events->came_up(generation);
     else
         super_worker_log(worker, WEAVE_LINE_DEBUG,
@@ -113,17 +107,18 @@ static int64_t worker_replace(const super_worker_t *worker, const char *why,
     super_generation_t *generation = worker->generation;
     super_app_t *app = generation->app;
     int64_t lived_us = worker_lifetime(worker), pause;
-    int alone = !ready_count(generation);
+    int alone = !workers_count(generation, SUPER_READY);
 
     if (super.ending || generation->state != SUPER_SERVING)
         return 0;
     /* the successor of a young worker would soon die, too */
     if (lived_us >= SUPER_YOUNG_US || at_once) {
-        super_timer_cancel(&generation->fill_pause);
+        super_timer_cancel(&generation->crashes.pause);
         return 0;
     }
-    pause = super_generation_pause_begin(
-        generation, 0, alone && lived_us ? ALONE_US : SUPER_PAUSE_US);
+    pause =
+        super_generation_pause(generation, &generation->crashes, 0,
+                               alone && lived_us ? ALONE_US : SUPER_PAUSE_US);
     if (pause >= FAILED_US && alone && !lived_us) {
         weave_roster_app_set(super.roster, app->index, WEAVE_APP_FAILED,
                              generation->number);
@@ -169,24 +164,12 @@ static void worker_failed(super_worker_t *worker, const char *why)
 /* Returns how many requests WORKER has, as text. */
 static const char *load_text(const super_worker_t *worker)
 {
-    unsigned running, queued;
+    super_load_t load = super_worker_load(worker);
 
     if (!worker->board)
         return "an unknown number of requests";
-    super_worker_load_get(worker, &running, &queued);
     return apr_psprintf(worker->pool, "%u requests that ran and %u that waited",
-                        running, queued);
-}
-
-/* Tells whether WORKER, which has died, had begun with a request that may be to
- * blame. Only its own board knows; a lie there changes only the pauses of its
- * own application, SUPER_QUICK_MOST times a minute. */
-static int had_requests(const super_worker_t *worker)
-{
-    unsigned running, queued;
-
-    super_worker_load_get(worker, &running, &queued);
-    return worker->ready_us && running;
+                        load.running, load.queued);
 }
 
 /* Takes one of the successors that APP may have without a pause. Returns 0
@@ -205,7 +188,11 @@ static int quick_take(super_app_t *app)
 static void worker_died(super_worker_t *worker, const char *why)
 {
     int64_t lived_us = worker_lifetime(worker), pause;
-    int at_once = lived_us < SUPER_YOUNG_US && had_requests(worker) &&
+    /* A request that it had begun with may be to blame. Only its own board
+     * knows; a lie there changes only the pauses of its own application,
+     * SUPER_QUICK_MOST times a minute. */
+    int at_once = worker->ready_us && lived_us < SUPER_YOUNG_US &&
+                  super_worker_load(worker).running &&
                   quick_take(worker->generation->app);
 
     worker->state = SUPER_ENDING;
@@ -223,9 +210,9 @@ static void worker_died(super_worker_t *worker, const char *why)
                            : "its successor starts at once");
 }
 
-static void drained_ended(const super_worker_t *worker, const char *why)
+static void drained_ended(const super_worker_t *worker, int status)
 {
-    if (worker->reported || worker->adopted)
+    if (status == 0 || worker->adopted)
         super_worker_log(
             worker, WEAVE_LINE_INFO, "has left%s",
             worker->adopted ? " (adopted; its exit status is not known)" : "");
@@ -233,26 +220,27 @@ static void drained_ended(const super_worker_t *worker, const char *why)
         super_worker_log(worker, WEAVE_LINE_ERROR,
                          "WEAVE0076: has died while it finished its requests,"
                          " with %s: %s",
-                         load_text(worker), why);
+                         load_text(worker),
+                         super_process_end(status, worker->pool));
 }
 
-static void worker_ended(super_worker_t *worker, const char *why)
+static void worker_ended(super_worker_t *worker, int status)
 {
     super_generation_t *generation = worker->generation;
     super_generation_t *serving = generation->app->serving;
+    const char *why = super_process_end(status, worker->pool);
 
     if (worker->state == SUPER_READY)
         worker_died(worker, why);
     else if (worker->state == SUPER_LEAVING)
-        drained_ended(worker, why);
+        drained_ended(worker, status);
     else
         worker_failed(
             worker, apr_psprintf(worker->pool,
                                  "it has ended before it was ready: %s", why));
     super_worker_free(worker);
-    super_generation_fill(generation);
-    if (serving && serving != generation)
-        super_generation_fill(serving); /* there is room for a successor */
+    if (serving) /* it lacks this one, or there is room for a successor */
+        super_generation_fill(serving);
     super_generation_free_unused(generation);
     super_end_check();
 }

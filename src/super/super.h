@@ -38,8 +38,6 @@ typedef struct super_worker_t super_worker_t;
 typedef struct super_client_t super_client_t;
 typedef struct super_relay_t super_relay_t;
 
-/* --- applications -------------------------------------------------------- */
-
 /* So many workers of an application that die young of their requests are
  * replaced at once, in a minute. */
 #define SUPER_QUICK_MOST 5
@@ -54,8 +52,7 @@ struct super_app_t {
     weave_spec_t *spec;
     const char *text; /* of `spec` */
     apr_pool_t *spec_pool;
-    weave_secret_t secret; /* valid when has_secret is 1 */
-    int has_secret;        /* 0: adopted, and httpd has not told it yet */
+    weave_secret_t secret; /* adopted: not known while there is no spec */
     super_generation_t *generations; /* all; the newest is the first */
     super_generation_t *coming;      /* or NULL */
     super_generation_t *serving;     /* or NULL */
@@ -75,12 +72,11 @@ struct super_app_t {
     int quick_next; /* the oldest of them */
 };
 
-/* --- generations --------------------------------------------------------- */
-
 /* How often something happens that is to become slower. */
 typedef struct super_pace_t {
-    int count;       /* in a row */
-    int64_t last_us; /* weave_clock_us() */
+    int count;           /* in a row */
+    int64_t last_us;     /* weave_clock_us() */
+    super_timer_t pause; /* running: nothing is done about it yet */
 } super_pace_t;
 
 typedef enum super_generation_e {
@@ -102,8 +98,9 @@ typedef struct super_worker_events_t {
     void (*ready)(super_worker_t *worker);
     /* It is of no use: it is to be killed. WHY is for people. */
     void (*failed)(super_worker_t *worker, const char *why);
-    /* Its process has ended. It is to be freed. */
-    void (*ended)(super_worker_t *worker, const char *why);
+    /* Its process has ended; STATUS of waitpid(), -1: not known. It is to be
+     * freed. */
+    void (*ended)(super_worker_t *worker, int status);
     /* It wants a successor; STUCK: one of its requests is over its time. WHY
      * may be empty. */
     void (*recycle)(super_worker_t *worker, const char *why, int stuck);
@@ -120,15 +117,11 @@ struct super_generation_t {
     weave_spec_t *spec; /* resolved; NULL: not told yet (adopted) */
     uint64_t identity;
     super_worker_t *workers;
-    uint32_t sockets;            /* the number of the last socket */
-    int64_t started_us;          /* weave_clock_us() */
-    super_pace_t crash_pace;     /* of young workers that fail */
-    super_timer_t fill_pause;    /* running: before they are replaced */
-    super_pace_t recycle_pace;   /* of young workers that want a successor */
-    super_timer_t recycle_pause; /* running: before one of them gets it */
+    uint32_t sockets;      /* the number of the last socket */
+    int64_t started_us;    /* weave_clock_us() */
+    super_pace_t crashes;  /* young workers fail, and are replaced */
+    super_pace_t recycles; /* young workers want a successor */
 };
-
-/* --- workers ------------------------------------------------------------- */
 
 typedef enum super_worker_e {
     SUPER_STARTING, /* until it says that it is ready */
@@ -164,10 +157,7 @@ struct super_worker_t {
     int wants_successor;          /* 1: it has asked for a successor */
     int successor_granted;        /* 1: a successor is to come first */
     int stuck;                    /* 1: a request of it is over its time */
-    int reported;                 /* 1: its end has been explained already */
 };
-
-/* --- weaved -------------------------------------------------------------- */
 
 typedef struct super_t {
     apr_pool_t *pool;

@@ -40,7 +40,6 @@ static const char *secrets_read(secrets_t *secrets, const json_t *list)
     return NULL;
 }
 
-/* httpd has checked the rest of it. */
 static const char *wanted_read(wanted_t *wanted, const json_t *json,
                                const secrets_t *secrets, apr_pool_t *pool)
 {
@@ -50,9 +49,6 @@ static const char *wanted_read(wanted_t *wanted, const json_t *json,
     wanted->text = apr_pstrdup(pool, dumped ? dumped : "");
     free(dumped);
     problem = weave_spec_parse(&wanted->spec, wanted->text, pool);
-    if (!problem &&
-        (wanted->spec->app < 0 || wanted->spec->app >= WEAVE_ROSTER_APPS))
-        problem = "it has no slot in the roster";
     if (!problem && !secrets->known[wanted->spec->app])
         problem = "it has no secret";
     return problem;
@@ -99,7 +95,8 @@ static const char *app_want(const wanted_t *wanted,
         app = super_app_make(index, wanted->spec->name);
         weave_roster_app_set(super.roster, index, WEAVE_APP_STARTING, 0);
     }
-    force |= super_app_secret_set(app, secret);
+    force |= !weave_secret_is_same(&app->secret, secret);
+    app->secret = *secret;
     return super_release_want(app, wanted->text, force, pool);
 }
 
@@ -129,10 +126,8 @@ static void adopted_join(const secrets_t *secrets)
     super_app_t *app;
 
     for (app = super.apps; app; app = app->next)
-        if (!app->spec && secrets->known[app->index]) {
-            super_app_secret_set(app, &secrets->secret[app->index]);
-            super_adopt_join(app);
-        }
+        if (!app->spec && secrets->known[app->index])
+            super_adopt_join(app, &secrets->secret[app->index]);
 }
 
 /* Clears the slots of applications of the last weaved that have no workers

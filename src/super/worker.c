@@ -45,10 +45,9 @@ void super_worker_free(super_worker_t *worker)
 {
     super_worker_t **at = &worker->generation->workers;
 
-    while (*at && *at != worker)
+    while (*at != worker)
         at = &(*at)->next;
-    if (*at)
-        *at = worker->next;
+    *at = worker->next;
     super_client_end(worker);
     super_relay_end(worker);
     super_channel_close(&worker->channel);
@@ -83,20 +82,18 @@ static int slot_find(void)
 
 void super_worker_publish(super_worker_t *worker, uint32_t state)
 {
-    weave_roster_worker_t entry = {.app = worker->generation->app->index,
-                                   .generation = worker->generation->number,
-                                   .pid = (uint32_t)worker->pid};
+    weave_roster_worker_t entry = {0};
 
     if (worker->slot < 0)
         return;
-    atomic_init(&entry.state, state);
-    if (state == WEAVE_WORKER_FREE)
-        entry = (weave_roster_worker_t){0};
-    else
-        apr_cpystrn(entry.socket, worker->socket, sizeof(entry.socket));
     if (state != WEAVE_WORKER_FREE) {
+        atomic_init(&entry.state, state);
+        entry.app = worker->generation->app->index;
+        entry.generation = worker->generation->number;
+        entry.pid = (uint32_t)worker->pid;
         entry.birth[0] = (uint32_t)worker->birth;
         entry.birth[1] = (uint32_t)(worker->birth >> 32);
+        apr_cpystrn(entry.socket, worker->socket, sizeof(entry.socket));
     }
     weave_roster_worker_set(super.roster, (uint32_t)worker->slot, &entry);
     if (state == WEAVE_WORKER_FREE)
@@ -104,18 +101,19 @@ void super_worker_publish(super_worker_t *worker, uint32_t state)
     weave_roster_wake(super.roster, worker->generation->app->index);
 }
 
-void super_worker_load_get(const super_worker_t *worker, unsigned *running,
-                           unsigned *queued)
+super_load_t super_worker_load(const super_worker_t *worker)
 {
-    *running = *queued = 0;
-    if (!worker->board)
-        return;
-    *running = atomic_load(&worker->board->running);
-    *queued = atomic_load(&worker->board->queued);
-    if (*running > WEAVE_BOARD_THREADS)
-        *running = WEAVE_BOARD_THREADS;
-    if (*queued > 1000000)
-        *queued = 1000000;
+    super_load_t load = {0, 0};
+
+    if (worker->board) {
+        load.running = atomic_load(&worker->board->running);
+        load.queued = atomic_load(&worker->board->queued);
+    }
+    if (load.running > WEAVE_BOARD_THREADS)
+        load.running = WEAVE_BOARD_THREADS;
+    if (load.queued > 1000000)
+        load.queued = 1000000;
+    return load;
 }
 
 /* ---- what it says ---- */
@@ -177,7 +175,7 @@ static void worker_message(void *data, json_t *message, int pass)
     else if (report.kind != WEAVE_REPORT_FAILED)
         worker->events->recycle(worker, report.text,
                                 report.kind == WEAVE_REPORT_STUCK);
-    else if (worker->state != SUPER_ENDING)
+    else
         worker->events->failed(
             worker, apr_pstrdup(worker->pool,
                                 *report.text ? report.text
@@ -225,19 +223,12 @@ static void report_event(void *data, uint32_t events)
     super_watch_cancel(&worker->report);
     close(worker->report_fd);
     worker->report_fd = -1;
-    if (got > 0 && worker->state != SUPER_ENDING)
+    if (got > 0)
         worker->events->failed(
             worker, apr_pstrmemdup(worker->pool, text, (apr_size_t)got));
 }
 
 /* ---- its end ---- */
-
-static void report_read(super_worker_t *worker)
-{
-    if (worker->report_fd >= 0)
-        report_event(worker, EPOLLIN);
-    super_channel_read(&worker->channel);
-}
 
 static void worker_exited(void *data, uint32_t events)
 {
@@ -248,11 +239,11 @@ static void worker_exited(void *data, uint32_t events)
     if (!worker->adopted && waitpid(worker->pid, &status, WNOHANG) == 0)
         return;
     super_watch_cancel(&worker->exit);
-    report_read(worker);
+    if (worker->report_fd >= 0)
+        report_event(worker, EPOLLIN);
+    super_channel_read(&worker->channel);
     super_relay_flush(worker); /* its last lines come before ours */
-    if (worker->state == SUPER_LEAVING && status == 0)
-        worker->reported = 1;
-    worker->events->ended(worker, super_process_end(status, worker->pool));
+    worker->events->ended(worker, status);
 }
 
 /* ---- its start ---- */

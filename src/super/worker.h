@@ -24,9 +24,11 @@ apr_status_t super_worker_connect(super_worker_t *worker, int fd);
 void super_worker_publish(super_worker_t *worker, uint32_t state);
 /* Frees everything of it but its process. */
 void super_worker_free(super_worker_t *worker);
+typedef struct super_load_t {
+    unsigned running, queued;
+} super_load_t;
 /* Reads the requests that it has from its board, bounded. */
-void super_worker_load_get(const super_worker_t *worker, unsigned *running,
-                           unsigned *queued);
+super_load_t super_worker_load(const super_worker_t *worker);
 
 /* leave.c */
 
