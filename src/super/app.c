@@ -44,9 +44,10 @@ void super_app_free_unused(super_app_t *app)
 
     if (app->wanted || app->generations)
         return;
-    while (*at != app)
+    while (*at && *at != app)
         at = &(*at)->next;
-    *at = app->next;
+    if (*at)
+        *at = app->next;
     super_timer_cancel(&app->retry);
     super_timer_cancel(&app->poll);
     free(app->last_error);
@@ -99,9 +100,10 @@ void super_generation_free_unused(super_generation_t *generation)
     if (generation->workers ||
         (generation->state != SUPER_DRAINING && !super.ending))
         return;
-    while (*at != generation)
+    while (*at && *at != generation)
         at = &(*at)->next;
-    *at = generation->next;
+    if (*at)
+        *at = generation->next;
     super_timer_cancel(&generation->crashes.pause);
     super_timer_cancel(&generation->recycles.pause);
     apr_pool_destroy(generation->pool);
@@ -180,12 +182,6 @@ void super_generation_drain(super_generation_t *generation)
 
 static super_timer_t quit_timer;
 
-void super_end_check(void)
-{
-    if (super.ending && !super.workers)
-        super_loop_end();
-}
-
 static void workers_each(void (*leave)(super_worker_t *worker))
 {
     super_app_t *app;
@@ -221,5 +217,6 @@ void super_end_begin(void)
     }
     workers_each(super_worker_quit);
     super_timer_set(&quit_timer, QUIT_US, workers_kill, NULL);
-    super_end_check();
+    if (!super.workers)
+        super_loop_end();
 }

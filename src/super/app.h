@@ -34,8 +34,6 @@ void super_generation_drain(super_generation_t *generation);
 void super_generation_free_unused(super_generation_t *generation);
 /* Ends weaved: tells all workers to leave. The loop ends with the last one. */
 void super_end_begin(void);
-/* A worker is gone: looks whether it was the last one. */
-void super_end_check(void);
 
 /* fill.c: keeps a generation that serves at its number of workers */
 

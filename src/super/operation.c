@@ -69,13 +69,6 @@ static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
     return object;
 }
 
-/* Returns the hash by which weavectl knows which version of the sync.ini SPEC
- * was made of; 0: not known. */
-static json_int_t spec_hash(const weave_spec_t *spec)
-{
-    return spec ? (json_int_t)spec->ini_hash : 0;
-}
-
 static json_t *generation_status(const super_generation_t *generation,
                                  apr_pool_t *pool)
 {
@@ -84,10 +77,11 @@ static json_t *generation_status(const super_generation_t *generation,
 
     for (worker = generation->workers; worker; worker = worker->next)
         json_array_append_new(workers, worker_status(worker, pool));
-    return json_pack("{s:I, s:s, s:I, s:o}", "number",
-                     (json_int_t)generation->number, "state",
-                     generation_states[generation->state], "ini_hash",
-                     spec_hash(generation->spec), "workers", workers);
+    return json_pack(
+        "{s:I, s:s, s:I, s:o}", "number", (json_int_t)generation->number,
+        "state", generation_states[generation->state], "ini_hash",
+        (json_int_t)(generation->spec ? generation->spec->ini_hash : 0),
+        "workers", workers);
 }
 
 static json_t *app_status(const super_app_t *app, apr_pool_t *pool)
@@ -106,7 +100,7 @@ static json_t *app_status(const super_app_t *app, apr_pool_t *pool)
         "{s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:I, s:o}", "app",
         (json_int_t)app->index, "ini", app->name, "ini_read",
         weave_control_text(app->spec ? app->spec->ini : NULL, pool), "ini_hash",
-        spec_hash(app->spec), "state",
+        (json_int_t)(app->spec ? app->spec->ini_hash : 0), "state",
         app_states[state <= WEAVE_APP_FAILED ? state : WEAVE_APP_FAILED],
         "generation", (json_int_t)(app->serving ? app->serving->number : 0),
         "generations", generations, "failed_generation",

@@ -439,18 +439,14 @@ static int app_has_changed(super_app_t *app, apr_pool_t *pool)
            app->failed_identity != identity;
 }
 
-static int app_is_mended(const super_app_t *app, apr_pool_t *pool)
-{
-    return app->retry.link && script_stamp(app, pool) != app->tried_stamp;
-}
-
 static void disk_poll(void *data)
 {
     super_app_t *app = data;
     apr_pool_t *pool;
 
     apr_pool_create(&pool, app->pool);
-    if (app_has_changed(app, pool) || app_is_mended(app, pool)) {
+    if (app_has_changed(app, pool) ||
+        (app->retry.link && script_stamp(app, pool) != app->tried_stamp)) {
         app->failures = 0;
         generation_try(app, 1, "it has changed on disk", pool);
     }

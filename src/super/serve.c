@@ -242,7 +242,6 @@ static void worker_ended(super_worker_t *worker, int status)
     if (serving) /* it lacks this one, or there is room for a successor */
         super_generation_fill(serving);
     super_generation_free_unused(generation);
-    super_end_check();
 }
 
 /* ---- its beginning ---- */

@@ -40,20 +40,6 @@ static const char *secrets_read(secrets_t *secrets, const json_t *list)
     return NULL;
 }
 
-static const char *wanted_read(wanted_t *wanted, const json_t *json,
-                               const secrets_t *secrets, apr_pool_t *pool)
-{
-    char *dumped = json_dumps(json, JSON_COMPACT);
-    const char *problem;
-
-    wanted->text = apr_pstrdup(pool, dumped ? dumped : "");
-    free(dumped);
-    problem = weave_spec_parse(&wanted->spec, wanted->text, pool);
-    if (!problem && !secrets->known[wanted->spec->app])
-        problem = "it has no secret";
-    return problem;
-}
-
 static int is_wanted(const apr_array_header_t *list, const super_app_t *app)
 {
     int i;
@@ -109,10 +95,15 @@ static const char *list_read(apr_array_header_t *list, const json_t *apps,
     if (!json_is_array(apps))
         return "there is no list of applications";
     for (i = 0; i < json_array_size(apps); i++) {
-        const char *problem =
-            wanted_read(&APR_ARRAY_PUSH(list, wanted_t),
-                        json_array_get(apps, i), secrets, pool);
+        wanted_t *wanted = &APR_ARRAY_PUSH(list, wanted_t);
+        char *text = json_dumps(json_array_get(apps, i), JSON_COMPACT);
+        const char *problem;
 
+        wanted->text = apr_pstrdup(pool, text ? text : "");
+        free(text);
+        problem = weave_spec_parse(&wanted->spec, wanted->text, pool);
+        if (!problem && !secrets->known[wanted->spec->app])
+            problem = "it has no secret";
         if (problem)
             return apr_psprintf(pool, "application %d: %s", (int)i, problem);
     }

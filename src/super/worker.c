@@ -45,9 +45,10 @@ void super_worker_free(super_worker_t *worker)
 {
     super_worker_t **at = &worker->generation->workers;
 
-    while (*at != worker)
+    while (*at && *at != worker)
         at = &(*at)->next;
-    *at = worker->next;
+    if (*at)
+        *at = worker->next;
     super_client_end(worker);
     super_relay_end(worker);
     super_channel_close(&worker->channel);
@@ -64,7 +65,8 @@ void super_worker_free(super_worker_t *worker)
     if (worker->socket)
         super_dir_unlink(worker->socket);
     super_worker_publish(worker, WEAVE_WORKER_FREE);
-    super.workers--;
+    if (--super.workers == 0 && super.ending)
+        super_loop_end();
     apr_pool_destroy(worker->pool);
 }
 
