@@ -9,19 +9,14 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
 #include "control.h"
 #include "worker.h"
-#include "weave_handshake.h"
-#include "weave_socket.h"
 
 #define SECRETS_US (30 * SUPER_SECOND) /* httpd sends them at once */
-
 #define JOIN_US (2 * SUPER_SECOND)
 
 static super_timer_t overdue_timer;

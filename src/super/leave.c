@@ -4,8 +4,6 @@
 
 #include <signal.h>
 
-#include <apr_strings.h>
-
 static void state_set_ending(super_worker_t *worker)
 {
     worker->state = SUPER_ENDING;

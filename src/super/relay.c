@@ -19,8 +19,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <apr_strings.h>
-
 #define READ_BYTES 4096 /* in one turn */
 /* bytes of the log in a second, for each worker and for all together */
 #define RATE_EACH (1024 * 1024)

@@ -14,7 +14,6 @@
 #include <apr_escape.h>
 #include <apr_strings.h>
 
-#include "weave_handshake.h"
 #include "weave_socket.h"
 
 /* how much of a payload is kept: enough for a line of the log */
