@@ -221,6 +221,22 @@ subtest 'a folder that httpd\'s children cannot enter' => sub {
     refused('no folder above', 'WEAVE0162', "$root/none", 'No such file');
 };
 
+# Otherwise children could not read what weavectl says, and answer 503.
+subtest 'folders that are made under a narrow umask' => sub {
+    my @narrow = map { "$root/narrow-$_" } qw(run state);
+    configure(@narrow, "/ $plain");
+    my $before = umask 077;
+    is((start_httpd())[0], 0, 'httpd starts') or diag log_text();
+    ok eventually(sub { ask('/') }), 'and serves' or diag log_text();
+    my @weavectl = ("$root/lib/weavectl", '-d', $narrow[0], 'maintenance');
+    is((run(@weavectl, 'on'))[0], 0, 'maintenance on');
+    is ask('/'), '', 'holds';
+    is((run(@weavectl, 'off'))[0], 0, 'maintenance off');
+    ok ask('/'), 'holds, too';
+    umask $before;
+    ok stop_httpd(), 'httpd stops';
+};
+
 spew("$his/sync.ini", ini($alice));
 configure($run, $state, "/ $his/sync.ini");
 refused('a sync.ini in the folder of another', 'WEAVE0160', $his, $of_his);

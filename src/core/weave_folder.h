@@ -36,8 +36,9 @@ typedef struct weave_folder_t {
 /**
  * Opens the folder PATH. ALSO is the third user who is trusted (geteuid() for
  * none). If the folder does not exist, but the one above it does, makes it with
- * the mode MAKE (0: does not make it). On failure *problem is a message with
- * the cure; EPERM: a user who is not trusted could exchange it.
+ * the mode MAKE, whatever the umask is (0: does not make it). On failure
+ * *problem is a message with the cure; EPERM: a user who is not trusted could
+ * exchange it.
  */
 apr_status_t weave_folder_open(weave_folder_t *folder, const char **problem,
                                const char *path, uid_t also, mode_t make,
