@@ -100,8 +100,7 @@ static void file_learn(weave_known_t *known, const char **problem,
     switch (
         weave_maintenance_read(&entries, &stamp, problem, dir, owner, fresh)) {
     case WEAVE_MAINTENANCE_FILE_READ:
-        unused = known->pool;
-        known->pool = fresh;
+        unused = known->entries ? known->entries->pool : NULL;
         known->entries = entries;
         known->stamp = stamp;
         known->trouble = 0;

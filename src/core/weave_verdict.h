@@ -37,8 +37,8 @@ int weave_verdict_is_first_call(const char *uri);
 
 /** What a process knows of the file. Begins as zero: nothing yet. */
 typedef struct weave_known_t {
-    apr_pool_t *pool;            /* of `entries`, unmanaged; NULL: no entries */
-    apr_array_header_t *entries; /* of the last good file */
+    apr_array_header_t *entries; /* of the last good file, alone in their pool;
+                                    NULL: there was none yet */
     uint64_t stamp;              /* of that file; 0: there was none yet */
     uint64_t trouble; /* why the file is not good; 0: it is, or never was */
     int64_t on_us;    /* since when the file is not believed; 0: it is */
