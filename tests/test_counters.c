@@ -78,6 +78,24 @@ static void knows_whose_it_is(void **state)
     assert_int_equal(status, 0);
 }
 
+static void reads_of_another_container(void)
+{
+    assert_int_equal(weave_counters_admitted(reads(), 2), -1);
+}
+
+/* Its numbers of processes are others than here. */
+static void knows_no_process_of_another_container(void **state)
+{
+    pid_t pid;
+    int status;
+
+    (void)state;
+    counters->parent = 1;
+    pid = in_child(reads_of_another_container);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void holds(void)
 {
     long holder;
@@ -348,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         COUNTERS(has_all_of_its_room),
         COUNTERS(knows_whose_it_is),
+        COUNTERS(knows_no_process_of_another_container),
         COUNTERS(knows_that_it_is_gone),
         COUNTERS(nobody_holds_what_is_not_there),
         COUNTERS(refuses_another_version),

@@ -156,6 +156,7 @@ const char *weave_counters_read(weave_counters_t **counters, const char *dir,
     const char *path = apr_pstrcat(pool, dir, "/" WEAVE_COUNTERS_FILE, NULL);
     weave_counters_t *copy;
     struct stat status;
+    long holder;
     int fd = -1;
     apr_status_t rv = weave_file_open(&fd, &status, AT_FDCWD, path);
 
@@ -174,6 +175,10 @@ const char *weave_counters_read(weave_counters_t **counters, const char *dir,
                            " is damaged, or of another version of mod_weave:"
                            " stop httpd and start it again",
                            NULL);
+    /* whose processes have other numbers there than here, or none */
+    holder = weave_counters_holder(dir, pool);
+    if (holder && holder != (long)copy->parent)
+        atomic_fetch_add(&copy->without_slot, 1);
     *counters = copy;
     return NULL;
 }

@@ -107,8 +107,8 @@ const char *weave_counters_read(weave_counters_t **counters, const char *dir,
 long weave_counters_holder(const char *dir, apr_pool_t *pool);
 
 /** Returns how many requests for the application at SLOT the living children
- *  have admitted and are not done with. -1: there are children without a
- *  slot. */
+ *  have admitted and are not done with. -1: nobody knows, for there are
+ *  children without a slot, or httpd is in another container. */
 int64_t weave_counters_admitted(const weave_counters_t *counters,
                                 uint32_t slot);
 

@@ -124,7 +124,8 @@ static void left_poll(left_t *left, const ctl_t *ctl)
         return;
     left->requests = children_sum(ctl, &view);
     if (left->requests < 0)
-        left->problem = "not all children of httpd count their requests";
+        left->problem = "not all children of httpd count their requests, or"
+                        " httpd runs in another container than weavectl";
     in_workers = workers_sum(ctl, workers, &left->unseen);
     if (in_workers > left->requests) /* children count most of these, too */
         left->requests = in_workers;
