@@ -71,7 +71,6 @@ __attribute__((visibility("default"))) const weave_engine_t weave_engine = {
     .magic = WEAVE_ENGINE_MAGIC,
     .abi = WEAVE_ENGINE_ABI,
     .size = sizeof(weave_engine_t),
-    .python_hex = PY_VERSION_HEX,
     .python = ENGINE_PYTHON,
     .executable = ENGINE_PYTHON_EXECUTABLE,
     .runtime_version = Py_GetVersion,

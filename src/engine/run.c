@@ -287,7 +287,7 @@ static int file_answer(engine_request_t *request, plan_t *plan, int fd,
     tstate = engine_gil_pause();
     io = engine_body_send(request, NULL, 0, 0);
     if (io == WEAVE_IO_OK)
-        io = engine_host->file_send(host, fd, offset, allowed, 0);
+        io = engine_host->file_send(host, fd, offset, allowed);
     engine_gil_resume(tstate);
     engine_request_unlock(request);
     plan->ready = io == WEAVE_IO_OK;

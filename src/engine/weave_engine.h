@@ -24,7 +24,7 @@
 #include <sys/types.h>
 
 /* Raised whenever a struct below changes in any way. */
-#define WEAVE_ENGINE_ABI 6
+#define WEAVE_ENGINE_ABI 7
 #define WEAVE_ENGINE_MAGIC 0x57454156u /* "WEAV" */
 #define WEAVE_ENGINE_SYMBOL "weave_engine"
 
@@ -204,8 +204,7 @@ typedef struct weave_host_t {
                             size_t count, int flags);
     /* Sends bytes of a regular file. `fd` is valid until the call returns: a
      * host that needs it longer duplicates it. */
-    weave_io_e (*file_send)(void *host, int fd, int64_t offset, int64_t length,
-                            int flags);
+    weave_io_e (*file_send)(void *host, int fd, int64_t offset, int64_t length);
     /* Logs one line of UTF-8 without its newline; it is not NUL-terminated.
      * `level` is a weave_log_e; `host` is NULL outside a request. */
     void (*log)(void *host, int level, const char *text, size_t len);
@@ -230,7 +229,6 @@ typedef struct weave_engine_t {
     uint32_t magic;
     uint32_t abi;
     uint32_t size;          /* sizeof(weave_engine_t) */
-    uint32_t python_hex;    /* PY_VERSION_HEX at compile time */
     const char *python;     /* "3.11" */
     const char *executable; /* the Python it was built for */
     /* Returns the version of the libpython that is loaded now, such as

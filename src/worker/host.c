@@ -301,15 +301,13 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
     return writer.io;
 }
 
-static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
-                            int flags)
+static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length)
 {
     executor_t *executor = host;
     weave_frame_file_t file = {offset, length};
     char data[sizeof(weave_frame_t) + sizeof(file)];
-    weave_frame_t frame =
-        weave_frame_make(WEAVE_FRAME_FILE, flags_encode(flags) | WEAVE_FRAME_FD,
-                         sizeof(file), executor->number);
+    weave_frame_t frame = weave_frame_make(WEAVE_FRAME_FILE, WEAVE_FRAME_FD,
+                                           sizeof(file), executor->number);
     writer_t writer;
 
     if (worker.forked)
@@ -325,7 +323,6 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
     memcpy(data + sizeof(frame), &file, sizeof(file));
     writer_part(&writer, data, sizeof(data), NULL);
     writer.batch.pass = fd;
-    writer.last = flags & WEAVE_SEND_LAST;
     writer_flush(&writer);
     return writer.io;
 }

@@ -117,8 +117,7 @@ static int file(const weave_request_t *request, long argument)
 {
     (void)argument;
     head(request, 1000);
-    return host->file_send(request->host, file_fd, 0, 1000, WEAVE_SEND_LAST) ==
-                   WEAVE_IO_OK
+    return host->file_send(request->host, file_fd, 0, 1000) == WEAVE_IO_OK
                ? WEAVE_RUN_DONE
                : WEAVE_RUN_GONE;
 }
@@ -206,7 +205,6 @@ extern __attribute__((visibility("default"))) const weave_engine_t weave_engine;
 const weave_engine_t weave_engine = {WEAVE_ENGINE_MAGIC,
                                      WEAVE_ENGINE_ABI,
                                      sizeof(weave_engine_t),
-                                     0x030b0000,
                                      "3.11",
                                      "python3.11",
                                      runtime_version,

@@ -251,7 +251,7 @@ weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
 }
 
 weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
-                               int64_t length, int flags)
+                               int64_t length)
 {
     mod_weave_exchange_t *exchange = host;
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -262,7 +262,7 @@ weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
                       " wsgi.file_wrapper");
         return WEAVE_IO_GONE;
     }
-    return mod_weave_file_give(exchange, own, offset, length, flags);
+    return mod_weave_file_give(exchange, own, offset, length, 0);
 }
 
 /* ---- an answer without its end ---- */

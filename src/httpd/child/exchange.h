@@ -74,7 +74,7 @@ void mod_weave_head_send(void *host, const weave_head_t *head);
 weave_io_e mod_weave_body_send(void *host, const weave_piece_t *pieces,
                                size_t count, int flags);
 weave_io_e mod_weave_file_send(void *host, int fd, int64_t offset,
-                               int64_t length, int flags);
+                               int64_t length);
 /* The same with a descriptor that is given away. */
 weave_io_e mod_weave_file_give(mod_weave_exchange_t *exchange, int own,
                                int64_t offset, int64_t length, int flags);

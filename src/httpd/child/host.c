@@ -63,11 +63,10 @@ static weave_io_e body_send(void *host, const weave_piece_t *pieces,
     return mod_weave_body_send(host, pieces, count, flags);
 }
 
-static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length,
-                            int flags)
+static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length)
 {
     mod_weave_host_leave_fork();
-    return mod_weave_file_send(host, fd, offset, length, flags);
+    return mod_weave_file_send(host, fd, offset, length);
 }
 
 static const weave_host_t embedded_host = {
