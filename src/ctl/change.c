@@ -113,12 +113,6 @@ static int hold_locked(ctl_change_t *change)
     const weave_maintenance_t *found;
 
     ctl_view_refresh(view, change->ctl);
-    if (view->file != WEAVE_MAINTENANCE_FILE_READ)
-        return ctl_say("--wait: children of before the last graceful may go by"
-                       " something else: %s",
-                       view->damage ? view->damage
-                                    : "the file " WEAVE_MAINTENANCE_FILE
-                                      " has gone");
     found = weave_maintenance_find(view->entries, change->ctl->ini);
     if (!found || found->mode != WEAVE_MAINTENANCE_DRAINING ||
         found->since_us != setting.since_us)

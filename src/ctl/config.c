@@ -34,10 +34,6 @@ static weave_conf_t *conf_load(const ctl_t *ctl, int *errors)
 
 /* ---- config ---- */
 
-typedef struct {
-    const char *key, *value, *where;
-} row_t;
-
 /* Returns the value of KEY, for programs exactly and as it could be written,
  * for people in the unit that they would use. A default may be a text for
  * people.
@@ -77,17 +73,25 @@ static const char *value_text(const ctl_t *ctl, const weave_conf_t *conf,
     }
 }
 
+static void row_add(json_t *rows, const char *key, const char *value,
+                    const char *where, apr_pool_t *pool)
+{
+    json_array_append_new(rows,
+                          json_pack("{s:s, s:o, s:o}", "key", key, "value",
+                                    weave_control_text(value, pool), "where",
+                                    weave_control_text(where, pool)));
+}
+
 /* Adds KEY, or each member of a family. */
-static void key_add(apr_array_header_t *rows, const ctl_t *ctl,
-                    const weave_conf_t *conf, const weave_key_t *key)
+static void key_add(json_t *rows, const ctl_t *ctl, const weave_conf_t *conf,
+                    const weave_key_t *key)
 {
     const char *where = weave_conf_source(conf, key->key, ctl->pool);
     const apr_array_header_t *members;
     int i;
 
     if (key->type != WEAVE_TYPE_PREFIX) {
-        APR_ARRAY_PUSH(rows, row_t) =
-            (row_t){key->full, value_text(ctl, conf, key), where};
+        row_add(rows, key->full, value_text(ctl, conf, key), where, ctl->pool);
         return;
     }
     members =
@@ -97,53 +101,43 @@ static void key_add(apr_array_header_t *rows, const ctl_t *ctl,
         const apr_table_entry_t *member =
             &APR_ARRAY_IDX(members, i, apr_table_entry_t);
 
-        APR_ARRAY_PUSH(rows, row_t) =
-            (row_t){apr_pstrcat(ctl->pool, key->full, member->key, NULL),
-                    member->val, where};
+        row_add(rows, apr_pstrcat(ctl->pool, key->full, member->key, NULL),
+                member->val, where, ctl->pool);
     }
-}
-
-static void table_print_json(const apr_array_header_t *rows, apr_pool_t *pool)
-{
-    json_t *list = json_array();
-    int i;
-
-    for (i = 0; i < rows->nelts; i++) {
-        const row_t *row = &APR_ARRAY_IDX(rows, i, row_t);
-
-        json_array_append_new(
-            list, json_pack("{s:s, s:o, s:o}", "key", row->key, "value",
-                            weave_control_text(row->value, pool), "where",
-                            weave_control_text(row->where, pool)));
-    }
-    ctl_json_print(list, 0);
-    json_decref(list);
 }
 
 /* Longer texts do not make the column wider. */
 #define COLUMN_MOST 40
 
-static void column_widen(int *width, const char *text)
+static int column_width(const json_t *rows, const char *name)
 {
-    int columns = ctl_columns(text);
+    const json_t *row;
+    int width = 0;
+    size_t i;
 
-    if (columns > *width && columns <= COLUMN_MOST)
-        *width = columns;
+    json_array_foreach(rows, i, row)
+    {
+        int columns = ctl_columns(ctl_text(row, name));
+
+        if (columns > width && columns <= COLUMN_MOST)
+            width = columns;
+    }
+    return width;
 }
 
-static void table_print(const apr_array_header_t *rows)
+static void table_print(const json_t *rows)
 {
-    const row_t *row = (const row_t *)rows->elts, *end = row + rows->nelts;
-    int keys = 0, values = 0;
+    int keys = column_width(rows, "key"), values = column_width(rows, "value");
+    const json_t *row;
+    size_t i;
 
-    for (; row < end; row++) {
-        column_widen(&keys, row->key);
-        column_widen(&values, row->value);
-    }
-    for (row = (const row_t *)rows->elts; row < end; row++) {
-        ctl_cell(row->key, keys);
-        ctl_cell(*row->value ? row->value : "-", values);
-        ctl_line("%s", row->where);
+    json_array_foreach(rows, i, row)
+    {
+        const char *value = ctl_text(row, "value");
+
+        ctl_cell(ctl_text(row, "key"), keys);
+        ctl_cell(*value ? value : "-", values);
+        ctl_line("%s", ctl_text(row, "where"));
     }
 }
 
@@ -151,17 +145,16 @@ int ctl_config(const ctl_t *ctl)
 {
     int errors, i;
     const weave_conf_t *conf = conf_load(ctl, &errors);
-    apr_array_header_t *rows = apr_array_make(ctl->pool, 64, sizeof(row_t));
+    json_t *rows = json_array();
 
-    if (!conf)
-        return CTL_FAILED;
-    for (i = 0; i < WEAVE_KEY_COUNT; i++)
+    for (i = 0; conf && i < WEAVE_KEY_COUNT; i++)
         key_add(rows, ctl, conf, weave_key_get((weave_key_e)i));
-    if (ctl->json)
-        table_print_json(rows, ctl->pool);
+    if (conf && ctl->json)
+        ctl_json_print(rows, 0);
     else
         table_print(rows);
-    return errors ? CTL_FAILED : CTL_DONE;
+    json_decref(rows);
+    return conf && !errors ? CTL_DONE : CTL_FAILED;
 }
 
 /* ---- check ---- */

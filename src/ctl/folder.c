@@ -100,7 +100,7 @@ static const char *httpd_read(ctl_httpd_t *httpd, const ctl_t *ctl)
     return why;
 }
 
-static int dir_is_same(const char *one, const char *other)
+int ctl_path_is_same(const char *one, const char *other)
 {
     struct stat a, b;
 
@@ -117,7 +117,7 @@ const char *ctl_httpd_find(ctl_httpd_t *httpd, const ctl_t *ctl)
     *httpd = (ctl_httpd_t){0};
     httpd->unseen = httpd_read(httpd, ctl);
     own = ctl_text(httpd->state, "state_dir");
-    is_other = ctl->state_dir && *own && !dir_is_same(own, ctl->state_dir);
+    is_other = ctl->state_dir && *own && !ctl_path_is_same(own, ctl->state_dir);
     if (is_other && ctl->dir_given)
         return apr_psprintf(ctl->pool,
                             "the httpd that runs with %s (-d) has its"

@@ -27,6 +27,9 @@ const char *ctl_rights_why_not(const ctl_t *ctl);
  * HTTPD has lives as long as ctl->pool. */
 const char *ctl_httpd_find(ctl_httpd_t *httpd, const ctl_t *ctl);
 
+/* Says whether two paths lead to one file or folder. */
+int ctl_path_is_same(const char *one, const char *other);
+
 /* Sends REQUEST, which is given away, to the weaved of ctl->dir. Returns its
  * answer, or NULL and *problem. */
 json_t *ctl_call(const ctl_t *ctl, json_t *request, const char **problem);

@@ -43,16 +43,14 @@ const ctl_app_t *ctl_app_next(const ctl_view_t *view, const ctl_t *ctl, int *at)
 
 int ctl_name_check(const ctl_view_t *view, const ctl_t *ctl)
 {
-    struct stat named, other;
     int i;
 
-    if (!ctl->ini || ctl_app_find(view, ctl->ini) || stat(ctl->ini, &named) < 0)
+    if (!ctl->ini || ctl_app_find(view, ctl->ini))
         return CTL_DONE;
     for (i = 0; i < view->apps->nelts; i++) {
         const char *ini = APR_ARRAY_IDX(view->apps, i, ctl_app_t).ini;
 
-        if (stat(ini, &other) == 0 && other.st_dev == named.st_dev &&
-            other.st_ino == named.st_ino)
+        if (ctl_path_is_same(ini, ctl->ini))
             return ctl_say("%s: httpd has the application of this file by"
                            " another name: say %s",
                            ctl->ini, ini);
