@@ -79,17 +79,20 @@ static void join_event(super_worker_t *worker, apr_status_t rv)
         join_fail(worker, "it has closed the connection");
 }
 
-/* Says HELLO. */
+/* Says HELLO to a worker that is adopted. */
 static void worker_join(super_worker_t *worker)
 {
     weave_hello_frame_t hello = weave_hello_make(
         WEAVE_ROLE_SUPERVISOR, &worker->generation->app->secret);
-    apr_status_t rv = super_client_start(
-        worker, 0, apr_pmemdup(worker->pool, &hello, sizeof(hello)),
-        sizeof(hello), join_event);
+    apr_status_t rv;
     char why[120];
 
+    if (!worker->unjoined || worker->state == SUPER_ENDING)
+        return;
     worker->unjoined = 0;
+    rv = super_client_start(worker, 0,
+                            apr_pmemdup(worker->pool, &hello, sizeof(hello)),
+                            sizeof(hello), join_event);
     if (rv == APR_SUCCESS)
         super_timer_set(&worker->client->limit, JOIN_US, join_timed_out,
                         worker);
@@ -100,15 +103,8 @@ static void worker_join(super_worker_t *worker)
 
 void super_adopt_join(super_app_t *app, const weave_secret_t *secret)
 {
-    super_generation_t *generation;
-    super_worker_t *worker;
-
     app->secret = *secret;
-    for (generation = app->generations; generation;
-         generation = generation->next)
-        for (worker = generation->workers; worker; worker = worker->next)
-            if (worker->unjoined && worker->state != SUPER_ENDING)
-                worker_join(worker);
+    super_app_workers_each(app, worker_join);
 }
 
 static void secrets_are_overdue(void *data)

@@ -182,23 +182,25 @@ void super_generation_drain(super_generation_t *generation)
 
 static super_timer_t quit_timer;
 
-static void workers_each(void (*leave)(super_worker_t *worker))
+void super_app_workers_each(super_app_t *app,
+                            void (*fn)(super_worker_t *worker))
 {
-    super_app_t *app;
     super_generation_t *generation;
     super_worker_t *worker;
 
-    for (app = super.apps; app; app = app->next)
-        for (generation = app->generations; generation;
-             generation = generation->next)
-            for (worker = generation->workers; worker; worker = worker->next)
-                leave(worker);
+    for (generation = app->generations; generation;
+         generation = generation->next)
+        for (worker = generation->workers; worker; worker = worker->next)
+            fn(worker);
 }
 
 static void workers_kill(void *data)
 {
+    super_app_t *app;
+
     (void)data;
-    workers_each(super_worker_kill);
+    for (app = super.apps; app; app = app->next)
+        super_app_workers_each(app, super_worker_kill);
     /* a process that SIGKILL does not end hangs in the kernel */
     super_timer_set(&quit_timer, SUPER_SECOND, (super_timer_fn *)super_loop_end,
                     NULL);
@@ -214,8 +216,8 @@ void super_end_begin(void)
     for (app = super.apps; app; app = app->next) {
         super_timer_cancel(&app->retry);
         super_timer_cancel(&app->poll);
+        super_app_workers_each(app, super_worker_quit);
     }
-    workers_each(super_worker_quit);
     super_timer_set(&quit_timer, QUIT_US, workers_kill, NULL);
     if (!super.workers)
         super_loop_end();

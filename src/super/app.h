@@ -12,6 +12,9 @@ super_app_t *super_app_make(uint32_t index, const char *name);
 super_app_t *super_app_find(uint32_t index);
 /* Frees it when it is not wanted and nothing of it is left. */
 void super_app_free_unused(super_app_t *app);
+/* Calls FN, which frees none, for each worker of APP. */
+void super_app_workers_each(super_app_t *app,
+                            void (*fn)(super_worker_t *worker));
 /* Stores TEXT as the reason why generation NUMBER has failed; NULL: one
  * serves. */
 void super_app_error_set(super_app_t *app, const char *text, uint32_t number);

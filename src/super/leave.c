@@ -109,6 +109,8 @@ void super_worker_drain_limit_set(super_worker_t *worker)
 {
     const weave_spec_t *spec = worker_spec(worker);
 
+    if (worker->state != SUPER_LEAVING || worker->limit.link)
+        return;
     if (!spec) { /* adopted: if it is wanted, its spec comes with `want` */
         if (!worker->generation->app->wanted)
             super_timer_set(&worker->limit, UNTOLD_US, drain_timed_out, worker);

@@ -35,12 +35,20 @@ static void number_put(json_t *object, const char *name, uint64_t number)
     json_object_set_new(object, name, json_integer((json_int_t)number));
 }
 
-static void board_put(json_t *object, const super_worker_t *worker)
+static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
 {
     static const weave_board_t none;
     const weave_board_t *board = worker->board ? worker->board : &none;
     super_load_t load = super_worker_load(worker);
+    json_t *object =
+        json_pack("{s:I, s:s, s:o, s:o}", "pid", (json_int_t)worker->pid,
+                  "state", worker_states[worker->state], "python",
+                  weave_control_text(worker->python, pool), "socket",
+                  weave_control_text(worker->socket, pool));
 
+    number_put(
+        object, "uptime_s",
+        (uint64_t)((weave_clock_us() - worker->started_us) / SUPER_SECOND));
     number_put(object, "running", load.running);
     number_put(object, "queued", load.queued);
     number_put(object, "connections", atomic_load(&board->connections));
@@ -48,22 +56,6 @@ static void board_put(json_t *object, const super_worker_t *worker)
     number_put(object, "refused", atomic_load(&board->refused));
     number_put(object, "timeouts", atomic_load(&board->timeouts));
     number_put(object, "busy_us", atomic_load(&board->busy_us));
-}
-
-static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
-{
-    json_t *object = json_object();
-
-    number_put(object, "pid", (uint64_t)worker->pid);
-    json_object_set_new(object, "state",
-                        json_string(worker_states[worker->state]));
-    json_object_set_new(object, "python",
-                        weave_control_text(worker->python, pool));
-    json_object_set_new(object, "socket", json_string(worker->socket));
-    number_put(
-        object, "uptime_s",
-        (uint64_t)((weave_clock_us() - worker->started_us) / SUPER_SECOND));
-    board_put(object, worker);
     number_put(object, "rss_bytes", super_process_rss(worker->pid));
     number_put(object, "generation", worker->generation->number);
     return object;

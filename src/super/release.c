@@ -193,20 +193,6 @@ static const super_generation_events_t generation_events = {generation_came_up,
 
 /* ---- what is wanted ---- */
 
-/* Gives adopted workers that drain the times of their application, which came
- * with `want`. */
-static void drain_limits_set(const super_app_t *app)
-{
-    super_generation_t *generation;
-    super_worker_t *worker;
-
-    for (generation = app->generations; generation;
-         generation = generation->next)
-        for (worker = generation->workers; worker; worker = worker->next)
-            if (worker->state == SUPER_LEAVING && !worker->limit.link)
-                super_worker_drain_limit_set(worker);
-}
-
 /* Returns NULL, or why APP keeps the spec that it has. */
 static const char *spec_set(super_app_t *app, const char *text,
                             apr_pool_t *pool)
@@ -365,7 +351,7 @@ const char *super_release_want(super_app_t *app, const char *text, int force,
 
     if (problem)
         return problem;
-    drain_limits_set(app);
+    super_app_workers_each(app, super_worker_drain_limit_set);
     return generation_try(app, force, "httpd wants it", pool);
 }
 
@@ -406,7 +392,7 @@ void super_release_remove(super_app_t *app)
     if (serving)
         super_generation_drain(serving);
     app->wanted = 0;
-    drain_limits_set(app);
+    super_app_workers_each(app, super_worker_drain_limit_set);
     super_app_free_unused(app);
 }
 

@@ -34,7 +34,8 @@ super_load_t super_worker_load(const super_worker_t *worker);
 
 /* Tells it to finish its requests, in the time that one may take, and leave. */
 void super_worker_drain(super_worker_t *worker);
-/* Sets the time that its drain may take: its application's is known now. */
+/* Sets the time that its drain may take, if it drains and has none: that of an
+ * adopted one comes with what httpd wants. */
 void super_worker_drain_limit_set(super_worker_t *worker);
 /* Kills it. Its end is awaited as any other, but not logged. */
 void super_worker_kill(super_worker_t *worker);
