@@ -2,9 +2,10 @@
 /* apps.c: the applications of this httpd */
 #include "mod_weave.h"
 
-#include <errno.h>
+#include <dlfcn.h>
 #include <string.h>
-#include <unistd.h>
+
+#include <apr_strings.h>
 
 /* As long as a pconf lives. */
 static apr_array_header_t *the_good, *the_all; /* mod_weave_app_t * */
@@ -42,26 +43,6 @@ mod_weave_app_t *mod_weave_app_get(void)
     return the_embedded;
 }
 
-const char *mod_weave_app_private(const weave_conf_t **conf,
-                                  const apr_table_t **environ,
-                                  mod_weave_app_t *app, apr_pool_t *pool)
-{
-    apr_size_t bytes;
-    const char *text = mod_weave_hidden_copy(&bytes, app->private_fd, pool);
-    weave_conf_t *read = NULL;
-
-    if (!text)
-        return strerror(errno);
-    close(app->private_fd);
-    app->private_fd = -1;
-    weave_conf_parse(&read, text, app->ini_real, weave_problems_make(pool),
-                     pool);
-    *environ = weave_conf_environ(read);
-    /* again: WeaveSet may say what is no UTF-8, which no text can have */
-    *conf = app->set ? weave_conf_merge(pool, read, app->set) : read;
-    return NULL;
-}
-
 mod_weave_server_t *mod_weave_server_get(server_rec *s)
 {
     return ap_get_module_config(s->module_config, &weave_module);
@@ -70,4 +51,15 @@ mod_weave_server_t *mod_weave_server_get(server_rec *s)
 int mod_weave_is_configtest(void)
 {
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+}
+
+const char *mod_weave_libdir(apr_pool_t *pool)
+{
+    Dl_info info;
+    const char *slash;
+
+    if (dladdr(&weave_module, &info) && info.dli_fname &&
+        (slash = strrchr(info.dli_fname, '/')))
+        return apr_pstrmemdup(pool, info.dli_fname, slash - info.dli_fname);
+    return ".";
 }

@@ -149,34 +149,12 @@ mod_weave_app_t *mod_weave_app_get(void);
 void mod_weave_apps_clear(apr_pool_t *pconf);
 void mod_weave_apps_add(mod_weave_app_t *app, int is_good);
 void mod_weave_app_embed(mod_weave_app_t *app);
-/* In a child, once: the whole configuration of the embedded APP, and its
- * wsgi.environ.NAME. NULL, or what is wrong. */
-const char *mod_weave_app_private(const weave_conf_t **conf,
-                                  const apr_table_t **environ,
-                                  mod_weave_app_t *app, apr_pool_t *pool);
 /* What the directives say in S. */
 mod_weave_server_t *mod_weave_server_get(server_rec *s);
 int mod_weave_is_configtest(void);
 
-/* engine.c: the shared object of an engine */
 /* The folder of this module, where engines and programs are too. */
 const char *mod_weave_libdir(apr_pool_t *pool);
-/* Loads libpython and the engine, for good. NULL and *engine, or a message. */
-const char *mod_weave_engine_load(const weave_engine_t **engine,
-                                  const mod_weave_app_t *app, apr_pool_t *pool);
-/* The engine of this child, once it is loaded. */
-extern const weave_engine_t *mod_weave_engine;
-
-/* stack.c */
-/* At configtest and every start: says when Python's stacks are too small. */
-void mod_weave_stack_check(const server_rec *s);
-
-/* locale.c */
-/* In an httpd child, before there are threads in it. */
-void mod_weave_locale_set(const server_rec *s);
-/* At configtest: says which names of `env.` set no locale. WHERE they are. */
-void mod_weave_locale_check(const server_rec *s, const weave_conf_t *conf,
-                            const char *where);
 
 /* counters.c: what this process counts, for weavectl */
 /* In the parent, at every start and restart. */

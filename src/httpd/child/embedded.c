@@ -24,7 +24,9 @@
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
 
+#include "weave_dso.h"
 #include "weave_host.h"
+#include "weave_locale.h"
 #include "weave_reason.h"
 #include "weave_stack.h"
 
@@ -157,14 +159,23 @@ static int application_load(void)
     }
 }
 
+/* Loads libpython and the engine, for good, and starts Python. Returns NULL, or
+ * what is wrong. */
 static const char *engine_start(void)
 {
-    const weave_engine_t *engine;
+    static const weave_virtualenv_t none;
+    const mod_weave_app_t *app = embedded.app;
+    const weave_virtualenv_t *venv = app->venv ? app->venv : &none;
+    const void *engine;
     const char *problem =
-        mod_weave_engine_load(&engine, embedded.app, embedded.pool);
+        weave_dso_load(&engine, venv->libpython, venv->soname, app->engine,
+                       WEAVE_ENGINE_SYMBOL, embedded.pool);
 
     if (!problem)
-        problem = engine->start(&embedded.spec, embedded.host);
+        problem = weave_engine_mismatch(engine, app->engine, venv->version);
+    if (!problem)
+        problem = ((const weave_engine_t *)engine)
+                      ->start(&embedded.spec, embedded.host);
     if (!problem)
         mod_weave_engine = engine;
     return problem;
@@ -336,16 +347,28 @@ static apr_status_t changed_init(void)
 /* Takes over what only this child may know. 0, or -1 after logging why not. */
 static int conf_take(void)
 {
-    const char *problem = mod_weave_app_private(
-        &embedded.conf, &embedded.environ, embedded.app, embedded.pool);
+    mod_weave_app_t *app = embedded.app;
+    weave_conf_t *conf = NULL;
+    apr_size_t bytes;
+    const char *text =
+        mod_weave_hidden_copy(&bytes, app->private_fd, embedded.pool);
 
-    if (!problem)
-        return 0;
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
-                 "WEAVE0182: the configuration of %s cannot be taken over"
-                 " from httpd's parent: %s",
-                 embedded.app->ini, problem);
-    return -1;
+    if (!text) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, embedded.server,
+                     "WEAVE0182: the configuration of %s cannot be taken over"
+                     " from httpd's parent: %s",
+                     app->ini, strerror(errno));
+        return -1;
+    }
+    close(app->private_fd);
+    app->private_fd = -1;
+    weave_conf_parse(&conf, text, app->ini_real,
+                     weave_problems_make(embedded.pool), embedded.pool);
+    embedded.environ = weave_conf_environ(conf);
+    /* again: WeaveSet may say what is no UTF-8, which no text can have */
+    embedded.conf =
+        app->set ? weave_conf_merge(embedded.pool, conf, app->set) : conf;
+    return 0;
 }
 
 static apr_status_t embedded_prepare(apr_pool_t *pchild)
@@ -384,7 +407,12 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
     if (!embedded.app)
         return;
     weave_stack_prepare();
-    mod_weave_locale_set(main_server);
+    /* no other one: it would change what httpd's own strcasecmp() does */
+    if (weave_locale_set(NULL) < 0)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server,
+                     "WEAVE0233: this machine has no locale C.UTF-8:"
+                     " C libraries of the application convert nothing but"
+                     " ASCII. Install it, and restart httpd");
     embedded.host = mod_weave_host_start(embedded.app->ini_now);
     apr_pool_create(&embedded.pool, NULL);
     apr_pool_tag(embedded.pool, "weave_embedded");

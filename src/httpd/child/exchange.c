@@ -4,6 +4,8 @@
 
 #include <apr_portable.h>
 
+const weave_engine_t *mod_weave_engine;
+
 int mod_weave_is_aborted(const conn_rec *c)
 {
     return c->aborted || (c->master && c->master->aborted);

@@ -115,6 +115,8 @@ int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
 int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc);
 
 /* exchange.c */
+/* The engine of this child, once it is loaded. */
+extern const weave_engine_t *mod_weave_engine;
 /* Returns the socket of the client, or -1 with HTTP/2. */
 int mod_weave_client_fd(const request_rec *r);
 /* Returns 1 where C is seen to have ended: mod_http2 sets that when the stream

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <ap_mpm.h>
 #include <apr_strings.h>
 #include <apr_user.h>
 #include <mpm_common.h>
@@ -19,6 +20,7 @@
 #include "weave_file.h"
 #include "weave_folder.h"
 #include "weave_spec.h"
+#include "weave_stack.h"
 
 #define fail mod_weave_check_fail
 #define KEPT_MOST (64 * WEAVE_INI_MAX_BYTES)
@@ -268,6 +270,49 @@ static void check_processes(mod_weave_check_t *check,
 
 /* ---- what embedded mode cannot do ---- */
 
+/* The MPM's threads have the size that ThreadStackSize says; those of its
+ * absence, and Python's, have the process's default, which child_init raises.
+ * Prefork runs requests on its main thread. */
+static void note_stacks(const server_rec *s)
+{
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+    apr_size_t bytes;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    if (threaded == AP_MPMQ_NOT_SUPPORTED)
+        bytes = weave_stack_main();
+    else
+        bytes = ap_thread_stacksize ? ap_thread_stacksize : WEAVE_STACK_BYTES;
+    if (bytes < WEAVE_STACK_BYTES)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "WEAVE0212: Python runs on stacks of %" APR_SIZE_T_FMT
+                     " KiB, as %s says: a deep recursion of the application"
+                     " ends an httpd child, and the requests in it, instead of"
+                     " being a RecursionError",
+                     bytes >> 10,
+                     threaded == AP_MPMQ_NOT_SUPPORTED ? "the hard limit"
+                                                       : "ThreadStackSize");
+}
+
+/* WHERE says where `env.` was set. */
+static void note_locale(const server_rec *s, const weave_conf_t *conf,
+                        const char *where)
+{
+    const apr_array_header_t *rows = apr_table_elts(weave_conf_env(conf));
+    int i;
+
+    for (i = 0; i < rows->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(rows, i, apr_table_entry_t).key;
+
+        if (strcmp(name, "LANG") == 0 || strncmp(name, "LC_", 3) == 0)
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         "WEAVE0231: %s: in embedded mode env.%s does not"
+                         " change by which locale C libraries convert text,"
+                         " for httpd uses it, too: it is C.UTF-8",
+                         where, name);
+    }
+}
+
 static void note_ignored(mod_weave_check_t *check, const weave_conf_t *conf)
 {
     int key;
@@ -281,8 +326,7 @@ static void note_ignored(mod_weave_check_t *check, const weave_conf_t *conf)
                          " and is ignored",
                          source_text(check, conf, key),
                          weave_key_get(key)->full);
-    mod_weave_locale_check(check->s, conf,
-                           source_text(check, conf, WEAVE_WORKERS_ENV));
+    note_locale(check->s, conf, source_text(check, conf, WEAVE_WORKERS_ENV));
 }
 
 /* Two mounts share one Python: what makes it cannot differ. */
@@ -361,7 +405,7 @@ static void check_app(mod_weave_check_t *check, mod_weave_app_t *app)
     check_pages(check);
     if (app->embedded) {
         note_ignored(check, app->conf);
-        mod_weave_stack_check(check->s);
+        note_stacks(check->s);
     }
     else
         check_processes(check, app);

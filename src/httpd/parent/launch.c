@@ -4,7 +4,7 @@
  * It lives longer than a restart, so it gets nothing of this httpd but what
  * is named here: a session of its own, because MPMs signal the process group,
  * default signals, an empty mask and exactly the descriptors it needs. */
-#include "parent.h"
+#include "weaved.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 #include <apr_portable.h>
 #include <apr_strings.h>
 
-#include "launch.h"
 #include "weave_control.h"
 #include "weave_exec.h"
 

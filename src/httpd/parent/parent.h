@@ -81,7 +81,7 @@ typedef struct mod_weave_probe_t {
 } mod_weave_probe_t;
 const char *mod_weave_probe(mod_weave_probe_t *own, const mod_weave_app_t *app,
                             apr_pool_t *pool);
-/* rows.c: reports what the application's own check says of its sync.ini.
+/* problems.c: reports what the application's own check says of its sync.ini.
  * SOURCES are those of weave_conf_flatten(). */
 void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
                            const mod_weave_probe_t *own,
