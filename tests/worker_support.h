@@ -231,8 +231,9 @@ static UNUSED int frame_read(client_t *client, weave_frame_t *frame,
             return 1;
         if (poll(&wait, 1, timeout_ms) == 0)
             return 0;
-        got = weave_fd_receive(client->fd, client->data + client->len,
-                               sizeof(client->data) - client->len, &passed, 0);
+        got =
+            weave_fd_receive(client->fd, client->data + client->len,
+                             sizeof(client->data) - client->len, &passed, 0, 0);
         if (passed >= 0)
             close(passed);
         if (got <= 0)

@@ -185,15 +185,10 @@ static long some_receive(const weave_control_t *control, int *pass)
     char *to = control->data + control->len;
     size_t room = control->room - control->len;
 
-    switch (control->passes) {
-    case WEAVE_PASS_NONE:
+    if (control->passes == WEAVE_PASS_NONE)
         return recv(control->fd, to, room, MSG_DONTWAIT);
-    case WEAVE_PASS_PLAIN:
-        return weave_fd_receive_careful(control->fd, to, room, pass,
-                                        MSG_DONTWAIT);
-    default:
-        return weave_fd_receive(control->fd, to, room, pass, MSG_DONTWAIT);
-    }
+    return weave_fd_receive(control->fd, to, room, pass, MSG_DONTWAIT,
+                            control->passes == WEAVE_PASS_PLAIN);
 }
 
 /* Reads once. There is no whole line yet, and less than the longest one. */

@@ -52,13 +52,6 @@ int weave_fd_is_plain(int fd)
     return fcntl(fd, F_GETPIPE_SZ) >= 0 || fcntl(fd, F_GET_SEALS) >= 0;
 }
 
-/* Closes FD; if CAREFUL, only when that cannot wait. */
-static void fd_drop(int fd, int careful)
-{
-    if (!careful || weave_fd_is_plain(fd))
-        close(fd);
-}
-
 static void passing_set(int fd, int on)
 {
     /* it fails on an older kernel */
@@ -75,11 +68,10 @@ void weave_fd_allow(int fd)
     passing_set(fd, 1);
 }
 
-/* Receives data and at most one descriptor. The kernel closes no descriptor
- * that it has passed, so a peer must not be able to fill our table with them.
- * CMSG_SPACE would have room for two. */
-static long part_receive(int fd, void *data, size_t bytes, int *pass, int flags,
-                         int careful)
+/* The kernel closes no descriptor that it has passed, so a peer must not be
+ * able to fill our table with them. CMSG_SPACE would have room for two. */
+long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags,
+                      int careful)
 {
     struct iovec part = {data, bytes};
     rights_t rights;
@@ -99,20 +91,9 @@ static long part_receive(int fd, void *data, size_t bytes, int *pass, int flags,
         head->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(pass, CMSG_DATA(head), sizeof(int));
     if (message.msg_flags & MSG_CTRUNC) {
-        if (*pass >= 0)
-            fd_drop(*pass, careful);
+        if (*pass >= 0 && (!careful || weave_fd_is_plain(*pass)))
+            close(*pass);
         *pass = WEAVE_FD_MANY;
     }
     return got;
-}
-
-long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags)
-{
-    return part_receive(fd, data, bytes, pass, flags, 0);
-}
-
-long weave_fd_receive_careful(int fd, void *data, size_t bytes, int *pass,
-                              int flags)
-{
-    return part_receive(fd, data, bytes, pass, flags, 1);
 }

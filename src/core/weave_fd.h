@@ -14,14 +14,13 @@ int weave_fd_reopen(int fd, int flags);
 /** Send and receive like send() and recv(), with at most one descriptor.
  *  weave_fd_send passes PASS (-1: none). weave_fd_receive sets *pass to the
  *  descriptor (close-on-exec); to -1 when none came; or to WEAVE_FD_MANY, with
- *  none of them open, when more than one came or this process has too many. */
+ *  none of them open, when more than one came or this process has too many.
+ *  CAREFUL: closes no descriptor that is not plain, so that such a first one of
+ *  several stays open. */
 #define WEAVE_FD_MANY (-2)
 long weave_fd_send(int fd, const void *data, size_t bytes, int pass, int flags);
-long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags);
-/** Does the same, but never closes a descriptor that is not plain: when more
- *  than one came, such a first one stays open. */
-long weave_fd_receive_careful(int fd, void *data, size_t bytes, int *pass,
-                              int flags);
+long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags,
+                      int careful);
 /** Returns 1 when FD is a pipe or memory of memfd_create(): then closing it
  *  never waits. Closing a socket may (SO_LINGER). */
 int weave_fd_is_plain(int fd);

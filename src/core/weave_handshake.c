@@ -61,9 +61,9 @@ apr_status_t weave_welcome_receive(weave_welcome_t *welcome,
                                    int flags)
 {
     int passed = -1;
-    long got = (part->careful ? weave_fd_receive_careful : weave_fd_receive)(
-        fd, part->data + part->len, sizeof(part->data) - part->len, &passed,
-        flags);
+    long got = weave_fd_receive(fd, part->data + part->len,
+                                sizeof(part->data) - part->len, &passed, flags,
+                                part->careful);
     int error = errno;
 
     if (part->careful && (passed == WEAVE_FD_MANY ||

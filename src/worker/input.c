@@ -112,7 +112,7 @@ int input_receive(connection_t *connection)
     room = in->room - in->len;
     do
         got = weave_fd_receive(connection->fd, in->data + in->len, room, &pass,
-                               MSG_DONTWAIT);
+                               MSG_DONTWAIT, 0);
     while (got < 0 && errno == EINTR);
     if (pass >= 0) {
         if (in->passed >= 0)

@@ -71,12 +71,6 @@ static int worker_lost(backend_t *backend, apr_uint32_t pid)
     return answer_fail(backend);
 }
 
-static int request_refuse(backend_t *backend, weave_refused_e kind,
-                          const char *why)
-{
-    return mod_weave_refuse(backend->exchange, kind, why);
-}
-
 /* How often the request was sent and no worker has begun with it. */
 typedef struct {
     int unstarted, refused;
@@ -96,17 +90,18 @@ static int outcome_take(backend_t *backend, apr_uint32_t pid, tries_t *tries,
     case BACKEND_UNSTARTED:
         if (++tries->unstarted < TRIES_MOST && !backend->streamed)
             return 1;
-        *rc = request_refuse(backend, WEAVE_REFUSED_DOWN,
-                             "no worker begins with the request");
+        *rc = mod_weave_refuse(backend->exchange, WEAVE_REFUSED_DOWN,
+                               "no worker begins with the request");
         return 0;
     case BACKEND_REFUSED:
         if (++tries->refused < REFUSALS_MOST)
             return 1;
-        *rc = request_refuse(backend, WEAVE_REFUSED_QUEUE, "the queue is full");
+        *rc = mod_weave_refuse(backend->exchange, WEAVE_REFUSED_QUEUE,
+                               "the queue is full");
         return 0;
     case BACKEND_LATE:
-        *rc = request_refuse(backend, WEAVE_REFUSED_LATE,
-                             "the time in the queue is over");
+        *rc = mod_weave_refuse(backend->exchange, WEAVE_REFUSED_LATE,
+                               "the time in the queue is over");
         return 0;
     case BACKEND_BROKEN:
         *rc = answer_fail(backend);
@@ -168,8 +163,8 @@ static int request_run(backend_t *backend)
                 return rc;
         }
         else if (weave_clock_us() >= backend->queue_until) {
-            return request_refuse(backend, WEAVE_REFUSED_DOWN,
-                                  "no worker is there");
+            return mod_weave_refuse(backend->exchange, WEAVE_REFUSED_DOWN,
+                                    "no worker is there");
         }
         else if (misses++) { /* another one may be there at once */
             apr_sleep(PAUSE_US);
@@ -206,8 +201,8 @@ int mod_weave_backend_run(mod_weave_exchange_t *exchange)
                           now + weave_conf_int(backend.app->conf,
                                                WEAVE_LIMITS_STARTUP_TIMEOUT)) !=
         WEAVE_APP_SERVING)
-        return request_refuse(&backend, WEAVE_REFUSED_DOWN,
-                              "the application does not run");
+        return mod_weave_refuse(exchange, WEAVE_REFUSED_DOWN,
+                                "the application does not run");
     rc = request_prepare(&backend);
     if (rc != OK)
         return mod_weave_body_refuse(exchange, rc);

@@ -100,7 +100,7 @@ static ssize_t bytes_receive(backend_t *backend, char *to, apr_size_t room)
     for (;;) {
         int passed;
         long got = weave_fd_receive(backend->conn->fd, to, room, &passed,
-                                    backend->flush_due ? MSG_DONTWAIT : 0);
+                                    backend->flush_due ? MSG_DONTWAIT : 0, 0);
 
         if (got > 0)
             backend->received += (apr_uint64_t)got;
