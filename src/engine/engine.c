@@ -45,9 +45,8 @@ static const char *engine_load(void)
     if (!thread)
         return "out of memory";
     if (engine_support_call(&engine_application, "load", "()") < 0) {
-        engine_support_report_line(
-            "WEAVE0047: the application cannot be imported", line,
-            sizeof(line));
+        engine_support_report("WEAVE0047: the application cannot be imported",
+                              line, sizeof(line));
         problem = line;
     }
     engine_log_flush(thread);

@@ -109,12 +109,10 @@ PyObject *engine_support_errors(void);
  * it). */
 int engine_support_call(PyObject **result, const char *name, const char *format,
                         ...);
-/* Logs `what` and the exception that is set, with its traceback, and clears
- * it. */
-void engine_support_report(const char *what);
-/* Does the same, and writes to `line` (NULL: nothing) the line of the traceback
- * that names the error. */
-void engine_support_report_line(const char *what, char *line, size_t size);
+/* Logs `what` and the exception that is set, with its traceback, and clears it.
+ * Writes to `line` (NULL: nothing) the line of the traceback that names the
+ * error. */
+void engine_support_report(const char *what, char *line, size_t size);
 
 /* request_lock.c: one thread at a time uses the host for a request */
 /* Locks the request that *holder points to, and returns it. *holder is where

@@ -139,7 +139,8 @@ static int raised_end(engine_request_t *request)
         request->head_out
             ? "WEAVE0041: the application failed after its answer had"
               " begun: the connection is cut"
-            : "WEAVE0040: the application failed");
+            : "WEAVE0040: the application failed",
+        NULL, 0);
     return request->head_out ? WEAVE_RUN_CUT : 500;
 }
 
@@ -398,7 +399,7 @@ static int result_answer(engine_request_t *request, plan_t *plan,
     closed = engine_object_close(result);
     if (!closed)
         engine_support_report(
-            "WEAVE0045: close() of the application's iterable failed");
+            "WEAVE0045: close() of the application's iterable failed", NULL, 0);
     Py_XDECREF(closed);
     return outcome;
 }

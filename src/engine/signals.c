@@ -35,7 +35,8 @@ static int handlers_run(void)
             PyErr_Clear();
         else
             engine_support_report("WEAVE0090: a signal handler of the"
-                                  " application failed");
+                                  " application failed",
+                                  NULL, 0);
     }
     engine_log_flush(thread);
     engine_gil_give();
@@ -75,7 +76,8 @@ int engine_stacks_on(int signum)
     rc = engine_support_call(NULL, "stacks", "(i)", signum);
     if (rc < 0)
         engine_support_report("WEAVE0091: the stacks of Python's threads"
-                              " cannot be shown");
+                              " cannot be shown",
+                              NULL, 0);
     engine_log_flush(thread);
     engine_gil_give();
     return rc;

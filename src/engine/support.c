@@ -146,7 +146,7 @@ static void error_line_write(char *line, size_t size, PyObject *error)
     Py_XDECREF(made);
 }
 
-void engine_support_report_line(const char *what, char *line, size_t size)
+void engine_support_report(const char *what, char *line, size_t size)
 {
     PyObject *error = PyErr_GetRaisedException();
 
@@ -161,9 +161,4 @@ void engine_support_report_line(const char *what, char *line, size_t size)
         engine_log(WEAVE_LOG_ERROR, "%s: %s", what, Py_TYPE(error)->tp_name);
     }
     Py_DECREF(error);
-}
-
-void engine_support_report(const char *what)
-{
-    engine_support_report_line(what, NULL, 0);
 }

@@ -107,8 +107,7 @@ void connection_close(connection_t *connection, const char *why)
 
     PROCESS_DEBUG("connection %u is closed: %s", connection->slot, why);
     pthread_mutex_lock(&connection->lock);
-    output_drop(connection);
-    connection->broken = 1;
+    output_break(connection);
     connection->current = 0;
     if (connection->armed)
         events_disarm(connection);

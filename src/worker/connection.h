@@ -174,8 +174,8 @@ weave_io_e output_reply(connection_t *connection, weave_frame_type_e type,
                         uint32_t number);
 /* Sends as much of what was kept as there is room for. With the lock. */
 void output_pump(connection_t *connection);
-/* Drops what was kept. With the lock. */
-void output_drop(connection_t *connection);
+/* Drops what was kept: nothing is sent any more. With the lock. */
+void output_break(connection_t *connection);
 
 /* spool.c: the file for what a slow reader leaves */
 /* Appends LEN bytes to the file of CONNECTION, at its `spool_end` of before.

@@ -33,7 +33,7 @@ int executors_start(void);
 /* host.c */
 extern const weave_host_t worker_host;
 /* Sends what the client still has to get when run() has returned OUTCOME. */
-weave_io_e answer_end(executor_t *executor, int outcome);
+void answer_end(executor_t *executor, int outcome);
 /* Returns the value of KEY in REQUEST; "" when it has none. */
 const char *request_var(const weave_request_t *request, uint32_t key);
 

@@ -133,7 +133,7 @@ static void head_send(void *host, const weave_head_t *head)
     if (head_reserve(executor,
                      sizeof(weave_frame_t) + sizeof(fixed) + strings) < 0) {
         pthread_mutex_lock(&executor->connection->lock);
-        executor->connection->broken = 1;
+        output_break(executor->connection);
         pthread_mutex_unlock(&executor->connection->lock);
         return;
     }
@@ -329,7 +329,7 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length)
 
 /* ---- its end ---- */
 
-weave_io_e answer_end(executor_t *executor, int outcome)
+void answer_end(executor_t *executor, int outcome)
 {
     weave_frame_end_t end = {outcome, 0};
     writer_t writer;
@@ -346,7 +346,6 @@ weave_io_e answer_end(executor_t *executor, int outcome)
     }
     writer.last = 1;
     writer_flush(&writer);
-    return writer.io;
 }
 
 /* ---- the log ---- */

@@ -34,7 +34,7 @@ static void chunk_free(connection_t *connection, chunk_t *chunk)
     free(chunk);
 }
 
-void output_drop(connection_t *connection)
+void output_break(connection_t *connection)
 {
     chunk_t *chunk = connection->first, *next;
 
@@ -44,6 +44,7 @@ void output_drop(connection_t *connection)
     }
     connection->first = connection->last = NULL;
     connection->memory = 0;
+    connection->broken = 1;
     spool_close(connection);
 }
 
@@ -123,12 +124,6 @@ static int part_keep(connection_t *connection, const struct iovec *part,
 }
 
 /* ---- sending ---- */
-
-static void output_break(connection_t *connection)
-{
-    connection->broken = 1;
-    output_drop(connection);
-}
 
 /* Sends some of CHUNK. Returns how much; 0 when there is no room, -1 when the
  * peer is gone. */

@@ -37,8 +37,7 @@ static void overdue_answer(connection_t *connection, uint32_t number)
     if (!connection->broken && !connection->first)
         output_frame_locked(connection, WEAVE_FRAME_END, number, &end,
                             sizeof(end), 0);
-    output_drop(connection);
-    connection->broken = 1;
+    output_break(connection);
     shutdown(connection->fd, SHUT_RDWR);
 }
 
