@@ -308,6 +308,17 @@ subtest 'weavectl' => sub {
     is json('/one/about')->{pid}, $about{one}{pid}, 'nothing was reloaded';
 };
 
+subtest 'weavectl in another container' => sub {
+    my @other = qw(unshare --pid --fork --mount-proc);
+    plan skip_all => 'this machine makes none' if (run(@other, 'true'))[0];
+    my ($exit, $text) = run(@other, "$root/lib/weavectl", '-d', $runtime,
+        qw(maintenance on --wait 20s));
+    is $exit, 1, 'cannot tell what is in Python';
+    like $text, qr/--wait: .* in another container/, 'and says so';
+    is((weavectl(qw(maintenance on --wait 20s)))[0], 0, 'here it can');
+    is((weavectl(qw(maintenance off)))[0], 0, 'off');
+};
+
 subtest 'sockets of workers' => sub {
     is as_user($server, sub { connects($sockets[0]) }), 'connected',
         'httpd\'s user may connect';
