@@ -164,7 +164,7 @@ const char *weave_counters_read(weave_counters_t **counters, const char *dir,
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return NULL;
     if (rv != APR_SUCCESS)
-        return apr_psprintf(pool, "%s %s", path,
+        return apr_psprintf(pool, "%s: %s", path,
                             weave_file_error_text(rv, 0, pool));
     copy = apr_palloc(pool, sizeof(*copy) + _Alignof(weave_counters_t));
     copy = (void *)APR_ALIGN((uintptr_t)copy, _Alignof(weave_counters_t));

@@ -46,7 +46,7 @@ const char *weave_httpd_state_read(json_t **state, const char *dir,
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return NULL;
     if (rv != APR_SUCCESS)
-        return apr_psprintf(pool, "%s %s", path,
+        return apr_psprintf(pool, "%s: %s", path,
                             weave_file_error_text(rv, BYTES_MOST, pool));
     root = json_loadb(file.data, file.bytes, JSON_REJECT_DUPLICATES, &error);
     wrong = root ? state_check(root)
