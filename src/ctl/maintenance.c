@@ -215,9 +215,5 @@ int ctl_maintenance(const ctl_t *ctl)
         return rc;
     rc = change_report(&change);
     ctl_change_settle();
-    if (rc != CTL_DONE || !change.wait_us ||
-        (!change.view.httpd.runs && ctl->dir_given &&
-         change.setting.mode == WEAVE_MAINTENANCE_ON))
-        return rc; /* where no httpd runs, nothing is in Python */
-    return ctl_change_wait(&change);
+    return rc == CTL_DONE && change.wait_us ? ctl_change_wait(&change) : rc;
 }

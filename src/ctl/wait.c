@@ -27,23 +27,28 @@ typedef struct {
     const char *problem; /* why it cannot be known, or never ends */
 } left_t;
 
-/* Returns what children have admitted for the application that is meant, which
- * httpd has, or for all, also those that it has no more. -1: it is not known.
- */
-static int64_t children_sum(const ctl_t *ctl, const ctl_view_t *view)
+/* Returns what children have admitted for all applications, also those that
+ * httpd has no more. -1: it is not known. */
+static int64_t children_total(const weave_counters_t *counters)
 {
     int64_t admitted, sum = 0;
     uint32_t slot;
 
-    if (ctl->ini)
-        return ctl_app_find(view, ctl->ini)->admitted;
     for (slot = 0; slot < WEAVE_ROSTER_APPS; slot++) {
-        admitted = weave_counters_admitted(view->httpd.counters, slot);
+        admitted = weave_counters_admitted(counters, slot);
         if (admitted < 0)
             return -1;
         sum += admitted;
     }
     return sum;
+}
+
+/* Returns the same for the application that is meant, which httpd has, or for
+ * all. */
+static int64_t children_sum(const ctl_t *ctl, const ctl_view_t *view)
+{
+    return ctl->ini ? ctl_app_find(view, ctl->ini)->admitted
+                    : children_total(view->httpd.counters);
 }
 
 /* Returns what workers run and have waiting. An application that is embedded
@@ -170,6 +175,19 @@ static int end_report(const left_t *left, apr_pool_t *pool)
     return CTL_DONE;
 }
 
+/* No httpd runs, so nothing is in Python; but where its parent was killed, its
+ * children go on. Returns an exit status. */
+static int orphans_report(const ctl_t *ctl)
+{
+    weave_counters_t *counters;
+
+    if (weave_counters_read(&counters, ctl->dir, ctl->pool) || !counters ||
+        !children_total(counters))
+        return CTL_DONE;
+    return ctl_say("--wait: the parent of httpd was killed, and its children"
+                   " have requests in Python: end them");
+}
+
 int ctl_change_wait(ctl_change_t *change)
 {
     int64_t until = weave_clock_us() + change->wait_us;
@@ -177,6 +195,9 @@ int ctl_change_wait(ctl_change_t *change)
     ctl_t now = *change->ctl;
     left_t left;
 
+    if (!change->view.httpd.runs && !change->view.httpd.unseen && held &&
+        now.dir_given)
+        return orphans_report(&now);
     if (apr_pool_create(&now.pool, change->ctl->pool) != APR_SUCCESS)
         return CTL_FAILED;
     apr_pool_tag(now.pool, "wait");

@@ -197,12 +197,24 @@ for my $mode (modes()) {
 
     subtest "children of an httpd that was killed, $mode" => sub {
         my ($parent, @all) = ($httpd->pid, descendants($httpd->pid));
+        my ($head, $rest) = WeaveTest::Client::format_request(
+            'POST', '/x?length', close => 1, body => 'x' x 1000) =~ /\A(.*)(x{500})\z/s;
+        my $client = $httpd->client;
+        $client->send($head);
+        ok $mode ne 'embedded' || eventually(sub {
+            (weavectl($httpd, 'maintenance'))[1] =~ /requests in Python: 1/;
+        }), 'a request is in Python';
         kill KILL => $parent;
         ok eventually(sub { !alive($parent) }), 'httpd is killed';
         is $httpd->get('/')->status, 200, 'its children serve on';
         like ctl($httpd, 0, 'maintenance', 'on'), qr/warning: no httpd runs/,
             'which weavectl does not see';
         is_on($httpd, 'but they obey');
+        like ctl($httpd, 1, qw(maintenance on --wait 1s)), qr/--wait: the parent .* was killed/,
+            'and still have a request' if $mode eq 'embedded';
+        $client->send($rest);
+        is $client->response->status, $mode eq 'embedded' ? 200 : 503, 'which ends';
+        ctl($httpd, 0, qw(maintenance on --wait 1s));
         ctl($httpd, 0, 'maintenance', 'off');
         is_served($httpd->get('/'), 'off');
         kill KILL => @all;
