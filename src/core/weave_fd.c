@@ -2,7 +2,6 @@
 /* weave_fd.c: passes descriptors to other processes, and opens them anew */
 #include "weave_fd.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

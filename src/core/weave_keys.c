@@ -5,7 +5,6 @@
 
 #include <apr_cstr.h>
 #include <apr_lib.h>
-#include <apr_strings.h>
 
 #include <string.h>
 

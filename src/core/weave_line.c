@@ -2,7 +2,6 @@
 /* weave_line.c: writes lines in the default format of httpd's ErrorLogFormat */
 #include "weave_line.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

@@ -17,7 +17,6 @@
 
 #include <unixd.h>
 
-#include "weave_clock.h"
 #include "weave_exec.h"
 
 #define TRY_MS 10000 /* for a look at one path */

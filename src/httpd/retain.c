@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include <ap_mpm.h>
-#include <apr_strings.h>
 #include <http_main.h>
 
 #define RETAINED_KEY "mod_weave_retained"

@@ -8,7 +8,6 @@
 #include "backend.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include <apr_strings.h>
 

@@ -2,7 +2,7 @@
 #ifndef MOD_WEAVE_BACKEND_H
 #define MOD_WEAVE_BACKEND_H
 
-/* One request on its way through a worker: client.c decides which worker and
+/* One request on its way through a worker: backend.c decides which worker and
  * how often, backend_send.c and backend_receive.c do one attempt. Everything is
  * of the thread that handles the request. */
 

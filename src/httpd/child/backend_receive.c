@@ -14,9 +14,8 @@
 #include <unistd.h>
 
 #include <apr_buckets.h>
-#include <apr_strings.h>
 
-#include "weave_control.h"
+#include "weave_fd.h"
 
 #define BLOCK 65536       /* of an answer on its way through */
 #define RECEIPTS_CLOCK 16 /* after so many, a look at the clock */

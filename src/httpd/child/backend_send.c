@@ -8,9 +8,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include <apr_strings.h>
-
-#include "weave_control.h"
+#include "weave_fd.h"
 
 #define VARS_ROOM 96    /* environ entries without another allocation */
 #define CANCEL_MS 200   /* a worker that is asked for a request back answers */

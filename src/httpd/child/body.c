@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <apr_buckets.h>
-#include <apr_strings.h>
 #include <mod_core.h>
 
 #define PEEK_BYTES 65536 /* a body up to this size is read ahead */

@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #include <ap_mpm.h>
-#include <apr_strings.h>
 #include <apr_thread_proc.h>
 
 #include "weave_dso.h"

@@ -2,7 +2,6 @@
 /* application.c: everything that is looked at before an application may run */
 #include "parent.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>

@@ -12,7 +12,6 @@
 
 #include <apr_strings.h>
 
-#include "weave_clock.h"
 #include "weave_control.h"
 #include "weave_file.h"
 
