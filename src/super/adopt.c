@@ -17,7 +17,7 @@
 #include "worker.h"
 
 #define SECRETS_US (30 * SUPER_SECOND) /* httpd sends them at once */
-#define JOIN_US (2 * SUPER_SECOND)
+#define JOIN_US (5 * SUPER_SECOND)
 
 static super_timer_t overdue_timer;
 

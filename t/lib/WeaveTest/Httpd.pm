@@ -78,7 +78,11 @@ sub write {
     my ($self, $name, $text) = @_;
     my $path = "$self->{dir}/$name";
     make_path($path =~ s{/[^/]*$}{}r);
-    return spew($path, $text);
+    return spew($path, $text) if $name !~ /\.(?:wsgi|py)$/ || -l $path;
+    # a worker may import it at any moment, and must not see half of it
+    spew("$path.new", $text);
+    rename "$path.new", $path or die "$path: $!";
+    return $path;
 }
 
 # Writes httpd.conf: the shared part, and CONF at its end. MODE: see new.
