@@ -13,7 +13,7 @@
 #include <apr_time.h>
 
 #include "weave_control.h"
-#include "weave_socket.h"
+#include "weave_fd.h"
 
 static int far;                 /* the other end */
 static weave_control_t control; /* ours */

@@ -11,7 +11,7 @@
 #include <locale.h>
 #include <stdlib.h>
 
-#include "weave_locale.h"
+#include "weave_host.h"
 
 static int environment_clear(void **state)
 {

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "weave_shell.h"
+#include "weave_folder.h"
 
 static void plain_paths_stay(void **state)
 {

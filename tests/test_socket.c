@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "weave_socket.h"
+#include "weave_fd.h"
 
 #define SOMEBODY 65534
 

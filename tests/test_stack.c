@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "weave_stack.h"
+#include "weave_host.h"
 
 static void *thread_measure(void *bytes)
 {

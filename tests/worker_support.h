@@ -27,9 +27,9 @@
 #include "weave_board.h"
 #include "weave_control.h"
 #include "weave_exec.h"
+#include "weave_fd.h"
 #include "weave_frame.h"
 #include "weave_handshake.h"
-#include "weave_socket.h"
 #include "weave_spec.h"
 
 #define UNUSED __attribute__((unused))

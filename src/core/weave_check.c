@@ -10,7 +10,6 @@
 #include <apr_strings.h>
 
 #include "weave_folder.h"
-#include "weave_shell.h"
 
 const char *weave_check_ini(const weave_ini_file_t *file, apr_pool_t *pool)
 {

@@ -17,7 +17,7 @@
 #include <apr_strings.h>
 
 #include "weave_clock.h"
-#include "weave_socket.h"
+#include "weave_fd.h"
 #include "weave_utf8.h"
 
 /* a larger buffer is not kept when it is empty */

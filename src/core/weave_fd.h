@@ -2,9 +2,14 @@
 #ifndef WEAVE_FD_H
 #define WEAVE_FD_H
 
-/** Passes descriptors over UNIX sockets, and opens them anew. Any thread. */
+/** Passes descriptors over UNIX sockets, opens them anew, and connects such
+ *  sockets: the process that connects checks who is at the other end before it
+ *  sends a byte. Any thread. */
 
 #include <stddef.h>
+#include <sys/types.h>
+
+#include <apr_errno.h>
 
 /** Opens the file of FD once more, with FLAGS of open() and close-on-exec. The
  *  new descriptor has its own flags and offset. Returns -1 and sets errno when
@@ -33,5 +38,24 @@ void weave_fd_refuse(int fd);
 /** Allows it again: a connection inherits the setting of the listening socket.
  */
 void weave_fd_allow(int fd);
+
+/** Does not wait, and leaves the socket non-blocking. Returns APR_EAGAIN when
+ *  the backlog is full. */
+#define WEAVE_SOCKET_NONBLOCK 0x1
+/** Forbids the other end to pass descriptors (weave_fd_refuse). */
+#define WEAVE_SOCKET_REFUSE 0x2
+
+/**
+ * Connects to the socket at PATH, and sets *fd (close-on-exec), which the
+ * caller closes. Returns EPERM, without sending anything, unless the user OWNER
+ * has called listen() there: weaved does so for its own socket and those of all
+ * workers, as the user who started httpd. The process may have ended since.
+ */
+apr_status_t weave_socket_connect(int *fd, const char *path, uid_t owner,
+                                  int flags);
+
+/** Sets *uid and *pid to user and process at the other end (SO_PEERCRED): for a
+ *  socket of connect(), those that called listen(). */
+apr_status_t weave_socket_peer(int fd, long *uid, long *pid);
 
 #endif

@@ -13,9 +13,8 @@
 #include <unistd.h>
 
 #include <apr_file_info.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
-
-#include "weave_shell.h"
 
 #define LINKS_MOST 40 /* as the kernel follows */
 #define OTHERS (S_IWGRP | S_IWOTH)
@@ -34,6 +33,37 @@ typedef struct {
     int made;            /* 1: the last folder was made */
     const char *problem; /* set with EPERM */
 } walk_t;
+
+/* ---- texts ---- */
+
+static int is_plain(const char *path)
+{
+    const char *at = path;
+
+    while (apr_isalnum(*at) || (*at && strchr("/._-+,:@%=", *at)))
+        at++;
+    return !*at && *path && *path != '-';
+}
+
+const char *weave_shell_quote(const char *path, apr_pool_t *pool)
+{
+    char *quoted, *to;
+
+    if (is_plain(path))
+        return path;
+    to = quoted = apr_palloc(pool, 5 * strlen(path) + 3);
+    *to++ = '\'';
+    for (; *path; path++) {
+        /* not by a backslash, which logs double */
+        if (*path == '\'')
+            to = apr_cpystrn(to, "'\"'\"'", 6);
+        else
+            *to++ = *path;
+    }
+    *to++ = '\'';
+    *to = '\0';
+    return quoted;
+}
 
 /* ---- who is trusted ---- */
 

@@ -74,4 +74,9 @@ const char *weave_folder_check_own(const char *path, apr_pool_t *pool);
 const char *weave_folder_check_file(const char *path, const struct stat *was,
                                     uid_t also, apr_pool_t *pool);
 
+/** Returns PATH as one word of root's shell, in POOL: in single quotes when it
+ * has a character that a shell interprets. Users with fewer rights may have
+ * chosen the name of a folder. */
+const char *weave_shell_quote(const char *path, apr_pool_t *pool);
+
 #endif

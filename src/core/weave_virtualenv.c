@@ -13,7 +13,7 @@
 #include <apr_strings.h>
 
 #include "weave_file.h"
-#include "weave_shell.h"
+#include "weave_folder.h"
 
 #define CONFIG_BYTES 65536
 

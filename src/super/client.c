@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "weave_socket.h"
+#include "weave_fd.h"
 
 void super_client_end(super_worker_t *worker)
 {

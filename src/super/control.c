@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "weave_socket.h"
+#include "weave_fd.h"
 
 #define CALLERS_MAX 64
 /* bounds of one connection of weavectl: time and messages */

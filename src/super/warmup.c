@@ -14,7 +14,7 @@
 #include <apr_escape.h>
 #include <apr_strings.h>
 
-#include "weave_socket.h"
+#include "weave_fd.h"
 
 /* how much of a payload is kept: enough for a line of the log */
 #define KEPT_BYTES (sizeof(weave_frame_log_t) + WEAVE_LINE_BYTES)

@@ -13,9 +13,7 @@
 #include <apr_strings.h>
 
 #include "executor.h"
-#include "weave_dso.h"
 #include "weave_host.h"
-#include "weave_stack.h"
 
 /* Shows the stacks of all threads. No program uses it: libraries count from
  * SIGRTMIN. */

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "weave_socket.h"
+#include "weave_fd.h"
 
 #define PATIENCE_US 10000000
 #define DRAIN_PATIENCE_US 1000000

@@ -17,8 +17,8 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-#include "weave_locale.h"
-#include "weave_socket.h"
+#include "weave_fd.h"
+#include "weave_host.h"
 
 #define START_MS 60000
 

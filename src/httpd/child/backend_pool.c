@@ -15,8 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "weave_fd.h"
 #include "weave_handshake.h"
-#include "weave_socket.h"
 
 #define WELCOME_MS 5000
 #define WELCOME_LEAST_MS 1000 /* also for who has waited long enough */

@@ -23,11 +23,8 @@
 #include <ap_mpm.h>
 #include <apr_thread_proc.h>
 
-#include "weave_dso.h"
 #include "weave_host.h"
-#include "weave_locale.h"
 #include "weave_reason.h"
-#include "weave_stack.h"
 
 #define RETRY_FIRST_S 1
 #define RETRY_MOST_S 60

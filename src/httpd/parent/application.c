@@ -18,8 +18,8 @@
 #include "weave_check.h"
 #include "weave_file.h"
 #include "weave_folder.h"
+#include "weave_host.h"
 #include "weave_spec.h"
-#include "weave_stack.h"
 
 #define fail mod_weave_check_fail
 #define KEPT_MOST (64 * WEAVE_INI_MAX_BYTES)

@@ -17,7 +17,7 @@
 
 #include "groups.h"
 #include "runtime.h"
-#include "weave_shell.h"
+#include "weave_folder.h"
 
 /* ---- one of them ---- */
 

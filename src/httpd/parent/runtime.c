@@ -24,7 +24,6 @@
 #include "weave_control.h"
 #include "weave_folder.h"
 #include "weave_process.h"
-#include "weave_shell.h"
 
 #define LOCK_WAIT_US INT64_C(6000000) /* as weaved waits */
 #define LOCK_POLL_US 100000
