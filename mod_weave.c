@@ -41,7 +41,6 @@ static void register_hooks(apr_pool_t *pool)
     /* the last: by then SERVER_SOFTWARE has all its parts */
     ap_hook_post_config(mod_weave_post_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_monitor(mod_weave_supervise_monitor, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_monitor(mod_weave_known_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(mod_weave_smooth_status, NULL, NULL, APR_HOOK_MIDDLE);
     /* before Python's thread can see what only the parent may have */
     ap_hook_child_init(mod_weave_supervise_child, NULL, NULL,

@@ -156,7 +156,7 @@ int mod_weave_is_configtest(void);
 /* The folder of this module, where engines and programs are too. */
 const char *mod_weave_libdir(apr_pool_t *pool);
 
-/* counters.c: what this process counts, for weavectl */
+/* retain.c: what this process counts, for weavectl */
 /* In the parent, at every start and restart. */
 void mod_weave_counters_set(weave_counters_t *counters);
 /* A hook of children. */

@@ -211,56 +211,53 @@ int mod_weave_retained_text(const char *ini, apr_uid_t uid)
                : -1;
 }
 
-/* ---- since when ---- */
-
-apr_time_t mod_weave_retained_since(const char *key, apr_uint32_t mode)
-{
-    mod_weave_retained_t *data = mod_weave_retained_get();
-    mod_weave_retained_since_t *since = data ? data->sinces : NULL;
-
-    while (since && strcmp(since->key, key) != 0)
-        since = since->next;
-    if (data && !since) {
-        since = calloc(1, sizeof(*since));
-        if (since)
-            since->key = strdup(key);
-        if (!since || !since->key) {
-            free(since);
-            return apr_time_now();
-        }
-        since->next = data->sinces;
-        data->sinces = since;
-    }
-    if (!since)
-        return apr_time_now();
-    if (since->mode != mode)
-        since->since = apr_time_now();
-    since->mode = mode;
-    since->seen = 1;
-    return since->since;
-}
-
-void mod_weave_retained_sweep(void)
-{
-    mod_weave_retained_t *data = mod_weave_retained_get();
-    mod_weave_retained_since_t **at = data ? &data->sinces : NULL, *since;
-
-    while (at && *at) {
-        since = *at;
-        if (since->seen) {
-            since->seen = 0;
-            at = &since->next;
-            continue;
-        }
-        *at = since->next;
-        free(since->key);
-        free(since);
-    }
-}
-
 const weave_roster_t *mod_weave_roster(void)
 {
     const mod_weave_retained_t *data = mod_weave_retained_get();
 
     return data ? data->roster : NULL;
+}
+
+/* ---- what this process counts ---- */
+
+/* Of the retained data, which a request has no time to look up; and the slot of
+ * this child. */
+static weave_counters_t *the_counters;
+static weave_counters_child_t *the_child;
+
+void mod_weave_counters_set(weave_counters_t *counters)
+{
+    the_counters = counters;
+}
+
+weave_counters_t *mod_weave_counters(void)
+{
+    return the_counters;
+}
+
+void mod_weave_counters_start(apr_pool_t *pchild, server_rec *s)
+{
+    (void)pchild;
+    (void)s;
+    if (the_counters)
+        the_child = weave_counters_child(the_counters);
+}
+
+weave_counters_child_t *mod_weave_counters_child(void)
+{
+    return the_child;
+}
+
+weave_counters_row_t *mod_weave_counters_row(const mod_weave_mount_t *mount)
+{
+    if (!the_counters || mount->slot < 0)
+        return NULL;
+    return &the_counters->rows[mount->slot];
+}
+
+_Atomic uint32_t *mod_weave_counters_admitted(const mod_weave_mount_t *mount)
+{
+    if (!the_child || mount->slot < 0)
+        return NULL;
+    return &the_child->admitted[mount->slot];
 }

@@ -2,19 +2,12 @@
 #ifndef MOD_WEAVE_RETAIN_H
 #define MOD_WEAVE_RETAIN_H
 
+#include <apr_hash.h>
+
 #include "mod_weave.h"
 
 /* retain.c: what is kept across restarts, plain data */
-#define MOD_WEAVE_RETAINED_VERSION 13
-
-/* Since when a part of the configuration has said a mode. */
-typedef struct mod_weave_retained_since_t {
-    struct mod_weave_retained_since_t *next;
-    char *key; /* malloc: which part */
-    apr_uint32_t mode;
-    apr_time_t since;
-    int seen; /* in the configuration that is read just now */
-} mod_weave_retained_since_t;
+#define MOD_WEAVE_RETAINED_VERSION 14
 
 typedef struct mod_weave_retained_app_t {
     char *ini;               /* malloc: its name; its index is its slot */
@@ -50,7 +43,7 @@ typedef struct mod_weave_retained_t {
     char *counters_dir;         /* malloc: the folder that they are in */
     weave_known_t known; /* what weavectl has said, as the parent knows it */
     char *known_dir;     /* malloc: the folder of that, which all go by */
-    mod_weave_retained_since_t *sinces;
+    apr_hash_t *sinces;  /* in a pool of its own: see switch.c */
     mod_weave_retained_app_t apps[WEAVE_ROSTER_APPS];
 } mod_weave_retained_t;
 
@@ -70,10 +63,6 @@ int mod_weave_retained_is_embedded(const char *ini);
 /* The text that was good last for the application of INI, as a file that the
  * user UID can open, and the caller's to close; -1: there is none. */
 int mod_weave_retained_text(const char *ini, apr_uid_t uid);
-/* Since when the part KEY says MODE: now, when it did not before. SWEEP
- * forgets what was not asked for since the last sweep. */
-apr_time_t mod_weave_retained_since(const char *key, apr_uint32_t mode);
-void mod_weave_retained_sweep(void);
 /* The roster: read-only, in parent and children; NULL: there are no worker
  * processes. */
 const weave_roster_t *mod_weave_roster(void);

@@ -15,8 +15,6 @@
 
 #include <apr_strings.h>
 
-#include "groups.h"
-#include "runtime.h"
 #include "weave_folder.h"
 
 /* ---- one of them ---- */

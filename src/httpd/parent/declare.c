@@ -4,11 +4,9 @@
  * weavectl says "off" where nothing stands here, so what nobody can say for
  * sure counts as said. What httpd makes of several switches that hold for parts
  * is not done again: each is named with the section it stands in. */
-#include "switch.h"
+#include "parent.h"
 
 #include <apr_strings.h>
-
-#include "weave_control.h"
 
 /* A mount of the application in a server that has it. */
 typedef struct {

@@ -5,7 +5,8 @@
  * nothing about it changes when a link on the way leads to another release.
  * Two paths of one file are two applications in worker processes; embedded,
  * where there is room for one, they are one. */
-#include "groups.h"
+
+#include "parent.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -16,7 +16,6 @@
 #include <apr_portable.h>
 #include <apr_strings.h>
 
-#include "weave_control.h"
 #include "weave_exec.h"
 
 #define NOT_EXECUTED '\001' /* behind it: an errno */

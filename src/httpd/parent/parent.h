@@ -5,6 +5,7 @@
 /* What runs in httpd's parent, and at configtest. */
 
 #include "retain.h"
+#include "weave_control.h"
 
 /* config.c */
 void *mod_weave_server_create(apr_pool_t *pool, server_rec *s);
@@ -35,6 +36,9 @@ void mod_weave_switch_replace(const mod_weave_switch_t **sw, cmd_parms *cmd,
                               const weave_conf_t *conf);
 const mod_weave_switch_t *mod_weave_switch_stricter(
     const mod_weave_switch_t *a, const mod_weave_switch_t *b);
+/* All of them, of mod_weave_switch_t *, in the order of their numbers. One that
+ * another one of the same section has taken the place of is OFF. */
+apr_array_header_t *mod_weave_switches(apr_pool_t *pconf);
 /* In post_config: since when each holds, whatever was restarted since. */
 void mod_weave_switches_complete(apr_pool_t *pconf, server_rec *main_server);
 
@@ -54,6 +58,34 @@ mod_weave_app_t *mod_weave_app_make(const weave_conf_t **file,
  * of `other_mounts` that are embedded, too. */
 void mod_weave_app_bind(mod_weave_check_t *check, mod_weave_app_t *app,
                         const weave_conf_t *file);
+
+/* groups.c: the mounts of one application: those that write its sync.ini's path
+ * alike. */
+typedef struct mod_weave_group_t {
+    mod_weave_check_t check;
+    dev_t dev; /* of what its links lead to; with `ino`, 0: it is not there */
+    ino_t ino;
+    mod_weave_app_t *app;
+    int fell_back; /* what its file says does not count */
+} mod_weave_group_t;
+
+/* Returns the groups of all mounts of all servers, of mod_weave_group_t *. What
+ * runs already comes first, then the order of httpd.conf. PROTO is what their
+ * `check` begins with. */
+apr_array_header_t *mod_weave_groups_collect(const mod_weave_check_t *proto);
+/* The first mount of GROUP, which has one. */
+const mod_weave_mount_t *mod_weave_group_first(const mod_weave_group_t *group);
+/* Tells whether A and B name one file by two paths. */
+int mod_weave_group_is_same_file(const mod_weave_group_t *a,
+                                 const mod_weave_group_t *b);
+/* Offers GROUP, which is number I of GROUPS, the mounts of those behind it that
+ * name the same file: see mod_weave_app_bind. */
+void mod_weave_group_offer(mod_weave_group_t *group,
+                           const apr_array_header_t *groups, int i);
+/* Takes those that GROUP has accepted from the groups behind number I. One that
+ * has no mount left is no application. */
+void mod_weave_groups_leave(const mod_weave_group_t *group,
+                            const apr_array_header_t *groups, int i);
 
 /* problems.c: counts an error of the application, and logs it. */
 void mod_weave_check_fail(mod_weave_check_t *check, const char *format, ...)
@@ -89,6 +121,10 @@ void mod_weave_rows_report(mod_weave_check_t *check, const mod_weave_app_t *app,
 /* Is any libpython in this process already? Its path, or NULL. */
 const char *mod_weave_libpython_loaded(apr_pool_t *pool);
 
+/* declare.c: what the configuration says of APPS, as in weave_httpd_state.h */
+json_t *mod_weave_declare(const apr_array_header_t *apps,
+                          server_rec *main_server, apr_pool_t *pool);
+
 /* state.c: what weavectl finds in WeaveRuntimeDir; at every start and restart
  * (RUNNING) */
 /* Returns WeaveRuntimeDir, or the one of before, in which something runs. */
@@ -101,11 +137,21 @@ void mod_weave_state_publish(apr_pool_t *pconf, server_rec *s);
 /* publish.c: WeaveStateDir, and what weavectl has said there */
 /* At every start and restart. Says what is wrong itself. */
 void mod_weave_publish(apr_pool_t *pconf, server_rec *s);
-int mod_weave_known_monitor(apr_pool_t *pool, server_rec *s);
 /* At configtest. */
 void mod_weave_publish_check(apr_pool_t *pool, server_rec *s);
 /* Returns why httpd's children cannot enter the folder, or NULL. */
 const char *mod_weave_publish_enter_check(apr_pool_t *pool);
+
+/* runtime.c: looks whether workers can be reached through the folder DIR, and
+ * whether it is this httpd's: what weaved would say when httpd has left the
+ * terminal, and what would be a 503 for ever. Makes nothing. Waits some seconds
+ * for another weaved that is about to end. NULL, or a message. */
+const char *mod_weave_runtime_check(const char *dir, apr_pool_t *pool);
+/* Returns why httpd's children cannot enter the folder DIR, or where it is not
+ * there the one that it is to be made in, and what is to be done; EFFECT says
+ * what they would do. NULL: they can. */
+const char *mod_weave_enter_check(const char *dir, const char *effect,
+                                  apr_pool_t *pool);
 
 /* supervise.c: weaved, from the parent. 0, or -1 after logging why APPS cannot
  * run. RUNNING: a restart. */

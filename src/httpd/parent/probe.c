@@ -23,7 +23,6 @@
 
 #include <apr_strings.h>
 
-#include "weave_control.h"
 #include "weave_environment.h"
 #include "weave_exec.h"
 #include "weave_utf8.h"

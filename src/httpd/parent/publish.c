@@ -13,19 +13,6 @@
 #include <apr_strings.h>
 #include <unixd.h>
 
-#include "runtime.h"
-
-int mod_weave_known_monitor(apr_pool_t *pool, server_rec *s)
-{
-    mod_weave_retained_t *data = mod_weave_retained_get();
-
-    (void)pool;
-    (void)s;
-    if (data)
-        mod_weave_known_learn(&data->known);
-    return DECLINED;
-}
-
 /* At a restart what is wrong with the file is logged again. */
 static void known_renew(mod_weave_retained_t *data)
 {

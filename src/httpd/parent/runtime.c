@@ -3,7 +3,6 @@
  *
  * weaved, in whose hands it is from then on, looks again. But a start leaves
  * the terminal before weaved runs, and its exit status is 0 by then. */
-#include "runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +20,6 @@
 #include "helper.h"
 #include "parent.h"
 #include "weave_clock.h"
-#include "weave_control.h"
 #include "weave_folder.h"
 #include "weave_process.h"
 

@@ -4,7 +4,7 @@
  * The counters, which the parent makes once and its children inherit, and what
  * the configuration says, anew at every restart. Nothing here waits, but for a
  * start that finds another httpd there: it may be about to end. */
-#include "switch.h"
+#include "parent.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -20,8 +20,6 @@
 #include <apr_portable.h>
 #include <apr_strings.h>
 
-#include "weave_control.h"
-
 /* for its answers, at the first start alone: its exit status must tell */
 #define FIRST_MS 10000
 #define SILENCE_S 30
@@ -247,8 +245,8 @@ static void weaved_listen(mod_weave_retained_t *data, server_rec *s,
         problem_report(s, problem);
 }
 
-/* Looks after a weaved that keeps dying, or is silent. The MPM calls this every
- * few seconds. */
+/* Looks after a weaved that keeps dying, or is silent, and at what weavectl
+ * says. The MPM calls this every few seconds. */
 int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
@@ -262,6 +260,7 @@ int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s)
         data->next_try = weave_clock_us() + pause_choose(data);
         weaved_restart(s);
     }
+    mod_weave_known_learn(&data->known);
     return DECLINED;
 }
 

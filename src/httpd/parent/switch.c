@@ -4,7 +4,7 @@
  * Every place that says one is registered, for two reasons: a drain counts
  * from when it was first said, not from the last log rotation; and weavectl
  * tells people what holds, and where it is written (declare.c). */
-#include "switch.h"
+#include "parent.h"
 
 #include <apr_fnmatch.h>
 #include <apr_strings.h>
@@ -127,6 +127,46 @@ static const char *key_of(const mod_weave_switch_t *sw, apr_pool_t *pool)
                         sw->s->port, sw->path ? sw->path : "");
 }
 
+/* What the keys of this configuration have said since when. Its pool outlives
+ * this configuration, and this module. */
+static apr_hash_t *sinces_make(void)
+{
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, NULL);
+    apr_pool_tag(pool, "weave_sinces");
+    return apr_hash_make(pool);
+}
+
+/* Returns since when KEY has been said: now, when the configuration before did
+ * not. Adds that to SINCES. */
+static apr_time_t since_find(apr_hash_t *sinces, const char *key)
+{
+    const mod_weave_retained_t *data = mod_weave_retained_get();
+    apr_pool_t *pool = apr_hash_pool_get(sinces);
+    apr_time_t *since = apr_palloc(pool, sizeof(*since));
+    const apr_time_t *before =
+        data && data->sinces
+            ? apr_hash_get(data->sinces, key, APR_HASH_KEY_STRING)
+            : NULL;
+
+    *since = before ? *before : apr_time_now();
+    apr_hash_set(sinces, apr_pstrdup(pool, key), APR_HASH_KEY_STRING, since);
+    return *since;
+}
+
+/* Replaces those of the configuration before. */
+static void sinces_keep(apr_hash_t *sinces)
+{
+    mod_weave_retained_t *data = mod_weave_retained_get();
+    apr_hash_t *before = data ? data->sinces : sinces;
+
+    if (data)
+        data->sinces = sinces;
+    if (before)
+        apr_pool_destroy(apr_hash_pool_get(before));
+}
+
 static const char *where_of(const mod_weave_mount_t *mount, apr_pool_t *pconf)
 {
     return mount->set && weave_conf_is_set(mount->set, WEAVE_MAINTENANCE_MODE)
@@ -135,7 +175,8 @@ static const char *where_of(const mod_weave_mount_t *mount, apr_pool_t *pconf)
 }
 
 /* Modes in files of mounts, and in WeaveSet of the server around them. */
-static void mount_modes_add(apr_pool_t *pconf, const server_rec *s)
+static void mount_modes_add(apr_hash_t *sinces, apr_pool_t *pconf,
+                            const server_rec *s)
 {
     const apr_array_header_t *mounts =
         mod_weave_server_get((server_rec *)s)->mounts;
@@ -154,10 +195,9 @@ static void mount_modes_add(apr_pool_t *pconf, const server_rec *s)
         if (mode <= WEAVE_MAINTENANCE_OFF || mount->mode)
             continue;
         sw = switch_add(pconf, (int)mode, 1, where_of(mount, pconf), s);
-        sw->setting.since_us = mod_weave_retained_since(
-            apr_pstrcat(pconf, key_of(sw, pconf), mount->prefix, " ",
-                        mount->ini, NULL),
-            sw->setting.mode);
+        sw->setting.since_us = since_find(
+            sinces, apr_pstrcat(pconf, key_of(sw, pconf), mount->prefix, " ",
+                                mount->ini, NULL));
         mount->mode = sw;
     }
 }
@@ -165,16 +205,16 @@ static void mount_modes_add(apr_pool_t *pconf, const server_rec *s)
 void mod_weave_switches_complete(apr_pool_t *pconf, server_rec *main_server)
 {
     apr_array_header_t *list = mod_weave_switches(pconf);
+    apr_hash_t *sinces = sinces_make();
     const server_rec *s;
     int i;
 
     for (i = 0; i < list->nelts; i++) {
         mod_weave_switch_t *sw = APR_ARRAY_IDX(list, i, mod_weave_switch_t *);
 
-        sw->setting.since_us =
-            mod_weave_retained_since(key_of(sw, pconf), sw->setting.mode);
+        sw->setting.since_us = since_find(sinces, key_of(sw, pconf));
     }
     for (s = main_server; s; s = s->next)
-        mount_modes_add(pconf, s);
-    mod_weave_retained_sweep();
+        mount_modes_add(sinces, pconf, s);
+    sinces_keep(sinces);
 }

@@ -12,7 +12,6 @@
 
 #include <apr_strings.h>
 
-#include "weave_control.h"
 #include "weave_file.h"
 
 int mod_weave_weaved_open(mod_weave_retained_t *data,
