@@ -132,4 +132,23 @@ subtest 'a runtime directory that is removed' => sub {
     ok defined $httpd->stop, 'httpd stops';
 };
 
+subtest 'one process, as under a debugger' => sub {
+    my $httpd   = new_httpd();
+    my @command = (conf_var('httpd'), '-X', '-d', $httpd->dir,
+                   '-f', $httpd->dir . '/httpd.conf');
+    my $pid = fork;
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        exec @command or die "$command[0]: $!";
+    }
+    $httpd->{pid} = $pid;
+    ok eventually(sub { eval { $httpd->get('/who')->status == 200 } }),
+        'httpd -X answers from a worker';
+    kill TERM => $pid;
+    waitpid $pid, 0;
+    $httpd->{pid} = 0;
+    like $httpd->log_text, qr/httpd asks for "stop"/, 'it tells weaved that it ends';
+    ok !-e $httpd->runtime . '/httpd.json', 'and weavectl';
+};
+
 finish;

@@ -385,11 +385,14 @@ void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s)
 
     (void)pchild;
     (void)s;
-    if (data && data->counters_fd >= 0 && data->owner != getpid()) /* -X */
-        close(data->counters_fd);
-    if (!data || !data->roster)
+    if (data && data->roster)
+        child_protect(data);
+    if (!data || data->owner == getpid()) /* with -X, it is the parent */
         return;
-    child_protect(data);
+    if (data->counters_fd >= 0)
+        close(data->counters_fd);
+    if (!data->roster)
+        return;
     close(data->lifeline[0]);
     close(data->roster_fd);
     mod_weave_weaved_close(data);
