@@ -14,6 +14,7 @@ weave_ini_t *ini_make(apr_array_header_t *problems, apr_pool_t *pool)
     ini->pool = pool;
     ini->by_name = apr_hash_make(pool);
     ini->names = apr_array_make(pool, 8, sizeof(const char *));
+    ini->all = apr_array_make(pool, 16, sizeof(weave_ini_entry_t *));
     ini->files = apr_array_make(pool, 1, sizeof(weave_ini_file_t));
     ini->problems = problems;
     ini_section_ensure(ini, WEAVE_INI_DEFAULT);
@@ -38,6 +39,18 @@ ini_section_t *ini_section_ensure(weave_ini_t *ini, const char *name)
     return section;
 }
 
+int ini_entry_add(weave_ini_t *ini, weave_ini_entry_t *entry)
+{
+    ini_section_t *section = ini_section_ensure(ini, entry->section);
+
+    if (apr_hash_get(section->by_key, entry->key, APR_HASH_KEY_STRING))
+        return 0;
+    apr_hash_set(section->by_key, entry->key, APR_HASH_KEY_STRING, entry);
+    APR_ARRAY_PUSH(section->entries, weave_ini_entry_t *) = entry;
+    APR_ARRAY_PUSH(ini->all, weave_ini_entry_t *) = entry;
+    return 1;
+}
+
 const apr_array_header_t *weave_ini_files(const weave_ini_t *ini)
 {
     return ini->files;
@@ -46,6 +59,11 @@ const apr_array_header_t *weave_ini_files(const weave_ini_t *ini)
 const apr_array_header_t *weave_ini_sections(const weave_ini_t *ini)
 {
     return ini->names;
+}
+
+const apr_array_header_t *weave_ini_all(const weave_ini_t *ini)
+{
+    return ini->all;
 }
 
 const apr_array_header_t *weave_ini_entries(const weave_ini_t *ini,
@@ -82,31 +100,21 @@ static apr_uint64_t text_hash(apr_uint64_t hash, const char *text)
     return hash;
 }
 
-static apr_uint64_t section_hash(apr_uint64_t hash, const weave_ini_t *ini,
-                                 const char *section)
-{
-    const apr_array_header_t *entries = weave_ini_entries(ini, section);
-    int i;
-
-    hash = text_hash(hash, section);
-    for (i = 0; entries && i < entries->nelts; i++) {
-        const weave_ini_entry_t *entry =
-            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
-
-        hash = text_hash(text_hash(hash, entry->key), entry->raw);
-        hash = text_hash(hash, entry->dir); /* the value of %(here)s */
-    }
-    return hash;
-}
-
 apr_int64_t weave_ini_hash(const weave_ini_t *ini)
 {
     apr_uint64_t hash = APR_UINT64_C(14695981039346656037);
     int i;
 
-    hash = section_hash(hash, ini, WEAVE_INI_DEFAULT);
     for (i = 0; i < ini->names->nelts; i++)
-        hash = section_hash(hash, ini, APR_ARRAY_IDX(ini->names, i, char *));
+        hash = text_hash(hash, APR_ARRAY_IDX(ini->names, i, char *));
+    for (i = 0; i < ini->all->nelts; i++) {
+        const weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(ini->all, i, weave_ini_entry_t *);
+
+        hash = text_hash(text_hash(hash, entry->section), entry->key);
+        hash = text_hash(text_hash(hash, entry->raw),
+                         entry->dir); /* the value of %(here)s */
+    }
     return (apr_int64_t)(hash >> 1 | 1);
 }
 

@@ -123,6 +123,10 @@ const apr_array_header_t *weave_ini_sections(const weave_ini_t *ini);
 const apr_array_header_t *weave_ini_entries(const weave_ini_t *ini,
                                             const char *section);
 
+/** Returns the entries of all sections (weave_ini_entry_t *), as they were
+ *  read. */
+const apr_array_header_t *weave_ini_all(const weave_ini_t *ini);
+
 /** Returns the entry of the folded KEY in SECTION, or else in DEFAULT. NULL
  *  when neither has it, or when there is no such section. */
 const weave_ini_entry_t *weave_ini_get(const weave_ini_t *ini,

@@ -88,14 +88,11 @@ static weave_ini_entry_t *entry_make(lines_t *ls, const char *key)
     entry->file = ls->source->file;
     entry->dir = ls->source->dir;
     entry->line = ls->line;
-    if (apr_hash_get(ls->section->by_key, key, APR_HASH_KEY_STRING)) {
+    if (!ini_entry_add(ls->ini, entry)) {
         line_problem_add(ls, WEAVE_PROBLEM_DUPLICATE_OPTION,
                          apr_psprintf(ls->ini->pool, "'%s' is in [%s] twice",
                                       key, ls->section->name));
-        return entry;
     }
-    apr_hash_set(ls->section->by_key, key, APR_HASH_KEY_STRING, entry);
-    APR_ARRAY_PUSH(ls->section->entries, weave_ini_entry_t *) = entry;
     return entry;
 }
 

@@ -18,6 +18,7 @@ struct weave_ini_t {
     apr_pool_t *pool;
     apr_hash_t *by_name;          /* of ini_section_t *, DEFAULT too */
     apr_array_header_t *names;    /* of const char *, without DEFAULT */
+    apr_array_header_t *all;      /* of weave_ini_entry_t *, of all sections */
     apr_array_header_t *files;    /* of weave_ini_file_t */
     apr_array_header_t *problems; /* NULL once it was read */
     apr_size_t expanded_bytes;    /* of all values so far */
@@ -36,6 +37,9 @@ weave_ini_t *ini_make(apr_array_header_t *problems, apr_pool_t *pool);
 
 /** Returns the section NAME, and creates it if it does not exist. */
 ini_section_t *ini_section_ensure(weave_ini_t *ini, const char *name);
+
+/** Adds ENTRY to its section. Returns 0 when that has the key already. */
+int ini_entry_add(weave_ini_t *ini, weave_ini_entry_t *entry);
 
 /** weave_ini_lines.c: reads sections and raw values of SOURCE into INI, which
  *  has no entries yet. */

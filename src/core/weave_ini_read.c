@@ -16,11 +16,8 @@
 typedef struct reading_t {
     const struct reading_t *parent;
     const char *path; /* absolute */
-    struct stat status;
     int depth;
 } reading_t;
-
-/* --- one file ----------------------------------------------------------- */
 
 /* Returns the path without `.` and `..`, as os.path.normpath(): does not follow
  * links. */
@@ -32,57 +29,20 @@ static const char *path_absolute(const char *dir, const char *path,
     return apr_filepath_merge(&absolute, dir, path, 0, pool) ? path : absolute;
 }
 
-/* Reads the file. On failure *reason is a text to append to the file's name. */
-static apr_status_t source_read(ini_source_t *source, reading_t *reading,
-                                const char **reason, apr_pool_t *pool)
-{
-    weave_file_t file;
-    apr_status_t status = weave_file_read(&file, AT_FDCWD, reading->path,
-                                          WEAVE_INI_MAX_BYTES, pool);
-
-    if (status) {
-        *reason = weave_file_error_text(status, WEAVE_INI_MAX_BYTES, pool);
-        return status;
-    }
-    source->data = file.data;
-    source->data_bytes = file.bytes;
-    reading->status = file.status;
-    return APR_SUCCESS;
-}
-
 /* --- extends ------------------------------------------------------------ */
 
 static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
                               const char *file, const char **reason);
-
-static void section_merge(ini_section_t *to, const apr_array_header_t *entries)
-{
-    int i;
-
-    for (i = 0; i < entries->nelts; i++) {
-        weave_ini_entry_t *entry =
-            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
-
-        if (!apr_hash_get(to->by_key, entry->key, APR_HASH_KEY_STRING)) {
-            apr_hash_set(to->by_key, entry->key, APR_HASH_KEY_STRING, entry);
-            APR_ARRAY_PUSH(to->entries, weave_ini_entry_t *) = entry;
-        }
-    }
-}
 
 /* Adds the entries of OTHER whose keys INI does not have. */
 static void ini_merge(weave_ini_t *ini, const weave_ini_t *other)
 {
     int i;
 
-    section_merge(ini_section_ensure(ini, WEAVE_INI_DEFAULT),
-                  weave_ini_entries(other, WEAVE_INI_DEFAULT));
-    for (i = 0; i < other->names->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(other->names, i, const char *);
-
-        section_merge(ini_section_ensure(ini, name),
-                      weave_ini_entries(other, name));
-    }
+    for (i = 0; i < other->names->nelts; i++)
+        ini_section_ensure(ini, APR_ARRAY_IDX(other->names, i, const char *));
+    for (i = 0; i < other->all->nelts; i++)
+        ini_entry_add(ini, APR_ARRAY_IDX(other->all, i, weave_ini_entry_t *));
 }
 
 static void extends_problem_add(weave_ini_t *ini,
@@ -166,22 +126,26 @@ static weave_ini_entry_t *extends_entry(const weave_ini_t *one)
 }
 
 /* Reads one file into INI, and then the files that it extends. FILE is its name
- * in messages. */
+ * in messages. On failure *reason is a text to append to it. */
 static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
                               const char *file, const char **reason)
 {
-    ini_source_t source = {.file = file};
+    ini_source_t source = {
+        .file = file, .dir = weave_folder_parent(reading->path, ini->pool)};
     weave_ini_t *one;
     weave_ini_entry_t *extends;
-    weave_ini_file_t *listed;
-    apr_status_t status = source_read(&source, reading, reason, ini->pool);
+    weave_file_t got;
+    apr_status_t status = weave_file_read(&got, AT_FDCWD, reading->path,
+                                          WEAVE_INI_MAX_BYTES, ini->pool);
 
-    if (status)
+    if (status) {
+        *reason = weave_file_error_text(status, WEAVE_INI_MAX_BYTES, ini->pool);
         return status;
-    listed = apr_array_push(ini->files);
-    listed->path = reading->path;
-    listed->status = reading->status;
-    source.dir = weave_folder_parent(reading->path, ini->pool);
+    }
+    source.data = got.data;
+    source.data_bytes = got.bytes;
+    APR_ARRAY_PUSH(ini->files, weave_ini_file_t) =
+        (weave_ini_file_t){reading->path, got.status};
     one = ini_make(ini->problems, ini->pool);
     ini_lines_read(one, &source);
     ini_merge(ini, one);
@@ -193,28 +157,18 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
 
 /* --- all of it ---------------------------------------------------------- */
 
-static void section_values_make(weave_ini_t *ini, const char *name)
-{
-    const apr_array_header_t *entries = weave_ini_entries(ini, name);
-    int i;
-
-    for (i = 0; i < entries->nelts; i++) {
-        weave_ini_entry_t *entry =
-            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
-
-        if (!entry->value.text && !entry->value.items)
-            ini_value_make(ini, entry);
-    }
-}
-
 static apr_status_t ini_finish(weave_ini_t *ini, int reported)
 {
     apr_array_header_t *problems = ini->problems;
     int i;
 
-    section_values_make(ini, WEAVE_INI_DEFAULT);
-    for (i = 0; i < ini->names->nelts; i++)
-        section_values_make(ini, APR_ARRAY_IDX(ini->names, i, const char *));
+    for (i = 0; i < ini->all->nelts; i++) {
+        weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(ini->all, i, weave_ini_entry_t *);
+
+        if (!entry->value.text && !entry->value.items)
+            ini_value_make(ini, entry);
+    }
     ini->problems = NULL;
     return weave_problems_finish(problems, reported);
 }

@@ -97,21 +97,6 @@ static int is_own_key(const weave_ini_entry_t *entry, apr_pool_t *pool)
     return key && key->type != WEAVE_TYPE_PREFIX;
 }
 
-static void section_mark(const marked_t *marked, const weave_ini_t *ini,
-                         const char *section)
-{
-    const apr_array_header_t *entries = weave_ini_entries(ini, section);
-    int i;
-
-    for (i = 0; entries && i < entries->nelts; i++) {
-        const weave_ini_entry_t *entry =
-            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
-
-        if (!entry->broken && !is_own_key(entry, marked->pool))
-            ini_value_mark(marked, &entry->value);
-    }
-}
-
 static int variable_mark(void *marked, const char *name, const char *value)
 {
     (void)name;
@@ -122,16 +107,20 @@ static int variable_mark(void *marked, const char *name, const char *value)
 const char *weave_reason_mask(const char *text, const weave_ini_t *ini,
                               const apr_table_t *env, apr_pool_t *pool)
 {
-    const apr_array_header_t *sections = weave_ini_sections(ini);
+    const apr_array_header_t *entries = weave_ini_all(ini);
     marked_t marked = {.text = text,
                        .len = strlen(text),
                        .marks = apr_pcalloc(pool, strlen(text) + 1),
                        .pool = pool};
     int i;
 
-    section_mark(&marked, ini, WEAVE_INI_DEFAULT);
-    for (i = 0; i < sections->nelts; i++)
-        section_mark(&marked, ini, APR_ARRAY_IDX(sections, i, const char *));
+    for (i = 0; i < entries->nelts; i++) {
+        const weave_ini_entry_t *entry =
+            APR_ARRAY_IDX(entries, i, weave_ini_entry_t *);
+
+        if (!entry->broken && !is_own_key(entry, pool))
+            ini_value_mark(&marked, &entry->value);
+    }
     if (env)
         apr_table_do(variable_mark, &marked, env, NULL);
     text = marked_text(&marked);
