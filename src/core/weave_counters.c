@@ -125,24 +125,6 @@ void weave_counters_clear(weave_counters_t *counters, uint32_t slot)
 
 /* ---- reading ---- */
 
-/* Reads all of FD, which has the very size. Returns 0, or errno. */
-static int counters_copy(weave_counters_t *counters, int fd)
-{
-    size_t done = 0;
-
-    while (done < sizeof(*counters)) {
-        ssize_t got = pread(fd, (char *)counters + done,
-                            sizeof(*counters) - done, (off_t)done);
-
-        if (got == 0)
-            return EIO;
-        if (got < 0 && errno != EINTR)
-            return errno;
-        done += got > 0 ? (size_t)got : 0;
-    }
-    return 0;
-}
-
 static int counters_is_ours(const weave_counters_t *counters)
 {
     return counters->magic == WEAVE_COUNTERS_MAGIC &&
@@ -155,22 +137,22 @@ const char *weave_counters_read(weave_counters_t **counters, const char *dir,
 {
     const char *path = apr_pstrcat(pool, dir, "/" WEAVE_COUNTERS_FILE, NULL);
     weave_counters_t *copy;
-    struct stat status;
+    weave_file_t file = {0};
     long holder;
-    int fd = -1;
-    apr_status_t rv = weave_file_open(&fd, &status, AT_FDCWD, path);
+    apr_status_t rv =
+        weave_file_read(&file, AT_FDCWD, path, sizeof(*copy), pool);
 
     *counters = NULL;
     if (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ENOTDIR(rv))
         return NULL;
-    if (rv != APR_SUCCESS)
+    if (rv != APR_SUCCESS && rv != WEAVE_FILE_LONG)
         return apr_psprintf(pool, "%s: %s", path,
                             weave_file_error_text(rv, 0, pool));
-    copy = apr_palloc(pool, sizeof(*copy) + _Alignof(weave_counters_t));
+    copy = apr_pcalloc(pool, sizeof(*copy) + _Alignof(weave_counters_t));
     copy = (void *)APR_ALIGN((uintptr_t)copy, _Alignof(weave_counters_t));
-    rv = status.st_size == sizeof(*copy) ? counters_copy(copy, fd) : EIO;
-    close(fd);
-    if (rv != APR_SUCCESS || !counters_is_ours(copy))
+    if (file.bytes == sizeof(*copy))
+        memcpy(copy, file.data, sizeof(*copy));
+    if (!counters_is_ours(copy))
         return apr_pstrcat(pool, path,
                            " is damaged, or of another version of mod_weave:"
                            " stop httpd and start it again",
