@@ -21,17 +21,6 @@ weave_hello_frame_t weave_hello_make(uint32_t role,
         {(uint32_t)getpid(), role, *secret}};
 }
 
-/* Stores the first descriptor that comes, and closes any other. */
-static void board_fd_store(weave_welcome_part_t *part, int passed)
-{
-    if (passed < 0)
-        return;
-    if (part->board_fd < 0)
-        part->board_fd = passed;
-    else
-        close(passed);
-}
-
 /* Returns APR_SUCCESS and sets *welcome when all of it is there. */
 static apr_status_t part_check(weave_welcome_t *welcome,
                                const weave_welcome_part_t *part)
@@ -69,7 +58,10 @@ apr_status_t weave_welcome_receive(weave_welcome_t *welcome,
     if (part->careful && (passed == WEAVE_FD_MANY ||
                           (passed >= 0 && !weave_fd_is_plain(passed))))
         return EBADMSG; /* closing it may wait */
-    board_fd_store(part, passed);
+    if (passed >= 0 && part->board_fd < 0)
+        part->board_fd = passed;
+    else if (passed >= 0)
+        close(passed);
     if (got == 0)
         return APR_EOF;
     if (got < 0)

@@ -181,30 +181,20 @@ static int is_net(const char *text, apr_pool_t *pool)
             apr_ipsubnet_create(&net, address, mask, pool) == APR_SUCCESS);
 }
 
-static int is_in_subnet(const char *address, const char *mask,
-                        apr_sockaddr_t *client, apr_pool_t *pool)
-{
-    apr_ipsubnet_t *net;
-
-    return apr_ipsubnet_create(&net, address, mask, pool) == APR_SUCCESS &&
-           apr_ipsubnet_test(net, client);
-}
-
 int weave_net_contains(const char *text, apr_sockaddr_t *client,
                        apr_pool_t *pool)
 {
     char *address, *mask;
+    apr_ipsubnet_t *net;
 
     if (!net_split(&address, &mask, text, pool))
         return 0;
-    if (!mask || strcmp(mask, "0") != 0)
-        return is_in_subnet(address, mask, client, pool);
-    if (strchr(address, ':')) {
-        return is_in_subnet("::", "1", client, pool) ||
-               is_in_subnet("8000::", "1", client, pool);
-    }
-    return is_in_subnet("0.0.0.0", "1", client, pool) ||
-           is_in_subnet("128.0.0.0", "1", client, pool);
+    if (mask && !strcmp(mask, "0"))
+        return !strchr(address, ':') ==
+               (client->family == AF_INET ||
+                IN6_IS_ADDR_V4MAPPED(&client->sa.sin6.sin6_addr));
+    return apr_ipsubnet_create(&net, address, mask, pool) == APR_SUCCESS &&
+           apr_ipsubnet_test(net, client);
 }
 
 static int is_string_allowed(const weave_key_t *key, const char *text)

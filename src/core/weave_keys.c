@@ -52,16 +52,14 @@ const weave_key_t *weave_key_find(const char *name, const char **member)
         *member = NULL;
     for (i = 0; i < COUNT(keys); i++) {
         apr_size_t bytes = strlen(keys[i].full);
+        int is_family = keys[i].type == WEAVE_TYPE_PREFIX;
 
-        if (keys[i].type != WEAVE_TYPE_PREFIX) {
-            if (!apr_cstr_casecmp(name, keys[i].full))
-                return &keys[i];
-        }
-        else if (!apr_cstr_casecmpn(name, keys[i].full, bytes) && name[bytes]) {
-            if (member)
-                *member = name + bytes;
-            return &keys[i];
-        }
+        if (apr_cstr_casecmpn(name, keys[i].full, bytes) != 0 ||
+            is_family == !name[bytes])
+            continue;
+        if (member && is_family)
+            *member = name + bytes;
+        return &keys[i];
     }
     return NULL;
 }

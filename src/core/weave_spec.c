@@ -59,20 +59,24 @@ static const struct field_t {
 
 /* ---- writing ---- */
 
-/* An array of pairs: names may differ in their case only. */
+/* An array of pairs: names may differ in their case only. NULL: a text is no
+ * UTF-8. */
 static json_t *table_format(const apr_table_t *table)
 {
     json_t *array = json_array();
-    int i;
+    int i, wrong = 0;
 
     for (i = 0; table && i < apr_table_elts(table)->nelts; i++) {
         const apr_table_entry_t *row =
             &APR_ARRAY_IDX(apr_table_elts(table), i, apr_table_entry_t);
 
-        json_array_append_new(array, json_string(row->key));
-        json_array_append_new(array, json_string(row->val));
+        wrong |= json_array_append_new(array, json_string(row->key));
+        wrong |= json_array_append_new(array, json_string(row->val));
     }
-    return array;
+    if (!wrong)
+        return array;
+    json_decref(array);
+    return NULL;
 }
 
 static json_t *field_format(const weave_spec_t *spec,
@@ -93,35 +97,18 @@ static json_t *field_format(const weave_spec_t *spec,
     return NULL;
 }
 
-/* Appending text that is no UTF-8 fails silently: a list that came out too
- * short tells. */
-static size_t elements_count(const weave_spec_t *spec,
-                             const struct field_t *field)
-{
-    if (field->kind == TABLE && AT(apr_table_t *, spec, field))
-        return 2 *
-               (size_t)apr_table_elts(AT(apr_table_t *, spec, field))->nelts;
-    return 0;
-}
-
 const char *weave_spec_format(const weave_spec_t *spec, apr_pool_t *pool)
 {
     json_t *object = json_pack("{s:i}", "layout", WEAVE_SPEC_VERSION);
     const char *copy = NULL;
     char *text;
+    int wrong = 0;
     size_t i;
 
-    for (i = 0; i < FIELDS; i++) {
-        json_t *value = field_format(spec, &fields[i]);
-
-        if (json_array_size(value) != elements_count(spec, &fields[i])) {
-            json_decref(value);
-            break;
-        }
-        if (json_object_set_new(object, fields[i].name, value) < 0)
-            break;
-    }
-    text = i == FIELDS ? json_dumps(object, JSON_COMPACT) : NULL;
+    for (i = 0; i < FIELDS; i++)
+        wrong |= json_object_set_new(object, fields[i].name,
+                                     field_format(spec, &fields[i]));
+    text = wrong ? NULL : json_dumps(object, JSON_COMPACT);
     if (text)
         copy = apr_pstrdup(pool, text);
     free(text);

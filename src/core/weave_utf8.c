@@ -15,29 +15,16 @@ int weave_utf8_next(const char *p, const char *end, apr_uint32_t *code)
     static const apr_uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     const unsigned char *u = (const unsigned char *)p;
     apr_uint32_t value;
-    int bytes, i;
+    int i, bytes = u[0] < 0x80   ? 1
+                   : u[0] < 0xc2 ? 0
+                   : u[0] < 0xe0 ? 2
+                   : u[0] < 0xf0 ? 3
+                   : u[0] < 0xf5 ? 4
+                                 : 0;
 
-    if (u[0] < 0x80) {
-        bytes = 1;
-        value = u[0];
-    }
-    else if (u[0] >= 0xc2 && u[0] < 0xe0) {
-        bytes = 2;
-        value = u[0] & 0x1f;
-    }
-    else if (u[0] >= 0xe0 && u[0] < 0xf0) {
-        bytes = 3;
-        value = u[0] & 0x0f;
-    }
-    else if (u[0] >= 0xf0 && u[0] < 0xf5) {
-        bytes = 4;
-        value = u[0] & 0x07;
-    }
-    else {
+    if (!bytes || end - p < bytes)
         return 0;
-    }
-    if (end - p < bytes)
-        return 0;
+    value = bytes == 1 ? u[0] : u[0] & (0x7f >> bytes);
     for (i = 1; i < bytes; i++) {
         if (!is_tail(u[i]))
             return 0;

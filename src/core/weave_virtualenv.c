@@ -83,11 +83,6 @@ static const char *config_read(weave_virtualenv_t *venv, apr_pool_t *pool)
     return NULL;
 }
 
-static int is_accessible(const char *path, int mode)
-{
-    return access(path, mode) == 0;
-}
-
 /* Checks that the Python is still there. When another version has replaced it,
  * that one does not look into the folder of the packages. */
 static const char *python_check(const weave_virtualenv_t *venv,
@@ -103,17 +98,17 @@ static const char *python_check(const weave_virtualenv_t *venv,
         " `python3 -m venv --clear %s` and install its packages",
         weave_shell_quote(venv->path, pool));
 
-    if (!is_accessible(base, X_OK))
+    if (access(base, X_OK) < 0)
         return apr_psprintf(pool,
                             "the virtualenv %s was made with Python %s, which"
                             " is not in %s any more. %s",
                             venv->path, venv->version, venv->home, cure);
-    if (!is_accessible(packages, R_OK | X_OK))
+    if (access(packages, R_OK | X_OK) < 0)
         return apr_psprintf(pool,
                             "the virtualenv %s belongs to Python %s, but"
                             " %s cannot be read. %s",
                             venv->path, venv->version, packages, cure);
-    if (!is_accessible(venv->python, X_OK))
+    if (access(venv->python, X_OK) < 0)
         return apr_psprintf(pool, "%s cannot be executed. %s", venv->python,
                             cure);
     return NULL;
@@ -122,7 +117,7 @@ static const char *python_check(const weave_virtualenv_t *venv,
 static const char *libpython_find(weave_virtualenv_t *venv, apr_pool_t *pool)
 {
     static const char *const folders[] = {"lib", "lib64", NULL};
-    const char *prefix = apr_pstrndup(pool, venv->home, strlen(venv->home));
+    char *prefix = apr_pstrdup(pool, venv->home);
     char *slash = strrchr(prefix, '/');
     int i;
 
@@ -133,7 +128,7 @@ static const char *libpython_find(weave_virtualenv_t *venv, apr_pool_t *pool)
         const char *path =
             apr_pstrcat(pool, prefix, "/", folders[i], "/", venv->soname, NULL);
 
-        if (is_accessible(path, R_OK)) {
+        if (access(path, R_OK) == 0) {
             venv->libpython = path;
             return NULL;
         }
