@@ -125,7 +125,7 @@ static void is_asked_for_no_body_that_is_there(void **state)
     assert_true(takes(WEAVE_FRAME_READ, 0, 8));
     assert_true(takes(WEAVE_FRAME_READ, 0, 8));
     assert_false(takes(WEAVE_FRAME_REFUSED, 0, 0)); /* some of it has gone */
-    weave_answer_read_end(&answer);
+    answer.may_read = 0;
     assert_false(takes(WEAVE_FRAME_READ, 0, 8));
 }
 

@@ -178,8 +178,3 @@ const char *weave_answer_end(weave_answer_t *answer)
         return "an end without an answer";
     return body_count(answer, 0, WEAVE_FRAME_LAST);
 }
-
-void weave_answer_read_end(weave_answer_t *answer)
-{
-    answer->may_read = 0;
-}

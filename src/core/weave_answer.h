@@ -40,7 +40,7 @@ typedef struct weave_answer_t {
     uint32_t number; /* of the request */
     weave_answer_lines_t lines;
     int64_t body_left; /* of the announced length; -1: no length */
-    int may_read;      /* 1: READ is allowed */
+    int may_read;      /* 1: READ is allowed, until the body has ended */
     int head_only;     /* 1: it answers a HEAD request */
     int has_read, has_head, has_file, is_over;
 } weave_answer_t;
@@ -69,10 +69,6 @@ const char *weave_answer_file(weave_answer_t *answer,
 /** Checks an END whose outcome is that the whole answer was sent. Return value
  *  as weave_answer_take(). */
 const char *weave_answer_end(weave_answer_t *answer);
-
-/** Forbids READ from now on: the worker was sent the end of the body, or why it
- *  cannot come. */
-void weave_answer_read_end(weave_answer_t *answer);
 
 /** Counts a line of BYTES for the log. Returns 0, or -1 when there are too
  *  many.

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "weave_file.h"
+
 /* --- paths and defaults ------------------------------------------------- */
 
 static const char *path_resolve(const weave_conf_t *conf, const char *dir,
@@ -323,16 +325,11 @@ apr_int64_t weave_conf_stamp(const weave_conf_t *conf)
     int i;
 
     for (i = 0; i < conf->files->nelts; i++) {
-        const struct stat *status =
-            &APR_ARRAY_IDX(conf->files, i, weave_ini_file_t).status;
-        apr_uint64_t parts[] = {
-            (apr_uint64_t)status->st_dev, (apr_uint64_t)status->st_ino,
-            (apr_uint64_t)status->st_size, (apr_uint64_t)status->st_mtim.tv_sec,
-            (apr_uint64_t)status->st_mtim.tv_nsec};
-        apr_size_t k;
+        const weave_ini_file_t *file =
+            &APR_ARRAY_IDX(conf->files, i, weave_ini_file_t);
 
-        for (k = 0; k < sizeof(parts) / sizeof(*parts); k++)
-            stamp = (stamp ^ parts[k]) * APR_UINT64_C(1099511628211) + 1;
+        stamp = (stamp ^ weave_file_stamp(&file->status)) *
+                APR_UINT64_C(1099511628211);
     }
     return conf->files->nelts ? (apr_int64_t)(stamp >> 1 | 1) : 0;
 }

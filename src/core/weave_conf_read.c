@@ -346,9 +346,10 @@ static void conflict_problem_add(const weave_conf_t *conf,
         ->section = row->section;
 }
 
-static void application_check(const weave_conf_t *conf,
+apr_status_t weave_conf_check(const weave_conf_t *conf,
                               apr_array_header_t *problems)
 {
+    int reported = problems->nelts;
     int script = *weave_conf_str(conf, WEAVE_WSGI_SCRIPT) != '\0';
     int module = *weave_conf_str(conf, WEAVE_WSGI_MODULE) != '\0';
 
@@ -368,13 +369,5 @@ static void application_check(const weave_conf_t *conf,
                              WEAVE_RELEASE_RELOAD,
                              "= touch does nothing without wsgi.script");
     }
-}
-
-apr_status_t weave_conf_check(const weave_conf_t *conf,
-                              apr_array_header_t *problems)
-{
-    int reported = problems->nelts;
-
-    application_check(conf, problems);
     return weave_problems_finish(problems, reported);
 }

@@ -118,7 +118,7 @@ enum {
 /** The descriptors that the other end may pass. To close a file may mean to
  * wait for whom it is of (FUSE): who is less trusted passes PLAIN ones, none of
  * which is a file, or NONE, and then the kernel drops what comes (see
- * weave_fd_refuse, too). */
+ * weave_fd_pass_set, too). */
 typedef enum weave_pass_e {
     WEAVE_PASS_ANY,
     WEAVE_PASS_PLAIN, /* otherwise it is APR_EINVAL, and that one stays open */

@@ -56,20 +56,10 @@ int weave_fd_is_plain(int fd)
     return fcntl(fd, F_GETPIPE_SZ) >= 0 || fcntl(fd, F_GET_SEALS) >= 0;
 }
 
-static void passing_set(int fd, int on)
+void weave_fd_pass_set(int fd, int allowed)
 {
     /* it fails on an older kernel */
-    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, sizeof(on));
-}
-
-void weave_fd_refuse(int fd)
-{
-    passing_set(fd, 0);
-}
-
-void weave_fd_allow(int fd)
-{
-    passing_set(fd, 1);
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &allowed, sizeof(allowed));
 }
 
 /* The kernel closes no descriptor that it has passed, so a peer must not be
@@ -137,7 +127,7 @@ apr_status_t weave_socket_connect(int *fd, const char *path, uid_t owner,
     if (made < 0)
         return errno;
     if (flags & WEAVE_SOCKET_REFUSE)
-        weave_fd_refuse(made);
+        weave_fd_pass_set(made, 0);
     rv = connect(made, (struct sockaddr *)&address, sizeof(address)) < 0
              ? errno
              : owner_check(made, owner);

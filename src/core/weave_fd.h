@@ -30,19 +30,18 @@ long weave_fd_receive(int fd, void *data, size_t bytes, int *pass, int flags,
  *  never waits. Closing a socket may (SO_LINGER). */
 int weave_fd_is_plain(int fd);
 
-/** Forbids to pass descriptors to the socket FD: sendmsg() at the other end
- *  fails with EPERM. Otherwise the process that reads or closes FD also closes
- *  descriptors that nobody has taken, and closing a connection with SO_LINGER
- *  waits as long as its owner wants. Has no effect before Linux 6.16. */
-void weave_fd_refuse(int fd);
-/** Allows it again: a connection inherits the setting of the listening socket.
- */
-void weave_fd_allow(int fd);
+/** ALLOWED 0: forbids to pass descriptors to the socket FD: sendmsg() at the
+ *  other end fails with EPERM. Otherwise the process that reads or closes FD
+ *  also closes descriptors that nobody has taken, and closing a connection with
+ *  SO_LINGER waits as long as its owner wants. Has no effect before Linux 6.16.
+ *  ALLOWED 1: allows it again, as a connection inherits the setting of the
+ *  listening socket. */
+void weave_fd_pass_set(int fd, int allowed);
 
 /** Does not wait, and leaves the socket non-blocking. Returns APR_EAGAIN when
  *  the backlog is full. */
 #define WEAVE_SOCKET_NONBLOCK 0x1
-/** Forbids the other end to pass descriptors (weave_fd_refuse). */
+/** Forbids the other end to pass descriptors (weave_fd_pass_set). */
 #define WEAVE_SOCKET_REFUSE 0x2
 
 /**

@@ -99,6 +99,20 @@ apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
     return rv;
 }
 
+apr_uint64_t weave_file_stamp(const struct stat *status)
+{
+    apr_uint64_t parts[] = {status->st_dev, status->st_ino,
+                            (apr_uint64_t)status->st_size,
+                            (apr_uint64_t)status->st_mtim.tv_sec,
+                            (apr_uint64_t)status->st_mtim.tv_nsec};
+    apr_uint64_t hash = APR_UINT64_C(14695981039346656037);
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        hash = (hash ^ parts[i]) * APR_UINT64_C(1099511628211);
+    return hash | 1;
+}
+
 int weave_file_write(int fd, const char *data, apr_size_t bytes)
 {
     while (bytes) {

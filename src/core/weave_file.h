@@ -49,6 +49,10 @@ apr_status_t weave_file_open(int *fd, struct stat *status, int dir,
 apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
                              apr_size_t most, apr_pool_t *pool);
 
+/** Returns a number greater than 0, which does not depend on the content, for
+ *  the identity, size and time of change of a file. */
+apr_uint64_t weave_file_stamp(const struct stat *status);
+
 /** Writes all of DATA to FD. Returns 0, or -1 and errno. */
 int weave_file_write(int fd, const char *data, apr_size_t bytes);
 

@@ -93,13 +93,12 @@ const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool);
 
 /**
  * Takes the lock in DIR, waiting TIMEOUT_MS at most, and makes DIR where MAKE
- * says so. Returns NULL and *lock, to be given to weave_maintenance_unlock; or
- * what is wrong, for people. With a TIMEOUT_MS of 0 it is no problem that
- * somebody else has the lock, and *lock is -1.
+ * says so. Returns NULL and *lock, which close() gives back; or what is wrong,
+ * for people. With a TIMEOUT_MS of 0 it is no problem that somebody else has
+ * the lock, and *lock is -1.
  */
 const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool);
-void weave_maintenance_unlock(int lock);
 
 /** Keeps room in DIR for the next weave_maintenance_write, where there is any:
  *  a full disk is when maintenance is wanted. With the lock held. */

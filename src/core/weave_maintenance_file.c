@@ -122,11 +122,6 @@ const char *weave_maintenance_lock(int *lock, const char *dir, int make,
     return problem;
 }
 
-void weave_maintenance_unlock(int lock)
-{
-    close(lock);
-}
-
 /* ---- the file, read ---- */
 
 static int text_take(char *to, size_t room, const char *text)
@@ -197,15 +192,7 @@ static const char *entries_take(apr_array_header_t *entries, const json_t *root)
 
 static uint64_t stamp_of(const struct stat *status)
 {
-    uint64_t parts[] = {
-        status->st_dev, status->st_ino, (uint64_t)status->st_size,
-        (uint64_t)status->st_mtim.tv_sec, (uint64_t)status->st_mtim.tv_nsec};
-    uint64_t hash = UINT64_C(14695981039346656037);
-    size_t i;
-
-    for (i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-        hash = (hash ^ parts[i]) * UINT64_C(1099511628211);
-    return hash | STAMP_OF_FILE;
+    return weave_file_stamp(status) | STAMP_OF_FILE;
 }
 
 uint64_t weave_maintenance_stamp(const char *dir)

@@ -133,7 +133,7 @@ static int change_with_lock(ctl_change_t *change, int (*work)(ctl_change_t *))
     if (problem)
         return ctl_say("%s", problem);
     rc = work(change);
-    weave_maintenance_unlock(lock);
+    close(lock);
     return rc;
 }
 

@@ -234,7 +234,7 @@ apr_status_t super_dir_listen(int *fd, const char *path, mode_t mode,
                   AT_SYMLINK_NOFOLLOW) < 0 ||
          fchmodat(dir, name, mode, 0) < 0))
         rv = errno;
-    weave_fd_refuse(made);
+    weave_fd_pass_set(made, 0);
     if (rv == APR_SUCCESS && listen(made, backlog) < 0)
         rv = errno;
     if (rv == APR_SUCCESS)

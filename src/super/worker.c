@@ -147,7 +147,7 @@ static void log_take(super_worker_t *worker, int read_fd)
     char why[120];
 
     worker->channel.control.passes = WEAVE_PASS_NONE;
-    weave_fd_refuse(worker->channel.control.fd);
+    weave_fd_pass_set(worker->channel.control.fd, 0);
     if (rv != APR_SUCCESS)
         worker_misbehaved(worker,
                           apr_psprintf(worker->pool, "hands over no log: %s",
@@ -333,7 +333,7 @@ static apr_status_t worker_launch(super_worker_t *worker, int listen_fd,
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return errno;
-    weave_fd_refuse(pair[0]);
+    weave_fd_pass_set(pair[0], 0);
     exec.control_fd = pair[1];
     rv = super_relay_pipe_make(&exec.log);
     if (rv == APR_SUCCESS)

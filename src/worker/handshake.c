@@ -87,7 +87,7 @@ static void client_admit(int fd, uint32_t pid)
     connection_t *connection = connection_open(fd);
 
     /* clients pass the files of bodies; others may pass nothing */
-    weave_fd_allow(fd);
+    weave_fd_pass_set(fd, 1);
     if (!connection) {
         if (!handshake.many_logged++)
             weave_line_say(WEAVE_LOG_WARNING,

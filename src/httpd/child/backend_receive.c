@@ -346,7 +346,7 @@ static int read_answer(backend_t *backend, const weave_frame_t *frame)
     answer->body = (weave_frame_body_t){got < 0 ? (int32_t)got : 0, 0};
     backend->silent_until = 0;
     if (got <= 0)
-        weave_answer_read_end(&backend->answer);
+        backend->answer.may_read = 0;
     if (got < 0)
         got = 0;
     answer->frame = weave_frame_make(WEAVE_FRAME_BODY, 0,

@@ -63,7 +63,7 @@ static void folder_prepare(mod_weave_retained_t *data, server_rec *s,
     }
     if (lock >= 0) {
         weave_maintenance_reserve(dir, pool);
-        weave_maintenance_unlock(lock);
+        close(lock);
     }
     if (data->known_dir && (!moved || problem))
         return;
