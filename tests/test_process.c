@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "weave_process.h"
+#include "weave_exec.h"
 
 static void knows_who_has_gone(void **state)
 {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "weave_virtualenv.h"
+#include "weave_check.h"
 
 static void make_dir(const char *name)
 {

@@ -2,14 +2,22 @@
 /* weave_check.c: checks the files and folders that an application needs */
 #include "weave_check.h"
 
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include <apr_cstr.h>
 #include <apr_file_info.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "weave_file.h"
 #include "weave_folder.h"
+
+#define CONFIG_BYTES 65536
 
 const char *weave_check_ini(const weave_ini_file_t *file, apr_pool_t *pool)
 {
@@ -61,6 +69,162 @@ const char *weave_check_folder(const char *where, const char *name,
                         where, name, path);
 }
 
+/* ---- virtualenvs (PEP 405) ---- */
+
+static const char *text_trim(char *text)
+{
+    char *end = text + strlen(text);
+
+    while (apr_isspace(*text))
+        text++;
+    while (end > text && apr_isspace(end[-1]))
+        *--end = '\0';
+    return text;
+}
+
+/* Reads a line `key = value`. venv writes `version`, the virtualenv command
+ * `version_info`. */
+static void config_line_read(weave_virtualenv_t *venv, char *line,
+                             apr_pool_t *pool)
+{
+    char *equals = strchr(line, '=');
+    const char *key, *value;
+    int major, minor;
+
+    if (!equals)
+        return;
+    *equals = '\0';
+    key = text_trim(line);
+    value = text_trim(equals + 1);
+    if (!apr_cstr_casecmp(key, "home"))
+        venv->home = apr_pstrdup(pool, value);
+    else if ((!apr_cstr_casecmp(key, "version") ||
+              !apr_cstr_casecmp(key, "version_info")) &&
+             sscanf(value, "%d.%d", &major, &minor) == 2)
+        venv->version = apr_psprintf(pool, "%d.%d", major, minor);
+}
+
+static const char *config_read(weave_virtualenv_t *venv, apr_pool_t *pool)
+{
+    const char *name = apr_pstrcat(pool, venv->path, "/pyvenv.cfg", NULL);
+    weave_file_t file;
+    apr_status_t rv =
+        weave_file_read(&file, AT_FDCWD, name, CONFIG_BYTES, pool);
+    char *line, *rest;
+
+    if (APR_STATUS_IS_ENOENT(rv))
+        return apr_psprintf(
+            pool,
+            "%s is no virtualenv: it has no pyvenv.cfg. Make one with"
+            " `python3 -m venv %s`",
+            venv->path, weave_shell_quote(venv->path, pool));
+    if (rv != APR_SUCCESS)
+        return apr_psprintf(
+            pool,
+            "%s: %s. Make the virtualenv anew with `python3 -m venv --clear"
+            " %s`",
+            name, weave_file_error_text(rv, CONFIG_BYTES, pool),
+            weave_shell_quote(venv->path, pool));
+    for (line = apr_strtok(file.data, "\n", &rest); line;
+         line = apr_strtok(NULL, "\n", &rest))
+        config_line_read(venv, line, pool);
+    if (!venv->home || !venv->version)
+        return apr_psprintf(
+            pool,
+            "%s does not say `home` and `version`: make the virtualenv"
+            " anew with `python3 -m venv --clear %s`",
+            name, weave_shell_quote(venv->path, pool));
+    return NULL;
+}
+
+/* Checks that the Python is still there. When another version has replaced it,
+ * that one does not look into the folder of the packages. */
+static const char *python_check(const weave_virtualenv_t *venv,
+                                apr_pool_t *pool)
+{
+    const char *base =
+        apr_psprintf(pool, "%s/python%s", venv->home, venv->version);
+    const char *packages =
+        apr_psprintf(pool, "%s/lib/python%s", venv->path, venv->version);
+    const char *cure = apr_psprintf(
+        pool,
+        "Install that Python again, or make the virtualenv anew with"
+        " `python3 -m venv --clear %s` and install its packages",
+        weave_shell_quote(venv->path, pool));
+
+    if (access(base, X_OK) < 0)
+        return apr_psprintf(pool,
+                            "the virtualenv %s was made with Python %s, which"
+                            " is not in %s any more. %s",
+                            venv->path, venv->version, venv->home, cure);
+    if (access(packages, R_OK | X_OK) < 0)
+        return apr_psprintf(pool,
+                            "the virtualenv %s belongs to Python %s, but"
+                            " %s cannot be read. %s",
+                            venv->path, venv->version, packages, cure);
+    if (access(venv->python, X_OK) < 0)
+        return apr_psprintf(pool, "%s cannot be executed. %s", venv->python,
+                            cure);
+    return NULL;
+}
+
+static const char *libpython_find(weave_virtualenv_t *venv, apr_pool_t *pool)
+{
+    static const char *const folders[] = {"lib", "lib64", NULL};
+    char *prefix = apr_pstrdup(pool, venv->home);
+    char *slash = strrchr(prefix, '/');
+    int i;
+
+    venv->soname = apr_psprintf(pool, "libpython%s.so.1.0", venv->version);
+    if (slash)
+        *slash = '\0';
+    for (i = 0; folders[i]; i++) {
+        const char *path =
+            apr_pstrcat(pool, prefix, "/", folders[i], "/", venv->soname, NULL);
+
+        if (access(path, R_OK) == 0) {
+            venv->libpython = path;
+            return NULL;
+        }
+    }
+    /* the linker finds the library of the system's own Python */
+    if (!strcmp(prefix, "/usr") || !strcmp(prefix, "") ||
+        !strcmp(prefix, "/usr/local"))
+        return NULL;
+    return apr_psprintf(pool,
+                        "the Python in %s has no shared library %s in %s/lib:"
+                        " it was built without --enable-shared. Use a Python"
+                        " that was built with it",
+                        venv->home, venv->soname, prefix);
+}
+
+const char *weave_virtualenv_open(weave_virtualenv_t **virtualenv,
+                                  const char *path, apr_pool_t *pool)
+{
+    weave_virtualenv_t *venv = apr_pcalloc(pool, sizeof(*venv));
+    const char *problem;
+    apr_finfo_t finfo;
+    apr_status_t rv = apr_stat(&finfo, path, APR_FINFO_TYPE, pool);
+    char why[120];
+
+    if (rv != APR_SUCCESS && rv != APR_INCOMPLETE)
+        return apr_psprintf(pool,
+                            "the virtualenv %s: %s. Make one with"
+                            " `python3 -m venv %s`",
+                            path, apr_strerror(rv, why, sizeof(why)),
+                            weave_shell_quote(path, pool));
+    venv->path = apr_pstrdup(pool, path);
+    venv->python = apr_pstrcat(pool, path, "/bin/python", NULL);
+    problem = config_read(venv, pool);
+    if (!problem)
+        problem = python_check(venv, pool);
+    if (!problem)
+        problem = libpython_find(venv, pool);
+    if (!problem)
+        *virtualenv = venv;
+    return problem;
+}
+
 const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
                                    const char *path, long uid, apr_pool_t *pool)
 {
@@ -81,6 +245,8 @@ const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
                                   where, problem)
                    : NULL;
 }
+
+/* ---- what is installed ---- */
 
 const char *weave_check_engine(const char *engine, const char *version,
                                apr_pool_t *pool)

@@ -17,7 +17,16 @@
 #include <apr_pools.h>
 
 #include "weave_ini.h"
-#include "weave_virtualenv.h"
+
+typedef struct weave_virtualenv_t {
+    const char *path;    /* the folder with pyvenv.cfg */
+    const char *python;  /* path/bin/python: becomes sys.executable */
+    const char *version; /* "3.11" */
+    const char *home;    /* the folder of the Python that it was made from */
+    /* That Python's libpython, or NULL where the system's linker finds it. */
+    const char *libpython;
+    const char *soname; /* "libpython3.11.so.1.0" */
+} weave_virtualenv_t;
 
 /** Checks that only root may write FILE, which chooses code and users. */
 const char *weave_check_ini(const weave_ini_file_t *file, apr_pool_t *pool);
@@ -29,6 +38,11 @@ const char *weave_check_script(const char *where, const char *script,
 /** Checks that PATH, the value of the key NAME, is a folder. */
 const char *weave_check_folder(const char *where, const char *name,
                                const char *path, apr_pool_t *pool);
+
+/** Finds out which Python the virtualenv at PATH belongs to, and so which
+ * engine and which libpython must be loaded. Runs nothing of it. */
+const char *weave_virtualenv_open(weave_virtualenv_t **virtualenv,
+                                  const char *path, apr_pool_t *pool);
 
 /** Opens the virtualenv in PATH, which may be a link, and sets *venv. When this
  *  process is root, checks that only root and the user UID (-1: do not check)

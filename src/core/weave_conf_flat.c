@@ -43,21 +43,16 @@ static void flat_value_add(flat_t *flat, const weave_ini_value_t *value)
 {
     int i;
 
-    switch (value->type) {
-    case WEAVE_INI_STRING:
-        flat_add(flat, "\"%s\"\n", value->text);
-        break;
-    case WEAVE_INI_LIST:
-        flat_add(flat, "\n");
-        for (i = 0; i < value->items->nelts; i++) {
-            flat_add(flat, "    ");
-            flat_value_add(flat,
-                           &APR_ARRAY_IDX(value->items, i, weave_ini_value_t));
-        }
-        break;
-    default:
-        flat_add(flat, "%s\n", value->text);
-        break;
+    if (value->type != WEAVE_INI_LIST) {
+        flat_add(flat, value->type == WEAVE_INI_STRING ? "\"%s\"\n" : "%s\n",
+                 value->text);
+        return;
+    }
+    flat_add(flat, "\n");
+    for (i = 0; i < value->items->nelts; i++) {
+        flat_add(flat, "    ");
+        flat_value_add(flat,
+                       &APR_ARRAY_IDX(value->items, i, weave_ini_value_t));
     }
 }
 

@@ -13,9 +13,9 @@
 
 #include <apr_strings.h>
 
+#include "weave_exec.h"
 #include "weave_file.h"
 #include "weave_folder.h"
-#include "weave_process.h"
 #include "weave_utf8.h"
 
 #define FRESH WEAVE_COUNTERS_FILE ".new" /* what it is made as */

@@ -47,4 +47,9 @@ void weave_exec_variable_add(apr_array_header_t *list, const char *name,
  *  with them: so are its programs. */
 void weave_exec_sanitizers_add(apr_array_header_t *list);
 
+/** Has PID ended, as /proc says? One that nobody has waited for yet has; what
+ *  cannot be looked at has not. *parent (may be NULL): its parent, or as
+ * before: not known. Any process may call it. */
+int weave_process_is_gone(long pid, long *parent);
+
 #endif

@@ -47,25 +47,25 @@ static void piece_add(value_t *v, const char *text)
 
 static const char *variable_get(value_t *v, const char *name)
 {
+    weave_problem_kind_e kind = WEAVE_PROBLEM_UNSET;
+    const char *wrong = NULL;
     char *text;
 
     if (apr_env_get(&text, name, v->ini->pool) != APR_SUCCESS) {
-        value_problem_add(v, WEAVE_PROBLEM_UNSET,
-                          "the environment variable %s is not set", name);
-        return "";
+        wrong = "the environment variable %s is not set";
     }
-    if (!weave_utf8_is_text(text, text + strlen(text))) {
-        value_problem_add(v, WEAVE_PROBLEM_ENCODING,
-                          "the environment variable %s is not UTF-8", name);
-        return "";
+    else if (!weave_utf8_is_text(text, text + strlen(text))) {
+        kind = WEAVE_PROBLEM_ENCODING;
+        wrong = "the environment variable %s is not UTF-8";
     }
-    if (v->ini->expanded_bytes + strlen(text) > MAX_EXPANDED_BYTES) {
-        value_problem_add(v, WEAVE_PROBLEM_FILE,
-                          "too much text, with the environment variable %s",
-                          name);
-        return "";
+    else if (v->ini->expanded_bytes + strlen(text) > MAX_EXPANDED_BYTES) {
+        kind = WEAVE_PROBLEM_FILE;
+        wrong = "too much text, with the environment variable %s";
     }
-    return text;
+    if (!wrong)
+        return text;
+    value_problem_add(v, kind, wrong, name);
+    return "";
 }
 
 /* Returns the length of "${NAME}" at P, or 0. */

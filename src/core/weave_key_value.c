@@ -137,9 +137,7 @@ static int is_line(const char *text)
 static int is_dotted(const char *text)
 {
     do {
-        if (apr_isdigit(*text))
-            return 0;
-        if (!*text || *text == '.')
+        if (!*text || *text == '.' || apr_isdigit(*text))
             return 0;
         while (apr_isalnum(*text) || *text == '_' || *text & 0x80)
             text++;

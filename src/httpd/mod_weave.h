@@ -21,14 +21,14 @@
 
 #include "hidden.h"
 #include "weave_board.h"
+#include "weave_check.h"
 #include "weave_clock.h"
 #include "weave_conf.h"
+#include "weave_counters.h"
 #include "weave_engine.h"
 #include "weave_secret.h"
-#include "weave_counters.h"
 #include "weave_verdict.h"
 #include "weave_version.h"
-#include "weave_virtualenv.h"
 
 #define MOD_WEAVE_NAME "mod_weave"
 #define MOD_WEAVE_VERSION WEAVE_VERSION

@@ -20,8 +20,8 @@
 #include "helper.h"
 #include "parent.h"
 #include "weave_clock.h"
+#include "weave_exec.h"
 #include "weave_folder.h"
-#include "weave_process.h"
 
 #define LOCK_WAIT_US INT64_C(6000000) /* as weaved waits */
 #define LOCK_POLL_US 100000
