@@ -45,8 +45,6 @@ static void register_hooks(apr_pool_t *pool)
     /* before Python's thread can see what only the parent may have */
     ap_hook_child_init(mod_weave_supervise_child, NULL, NULL,
                        APR_HOOK_REALLY_FIRST - 1);
-    ap_hook_child_init(mod_weave_counters_start, NULL, NULL,
-                       APR_HOOK_REALLY_FIRST - 1);
     ap_hook_child_init(mod_weave_maintenance_start, NULL, NULL,
                        APR_HOOK_REALLY_FIRST - 1);
     ap_hook_child_init(mod_weave_backend_start, NULL, NULL,

@@ -25,4 +25,13 @@ static inline int64_t weave_clock_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/** Returns the time until UNTIL_US in milliseconds, rounded up, for poll(); 0:
+ *  it has come. */
+static inline int weave_clock_left_ms(int64_t until_us)
+{
+    int64_t left = until_us - weave_clock_us();
+
+    return left > 0 ? (int)((left + 999) / 1000) : 0;
+}
+
 #endif

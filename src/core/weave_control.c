@@ -51,8 +51,7 @@ static apr_status_t control_connect(int *fd, const char *path)
 static int wait_for(int fd, short events, int64_t until)
 {
     struct pollfd wait = {fd, events, 0};
-    int64_t left = until - weave_clock_us();
-    int rc = poll(&wait, 1, left > 0 ? (int)((left + 999) / 1000) : 0);
+    int rc = poll(&wait, 1, weave_clock_left_ms(until));
 
     return rc < 0 && errno == EINTR ? 1 : rc;
 }

@@ -7,40 +7,13 @@
 
 #include <apr_strings.h>
 
-/* As long as a pconf lives. */
-static apr_array_header_t *the_good, *the_all; /* mod_weave_app_t * */
-static mod_weave_app_t *the_embedded;
+struct mod_weave_apps_t mod_weave_apps;
 
 void mod_weave_apps_clear(apr_pool_t *pconf)
 {
-    the_embedded = NULL;
-    the_good = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
-    the_all = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
-}
-
-void mod_weave_apps_add(mod_weave_app_t *app, int is_good)
-{
-    APR_ARRAY_PUSH(is_good ? the_good : the_all, mod_weave_app_t *) = app;
-}
-
-void mod_weave_app_embed(mod_weave_app_t *app)
-{
-    the_embedded = app;
-}
-
-const apr_array_header_t *mod_weave_apps_good(void)
-{
-    return the_good;
-}
-
-const apr_array_header_t *mod_weave_apps(void)
-{
-    return the_all;
-}
-
-mod_weave_app_t *mod_weave_app_get(void)
-{
-    return the_embedded;
+    mod_weave_apps.good = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
+    mod_weave_apps.all = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
+    mod_weave_apps.embedded = NULL;
 }
 
 mod_weave_server_t *mod_weave_server_get(server_rec *s)

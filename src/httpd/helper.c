@@ -5,7 +5,7 @@
  * owner of a virtualenv, so it decides neither when the parent goes on nor how
  * much the parent reads: its own end or the deadline does. The end of the pipe
  * says nothing, because any process that it has forked may keep the pipe. */
-#include "helper.h"
+#include "mod_weave.h"
 
 #include <errno.h>
 #include <fcntl.h>

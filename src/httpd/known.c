@@ -44,8 +44,8 @@ static void setting_log(_Atomic int64_t *logged, const weave_known_t *known,
 
 static void settings_log(const weave_known_t *known, apr_pool_t *pool)
 {
-    const apr_array_header_t *apps = mod_weave_apps();
-    weave_counters_t *counters = mod_weave_counters();
+    const apr_array_header_t *apps = mod_weave_apps.all;
+    weave_counters_t *counters = mod_weave_counters;
     int i;
 
     if (!known->entries)
@@ -77,7 +77,7 @@ static void problem_log(const weave_known_t *known, const char *problem)
 
 void mod_weave_known_learn(weave_known_t *known)
 {
-    weave_counters_t *counters = mod_weave_counters();
+    weave_counters_t *counters = mod_weave_counters;
     const mod_weave_retained_t *data = mod_weave_retained_get();
     apr_uint64_t trouble = known->trouble;
     const char *problem;

@@ -136,19 +136,16 @@ typedef struct mod_weave_dir_t {
     const mod_weave_switch_t *mode; /* of maintenance.mode in `set`, or NULL */
 } mod_weave_dir_t;
 
-/* apps.c: the applications of this httpd, of mod_weave_app_t * */
-/* Those that may run. */
-const apr_array_header_t *mod_weave_apps_good(void);
-/* All of them; those that cannot run because something is wrong with them have
- * no `conf`. */
-const apr_array_header_t *mod_weave_apps(void);
-/* The one that is embedded, or NULL. */
-mod_weave_app_t *mod_weave_app_get(void);
-/* While the configuration is checked: forgets all of them; adds one to those
- * that may run (IS_GOOD) or to all; and says which one is embedded. */
+/* apps.c: the applications of this httpd, as long as a pconf lives */
+extern struct mod_weave_apps_t {
+    apr_array_header_t *good; /* of mod_weave_app_t *: those that may run */
+    /* all of them; those that cannot run because something is wrong with them
+     * have no `conf` */
+    apr_array_header_t *all;
+    mod_weave_app_t *embedded; /* or NULL */
+} mod_weave_apps;
+/* Forgets all of them: another configuration is about to be checked. */
 void mod_weave_apps_clear(apr_pool_t *pconf);
-void mod_weave_apps_add(mod_weave_app_t *app, int is_good);
-void mod_weave_app_embed(mod_weave_app_t *app);
 /* What the directives say in S. */
 mod_weave_server_t *mod_weave_server_get(server_rec *s);
 int mod_weave_is_configtest(void);
@@ -157,14 +154,9 @@ int mod_weave_is_configtest(void);
 const char *mod_weave_libdir(apr_pool_t *pool);
 
 /* retain.c: what this process counts, for weavectl */
-/* In the parent, at every start and restart. */
-void mod_weave_counters_set(weave_counters_t *counters);
-/* A hook of children. */
-void mod_weave_counters_start(apr_pool_t *pchild, server_rec *s);
-/* NULL: there are no applications. */
-weave_counters_t *mod_weave_counters(void);
+extern weave_counters_t *mod_weave_counters; /* NULL: no applications */
 /* The slot of this child; NULL: there is none. */
-weave_counters_child_t *mod_weave_counters_child(void);
+extern weave_counters_child_t *mod_weave_counters_child;
 /* Where this child counts for the application at MOUNT; NULL: nowhere. */
 weave_counters_row_t *mod_weave_counters_row(const mod_weave_mount_t *mount);
 _Atomic uint32_t *mod_weave_counters_admitted(const mod_weave_mount_t *mount);
@@ -172,5 +164,45 @@ _Atomic uint32_t *mod_weave_counters_admitted(const mod_weave_mount_t *mount);
 /* known.c: weave_known_learn() for a process of httpd. Logs what has changed,
  * if no other process has. */
 void mod_weave_known_learn(weave_known_t *known);
+
+/* helper.c: a process that the parent has forked for one task */
+typedef struct mod_weave_helper_t {
+    pid_t pid;
+    int fd; /* of the parent: the answer; -1: there is none */
+    char *answer;
+    apr_size_t room; /* in `answer`; who fills it is killed */
+    /* what mod_weave_helper_wait() sets; zero before */
+    apr_size_t len; /* of the answer */
+    int status;     /* as waitpid() has it */
+    int is_late;    /* it was killed because its time was over */
+} mod_weave_helper_t;
+
+/* Waits until the process has ended or filled `answer`, TIMEOUT_MS at most, and
+ * kills it and what is left of its process group. */
+void mod_weave_helper_wait(mod_weave_helper_t *helper, int timeout_ms);
+
+/* Returns what LOOK makes of PATH with the rights of httpd's children: 0 or a
+ * number up to 255, such as an errno. LOOK is our own code. */
+typedef int mod_weave_look_fn(const char *path, apr_pool_t *pool);
+int mod_weave_child_tries(mod_weave_look_fn *look, const char *path,
+                          apr_pool_t *pool);
+
+/* page_file.c: the file of maintenance.page, which the parent checks and
+ * children show */
+
+#define MOD_WEAVE_PAGE_FAILURE                                                 \
+    "WEAVE0154: maintenance.page, %s, cannot be shown: %s. People see the"     \
+    " built-in page; make it a text file that the user whom httpd runs as"     \
+    " may read"
+
+/* Returns the text of PATH, or NULL and *why: an errno, or a flaw of the file.
+ */
+const char *mod_weave_page_read(const char *path, int *why, apr_pool_t *pool);
+/* Returns what WHY means, for people. */
+const char *mod_weave_page_flaw(int why, apr_pool_t *pool);
+
+/* Returns NULL, or why maintenance.page of CONF cannot be shown by httpd's
+ * children. */
+const char *mod_weave_page_check(const weave_conf_t *conf, apr_pool_t *pool);
 
 #endif

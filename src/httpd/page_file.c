@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* page_file.c: reads the file of maintenance.page, and says what is wrong with
  * it */
-#include "page_file.h"
+#include "mod_weave.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -9,7 +9,6 @@
 #include <apr_strings.h>
 #include <http_main.h>
 
-#include "helper.h"
 #include "weave_file.h"
 
 #define PAGE_BYTES 262144

@@ -5,7 +5,7 @@
  * event has moved. What is in it lives in malloc'ed memory, because threads
  * come and go with it: one lock for each application guards it all, and is
  * never held over a system call that can block. */
-#include "backend_pool.h"
+#include "backend.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -59,7 +59,8 @@ typedef struct mod_weave_verdict_t {
     int load;            /* BACKOFF because of it, not of a setting */
     weave_verdict_t all; /* where there are settings, and load is 0 */
 } mod_weave_verdict_t;
-/* A hook of children: takes over what the parent knows. */
+/* A hook of children: takes over what the parent knows, and a slot of the
+ * counters. */
 void mod_weave_maintenance_start(apr_pool_t *pchild, server_rec *s);
 /* The hook that asks as soon as the Location is known; and the handler of what
  * it has refused. */

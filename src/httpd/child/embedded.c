@@ -119,7 +119,7 @@ static void failure_tell(const char *why)
         why = "its sync.ini cannot be read again";
     else if (why)
         why = weave_reason_mask(why, ini, NULL, pool);
-    weave_counters_fail(mod_weave_counters(), mod_weave_counters_child(), why);
+    weave_counters_fail(mod_weave_counters, mod_weave_counters_child, why);
     apr_pool_destroy(pool);
 }
 
@@ -397,7 +397,7 @@ void mod_weave_embedded_start(apr_pool_t *pchild, server_rec *main_server)
 {
     apr_status_t rv;
 
-    embedded.app = mod_weave_app_get();
+    embedded.app = mod_weave_apps.embedded;
     embedded.server = main_server;
     embedded.pid = getpid();
     if (!embedded.app)

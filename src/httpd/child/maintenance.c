@@ -29,13 +29,14 @@ static struct {
 
 /* ---- the file ---- */
 
-/* Parent and child are different processes: what the parent knows is copied. */
 void mod_weave_maintenance_start(apr_pool_t *pchild, server_rec *s)
 {
     const mod_weave_retained_t *data = mod_weave_retained_get();
 
     (void)pchild;
     (void)s;
+    if (mod_weave_counters)
+        mod_weave_counters_child = weave_counters_child(mod_weave_counters);
     if (!data)
         return;
     file.known = data->known;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* page.c: the page for people, where they ask for one */
 #include "child.h"
-#include "page_file.h"
 
 #include <stdlib.h>
 

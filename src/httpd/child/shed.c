@@ -5,7 +5,7 @@
  * and smooths what it sees: a short burst is what the queue is for. Once past
  * limits.backoff_at it goes on until clearly below, or headers would come and
  * go with every request. */
-#include "backend_pool.h"
+#include "backend.h"
 
 #include <stdatomic.h>
 

@@ -80,7 +80,7 @@ static apr_status_t file_drop(void *data)
     (void)rc;
     fd_close(file->fd);
     if (file->counted)
-        atomic_fetch_sub(&mod_weave_counters_child()->spooled[file->app->slot],
+        atomic_fetch_sub(&mod_weave_counters_child->spooled[file->app->slot],
                          file->counted);
     return APR_SUCCESS;
 }
@@ -160,9 +160,9 @@ static int file_count(const mod_weave_exchange_t *exchange, file_t *file,
     step = file->counted ? COUNT_STEP : COUNT_FIRST;
     while (file->counted + step < bytes)
         step += COUNT_STEP;
-    if (!mod_weave_counters_child() ||
+    if (!mod_weave_counters_child ||
         weave_counters_spool(
-            mod_weave_counters(), mod_weave_counters_child(),
+            mod_weave_counters, mod_weave_counters_child,
             (apr_uint32_t)file->app->slot, step,
             (apr_uint64_t)weave_conf_int(conf, WEAVE_LIMITS_SPOOL_TOTAL)) < 0) {
         total_complain(exchange);
@@ -183,13 +183,15 @@ static const char *spool_folder(const mod_weave_exchange_t *exchange)
     return dir;
 }
 
-static int no_space(request_rec *r, const char *dir)
+static int no_space(const mod_weave_exchange_t *exchange)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, errno, r,
+    int error = errno;
+
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, error, exchange->r,
                   "WEAVE0135: a request body cannot be spooled to %s: make"
                   " room there, let httpd's children write there, or set"
                   " limits.spool_dir",
-                  dir);
+                  spool_folder(exchange));
     return HTTP_SERVICE_UNAVAILABLE;
 }
 
@@ -201,7 +203,7 @@ static int file_append(mod_weave_exchange_t *exchange, file_t *file,
     int rc = file_count(exchange, file, (apr_uint64_t)spool->file_bytes + len);
 
     if (rc == OK && weave_file_write(file->fd, data, len) < 0)
-        return no_space(exchange->r, spool_folder(exchange));
+        return no_space(exchange);
     spool->file_bytes += (apr_off_t)len;
     return rc;
 }
@@ -240,7 +242,7 @@ static int to_file(mod_weave_exchange_t *exchange)
     int rc;
 
     if (!file)
-        return no_space(exchange->r, spool_folder(exchange));
+        return no_space(exchange);
     rc = file_append(exchange, file, spool->data, spool->len);
     spool->len = 0;
     while (rc == OK && (got = mod_weave_body_read(exchange, block, BLOCK)) > 0)
@@ -248,11 +250,11 @@ static int to_file(mod_weave_exchange_t *exchange)
     if (got < 0)
         return status_of(exchange);
     if (rc == OK && file_reopen(exchange->r, file, &spool->fd) < 0)
-        return no_space(exchange->r, spool_folder(exchange));
+        return no_space(exchange);
     return rc;
 }
 
-/* How much may stay in memory, and how much to begin with. */
+/* How much may stay in memory. */
 static apr_size_t memory_of(const mod_weave_exchange_t *exchange)
 {
     apr_int64_t most = weave_conf_int(exchange->conf, WEAVE_LIMITS_SPOOL_AT);

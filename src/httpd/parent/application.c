@@ -14,7 +14,6 @@
 #include <mpm_common.h>
 #include <unixd.h>
 
-#include "page_file.h"
 #include "weave_check.h"
 #include "weave_file.h"
 #include "weave_folder.h"

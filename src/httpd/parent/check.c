@@ -153,7 +153,7 @@ static void note_program(server_rec *s, apr_pool_t *pool)
         apr_pstrcat(pool, mod_weave_libdir(pool), "/weave-worker", NULL);
     apr_finfo_t found;
 
-    if (mod_weave_apps_good()->nelts && geteuid() == 0 &&
+    if (mod_weave_apps.good->nelts && geteuid() == 0 &&
         apr_stat(&found, path, APR_FINFO_PROT, pool) == APR_SUCCESS &&
         (found.protection & APR_FPROT_WREAD))
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
@@ -195,9 +195,9 @@ static void note_users(server_rec *s, apr_pool_t *pool)
     const char *list = "";
     int i;
 
-    for (i = 0; i < mod_weave_apps_good()->nelts; i++) {
+    for (i = 0; i < mod_weave_apps.good->nelts; i++) {
         const mod_weave_app_t *app =
-            APR_ARRAY_IDX(mod_weave_apps_good(), i, mod_weave_app_t *);
+            APR_ARRAY_IDX(mod_weave_apps.good, i, mod_weave_app_t *);
 
         if (!app->embedded && app->uid == ap_unixd_config.user_id)
             list = apr_pstrcat(pool, list, " ", app->ini, NULL);
@@ -224,7 +224,7 @@ static void group_register(const mod_weave_group_t *group)
     }
     app->stamp = group->check.stamp;
     app->problem = group->fell_back ? group->check.problem : NULL;
-    mod_weave_apps_add(app, 0);
+    APR_ARRAY_PUSH(mod_weave_apps.all, mod_weave_app_t *) = app;
     for (i = 0; i < group->check.mounts->nelts; i++)
         APR_ARRAY_IDX(group->check.mounts, i, mod_weave_mount_t *)->slot = slot;
 }
@@ -249,10 +249,10 @@ static int check_all(apr_array_header_t *groups, int strict)
         if (group->app && group->app->embedded && !embedded)
             embedded = group;
         if (group->app && !group->check.errors)
-            mod_weave_apps_add(group->app, 1);
+            APR_ARRAY_PUSH(mod_weave_apps.good, mod_weave_app_t *) = group->app;
         group_register(group);
     }
-    mod_weave_app_embed(embedded ? embedded->app : NULL);
+    mod_weave_apps.embedded = embedded ? embedded->app : NULL;
     return errors;
 }
 
@@ -281,12 +281,12 @@ static int check_folders(apr_pool_t *ptemp, server_rec *s)
     const char *problem = NULL;
     int i, workers = 0;
 
-    if (!mod_weave_apps()->nelts ||
+    if (!mod_weave_apps.all->nelts ||
         (!mod_weave_is_configtest() && !is_start(ptemp)))
         return 0;
-    for (i = 0; i < mod_weave_apps_good()->nelts; i++)
-        workers |= !APR_ARRAY_IDX(mod_weave_apps_good(), i, mod_weave_app_t *)
-                        ->embedded;
+    for (i = 0; i < mod_weave_apps.good->nelts; i++)
+        workers |=
+            !APR_ARRAY_IDX(mod_weave_apps.good, i, mod_weave_app_t *)->embedded;
     if (workers)
         problem = mod_weave_runtime_check(mod_weave_runtime_dir(), ptemp);
     if (!problem)
@@ -328,9 +328,9 @@ static void note_absent(const server_rec *s)
 {
     int i;
 
-    for (i = 0; i < mod_weave_apps_good()->nelts; i++) {
+    for (i = 0; i < mod_weave_apps.good->nelts; i++) {
         const char *text =
-            APR_ARRAY_IDX(mod_weave_apps_good(), i, mod_weave_app_t *)->absent;
+            APR_ARRAY_IDX(mod_weave_apps.good, i, mod_weave_app_t *)->absent;
 
         if (text && *text)
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "WEAVE0251: %s", text);
@@ -348,10 +348,9 @@ int mod_weave_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     note_absent(main_server);
-    mod_weave_retain(mod_weave_apps_good(), mod_weave_apps());
+    mod_weave_retain(mod_weave_apps.good, mod_weave_apps.all);
     mod_weave_switches_complete(pconf, main_server);
-    rc =
-        mod_weave_supervise(pconf, main_server, mod_weave_apps_good(), running);
+    rc = mod_weave_supervise(pconf, main_server, mod_weave_apps.good, running);
     if (rc == 0 || running)
         rc |= mod_weave_counters_publish(running, pconf, main_server);
     if (rc != 0 && !running)

@@ -51,24 +51,17 @@ static int pipe_read(int fd, char *text, apr_size_t size, apr_size_t *len,
                      int timeout_ms)
 {
     int64_t until = weave_clock_us() + timeout_ms * APR_TIME_C(1000);
+    struct pollfd wait = {fd, POLLIN, 0};
+    ssize_t got = 1;
+    int rc;
 
-    for (*len = 0; *len < size;) {
-        struct pollfd wait = {fd, POLLIN, 0};
-        int64_t left = until - weave_clock_us();
-        ssize_t got;
-
-        if (poll(&wait, 1, left > 0 ? (int)((left + 999) / 1000) : 0) <= 0) {
-            if (left <= 0)
-                return -1;
-            continue;
-        }
-        got = read(fd, text + *len, size - *len);
-        if (got == 0)
-            return 0;
-        if (got < 0 && errno != EINTR)
+    for (*len = 0; *len < size && got > 0; *len += (apr_size_t)got) {
+        do
+            rc = poll(&wait, 1, weave_clock_left_ms(until));
+        while (rc < 0 && errno == EINTR);
+        got = rc > 0 ? read(fd, text + *len, size - *len) : -1;
+        if (got < 0)
             return -1;
-        if (got > 0)
-            *len += (apr_size_t)got;
     }
     return 0;
 }

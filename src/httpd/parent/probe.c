@@ -7,7 +7,6 @@
  * program, in a session of its own, with the rights of that user, without the
  * memory, the terminal and the descriptors of this process. Nothing is loaded
  * here, and what the program says is text of somebody with fewer rights. */
-#include "helper.h"
 #include "parent.h"
 
 #include <errno.h>

@@ -17,7 +17,7 @@
 /* At a restart what is wrong with the file is logged again. */
 static void known_renew(mod_weave_retained_t *data)
 {
-    atomic_store(&mod_weave_counters()->problem_logged, 0);
+    atomic_store(&mod_weave_counters->problem_logged, 0);
     data->known.trouble = 0;
     mod_weave_known_learn(&data->known);
 }
@@ -76,7 +76,7 @@ void mod_weave_publish(apr_pool_t *pconf, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
-    if (!data || !mod_weave_counters())
+    if (!data || !mod_weave_counters)
         return;
     folder_prepare(data, s, pconf);
     known_renew(data);

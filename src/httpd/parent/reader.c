@@ -9,7 +9,6 @@
  * files without a name: what is public, which the parent takes as its own; the
  * text and what weaved is told, which are hidden (hidden.h); and for an
  * embedded application all the rest, which only its children read. */
-#include "helper.h"
 #include "parent.h"
 
 #include <errno.h>
@@ -119,19 +118,12 @@ static apr_int64_t number_next(weave_frame_cursor_t *cursor)
     return text ? apr_atoi64(text) : 0;
 }
 
-static apr_status_t hidden_forget(void *app_)
+static apr_status_t parts_forget(void *app_)
 {
     mod_weave_app_t *app = app_;
 
     mod_weave_hidden_set(&app->text, NULL);
     mod_weave_hidden_set(&app->spec, NULL);
-    return APR_SUCCESS;
-}
-
-static apr_status_t private_close(void *app_)
-{
-    mod_weave_app_t *app = app_;
-
     if (app->private_fd >= 0)
         close(app->private_fd);
     app->private_fd = -1;
@@ -141,11 +133,11 @@ static apr_status_t private_close(void *app_)
 /* Takes what is not for everybody. 0, or -1 and errno. */
 static int parts_take(mod_weave_app_t *app, reading_t *reading)
 {
-    apr_pool_t *pconf = reading->check->pconf;
     struct stat text = {.st_size = 0}, spec = {.st_size = 0};
 
     app->private_fd = -1;
-    apr_pool_cleanup_register(pconf, app, hidden_forget, hidden_forget);
+    apr_pool_cleanup_register(reading->check->pconf, app, parts_forget,
+                              parts_forget);
     if (fstat(reading->fds[PART_TEXT], &text) < 0 ||
         fstat(reading->fds[PART_SPEC], &spec) < 0)
         return -1;
@@ -157,8 +149,6 @@ static int parts_take(mod_weave_app_t *app, reading_t *reading)
     if (app->embedded) {
         app->private_fd = reading->fds[PART_PRIVATE];
         reading->fds[PART_PRIVATE] = -1;
-        apr_pool_cleanup_register(pconf, app, private_close,
-                                  apr_pool_cleanup_null);
         /* whatever the parent forks has it open for writing */
         if (mod_weave_hidden_seal(app->private_fd) < 0)
             return -1;

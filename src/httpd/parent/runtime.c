@@ -3,6 +3,7 @@
  *
  * weaved, in whose hands it is from then on, looks again. But a start leaves
  * the terminal before weaved runs, and its exit status is 0 by then. */
+#include "parent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +18,6 @@
 #include <mpm_common.h>
 #include <unixd.h>
 
-#include "helper.h"
-#include "parent.h"
-#include "weave_clock.h"
 #include "weave_exec.h"
 #include "weave_folder.h"
 

@@ -156,12 +156,12 @@ int mod_weave_counters_publish(int running, apr_pool_t *pconf, server_rec *s)
 {
     mod_weave_retained_t *data = mod_weave_retained_get();
 
-    if (!data || (!mod_weave_apps()->nelts && !data->counters))
+    if (!data || (!mod_weave_apps.all->nelts && !data->counters))
         return 0;
     data->owner = getpid();
     if (!counters_are_there(data))
         counters_make(data, mod_weave_runtime_used(data), running, s, pconf);
-    mod_weave_counters_set(data->counters);
+    mod_weave_counters = data->counters;
     apr_pool_cleanup_register(pconf, NULL, state_remove, apr_pool_cleanup_null);
     if (data->counters)
         return 0;
@@ -181,7 +181,7 @@ void mod_weave_state_publish(apr_pool_t *pconf, server_rec *s)
                      " of httpd on; until then it is %s",
                      dir, mod_weave_runtime_used(data));
     if (data && counters_are_there(data))
-        problem = state_write(data, mod_weave_apps(), s, pconf);
+        problem = state_write(data, mod_weave_apps.all, s, pconf);
     if (problem)
         state_complain(s, data->counters_dir, problem, 0);
 }

@@ -153,13 +153,6 @@ static const char *answer_take(mod_weave_retained_t *data, json_t *answer,
     return apr_pstrdup(pool, error ? error : "weaved gave no reason");
 }
 
-static int left_ms(int64_t until_us)
-{
-    int64_t left = until_us - weave_clock_us();
-
-    return left > 0 ? (int)((left + 999) / 1000) : 0;
-}
-
 const char *mod_weave_weaved_hear(mod_weave_retained_t *data, int timeout_ms,
                                   apr_pool_t *pool)
 {
@@ -170,7 +163,7 @@ const char *mod_weave_weaved_hear(mod_weave_retained_t *data, int timeout_ms,
         json_t *answer = NULL;
         int pass = -1;
         apr_status_t rv = weave_control_receive(data->control, &answer, &pass,
-                                                left_ms(until));
+                                                weave_clock_left_ms(until));
 
         if (pass >= 0)
             close(pass);
