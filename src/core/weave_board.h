@@ -133,11 +133,9 @@ apr_status_t weave_roster_create(int *fd, weave_roster_t **roster);
 apr_status_t weave_board_create(int *fd, weave_board_t **board,
                                 uint32_t threads);
 
-/**
- * Maps FD, which stays the caller's, for writing or for reading only.
- * APR_EMISMATCH: it is not sealed, or of another size or version; whoever gave
- * it is not to be trusted, or is of another version of mod_weave.
- */
+/** Maps FD, which stays the caller's, for writing or for reading only.
+ *  APR_EMISMATCH: it is not sealed, or of another size or version; whoever gave
+ *  it is not to be trusted, or is of another version of mod_weave. */
 apr_status_t weave_roster_map(weave_roster_t **roster, int fd, int writable);
 apr_status_t weave_board_map(weave_board_t **board, int fd, int writable);
 

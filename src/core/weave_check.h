@@ -40,7 +40,7 @@ const char *weave_check_folder(const char *where, const char *name,
                                const char *path, apr_pool_t *pool);
 
 /** Finds out which Python the virtualenv at PATH belongs to, and so which
- * engine and which libpython must be loaded. Runs nothing of it. */
+ *  engine and which libpython must be loaded. Runs nothing of it. */
 const char *weave_virtualenv_open(weave_virtualenv_t **virtualenv,
                                   const char *path, apr_pool_t *pool);
 

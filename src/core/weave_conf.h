@@ -39,25 +39,21 @@ apr_status_t weave_conf_parse(weave_conf_t **conf, const char *text,
                               const char *path, apr_array_header_t *problems,
                               apr_pool_t *pool);
 
-/**
- * Checks the rules between keys, when everything is merged: a script or a
- * module, not both, and so on. Appends to PROBLEMS. Returns APR_SUCCESS, or
- * APR_EGENERAL when an error was appended. Does not look at the mode of the
- * workers: see weave_key_t.embedded.
- */
+/** Checks the rules between keys, when everything is merged: a script or a
+ *  module, not both, and so on. Appends to PROBLEMS. Returns APR_SUCCESS, or
+ *  APR_EGENERAL when an error was appended. Does not look at the mode of the
+ *  workers: see weave_key_t.embedded. */
 apr_status_t weave_conf_check(const weave_conf_t *conf,
                               apr_array_header_t *problems);
 
 /** Returns a configuration in which every key has its default. */
 weave_conf_t *weave_conf_make(apr_pool_t *pool);
 
-/**
- * Sets the dotted KEY as the directive in FILE:LINE does. LOCATION is 1 when
- * the directive is in a <Location>, which allows only keys of
- * WEAVE_LEVEL_REQUEST. A value of several lines is a list. Returns NULL; or a
- * message for the administrator, which says what is allowed or names the most
- * similar key.
- */
+/** Sets the dotted KEY as the directive in FILE:LINE does. LOCATION is 1 when
+ *  the directive is in a <Location>, which allows only keys of
+ *  WEAVE_LEVEL_REQUEST. A value of several lines is a list. Returns NULL; or a
+ *  message for the administrator, which says what is allowed or names the most
+ *  similar key. */
 const char *weave_conf_set(weave_conf_t *conf, const char *key,
                            const char *value, int location, const char *file,
                            int line, apr_pool_t *pool);
@@ -130,11 +126,10 @@ typedef enum weave_conf_part_e {
                           and PROCESS, without those of [maintenance] */
 } weave_conf_part_e;
 
-/**
- * Returns PART of what CONF says, as a text in which weave_conf_parse finds the
- * same values, and ENVIRON as wsgi.environ.NAME. The same values make the same
- * text, wherever they were set. Nothing in it is expanded a second time.
- */
+/** Returns PART of what CONF says, as a text in which weave_conf_parse finds
+ *  the same values, and ENVIRON as wsgi.environ.NAME. The same values make the
+ *  same text, wherever they were set. Nothing in it is expanded a second time.
+ *  / */
 const char *weave_conf_text(const weave_conf_t *conf, weave_conf_part_e part,
                             const apr_table_t *environ, apr_pool_t *pool);
 

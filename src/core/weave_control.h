@@ -60,7 +60,7 @@
 #define WEAVE_CONTROL_LOCK "weaved.lock"
 
 /** No line of httpd's or weaved's is longer: a spec holds the text of a
- * sync.ini (1 MiB at most). */
+ *  sync.ini (1 MiB at most). */
 #define WEAVE_CONTROL_LINE_MAX (16u << 20)
 /** No request is longer. */
 #define WEAVE_CONTROL_ASK_MAX 65536u
@@ -116,9 +116,9 @@ enum {
 };
 
 /** The descriptors that the other end may pass. To close a file may mean to
- * wait for whom it is of (FUSE): who is less trusted passes PLAIN ones, none of
- * which is a file, or NONE, and then the kernel drops what comes (see
- * weave_fd_pass_set, too). */
+ *  wait for whom it is of (FUSE): who is less trusted passes PLAIN ones, none
+ *  of which is a file, or NONE, and then the kernel drops what comes (see
+ *  weave_fd_pass_set, too). */
 typedef enum weave_pass_e {
     WEAVE_PASS_ANY,
     WEAVE_PASS_PLAIN, /* otherwise it is APR_EINVAL, and that one stays open */
@@ -145,18 +145,14 @@ typedef struct weave_control_t {
  *  what makes it that is shown as \\xHH. TEXT NULL: null. The caller's. */
 json_t *weave_control_text(const char *text, apr_pool_t *pool);
 
-/**
- * Sends MESSAGE as one line, with PASS beside it (-1: none), waiting for room
- * TIMEOUT_MS at most (0: not at all).
- */
+/** Sends MESSAGE as one line, with PASS beside it (-1: none), waiting for room
+ *  TIMEOUT_MS at most (0: not at all). */
 apr_status_t weave_control_send(int fd, const json_t *message, int pass,
                                 int timeout_ms);
 
-/**
- * The next message, or APR_EAGAIN when TIMEOUT_MS passed without a whole one
- * (0: only what is here), APR_EOF, or APR_EINVAL for what is no JSON object or
- * too long. The caller owns *message, and *pass (-1: none came with it).
- */
+/** The next message, or APR_EAGAIN when TIMEOUT_MS passed without a whole one
+ *  (0: only what is here), APR_EOF, or APR_EINVAL for what is no JSON object or
+ *  too long. The caller owns *message, and *pass (-1: none came with it). */
 apr_status_t weave_control_receive(weave_control_t *control, json_t **message,
                                    int *pass, int timeout_ms);
 
@@ -166,12 +162,10 @@ int weave_control_has_line(const weave_control_t *control);
 /** Closes the socket and frees what is left. */
 void weave_control_close(weave_control_t *control);
 
-/**
- * One request to weaved and its answer: APR_SUCCESS and *answer (the caller's)
- * only for {"ok":true}. Otherwise *problem, malloc'ed, says what happened, for
- * people. REQUEST gets its "version" here. It connects to PATH, where the owner
- * of the folder must listen.
- */
+/** One request to weaved and its answer: APR_SUCCESS and *answer (the caller's)
+ *  only for {"ok":true}. Otherwise *problem, malloc'ed, says what happened, for
+ *  people. REQUEST gets its "version" here. It connects to PATH, where the
+ *  owner of the folder must listen. */
 apr_status_t weave_control_ask(json_t **answer, char **problem,
                                const char *path, json_t *request, int pass,
                                int timeout_ms);

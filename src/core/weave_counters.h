@@ -79,13 +79,12 @@ typedef struct weave_counters_t {
     char failure[WEAVE_COUNTERS_FAILURE];
 } weave_counters_t;
 
-/**
- * Makes the file in DIR, in place of one that an earlier httpd has left, maps
- * it and locks it. *fd (close-on-exec) keeps the lock; it must be closed in
- * every child, and no other descriptor of the file may be closed in the parent,
- * which would end the lock. Returns NULL, or what is wrong; *holder is then the
- * pid of another httpd that has its counters there, or 0. Does not wait.
- */
+/** Makes the file in DIR, in place of one that an earlier httpd has left, maps
+ *  it and locks it. *fd (close-on-exec) keeps the lock; it must be closed in
+ *  every child, and no other descriptor of the file may be closed in the
+ *  parent, which would end the lock. Returns NULL, or what is wrong; *holder is
+ *  then the pid of another httpd that has its counters there, or 0. Does not
+ *  wait. */
 const char *weave_counters_create(weave_counters_t **counters, int *fd,
                                   long *holder, const char *dir,
                                   apr_pool_t *pool);
@@ -126,12 +125,10 @@ weave_counters_child_t *weave_counters_child(weave_counters_t *counters);
 void weave_counters_fail(weave_counters_t *counters,
                          weave_counters_child_t *child, const char *text);
 
-/**
- * Counts BYTES more that CHILD has spooled for the application at SLOT, until
- * it subtracts them. Returns 0; or -1, and they are not counted: the living
- * children would have more than MOST then. Of a child that is gone nothing
- * counts.
- */
+/** Counts BYTES more that CHILD has spooled for the application at SLOT, until
+ *  it subtracts them. Returns 0; or -1, and they are not counted: the living
+ *  children would have more than MOST then. Of a child that is gone nothing
+ *  counts. */
 int weave_counters_spool(const weave_counters_t *counters,
                          weave_counters_child_t *child, uint32_t slot,
                          uint64_t bytes, uint64_t most);

@@ -24,18 +24,14 @@ void weave_exec_signals(void);
  *  them, and closes all others. Returns 0, or -1 and sets errno. */
 int weave_exec_descriptors(const int *from, int count);
 
-/**
- * Changes to the user UID, the group GID and the other groups of the user NAME
- * ("": none), for ever. A process without the rights of root stays as it is.
- * Returns NULL; or a text that says what has failed, with errno (0: no call has
- * failed), and then the process must end.
- */
+/** Changes to the user UID, the group GID and the other groups of the user NAME
+ *  ("": none), for ever. A process without the rights of root stays as it is.
+ *  Returns NULL; or a text that says what has failed, with errno (0: no call
+ *  has failed), and then the process must end. */
 const char *weave_exec_user(const char *name, uid_t uid, gid_t gid);
 
-/**
- * Writes STEP, and what ERROR (0: none) means, to FD in one piece, and ends the
- * process: exec, or something before it, has failed.
- */
+/** Writes STEP, and what ERROR (0: none) means, to FD in one piece, and ends
+ *  the process: exec, or something before it, has failed. */
 void weave_exec_fail(int fd, const char *step, int error)
     __attribute__((noreturn));
 
@@ -49,7 +45,7 @@ void weave_exec_sanitizers_add(apr_array_header_t *list);
 
 /** Has PID ended, as /proc says? One that nobody has waited for yet has; what
  *  cannot be looked at has not. *parent (may be NULL): its parent, or as
- * before: not known. Any process may call it. */
+ *  before: not known. Any process may call it. */
 int weave_process_is_gone(long pid, long *parent);
 
 #endif

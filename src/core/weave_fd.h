@@ -44,12 +44,11 @@ void weave_fd_pass_set(int fd, int allowed);
 /** Forbids the other end to pass descriptors (weave_fd_pass_set). */
 #define WEAVE_SOCKET_REFUSE 0x2
 
-/**
- * Connects to the socket at PATH, and sets *fd (close-on-exec), which the
- * caller closes. Returns EPERM, without sending anything, unless the user OWNER
- * has called listen() there: weaved does so for its own socket and those of all
- * workers, as the user who started httpd. The process may have ended since.
- */
+/** Connects to the socket at PATH, and sets *fd (close-on-exec), which the
+ *  caller closes. Returns EPERM, without sending anything, unless the user
+ *  OWNER has called listen() there: weaved does so for its own socket and those
+ *  of all workers, as the user who started httpd. The process may have ended
+ *  since. */
 apr_status_t weave_socket_connect(int *fd, const char *path, uid_t owner,
                                   int flags);
 

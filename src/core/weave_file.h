@@ -34,18 +34,14 @@ typedef struct weave_file_t {
     struct stat status; /* of the open descriptor */
 } weave_file_t;
 
-/**
- * Opens NAME for reading, below the folder DIR (a descriptor, or AT_FDCWD).
- * On success sets *fd, which the caller closes, and *status (may be NULL).
- * Otherwise returns WEAVE_FILE_OTHER or the system's error.
- */
+/** Opens NAME for reading, below the folder DIR (a descriptor, or AT_FDCWD).
+ *  On success sets *fd, which the caller closes, and *status (may be NULL).
+ *  Otherwise returns WEAVE_FILE_OTHER or the system's error. */
 apr_status_t weave_file_open(int *fd, struct stat *status, int dir,
                              const char *name);
 
-/**
- * Reads all of such a file into POOL. Returns WEAVE_FILE_LONG when it has more
- * than MOST bytes, or the statuses of weave_file_open.
- */
+/** Reads all of such a file into POOL. Returns WEAVE_FILE_LONG when it has more
+ *  than MOST bytes, or the statuses of weave_file_open. */
 apr_status_t weave_file_read(weave_file_t *file, int dir, const char *name,
                              apr_size_t most, apr_pool_t *pool);
 

@@ -33,13 +33,11 @@ typedef struct weave_folder_t {
     int made; /* 1: weave_folder_open has made it */
 } weave_folder_t;
 
-/**
- * Opens the folder PATH. ALSO is the third user who is trusted (geteuid() for
- * none). If the folder does not exist, but the one above it does, makes it with
- * the mode MAKE, whatever the umask is (0: does not make it). On failure
- * *problem is a message with the cure; EPERM: a user who is not trusted could
- * exchange it.
- */
+/** Opens the folder PATH. ALSO is the third user who is trusted (geteuid() for
+ *  none). If the folder does not exist, but the one above it does, makes it
+ *  with the mode MAKE, whatever the umask is (0: does not make it). On failure
+ *  *problem is a message with the cure; EPERM: a user who is not trusted could
+ *  exchange it. */
 apr_status_t weave_folder_open(weave_folder_t *folder, const char **problem,
                                const char *path, uid_t also, mode_t make,
                                apr_pool_t *pool);
@@ -65,18 +63,16 @@ const char *weave_folder_parent(const char *path, apr_pool_t *pool);
  *  the folder above it. Makes nothing. Returns NULL, or a message. */
 const char *weave_folder_check_own(const char *path, apr_pool_t *pool);
 
-/**
- * Checks the way to the file PATH. Returns NULL, or a message. WAS is the
- * status of the file as it was read: PATH must still be this file. Links on the
- * way must belong to root or to the user of this process, because with a link
- * ALSO could choose a file that root can read and ALSO cannot.
- */
+/** Checks the way to the file PATH. Returns NULL, or a message. WAS is the
+ *  status of the file as it was read: PATH must still be this file. Links on
+ *  the way must belong to root or to the user of this process, because with a
+ *  link ALSO could choose a file that root can read and ALSO cannot. */
 const char *weave_folder_check_file(const char *path, const struct stat *was,
                                     uid_t also, apr_pool_t *pool);
 
 /** Returns PATH as one word of root's shell, in POOL: in single quotes when it
- * has a character that a shell interprets. Users with fewer rights may have
- * chosen the name of a folder. */
+ *  has a character that a shell interprets. Users with fewer rights may have
+ *  chosen the name of a folder. */
 const char *weave_shell_quote(const char *path, apr_pool_t *pool);
 
 #endif

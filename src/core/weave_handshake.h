@@ -32,13 +32,12 @@ typedef struct weave_welcome_part_t {
 } weave_welcome_part_t;
 #define WEAVE_WELCOME_NOTHING ((weave_welcome_part_t){.board_fd = -1})
 
-/**
- * Receives once from FD, with FLAGS of recv(), and never a byte beyond the
- * WELCOME. Returns APR_SUCCESS when the WELCOME is complete: sets *welcome, and
- * the caller owns part->board_fd. Returns APR_EAGAIN when more has to come.
- * Otherwise the connection is useless: APR_EOF, EPROTO (another version of
- * mod_weave), EBADMSG (it is no WELCOME) or an errno; call weave_welcome_drop.
- */
+/** Receives once from FD, with FLAGS of recv(), and never a byte beyond the
+ *  WELCOME. Returns APR_SUCCESS when the WELCOME is complete: sets *welcome,
+ *  and the caller owns part->board_fd. Returns APR_EAGAIN when more has to
+ *  come. Otherwise the connection is useless: APR_EOF, EPROTO (another version
+ *  of mod_weave), EBADMSG (it is no WELCOME) or an errno; call
+ *  weave_welcome_drop. / */
 apr_status_t weave_welcome_receive(weave_welcome_t *welcome,
                                    weave_welcome_part_t *part, int fd,
                                    int flags);

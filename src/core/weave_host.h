@@ -26,12 +26,10 @@ const char *weave_host_text(const char *text);
  *  process. */
 void weave_host_signals_block(sigset_t *before);
 
-/**
- * Python's recursion limit counts calls, not bytes: it fits the 8 MiB that
- * Linux gives a main thread by default. With `ulimit -s unlimited` glibc gives
- * threads 2 MiB, with a small limit only so much, and then a deep recursion
- * ends the process before it raises RecursionError.
- */
+/** Python's recursion limit counts calls, not bytes: it fits the 8 MiB that
+ *  Linux gives a main thread by default. With `ulimit -s unlimited` glibc gives
+ *  threads 2 MiB, with a small limit only so much, and then a deep recursion
+ *  ends the process before it raises RecursionError. */
 #define WEAVE_STACK_H
 
 /**
@@ -47,40 +45,32 @@ void weave_host_signals_block(sigset_t *before);
 
 #define WEAVE_STACK_BYTES ((size_t)8 << 20)
 
-/**
- * Gives threads that this process makes from now on WEAVE_STACK_BYTES at least,
- * unless their attributes have a size, and lets the stack of the main thread
- * grow as far. Returns how far that may grow, in bytes: less when the hard
- * limit is lower.
- */
+/** Gives threads that this process makes from now on WEAVE_STACK_BYTES at
+ *  least, unless their attributes have a size, and lets the stack of the main
+ *  thread grow as far. Returns how far that may grow, in bytes: less when the
+ *  hard limit is lower. */
 size_t weave_stack_prepare(void);
 
 /** Returns the same as weave_stack_prepare(), but changes nothing. */
 size_t weave_stack_main(void);
 
-/**
- * Returns the locale in the first of LC_ALL, LC_CTYPE and LANG that is not
- * empty, and sets *VARIABLE to its name. Returns NULL when all are empty; also
- * when that one is LC_CTYPE or LANG and its value "C" or "POSIX", as in Python
- * (PEP 538).
- */
+/** Returns the locale in the first of LC_ALL, LC_CTYPE and LANG that is not
+ *  empty, and sets *VARIABLE to its name. Returns NULL when all are empty; also
+ *  when that one is LC_CTYPE or LANG and its value "C" or "POSIX", as in Python
+ *  (PEP 538). */
 const char *weave_locale_wanted(const char **variable);
 
-/**
- * Sets LC_CTYPE of the whole process, by which C libraries convert text, to
- * NAME; or to C.UTF-8 when NAME is NULL
- * or this machine has no such locale. Call it before there are threads. Returns
- * 0; -1 when it has set C.UTF-8 instead of NAME; -2 when it has changed
- * nothing, because there is no C.UTF-8 either.
- */
+/** Sets LC_CTYPE of the whole process, by which C libraries convert text, to
+ *  NAME; or to C.UTF-8 when NAME is NULL or this machine has no such locale.
+ *  Call it before there are threads. Returns 0; -1 when it has set C.UTF-8
+ *  instead of NAME; -2 when it has changed nothing, because there is no C.UTF-8
+ *  either. */
 int weave_locale_set(const char *name);
 
-/**
- * Loads LIBPYTHON (a path; NULL: SONAME, which the linker finds; both NULL: the
- * one that the object is linked with) and the engine at PATH, for ever, both
- * with global symbols, and looks SYMBOL (weave_engine.h) up in it. Returns NULL
- * and sets *found; or returns a message in POOL.
- */
+/** Loads LIBPYTHON (a path; NULL: SONAME, which the linker finds; both NULL:
+ *  the one that the object is linked with) and the engine at PATH, for ever,
+ *  both with global symbols, and looks SYMBOL (weave_engine.h) up in it.
+ *  Returns NULL and sets *found; or returns a message in POOL. */
 const char *weave_dso_load(const void **found, const char *libpython,
                            const char *soname, const char *path,
                            const char *symbol, apr_pool_t *pool);

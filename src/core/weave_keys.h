@@ -78,7 +78,7 @@ typedef struct weave_key_t {
 } weave_key_t;
 
 /** A value that was checked. It points into the pool of the call that made it.
- */
+ *  / */
 typedef struct weave_key_value_t {
     apr_int64_t num;          /* numbers; -1: none */
     const char *str;          /* strings, paths, the text of a choice; "" */
@@ -86,14 +86,12 @@ typedef struct weave_key_value_t {
 } weave_key_value_t;
 
 /** Returns the row of KEY, which must be less than WEAVE_KEY_COUNT. Never NULL.
- */
+ *  / */
 const weave_key_t *weave_key_get(weave_key_e key);
 
-/**
- * Returns the row of the dotted NAME, in any case, or NULL. For a member of a
- * family (`wsgi.environ.NAME`) *member becomes the part of NAME after the
- * prefix, in its own case; otherwise NULL. MEMBER may be NULL.
- */
+/** Returns the row of the dotted NAME, in any case, or NULL. For a member of a
+ *  family (`wsgi.environ.NAME`) *member becomes the part of NAME after the
+ *  prefix, in its own case; otherwise NULL. MEMBER may be NULL. */
 const weave_key_t *weave_key_find(const char *name, const char **member);
 
 /** Returns 1 when NAME, without a section, is the name of KEY or of a member of
@@ -107,27 +105,21 @@ int weave_key_section_is(const char *section);
  *  SECTION, or NULL. NULL too when SECTION is known. */
 const char *weave_key_section_nearest(const char *section);
 
-/**
- * Returns the key that is most similar to the dotted, unknown NAME, or NULL:
- * one of the same name in another section, or else the one with the least edit
- * distance.
- */
+/** Returns the key that is most similar to the dotted, unknown NAME, or NULL:
+ *  one of the same name in another section, or else the one with the least edit
+ *  distance. */
 const weave_key_t *weave_key_nearest(const char *name);
 
-/**
- * Checks whether the family KEY (wsgi.environ.NAME, workers.env.NAME) may have
- * MEMBER. Returns NULL, or the reason why not, to append to the name.
- */
+/** Checks whether the family KEY (wsgi.environ.NAME, workers.env.NAME) may have
+ *  MEMBER. Returns NULL, or the reason why not, to append to the name. */
 const char *weave_key_member_check(const weave_key_t *key, const char *member);
 
 /** Describes the values that a key allows: "a duration from 1 s to 1 h, ..." */
 const char *weave_key_allowed(const weave_key_t *key, apr_pool_t *pool);
 
-/**
- * Checks the lines ITEMS (const char *, at least one) as a value of KEY, and
- * sets *value. Returns NULL; or the reason and what is allowed, to append to
- * the key's name, and *value is unchanged. Paths stay as they are written.
- */
+/** Checks the lines ITEMS (const char *, at least one) as a value of KEY, and
+ *  sets *value. Returns NULL; or the reason and what is allowed, to append to
+ *  the key's name, and *value is unchanged. Paths stay as they are written. */
 const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
                             const apr_array_header_t *items, apr_pool_t *pool);
 

@@ -91,12 +91,10 @@ void weave_maintenance_expire(apr_array_header_t *entries, int64_t now_us);
  *  its owner may be able to write in it. Makes nothing. */
 const char *weave_maintenance_dir_check(const char *dir, apr_pool_t *pool);
 
-/**
- * Takes the lock in DIR, waiting TIMEOUT_MS at most, and makes DIR where MAKE
- * says so. Returns NULL and *lock, which close() gives back; or what is wrong,
- * for people. With a TIMEOUT_MS of 0 it is no problem that somebody else has
- * the lock, and *lock is -1.
- */
+/** Takes the lock in DIR, waiting TIMEOUT_MS at most, and makes DIR where MAKE
+ *  says so. Returns NULL and *lock, which close() gives back; or what is wrong,
+ *  for people. With a TIMEOUT_MS of 0 it is no problem that somebody else has
+ *  the lock, and *lock is -1. */
 const char *weave_maintenance_lock(int *lock, const char *dir, int make,
                                    int timeout_ms, apr_pool_t *pool);
 
@@ -110,12 +108,10 @@ typedef enum weave_maintenance_file_e {
     WEAVE_MAINTENANCE_FILE_BAD   /* *problem says why, with its path */
 } weave_maintenance_file_e;
 
-/**
- * Reads the file for a process that may be another user than OWNER, who has
- * made the folder (geteuid(): the same). *entries (of
- * weave_maintenance_entry_t) is always set, and empty unless READ. *stamp (may
- * be NULL) is that of a file that was READ.
- */
+/** Reads the file for a process that may be another user than OWNER, who has
+ *  made the folder (geteuid(): the same). *entries (of
+ *  weave_maintenance_entry_t) is always set, and empty unless READ. *stamp (may
+ *  be NULL) is that of a file that was READ. */
 weave_maintenance_file_e weave_maintenance_read(apr_array_header_t **entries,
                                                 uint64_t *stamp,
                                                 const char **problem,

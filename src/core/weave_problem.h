@@ -42,8 +42,8 @@ typedef struct weave_problem_t {
 apr_array_header_t *weave_problems_make(apr_pool_t *pool);
 
 /** Appends a problem, in the list's pool, and returns it, so that the caller
- * can set more members. After 500 problems the list takes no more, and its last
- * one says that there are more. */
+ *  can set more members. After 500 problems the list takes no more, and its
+ *  last one says that there are more. */
 weave_problem_t *weave_problem_add(apr_array_header_t *problems, int level,
                                    weave_problem_kind_e kind, const char *file,
                                    int line, const char *fmt, ...)
@@ -52,11 +52,9 @@ weave_problem_t *weave_problem_add(apr_array_header_t *problems, int level,
 /** Returns how many problems of LEVEL are in the list. */
 int weave_problems_count(const apr_array_header_t *problems, int level);
 
-/**
- * Sorts the problems that were appended since the list had REPORTED of them, by
- * file and line. Returns APR_EGENERAL when one of these is an error, otherwise
- * APR_SUCCESS.
- */
+/** Sorts the problems that were appended since the list had REPORTED of them,
+ *  by file and line. Returns APR_EGENERAL when one of these is an error,
+ *  otherwise APR_SUCCESS. */
 apr_status_t weave_problems_finish(apr_array_header_t *problems, int reported);
 
 /** Returns "FILE:LINE: text", without the line where it is 0. */

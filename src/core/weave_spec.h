@@ -60,7 +60,7 @@ const char *weave_spec_parse(weave_spec_t **spec, const char *text,
                              apr_pool_t *pool);
 
 /** Returns the names of the fields and keys in which A and B, which were
- * parsed, differ, with "," between them, in POOL. */
+ *  parsed, differ, with "," between them, in POOL. */
 const char *weave_spec_differences(const weave_spec_t *a, const weave_spec_t *b,
                                    apr_pool_t *pool);
 
@@ -81,11 +81,10 @@ static inline const char *weave_spec_str(const weave_spec_t *spec,
 /** Returns the variables that its keys set and those that httpd passes on. */
 apr_table_t *weave_spec_env(const weave_spec_t *spec, apr_pool_t *pool);
 
-/**
- * Follows the links as they are now, of a SPEC that was parsed: those of the
- * virtualenv and of the script; and finds the engine. Nothing of the virtualenv
- * is run. NULL and *resolved, or a message for the administrator with the cure.
- */
+/** Follows the links as they are now, of a SPEC that was parsed: those of the
+ *  virtualenv and of the script; and finds the engine. Nothing of the
+ *  virtualenv is run. NULL and *resolved, or a message for the administrator
+ *  with the cure. */
 const char *weave_spec_resolve(weave_spec_t **resolved,
                                const weave_spec_t *spec, apr_pool_t *pool);
 

@@ -6,11 +6,9 @@
 
 #include <apr_pools.h>
 
-/**
- * Returns the number of bytes of the character at P and sets *code (CODE may be
- * NULL). Returns 0 when it is no character: overlong, a surrogate, over
- * U+10FFFF, or cut off by END. P must be less than END.
- */
+/** Returns the number of bytes of the character at P and sets *code (CODE may
+ *  be NULL). Returns 0 when it is no character: overlong, a surrogate, over
+ *  U+10FFFF, or cut off by END. P must be less than END. */
 int weave_utf8_next(const char *p, const char *end, apr_uint32_t *code);
 
 /** Returns 1 when all of the text is UTF-8, without NUL. */
