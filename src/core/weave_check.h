@@ -3,11 +3,9 @@
 #define WEAVE_CHECK_H
 
 /**
- * Checks the files and folders that an application needs: for httpd at
- * configtest, for weaved before each generation, and for weavectl, so that all
- * three report the same.
- *
- * Each function returns NULL, or a message with its number and the cure, in
+ * Checks the files and folders that an application needs, so that httpd at
+ * configtest, weaved before each generation, and weavectl report the same. Each
+ * function returns NULL, or a message with its number and the cure, in
  * POOL. WHERE is the source of the value, for the message: FILE:LINE, or FILE.
  * An empty path is not checked.
  */

@@ -3,13 +3,11 @@
 #define WEAVE_CLOCK_H
 
 /**
- * Reads the clock for all durations: timeouts, deadlines, pauses, ages.
- *
- * It is never set, so a step of the wall clock (NTP, an administrator, a
- * suspended machine) makes no wait shorter or longer. All processes of a
- * machine read the same clock, so shared memory may contain its times. Use the
- * wall clock, apr_time_now(), only for times that people and files see: log
- * lines, headers, and the times of maintenance.
+ * Reads the clock for all durations. It is never set, so a step of the wall
+ * clock makes no wait shorter or longer. All processes of a machine read the
+ * same clock, so shared memory may contain its times. Use the wall clock,
+ * apr_time_now(), only for times that people and files see: log lines, headers,
+ * and the times of maintenance.
  */
 
 #include <stdint.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weave_conf.c: sets, merges and returns the values of a configuration */
-
 #include "weave_conf_private.h"
 
 #include <apr_file_info.h>

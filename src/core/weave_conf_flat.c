@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_conf_flat.c: writes a sync.ini as one text that has the same meaning in
- * any folder
- *
+/* weave_conf_flat.c: writes a sync.ini, or the module's keys, as one text:
  * `extends`, `%(here)s` and `${NAME}` are resolved, the module's paths are
- * absolute, and values are in quotes where they would be read differently. And
- * the same of the module's keys, as they are once all is merged. */
+ * absolute, and values are in quotes where they would be read differently. */
 
 #include <string.h>
 

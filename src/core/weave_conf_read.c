@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_conf_read.c: reads the module's configuration from an ini file,
- * and checks it */
-
+/* weave_conf_read.c: reads and checks the module's configuration */
 #include "weave_conf_private.h"
 
 #include <apr_strings.h>

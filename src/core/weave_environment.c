@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_environment.c: finds the variables of httpd's environment that
- * workers.pass_env names */
+/* weave_environment.c: workers.pass_env */
 #include "weave_environment.h"
 
 #include <string.h>

@@ -4,10 +4,9 @@
 
 /**
  * Prepares a forked process for exec: the program inherits only what the caller
- * names. Call these functions in the new process only, but those that make its
- * environment in the old one. weave_exec_user reads the system's user database;
- * the others make only calls that are safe after a fork of a process with
- * threads.
+ * names. In the new process; but its environment is made in the old one. All
+ * but weave_exec_user, which reads the user database, make only calls that are
+ * safe after a fork of a process with threads.
  */
 
 #include <sys/types.h>

@@ -3,20 +3,13 @@
 #define WEAVE_FILE_H
 
 /**
- * Reads small files whose folder may belong to a user with fewer rights.
- *
- * Use it for every file that root, httpd's parent or weaved reads. Whatever is
- * at the path, also when it is exchanged at that moment, the call returns at
- * once:
- *
- *  - Only a regular file is ever opened for reading. Its type is checked
- * through an O_PATH descriptor, which has no effect on a FIFO, a device or a
- * socket, and the file is then opened through this descriptor. So nothing can
- * be exchanged between the check and the opening.
- *  - It is opened with O_NONBLOCK: a lease of its owner does not delay it.
- *  - No more is read than the caller allows.
- *
- * /proc must be mounted. Any thread may call these functions.
+ * Reads small files whose folder may belong to a user with fewer rights: every
+ * file that root, httpd's parent or weaved reads. Whatever is at the path, also
+ * when it is exchanged at that moment, the call returns at once. Only a regular
+ * file is ever opened for reading: its type is checked through an O_PATH
+ * descriptor, which has no effect on a FIFO, a device or a socket, and the file
+ * is then opened through this descriptor, with O_NONBLOCK, so that a lease of
+ * its owner does not delay it. /proc must be mounted. Any thread.
  */
 
 #include <sys/stat.h>

@@ -108,8 +108,7 @@ static const char *user_cure(const walk_t *walk, uid_t user)
                         entry->pw_name);
 }
 
-/* Returns 1 for the group of the same name as the user, without another member.
- */
+/* Is it the group of the user's name, without another member? */
 static int is_own_group(gid_t gid, uid_t uid)
 {
     const struct passwd *user = getpwuid(uid);

@@ -4,18 +4,14 @@
 
 /**
  * Opens a folder step by step from "/" on, and makes sure that no user with
- * fewer rights can exchange any folder on the way.
+ * fewer rights can exchange any folder on the way, also on the way of a link.
  *
- * Trusted are root, the user of this process, and one more that the caller
- * names. Each folder on the way, also on the way of a link, must
- *
- *  - belong to one of them, and
- *  - not be writable by others. Its group may write when it is the own group of
- *    a trusted user (of the same name, without another member) and the folder
- *    has no access control list.
- *
- * Or it is sticky, like /tmp: others can create files there, but not replace
- * those of another user. A link in it must belong to a trusted user.
+ * Each must belong to root, the user of this process, or one more that the
+ * caller names, and not be writable by others. Its group may write when it is
+ * the own group of a trusted user (of the same name, without another member)
+ * and the folder has no access control list. Or it is sticky, like /tmp: others
+ * can create files there, but not replace those of another user; a link in it
+ * must belong to a trusted user.
  *
  * The result is a descriptor. Work below it with openat() and the like: then
  * renaming the folders meanwhile has no effect.

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_frame.c: encodes and decodes the frames between httpd and the workers
- */
+/* weave_frame.c: the frames between httpd and the workers */
 #include "weave_frame.h"
 
 #include <string.h>

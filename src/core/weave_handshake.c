@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_handshake.c: makes HELLO and receives WELCOME, for httpd's children and
- * weaved */
+/* weave_handshake.c: makes HELLO and receives WELCOME */
 #include "weave_handshake.h"
 
 #include <errno.h>

@@ -2,10 +2,8 @@
 #ifndef WEAVE_HANDSHAKE_H
 #define WEAVE_HANDSHAKE_H
 
-/**
- * Begins a connection to a worker, on the side that connects: sends HELLO and
- * receives WELCOME (weave_frame.h).
- */
+/** Begins a connection to a worker (weave_frame.h), on the side that connects.
+ *  / */
 
 #include <apr_errno.h>
 

@@ -2,8 +2,8 @@
 #ifndef WEAVE_HOST_H
 #define WEAVE_HOST_H
 
-/** Does what both hosts of an engine, an httpd child and a worker, need before
- *  they start it: plain C of configuration, threads, stacks, the locale. */
+/** What both hosts of an engine, an httpd child and a worker, need before they
+ *  start it. */
 
 #include <signal.h>
 #include <stddef.h>

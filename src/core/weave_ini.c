@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weave_ini.c: the sections and entries of an ini file that was read */
-
 #include "weave_ini_private.h"
 
 #include <apr_strings.h>

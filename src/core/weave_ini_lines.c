@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_ini_lines.c: reads the lines of an ini file as RawConfigParser._read()
- * does */
-
+/* weave_ini_lines.c: reads the lines as RawConfigParser._read() does */
 #include "weave_ini_private.h"
 
 #include <apr_lib.h>

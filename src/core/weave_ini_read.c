@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weave_ini_read.c: reads an ini file and the files that it extends */
-
 #include "weave_ini_private.h"
 
 #include <apr_file_info.h>
@@ -28,8 +27,6 @@ static const char *path_absolute(const char *dir, const char *path,
 
     return apr_filepath_merge(&absolute, dir, path, 0, pool) ? path : absolute;
 }
-
-/* --- extends ------------------------------------------------------------ */
 
 static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
                               const char *file, const char **reason);
@@ -154,8 +151,6 @@ static apr_status_t tree_read(weave_ini_t *ini, reading_t *reading,
         extends_read(ini, extends, reading);
     return APR_SUCCESS;
 }
-
-/* --- all of it ---------------------------------------------------------- */
 
 static apr_status_t ini_finish(weave_ini_t *ini, int reported)
 {

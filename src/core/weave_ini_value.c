@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_ini_value.c: interprets the raw text of a value, in the order that
- * weave_ini.h describes */
-
+/* weave_ini_value.c: interprets the raw text of a value */
 #include "weave_ini_private.h"
 
 #include <apr_cstr.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weave_key_value.c: checks and converts the text of values by their type */
-
 #include "weave_keys.h"
 #include "weave_utf8.h"
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weave_keys.c: the table of the keys, and the search in it */
-
 #include "weave_keys.h"
 
 #include <apr_cstr.h>

@@ -2,11 +2,8 @@
 #ifndef WEAVE_LINE_H
 #define WEAVE_LINE_H
 
-/**
- * Writes lines of httpd's error log, in its default format, in processes that
- * have only the descriptor of the log: weaved, the workers outside a request,
- * and httpd's children for text that is not ASCII.
- */
+/** Writes lines of httpd's error log, in its default format: in weaved, in
+ *  workers outside a request, and in httpd's children for text beyond ASCII. */
 
 #include <stddef.h>
 

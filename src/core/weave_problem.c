@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weave_problem.c: the list of a configuration's problems */
-
 #include "weave_problem.h"
 
 #include <apr_lib.h>

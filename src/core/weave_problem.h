@@ -2,11 +2,9 @@
 #ifndef WEAVE_PROBLEM_H
 #define WEAVE_PROBLEM_H
 
-/**
- * Collects the problems of a configuration instead of logging them: the
- * administrator sees all problems of a file at once, and configtest, a running
- * server and weavectl each choose how to report them.
- */
+/** Collects the problems of a configuration: the administrator sees all of a
+ *  file at once, and configtest, httpd and weavectl choose how to report them.
+ *  / */
 
 #include <apr_pools.h>
 #include <apr_tables.h>

@@ -3,12 +3,10 @@
 #define WEAVE_REASON_H
 
 /**
- * Hides secrets in the reason of a failure, for weavectl and the log.
- *
- * The text may come from an application, whose exceptions may quote anything:
- * SQLAlchemy's quote the URL of a database, with its password. The log has the
- * application's own traceback. Our own messages quote no value of the sync.ini
- * except those of the module's own keys, which are no secrets.
+ * Hides secrets in the reason of a failure, for weavectl and the log: the
+ * exceptions of an application may quote anything, SQLAlchemy's the URL of a
+ * database, with its password. The values of the module's own keys are no
+ * secrets.
  */
 
 #include <apr_pools.h>

@@ -3,13 +3,10 @@
 #define WEAVE_SECRET_H
 
 /**
- * The secret of an application. httpd's children and weaved show it to the
- * application's workers, to prove who they are: other processes of the same
- * user can connect to a worker, but do not have the secret.
- *
- * httpd's parent makes it and keeps it over restarts. It sends it to weaved,
- * and weaved to each worker, through a descriptor; it is in no argument, no
- * environment, no file and no log.
+ * The secret of an application, which proves to its workers that httpd's
+ * children and weaved are not other processes of the same user. httpd's parent
+ * makes it, keeps it over restarts, and sends it to weaved, and weaved to each
+ * worker, through a descriptor; it is in no argument, environment, file or log.
  */
 
 #include <apr_errno.h>

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weave_spec.c: an application for weaved and weave-worker, as JSON
- *
- * A table says for each field its name and kind; both directions come from
- * it. */
+/* weave_spec.c: an application for weaved and weave-worker, as JSON, whose
+ * fields a table describes for both directions */
 #include "weave_spec.h"
 
 #include <limits.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weave_utf8.c: UTF-8, and white space as Python defines it */
-
 #include "weave_utf8.h"
 
 #include <string.h>
