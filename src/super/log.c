@@ -20,6 +20,7 @@
 
 #include <apr_strings.h>
 
+#define NUMBER_BYTES 11 /* of "WEAVE", four digits, a colon and a blank */
 #define RETRY_US SUPER_SECOND
 
 static struct {
@@ -221,7 +222,7 @@ void super_worker_log(const super_worker_t *worker, int level,
                       const char *format, ...)
 {
     const super_app_t *app = worker->generation->app;
-    int number = strncmp(format, "WEAVE", 5) ? 0 : sizeof("WEAVE0000: ") - 1;
+    int number = strncmp(format, "WEAVE", 5) ? 0 : NUMBER_BYTES;
     char text[WEAVE_LINE_BYTES];
     va_list args;
 
