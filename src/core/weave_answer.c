@@ -40,101 +40,89 @@ int weave_answer_line_count(weave_answer_lines_t *lines, size_t bytes)
     return 0;
 }
 
-static const char *head_take(weave_answer_t *answer, const weave_frame_t *frame)
+/* Checks the order of the frames, and notes FRAME. */
+static const char *order_check(weave_answer_t *answer,
+                               const weave_frame_t *frame)
 {
-    (void)frame;
-    if (answer->has_head)
-        return "a second head";
-    answer->has_head = 1;
-    return NULL;
-}
-
-static const char *data_take(weave_answer_t *answer, const weave_frame_t *frame)
-{
-    if (!answer->has_head)
-        return "a body before its head";
-    if (answer->has_file)
-        return "a body behind a file";
-    if (!frame->bytes && !(frame->flags & WEAVE_FRAME_LAST))
-        return "an empty piece of a body";
-    return body_count(answer, frame->bytes, frame->flags);
-}
-
-static const char *file_take(weave_answer_t *answer, const weave_frame_t *frame)
-{
-    (void)frame;
-    if (!answer->has_head)
-        return "a file before its head";
-    if (answer->has_file)
-        return "a second file";
-    answer->has_file = 1;
-    return NULL;
-}
-
-static const char *read_take(weave_answer_t *answer, const weave_frame_t *frame)
-{
-    (void)frame;
-    if (!answer->may_read)
-        return "READ although the body was sent";
-    answer->has_read = 1;
-    return NULL;
-}
-
-static const char *log_take(weave_answer_t *answer, const weave_frame_t *frame)
-{
-    return weave_answer_line_count(&answer->lines,
-                                   frame->bytes - sizeof(weave_frame_log_t)) < 0
-               ? "too many lines for the log"
-               : NULL;
-}
-
-static const char *end_take(weave_answer_t *answer, const weave_frame_t *frame)
-{
-    (void)frame;
+    switch (frame->type) {
+    case WEAVE_FRAME_HEAD:
+        if (answer->has_head)
+            return "a second head";
+        answer->has_head = 1;
+        return NULL;
+    case WEAVE_FRAME_DATA:
+        if (!answer->has_head)
+            return "a body before its head";
+        if (answer->has_file)
+            return "a body behind a file";
+        if (!frame->bytes && !(frame->flags & WEAVE_FRAME_LAST))
+            return "an empty piece of a body";
+        return body_count(answer, frame->bytes, frame->flags);
+    case WEAVE_FRAME_FILE:
+        if (!answer->has_head)
+            return "a file before its head";
+        if (answer->has_file)
+            return "a second file";
+        answer->has_file = 1;
+        return NULL;
+    case WEAVE_FRAME_READ:
+        if (!answer->may_read)
+            return "READ although the body was sent";
+        answer->has_read = 1;
+        return NULL;
+    case WEAVE_FRAME_LOG:
+        return weave_answer_line_count(
+                   &answer->lines, frame->bytes - sizeof(weave_frame_log_t)) < 0
+                   ? "too many lines for the log"
+                   : NULL;
+    case WEAVE_FRAME_CANCELLED:
+    case WEAVE_FRAME_REFUSED:
+        if (answer->has_head || answer->has_read)
+            return "a refusal after the answer has begun";
+        break;
+    default:
+        break;
+    }
     answer->is_over = 1;
     return NULL;
 }
 
-static const char *unstarted_take(weave_answer_t *answer,
-                                  const weave_frame_t *frame)
+/* Returns the flags that a frame of TYPE may have; -1: no answer has it. */
+static int flags_allowed(int type)
 {
-    (void)frame;
-    if (answer->has_head || answer->has_read)
-        return "a refusal after the answer has begun";
-    answer->is_over = 1;
-    return NULL;
+    switch (type) {
+    case WEAVE_FRAME_HEAD:
+    case WEAVE_FRAME_DATA:
+        return WEAVE_FRAME_LAST | WEAVE_FRAME_FLUSH;
+    case WEAVE_FRAME_FILE:
+        return WEAVE_FRAME_LAST | WEAVE_FRAME_FLUSH | WEAVE_FRAME_FD;
+    case WEAVE_FRAME_CANCELLED:
+    case WEAVE_FRAME_REFUSED:
+    case WEAVE_FRAME_READ:
+    case WEAVE_FRAME_END:
+    case WEAVE_FRAME_LOG:
+        return 0;
+    default:
+        return -1;
+    }
 }
-
-static const struct {
-    const char *(*take)(weave_answer_t *, const weave_frame_t *);
-    int flags; /* the flags that it may have */
-} types[WEAVE_FRAME_TYPES] = {
-    [WEAVE_FRAME_CANCELLED] = {unstarted_take, 0},
-    [WEAVE_FRAME_REFUSED] = {unstarted_take, 0},
-    [WEAVE_FRAME_READ] = {read_take, 0},
-    [WEAVE_FRAME_HEAD] = {head_take, WEAVE_FRAME_LAST | WEAVE_FRAME_FLUSH},
-    [WEAVE_FRAME_DATA] = {data_take, WEAVE_FRAME_LAST | WEAVE_FRAME_FLUSH},
-    [WEAVE_FRAME_FILE] = {file_take, WEAVE_FRAME_LAST | WEAVE_FRAME_FLUSH |
-                                         WEAVE_FRAME_FD},
-    [WEAVE_FRAME_END] = {end_take, 0},
-    [WEAVE_FRAME_LOG] = {log_take, 0},
-};
 
 const char *weave_answer_take(weave_answer_t *answer,
                               const weave_frame_t *frame, int has_fd)
 {
     int is_file = frame->type == WEAVE_FRAME_FILE;
+    int allowed = flags_allowed(frame->type);
 
-    if (frame->type >= WEAVE_FRAME_TYPES || !types[frame->type].take)
+    if (allowed < 0)
         return "a frame that is not part of an answer";
     if (frame->number != answer->number || answer->is_over)
         return "a frame of another request";
     if (!has_fd != !is_file || !(frame->flags & WEAVE_FRAME_FD) != !is_file)
         return is_file ? "a file without descriptor"
                        : "a descriptor that belongs to no file";
-    if (frame->flags & ~types[frame->type].flags)
+    if (frame->flags & ~allowed)
         return "flags that its type cannot have";
-    return types[frame->type].take(answer, frame);
+    return order_check(answer, frame);
 }
 
 /* RFC 9110 section 6.4.1 */

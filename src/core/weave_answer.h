@@ -71,7 +71,7 @@ const char *weave_answer_file(weave_answer_t *answer,
 const char *weave_answer_end(weave_answer_t *answer);
 
 /** Counts a line of BYTES for the log. Returns 0, or -1 when there are too
- *  many. / */
+ *  many. */
 int weave_answer_line_count(weave_answer_lines_t *lines, size_t bytes);
 
 #endif

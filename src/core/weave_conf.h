@@ -129,7 +129,7 @@ typedef enum weave_conf_part_e {
 /** Returns PART of what CONF says, as a text in which weave_conf_parse finds
  *  the same values, and ENVIRON as wsgi.environ.NAME. The same values make the
  *  same text, wherever they were set. Nothing in it is expanded a second time.
- *  / */
+ */
 const char *weave_conf_text(const weave_conf_t *conf, weave_conf_part_e part,
                             const apr_table_t *environ, apr_pool_t *pool);
 

@@ -2,8 +2,7 @@
 #ifndef WEAVE_HANDSHAKE_H
 #define WEAVE_HANDSHAKE_H
 
-/** Begins a connection to a worker (weave_frame.h), on the side that connects.
- *  / */
+/** Begins a connection to a worker (weave_frame.h), where it connects. */
 
 #include <apr_errno.h>
 
@@ -35,7 +34,7 @@ typedef struct weave_welcome_part_t {
  *  and the caller owns part->board_fd. Returns APR_EAGAIN when more has to
  *  come. Otherwise the connection is useless: APR_EOF, EPROTO (another version
  *  of mod_weave), EBADMSG (it is no WELCOME) or an errno; call
- *  weave_welcome_drop. / */
+ *  weave_welcome_drop. */
 apr_status_t weave_welcome_receive(weave_welcome_t *welcome,
                                    weave_welcome_part_t *part, int fd,
                                    int flags);

@@ -262,19 +262,11 @@ static int item_parse(weave_key_value_t *value, const weave_key_t *key,
 
 /* Returns 1 when messages may quote a value: free text may be or contain a
  * secret, and messages go into logs. */
-static int is_quotable(const weave_key_t *key)
+static int is_quotable(weave_type_e type)
 {
-    switch (key->type) {
-    case WEAVE_TYPE_STRING:
-    case WEAVE_TYPE_TARGET:
-    case WEAVE_TYPE_PATH:
-    case WEAVE_TYPE_PATHS:
-    case WEAVE_TYPE_NAMES: /* people may write NAME=value by mistake */
-    case WEAVE_TYPE_PREFIX:
-        return 0;
-    default:
-        return 1;
-    }
+    return type == WEAVE_TYPE_DOTTED || type == WEAVE_TYPE_SENTENCE ||
+           (type >= WEAVE_TYPE_INT && type <= WEAVE_TYPE_CHOICE) ||
+           type == WEAVE_TYPE_NETS;
 }
 
 static int is_list(weave_type_e type)
@@ -302,7 +294,7 @@ const char *weave_key_parse(weave_key_value_t *value, const weave_key_t *key,
         ok = is_list(key->type) ? item_parse(&parsed, key, &text, pool)
                                 : scalar_parse(&parsed, key, text, pool);
         if (!ok) {
-            return is_quotable(key)
+            return is_quotable(key->type)
                        ? apr_psprintf(pool, "'%s' is not allowed here: %s",
                                       text, weave_key_allowed(key, pool))
                        : apr_pstrcat(pool, "has a value that is not allowed: ",

@@ -78,7 +78,7 @@ typedef struct weave_key_t {
 } weave_key_t;
 
 /** A value that was checked. It points into the pool of the call that made it.
- *  / */
+ */
 typedef struct weave_key_value_t {
     apr_int64_t num;          /* numbers; -1: none */
     const char *str;          /* strings, paths, the text of a choice; "" */
@@ -86,7 +86,7 @@ typedef struct weave_key_value_t {
 } weave_key_value_t;
 
 /** Returns the row of KEY, which must be less than WEAVE_KEY_COUNT. Never NULL.
- *  / */
+ */
 const weave_key_t *weave_key_get(weave_key_e key);
 
 /** Returns the row of the dotted NAME, in any case, or NULL. For a member of a

@@ -4,7 +4,7 @@
 
 /** Collects the problems of a configuration: the administrator sees all of a
  *  file at once, and configtest, httpd and weavectl choose how to report them.
- *  / */
+ */
 
 #include <apr_pools.h>
 #include <apr_tables.h>
