@@ -11,10 +11,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <apr_strings.h>
 #include <unixd.h>
 
 #include "weave_exec.h"
@@ -90,6 +92,15 @@ void mod_weave_helper_wait(mod_weave_helper_t *helper, int timeout_ms)
     while (waitpid(helper->pid, &helper->status, WNOHANG) == 0 &&
            weave_clock_us() < until)
         poll(NULL, 0, 1);
+}
+
+const char *mod_weave_helper_end(int status, apr_pool_t *pool)
+{
+    return WIFSIGNALED(status)
+               ? apr_psprintf(pool, "ended with signal %d (%s)",
+                              WTERMSIG(status), strsignal(WTERMSIG(status)))
+               : apr_psprintf(pool, "ended with exit status %d",
+                              WEXITSTATUS(status));
 }
 
 /* Another process of that user could stop the one that looks, so its time is

@@ -181,6 +181,9 @@ typedef struct mod_weave_helper_t {
  * kills it and what is left of its process group. */
 void mod_weave_helper_wait(mod_weave_helper_t *helper, int timeout_ms);
 
+/* Returns "ended with ..." for a STATUS that waitpid() gave. */
+const char *mod_weave_helper_end(int status, apr_pool_t *pool);
+
 /* Returns what LOOK makes of PATH with the rights of httpd's children: 0 or a
  * number up to 255, such as an errno. LOOK is our own code. */
 typedef int mod_weave_look_fn(const char *path, apr_pool_t *pool);

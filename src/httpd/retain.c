@@ -142,8 +142,6 @@ int mod_weave_retained_slot(const char *ini)
     return (int)(app - data->apps);
 }
 
-/* ---- what is kept ---- */
-
 static int is_among(const apr_array_header_t *apps, const char *ini)
 {
     int i;
@@ -217,8 +215,6 @@ const weave_roster_t *mod_weave_roster(void)
 
     return data ? data->roster : NULL;
 }
-
-/* ---- what this process counts ---- */
 
 /* Of the retained data, which a request has no time to look up. */
 weave_counters_t *mod_weave_counters;

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "weave_fd.h"
+#include <http_main.h>
+
 #include "weave_handshake.h"
 
 #define WELCOME_MS 5000
@@ -44,14 +46,13 @@ struct backend_pool_t {
 };
 
 static backend_pool_t pools[WEAVE_ROSTER_APPS];
-static server_rec *server;
 
 void mod_weave_backend_start(apr_pool_t *pchild, server_rec *s)
 {
     int i;
 
     (void)pchild;
-    server = s;
+    (void)s;
     for (i = 0; i < WEAVE_ROSTER_APPS; i++)
         pthread_mutex_init(&pools[i].lock, NULL);
 }
@@ -272,17 +273,17 @@ static void connect_failure_log(backend_worker_t *worker, int error)
     if (error == ECONNREFUSED || error == ECONNRESET || error == EPIPE ||
         error == ENOENT || error == EUSERS ||
         atomic_exchange(&worker->logged, 1))
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, server,
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, ap_server_conf,
                      "cannot connect to the worker at %s: %s",
                      worker->entry.socket, why);
     else if (error == EPROTO)
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf,
                      "WEAVE0134: the workers at %s are of another version of"
                      " mod_weave: stop httpd and start it again",
                      worker->entry.socket);
     else
         ap_log_error(
-            APLOG_MARK, APLOG_ERR, 0, server,
+            APLOG_MARK, APLOG_ERR, 0, ap_server_conf,
             "WEAVE0138: cannot connect to the worker (pid %u) at %s: %s",
             worker->entry.pid, worker->entry.socket, why);
 }

@@ -47,7 +47,8 @@ const mod_weave_mount_t *mod_weave_mount_ours(request_rec *r);
  * path, and returns what the handler returns. */
 int mod_weave_mount_is_lost(request_rec *r);
 int mod_weave_mount_find(request_rec *r);
-/* The mount's configuration with the <Location>'s WeaveSet. */
+/* The mount's configuration with the <Location>'s WeaveSet; the defaults where
+ * its application cannot run. */
 const weave_conf_t *mod_weave_conf_of(request_rec *r,
                                       const mod_weave_mount_t *mount);
 /* The path below the mount, decoded once, with its slashes as they came. */

@@ -95,8 +95,7 @@ int mod_weave_handler(request_rec *r)
     exchange.mount = mod_weave_mount_of(r);
     if (!exchange.mount)
         return DECLINED;
-    exchange.conf = exchange.mount->conf ? mod_weave_conf_of(r, exchange.mount)
-                                         : weave_conf_make(r->pool);
+    exchange.conf = mod_weave_conf_of(r, exchange.mount);
     rc = request_answer(&exchange);
     mod_weave_maintenance_done(&exchange);
     return rc;

@@ -120,18 +120,12 @@ static void request_apply(mod_weave_verdict_t *verdict, request_rec *r,
         verdict->mode = WEAVE_MAINTENANCE_OFF;
 }
 
-static const weave_conf_t *request_conf(request_rec *r,
-                                        const mod_weave_mount_t *mount)
-{
-    return mount->conf ? mod_weave_conf_of(r, mount) : weave_conf_make(r->pool);
-}
-
 static void switches_apply(mod_weave_verdict_t *verdict, request_rec *r,
                            const mod_weave_mount_t *mount,
                            const mod_weave_switch_t *directive,
                            const mod_weave_switch_t *key)
 {
-    const weave_conf_t *conf = request_conf(r, mount);
+    const weave_conf_t *conf = mod_weave_conf_of(r, mount);
     apr_interval_time_t drain = weave_conf_int(conf, WEAVE_MAINTENANCE_DRAIN);
     apr_time_t now = apr_time_now();
 
@@ -161,6 +155,7 @@ static int is_quiet(request_rec *r, const mod_weave_mount_t *mount)
            !atomic_load_explicit(&file.is_set, memory_order_acquire);
 }
 
+/* Makes the verdict, and adds the headers of a backoff to the answer. */
 static __attribute__((noinline)) void verdict_make(
     mod_weave_verdict_t *verdict, request_rec *r,
     const mod_weave_mount_t *mount)
@@ -174,10 +169,12 @@ static __attribute__((noinline)) void verdict_make(
                        dir->mode ? dir->mode : mount->mode);
     if (verdict->mode == WEAVE_MAINTENANCE_OFF &&
         mod_weave_is_shedding(mount) &&
-        mod_weave_is_sync(request_conf(r, mount))) {
+        mod_weave_is_sync(mod_weave_conf_of(r, mount))) {
         verdict->mode = WEAVE_MAINTENANCE_BACKOFF;
         verdict->load = 1;
     }
+    if (verdict->mode == WEAVE_MAINTENANCE_BACKOFF)
+        mod_weave_backoff_add(r, mod_weave_conf_of(r, mount), verdict);
 }
 
 /* ---- asking ---- */
@@ -189,8 +186,6 @@ static __attribute__((noinline)) int request_check(
     int rc;
 
     verdict_make(&verdict, r, mount);
-    if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
-        mod_weave_backoff_add(r, request_conf(r, mount), &verdict);
     if (verdict.mode != WEAVE_MAINTENANCE_ON && !is_lb_heartbeat(r, mount))
         return DECLINED;
     /* whatever else there is to know about the request does not matter; but
@@ -241,8 +236,6 @@ static __attribute__((noinline)) int request_check_again(
     mod_weave_verdict_t verdict;
 
     verdict_make(&verdict, r, exchange->mount);
-    if (verdict.mode == WEAVE_MAINTENANCE_BACKOFF)
-        mod_weave_backoff_add(r, exchange->conf, &verdict);
     if (verdict.mode != WEAVE_MAINTENANCE_ON)
         return OK;
     mod_weave_maintenance_done(exchange);
@@ -314,6 +307,6 @@ int mod_weave_maintenance_refuse(request_rec *r)
     if (is_lb_heartbeat(r, mount))
         return alive_answer(r);
     apr_pool_userdata_get(&verdict, MOD_WEAVE_REFUSAL, r->pool);
-    return mod_weave_unavailable(r, request_conf(r, mount),
+    return mod_weave_unavailable(r, mod_weave_conf_of(r, mount),
                                  WEAVE_REFUSED_MAINTENANCE, verdict);
 }

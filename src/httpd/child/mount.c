@@ -55,9 +55,10 @@ const weave_conf_t *mod_weave_conf_of(request_rec *r,
     mod_weave_dir_t *dir =
         ap_get_module_config(r->per_dir_config, &weave_module);
 
-    if (!dir->set)
-        return mount->conf;
-    return weave_conf_merge(r->pool, mount->conf, dir->set);
+    if (!mount->conf)
+        return weave_conf_make(r->pool);
+    return dir->set ? weave_conf_merge(r->pool, mount->conf, dir->set)
+                    : mount->conf;
 }
 
 /* TRACE is answered by httpd, CONNECT asks for a proxy, and `OPTIONS *` matches

@@ -186,15 +186,10 @@ const char *mod_weave_set_set(cmd_parms *cmd, void *dir, const char *key,
     return NULL;
 }
 
-static const char *only_global(cmd_parms *cmd)
-{
-    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
-}
-
 static const char *folder_set(cmd_parms *cmd, const char **place,
                               const char *path)
 {
-    const char *problem = only_global(cmd);
+    const char *problem = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
     if (problem)
         return problem;
@@ -223,7 +218,7 @@ const char *mod_weave_smooth_set(cmd_parms *cmd, void *dir, int on)
 {
     (void)dir;
     mod_weave_server_get(cmd->server)->smooth = on;
-    return only_global(cmd);
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
 }
 
 const char *mod_weave_runtime_dir(void)

@@ -62,21 +62,16 @@ const mod_weave_mount_t *mod_weave_group_first(const mod_weave_group_t *group)
     return APR_ARRAY_IDX(group->check.mounts, 0, mod_weave_mount_t *);
 }
 
-static int is_running(const mod_weave_group_t *group)
-{
-    return mod_weave_retained_is_embedded(group->check.ini);
-}
-
 /* What runs already comes first, then the order of httpd.conf: embedded mode
  * has room for one. */
 static int groups_compare(const void *a, const void *b)
 {
     const mod_weave_group_t *x = *(mod_weave_group_t *const *)a,
                             *y = *(mod_weave_group_t *const *)b;
-    int runs_x = is_running(x), runs_y = is_running(y);
     const mod_weave_mount_t *one = mod_weave_group_first(x),
                             *other = mod_weave_group_first(y);
-    int rc = runs_y - runs_x;
+    int rc = mod_weave_retained_is_embedded(y->check.ini) -
+             mod_weave_retained_is_embedded(x->check.ini);
 
     if (!rc)
         rc = strcmp(one->file, other->file);

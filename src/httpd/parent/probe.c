@@ -165,13 +165,9 @@ static int check_take(mod_weave_probe_t *own, const mod_weave_helper_t *helper,
     else if (helper->is_late)
         own->failed =
             apr_psprintf(pool, "it took more than %d s", PROBE_SECONDS);
-    else if (WIFSIGNALED(helper->status))
-        own->failed = apr_psprintf(pool, "it ended with signal %d (%s)",
-                                   WTERMSIG(helper->status),
-                                   strsignal(WTERMSIG(helper->status)));
-    else if (WEXITSTATUS(helper->status))
-        own->failed = apr_psprintf(pool, "it ended with exit status %d",
-                                   WEXITSTATUS(helper->status));
+    else if (helper->status)
+        own->failed = apr_pstrcat(
+            pool, "it ", mod_weave_helper_end(helper->status, pool), NULL);
     return 1;
 }
 
@@ -189,11 +185,11 @@ static const char *probe_explain(mod_weave_probe_t *own,
                             app->engine, PROBE_SECONDS);
     if (WIFSIGNALED(helper->status))
         return apr_psprintf(pool,
-                            "loading %s ended with signal %d (%s): the file, or"
-                            " the libpython of its Python, is damaged. Install"
-                            " it again with `make install`",
-                            app->engine, WTERMSIG(helper->status),
-                            strsignal(WTERMSIG(helper->status)));
+                            "loading %s %s: the file, or the libpython of its"
+                            " Python, is damaged. Install it again with `make"
+                            " install`",
+                            app->engine,
+                            mod_weave_helper_end(helper->status, pool));
     if (helper->len == strlen(WEAVE_PROBE_GOOD) &&
         !memcmp(helper->answer, WEAVE_PROBE_GOOD, helper->len))
         return NULL;
@@ -203,10 +199,9 @@ static const char *probe_explain(mod_weave_probe_t *own,
                                                          ? helper->len
                                                          : PROBLEM_BYTES),
                                       pool);
-    return apr_psprintf(pool,
-                        "loading %s ended with exit status %d and without an"
-                        " answer",
-                        app->engine, WEXITSTATUS(helper->status));
+    return apr_psprintf(pool, "loading %s %s and without an answer",
+                        app->engine,
+                        mod_weave_helper_end(helper->status, pool));
 }
 
 /* ---- both ---- */
