@@ -124,3 +124,9 @@ int mod_weave_hidden_show(const char *name, const char *text, apr_size_t bytes,
     }
     return fd;
 }
+
+apr_status_t mod_weave_fd_close(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return APR_SUCCESS;
+}

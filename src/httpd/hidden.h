@@ -44,4 +44,7 @@ int mod_weave_hidden_seal(int fd);
 int mod_weave_hidden_show(const char *name, const char *text, apr_size_t bytes,
                           apr_uid_t uid);
 
+/* A cleanup of pools: closes FD, a number. */
+apr_status_t mod_weave_fd_close(void *fd);
+
 #endif

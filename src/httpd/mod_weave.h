@@ -136,7 +136,7 @@ typedef struct mod_weave_dir_t {
     const mod_weave_switch_t *mode; /* of maintenance.mode in `set`, or NULL */
 } mod_weave_dir_t;
 
-/* apps.c: the applications of this httpd, as long as a pconf lives */
+/* retain.c: the applications of this httpd, as long as a pconf lives */
 extern struct mod_weave_apps_t {
     apr_array_header_t *good; /* of mod_weave_app_t *: those that may run */
     /* all of them; those that cannot run because something is wrong with them
@@ -153,7 +153,7 @@ int mod_weave_is_configtest(void);
 /* The folder of this module, where engines and programs are too. */
 const char *mod_weave_libdir(apr_pool_t *pool);
 
-/* retain.c: what this process counts, for weavectl */
+/* what this process counts, for weavectl */
 extern weave_counters_t *mod_weave_counters; /* NULL: no applications */
 /* The slot of this child; NULL: there is none. */
 extern weave_counters_child_t *mod_weave_counters_child;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* retain.c: what is kept across restarts
+/* retain.c: what is kept across restarts, and what all files go by
  *
  * The text of the last good sync.ini of each application: a file that went bad
  * must not take down a running server, nor the application, which reads the
@@ -11,11 +11,13 @@
  * It is plain data: this module is unloaded at every restart. */
 #include "retain.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <ap_mpm.h>
+#include <apr_strings.h>
 #include <http_main.h>
 
 #define RETAINED_KEY "mod_weave_retained"
@@ -179,9 +181,9 @@ void mod_weave_retain(const apr_array_header_t *apps,
         const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
         mod_weave_retained_app_t *kept;
 
-        if (!app->text.text || mod_weave_retained_slot(app->ini) < 0)
+        if (!app->text.text || app->slot < 0)
             continue; /* nothing newer than what is kept */
-        kept = retained_find(app->ini);
+        kept = &mod_weave_retained_get()->apps[app->slot];
         if (mod_weave_hidden_set(&kept->text, &app->text) < 0 ||
             mod_weave_hidden_set(&kept->spec, &app->spec) < 0)
             ap_log_error(APLOG_MARK, APLOG_ERR, errno, ap_server_conf,
@@ -232,4 +234,34 @@ _Atomic uint32_t *mod_weave_counters_admitted(const mod_weave_mount_t *mount)
     if (!mod_weave_counters_child || mount->slot < 0)
         return NULL;
     return &mod_weave_counters_child->admitted[mount->slot];
+}
+
+struct mod_weave_apps_t mod_weave_apps;
+
+void mod_weave_apps_clear(apr_pool_t *pconf)
+{
+    mod_weave_apps.good = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
+    mod_weave_apps.all = apr_array_make(pconf, 4, sizeof(mod_weave_app_t *));
+    mod_weave_apps.embedded = NULL;
+}
+
+mod_weave_server_t *mod_weave_server_get(server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &weave_module);
+}
+
+int mod_weave_is_configtest(void)
+{
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+}
+
+const char *mod_weave_libdir(apr_pool_t *pool)
+{
+    Dl_info info;
+    const char *slash;
+
+    if (dladdr(&weave_module, &info) && info.dli_fname &&
+        (slash = strrchr(info.dli_fname, '/')))
+        return apr_pstrmemdup(pool, info.dli_fname, slash - info.dli_fname);
+    return ".";
 }

@@ -212,20 +212,14 @@ weave_io_e mod_weave_block_send(mod_weave_exchange_t *exchange, char *block,
     return brigade_pass(exchange);
 }
 
-static apr_status_t close_fd(void *fd)
-{
-    close((int)(intptr_t)fd);
-    return APR_SUCCESS;
-}
-
 static apr_file_t *file_wrap(int own, request_rec *r)
 {
     core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     int flags = APR_FOPEN_READ;
     apr_file_t *file = NULL;
 
-    apr_pool_cleanup_register(r->pool, (void *)(intptr_t)own, close_fd,
-                              apr_pool_cleanup_null);
+    apr_pool_cleanup_register(r->pool, (void *)(intptr_t)own,
+                              mod_weave_fd_close, apr_pool_cleanup_null);
     if (core->enable_sendfile == ENABLE_SENDFILE_ON)
         flags |= APR_FOPEN_SENDFILE_ENABLED;
     apr_os_file_put(&file, &own, flags, r->pool);

@@ -66,12 +66,6 @@ static void group_read(mod_weave_group_t *group, const char *text,
         check_embedded(group, embedded);
 }
 
-static apr_status_t text_close(void *fd)
-{
-    close((int)(intptr_t)fd);
-    return APR_SUCCESS;
-}
-
 /* Makes it from the text that was good last. Children that have the application
  * in them read the file, too; others get nothing of it. */
 static void kept_read(mod_weave_group_t *group,
@@ -84,8 +78,8 @@ static void kept_read(mod_weave_group_t *group,
         return;
     group_read(group, apr_psprintf(pconf, "/proc/self/fd/%d", fd), embedded);
     if (group->app && group->app->embedded)
-        apr_pool_cleanup_register(pconf, (void *)(intptr_t)fd, text_close,
-                                  apr_pool_cleanup_null);
+        apr_pool_cleanup_register(pconf, (void *)(intptr_t)fd,
+                                  mod_weave_fd_close, apr_pool_cleanup_null);
     else
         close(fd);
 }

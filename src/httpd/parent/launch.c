@@ -4,7 +4,7 @@
  * It lives longer than a restart, so it gets nothing of this httpd but what
  * is named here: a session of its own, because MPMs signal the process group,
  * default signals, an empty mask and exactly the descriptors it needs. */
-#include "weaved.h"
+#include "parent.h"
 
 #include <errno.h>
 #include <fcntl.h>

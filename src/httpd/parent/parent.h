@@ -100,7 +100,7 @@ void mod_weave_check_report(mod_weave_check_t *check,
  * All but what is hidden, and what children read, is public. */
 mod_weave_app_t *mod_weave_app_read(mod_weave_check_t *check);
 
-/* spec.c: APP for weaved, as JSON; sets its slot. NULL: not UTF-8. */
+/* spec.c: APP for weaved, as JSON. NULL: not UTF-8. */
 const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
                                 apr_pool_t *pool);
 
@@ -160,6 +160,60 @@ int mod_weave_supervise(apr_pool_t *pconf, server_rec *s,
 /* In a child: lets go of what only the parent may have. */
 void mod_weave_supervise_child(apr_pool_t *pchild, server_rec *s);
 int mod_weave_supervise_monitor(apr_pool_t *pool, server_rec *s);
+
+/* launch.c: the process of weaved */
+typedef struct mod_weave_launched_t {
+    pid_t pid;
+    int control; /* httpd's end of its control channel */
+    int ready;   /* closed by weaved when it takes requests; before that it
+                    writes there why it cannot */
+} mod_weave_launched_t;
+
+/* Starts weaved with DATA's lifeline, roster and folder, and waits for nothing.
+ * Returns NULL, or what is wrong, for people. The caller closes the
+ * descriptors. */
+const char *mod_weave_launch(mod_weave_launched_t *launched,
+                             const server_rec *s,
+                             const mod_weave_retained_t *data,
+                             apr_pool_t *pool);
+
+/* The time that a weaved may need until it takes requests: it may have to wait
+ * for another one that is just ending. */
+#define MOD_WEAVE_READY_MS 10000
+
+/* Returns why the weaved at the other end of READY does not take requests, for
+ * people; or NULL: it does, or it has ended without a word. Waits for that
+ * TIMEOUT_MS at most. */
+const char *mod_weave_launch_answer(int ready, int timeout_ms,
+                                    apr_pool_t *pool);
+
+/* weaved.c: httpd's parent talks to its weaved on the channel that the two
+ * share. Requests are short and sent without waiting: what is long goes as a
+ * file without a name. Answers are read when they are there; so a weaved that
+ * has stopped holds up nobody, and is noticed. */
+
+/* Takes the descriptors of LAUNCHED, which has just been started. 0, or -1:
+ * there is no memory. */
+int mod_weave_weaved_open(mod_weave_retained_t *data,
+                          const mod_weave_launched_t *launched);
+void mod_weave_weaved_close(mod_weave_retained_t *data);
+
+/* Asks for OP, with the descriptor PASS (-1: none). NULL, or why it cannot be
+ * asked. */
+const char *mod_weave_weaved_ask(mod_weave_retained_t *data, const char *op,
+                                 int pass, apr_pool_t *pool);
+
+/* Tells it all that is to run; the same. */
+const char *mod_weave_weaved_want(mod_weave_retained_t *data, apr_pool_t *pool);
+
+/* Waits at most TIMEOUT_MS until everything that was asked is answered. NULL,
+ * or the first thing that weaved has against it. */
+const char *mod_weave_weaved_hear(mod_weave_retained_t *data, int timeout_ms,
+                                  apr_pool_t *pool);
+
+/* How long it has answered nothing of what it was asked, in microseconds; 0:
+ * everything is answered. */
+int64_t mod_weave_weaved_silence(const mod_weave_retained_t *data);
 
 /* smooth.c: a graceful restart without a pause */
 void mod_weave_smooth_start(apr_pool_t *pconf, server_rec *s);

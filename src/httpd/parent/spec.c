@@ -31,7 +31,7 @@ const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
 {
     int root = geteuid() == 0;
     weave_spec_t spec = {
-        .app = mod_weave_retained_slot(app->ini),
+        .app = app->slot,
         .name = app->ini,
         .ini = app->ini_now,
         .ini_text = app->text_read,
@@ -48,7 +48,6 @@ const char *mod_weave_spec_make(mod_weave_app_t *app, const server_rec *s,
         .log_level = ap_get_server_module_loglevel(s, APLOG_MODULE_INDEX),
     };
 
-    app->slot = spec.app;
     if (spec.log_level > APLOG_DEBUG)
         spec.log_level = APLOG_DEBUG;
     return weave_spec_format(&spec, pool);

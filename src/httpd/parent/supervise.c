@@ -5,7 +5,7 @@
  * another when it dies or answers nothing, and tells it when httpd ends.
  * Nothing here waits for Python, nor, but for its start and its end, for
  * weaved. */
-#include "weaved.h"
+#include "parent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -308,12 +308,9 @@ static void wanted_set(mod_weave_retained_t *data,
     for (i = 0; i < WEAVE_ROSTER_APPS; i++)
         data->apps[i].wanted = 0;
     for (i = 0; i < apps->nelts; i++) {
-        mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
+        const mod_weave_app_t *app = APR_ARRAY_IDX(apps, i, mod_weave_app_t *);
 
-        if (app->embedded)
-            continue;
-        app->slot = mod_weave_retained_slot(app->ini);
-        if (app->slot >= 0)
+        if (!app->embedded && app->slot >= 0)
             data->apps[app->slot].wanted = 1;
     }
 }

@@ -2,7 +2,7 @@
 /* weaved.c: requests of httpd's parent to weaved, and its answers
  *
  * Each request has a number, which comes back with its answer. */
-#include "weaved.h"
+#include "parent.h"
 
 #include <errno.h>
 #include <stdlib.h>
