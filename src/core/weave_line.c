@@ -17,11 +17,6 @@ static const char *const level_names[] = {
     "trace5", "trace6", "trace7", "trace8"};
 #define LEVEL_MAX 15
 
-static const char *level_name(int level)
-{
-    return level_names[level < 0 ? 0 : level > LEVEL_MAX ? LEVEL_MAX : level];
-}
-
 static struct {
     int fd;
     long pid; /* 0: that of the calling process */
@@ -41,6 +36,7 @@ size_t weave_line_begin(char *line, int level, long pid)
     struct timespec now;
     struct tm tm;
 
+    level = level < 0 ? 0 : level > LEVEL_MAX ? LEVEL_MAX : level;
     if (!pid)
         pid = output.pid ? output.pid : getpid();
     clock_gettime(CLOCK_REALTIME, &now);
@@ -51,7 +47,7 @@ size_t weave_line_begin(char *line, int level, long pid)
         " [pid %ld:tid %ld] ",
         days + 3 * tm.tm_wday, months + 3 * tm.tm_mon, tm.tm_mday, tm.tm_hour,
         tm.tm_min, tm.tm_sec, now.tv_nsec / 1000, tm.tm_year + 1900,
-        level_name(level), pid, thread);
+        level_names[level], pid, thread);
 }
 
 size_t weave_line_append(char *line, size_t at, size_t room, const char **text,

@@ -80,13 +80,10 @@ void weave_maintenance_set(apr_array_header_t *entries, const char *ini,
                            const weave_maintenance_t *setting)
 {
     int from, to = 0;
+    int is_all_off = setting->mode == WEAVE_MAINTENANCE_OFF && !ini;
 
-    if (setting->mode == WEAVE_MAINTENANCE_OFF && !ini) {
-        apr_array_clear(entries);
-        return;
-    }
     for (from = 0; from < entries->nelts; from++)
-        if (!is_of(ENTRY(entries, from), ini))
+        if (!is_all_off && !is_of(ENTRY(entries, from), ini))
             *ENTRY(entries, to++) = *ENTRY(entries, from);
     entries->nelts = to;
     if (setting->mode != WEAVE_MAINTENANCE_OFF)
