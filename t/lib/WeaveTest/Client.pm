@@ -42,7 +42,9 @@ sub new {
 
 sub DESTROY {
     my $self = shift;
-    delete $clients{ $self->{port} }{ refaddr $self };
+    # when perl ends, it takes things apart in any order
+    delete $clients{ $self->{port} }{ refaddr $self } if defined $self->{port};
+    return;
 }
 
 sub _tls {
