@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Maintenance: what its answer costs, and what it costs while it is off.
 
-Refused are requests to a server whose Python cannot answer: weaved and its
-workers are stopped, or the embedded application cannot be imported. Off is
+Refused are requests to a server whose Python cannot answer: the workers are
+stopped, or the embedded application cannot be imported. Off is
 timed by mod_stopwatch.c inside httpd.
 """
 
@@ -56,12 +56,10 @@ class Refusing:
         return self.running.log()
 
     def pids(self):
-        # weaved, stopped, accepts nobody who would ask who it is
         return sorted({*Httpd.pids(self.running), *self.stopped})
 
     def start(self, **options):
-        """With options, as callgrind runs it, in maintenance from the start:
-        valgrind lets nobody look for the board among its descriptors."""
+        """With options, as callgrind runs it, in maintenance from the start."""
         if options:
             self.say("on")
         self.running.start(**options)
@@ -74,9 +72,10 @@ class Refusing:
         self.spent = process.usage(self.stopped)
 
     def stop_python(self):
-        """It has served, and now every process of it is stopped."""
+        """It has served, and now every process of it is stopped. Not weaved:
+        httpd replaces one that has answered nothing for 30 s."""
         check(self.running.name, self.port, WORKLOADS["hello"], self.log)
-        self.stopped = [self.running.supervisor(), *self.running.workers()]
+        self.stopped = self.running.workers()
         for pid in self.stopped:
             os.kill(pid, signal.SIGSTOP)
 
@@ -105,7 +104,7 @@ class Refusing:
         if set(states) - {"T"}:
             raise BenchError(f"not stopped any more: {states}")
         return {
-            "python": f"weaved and {len(states) - 1} workers stopped"
+            "python": f"{len(states)} workers stopped"
             if states else "cannot be imported",
             "python_cpu_us": process.usage(self.stopped).since(self.spent)[0]
             if states else None,
