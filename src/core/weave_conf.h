@@ -117,7 +117,7 @@ const char *weave_conf_heartbeat(const weave_conf_t *conf);
 const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
                                apr_array_header_t *sources, apr_pool_t *pool);
 
-/** What of a configuration is written down. */
+/** The part of a configuration that is written down. */
 typedef enum weave_conf_part_e {
     WEAVE_CONF_ALL,    /* all keys of the module */
     WEAVE_CONF_PUBLIC, /* what cannot be a secret: no families, and no text of

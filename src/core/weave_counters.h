@@ -3,7 +3,7 @@
 #define WEAVE_COUNTERS_H
 
 /**
- * What httpd's children count: a file in WeaveRuntimeDir that the httpd parent
+ * The counters of httpd's children: a file in WeaveRuntimeDir that the parent
  * makes at its start and maps, and whose mapping the children inherit. Any
  * child can write there, so nobody takes more from it than numbers to show.
  * weavectl reads it, and never maps it: whoever truncates a file that is mapped
@@ -34,7 +34,7 @@ typedef enum weave_refused_e {
     WEAVE_REFUSED_KINDS
 } weave_refused_e;
 
-/** What is counted for one application. */
+/** The counters of one application. */
 typedef struct weave_counters_row_t {
     _Atomic uint64_t refused[WEAVE_REFUSED_KINDS];
     _Atomic uint64_t backoff;      /* answers with backoff: maintenance */
