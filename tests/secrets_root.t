@@ -107,6 +107,9 @@ User $server
 Group #$server_gid
 StartServers 2
 ServerLimit 16
+# no child is made for more idle threads: graceful() could miss it among the old
+MinSpareThreads 1
+MaxSpareThreads 32
 ThreadsPerChild 4
 MaxRequestWorkers 32
 ThreadStackSize 1048576
