@@ -28,6 +28,8 @@ LEVELS = {
     "child": "child: one value for the whole application",
     "process": "process: one value for the whole application; "
                "a new one takes new workers",
+    "weavectl": "weavectl: it alone reads it, from the file; "
+                "a new value restarts nothing",
 }
 
 

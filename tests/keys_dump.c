@@ -26,7 +26,8 @@ static const char *type_name(weave_type_e type)
 
 static const char *level_name(weave_level_e level)
 {
-    static const char *const names[] = {"request", "child", "process"};
+    static const char *const names[] = {"request", "child", "process",
+                                        "weavectl"};
 
     return names[level];
 }

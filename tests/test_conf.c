@@ -364,6 +364,9 @@ static void test_set_refused(void **state)
     assert_non_null(
         strstr(set(conf, "limits.backoff", "-1"),
                "limits.backoff '-1' is not allowed here: a duration from 1 s"));
+    assert_string_equal(set(conf, "release.keep", "3"),
+                        "release.keep is for weavectl, which does not read"
+                        " httpd.conf: set it in the sync.ini");
     assert_non_null(set(conf, "workers.threads", ""));
     assert_non_null(set(conf, "wsgi.environ.wsgi.input", "x"));
     assert_false(weave_conf_is_set(conf, WEAVE_LIMITS_BACKOFF));
@@ -389,7 +392,9 @@ static void test_set_in_a_location(void **state)
 
             assert_non_null(strstr(
                 weave_conf_set(conf, name, "1", 1, "httpd.conf", 30, pool),
-                "cannot stand in a <Location>"));
+                key->level == WEAVE_LEVEL_WEAVECTL
+                    ? "set it in the sync.ini"
+                    : "cannot stand in a <Location>"));
         }
     }
 }

@@ -220,8 +220,9 @@ static void test_processes_are_told_each_key(void **state)
             apr_pstrcat(pool, key->full,
                         key->type == WEAVE_TYPE_PREFIX ? "Name" : "", NULL);
 
-        assert_null(weave_conf_set(conf, name, value_for(key), 0, "httpd.conf",
-                                   i, pool));
+        if (key->level != WEAVE_LEVEL_WEAVECTL)
+            assert_null(weave_conf_set(conf, name, value_for(key), 0,
+                                       "httpd.conf", i, pool));
     }
     read = told(weave_conf_environ(conf));
     for (i = 0; i < WEAVE_KEY_COUNT; i++) {
@@ -276,9 +277,33 @@ static void test_processes_are_told_what_was_merged(void **state)
     unsetenv("TWICE");
 }
 
+/* A change of what weavectl alone reads makes no other spec, and so no new
+ * generation. */
+static void test_processes_are_not_told_what_weavectl_reads(void **state)
+{
+    static const char common[] =
+        "[wsgi]\nvirtualenv = /srv/a\n[release]\nwarmup = /x\n";
+    const char *before;
+
+    (void)state;
+    read_text(common);
+    before = text_of(WEAVE_CONF_PROCESS);
+    read_text(apr_pstrcat(pool, common,
+                          "home = /srv\nkeep = 7\nmigrate = x\nchannel = y\n"
+                          "find_links = https://me:" SECRET "@localhost/\n"
+                          "system_site_packages = true\npython = /srv/p\n"
+                          "keyring = k.gpg\nrepository = r\nvendor = v\n",
+                          NULL));
+    assert_string_equal(text_of(WEAVE_CONF_PROCESS), before);
+    assert_null(strstr(text_of(WEAVE_CONF_PUBLIC), "keep"));
+    read_text(apr_pstrcat(pool, common, "reload = touch\n", NULL));
+    assert_string_not_equal(text_of(WEAVE_CONF_PROCESS), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        each(test_processes_are_not_told_what_weavectl_reads),
         each(test_processes_are_told_each_key),
         each(test_processes_are_told_what_was_merged),
         each(test_everything),

@@ -166,6 +166,12 @@ const char *weave_conf_set(weave_conf_t *conf, const char *key,
 
     if (!row)
         return unknown_key_text(key, pool);
+    if (row->level == WEAVE_LEVEL_WEAVECTL) {
+        return apr_psprintf(pool,
+                            "%s is for weavectl, which does not read"
+                            " httpd.conf: set it in the sync.ini",
+                            key);
+    }
     if (location && row->level != WEAVE_LEVEL_REQUEST) {
         return apr_psprintf(
             pool,

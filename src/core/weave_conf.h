@@ -51,9 +51,9 @@ weave_conf_t *weave_conf_make(apr_pool_t *pool);
 
 /** Sets the dotted KEY as the directive in FILE:LINE does. LOCATION is 1 when
  *  the directive is in a <Location>, which allows only keys of
- *  WEAVE_LEVEL_REQUEST. A value of several lines is a list. Returns NULL; or a
- *  message for the administrator, which says what is allowed or names the most
- *  similar key. */
+ *  WEAVE_LEVEL_REQUEST. Keys of WEAVE_LEVEL_WEAVECTL are refused everywhere. A
+ *  value of several lines is a list. Returns NULL; or a message for the
+ *  administrator, which says what is allowed or names the most similar key. */
 const char *weave_conf_set(weave_conf_t *conf, const char *key,
                            const char *value, int location, const char *file,
                            int line, apr_pool_t *pool);
@@ -120,8 +120,9 @@ const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
 /** The part of a configuration that is written down. */
 typedef enum weave_conf_part_e {
     WEAVE_CONF_ALL,    /* all keys of the module */
-    WEAVE_CONF_PUBLIC, /* what cannot be a secret: no families, and no text of
-                          a key of WEAVE_LEVEL_PROCESS; and the heartbeat */
+    WEAVE_CONF_PUBLIC, /* what cannot be a secret: no families, no text of a key
+                          of WEAVE_LEVEL_PROCESS, nothing of
+                          WEAVE_LEVEL_WEAVECTL; and the heartbeat */
     WEAVE_CONF_PROCESS /* what worker processes go by: the keys of levels CHILD
                           and PROCESS, without those of [maintenance] */
 } weave_conf_part_e;

@@ -150,11 +150,15 @@ static int is_chosen(const weave_key_t *key, weave_conf_part_e part)
     int is_number =
         key->type >= WEAVE_TYPE_INT && key->type <= WEAVE_TYPE_CHOICE;
 
+    if (part == WEAVE_CONF_ALL)
+        return 1;
+    if (key->level == WEAVE_LEVEL_WEAVECTL)
+        return 0;
     if (part == WEAVE_CONF_PUBLIC)
         return key->level != WEAVE_LEVEL_PROCESS || is_number;
     /* a change of what httpd alone goes by needs no new process */
-    return part == WEAVE_CONF_ALL || (key->level != WEAVE_LEVEL_REQUEST &&
-                                      strcmp(key->section, "maintenance") != 0);
+    return key->level != WEAVE_LEVEL_REQUEST &&
+           strcmp(key->section, "maintenance") != 0;
 }
 
 const char *weave_conf_text(const weave_conf_t *conf, weave_conf_part_e part,

@@ -42,11 +42,13 @@ typedef enum weave_type_e {
  *  REQUEST  read for each request; a <Location> may set it too
  *  CHILD    one value per application, used by the httpd children
  *  PROCESS  one value per application; a new value needs new workers
+ *  WEAVECTL read by weavectl, each time that it runs, from the file alone
  */
 typedef enum weave_level_e {
     WEAVE_LEVEL_REQUEST,
     WEAVE_LEVEL_CHILD,
-    WEAVE_LEVEL_PROCESS
+    WEAVE_LEVEL_PROCESS,
+    WEAVE_LEVEL_WEAVECTL
 } weave_level_e;
 
 /* The choices as numbers, in the order of weave_keys.def (test_keys.c compares
