@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A share as its readers see it: a folder, or the same behind http(s).
+
+    *.tar.gz *.whl ...              archives, flat, never changed
+    releases/NAME-VERSION.json      manifests (and .json.asc, their signatures), never changed
+    simple/NAME/index.html, .json   index for pip and for readers over http
+    channels/CHANNEL                one line: NAME-VERSION
+
+Nothing that is read here is trusted: callers check manifests, sizes and hashes.
+"""
+
+import base64
+import errno
+import hashlib
+import html.parser
+import http.client
+import json
+import netrc
+import os
+import stat
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from . import manifest, names
+
+CHUNK = 1 << 16
+TIMEOUT_S = 60
+MAX_SIGNATURE = 1 << 16
+MAX_CHANNEL = 1 << 10
+MAX_INDEX = 16 << 20
+STALE_TRIES = 3
+
+
+class ShareError(Exception):
+    """The share cannot be used; its text is one sentence for people."""
+
+
+class ShareMissing(ShareError):
+    """Something is not there, or not yet: NFS shows new files up to a minute late."""
+
+
+def share_open(where):
+    """The share at a folder's path, or at a file://, http:// or https:// URL.
+
+    Raises ShareMissing when the folder is not there; a web server is not asked yet.
+    """
+    parts = urllib.parse.urlsplit(where)
+    if parts.scheme in ("http", "https"):
+        if not parts.hostname:
+            raise ShareError("%s has no host: write http://HOST/PATH." % where)
+        return HttpShare(where)
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost"):
+            raise ShareError("%s has a host: write file:///PATH." % where)
+        return FolderShare(urllib.parse.unquote(parts.path))
+    if "://" in where:
+        raise ShareError(
+            "%s is neither a folder nor a file://, http:// or https:// URL." % where
+        )
+    return FolderShare(where)
+
+
+class Share:
+    """What both kinds have. where: the share's name for people, without a password."""
+
+    where = ""
+
+    def manifest(self, name, version):
+        """The bytes of a manifest; ShareMissing when it is not there."""
+        return self._read(manifest.path_of(name, version), manifest.MAX_BYTES)
+
+    def signature(self, name, version):
+        """The bytes of a manifest's signature, or None."""
+        try:
+            return self._read(manifest.path_of(name, version) + ".asc", MAX_SIGNATURE)
+        except ShareMissing:
+            return None
+
+    def channel(self, channel):
+        """NAME-VERSION that a channel names, or None when there is no such channel."""
+        if not names.is_channel(channel):
+            raise ShareError("%r is no name of a channel." % channel)
+        try:
+            data = self._read("channels/" + channel, MAX_CHANNEL)
+        except ShareMissing:
+            return None
+        text = data.decode("utf-8", "replace").strip()
+        if not names.release_split(text):
+            raise ShareError(
+                "The channel %s of %s says %r instead of NAME-VERSION."
+                % (channel, self.where, text)
+            )
+        return text
+
+    def fetch(self, filename, out_fd, limit=None):
+        """Copies an archive to a file that is open for writing: (sha256 in hex, bytes).
+
+        What is hashed is what was written. More than `limit` bytes are an error.
+        """
+        raise NotImplementedError
+
+    def manifests(self, name):
+        """The versions of a canonical name that the share has manifests of, in no order."""
+        raise NotImplementedError
+
+    def archives(self):
+        """The names of the archives in the share, sorted."""
+        raise NotImplementedError
+
+    def _read(self, path, limit):
+        """All of a file; ShareMissing, or ShareError when it has more than limit bytes."""
+        raise NotImplementedError
+
+    def _copy(self, read, out_fd, limit, filename):
+        """Copies what read(bytes) returns until it returns nothing."""
+        digest, size = hashlib.sha256(), 0
+        while True:
+            chunk = read(CHUNK)
+            if not chunk:
+                return digest.hexdigest(), size
+            size += len(chunk)
+            if limit is not None and size > limit:
+                raise ShareError(
+                    "%s of %s has more than the %d bytes that it should have."
+                    % (filename, self.where, limit)
+                )
+            digest.update(chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(out_fd, view):]
+
+
+class FolderShare(Share):
+    """A share in a folder, which may be NFS."""
+
+    def __init__(self, folder):
+        self.folder = os.path.abspath(folder)
+        self.where = self.folder
+        if not os.path.isdir(self.folder):
+            raise ShareMissing(
+                "There is no folder %s: is the share mounted?" % self.folder
+            )
+
+    def manifests(self, name):
+        versions = []
+        for entry in self._list("releases"):
+            found = entry.endswith(".json") and names.release_split(entry[:-5])
+            if found and found[0] == name:
+                versions.append(found[1])
+        return versions
+
+    def archives(self):
+        return sorted(name for name in self._list("") if names.is_archive(name))
+
+    def fetch(self, filename, out_fd, limit=None):
+        _check_archive(filename)
+        start = os.lseek(out_fd, 0, os.SEEK_CUR)
+
+        def once():
+            os.lseek(out_fd, start, os.SEEK_SET)
+            os.ftruncate(out_fd, start)
+            with self._open(filename) as stream:
+                return self._copy(_reader(stream), out_fd, limit, filename)
+
+        return self._stale(once, filename)
+
+    def _read(self, path, limit):
+        def once():
+            with self._open(path) as stream:
+                return _reader(stream)(limit + 1)
+
+        data = self._stale(once, path)
+        if len(data) > limit:
+            raise ShareError("%s/%s has more than %d bytes." % (self.where, path, limit))
+        return data
+
+    def _list(self, path):
+        try:
+            return self._stale(lambda: os.listdir(os.path.join(self.folder, path)), path)
+        except ShareMissing:
+            if os.path.isdir(self.folder):
+                return []
+            raise
+
+    def _open(self, path):
+        # without O_NONBLOCK a FIFO would hold us for ever
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        opened = os.open(os.path.join(self.folder, path), flags)
+        try:
+            if stat.S_ISREG(os.fstat(opened).st_mode):
+                return open(opened, "rb", buffering=0)
+        except OSError as problem:
+            os.close(opened)
+            raise _ReadError(problem.errno)
+        os.close(opened)
+        raise ShareError("%s/%s is no file." % (self.where, path))
+
+    def _stale(self, once, path):
+        """Does something again when an NFS server has replaced the file meanwhile."""
+        for left in reversed(range(STALE_TRIES + 1)):
+            try:
+                return once()
+            except _ReadError as problem:
+                number = problem.number
+            except OSError as problem:
+                if problem.filename is None:
+                    raise  # the file that is written to
+                number = problem.errno
+            if number == errno.ESTALE and left:
+                continue
+            if number in (errno.ENOENT, errno.ENOTDIR):
+                raise ShareMissing("%s has no %s." % (self.where, path or "such folder"))
+            raise ShareError(
+                "%s cannot be read: %s." % (os.path.join(self.where, path), os.strerror(number))
+            )
+
+
+class _ReadError(Exception):
+    """A file of the share cannot be read any further; number: an errno."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+
+def _reader(stream):
+    """A function that reads up to so many bytes; its failures are told from those of writing."""
+
+    def read(size):
+        chunks = []
+        try:
+            while size:
+                chunk = stream.read(size)
+                if not chunk:
+                    break
+                chunks.append(chunk)
+                size -= len(chunk)
+        except OSError as problem:
+            raise _ReadError(problem.errno)
+        return b"".join(chunks)
+
+    return read
+
+
+class HttpShare(Share):
+    """A share behind a web server. Credentials come from the URL or from ~/.netrc."""
+
+    def __init__(self, url):
+        parts = urllib.parse.urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        path = parts.path if parts.path.endswith("/") else parts.path + "/"
+        self.url = urllib.parse.urlunsplit((parts.scheme, host, path, "", ""))
+        self.where = self.url
+        self.authorization = _authorization(parts)
+        self._opener = urllib.request.build_opener(_Redirects)
+
+    def manifests(self, name):
+        try:
+            data = self._read("simple/%s/index.json" % name, MAX_INDEX)
+        except ShareMissing:
+            return []
+        try:
+            versions = json.loads(data.decode("utf-8")).get("_releases", [])
+            return [text for text in versions if names.is_version(text)]
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            raise ShareError("%ssimple/%s/index.json is damaged." % (self.url, name))
+
+    def archives(self):
+        try:
+            return self._links("")
+        except ShareMissing:
+            pass
+        found = set()
+        for project in self._links("simple/", folders=True):
+            found.update(self._links("simple/%s/" % project))
+        return sorted(found)
+
+    def fetch(self, filename, out_fd, limit=None):
+        _check_archive(filename)
+        with self.request("GET", filename) as answer:
+            digest, size = self._copy(_guard(answer, self.url), out_fd, limit, filename)
+            announced = answer.headers.get("Content-Length")
+        if announced is not None and announced.isdigit() and int(announced) != size:
+            raise ShareError(
+                "%s%s ended after %d of %s bytes." % (self.url, filename, size, announced)
+            )
+        return digest, size
+
+    def request(self, method, path, body=None, headers=()):
+        """The answer to a request, to be closed; ShareMissing for 404 and 410.
+
+        body: bytes or a file of known length. Other errors of HTTP are ShareError
+        with the status in `.status`.
+        """
+        url = self.url + urllib.parse.quote(path, safe="/!+")
+        request = urllib.request.Request(url, data=body, method=method)
+        request.add_header("Cache-Control", "no-cache")
+        request.add_header("User-Agent", "mozupload")
+        for name, value in headers:
+            request.add_header(name, value)
+        if self.authorization:
+            request.add_unredirected_header("Authorization", self.authorization)
+        try:
+            return self._opener.open(request, timeout=TIMEOUT_S)
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            if answer.code in (404, 410):
+                raise ShareMissing("%s is not there (%d)." % (url, answer.code))
+            problem = ShareError(
+                "%s %s was answered with %d %s." % (method, url, answer.code, answer.reason)
+            )
+            problem.status = answer.code
+            raise problem
+        except (OSError, http.client.HTTPException) as problem:
+            reason = getattr(problem, "reason", problem)
+            raise ShareError("%s cannot be reached: %s." % (url, reason or "no answer"))
+
+    def _read(self, path, limit):
+        with self.request("GET", path) as answer:
+            read = _guard(answer, self.url)
+            chunks, size = [], 0
+            while size <= limit:
+                chunk = read(CHUNK)
+                if not chunk:
+                    break
+                chunks.append(chunk)
+                size += len(chunk)
+            announced = answer.headers.get("Content-Length")
+        if size > limit:
+            raise ShareError("%s%s has more than %d bytes." % (self.url, path, limit))
+        if announced is not None and announced.isdigit() and int(announced) != size:
+            raise ShareError("%s%s ended after %d bytes." % (self.url, path, size))
+        return b"".join(chunks)
+
+    def _links(self, path, folders=False):
+        """Names of the archives (or of the folders below) that a page has links to."""
+        data = self._read(path, MAX_INDEX)
+        page = _Links()
+        page.feed(data.decode("utf-8", "replace"))
+        found = set()
+        for link in page.links:
+            url = urllib.parse.urldefrag(urllib.parse.urljoin(self.url + path, link)).url
+            base = self.url + path if folders else self.url
+            if not url.startswith(base):
+                continue
+            name = urllib.parse.unquote(url[len(base):].partition("?")[0])
+            if folders and name.endswith("/") and names.is_name(name[:-1]):
+                found.add(name[:-1])
+            elif not folders and names.is_archive(name):
+                found.add(name)
+        return sorted(found)
+
+
+class _Links(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.links = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "a":
+            self.links.extend(value for name, value in attrs if name == "href" and value)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but from https to https only."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        old = urllib.parse.urlsplit(req.full_url).scheme
+        new = urllib.parse.urlsplit(newurl).scheme
+        if new != old and new != "https":
+            raise urllib.error.HTTPError(
+                newurl, code, "a redirection to %s, which is not followed" % new, headers, fp
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _guard(answer, url):
+    """A function that reads from an answer; failures of the network are ShareError."""
+
+    def read(size):
+        try:
+            return answer.read(size)
+        except (OSError, http.client.HTTPException) as problem:
+            raise ShareError("%s stopped in the middle: %s." % (url, problem))
+
+    return read
+
+
+def _authorization(parts):
+    """The value of the header Authorization for a URL, or None."""
+    user, password = parts.username, parts.password
+    if user is None:
+        try:
+            found = netrc.netrc().authenticators(parts.hostname)
+        except (OSError, netrc.NetrcParseError, KeyError):
+            return None
+        if not found:
+            return None
+        user, password = found[0], found[2]
+    else:
+        user, password = (urllib.parse.unquote(text or "") for text in (user, password))
+    secret = ("%s:%s" % (user, password)).encode("utf-8")
+    return "Basic " + base64.b64encode(secret).decode("ascii")
+
+
+def _check_archive(filename):
+    if not names.is_archive(filename):
+        raise ShareError("%r is no plain name of an archive." % filename)
