@@ -39,6 +39,19 @@ def create_tables(_arguments, _sites):
     print("the tables are there")
 
 
+def migrate(_arguments, sites):
+    databases = dict.fromkeys(
+        database
+        for site in sites.values()
+        for database in (site.storage_database, site.auth_database)
+    )
+    made = [what for database in databases for what in database.migrate()]
+    for what in made:
+        print("made %s" % what)
+    if not made:
+        print("the tables are as this version needs them")
+
+
 def purge(_arguments, sites):
     for site in sites.values():
         total, count = 0, PURGE_BATCH
@@ -128,13 +141,19 @@ def _parser():
     def add(function, help_, *arguments):
         name = function.__name__.replace("_", "-")
         command = commands.add_parser(name, help=help_)
-        command.add_argument("ini", help="the sync.ini")
+        if function is migrate:
+            command.add_argument(
+                "ini", nargs="?", help="the sync.ini; without it $WEAVE_INI"
+            )
+        else:
+            command.add_argument("ini", help="the sync.ini")
         for argument in arguments:
             command.add_argument(argument)
         command.set_defaults(function=function)
 
     add(check, "read the configuration and ask the databases")
     add(create_tables, "create the tables that are missing")
+    add(migrate, "make whatever the tables lack for this version (release.migrate)")
     add(purge, "remove expired records of all users")
     add(backup, "copy SQLite databases while they are in use", "target")
     add(
@@ -152,13 +171,14 @@ def _opened(arguments, words):
     hosts = {None: settings, **hosts}
     become_owner(arguments.ini, _files(hosts.values()), words)
     databases, passwords = Databases(), Passwords()
-    create = True if arguments.function is create_tables else None
+    create = True if arguments.function in (create_tables, migrate) else None
     try:
         sites = {
             host: Site(own, databases, passwords, create) for host, own in hosts.items()
         }
         for database in databases:
-            database.prepare()
+            if arguments.function is not migrate:
+                database.prepare()
         yield sites
     finally:
         databases.end()
@@ -189,6 +209,11 @@ def _report(path):
 
 def _run(words):
     arguments = _parser().parse_args(words)
+    if arguments.ini is None:
+        arguments.ini = os.environ.get("WEAVE_INI")
+        if not arguments.ini:
+            raise Failed("name the sync.ini: weave-server migrate /etc/sync.ini")
+        words = [*words, arguments.ini]
     if arguments.function is check:
         _check_caller(arguments.ini, words)
         if not _report(arguments.ini):

@@ -21,6 +21,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import QueuePool
 
 from weave.server.config import ConfigError
+from weave.server.migration import migrate
 from weave.server.owner import user_name
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,17 @@ class Database:
                 raise
             self._prepared = len(self._schemas)
 
+    def migrate(self):
+        """Makes whatever the tables lack for this version; what that was, for people."""
+        made = []
+        with self._lock:
+            self._prepare_file()
+            for metadata, _ in self._schemas:
+                with self._writing() as connection:
+                    made += migrate(connection, metadata)
+            self._prepared = len(self._schemas)
+        return made
+
     @contextlib.contextmanager
     def reading(self):
         self.prepare()
@@ -157,11 +169,14 @@ class Database:
         return path and os.path.realpath(path)
 
     def _prepare(self):
+        self._prepare_file()
+        for metadata, create in self._schemas:
+            self._prepare_tables(metadata, create)
+
+    def _prepare_file(self):
         if self._file:
             self._check_file()
             self._enter_wal()
-        for metadata, create in self._schemas:
-            self._prepare_tables(metadata, create)
 
     @contextlib.contextmanager
     def _writing(self):
@@ -222,7 +237,7 @@ class Database:
             raise ConfigError("database %s: %s" % (name, missing("a table")))
         try:
             with self._writing() as connection:
-                metadata.create_all(connection)
+                migrate(connection, metadata)
         except (OperationalError, ProgrammingError):
             # Another process may have been quicker.
             with self.engine.connect() as connection:
