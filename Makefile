@@ -76,6 +76,32 @@ $(eval $(call PROGRAM,weaved,src/super))
 $(eval $(call PROGRAM,weave-worker,src/worker,$(BUILD)/include/weave_engine.h))
 $(eval $(call PROGRAM,weavectl,src/ctl))
 
+# ---- src/release: what weavectl does in Python, with the modules of mozupload that nodes need ----
+
+RELEASE_PYTHON := $(or $(shell command -v $(firstword $(PYTHONS))),$(firstword $(PYTHONS)))
+$(BUILD)/obj/src/ctl/python: $(FORCE_FLAGS)
+	@$(call renew,$(RELEASE_PYTHON))
+$(BUILD)/obj/src/ctl/release.o: BASE += -DCTL_PYTHON='"$(RELEASE_PYTHON)"'
+$(BUILD)/obj/src/ctl/release.o: $(BUILD)/obj/src/ctl/python
+
+RELEASE_SRC := src/release/__main__.py $(sort $(wildcard src/release/weave_release/*.py))
+UPLOAD_SRC  := $(wildcard $(addprefix mozupload/src/mozupload/,$(addsuffix .py,names manifest share)))
+RELEASE     := $(BUILD)/weave-release
+programs: $(RELEASE)/compiled
+
+# Names within the package alone are compiled in: two builds are the same. The
+# time of a file does not matter, for `make install` makes it new.
+$(RELEASE)/compiled: $(RELEASE_SRC) $(UPLOAD_SRC) $(BUILD)/flags
+	@rm -rf $(RELEASE)
+	@mkdir -p $(RELEASE)/weave_release $(RELEASE)/mozupload
+	@cp src/release/__main__.py $(RELEASE)
+	@cp src/release/weave_release/*.py $(RELEASE)/weave_release
+	@$(if $(UPLOAD_SRC),cp $(UPLOAD_SRC) $(RELEASE)/mozupload)
+	@printf '"""What nodes need of mozupload."""\n' >$(RELEASE)/mozupload/__init__.py
+	$(call brief,PY,$(@D))$(RELEASE_PYTHON) -I -S -m compileall -q -d weave-release \
+	    --invalidation-mode unchecked-hash $(RELEASE)
+	@touch $@
+
 $(eval $(call TEXT,check_text,worker_check_py,src/worker/check.py))
 $(BUILD)/obj/check_text.o: $(BUILD)/obj/check_text.c $(BUILD)/flags
 	$(call brief,CC,$(<F))$(CC) $(BASE) -c -o $@ $<

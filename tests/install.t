@@ -169,6 +169,12 @@ is((stat "$root$libexec/weave-worker")[2] & 07777, 0711,
     '... which nobody can look into while it begins');
 ok(-s "$root/etc/sync.ini", 'an example of sync.ini is installed');
 is((stat "$root/etc/sync.ini")[2] & 07777, 0644, '... that only root can write');
+my $release = "$root$libexec/weave-release/weave_release";
+ok(-s "$release/cli.py" && glob("$release/__pycache__/cli.*.pyc"),
+    'weave-release is installed, compiled');
+ok(!grep({ /faults/ } glob("'$release'/* '$release'/__pycache__/*")),
+    '... without what only tests need');
+run_ok('weavectl install --help', "$root$libexec/weavectl", 'install', '--help');
 my ($manual) = grep { m{/doc/mod_weave/README$} } keys %{files()};
 ok($manual && -s $manual, 'the manual is installed');
 

@@ -87,7 +87,7 @@ C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests
 # files by their #! line
 scripts  = $(shell find conf t tests server mozupload .ci -type f -exec awk \
 	'FNR == 1 && $$0 ~ "^\#!.*$(1)" { print FILENAME } { nextfile }' {} + 2>/dev/null)
-PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py src/worker/*.py t/apps/*.wsgi t/apps/lib/*.py \
+PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py src/worker/*.py src/release/*.py src/release/*/*.py tests/release/*.py t/apps/*.wsgi t/apps/lib/*.py \
 	server/*.wsgi tests/*.py tests/supp/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py \
 	tests/lint/*.py tests/fleet/*.py tests/fleet/weavefleet/*.py) \
 	$(shell find server mozupload -name '*.py'))
@@ -117,7 +117,7 @@ lint-tidy: $(BUILD)/include/weave_engine.h
 	@$(call TIDY,src/core/*.c,$(APR_INC))
 	@$(call TIDY,mod_weave.c src/httpd/*.c src/httpd/*/*.c,$(HTTPD_INC))
 	@$(call TIDY,src/worker/*.c,$(APR_INC) -Isrc/worker -Isrc/core -I$(BUILD)/include)
-	@$(call TIDY,src/super/*.c src/ctl/*.c,$(APR_INC) -Isrc/super -Isrc/ctl -Isrc/core)
+	@$(call TIDY,src/super/*.c src/ctl/*.c,$(APR_INC) -Isrc/super -Isrc/ctl -Isrc/core -DCTL_PYTHON=\"python3\")
 	@$(call TIDY,src/engine/*.c,$(filter -I%,$(shell conf/python $(firstword $(PYTHONS)))) -DENGINE_PYTHON=\"3\" -DENGINE_PYTHON_EXECUTABLE=\"python3\")
 	@$(call TIDY,tests/*.c tests/fuzz/*.c,-DFUZZ_REPLAY $(APR_INC) -Isrc/core)
 

@@ -53,7 +53,8 @@ static const char *value_text(const ctl_t *ctl, const weave_conf_t *conf,
     case WEAVE_TYPE_PATHS:
     case WEAVE_TYPE_NETS:
     case WEAVE_TYPE_NAMES:
-        return apr_array_pstrcat(pool, weave_conf_list(conf, key->key), ' ');
+        return apr_array_pstrcat(pool, weave_conf_list(conf, key->key),
+                                 ctl->json ? '\n' : ' ');
     case WEAVE_TYPE_BOOL:
         return number ? "true" : "false";
     case WEAVE_TYPE_OCTAL:

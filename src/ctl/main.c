@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "folder.h"
+#include "release.h"
 #include "say.h"
 #include "weave_maintenance.h"
 #include "weave_version.h"
@@ -126,6 +127,8 @@ static int help_show(void)
     puts("usage: weavectl [-d DIR] [-i INI] COMMAND [INI] [option ...]\n");
     for (i = 0; i < COMMANDS; i++)
         ctl_line("  %-12s %s", commands[i].name, commands[i].help);
+    puts("");
+    ctl_releases_help();
     puts("");
     puts(general);
     return CTL_DONE;
@@ -344,6 +347,8 @@ static int line_run(int argc, const char *const *argv, apr_pool_t *pool)
     const struct command_t *command;
     int count;
 
+    if (ctl_release_find(argc, argv, options))
+        return ctl_release_run(argc, argv, own_folder_get(pool), pool);
     if (line_parse(given, words, &count, argc, argv, pool) != APR_SUCCESS)
         return CTL_USAGE; /* APR has said why */
     command = command_find(words[0]);

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of weavectl's commands for releases."""
+
+import argparse
+import importlib
+import os
+import sys
+
+# Command, module that has arguments() and run(), what `weavectl help` says.
+COMMANDS = (
+    ("init", "init", "make release.home and a first /etc/sync.ini"),
+    ("install", "install", "take a release from a share, prove it, serve it"),
+    ("checkout", "checkout", "the same with a revision of a repository"),
+    ("switch", "rollback", "serve a release that is ready"),
+    ("rollback", "rollback", "serve the release before"),
+    ("releases", "listing", "show the releases of this node"),
+    ("verify", "verify", "compare the files of a release with its record"),
+    ("prune", "prune", "remove old releases"),
+)
+DEFAULT_INI = "/etc/sync.ini"
+
+
+class CommandModule:
+    """The module of a command: `arguments(parser)`, and `run(context)` for inner.
+
+    One that has `run_as_caller(broker)` runs there instead, with the rights of
+    whoever calls weavectl.
+    """
+
+    def __init__(self, command):
+        self.name = dict((row[0], row[1]) for row in COMMANDS)[command]
+        self.module = importlib.import_module("weave_release." + self.name)
+
+    def __getattr__(self, name):
+        return getattr(self.module, name)
+
+
+def own_arguments_split(argv):
+    """Takes apart what weavectl adds, up to `--`, and what was typed."""
+    at = argv.index("--")
+    parser = argparse.ArgumentParser(prog="weave-release")
+    parser.add_argument("--weavectl", required=True)
+    parser.add_argument("--libdir", required=True)
+    return parser.parse_args(argv[:at]), argv[at + 1:]
+
+
+def common_add(parser):
+    """The options of every command of weavectl, before and behind its name."""
+    for short, name, metavar, text in (
+            ("-d", "--directory", "DIR", "the WeaveRuntimeDir of the httpd"),
+            ("-s", "--state-dir", "DIR", "the WeaveStateDir"),
+            ("-i", "--ini", "INI", "the sync.ini, as WeaveApp has it (%s)" % DEFAULT_INI)):
+        parser.add_argument(short, name, metavar=metavar, default=argparse.SUPPRESS, help=text)
+
+
+def parser_make(word):
+    """A parser; only the command WORD has its arguments: other modules are not loaded."""
+    parser = argparse.ArgumentParser(prog="weavectl", allow_abbrev=False)
+    common_add(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, _, text in COMMANDS:
+        command = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False,
+            epilog="Exit status: 0 done, 1 it failed, 2 the command line is wrong.")
+        common_add(command)
+        command.add_argument("--json", action="store_true", help="for programs")
+        if name == word:
+            CommandModule(name).arguments(command)
+    return parser
+
+
+def options_parse(argv):
+    """The options of the command line as an argparse.Namespace; exits with 2 where it is wrong."""
+    names = [row[0] for row in COMMANDS]
+    word = next((name for name in argv if name in names), None)
+    if "help" in argv[:argv.index(word) if word else 0]:
+        argv = [word, "--help"]
+    options = parser_make(word).parse_args(argv)
+    options.cwd = os.getcwd()
+    options.ini = os.path.normpath(os.path.join(options.cwd, getattr(options, "ini", DEFAULT_INI)))
+    for name, variable in (("directory", "WEAVE_RUNTIME_DIR"), ("state_dir", "WEAVE_STATE_DIR")):
+        if not getattr(options, name, None):
+            setattr(options, name, os.environ.get(variable) or None)
+    return options
+
+
+def main(argv):
+    """Runs the command that ARGV has. Returns the exit status."""
+    if argv[:1] == ["--inner"]:
+        from . import inner
+        return inner.main(int(argv[1]))
+    own, typed = own_arguments_split(argv)
+    options = options_parse(typed)
+    from . import broker
+    try:
+        return broker.main(own, options)
+    except KeyboardInterrupt:
+        print("weavectl: interrupted", file=sys.stderr)
+        return 1

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of weavectl that works in release.home, as the owner of that folder.
+
+What it may not do itself it asks of the broker, over a socket.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+
+from . import home, programs, say
+from .cli import CommandModule
+from .errors import ReleaseError
+
+ANSWER_BYTES = 8 << 20
+
+
+class Channel:
+    """The calls to the broker."""
+
+    def __init__(self, fd):
+        self._socket = socket.socket(fileno=fd)
+        self._lines = self._socket.makefile("rb")
+
+    def call(self, operation, **facts):
+        """Has the broker do something and returns its answer. ReleaseError says why not."""
+        try:
+            self._socket.sendall(json.dumps(dict(facts, op=operation)).encode() + b"\n")
+            line = self._lines.readline(ANSWER_BYTES)
+        except OSError:
+            line = b""
+        if not line.endswith(b"\n"):
+            raise ReleaseError("the other half of weavectl has ended")
+        answer = json.loads(line.decode())
+        if not answer.pop("ok"):
+            raise ReleaseError(answer["error"], answer.get("hint", ""), answer.get("lines", ()))
+        return answer
+
+
+class Context:
+    """What a command has: options (argparse.Namespace), settings (dict), call(), say, home."""
+
+    def __init__(self, channel):
+        self.call = channel.call
+        self.settings = channel.call("settings")
+        self.options = argparse.Namespace(**self.settings["options"])
+        self.by = self.settings["by"]
+        self.say = say.Say(self.options.json)
+        self.home = home.Home(self.settings["home"], warn=self.say.warn)
+
+    def path(self, name):
+        """A path of the command line, which was typed in another folder than this process has."""
+        return os.path.normpath(os.path.join(self.options.cwd, name))
+
+
+def _group_end(number, frame):
+    """The broker has gone, and all that belongs to this command goes too."""
+    os.killpg(0, signal.SIGKILL)
+
+
+def _interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
+def main(fd):
+    """Runs the command that the broker names. Returns the exit status."""
+    signal.signal(signal.SIGHUP, _group_end)
+    signal.signal(signal.SIGTERM, _interrupt)
+    programs.end_with_parent(signal.SIGHUP)
+    os.set_inheritable(fd, False)
+    channel = Channel(fd)
+    context = None
+    try:
+        context = Context(channel)
+        os.chdir(context.home.path)
+        return CommandModule(context.settings["command"]).run(context)
+    except ReleaseError as error:
+        if context is None:
+            print("weavectl: %s" % error.message, file=sys.stderr)
+        else:
+            context.say.failed(error)
+    except KeyboardInterrupt:
+        print("weavectl: interrupted", file=sys.stderr)
+    except OSError as error:
+        print("weavectl: %s" % error, file=sys.stderr)
+    return 1

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose things are whose: the owner of release.home, the workers' user, and who calls.
+
+Nothing here opens anything below release.home.
+"""
+
+import grp
+import os
+import pwd
+import stat
+
+from .errors import ReleaseError
+
+
+class User:
+    """A user of the system: name, uid, gid (of its own group)."""
+
+    def __init__(self, entry):
+        self.name, self.uid, self.gid = entry.pw_name, entry.pw_uid, entry.pw_gid
+
+    def groups(self):
+        return os.getgrouplist(self.name, self.gid)
+
+
+def user_by_uid(uid):
+    """ReleaseError where the system has no name for the number."""
+    try:
+        return User(pwd.getpwuid(uid))
+    except KeyError:
+        raise ReleaseError("no user of this system has the number %d" % uid,
+                           "make one with that number, or `chown` what belongs to it") from None
+
+
+def user_by_name(name):
+    try:
+        return User(pwd.getpwnam(name))
+    except KeyError:
+        raise ReleaseError("workers.user: there is no user %s on this system" % name) from None
+
+
+def caller_name():
+    """Who calls, for records: "alice via sudo", or the name of the user."""
+    try:
+        own = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        own = str(os.getuid())
+    return sudo_name(own, os.environ.get("SUDO_USER"))
+
+
+def sudo_name(own, sudo):
+    if own != "root" or not sudo or sudo == own or not sudo.isprintable() or len(sudo) > 64:
+        return own
+    return "%s (%s via sudo)" % (own, sudo)
+
+
+def user_become(user, gid=None):
+    """Gives up root for ever. In a process that has just been forked."""
+    if os.getuid() != 0:
+        return
+    os.initgroups(user.name, user.gid if gid is None else gid)
+    os.setresgid(*[user.gid if gid is None else gid] * 3)
+    os.setresuid(user.uid, user.uid, user.uid)
+
+
+# ---- release.home ----
+
+def _make_hint(home):
+    return ("make it with: weavectl init --owner USER   (or: useradd --system --home-dir %s "
+            "--shell /usr/sbin/nologin weave-release; install -d -o weave-release %s)"
+            % (home, home))
+
+
+def home_owner(home):
+    """The owner of release.home, after a look at it and at each folder on the way.
+
+    ReleaseError says what is wrong and how to mend it.
+    """
+    try:
+        info = os.stat(home)
+    except FileNotFoundError:
+        raise ReleaseError("release.home %s is not there" % home, _make_hint(home)) from None
+    except OSError as error:
+        raise ReleaseError("release.home %s: %s" % (home, error.strerror)) from error
+    if not stat.S_ISDIR(info.st_mode):
+        raise ReleaseError("release.home %s is no folder" % home, _make_hint(home))
+    if os.getuid() == 0 and info.st_uid == 0:
+        raise ReleaseError("release.home %s belongs to root, and releases are never made as root"
+                           % home, _make_hint(home))
+    if os.getuid() not in (0, info.st_uid):
+        raise ReleaseError(
+            "release.home %s belongs to %s: call weavectl as that user, or as root"
+            % (home, user_by_uid(info.st_uid).name))
+    owner = user_by_uid(info.st_uid)
+    _way_check(home, owner)
+    return owner
+
+
+def _way_check(home, owner):
+    """Refuses a way to release.home on which a third user could put another folder there."""
+    for way in {os.path.abspath(home), os.path.realpath(home)}:
+        while way != "/":
+            way = os.path.dirname(way)
+            info = os.stat(way)
+            is_open = info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX
+            if is_open or info.st_uid not in (0, owner.uid):
+                raise ReleaseError(
+                    "%s, on the way to release.home, can be written by others than root and %s"
+                    % (way, owner.name), "chown root %s && chmod go-w %s" % (way, way))
+
+
+def workers_refuse(home, owner, workers):
+    """Refuses a home in which the workers' user may change a release.
+
+    `workers` is a User, or None: workers run as whoever starts httpd.
+    """
+    if os.getuid() != 0 or workers is None:
+        return
+    if workers.uid == owner.uid:
+        raise ReleaseError(
+            "release.home %s belongs to %s, which is workers.user and must not be able to change "
+            "a release" % (home, owner.name), "give it to another user: weavectl init --owner USER")
+    releases = os.path.join(home, "releases")
+    for path in (home, releases):
+        try:
+            info = os.stat(path, follow_symlinks=path == home)
+        except FileNotFoundError:
+            continue
+        if path == releases and (info.st_uid != owner.uid or not stat.S_ISDIR(info.st_mode)):
+            raise ReleaseError("%s is no folder of %s, the owner of release.home"
+                               % (path, owner.name), "chown -R %s %s" % (owner.name, path))
+        if _may_write(workers, path):
+            raise ReleaseError("%s can be written by %s, which is workers.user and must not be "
+                               "able to change a release" % (path, workers.name),
+                               "chmod go-w %s" % path)
+
+
+def _may_write(user, path):
+    """Whether USER may write in the folder: asked with its rights, as ACLs count too."""
+    pid = os.fork()
+    if pid == 0:
+        status = 2
+        try:
+            user_become(user)
+            status = 1 if os.access(path, os.W_OK) else 0
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if hasattr(
+        os, "waitstatus_to_exitcode") else os.waitpid(pid, 0)[1] >> 8
+    return status != 0
+
+
+def group_gid(name):
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ReleaseError("workers.group: there is no group %s on this system" % name) from None
