@@ -91,10 +91,10 @@ programs: $(RELEASE)/compiled
 
 # Names within the package alone are compiled in: two builds are the same. The
 # time of a file does not matter, for `make install` makes it new.
-$(RELEASE)/compiled: $(RELEASE_SRC) $(UPLOAD_SRC) $(BUILD)/flags
+$(RELEASE)/compiled: $(RELEASE_SRC) $(UPLOAD_SRC) conf/sync.ini $(BUILD)/flags
 	@rm -rf $(RELEASE)
 	@mkdir -p $(RELEASE)/weave_release $(RELEASE)/mozupload
-	@cp src/release/__main__.py $(RELEASE)
+	@cp src/release/__main__.py conf/sync.ini $(RELEASE)
 	@cp src/release/weave_release/*.py $(RELEASE)/weave_release
 	@$(if $(UPLOAD_SRC),cp $(UPLOAD_SRC) $(RELEASE)/mozupload)
 	@printf '"""What nodes need of mozupload."""\n' >$(RELEASE)/mozupload/__init__.py

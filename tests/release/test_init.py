@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weavectl init, as root: release.home for its owner, and a first sync.ini.
+
+Root's files are made below /tmp; the users are those that every system has.
+"""
+
+import grp
+import json
+import os
+import pathlib
+import pwd
+import stat
+import subprocess
+import tempfile
+
+import pytest
+
+from conftest import BUILD, TOP
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only for root")
+
+OWNER, OTHER = "daemon", "nobody"
+
+
+def uid(name):
+    return pwd.getpwnam(name).pw_uid
+
+
+def workers_user():
+    for name in ("www-data", "apache", "http"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            pass
+    return pytest.skip("this system has no user of httpd")
+
+
+class Place:
+    def __init__(self, top):
+        self.top = top
+        self.home = top / "sync"
+        self.ini = top / "etc" / "sync.ini"
+        self.ini.parent.mkdir()
+
+    def init(self, *words, umask=0o022):
+        """(exit status, all that is said)"""
+        done = subprocess.run(
+            [BUILD / "weavectl", "init", "-i", self.ini, *words],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+            preexec_fn=lambda: os.umask(umask))
+        return done.returncode, done.stdout
+
+    def refuses(self, *words):
+        """The sentence; nothing has changed."""
+        before = self.state()
+        status, said = self.init(*words)
+        assert status == 1, said
+        assert "weavectl: " in said and "Traceback" not in said
+        assert self.state() == before
+        return said
+
+    def makes(self, *words, **more):
+        status, said = self.init("--home", self.home, *words, **more)
+        assert status == 0, said
+        return said
+
+    def config(self):
+        said = subprocess.check_output([BUILD / "weavectl", "config", "--json", "-i", self.ini])
+        return {row["key"]: row["value"] for row in json.loads(said)}
+
+    def state(self):
+        return {
+            path: (path.lstat().st_uid, path.lstat().st_gid, path.lstat().st_mode,
+                   path.lstat().st_ino, path.read_bytes() if path.is_file() else b"")
+            for path in self.top.rglob("*")}
+
+
+@pytest.fixture
+def place():
+    with tempfile.TemporaryDirectory(prefix="weave-init-", dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Place(pathlib.Path(name))
+
+
+def test_without_an_owner(place):
+    said = place.refuses("--home", place.home)
+    assert "%s is not there" % place.home in said
+    assert "useradd --system --home-dir %s" % place.home in said
+    assert "weavectl init --owner weave-release --home %s" % place.home in said
+    place.home.mkdir()
+    said = place.refuses("--home", place.home)
+    assert "%s belongs to root" % place.home in said
+    assert "chown weave-release %s" % place.home in said
+
+
+def test_from_nothing_and_once_more(place):
+    said = place.makes("--owner", OWNER)
+    info = place.home.lstat()
+    assert (info.st_uid, info.st_gid) == (uid(OWNER), pwd.getpwnam(OWNER).pw_gid)
+    assert stat.S_IMODE(info.st_mode) == 0o755
+    info = place.ini.lstat()
+    assert (info.st_uid, info.st_gid) == (0, grp.getgrgid(workers_user().pw_gid).gr_gid)
+    assert stat.S_IMODE(info.st_mode) == 0o640
+    config = place.config()
+    assert config["wsgi.virtualenv"] == "%s/current" % place.home
+    assert config["release.home"] == str(place.home)
+    assert config["release.migrate"] == "weave-server migrate"
+    assert said.splitlines()[-3:] == [
+        "next:", "    weavectl install -i %s NAME --find-links SHARE" % place.ini,
+        "    apachectl configtest && apachectl restart"]
+    before = place.state()
+    assert "are there" in place.makes()
+    assert "are there" in place.makes("--owner", OWNER)
+    assert place.state() == before
+
+
+def test_comments_of_the_example_stay(place):
+    place.makes("--owner", OWNER)
+    ours = (TOP / "conf" / "sync.ini").read_text().splitlines()
+    theirs = place.ini.read_text().splitlines()
+    assert len(ours) == len(theirs)
+    assert sum(one != other for one, other in zip(ours, theirs)) == 2
+
+
+@pytest.mark.parametrize("umask", (0o077, 0))
+def test_whatever_the_umask_is(place, umask):
+    place.makes("--owner", OWNER, umask=umask)
+    assert stat.S_IMODE(place.home.lstat().st_mode) == 0o755
+    assert stat.S_IMODE(place.ini.lstat().st_mode) == 0o640
+
+
+def test_a_home_with_a_space(place):
+    place.home = place.top / "a b;c"
+    place.makes("--owner", OWNER)
+    assert place.config()["wsgi.virtualenv"] == "%s/current" % place.home
+
+
+def test_dry_run(place):
+    before = place.state()
+    assert "would make %s" % place.home in place.makes("--owner", OWNER, "--dry-run")
+    assert place.state() == before
+
+
+def test_json(place):
+    said = json.loads(place.makes("--owner", OWNER, "--json"))
+    assert (said["result"], said["home"], said["owner"]) == ("done", str(place.home), OWNER)
+    assert [one["path"] for one in said["made"]] == [str(place.home), str(place.ini)]
+    assert json.loads(place.makes("--json"))["made"] == []
+
+
+def test_an_ini_that_is_there(place):
+    place.ini.write_text("[wsgi]\nvirtualenv = %s/venv\nscript = x\n[release]\nhome = %s\n"
+                         % (place.home, place.home))
+    place.ini.chmod(0o644)
+    before = place.ini.read_bytes()
+    status, said = place.init("--owner", OWNER)
+    assert status == 0 and place.ini.read_bytes() == before
+    assert "note: %s has virtualenv = %s/venv" % (place.ini, place.home) in said
+    assert "it wants: virtualenv = %s/current" % place.home in said
+    assert "chmod o-r %s" % place.ini in said
+    assert place.home.lstat().st_uid == uid(OWNER)
+    assert "has release.home = %s" % place.home in place.refuses("--home", place.top / "other")
+
+
+def test_an_ini_that_is_a_link_to_nothing(place):
+    place.ini.symlink_to(place.top / "nothing")
+    place.refuses("--owner", OWNER, "--home", place.home)
+
+
+def test_an_empty_home_of_root_is_given_away_and_another_is_not(place):
+    place.home.mkdir(mode=0o777)
+    (place.home / "mine").mkdir()
+    said = place.refuses("--home", place.home, "--owner", OWNER)
+    assert "is not empty" in said and "chown %s %s" % (OWNER, place.home) in said
+    (place.home / "mine").rmdir()
+    place.makes("--owner", OWNER)
+    assert place.home.lstat().st_uid == uid(OWNER)
+
+
+def test_a_home_that_its_group_may_write(place):
+    place.home.mkdir()
+    os.chown(place.home, uid(OWNER), -1)
+    place.home.chmod(0o775)
+    assert "can be written by others" in place.refuses("--home", place.home)
+    place.home.chmod(0o700)
+    place.makes()
+    assert stat.S_IMODE(place.home.lstat().st_mode) == 0o755
+
+
+def test_what_is_in_the_home(place):
+    place.home.mkdir()
+    os.chown(place.home, uid(OWNER), -1)
+    releases = place.home / "releases"
+    releases.mkdir()
+    said = place.refuses("--home", place.home)
+    assert "chown -R -h %s %s" % (OWNER, releases) in said
+    os.chown(releases, uid(OWNER), -1)
+    releases.chmod(0o775)
+    assert "chmod -R go-w %s" % releases in place.refuses("--home", place.home)
+    releases.chmod(0o755)
+    place.makes()
+
+
+def test_who_cannot_be_the_owner(place):
+    words = ("--home", place.home, "--owner")
+    assert "root cannot be the owner" in place.refuses(*words, "root")
+    said = place.refuses(*words, "no-such-user")
+    assert "useradd" in said and "no-such-user" in said
+    assert "is the user of the workers" in place.refuses(*words, workers_user().pw_name)
+    place.ini.write_text("[wsgi]\nscript = x\n[workers]\nuser = %s\n[release]\nhome = %s\n"
+                         % (OWNER, place.home))
+    assert "is the user of the workers" in place.refuses(*words, OWNER)
+    place.home.mkdir()
+    os.chown(place.home, uid(OTHER), -1)
+    assert "belongs to %s, and not to %s" % (OTHER, OWNER) in place.refuses(*words, OWNER)
+
+
+def test_who_could_read_the_passwords(place):
+    group = grp.getgrgid(pwd.getpwnam(OWNER).pw_gid).gr_name
+    place.ini.write_text(
+        "[wsgi]\nscript = x\n[workers]\nuser = %s\ngroup = %s\n[release]\nhome = %s\n"
+        % (OTHER, group, place.home))
+    said = place.refuses("--owner", OWNER)
+    assert "gpasswd -d %s %s" % (OWNER, group) in said
+
+
+def test_a_way_that_others_can_change(place):
+    words = ("--home", place.home, "--owner", OWNER)
+    place.top.chmod(0o777)
+    assert "chmod go-w %s" % place.top in place.refuses(*words)
+    place.top.chmod(0o755)
+    os.chown(place.top, uid(OTHER), -1)
+    assert "chown root %s" % place.top in place.refuses(*words)
+    os.chown(place.top, 0, -1)
+    place.home = place.top / "link" / "sync"
+    (place.top / "real").mkdir()
+    (place.top / "link").symlink_to("real")
+    os.lchown(place.top / "link", uid(OTHER), -1)
+    assert "chown -h root %s/link" % place.top in place.refuses(
+        "--home", place.home, "--owner", OWNER)
+    os.lchown(place.top / "link", 0, -1)
+    place.makes("--owner", OWNER)
+    assert (place.top / "real" / "sync").lstat().st_uid == uid(OWNER)
+
+
+def test_links_and_files_in_the_place_of_the_home(place):
+    place.home.symlink_to(place.top / "nothing")
+    assert "rm %s" % place.home in place.refuses("--home", place.home, "--owner", OWNER)
+    place.home.unlink()
+    place.home.write_text("")
+    assert "is no folder" in place.refuses("--home", place.home, "--owner", OWNER)
+    above = place.top / "a" / "b"
+    assert "mkdir -p %s" % (place.top / "a") in place.refuses("--home", above, "--owner", OWNER)
+
+
+def test_the_folder_of_the_ini(place):
+    """Where others could exchange the file, it is not written; the home is there then."""
+    place.ini.parent.chmod(0o777)
+    status, said = place.init("--owner", OWNER, "--home", place.home)
+    assert status == 1 and "chmod go-w %s" % place.ini.parent in said
+    assert not place.ini.exists()
+
+
+def test_what_a_killed_one_has_left(place):
+    (place.ini.parent / ".sync.ini.weavectl-init").write_text("half")
+    place.makes("--owner", OWNER)
+    assert os.listdir(place.ini.parent) == ["sync.ini"]
