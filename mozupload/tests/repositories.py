@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real Git and Mercurial repositories for tests, without the user's settings."""
+
+import os
+import subprocess
+
+
+def environment():
+    found = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "HG"))}
+    found.update(
+        GIT_CONFIG_NOSYSTEM="1",
+        GIT_CONFIG_GLOBAL=os.devnull,
+        GIT_AUTHOR_NAME="t",
+        GIT_AUTHOR_EMAIL="t@localhost",
+        GIT_COMMITTER_NAME="t",
+        GIT_COMMITTER_EMAIL="t@localhost",
+        HGPLAIN="1",
+        HGRCPATH="",
+        HGUSER="t <t@localhost>",
+    )
+    return found
+
+
+class Repository:
+    """A repository; `folder` is its root."""
+
+    def __init__(self, kind, folder, is_new=True):
+        self.kind = kind
+        self.folder = folder
+        if is_new:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.run("init", *["--quiet"] * (kind == "git"))
+
+    def run(self, *arguments):
+        command = [self.kind] + list(arguments)
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment(), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )
+        text = os.fsdecode(done.stdout)
+        assert done.returncode == 0, "%s: %s" % (command, text)
+        return text
+
+    def write(self, files):
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return self
+
+    def commit(self, files=None, message="change"):
+        self.write(files or {})
+        self.run("add", *["--all"] * (self.kind == "git"))
+        self.run("commit", "-m", message)
+        return self.revision()
+
+    def tag(self, name):
+        self.run("tag", name)
+
+    def revision(self):
+        if self.kind == "git":
+            return self.run("rev-parse", "HEAD").strip()
+        return self.run("log", "-r", ".", "-T", "{node}").strip()
