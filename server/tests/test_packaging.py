@@ -21,7 +21,8 @@ def test_sdist(tmp_path):
     (archive,) = (source / "dist").glob("WeaveServer-*.tar.gz")
     with tarfile.open(archive) as tar:
         names = {name.split("/", 1)[-1] for name in tar.getnames()}
-    assert {"weave.wsgi", "README.md", "setup.cfg", "pyproject.toml"} <= names
+    needed = {"weave.wsgi", "README.md", "setup.cfg", "setup.py", "pyproject.toml"}
+    assert needed <= names
     modules = {
         str(path.relative_to(SERVER)) for path in SERVER.glob("src/weave/**/*.py")
     }

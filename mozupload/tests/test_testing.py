@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python setup.py test`, on each setuptools there is here."""
+
+import configparser
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from mozupload import testing
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+
+SETUP = {
+    "setup.py": "from setuptools import setup; setup()\n",
+    "setup.cfg": "[metadata]\nname = hello\nversion = 1.2\n[options]\npy_modules = hello\n",
+    "hello.py": "def answer():\n    return 42\n",
+}
+UNITTEST = """
+import unittest, hello
+class HelloTest(unittest.TestCase):
+    def test_answer(self):
+        self.assertEqual(hello.answer(), 42)
+"""
+PYTEST = "import hello\ndef test_answer():\n    assert hello.answer() == 42\n"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder for PYTHONPATH: mozupload as if it were installed there."""
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "mozupload").symlink_to(TOP / "src" / "mozupload")
+    info = folder / "mozupload-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mozupload\nVersion: 0\n")
+    parser = configparser.ConfigParser(delimiters="=")
+    parser.read(TOP / "setup.cfg")
+    points = parser["options.entry_points"].items()
+    text = "".join("[%s]\n%s\n" % (group, rows.strip()) for group, rows in points)
+    (info / "entry_points.txt").write_text(text)
+    return folder
+
+
+def pythons():
+    """This Python, and for each other minor version with a setuptools one of pyenv's."""
+    found = {sys.version_info[:2]: sys.executable}
+    for folder in sorted(pathlib.Path.home().glob(".pyenv/versions/3.*")):
+        version = tuple(int(part) for part in folder.name.split(".")[:2])
+        if version >= (3, 8) and list(folder.glob("lib/python*/site-packages/setuptools")):
+            found.setdefault(version, str(folder / "bin" / "python3"))
+    return sorted(set(found.values()))
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "project"
+
+    def write(*parts):
+        for name, text in dict(pair for part in parts for pair in part.items()).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        return folder
+
+    return write
+
+
+def setup_py(folder, installed, *arguments, python=sys.executable, path=()):
+    """(exit status, output) of setup.py."""
+    environment = dict(
+        {key: value for key, value in os.environ.items() if not key.startswith("PY")},
+        PYTHONPATH=os.pathsep.join([str(installed)] + list(path)),
+    )
+    done = subprocess.run(
+        [python, "setup.py"] + list(arguments), cwd=folder, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )
+    return done.returncode, done.stdout.decode()
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_unittest_on_each_setuptools(project, installed, python):
+    folder = project(SETUP, {"tests/test_hello.py": UNITTEST})
+    status, text = setup_py(folder, installed, "test", python=python)
+    assert status == 0 and "Ran 1 test" in text, text
+    project({"hello.py": "def answer():\n    return 41\n"})
+    status, text = setup_py(folder, installed, "test", "sdist", python=python)
+    assert status == 1 and "41 != 42" in text, text
+    assert "error: The tests of %s failed: unittest says why above." % folder in text
+    assert not (folder / "dist").exists()
+
+
+def test_pytest(project, installed):
+    folder = project(SETUP, {"tests/test_hello.py": PYTEST})
+    status, text = setup_py(folder, installed, "-q", "test")
+    assert status == 0 and "1 passed" in text, text
+    status, text = setup_py(folder, installed, "-q", "test", "--args=-k 'nothing or none'")
+    assert status == 1 and "error: pytest found no test in" in text, text
+    project({"hello.py": "def answer():\n    return 41\n"})
+    status, text = setup_py(folder, installed, "-q", "test")
+    assert status == 1 and "1 failed" in text, text
+    assert "error: The tests of %s failed: pytest says why above." % folder in text
+
+
+def test_leaves_no_metadata_and_others_make_theirs(project, installed):
+    folder = project(SETUP, {"tests/test_hello.py": UNITTEST + """
+    def test_metadata(self):
+        import importlib.metadata
+        self.assertEqual(importlib.metadata.version("hello"), "1.2")
+"""})
+    status, text = setup_py(folder, installed, "-q", "test")
+    assert status == 0 and "Ran 2 tests" in text, text
+    assert not list(folder.glob("*.egg-info")) and not (folder / "build").exists()
+    status, text = setup_py(folder, installed, "-q", "test", "sdist")
+    assert status == 0 and (folder / "dist" / "hello-1.2.tar.gz").exists(), text
+    assert (folder / "hello.egg-info").is_dir()
+
+
+def test_sources_in_src(project, installed):
+    folder = project(
+        SETUP,
+        {
+            "setup.cfg": SETUP["setup.cfg"] + "package_dir =\n    = src\n",
+            "src/hello.py": SETUP["hello.py"],
+            "src/inner/__init__.py": "",
+            "src/inner/test_inner.py": UNITTEST,
+            "tests/__init__.py": "",
+            "tests/test_hello.py": UNITTEST,
+        },
+    )
+    os.remove(folder / "hello.py")
+    status, text = setup_py(folder, installed, "-q", "test")
+    assert status == 0 and "Ran 2 tests" in text, text
+
+
+def test_sources_that_must_be_built(project, installed):
+    """A package whose folder has another name can only be imported once it is built."""
+    folder = project(
+        SETUP,
+        {
+            "setup.cfg": "[metadata]\nname = hello\nversion = 1.2\n[options]\n"
+            "packages = hello\npackage_dir =\n    hello = lib\n",
+            "lib/__init__.py": SETUP["hello.py"],
+            "tests/test_hello.py": UNITTEST,
+        },
+    )
+    os.remove(folder / "hello.py")
+    status, text = setup_py(folder, installed, "-q", "test")
+    assert status == 0 and "Ran 1 test" in text, text
+
+
+def test_no_test_is_a_failure(project, installed):
+    folder = project(SETUP, {"tests/data.txt": ""})
+    status, text = setup_py(folder, installed, "-q", "test")
+    assert status == 1 and "error: unittest found no test in %s." % folder in text
+
+
+def test_a_test_that_cannot_be_imported_is_a_failure(project, installed):
+    folder = project(SETUP, {"tests/test_hello.py": "import unittest, missing_module\n"})
+    status, text = setup_py(folder, installed, "-q", "test")
+    assert status == 1 and "missing_module" in text, text
+
+
+def test_a_project_s_own_command_goes_before(project, installed):
+    own = """
+from setuptools import Command, setup
+class Own(Command):
+    user_options = []
+    initialize_options = finalize_options = lambda self: None
+    def run(self):
+        print("its own")
+setup(cmdclass={"test": Own})
+"""
+    folder = project(SETUP, {"setup.py": own})
+    status, text = setup_py(folder, installed, "-q", "test")
+    assert status == 0 and text.strip().endswith("its own"), text
+
+
+def test_arguments_for_unittest(project, installed):
+    folder = project(SETUP, {"tests/__init__.py": "", "tests/test_hello.py": UNITTEST})
+    status, text = setup_py(folder, installed, "-q", "test", "-a", "-v tests.test_hello")
+    assert status == 0 and "test_answer" in text, text
+
+
+def test_without_setup_py(project, capfd):
+    folder = project(SETUP, {"tests/test_hello.py": UNITTEST})
+    testing.tests_run(folder)
+    project({"hello.py": "def answer():\n    return 41\n"})
+    with pytest.raises(testing.TestsFailed, match="failed: unittest"):
+        testing.tests_run(folder)
+    assert "41 != 42" in capfd.readouterr().err
+
+
+def test_which_tests_need_pytest(project, tmp_path, monkeypatch):
+    folder = project(SETUP, {"tests/test_hello.py": UNITTEST, "build/test_x.py": PYTEST,
+                             ".tox/test_x.py": PYTEST, "venv/pyvenv.cfg": "",
+                             "venv/test_x.py": PYTEST})
+    assert not testing._is_for_pytest(folder)
+    for name, text in (
+        ("conftest.py", ""),
+        ("pytest.ini", ""),
+        ("pyproject.toml", "[build-system]\n[tool.pytest.ini_options]\n"),
+        ("tox.ini", "[pytest]\n"),
+        ("tests/test_more.py", "import pytest\n"),
+        ("tests/more_test.py", "async def test_it():\n    pass\n"),
+    ):
+        project({name: text})
+        assert testing._is_for_pytest(folder), name
+        os.remove(folder / name)
+    project({"tests/test_more.py": PYTEST})
+    monkeypatch.setattr(testing.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(testing.TestsFailed, match="pytest, which this Python lacks"):
+        testing.tests_run(folder)
+
+
+@pytest.mark.skipif(not (TOP.parent / "server").is_dir(), reason="only in the whole repository")
+def test_server(installed):
+    arguments = "--args=-q -p no:cacheprovider tests/test_packaging.py"
+    status, text = setup_py(TOP.parent / "server", installed, "-q", "test", arguments)
+    assert status == 0 and "1 passed" in text, text
