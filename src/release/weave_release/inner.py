@@ -7,6 +7,7 @@ What it may not do itself it asks of the broker, over a socket.
 import argparse
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from .cli import CommandModule
 from .errors import ReleaseError
 
 ANSWER_BYTES = 8 << 20
+SCRATCH = "tmp-"
 
 
 class Channel:
@@ -49,11 +51,35 @@ class Context:
         self.options = argparse.Namespace(**self.settings["options"])
         self.by = self.settings["by"]
         self.say = say.Say(self.options.json)
+        self._scratch = None
         self.home = home.Home(self.settings["home"], warn=self.say.warn)
+
+    def scratch(self):
+        """A folder for this command, below incoming/. It is also HOME and TMPDIR of programs.
+
+        What killed commands have left there goes. It needs the lock, or changes nothing else.
+        """
+        if self._scratch is None:
+            incoming = self.home.incoming_path
+            for name in os.listdir(incoming):
+                if name.startswith(SCRATCH) and not _is_alive(name[len(SCRATCH):]):
+                    shutil.rmtree(os.path.join(incoming, name), ignore_errors=True)
+            path = os.path.join(incoming, SCRATCH + str(os.getpid()))
+            os.mkdir(path, 0o700)
+            self._scratch = os.environ["HOME"] = os.environ["TMPDIR"] = path
+        return self._scratch
+
+    def close(self):
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def path(self, name):
         """A path of the command line, which was typed in another folder than this process has."""
         return os.path.normpath(os.path.join(self.options.cwd, name))
+
+
+def _is_alive(pid):
+    return pid.isdigit() and os.path.exists("/proc/" + pid)
 
 
 def _group_end(number, frame):
@@ -86,4 +112,7 @@ def main(fd):
         print("weavectl: interrupted", file=sys.stderr)
     except OSError as error:
         print("weavectl: %s" % error, file=sys.stderr)
+    finally:
+        if context is not None:
+            context.close()
     return 1

@@ -1,14 +1,344 @@
 # SPDX-License-Identifier: Apache-2.0
-"""weavectl install: from a share to what serves."""
+"""weavectl install: from a share to what serves, in steps that may be killed anywhere.
 
+docs/design.md has the table of steps. Other commands use release_install() and release_take().
+"""
+
+import os
+import re
+import shutil
+
+from . import files, programs, venv, words
 from .errors import ReleaseError
+from .task import Task, task_open
+
+try:  # until they land
+    from . import fetch, job as jobs, pythons, store
+except ImportError:
+    fetch = jobs = pythons = store = None
 
 
 def arguments(parser):
     parser.add_argument("what", nargs="?", metavar="NAME[==VERSION]|FILE",
-                        help="a project, or an archive of it")
+                        help="a project, of the version that the channel names, or an archive")
+    parser.add_argument("--in-place", action="store_true",
+                        help="upgrade the one virtualenv, with maintenance on meanwhile")
+    common_arguments(parser)
+
+
+def common_arguments(parser):
+    """The options of install and checkout."""
+    add = parser.add_argument
+    add("--channel", help="take what this channel of the share names (release.channel)")
+    add("--find-links", action="append", default=[], metavar="DIR|URL",
+        help="a share or folder of archives, before release.find_links")
+    add("--keyring", metavar="FILE", help="whose signatures count (release.keyring)")
+    add("--wait-share", default="60s", metavar="TIME",
+        help="wait so long for files that the share does not show yet (60s)")
+    add("--dry-run", action="store_true", help="say what would be installed, and change nothing")
+    add("--no-switch", action="store_true", help="make the release, for weavectl switch")
+    add("--no-migrate", action="store_true", help="do not run release.migrate")
+    add("--again", action="store_true", help="make it anew, also when a rollback has left it")
 
 
 def run(context):
     """The states of an install. Returns the exit status."""
-    raise ReleaseError("weavectl install is being built")
+    options = context.options
+    if options.in_place:
+        from . import inplace
+        return inplace.run(context)
+    virtualenv_check(context)
+    what = options.what or options.channel or context.settings["channel"]
+    command = "install %s" % what
+    if options.dry_run:
+        return dry_run(context, command)
+    with task_open(context, command, os.path.basename(what or "")) as task:
+        return release_install(task, request_make(context))
+
+
+def dry_run(context, command):
+    """Says what would be installed. Nothing but what it needs meanwhile is written."""
+    task = Task(context, command)
+    context.home.folders_make()
+    plan = plan_make(task, request_make(context), {"dry": True})[1]
+    plan_say(task, plan)
+    context.say.done("nothing was changed.", "planned", release="%s-%s" % (plan.name, plan.version),
+                     changes=plan_changes(task, plan))
+    return 0
+
+
+def release_install(task, request, facts=None, job_options=None):
+    """PLAN to RECORD for what is asked for; the lock is held. Returns the exit status.
+
+    facts go into ready.json; job_options are set on fetch's job.Job.
+    """
+    with task.step("plan"):
+        job, plan = plan_make(task, request, job_options or {})
+    plan_say(task, plan)
+    release = release_make(task, job, plan, facts or {})
+    if task.context.options.no_switch:
+        task.say.done("%s is ready: weavectl switch %s." % (release.title, release.version),
+                      "ready", release=release.name)
+        return 0
+    release_take(task, release, migrate=not task.context.options.no_migrate)
+    return 0
+
+
+def virtualenv_check(context):
+    """Refuses a sync.ini whose workers would not follow the link that releases move."""
+    settings = context.settings
+    link = context.home.link_path
+    named = settings["virtualenv"]
+    if named and os.path.basename(named) == "current" and \
+            os.path.realpath(os.path.dirname(named)) == os.path.realpath(context.home.path):
+        return
+    where = settings["virtualenv_where"]
+    raise ReleaseError(
+        "%s: wsgi.virtualenv is %s, and releases are served through %s"
+        % (settings["ini"] if where in ("", "default") else where, named or "not set", link),
+        "write `virtualenv = %s` into [wsgi] of %s, then `apachectl graceful`"
+        % (link, settings["ini"]))
+
+
+# ---- PLAN ----
+
+def request_make(context):
+    """What the command line asks for, as fetch has it."""
+    options = context.options
+    channel = options.channel or (None if options.what else context.settings["channel"])
+    return jobs.request_read(options.what, channel, context.path)
+
+
+def plan_make(task, request, job_options):
+    """fetch's Job and Plan. ReleaseError where the share, a signature or the Python object."""
+    context, settings = task.context, task.settings
+    options = context.options
+    current = context.home.current()
+    base = venv.base_choose(settings, current.ready if current else None)
+    python = pythons.Python(base, task.run)
+    venv.engine_check(settings, python)
+    typed = [link if "://" in link else context.path(link) for link in options.find_links]
+    settings = dict(settings, find_links=typed + settings["find_links"])
+    if options.keyring:
+        settings["keyring"] = context.path(options.keyring)
+    job = jobs.Job(settings, request, context.home, task.folder("archives"), python, task.run,
+                   say=context.say.note, again=options.again,
+                   wait_share_s=seconds_read(options.wait_share, "--wait-share"))
+    for name, value in job_options.items():
+        setattr(job, name, value)
+    return job, fetch.plan(job)
+
+
+def seconds_read(text, option):
+    """Seconds of "60", "60s", "2m", "1h"."""
+    found = re.fullmatch(r"([0-9]+)(s|m|h|)", text)
+    if not found:
+        raise ReleaseError("%s %s is no time: write 90s or 2m" % (option, text))
+    return int(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600}[found.group(2)]
+
+
+def plan_changes(task, plan):
+    """What differs from the release that serves, as words.changes() has it."""
+    current = task.home.current()
+    lock = current.fact("lock") if current else None
+    entries = {file.project: {"version": file.version} for file in plan.files
+               if file.role != "build"}
+    entries.update({name: {"version": version} for name, version in plan.system.items()})
+    return words.changes(lock if isinstance(lock, dict) else {}, entries)
+
+
+def plan_say(task, plan):
+    """The head of what people see: which release, whose, and what is different."""
+    task.release_name = "%s-%s" % (plan.name, plan.version)
+    title = ["%s %s" % (plan.name, plan.version)]
+    manifest = plan.manifest
+    if manifest is not None and manifest.vcs:
+        title.append("%s %s" % (manifest.vcs.get("kind"), str(manifest.vcs.get("revision"))[:12]))
+        if manifest.vcs.get("tag"):
+            title.append("tag %s" % manifest.vcs["tag"])
+    if plan.signed_by:
+        title.append("signed by %s" % plan.signed_by)
+    if manifest is not None and files.seconds_of(manifest.at):
+        title.append("%s old" % words.ago(files.seconds_of(manifest.at)))
+    task.say.line(", ".join(title))
+    for note in plan.notes:
+        task.say.note(note)
+    current = task.home.current()
+    task.say.line("  serves now: %s" % (current.title if current else "nothing"))
+    changes = plan_changes(task, plan)
+    if changes:
+        task.say.line("  " + words.changes_text(changes))
+
+
+# ---- FETCH to SYNC ----
+
+def release_make(task, job, plan, facts):
+    """The release of a plan, which is made now or was ready already."""
+    release = release_ready(task, job, plan, facts)
+    if release is not None:
+        return release
+    with task.step("fetch", "%d files, %s" % (len(plan.files), words.size(plan.size))):
+        paths = fetch.fetch(job, plan)
+        for file in plan.files:
+            file.sha256 = file.sha256 or store.file_hash(paths[file.name])[0]
+    release = release_ready(task, job, plan, facts)
+    if release is not None:
+        return release
+    with task.step("build"):
+        prepared = fetch.wheels(job, plan, paths)
+    leftovers_remove(task)
+    name = task.home.name_free(plan.name, plan.version)
+    path = os.path.join(task.home.releases_path, name)
+    task.release_name = name
+    try:
+        return _release_fill(task, job, prepared, path, facts)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)     # it may be what fills the disk
+        raise
+
+
+def release_ready(task, job, plan, facts):
+    """A release that was made of the same files for the same Python, or None.
+
+    ReleaseError where a rollback has left it, and --again was not said.
+    """
+    if task.context.options.again or not all(file.sha256 for file in plan.files):
+        return None
+    wanted = _identity(ready_facts(task, job, plan, facts))
+    same = [release for release in task.home.releases()
+            if release.is_ready and _identity(release.ready) == wanted]
+    good = [release for release in same if not release.is_bad]
+    if good:
+        task.release_name = good[-1].name
+        task.say.note("%s is ready already" % good[-1].title)
+        return good[-1]
+    if same:
+        raise ReleaseError("%s was left by a rollback" % same[-1].title,
+                           "install another version, or this one anew with --again")
+    return None
+
+
+def _identity(ready):
+    """What two releases have in common that need not both be made."""
+    python = ready.get("python")
+    if isinstance(python, dict):
+        python = {name: value for name, value in python.items() if name != "version"}
+    return [python] + [ready.get(name) for name in ("name", "version", "files", "vcs", "vendor")]
+
+
+def ready_facts(task, job, plan, facts):
+    """What ready.json says as soon as the plan is known."""
+    manifest = plan.manifest
+    return dict({
+        "name": plan.name, "project": plan.project, "version": plan.version,
+        "share": plan.share, "signed_by": plan.signed_by,
+        "manifest": None if manifest is None else manifest.members,
+        "files": {file.name: file.sha256 for file in plan.files},
+        "python": {"version": job.python.version, "executable": job.python.executable,
+                   "system_site_packages": task.settings["system_site_packages"]},
+        "pip": job.python.pip_version, "by": task.context.by,
+        "vcs": None if manifest is None else manifest.vcs, "vendor": None}, **facts)
+
+
+def _release_fill(task, job, prepared, path, facts):
+    """CREATE, INSTALL and SYNC. Returns the Release."""
+    python = job.python
+    with task.step("create", "Python %s" % python.version):
+        venv.create(path, python, task.settings["system_site_packages"], task.log)
+    with task.step("install", "%d projects" % len(prepared.wheels)) as step:
+        venv.fill(path, python, prepared.wheels, task.folder("wheels"), task.log, step.progress)
+        found = venv.records(path, job.python)
+        venv.rights_settle(path)
+        venv.labels_restore(path, task.log)
+    ready = ready_facts(task, job, prepared.plan, facts)
+    ready.update(release=os.path.basename(path), lock=prepared.lock, records=found)
+    with task.step("sync"):
+        task.home.ready_write(path, ready)
+    return task.home.release(os.path.basename(path))
+
+
+def leftovers_remove(task):
+    """Removes what installs that ended early have left in releases/."""
+    for release in task.home.releases():
+        if release.state == "leftover":
+            task.log_line("removes %s, which was not finished" % release.path)
+            shutil.rmtree(release.path)
+
+
+# ---- MIGRATE to RECORD ----
+
+def release_take(task, release, migrate=True, before_link=None):
+    """Proves a release, has `current` lead to it and workers serve it.
+
+    before_link() is called when it is proven. Until then nothing has changed.
+    """
+    previous = task.home.current()
+    task.release_name = release.name
+    task.home.link_check()
+    if migrate and task.settings["migrate"]:
+        with task.step("migrate"):
+            _migrate(task, release)
+    with task.step("prove") as step:
+        proof = task.context.call("prove", release=release.path)
+        step.detail = _proof_text(proof)
+    try:
+        if before_link is not None:
+            before_link()
+        with task.step("link"):
+            task.home.link_move(release)
+    except (ReleaseError, OSError):
+        task.context.call("drop")
+        raise
+    with task.step("switch"):
+        switched = task.context.call("switch", release=release.path)
+    with task.step("record"):
+        task.home.served_set(release, by=task.context.by, command=task.command,
+                             previous=previous.name if previous else None,
+                             generation=switched.get("generation"))
+    _prune(task)
+    _taken_say(task, release, previous, proof, switched)
+
+
+def _migrate(task, release):
+    answer = task.context.call("migrate", release=release.path)
+    lines = answer.get("output", "").splitlines()
+    for line in lines:
+        task.log_line(line)
+    if answer["status"] != 0:
+        raise ReleaseError("release.migrate has failed with exit status %s, and nothing was "
+                           "switched" % answer["status"], lines=lines[-programs.LAST_LINES:])
+
+
+def _proof_text(proof):
+    text = "" if proof.get("how") != "alone" else "without httpd"
+    if proof.get("warmup"):
+        text += (", " if text else "") + "warm-up %s" % proof["warmup"]
+    return text
+
+
+def _prune(task):
+    """Removes old releases. What fails there fails nothing."""
+    try:
+        from . import prune
+        prune.after_install(task)
+    except (ImportError, ReleaseError, OSError) as problem:
+        task.say.warn("old releases could not be removed: %s" % problem)
+
+
+def _taken_say(task, release, previous, proof, switched):
+    """The last line: what serves now, and the way back."""
+    if switched.get("graceful"):
+        text = "%s serves in httpd's own processes, which were started anew." % release.title
+    elif "generation" in switched:
+        text = "%s serves (generation %d)" % (release.title, switched["generation"])
+        finishing = switched.get("finishing")
+        text += "; the one before finishes %d requests." % finishing if finishing else "."
+    else:
+        text = "%s is what httpd serves when it is started." % release.title
+    changes = words.changes((previous.fact("lock") if previous else None) or {},
+                            release.fact("lock") or {})
+    task.say.done(text, "serves", release=release.name,
+                  previous=previous.name if previous else None, changes=changes,
+                  generation=switched.get("generation"), proven=proof.get("how"))
+    if previous and previous.name != release.name:
+        task.say.line("back: weavectl rollback")

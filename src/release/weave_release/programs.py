@@ -6,16 +6,21 @@ they end with inner.
 """
 
 import collections
+import contextlib
 import ctypes
 import os
 import platform
+import select
 import signal
 import subprocess
+import time
 
 from .errors import ReleaseError
 
 NICE = 19
 LAST_LINES = 10
+POLL_SECONDS = 1
+LOG_LINE_BYTES = 2000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 # ioprio_set(2) has no function in libc; 3 << 13 is the idle class
@@ -37,10 +42,13 @@ def priority_lower():
         _LIBC.syscall(number, 1, 0, _IOPRIO_IDLE)
 
 
-def environment(folder):
-    """What inner and its programs have as environment; `folder` is their HOME."""
+def environment():
+    """What inner and its programs have as environment. Context.scratch() adds to it.
+
+    pip reads /etc/pip.conf in spite of --isolated.
+    """
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8",
-            "HOME": folder}
+            "HOME": "/nonexistent", "PIP_CONFIG_FILE": os.devnull}
 
 
 class Ended:
@@ -51,33 +59,71 @@ class Ended:
         self.lines = lines
 
 
-def program_run(argv, log=None, env=None, cwd=None, input_fd=None, output=None):
+def program_run(argv, log=None, env=None, cwd=None, output=None, seconds=None):
     """Runs a program to its end and returns Ended; never raises for its exit status.
 
-    What it says goes line by line to log, a file of bytes, or to output(line: str). env is
-    added to that of inner. ReleaseError where it cannot be started.
+    What it says goes line by line to log, a file of bytes, and to output(line: str). env is
+    added to that of inner. After so many seconds it is killed, and its status is None.
+    ReleaseError where it cannot be started.
     """
-    def prepare():
-        end_with_parent(signal.SIGKILL)
-        priority_lower()
-
     lines = collections.deque(maxlen=LAST_LINES)
+
+    def line_take(data):
+        _log_write(log, data[:LOG_LINE_BYTES] + b"\n")
+        text = data.decode("utf-8", "replace").rstrip()
+        lines.append(text)
+        if output is not None:
+            output(text)
+
     environ = dict(os.environ, **(env or {}))
-    if log is not None:
-        log.write(("$ %s\n" % " ".join(argv)).encode("utf-8", "surrogateescape"))
+    _log_write(log, ("$ %s\n" % " ".join(argv)).encode("utf-8", "surrogateescape"))
     try:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL if input_fd is None else input_fd,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, cwd=cwd,
-            preexec_fn=prepare)
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=environ, cwd=cwd, preexec_fn=_prepare)
     except OSError as error:
         raise ReleaseError("%s cannot be started: %s" % (argv[0], error.strerror)) from error
-    with process:
-        for line in iter(lambda: process.stdout.readline(65536), b""):
-            if log is not None:
-                log.write(line)
-            text = line.decode("utf-8", "replace").rstrip()
-            lines.append(text)
-            if output is not None:
-                output(text)
-    return Ended(process.returncode, list(lines))
+    with process.stdout:
+        try:
+            is_late = _output_read(process, line_take, seconds)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+    return Ended(None if is_late else process.returncode, list(lines))
+
+
+def _prepare():
+    end_with_parent(signal.SIGKILL)
+    priority_lower()
+
+
+def _output_read(process, line_take, seconds):
+    """Reads until the program has ended; True when the time was over before.
+
+    What it has left behind may hold its output open for ever, and is not waited for.
+    """
+    fd, rest = process.stdout.fileno(), b""
+    ends_at = time.monotonic() + seconds if seconds else None
+    while True:
+        is_there = select.select([fd], [], [], POLL_SECONDS)[0]
+        data = os.read(fd, 65536) if is_there else b""
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole + ([rest[:65536]] if len(rest) > 65536 else []):
+            line_take(line)
+        rest = rest if len(rest) <= 65536 else b""
+        is_late = ends_at is not None and time.monotonic() > ends_at
+        has_ended = not data and (is_there or process.poll() is not None)
+        if has_ended or is_late:
+            if rest:
+                line_take(rest)
+            if not is_late and is_there:
+                process.wait()
+            return is_late and process.poll() is None
+
+
+def _log_write(log, data):
+    """A full disk loses what the log would say, and fails nothing by that."""
+    if log is not None and data:
+        with contextlib.suppress(OSError):
+            log.write(data)
