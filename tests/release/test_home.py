@@ -10,9 +10,11 @@ import time
 
 import pytest
 
+from homes import release_make as make, release_serve as serve
 from weave_release import files
 from weave_release.errors import ReleaseError
-from weave_release.home import DAMAGED, FOREIGN, LEFTOVER, Home
+from weave_release.home import Home
+from weave_release.release import DAMAGED, FOREIGN, LEFTOVER
 
 
 @pytest.fixture
@@ -21,20 +23,6 @@ def home(tmp_path):
     made.warnings = made._warn.__self__
     made.folders_make()
     return made
-
-
-def make(home, version, name="weaveserver", at=None, **facts):
-    folder = home.name_free(name, version)
-    path = os.path.join(home.releases_path, folder)
-    os.mkdir(path)
-    facts = {"name": name, "version": version, "release": folder, "lock": {}, **facts}
-    home.ready_write(path, {**facts, **({"at": at} if at else {})})
-    return home.release(folder)
-
-
-def serve(home, release):
-    home.link_move(release)
-    home.served_set(release)
 
 
 # ---- releases ----

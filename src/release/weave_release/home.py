@@ -4,7 +4,8 @@
     HOME/current          a relative link to the release that serves
     HOME/releases/NAME-VERSION[@N]/
         .weave/ready.json     written last: the release is whole
-        .weave/served         it has served; .weave/bad: a rollback left it; .weave/pinned
+        .weave/served         it has served; .weave/bad: a rollback has left it;
+                              .weave/failed: it did not come up; .weave/pinned: it stays
     HOME/incoming, store  archives; logs/ID.log; lock; history.jsonl
 
 The file system is the truth: a release is one when it has ready.json, and it serves when
@@ -13,7 +14,6 @@ as whom this runs, and may still be damaged: that is said, and is fatal for noth
 """
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -23,134 +23,13 @@ import time
 
 from . import files
 from .errors import ReleaseError
-from .files import Damaged
+from .release import FORMAT, MARK_MOST, READY_MOST, Release
 
-FORMAT = 1
-READY_MOST = 4 * 1024 * 1024
-MARK_MOST = 4096
 HISTORY_MOST = 1024 * 1024
 LINK = "current"
-MARKS = ("served", "bad", "pinned")
-
-# States of what lies in releases/.
-READY, LEFTOVER, DAMAGED, FOREIGN = "ready", "leftover", "damaged", "foreign"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*", re.ASCII)
-
-
-class Release:
-    """What lies in releases/, as it was when it was looked at.
-
-    state is READY; LEFTOVER: a folder without ready.json, of an install that has ended
-    early; DAMAGED: its ready.json cannot be used; or FOREIGN: no folder. problem says why
-    for all but READY. ready is the content of ready.json, or None. marks has the content of
-    each mark, at (seconds since 1970) is when it was made.
-    """
-
-    def __init__(self, path):
-        self.path = path
-        self.name = os.path.basename(path)
-        self.state = FOREIGN
-        self.problem = ""
-        self.ready = None
-        self.marks = {}
-        self.at = 0.0
-        try:
-            fd = os.open(path, files.FOLDER)
-        except OSError as error:
-            self._problem_set(error)
-            return
-        try:
-            self.at = os.fstat(fd).st_mtime
-            self.state = LEFTOVER
-            self.problem = "not finished"
-            self._read(fd)
-        finally:
-            os.close(fd)
-
-    is_ready = property(lambda self: self.state == READY)
-    is_served = property(lambda self: "served" in self.marks)
-    is_bad = property(lambda self: "bad" in self.marks)
-    is_pinned = property(lambda self: "pinned" in self.marks)
-
-    @property
-    def served_number(self):
-        """Releases that began to serve later have a greater one; (0, 0.0): never served."""
-        mark = self.marks.get("served")
-        if mark is None:
-            return (0, 0.0)
-        number = mark.get("number")
-        return (number if isinstance(number, int) else 0, mark["seconds"])
-
-    def fact(self, *path):
-        """A member of ready.json, such as fact("vcs", "revision"); None where it is none."""
-        value = self.ready
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
-
-    @property
-    def version(self):
-        """The version, or the name of the folder where that is not known."""
-        version = self.fact("version")
-        return version if isinstance(version, str) else self.name
-
-    @property
-    def title(self):
-        """What people call it: "weaveserver 1.1.5", "weaveserver 1.1.5@2"."""
-        name = self.fact("name")
-        if isinstance(name, str) and self.name.startswith(name + "-"):
-            return "%s %s" % (name, self.name[len(name) + 1 :])
-        return self.name
-
-    def _problem_set(self, error):
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            self.problem = "a link" if os.path.islink(self.path) else "no folder"
-        else:
-            self.problem = "cannot be read (%s)" % error.strerror
-
-    def _read(self, fd):
-        try:
-            inner = os.open(".weave", files.FOLDER, dir_fd=fd)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self.state, self.problem = DAMAGED, ".weave: %s" % error.strerror
-            return
-        try:
-            for mark in MARKS:
-                self._mark_read(mark, inner)
-            self._ready_read(inner)
-        finally:
-            os.close(inner)
-
-    def _mark_read(self, mark, inner):
-        try:
-            info = os.stat(mark, dir_fd=inner, follow_symlinks=False)
-        except OSError:
-            return
-        try:
-            facts = files.json_read(mark, inner, MARK_MOST)
-        except (Damaged, OSError):
-            facts = {}  # that it is there is what counts
-        facts["seconds"] = files.seconds_of(facts.get("at")) or info.st_mtime
-        self.marks[mark] = facts
-
-    def _ready_read(self, inner):
-        try:
-            ready = files.json_read("ready.json", inner, READY_MOST)
-        except FileNotFoundError:
-            return
-        except (Damaged, OSError) as error:
-            self.state, self.problem = DAMAGED, str(error)
-            return
-        if ready.get("format") != FORMAT:
-            self.state = DAMAGED
-            self.problem = "ready.json is of another format than %d" % FORMAT
-            return
-        self.state, self.problem, self.ready = READY, "", ready
-        self.at = files.seconds_of(ready.get("at")) or self.at
 
 
 class Home:
@@ -166,6 +45,9 @@ class Home:
         self.history_path = os.path.join(path, "history.jsonl")
         self._warn = warn or (lambda text: None)
         self._history_has_failed = False
+        self.interrupted = None
+        self._lock_fd = None
+        self._held = {}
 
     # ---- releases ----
 
@@ -192,6 +74,38 @@ class Home:
     def release(self, name):
         """The release of this folder's name, read anew."""
         return Release(os.path.join(self.releases_path, name))
+
+    def find(self, text):
+        """The release that people mean by a version, NAME==VERSION or the name of its folder.
+
+        Of several tries of one version it is the last one that is ready and not bad; of
+        several projects, that of the release that serves. ReleaseError when there is none.
+        """
+        releases = self.releases()
+        exact = [release for release in releases if release.name == text]
+        name, _, version = text.rpartition("==")
+        wanted = re.sub(r"[-_.]+", "-", name).lower()
+        found = exact or [
+            release
+            for release in releases
+            if version in (release.version, release.tried_version)
+            and wanted in ("", release.fact("name"))
+        ]
+        if not found:
+            raise ReleaseError(
+                "there is no release %s in %s: `weavectl releases` shows those that there are"
+                % (text, self.path)
+            )
+        current = self.current()
+        names = {release.fact("name") for release in found}
+        if len(names) > 1 and current and current.fact("name") in names:
+            found = [r for r in found if r.fact("name") == current.fact("name")]
+        elif len(names) > 1:
+            raise ReleaseError(
+                "%s is a version of several projects: say which, as in %s"
+                % (text, " or ".join(sorted(release.name for release in found)))
+            )
+        return max(found, key=lambda one: (one.is_ready, not one.is_bad, one.at, one.name))
 
     def name_free(self, name, version):
         """The name for a new folder: NAME-VERSION, or NAME-VERSION@2 where that is taken.
@@ -286,13 +200,14 @@ class Home:
     def served_set(self, release, **facts):
         """Notes that the release has begun to serve: the mark, and a line of history.
 
-        It is not bad any more. facts are for the history, such as by and generation. On a
-        full disk it warns; the next command makes up for it (served_catch_up).
+        It is neither bad nor failed any more. facts are for the history, such as by and
+        generation. On a full disk it warns, and the next command makes up for it.
         """
         number = 1 + max([0] + [other.served_number[0] for other in self.releases()])
         try:
             self.mark_set(release, "served", number=number, by=facts.get("by"))
-            self.mark_clear(release, "bad")
+            for mark in {"bad", "failed"} & set(self.release(release.name).marks):
+                self.mark_clear(release, mark)
         except OSError as error:
             self._warn(
                 "cannot note in %s that it serves: %s" % (release.path, error.strerror)
@@ -328,11 +243,12 @@ class Home:
     # ---- lock, journal, logs ----
 
     @contextlib.contextmanager
-    def lock(self, command, by=None, pid=None):
+    def lock(self, command, by=None):
         """Lets one command at a time change the home.
 
         command and by (a user) are for people; ReleaseError says who holds it. The lock
-        ends with the process, so nothing has to be unlocked after a kill.
+        ends with the process, so nothing has to be unlocked after a kill. Then interrupted
+        is what the command that did not get to its end had noted, otherwise None.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(os.path.join(self.path, "lock"), flags, 0o600)
@@ -341,17 +257,27 @@ class Home:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ReleaseError(_lock_said(os.pread(fd, MARK_MOST, 0))) from None
-            who = {"user": by, "pid": pid or os.getpid(), "command": command}
-            who["since"] = files.now()
-            with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, json.dumps(who).encode() + b"\n", 0)
+            before = files.json_of(os.pread(fd, MARK_MOST, 0))
+            self.interrupted = before if isinstance(before, dict) else None
+            self._held = {"user": by, "pid": os.getpid(), "command": command}
+            self._held["since"] = files.now()
+            self._lock_fd = fd
+            self.lock_note()
             self.served_catch_up()
             yield
-            with contextlib.suppress(OSError):
-                os.ftruncate(fd, 0)
+            self._held = {}
+            self.lock_note()
         finally:
+            self._lock_fd = None
             os.close(fd)
+
+    def lock_note(self, **facts):
+        """Adds to what a killed command leaves behind: release is the one it moves to."""
+        self._held.update(facts)
+        data = json.dumps(self._held).encode() + b"\n" if self._held else b""
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+            os.pwrite(self._lock_fd, data, 0)
+            os.ftruncate(self._lock_fd, len(data))
 
     def history_add(self, event, **facts):
         """Adds a line to the journal. When it cannot, it warns once and goes on."""
@@ -428,7 +354,7 @@ def _lock_said(data):
     if not isinstance(who, dict):
         return "another weavectl is changing this home: wait until it has finished"
     since = files.seconds_of(who.get("since"))
-    when = "" if since is None else " since " + time.strftime("%H:%M:%S", time.localtime(since))
+    when = "" if since is None else time.strftime(" since %H:%M:%S", time.localtime(since))
     return "%s runs `weavectl %s`%s (pid %s): wait until it has finished" % (
         who.get("user") or "somebody",
         who.get("command"),

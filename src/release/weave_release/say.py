@@ -148,7 +148,7 @@ class Say:
         facts are release, previous, generation, changes and others.
         """
         self.line("%s %s" % (text, words.duration(time.monotonic() - self._began)))
-        self._last(result, facts)
+        self.result(result, **facts)
 
     def failed(self, error, log_path=None, goes_on=None, **facts):
         """What has failed, its last lines, the log, and what goes on (a sentence).
@@ -168,9 +168,10 @@ class Say:
         facts.update({"error": str(error), "log": log_path})
         if hint:
             facts["hint"] = hint
-        self._last("failed", facts)
+        self.result("failed", **facts)
 
-    def _last(self, result, facts):
+    def result(self, result, **facts):
+        """The last object alone, where people have been told all there is."""
         facts = {"result": result, **facts}
         if self._notes:
             facts["notes"] = self._notes

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Homes with tiny releases, and what a command is given, for the tests."""
+
+import argparse
+import io
+import os
+
+from weave_release.errors import ReleaseError
+from weave_release.home import Home
+from weave_release.say import Say
+
+
+def release_make(home, version, name="weaveserver", at=None, **facts):
+    """A whole release without a Python; facts go into ready.json."""
+    folder = home.name_free(name, version)
+    path = os.path.join(home.releases_path, folder)
+    os.mkdir(path)
+    facts = {"name": name, "version": version, "release": folder, "lock": {}, **facts}
+    home.ready_write(path, {**facts, **({"at": at} if at else {})})
+    return home.release(folder)
+
+
+def release_serve(home, release):
+    home.link_move(release)
+    home.served_set(release)
+
+
+class Context:
+    """What inner gives a command; serving is what the broker answers, or an error."""
+
+    def __init__(self, home_path, as_json=False, keep=5, serving=None, **options):
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.say = Say(as_json, self.out, self.err)
+        self.home = Home(str(home_path), warn=self.say.warn)
+        self.by = "alice"
+        self.settings = {"keep": keep, "home": str(home_path)}
+        self.options = argparse.Namespace(json=as_json, **options)
+        self.serving = serving or {"httpd": False, "release": None, "in_use": []}
+        self.calls = []
+
+    def call(self, operation, **facts):
+        self.calls.append(operation)
+        if operation == "serving" and isinstance(self.serving, dict):
+            return self.serving
+        raise ReleaseError("weaved does not answer")
+
+    @property
+    def said(self):
+        return self.out.getvalue()
+
+
+def options_parse(module, *words):
+    """What the module's command makes of its words, as a dict."""
+    parser = argparse.ArgumentParser(prog="weavectl")
+    module.arguments(parser)
+    return vars(parser.parse_args(words))
