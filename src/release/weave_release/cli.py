@@ -11,7 +11,7 @@ COMMANDS = (
     ("init", "init", "make release.home and a first /etc/sync.ini"),
     ("install", "install", "take a release from a share, prove it, serve it"),
     ("checkout", "checkout", "the same with a revision of a repository"),
-    ("switch", "rollback", "serve a release that is ready"),
+    ("switch", "switch", "serve a release that is ready"),
     ("rollback", "rollback", "serve the release before"),
     ("releases", "listing", "show the releases of this node"),
     ("verify", "verify", "compare the files of a release with its record"),

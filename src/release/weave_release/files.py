@@ -25,9 +25,11 @@ def now():
 
 def seconds_of(text):
     """Seconds since 1970 of what now() has written; None when it is no such text."""
+    if not isinstance(text, str) or len(text) != 20 or text[-1] != "Z":
+        return None
     try:
-        at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
-    except (TypeError, ValueError):
+        at = datetime.fromisoformat(text[:-1])
+    except ValueError:
         return None
     return at.replace(tzinfo=timezone.utc).timestamp()
 

@@ -23,6 +23,7 @@ import time
 
 from . import files
 from .errors import ReleaseError
+from .files import Damaged
 from .release import FORMAT, MARK_MOST, READY_MOST, Release
 
 HISTORY_MOST = 1024 * 1024
@@ -69,7 +70,7 @@ class Home:
         except FileNotFoundError:
             return []
         found = [self.release(name) for name in names if not name.startswith(".")]
-        return sorted(found, key=lambda release: (release.at, release.name))
+        return sorted(found, key=lambda release: release.order)
 
     def release(self, name):
         """The release of this folder's name, read anew."""
@@ -105,7 +106,7 @@ class Home:
                 "%s is a version of several projects: say which, as in %s"
                 % (text, " or ".join(sorted(release.name for release in found)))
             )
-        return max(found, key=lambda one: (one.is_ready, not one.is_bad, one.at, one.name))
+        return max(found, key=lambda one: (one.is_ready, not one.is_bad, one.order))
 
     def name_free(self, name, version):
         """The name for a new folder: NAME-VERSION, or NAME-VERSION@2 where that is taken.
@@ -256,9 +257,8 @@ class Home:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ReleaseError(_lock_said(os.pread(fd, MARK_MOST, 0))) from None
-            before = files.json_of(os.pread(fd, MARK_MOST, 0))
-            self.interrupted = before if isinstance(before, dict) else None
+                raise ReleaseError(_lock_said(self.lock_read())) from None
+            self.interrupted = self.lock_read()
             self._held = {"user": by, "pid": os.getpid(), "command": command}
             self._held["since"] = files.now()
             self._lock_fd = fd
@@ -270,6 +270,14 @@ class Home:
         finally:
             self._lock_fd = None
             os.close(fd)
+
+    def lock_read(self):
+        """What a command that holds the lock, or was killed, has noted; otherwise None."""
+        try:
+            with _folder(self.path) as fd:
+                return files.json_read("lock", fd, MARK_MOST)
+        except (OSError, Damaged):
+            return None
 
     def lock_note(self, **facts):
         """Adds to what a killed command leaves behind: release is the one it moves to."""
@@ -348,10 +356,9 @@ def _folder(path, dir_fd=None):
         os.close(fd)
 
 
-def _lock_said(data):
+def _lock_said(who):
     """The sentence that refuses a second command."""
-    who = files.json_of(data)
-    if not isinstance(who, dict):
+    if who is None:
         return "another weavectl is changing this home: wait until it has finished"
     since = files.seconds_of(who.get("since"))
     when = "" if since is None else time.strftime(" since %H:%M:%S", time.localtime(since))

@@ -22,7 +22,7 @@ class Release:
     state is READY; LEFTOVER: a folder without ready.json, of an install that has ended
     early; DAMAGED: its ready.json cannot be used; or FOREIGN: no folder. problem says why
     for all but READY. ready is the content of ready.json, or None. marks has the content of
-    each mark, at (seconds since 1970) is when it was made.
+    each mark; at (seconds since 1970) is when it was made, order what they are sorted by.
     """
 
     def __init__(self, path):
@@ -33,6 +33,7 @@ class Release:
         self.ready = None
         self.marks = {}
         self.at = 0.0
+        self.order = (0.0, 0, self.name)
         try:
             fd = os.open(path, files.FOLDER)
         except OSError as error:
@@ -40,6 +41,7 @@ class Release:
             return
         try:
             self.at = os.fstat(fd).st_mtime
+            self.order = (self.at, 0, self.name)
             self.state = LEFTOVER
             self.problem = "not finished"
             self._read(fd)
@@ -124,6 +126,7 @@ class Release:
     def _ready_read(self, inner):
         try:
             ready = files.json_read("ready.json", inner, READY_MOST)
+            info = os.stat("ready.json", dir_fd=inner, follow_symlinks=False)
         except FileNotFoundError:
             return
         except (Damaged, OSError) as error:
@@ -135,3 +138,4 @@ class Release:
             return
         self.state, self.problem, self.ready = READY, "", ready
         self.at = files.seconds_of(ready.get("at")) or self.at
+        self.order = (self.at, info.st_mtime_ns, self.name)

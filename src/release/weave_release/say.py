@@ -17,7 +17,7 @@ is changing something.
 
 import contextlib
 import json
-import shutil
+import os
 import sys
 import time
 
@@ -92,8 +92,13 @@ class Say:
     def line_draw(self, text):
         """A line on a terminal that the next one replaces."""
         if self._is_terminal:
-            width = max(20, shutil.get_terminal_size().columns - 1)
-            self._write(self._out, escape(text)[:width], drawn=True)
+            self._write(self._out, escape(text)[: self._width() - 1], drawn=True)
+
+    def _width(self):
+        try:
+            return max(20, os.get_terminal_size(self._out.fileno()).columns)
+        except (OSError, ValueError):
+            return 80
 
     def _write(self, stream, text, drawn=False):
         if self._drawn:
@@ -106,9 +111,13 @@ class Say:
 
     @staticmethod
     def _print(stream, text):
-        with contextlib.suppress(OSError, ValueError):
+        try:
             stream.write(text)
             stream.flush()
+        except (OSError, ValueError):
+            # What the stream still holds must not fail its close at the end.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     # ---- steps ----
 
