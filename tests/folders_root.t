@@ -265,6 +265,19 @@ configure($run, $state, "/ $root/etc/venv.ini");
 like refused('a virtualenv in the folder of another', 'WEAVE0161', $his, $of_his),
     qr/`user = $mallory` in \[workers\]/, 'or the application may run as that user';
 
+# where releases are made, its owner is trusted, and only there
+my $inside = spew("$root/etc/inside.ini",
+    ini('', "$his/venv") . "[release]\nhome = $his\n");
+configure($run, $state, "/ $inside");
+my ($fails, $text) = configtest();
+is $fails, 0, 'release.home of another user is all right' or diag $text;
+chmod 0775, $his;
+refused('release.home that others may write in', 'WEAVE0161', $his, 'chmod go-w ');
+chmod 0755, $his;
+spew("$root/etc/outside.ini", ini('', "$his/venv") . "[release]\nhome = $his/ven\n");
+configure($run, $state, "/ $root/etc/outside.ini");
+refused('a virtualenv beside release.home', 'WEAVE0161', $his, $of_his);
+
 spew("$his/app.wsgi", slurp("$root/app.wsgi"));
 my $script = spew("$root/etc/script.ini",
     ini('') =~ s{^script = .*}{script = $his/app.wsgi}mr

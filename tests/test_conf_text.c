@@ -289,7 +289,7 @@ static void test_processes_are_not_told_what_weavectl_reads(void **state)
     read_text(common);
     before = text_of(WEAVE_CONF_PROCESS);
     read_text(apr_pstrcat(pool, common,
-                          "home = /srv\nkeep = 7\nmigrate = x\nchannel = y\n"
+                          "keep = 7\nmigrate = x\nchannel = y\n"
                           "find_links = https://me:" SECRET "@localhost/\n"
                           "system_site_packages = true\npython = /srv/p\n"
                           "keyring = k.gpg\nrepository = r\nvendor = v\n",

@@ -225,17 +225,57 @@ const char *weave_virtualenv_open(weave_virtualenv_t **virtualenv,
     return problem;
 }
 
+/* ---- who can exchange code ---- */
+
+static int is_in(const char *path, const char *folder)
+{
+    apr_size_t bytes = strlen(folder);
+
+    return !strncmp(path, folder, bytes) &&
+           (!path[bytes] || path[bytes] == '/');
+}
+
+/* Finds the user who owns HOME, where PATH is in it, also by links above. */
+static int home_owner_find(uid_t *owner, const char *path, const char *home)
+{
+    char resolved[PATH_MAX];
+    struct stat status;
+
+    if (!*home || (!is_in(path, home) &&
+                   !(realpath(home, resolved) && is_in(path, resolved))))
+        return 0;
+    if (stat(home, &status) < 0)
+        return 0;
+    *owner = status.st_uid;
+    return 1;
+}
+
+apr_status_t weave_check_way(const char **problem, const char *path, uid_t uid,
+                             const char *home, apr_pool_t *pool)
+{
+    weave_folder_t folder;
+    apr_status_t rv = weave_folder_open(&folder, problem, path, uid, 0, pool);
+    uid_t owner;
+
+    if (rv == EPERM && home_owner_find(&owner, path, home) && owner != 0 &&
+        owner != uid)
+        rv = weave_folder_open(&folder, problem, path, owner, 0, pool);
+    if (rv == APR_SUCCESS)
+        close(folder.fd);
+    return rv;
+}
+
 const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
-                                   const char *path, long uid, apr_pool_t *pool)
+                                   const char *path, long uid, const char *home,
+                                   apr_pool_t *pool)
 {
     const char *problem = NULL;
     char resolved[PATH_MAX];
 
     if (!*path)
         return NULL;
-    if (geteuid() == 0 && uid >= 0)
-        problem = weave_folder_check(path, (uid_t)uid, pool);
-    if (problem)
+    if (geteuid() == 0 && uid >= 0 &&
+        weave_check_way(&problem, path, (uid_t)uid, home, pool) != APR_SUCCESS)
         return apr_psprintf(pool, "WEAVE0161: %s: wsgi.virtualenv: %s", where,
                             problem);
     /* a link that is changed must not change a running application */

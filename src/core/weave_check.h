@@ -42,11 +42,17 @@ const char *weave_check_folder(const char *where, const char *name,
 const char *weave_virtualenv_open(weave_virtualenv_t **virtualenv,
                                   const char *path, apr_pool_t *pool);
 
+/** Checks that only root and the user UID can exchange the folder PATH; or, in
+ *  or below HOME (release.home; "": none), root and the owner of HOME, as whom
+ *  weavectl makes releases. On failure *problem is a message with the cure;
+ *  EPERM: somebody else could. */
+apr_status_t weave_check_way(const char **problem, const char *path, uid_t uid,
+                             const char *home, apr_pool_t *pool);
+
 /** Opens the virtualenv in PATH, which may be a link, and sets *venv. When this
- *  process is root, checks that only root and the user UID (-1: do not check)
- *  can exchange it. */
+ *  process is root, does weave_check_way() (UID -1: does not). */
 const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
-                                   const char *path, long uid,
+                                   const char *path, long uid, const char *home,
                                    apr_pool_t *pool);
 
 /** Checks that ENGINE exists, for Python VERSION (NULL: the default). */

@@ -294,8 +294,9 @@ const char *weave_spec_resolve(weave_spec_t **resolved,
             : "";
     copy->python = copy->version = copy->libpython = copy->soname = NULL;
     if (*copy->virtualenv) {
-        problem = weave_check_virtualenv(&venv, spec->name, virtualenv,
-                                         spec->uid, pool);
+        problem = weave_check_virtualenv(
+            &venv, spec->name, virtualenv, spec->uid,
+            weave_spec_str(spec, WEAVE_RELEASE_HOME), pool);
         if (problem)
             return problem;
         copy->python = venv->python;

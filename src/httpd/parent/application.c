@@ -99,13 +99,10 @@ static void note_code(mod_weave_check_t *check, const mod_weave_app_t *app,
                       weave_key_e key, const char *folder)
 {
     const char *problem;
-    weave_folder_t opened;
-    apr_status_t rv =
-        weave_folder_open(&opened, &problem, folder, app->uid, 0, check->ptemp);
 
-    if (rv == APR_SUCCESS)
-        close(opened.fd);
-    if (rv == EPERM)
+    if (weave_check_way(&problem, folder, app->uid,
+                        weave_conf_str(app->conf, WEAVE_RELEASE_HOME),
+                        check->ptemp) == EPERM)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, check->s,
                      "WEAVE0163: %s: %s: others could replace code that runs as"
                      " %s: %s",
@@ -143,7 +140,8 @@ static void check_virtualenv(mod_weave_check_t *check, mod_weave_app_t *app)
             weave_check_virtualenv(
                 &venv, source_text(check, app->conf, WEAVE_WSGI_VIRTUALENV),
                 weave_conf_str(app->conf, WEAVE_WSGI_VIRTUALENV),
-                (long)app->uid, check->pconf));
+                (long)app->uid, weave_conf_str(app->conf, WEAVE_RELEASE_HOME),
+                check->pconf));
     app->venv = venv;
 }
 
