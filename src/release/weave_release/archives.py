@@ -36,7 +36,7 @@ class ArchiveError(ReleaseError):
     """An archive is refused. The sentence begins with its name."""
 
     def __init__(self, name, text, hint=REMAKE):
-        super().__init__("%s %s." % (name, text), hint=hint)
+        super().__init__("%s %s" % (name, text), hint=hint)
 
 
 class Archive:
@@ -65,6 +65,10 @@ class Archive:
         self.extras = [str(line) for line in metadata.get_all("Provides-Extra") or []]
         self.requires_python = str(metadata.get("Requires-Python") or "").strip()
         self.backend = None
+        dynamic = {str(line).lower() for line in metadata.get_all("Dynamic") or []}
+        self.is_static = ("requires-dist" not in dynamic and
+                          str(metadata.get("Metadata-Version") or "") not in
+                          ("", "1.0", "1.1", "1.2", "2.0", "2.1"))
 
 
 def archive_check(path, project=None, version=None):
@@ -268,15 +272,18 @@ def sdist_read(path):
 def sdist_requires(archive, texts):
     """What an sdist says that it needs: Requires-Dist, else setuptools' requires.txt.
 
-    None where neither is there. That of requires.txt is without markers and extras.
+    None where only its build knows. That of requires.txt is without markers and extras.
     """
-    if archive.requires:
+    if archive.requires or archive.is_static:
         return archive.requires
+    found = None
     for parts in texts.paths:
-        if parts[-1] == "requires.txt" and len(parts) > 1 and parts[-2].endswith(".egg-info"):
-            lines = (texts.read("/".join(parts)) or b"").decode("utf-8", "replace").split("\n")
-            return [line.strip() for line in lines if line.strip() and line[:1] not in "[#"]
-    return None
+        if len(parts) > 1 and parts[-2].endswith(".egg-info"):
+            found = found or []
+            if parts[-1] == "requires.txt":
+                lines = (texts.read("/".join(parts)) or b"").decode("utf-8", "replace").split("\n")
+                found += [line.strip() for line in lines if line.strip() and line[:1] not in "[#"]
+    return found
 
 
 class Texts:

@@ -57,13 +57,27 @@ def pip_path(python):
 @functools.lru_cache(None)
 def packaging():
     """The package `packaging` with the modules that are used here: pip's own, or a free one."""
+    return _vendored("packaging", _MODULES)
+
+
+def toml(text):
+    """A TOML text as a dict; ValueError when it is none."""
+    try:
+        import tomllib
+    except ImportError:
+        tomllib = _vendored("tomli")
+    return tomllib.loads(text)
+
+
+def _vendored(package, parts=()):
+    """A package that pip brings along, or else a free one, with these modules of it."""
     for folder in _folders():
         sys.path.append(folder)
         try:
-            for name in ("pip._vendor.packaging", "packaging"):
+            for name in ("pip._vendor." + package, package):
                 try:
                     module = importlib.import_module(name)
-                    for part in _MODULES:
+                    for part in parts:
                         importlib.import_module("%s.%s" % (name, part))
                     return module
                 except ImportError:
