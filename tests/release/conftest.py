@@ -10,3 +10,14 @@ BUILD = TOP / os.environ.get("BUILD", "build")
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(BUILD / "weave-release"))
+
+import pytest
+
+
+@pytest.fixture
+def node():
+    """A new node; see nodes.py."""
+    import nodes
+    made = nodes.Node()
+    yield made
+    made.close()

@@ -203,7 +203,7 @@ class Broker:
                 module = importlib.import_module("weave_release." + OPERATIONS[operation])
             except ImportError:
                 from . import standin as module
-            self.is_calling = True
+            self.is_calling = operation != "switch"     # which is short, and not left half done
             answer = getattr(module, "call_" + operation)(self, request)
             return dict(answer or {}, ok=True)
         except ReleaseError as error:

@@ -4,11 +4,12 @@
 docs/design.md has the table of steps. Other commands use release_install() and release_take().
 """
 
+import contextlib
 import os
 import re
 import shutil
 
-from . import files, programs, venv, words
+from . import files, programs, prune, venv, words
 from .errors import ReleaseError
 from .task import Task, task_open
 
@@ -76,11 +77,15 @@ def release_install(task, request, facts=None, job_options=None):
         job, plan = plan_make(task, request, job_options or {})
     plan_say(task, plan)
     release = release_make(task, job, plan, facts or {})
+    if _serves_already(task, release):
+        task.say.done("%s serves already." % release.title, "unchanged", release=release.name)
+        return 0
     if task.context.options.no_switch:
         task.say.done("%s is ready: weavectl switch %s." % (release.title, release.version),
                       "ready", release=release.name)
         return 0
     release_take(task, release, migrate=not task.context.options.no_migrate)
+    prune.releases_prune(task.context)
     return 0
 
 
@@ -116,7 +121,6 @@ def plan_make(task, request, job_options):
     current = context.home.current()
     base = venv.base_choose(settings, current.ready if current else None)
     python = pythons.Python(base, task.run)
-    venv.engine_check(settings, python)
     typed = [link if "://" in link else context.path(link) for link in options.find_links]
     settings = dict(settings, find_links=typed + settings["find_links"])
     if options.keyring:
@@ -186,7 +190,7 @@ def release_make(task, job, plan, facts):
         return release
     with task.step("build"):
         prepared = fetch.wheels(job, plan, paths)
-    leftovers_remove(task)
+    prune.leftovers_remove(task.context)
     name = task.home.name_free(plan.name, plan.version)
     path = os.path.join(task.home.releases_path, name)
     task.release_name = name
@@ -257,15 +261,17 @@ def _release_fill(task, job, prepared, path, facts):
     return task.home.release(os.path.basename(path))
 
 
-def leftovers_remove(task):
-    """Removes what installs that ended early have left in releases/."""
-    for release in task.home.releases():
-        if release.state == "leftover":
-            task.log_line("removes %s, which was not finished" % release.path)
-            shutil.rmtree(release.path)
-
-
 # ---- MIGRATE to RECORD ----
+
+def _serves_already(task, release):
+    current = task.home.current()
+    if current is None or current.name != release.name:
+        return False
+    serving = task.context.call("serving")
+    if serving["httpd"]:
+        return serving["release"] == release.path
+    return True
+
 
 def release_take(task, release, migrate=True, before_link=None):
     """Proves a release, has `current` lead to it and workers serve it.
@@ -275,28 +281,45 @@ def release_take(task, release, migrate=True, before_link=None):
     previous = task.home.current()
     task.release_name = release.name
     task.home.link_check()
+    task.home.lock_note(release=release.name)
+    try:
+        proof = _prove(task, release, migrate)
+    except ReleaseError as error:
+        with contextlib.suppress(OSError):
+            task.home.mark_set(release, "failed", error=error.message, log=task.log_path)
+        raise
+    try:
+        if before_link is not None:
+            before_link()
+        task.interrupts_hold()      # what follows is short, and is not left half done
+        with task.step("link"):
+            task.home.link_move(release)
+    except BaseException:
+        task.context.call("drop")
+        raise
+    try:
+        with task.step("switch"):
+            switched = task.context.call("switch", release=release.path)
+    except ReleaseError as error:
+        error.hint = error.hint or ("it is proven, and `current` leads to it: the same command "
+                                    "again, or `weavectl reload`, has it serve")
+        raise
+    with task.step("record"):
+        task.home.served_set(release, by=task.context.by, command=task.command,
+                             previous=previous.name if previous else None,
+                             generation=switched.get("generation"))
+    _taken_say(task, release, previous, proof, switched)
+
+
+def _prove(task, release, migrate):
+    """MIGRATE and PROVE. Returns what the broker says of the candidate."""
     if migrate and task.settings["migrate"]:
         with task.step("migrate"):
             _migrate(task, release)
     with task.step("prove") as step:
         proof = task.context.call("prove", release=release.path)
         step.detail = _proof_text(proof)
-    try:
-        if before_link is not None:
-            before_link()
-        with task.step("link"):
-            task.home.link_move(release)
-    except (ReleaseError, OSError):
-        task.context.call("drop")
-        raise
-    with task.step("switch"):
-        switched = task.context.call("switch", release=release.path)
-    with task.step("record"):
-        task.home.served_set(release, by=task.context.by, command=task.command,
-                             previous=previous.name if previous else None,
-                             generation=switched.get("generation"))
-    _prune(task)
-    _taken_say(task, release, previous, proof, switched)
+    return proof
 
 
 def _migrate(task, release):
@@ -314,15 +337,6 @@ def _proof_text(proof):
     if proof.get("warmup"):
         text += (", " if text else "") + "warm-up %s" % proof["warmup"]
     return text
-
-
-def _prune(task):
-    """Removes old releases. What fails there fails nothing."""
-    try:
-        from . import prune
-        prune.after_install(task)
-    except (ImportError, ReleaseError, OSError) as problem:
-        task.say.warn("old releases could not be removed: %s" % problem)
 
 
 def _taken_say(task, release, previous, proof, switched):

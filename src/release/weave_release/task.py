@@ -4,6 +4,7 @@
 import contextlib
 import errno
 import os
+import signal
 import time
 import traceback
 
@@ -57,6 +58,11 @@ class Task:
         os.mkdir(path, 0o755)
         return path
 
+    @staticmethod
+    def interrupts_hold():
+        """From here on SIGINT and SIGTERM wait until the command has ended."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+
     def log_line(self, text):
         """A line of ours in the log, with the time; a full disk loses it."""
         if self.log is not None:
@@ -93,9 +99,11 @@ def task_open(context, command, what=""):
 def _failures_said(task):
     try:
         yield
-    except Exception as problem:
+    except (Exception, KeyboardInterrupt) as problem:
         error = problem
-        if isinstance(problem, OSError):
+        if isinstance(problem, KeyboardInterrupt):
+            error = ReleaseError("interrupted")
+        elif isinstance(problem, OSError):
             error = ReleaseError(_os_sentence(task, problem))
         elif not isinstance(problem, ReleaseError):
             text = traceback.format_exc()
@@ -112,7 +120,8 @@ def _task_failed(task, error):
     goes_on = "%s goes on" % current.title if current else None
     if task.log is not None:     # otherwise somebody else has the lock
         task.home.history_add("failed", command=task.command, by=task.context.by,
-                              step=task.step_name, release=task.release_name, error=error.message)
+                              step=task.step_name, release=task.release_name,
+                              error=error.message, log=task.log_path)
     task.say.failed(error, log_path=task.log_path, goes_on=goes_on, step=task.step_name)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A release's folder: a virtualenv at its final path, filled by one pip outside of it."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -20,8 +21,10 @@ print(importlib.util.find_spec("venv") is not None)
 
 
 def base_find(path):
-    """The Python outside of any virtualenv that a path leads to: /usr/bin/python3.11, so that
-    a release keeps its version. ReleaseError where it is none, or can make no virtualenv.
+    """(path, "3.11") of the Python outside of any virtualenv that a path leads to, such as
+    /usr/bin/python3.11, so that a release keeps its version.
+
+    ReleaseError where it is none, or can make no virtualenv.
     """
     said = []
     ended = programs.program_run([path, "-I", "-c", _PROBE], output=said.append)
@@ -31,12 +34,12 @@ def base_find(path):
     if has_venv != "True":
         raise ReleaseError("%s has no module venv" % path,
                            "install python%s-venv, or its like" % version)
-    return base
+    return base, version
 
 
 def base_choose(settings, previous):
-    """The Python of a new release: release.python, else that of the release before (its
-    ready.json, or None), else the default engine's.
+    """The path of the Python of a new release: release.python, else that of the release before
+    (its ready.json, or None), else the default engine's. ReleaseError where no engine runs it.
     """
     path = settings["python"]
     if not path and previous is not None:
@@ -44,18 +47,14 @@ def base_choose(settings, previous):
         path = before.get("executable") if isinstance(before, dict) else None
         if not isinstance(path, str) or not os.access(path, os.X_OK):
             path = None
-    return base_find(path or settings["engine_default"])
-
-
-def engine_check(settings, python):
-    """ReleaseError where workers cannot run this Python."""
-    short = version_short(python)
-    if short not in settings["engines"]:
+    base, version = base_find(path or settings["engine_default"])
+    if version not in settings["engines"]:
         raise ReleaseError(
             "there is no engine for Python %s (%s), only for %s"
-            % (short, python.executable, " and ".join(settings["engines"]) or "none"),
+            % (version, base, " and ".join(settings["engines"]) or "none"),
             "in mod_weave's source: make PYTHONS='%s %s' && make install; or name another Python "
-            "in release.python" % (settings["engine_default"], python.executable))
+            "in release.python" % (settings["engine_default"], base))
+    return base
 
 
 def version_short(python):
@@ -71,9 +70,16 @@ def create(path, python, system_site_packages, log):
     if system_site_packages:
         argv.append("--system-site-packages")
     ended = programs.program_run(argv + [path], log=log)
-    if ended.status != 0:
-        raise ReleaseError("%s cannot make a virtualenv at %s" % (python.executable, path),
-                           lines=ended.lines)
+    _must_work(ended, "%s cannot make a virtualenv at %s" % (python.executable, path))
+
+
+def _must_work(ended, sentence):
+    """OSError where a program has failed because the disk is full, else ReleaseError."""
+    if ended.status == 0:
+        return
+    if any("No space left on device" in line for line in ended.lines):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    raise ReleaseError(sentence, lines=ended.lines)
 
 
 # ---- INSTALL ----
@@ -96,8 +102,7 @@ def fill(path, python, wheels, folder, log, output=None):
         "--ignore-installed", "--no-warn-script-location", "--progress-bar", "off",
         "--find-links", folder, "-r", wanted, python=os.path.join(path, "bin", "python"))
     ended = programs.program_run(argv, log=log, output=output)
-    if ended.status != 0:
-        raise ReleaseError("pip could not install the release", lines=ended.lines)
+    _must_work(ended, "pip could not install the release")
     people_pip_write(path, python.pip)
 
 

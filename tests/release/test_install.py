@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weavectl install on a node without httpd, step by step and killed at each of them."""
+
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import time
+
+import pytest
+
+import nodes
+from conftest import BUILD
+
+pytest.importorskip("weave_release.fetch")  # until it lands
+STEPS = ("lock", "plan", "fetch", "build", "create", "install", "sync", "migrate", "prove", "link",
+         "switch", "record")
+
+
+@pytest.fixture(scope="module")
+def installed():
+    """A node that has Tiny 1.0, installed with all that a caller can have against it."""
+    made = nodes.Node("a home %s" % ("x" * 90))
+    made.release_make("1.0", files={"Tiny-1.0.dist-info/entry_points.txt":
+                                    "[console_scripts]\ntiny = tiny:main\n",
+                                    "tiny.py": "def main():\n    print('runs')\n"})
+    evil = made.folder / "evil"
+    evil.mkdir()
+    (evil / "pip.conf").write_text("[global]\nindex-url = http://127.0.0.1:9/\nno-such = 1\n")
+    (evil / "sitecustomize.py").write_text("raise SystemExit('sitecustomize of the caller')\n")
+    (evil / "pip").mkdir()
+    (evil / "pip" / "__init__.py").write_text("raise SystemExit('pip of the caller')\n")
+    env = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_TARGET": str(evil), "PIP_USER": "1",
+           "PIP_NO_INDEX": "0", "PIP_CONFIG_FILE": str(evil / "pip.conf"), "PIP_PREFIX": "/evil",
+           "PYTHONPATH": str(evil), "PYTHONHOME": str(evil), "PYTHONSTARTUP": "/evil",
+           "PYTHONPYCACHEPREFIX": str(evil), "PYTHONWARNINGS": "error", "VIRTUAL_ENV": str(evil),
+           "XDG_CONFIG_HOME": str(evil), "XDG_CACHE_HOME": str(evil), "HOME": str(evil),
+           "TMPDIR": "/no/such/folder", "http_proxy": "http://127.0.0.1:9", "LC_ALL": "C",
+           "https_proxy": "http://127.0.0.1:9", "SSL_CERT_FILE": "/evil", "CDPATH": "/",
+           "IFS": "/", "BASH_ENV": "/evil", "LD_LIBRARY_PATH": "/evil", "SUDO_USER": "alice"}
+    made.said = made.install(env=env, umask=0o077)
+    made.evil = evil
+    yield made
+    made.close()
+
+
+# ---- what an install makes ----
+
+def test_it_serves(installed):
+    assert installed.current() == "releases/tiny-1.0"
+    assert "tiny 1.0 is what httpd serves when it is started" in installed.said
+    for step in STEPS[1:7] + STEPS[8:]:
+        assert "\n  %s " % step in "\n" + installed.said
+
+
+def test_nothing_of_the_caller_counts(installed):
+    assert sorted(path.name for path in installed.evil.iterdir()) == [
+        "pip", "pip.conf", "sitecustomize.py"]
+
+
+def test_what_is_installed_runs(installed):
+    release = installed.home / "current"
+    said = subprocess.check_output(
+        [release / "bin" / "python", "-I", "-c",
+         "import sys, tiny, dep; print(sys.prefix, tiny.__file__, dep.VERSION)"], encoding="utf-8")
+    real = str(installed.home / "releases" / "tiny-1.0")
+    assert said.startswith("%s %s/" % (real, real)) or str(release) in said
+    assert said.endswith(" 1.1\n")
+    assert subprocess.check_output([release / "bin" / "tiny"], encoding="utf-8") == "runs\n"
+
+
+def test_pip_is_there_for_people_and_no_part_of_it(installed):
+    release = installed.home / "current"
+    said = subprocess.check_output([release / "bin" / "pip", "list", "--format=freeze"],
+                                   encoding="utf-8", stderr=subprocess.DEVNULL)
+    assert {"Tiny==1.0", "dep==1.1"} <= set(said.split())
+    assert not list((installed.home / "releases" / "tiny-1.0").glob("lib/*/site-packages/pip"))
+
+
+def test_everybody_may_read_and_only_the_owner_write(installed):
+    release = installed.home / "releases" / "tiny-1.0"
+    owner = pwd.getpwnam(nodes.OWNER).pw_uid if nodes.IS_ROOT else os.getuid()
+    count = 0
+    for folder, folders, files in os.walk(release):
+        for name in folders + files:
+            info = os.lstat(os.path.join(folder, name))
+            assert info.st_uid == owner
+            if not stat.S_ISLNK(info.st_mode):
+                assert info.st_mode & 0o022 == 0 and info.st_mode & 0o444 == 0o444
+                assert info.st_mode & 0o111 in (0, 0o111)
+                count += 1
+    assert count > 10
+    assert list(release.glob("lib/*/site-packages/__pycache__/tiny.*.pyc"))
+
+
+def test_ready_json_says_what_it_is(installed):
+    ready = installed.ready("tiny-1.0")
+    assert (ready["name"], ready["project"], ready["version"]) == ("tiny", "Tiny", "1.0")
+    assert ready["lock"]["dep"]["version"] == "1.1" and len(ready["lock"]["dep"]["sha256"]) == 64
+    assert set(ready["records"]) == {"Tiny", "dep"}
+    assert ready["python"]["executable"].startswith("/") and ready["pip"].split(".")[0].isdigit()
+    if nodes.IS_ROOT:
+        assert ready["by"] == "root (alice via sudo)"
+
+
+def test_again_is_done_at_once(installed):
+    before = installed.snapshot()
+    said = installed.install(umask=0)
+    assert "tiny 1.0 serves already" in said and "install" not in said
+    assert installed.snapshot() == before
+
+
+def test_a_dry_run_changes_nothing(installed):
+    installed.release_make("1.1", requires=("dep>=1", "more"), name="Tiny")
+    share = installed.share
+    more = nodes.archives.wheel(share, "more", "3")
+    installed.manifest_write("Tiny", "1.1", [
+        nodes.file_of(share / "Tiny-1.1-py3-none-any.whl", "tiny", "1.1", "application"),
+        nodes.file_of(share / "dep-1.1-py3-none-any.whl", "dep", "1.1", "dependency"),
+        nodes.file_of(more, "more", "3", "dependency")])
+    before = installed.snapshot()
+    said = installed.install("--dry-run", "Tiny==1.1")
+    assert "+ more 3" in said and "tiny 1.0 → 1.1" in said
+    assert installed.snapshot() == before
+    assert installed.current() == "releases/tiny-1.0"
+
+
+def test_a_plain_folder_does(node):
+    node.release_make("1.0", plain=True)
+    said = node.install(str(node.share / "Tiny-1.0-py3-none-any.whl"))
+    assert "nothing vouches for these files" in said
+    assert node.current() == "releases/tiny-1.0"
+
+
+def test_no_switch_waits_for_switch(installed):
+    installed.release_make("1.2")
+    said = installed.install("Tiny==1.2", "--no-switch", umask=0)
+    assert installed.current() == "releases/tiny-1.0" and "weavectl switch 1.2" in said
+    for folder, folders, files in os.walk(installed.home / "releases" / "tiny-1.2"):
+        for name in folders + files:
+            info = os.lstat(os.path.join(folder, name))
+            assert stat.S_ISLNK(info.st_mode) or info.st_mode & 0o022 == 0
+    installed.run("switch", "1.2")
+    assert installed.current() == "releases/tiny-1.2"
+    installed.run("rollback")
+    assert installed.current() == "releases/tiny-1.0"
+    said = installed.install("Tiny==1.2", status=1)
+    assert "tiny 1.2 was left by a rollback" in said and "--again" in said
+    installed.install("Tiny==1.2", "--again")
+    assert installed.current() == "releases/tiny-1.2@2"
+
+
+# ---- killed anywhere ----
+
+def killed(node, step, version, when="after"):
+    """Runs an install that is killed at a step."""
+    said = node.install("Tiny==" + version, env={"WEAVE_KILL_AT": "%s:%s" % (step, when)}, status=1)
+    assert "ended by signal 9" in said
+    return said
+
+
+def test_killed_at_each_step_and_run_again(node):
+    node.ini_write(["migrate = true"])
+    for version in ("1.0", "2.0"):
+        node.release_make(version)
+    node.install("Tiny==1.0")
+    for step in STEPS:
+        killed(node, step, "2.0")
+        is_moved = STEPS.index(step) >= STEPS.index("link")
+        assert node.current() == "releases/tiny-%s" % ("2.0" if is_moved else "1.0"), step
+        if step in ("link", "switch", "record"):
+            # the next one finds it serving, as httpd is stopped
+            (node.home / "current").unlink()
+            (node.home / "current").symlink_to("releases/tiny-1.0")
+    said = node.install("Tiny==2.0")
+    assert node.current() == "releases/tiny-2.0"
+    assert "ready already" in said
+    assert node.unmarked() == [] and node.releases() == ["tiny-1.0", "tiny-2.0"]
+    assert os.listdir(node.home / "incoming") == []
+    assert (node.home / "lock").read_text() == ""
+
+
+@pytest.mark.parametrize("step", ("create", "sync"))
+def test_killed_before_a_step(node, step):
+    node.release_make("1.0")
+    killed(node, step, "1.0", "before")
+    assert node.current() is None
+    node.install()
+    assert node.current() == "releases/tiny-1.0" and node.unmarked() == []
+
+
+def test_killed_halves(node, tmp_path):
+    """kill -9 of either half of weavectl ends the other, and the code of an archive."""
+    pid_file = node.folder / "pid"
+    node.own_folder = node.folder / "open"
+    node.own_folder.mkdir()
+    os.chmod(node.own_folder, 0o777)
+    pid_file = node.own_folder / "pid"
+    nodes.archives.sdist(node.share, "Slow", "1.0", files={
+        "setup.py": "import os, time\nopen(%r, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+                    % str(pid_file)})
+    for victim in ("broker", "inner"):
+        if pid_file.exists():
+            pid_file.unlink()
+        broker = subprocess.Popen(
+            [BUILD / "weavectl", "install", "Slow", "--find-links", node.share, "-i", node.ini],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: pid_file.exists() and pid_file.read_text())
+        builder = int(pid_file.read_text())
+        with open("/proc/%d/status" % builder) as file:
+            status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
+        uids = set(status["Uid"].split())
+        assert uids == {str(nodes.user_ids(nodes.OWNER)[0] if nodes.IS_ROOT else os.getuid())}
+        with open("/proc/%d/stat" % builder) as file:
+            assert file.read().rsplit(")", 1)[1].split()[16] == "19"    # nice
+        with open("/proc/%d/environ" % builder, "rb") as file:
+            assert b"/incoming/tmp-" in file.read()
+        inner = int(subprocess.check_output(["pgrep", "-P", str(broker.pid)]))
+        os.kill(broker.pid if victim == "broker" else inner, signal.SIGKILL)
+        broker.wait(60)
+        wait_until(lambda: not os.path.exists("/proc/%d" % inner) or is_zombie(inner))
+        wait_until(lambda: not os.path.exists("/proc/%d" % builder) or is_zombie(builder))
+
+
+def is_zombie(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def wait_until(is_so, seconds=120):
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
