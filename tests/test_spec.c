@@ -353,7 +353,7 @@ static void keys_set(weave_spec_t *spec, const char *virtualenv,
 static weave_spec_t *resolved(const weave_spec_t *spec)
 {
     weave_spec_t *got = NULL;
-    const char *problem = weave_spec_resolve(&got, spec, pool);
+    const char *problem = weave_spec_resolve(&got, spec, NULL, pool);
 
     if (problem)
         fail_msg("%s", problem);
@@ -416,7 +416,7 @@ static void stamps_scripts(void **state)
 static void refused(const weave_spec_t *spec, const char *why)
 {
     weave_spec_t *got = NULL;
-    const char *problem = weave_spec_resolve(&got, spec, pool);
+    const char *problem = weave_spec_resolve(&got, spec, NULL, pool);
 
     assert_null(got);
     assert_non_null(problem);

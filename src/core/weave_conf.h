@@ -17,6 +17,7 @@
 
 #include "weave_ini.h"
 #include "weave_keys.h"
+#include "weave_link.h"
 #include "weave_problem.h"
 
 typedef struct weave_conf_t weave_conf_t;
@@ -116,6 +117,15 @@ const char *weave_conf_heartbeat(const weave_conf_t *conf);
  *  each line of the text: the entry that the line belongs to, or NULL. */
 const char *weave_conf_flatten(const char *path, const weave_conf_t *file,
                                apr_array_header_t *sources, apr_pool_t *pool);
+
+/** Returns a copy of CONF, in POOL, whose paths of the application's files do
+ * not depend on links any more: wsgi.python_path and workers.home, and with
+ * CODE 1 also wsgi.virtualenv and wsgi.script. Of wsgi.environ.NAME and
+ *  workers.env.NAME, each path follows the links on the way of those keys.
+ * AS_IF: see weave_link_follow. */
+weave_conf_t *weave_conf_follow(const weave_conf_t *conf,
+                                const weave_link_t *as_if, int code,
+                                apr_pool_t *pool);
 
 /** The part of a configuration that is written down. */
 typedef enum weave_conf_part_e {

@@ -27,6 +27,19 @@
  *   {"op":"log"} + descriptor        the error log from now on. {"ok":true}
  *   {"op":"reload","app":INI|null}   a new generation. {"ok":true}; what
  *                                    becomes of it, status tells
+ *   {"op":"candidate","app":INI,"link":PATH,"leads_to":PATH}
+ *                                    a generation as if the link led there,
+ *                                    which is held until "switch" and ends with
+ *                                    this connection. The answer comes when all
+ *                                    its workers are ready and warm, or it has
+ *                                    failed: {"ok":true,"generation":N,
+ *                                    "proven":true,"ms":N,"warmup_status":N,
+ *                                    "warmup_ms":N}; "proven":false: httpd
+ * wants it meanwhile, and status tells the rest
+ *   {"op":"switch","app":INI}        the candidate serves from now on, where
+ * the links lead to what it is made of.
+ *                                    {"ok":true,"generation":N,"finishing":N}:
+ *                                    how many requests the one before has
  *   {"op":"status"}                  {"ok":true,"status":{...}}
  *   {"op":"ping"}                    {"ok":true}
  *   {"op":"stop"}                    {"ok":true}; weaved ends when all workers
@@ -55,7 +68,7 @@
 
 #include "weave_fd.h"
 
-#define WEAVE_CONTROL_VERSION 5
+#define WEAVE_CONTROL_VERSION 6
 #define WEAVE_CONTROL_SOCKET "weaved.sock"
 #define WEAVE_CONTROL_LOCK "weaved.lock"
 

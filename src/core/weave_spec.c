@@ -3,7 +3,6 @@
  * fields a table describes for both directions */
 #include "weave_spec.h"
 
-#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,14 +256,6 @@ const char *weave_spec_engine(const char *libdir, const char *version,
                    : apr_pstrcat(pool, libdir, "/weave-engine.so", NULL);
 }
 
-static const char *link_resolve(const char *path, apr_pool_t *pool)
-{
-    char resolved[PATH_MAX];
-
-    return *path && realpath(path, resolved) ? apr_pstrdup(pool, resolved)
-                                             : path;
-}
-
 const char *weave_spec_stamp(const char *path, apr_pool_t *pool)
 {
     struct stat status;
@@ -279,15 +270,20 @@ const char *weave_spec_stamp(const char *path, apr_pool_t *pool)
 }
 
 const char *weave_spec_resolve(weave_spec_t **resolved,
-                               const weave_spec_t *spec, apr_pool_t *pool)
+                               const weave_spec_t *spec,
+                               const weave_link_t *as_if, apr_pool_t *pool)
 {
     weave_spec_t *copy = apr_pmemdup(pool, spec, sizeof(*spec));
     const char *problem;
     weave_virtualenv_t *venv;
     const char *virtualenv = weave_spec_str(spec, WEAVE_WSGI_VIRTUALENV);
 
-    copy->virtualenv = link_resolve(virtualenv, pool);
-    copy->script = link_resolve(weave_spec_str(spec, WEAVE_WSGI_SCRIPT), pool);
+    copy->virtualenv = weave_link_follow(virtualenv, as_if, pool);
+    copy->script =
+        weave_link_follow(weave_spec_str(spec, WEAVE_WSGI_SCRIPT), as_if, pool);
+    copy->conf = weave_conf_follow(spec->conf, as_if, 0, pool);
+    copy->keys = weave_conf_text(copy->conf, WEAVE_CONF_PROCESS,
+                                 weave_conf_environ(copy->conf), pool);
     copy->stamp =
         weave_spec_int(spec, WEAVE_RELEASE_RELOAD) == WEAVE_RELOAD_TOUCH
             ? weave_spec_stamp(copy->script, pool)
@@ -295,7 +291,7 @@ const char *weave_spec_resolve(weave_spec_t **resolved,
     copy->python = copy->version = copy->libpython = copy->soname = NULL;
     if (*copy->virtualenv) {
         problem = weave_check_virtualenv(
-            &venv, spec->name, virtualenv, spec->uid,
+            &venv, spec->name, as_if ? copy->virtualenv : virtualenv, spec->uid,
             weave_spec_str(spec, WEAVE_RELEASE_HOME), pool);
         if (problem)
             return problem;

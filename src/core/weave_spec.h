@@ -81,12 +81,14 @@ static inline const char *weave_spec_str(const weave_spec_t *spec,
 /** Returns the variables that its keys set and those that httpd passes on. */
 apr_table_t *weave_spec_env(const weave_spec_t *spec, apr_pool_t *pool);
 
-/** Follows the links as they are now, of a SPEC that was parsed: those of the
- *  virtualenv and of the script; and finds the engine. Nothing of the
- *  virtualenv is run. NULL and *resolved, or a message for the administrator
- *  with the cure. */
+/** Follows the links as they are now, of a SPEC that was parsed, or as if AS_IF
+ *  (NULL: none) were moved already: those of the virtualenv and of the script,
+ *  and in its `keys` those that weave_conf_follow names; and finds the engine.
+ *  Nothing of the virtualenv is run. NULL and *resolved, or a message for the
+ *  administrator with the cure. */
 const char *weave_spec_resolve(weave_spec_t **resolved,
-                               const weave_spec_t *spec, apr_pool_t *pool);
+                               const weave_spec_t *spec,
+                               const weave_link_t *as_if, apr_pool_t *pool);
 
 /** Where the engine for VERSION (NULL: the default one) is. */
 const char *weave_spec_engine(const char *libdir, const char *version,

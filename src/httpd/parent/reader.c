@@ -102,7 +102,12 @@ static void reader_run(const reading_t *reading)
         part_write(reading->fds[PART_SPEC], app->spec_made,
                    strlen(app->spec_made));
     if (app && app->embedded) {
-        text = weave_conf_text(app->conf, WEAVE_CONF_ALL, app->environ,
+        /* once for all children: a link may be moved before the last starts */
+        const weave_conf_t *now =
+            weave_conf_follow(app->conf, NULL, 1, check->ptemp);
+
+        file = weave_conf_follow(file, NULL, 1, check->ptemp);
+        text = weave_conf_text(now, WEAVE_CONF_ALL, weave_conf_environ(file),
                                check->ptemp);
         part_write(reading->fds[PART_PRIVATE], text, strlen(text));
     }
