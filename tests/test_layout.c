@@ -163,7 +163,7 @@ static const struct {
     {ROW(board, WEAVE_BOARD_VERSION), 5, 0x7a8063432499e909},
     {ROW(counters, WEAVE_COUNTERS_VERSION), 2, 0x3e6a7a0f5e27f835},
     {ROW(frames, WEAVE_FRAME_VERSION), 5, 0xc9dd278113455862},
-    {ROW(control, WEAVE_CONTROL_VERSION), 5, 0xe43a09fdb991e624},
+    {ROW(control, WEAVE_CONTROL_VERSION), 6, 0xe43a09fdb991e624},
 };
 
 static void shared_memory_and_wire(void **state)

@@ -138,7 +138,7 @@ format:  ## format the C files
 
 # ---- sanitizers, fuzzers, coverage ----
 
-ASAN_AREAS ?= smoke wsgi import conf-errors graceful worker maintenance
+ASAN_AREAS ?= smoke wsgi import conf-errors graceful worker release maintenance
 
 # httpd and Python are not built with it: tests/supp/asan preloads it
 asan:  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -186,6 +186,11 @@ static int app_poll(const ctl_t *ctl, const json_t *before)
         if (*ctl_text(status, "error_log"))
             ctl_say("more is in %s", ctl_text(status, "error_log"));
     }
+    else if (generation_newest(now) <= newest) {
+        rc = ctl_say("%s: the new generation was given up, for generation"
+                     " %" JSON_INTEGER_FORMAT " is what the links lead to",
+                     ini, ctl_int(now, "generation"));
+    }
     json_decref(status);
     return rc;
 }

@@ -34,10 +34,13 @@ static void worker_show(const ctl_t *ctl, const json_t *worker)
 static void generation_show(const ctl_t *ctl, const json_t *generation)
 {
     const json_t *worker, *workers = json_object_get(generation, "workers");
+    const char *release = ctl_text(generation, "release");
     size_t i;
 
-    ctl_line("  generation %" JSON_INTEGER_FORMAT ": %s",
-             ctl_int(generation, "number"), ctl_text(generation, "state"));
+    ctl_line("  generation %" JSON_INTEGER_FORMAT ": %s%s%s%s",
+             ctl_int(generation, "number"), ctl_text(generation, "state"),
+             ctl_is_true(generation, "candidate") ? ", a candidate" : "",
+             *release ? ", release " : "", release);
     if (json_array_size(workers))
         puts("    worker    state     Python    uptime  running  queued  "
              " requests      memory");

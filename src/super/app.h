@@ -57,17 +57,50 @@ int64_t super_generation_pause(super_generation_t *generation,
  * application may have one. */
 void super_worker_recycle(super_worker_t *worker, const char *why, int stuck);
 
+/* resolve.c: what an application would be made of, as its links lead now */
+
+typedef struct super_resolved_t {
+    weave_spec_t *spec;
+    const char *text;  /* of `spec` */
+    uint64_t identity; /* a hash of what makes a process; never 0 */
+} super_resolved_t;
+
+/* Follows the links of what is wanted of APP, as if AS_IF (NULL: none) were
+ * moved already, after the checks that configtest has, too. Returns NULL and
+ * *made, or a message, all in POOL. */
+const char *super_app_resolve(super_resolved_t *made, const super_app_t *app,
+                              const weave_link_t *as_if, apr_pool_t *pool);
+/* Returns a hash of time and size of the script, as they are now. */
+uint64_t super_app_script_stamp(const super_app_t *app, apr_pool_t *pool);
+
 /* serve.c: what becomes of a generation when something happens to its workers
  */
 
-/* Starts a generation of APP, which becomes app->coming; EVENTS are told what
- * becomes of it. */
-void super_generation_start(super_app_t *app, const char *resolved_text,
-                            uint64_t identity,
-                            const super_generation_events_t *events);
+/* Makes a generation of APP that is COMING; EVENTS are told what becomes of it
+ * once it is launched. */
+super_generation_t *super_generation_begin(
+    super_app_t *app, const super_resolved_t *made,
+    const super_generation_events_t *events);
+/* Starts its workers. */
+void super_generation_launch(super_generation_t *generation);
 /* Makes one without workers. */
 super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
                                           super_generation_e state);
+
+/* candidate.c: a generation that is tried before its release is there */
+
+/* Starts one of what is wanted of APP as if LINK were moved. HOLDER is answered
+ * when it has come up or has failed; it is dropped when the connection of
+ * HOLDER ends. Returns NULL, or a message, and nothing has changed. */
+const char *super_candidate_start(super_app_t *app, const weave_link_t *link,
+                                  super_caller_t *holder, apr_pool_t *pool);
+/* Drops the candidate of APP, if it has one. WHY is for people. */
+void super_candidate_drop(super_app_t *app, const char *why);
+/* Drops it where it is not what LINK would make of what is wanted now. */
+void super_candidate_review(super_app_t *app, apr_pool_t *pool);
+/* Returns the candidate of APP with IDENTITY, which is none any more; NULL:
+ * there is none. The caller gives it a state and other events. */
+super_generation_t *super_candidate_take(super_app_t *app, uint64_t identity);
 
 /* release.c */
 
@@ -79,6 +112,21 @@ const char *super_release_want(super_app_t *app, const char *text, int force,
 /* Starts a new generation of what is wanted of the application NAME; NULL: of
  * each. Returns NULL, or the first problem, which is logged. */
 const char *super_release_reload(const char *name, apr_pool_t *pool);
+/* What super_release_switch has done. */
+typedef struct super_switched_t {
+    uint32_t generation; /* that serves */
+    unsigned finishing;  /* requests that the one before has */
+} super_switched_t;
+
+/* Follows the links of the application NAME: where they make what its candidate
+ * is, that serves from now on. Returns NULL and *switched, or a message (in
+ * POOL), and nothing has changed. */
+const char *super_release_switch(super_switched_t *switched, const char *name,
+                                 apr_pool_t *pool);
+/* Returns the application NAME that httpd wants; NULL and *problem: there is
+ * none. */
+super_app_t *super_release_find(const char **problem, const char *name,
+                                apr_pool_t *pool);
 /* Drains APP, which httpd wants no more. It may be freed. */
 void super_release_remove(super_app_t *app);
 

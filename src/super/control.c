@@ -18,30 +18,46 @@
 #define CALLER_US (60 * SUPER_SECOND)
 #define CALLER_MESSAGES 16
 
-typedef struct caller_t {
+struct super_caller_t {
     super_channel_t channel;
     super_timer_t limit;
     int httpd; /* 1: the socket pair with httpd; 0: a connection of weavectl */
-} caller_t;
+    const json_t *number; /* borrowed: of the request that is being answered */
+    json_t *held_number;  /* of the one that is answered later; or NULL */
+    void (*gone)(void *data); /* NULL: nothing is held for it */
+    void *data;
+};
 
 static super_watch_t listener;
 static super_timer_t listener_timer; /* running: the listener is not watched */
-static caller_t httpd = {.httpd = 1};
+static super_caller_t httpd = {.httpd = 1};
 static super_request_fn *request_answer;
 static int callers;
 
-static void caller_message(void *data, json_t *request, int pass)
+static void answer_send(super_caller_t *caller, json_t *answer,
+                        const json_t *number)
 {
-    caller_t *caller = data;
-    json_t *answer = request_answer(request, caller->httpd, pass);
-
+    if (number)
+        json_object_set_new(answer, "number", json_deep_copy(number));
     super_channel_send(&caller->channel, answer);
     json_decref(answer);
 }
 
+static void caller_message(void *data, json_t *request, int pass)
+{
+    super_caller_t *caller = data;
+    json_t *answer;
+
+    caller->number = json_object_get(request, "number");
+    answer = request_answer(request, caller, pass);
+    if (answer)
+        answer_send(caller, answer, caller->number);
+    caller->number = NULL;
+}
+
 static void caller_closed(void *data, const char *why)
 {
-    caller_t *caller = data;
+    super_caller_t *caller = data;
 
     if (why)
         super_log(NULL, WEAVE_LINE_INFO,
@@ -49,16 +65,56 @@ static void caller_closed(void *data, const char *why)
     if (caller->httpd)
         return; /* the lifeline tells when httpd is gone */
     super_timer_cancel(&caller->limit);
+    if (caller->gone)
+        caller->gone(caller->data);
+    json_decref(caller->held_number);
     callers--;
     free(caller);
 }
 
 static void caller_timed_out(void *data)
 {
-    caller_t *caller = data;
+    super_caller_t *caller = data;
 
     super_channel_close(&caller->channel);
     caller_closed(caller, "takes too long");
+}
+
+static void limit_begin(super_caller_t *caller)
+{
+    if (!caller->channel.closed)
+        super_timer_set(&caller->limit, CALLER_US, caller_timed_out, caller);
+}
+
+int super_caller_is_httpd(const super_caller_t *caller)
+{
+    return caller->httpd;
+}
+
+int super_caller_hold(super_caller_t *caller, void (*gone)(void *data),
+                      void *data)
+{
+    if (caller->gone || caller->httpd)
+        return -1;
+    caller->gone = gone;
+    caller->data = data;
+    caller->held_number = json_deep_copy(caller->number);
+    super_timer_cancel(&caller->limit);
+    return 0;
+}
+
+void super_caller_release(super_caller_t *caller)
+{
+    caller->gone = NULL;
+    json_decref(caller->held_number);
+    caller->held_number = NULL;
+    limit_begin(caller);
+}
+
+void super_caller_answer(super_caller_t *caller, json_t *answer)
+{
+    answer_send(caller, answer, caller->held_number);
+    limit_begin(caller);
 }
 
 static void listener_event(void *data, uint32_t events);
@@ -83,7 +139,7 @@ static void listener_event(void *data, uint32_t events)
 {
     int fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     const char *refused;
-    caller_t *caller;
+    super_caller_t *caller;
 
     (void)data;
     (void)events;
@@ -114,7 +170,7 @@ static void listener_event(void *data, uint32_t events)
                            caller) != APR_SUCCESS)
         caller_closed(caller, NULL);
     else
-        super_timer_set(&caller->limit, CALLER_US, caller_timed_out, caller);
+        limit_begin(caller);
 }
 
 apr_status_t super_control_listen(int fd)

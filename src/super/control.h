@@ -24,10 +24,23 @@ void super_dir_unlink(const char *path);
 
 /* control.c */
 
-/* Answers REQUEST, which came from httpd's own channel (IS_HTTPD) or from
- * weavectl, with descriptor PASS (-1: none), which stays the caller's. The
- * answer is the caller's. */
-typedef json_t *super_request_fn(const json_t *request, int is_httpd, int pass);
+/* Answers REQUEST of CALLER, with descriptor PASS (-1: none), which stays the
+ * owner's. Returns the answer, which the owner lets go of; or NULL:
+ * super_caller_answer() follows. */
+typedef json_t *super_request_fn(const json_t *request, super_caller_t *caller,
+                                 int pass);
+
+/* Is CALLER httpd's own channel, or a connection of weavectl's? */
+int super_caller_is_httpd(const super_caller_t *caller);
+/* Holds something for CALLER: GONE is called with DATA when its connection
+ * ends. Until it is answered that has no limit in time. Returns 0; or -1: it
+ * has something already, or it is httpd. */
+int super_caller_hold(super_caller_t *caller, void (*gone)(void *data),
+                      void *data);
+/* Ends that. */
+void super_caller_release(super_caller_t *caller);
+/* Sends ANSWER, which it takes, to the request that was not answered. */
+void super_caller_answer(super_caller_t *caller, json_t *answer);
 
 /* Answers with FN on FD, the socket pair with httpd, which it takes. */
 apr_status_t super_control_open(int fd, super_request_fn *fn);
@@ -36,7 +49,8 @@ apr_status_t super_control_listen(int fd);
 void super_control_unlisten(void);
 
 /* operation.c: see super_request_fn. */
-json_t *super_operation_answer(const json_t *request, int is_httpd, int pass);
+json_t *super_operation_answer(const json_t *request, super_caller_t *caller,
+                               int pass);
 
 /* want.c: does what the file FD, which stays the caller's, says that httpd
  * wants. Returns NULL, or a message (in POOL). */

@@ -23,6 +23,7 @@ static const char *const generation_states[] = {
     [SUPER_SERVING] = "serving",
     [SUPER_DRAINING] = "draining",
 };
+#define PROVEN "proven"
 static const char *const app_states[] = {
     [WEAVE_APP_NONE] = "draining",
     [WEAVE_APP_STARTING] = "starting",
@@ -61,19 +62,52 @@ static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
     return object;
 }
 
+/* Returns the name of the release in PATH: of the folder below releases/. NULL:
+ * there is none. */
+static const char *release_name(const char *path, apr_pool_t *pool)
+{
+    static const char below[] = "/releases/";
+    const char *found = NULL, *next = path;
+
+    while (next && (next = strstr(next, below)) != NULL)
+        found = next += sizeof(below) - 1;
+    return found && *found ? apr_pstrmemdup(pool, found, strcspn(found, "/"))
+                           : NULL;
+}
+
+/* Adds where the code of GENERATION is. */
+static void release_put(json_t *object, const super_generation_t *generation,
+                        apr_pool_t *pool)
+{
+    const weave_spec_t *spec = generation->spec;
+    const char *virtualenv =
+        spec && spec->virtualenv && *spec->virtualenv ? spec->virtualenv : NULL;
+    const char *code = virtualenv ? virtualenv : spec ? spec->script : NULL;
+
+    json_object_set_new(object, "virtualenv",
+                        weave_control_text(virtualenv, pool));
+    json_object_set_new(object, "release",
+                        weave_control_text(release_name(code, pool), pool));
+}
+
 static json_t *generation_status(const super_generation_t *generation,
                                  apr_pool_t *pool)
 {
-    json_t *workers = json_array();
+    json_t *workers = json_array(), *object;
+    int proven = generation->proven && generation->state == SUPER_COMING;
     const super_worker_t *worker;
 
     for (worker = generation->workers; worker; worker = worker->next)
         json_array_append_new(workers, worker_status(worker, pool));
-    return json_pack(
-        "{s:I, s:s, s:I, s:o}", "number", (json_int_t)generation->number,
-        "state", generation_states[generation->state], "ini_hash",
+    object = json_pack(
+        "{s:I, s:s, s:b, s:I, s:o}", "number", (json_int_t)generation->number,
+        "state", proven ? PROVEN : generation_states[generation->state],
+        "candidate", generation == generation->app->candidate.generation,
+        "ini_hash",
         (json_int_t)(generation->spec ? generation->spec->ini_hash : 0),
         "workers", workers);
+    release_put(object, generation, pool);
+    return object;
 }
 
 static json_t *app_status(const super_app_t *app, apr_pool_t *pool)
@@ -119,8 +153,10 @@ static json_t *status_make(apr_pool_t *pool)
 
 typedef struct call_t {
     const json_t *request;
+    super_caller_t *caller;
     int pass;
     json_t *answer; /* NULL: {"ok":true} */
+    int is_later;   /* 1: the caller is answered later */
     apr_pool_t *pool;
 } call_t;
 
@@ -150,6 +186,43 @@ static const char *op_reload(call_t *call)
         json_string_value(json_object_get(call->request, "app")), call->pool);
 }
 
+/* Returns the text NAME of the request; "": it is missing, or is none. */
+static const char *text_get(const call_t *call, const char *name)
+{
+    const char *text = json_string_value(json_object_get(call->request, name));
+
+    return text ? text : "";
+}
+
+static const char *op_candidate(call_t *call)
+{
+    const weave_link_t link = {text_get(call, "link"),
+                               text_get(call, "leads_to")};
+    const char *problem;
+    super_app_t *app;
+
+    if (*link.path != '/' || *link.leads_to != '/')
+        return "\"link\" and \"leads_to\" must be absolute paths";
+    app = super_release_find(&problem, text_get(call, "app"), call->pool);
+    if (app)
+        problem = super_candidate_start(app, &link, call->caller, call->pool);
+    call->is_later = !problem;
+    return problem;
+}
+
+static const char *op_switch(call_t *call)
+{
+    super_switched_t switched;
+    const char *problem =
+        super_release_switch(&switched, text_get(call, "app"), call->pool);
+
+    if (!problem)
+        call->answer = json_pack("{s:b, s:I, s:I}", "ok", 1, "generation",
+                                 (json_int_t)switched.generation, "finishing",
+                                 (json_int_t)switched.finishing);
+    return problem;
+}
+
 static const char *op_status(call_t *call)
 {
     call->answer =
@@ -169,12 +242,15 @@ static const struct {
     operation_fn *fn;
     int is_httpds; /* 1: only httpd may ask for it */
 } operations[] = {
-    {"want", op_want, 1},     {"log", op_log, 1},   {"reload", op_reload, 0},
-    {"status", op_status, 0}, {"stop", op_stop, 1}, {"ping", op_ping, 0},
+    {"want", op_want, 1},           {"log", op_log, 1},
+    {"reload", op_reload, 0},       {"status", op_status, 0},
+    {"candidate", op_candidate, 0}, {"switch", op_switch, 0},
+    {"stop", op_stop, 1},           {"ping", op_ping, 0},
 };
 
-static const char *operation_run(call_t *call, int is_httpd, const char *op)
+static const char *operation_run(call_t *call, const char *op)
 {
+    int is_httpd = super_caller_is_httpd(call->caller);
     const json_t *version = json_object_get(call->request, "version");
     size_t i;
 
@@ -193,19 +269,20 @@ static const char *operation_run(call_t *call, int is_httpd, const char *op)
                         op);
 }
 
-json_t *super_operation_answer(const json_t *request, int is_httpd, int pass)
+json_t *super_operation_answer(const json_t *request, super_caller_t *caller,
+                               int pass)
 {
     const char *op = json_string_value(json_object_get(request, "op"));
     const char *problem;
-    call_t call = {request, pass, NULL, NULL};
+    call_t call = {.request = request, .caller = caller, .pass = pass};
 
     op = op ? op : "(none)";
     apr_pool_create(&call.pool, super.pool);
     /* programs ask for these every few seconds */
     if (strcmp(op, "ping") != 0 && strcmp(op, "status") != 0)
         super_log(NULL, WEAVE_LINE_DEBUG, "%s asks for \"%.40s\"",
-                  is_httpd ? "httpd" : "weavectl", op);
-    problem = operation_run(&call, is_httpd, op);
+                  super_caller_is_httpd(caller) ? "httpd" : "weavectl", op);
+    problem = operation_run(&call, op);
     if (problem) {
         super_log(NULL, WEAVE_LINE_DEBUG, "weaved refuses that: %.1000s",
                   problem);
@@ -213,9 +290,8 @@ json_t *super_operation_answer(const json_t *request, int is_httpd, int pass)
         call.answer = json_pack("{s:b, s:o}", "ok", 0, "error",
                                 weave_control_text(problem, call.pool));
     }
-    if (!call.answer)
+    else if (!call.answer && !call.is_later)
         call.answer = json_pack("{s:b}", "ok", 1);
-    json_object_set(call.answer, "number", json_object_get(request, "number"));
     apr_pool_destroy(call.pool);
     return call.answer;
 }

@@ -8,58 +8,11 @@
 #include <apr_strings.h>
 
 #include "worker.h"
-#include "weave_check.h"
 
 #define RETRY_MOST_US (60 * SUPER_SECOND)
 
 static void disk_poll(void *data);
 static void retry_due(void *data);
-
-/* ---- its identity ---- */
-
-/* FNV-1a */
-static uint64_t text_hash(const char *text)
-{
-    uint64_t value = UINT64_C(14695981039346656037);
-
-    for (; *text; text++)
-        value = (value ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return value ? value : 1;
-}
-
-/* Returns TEXT, flat as weave_conf_flatten makes it, without the section NAME.
- */
-static const char *section_remove(const char *text, const char *name,
-                                  apr_pool_t *pool)
-{
-    const char *head = apr_pstrcat(pool, "[", name, "]\n", NULL), *end;
-    const char *begin = strstr(text, head);
-
-    /* only at the beginning of a line: values of several lines are indented */
-    while (begin && begin != text && begin[-1] != '\n')
-        begin = strstr(begin + 1, head);
-    if (!begin)
-        return text;
-    end = strstr(begin, "\n[");
-    return apr_pstrcat(pool,
-                       apr_pstrmemdup(pool, text, (apr_size_t)(begin - text)),
-                       end ? end + 1 : "", NULL);
-}
-
-/* Returns a hash of what a resolved spec makes of a process; never 0. */
-static uint64_t identity_hash(const weave_spec_t *resolved, apr_pool_t *pool)
-{
-    weave_spec_t copy = *resolved;
-    const char *text;
-
-    /* these make no difference to a process */
-    copy.software = "";
-    copy.log_level = 0;
-    copy.ini_hash = 0; /* it covers comments and [maintenance], too */
-    copy.ini_text = section_remove(resolved->ini_text, "maintenance", pool);
-    text = weave_spec_format(&copy, pool);
-    return text_hash(text ? text : "");
-}
 
 static super_generation_t *generation_newest(const super_app_t *app)
 {
@@ -67,13 +20,6 @@ static super_generation_t *generation_newest(const super_app_t *app)
 }
 
 /* ---- failures ---- */
-
-/* Returns a hash of time and size of the script, as they are now. */
-static uint64_t script_stamp(const super_app_t *app, apr_pool_t *pool)
-{
-    return text_hash(
-        weave_spec_stamp(weave_spec_str(app->spec, WEAVE_WSGI_SCRIPT), pool));
-}
 
 static int is_reloaded_by_touch(const super_app_t *app)
 {
@@ -255,27 +201,6 @@ static const char *resolve_fail(super_app_t *app, const char *problem)
     return problem;
 }
 
-/* Resolves SPEC, after the checks that configtest has, too. */
-static const char *spec_resolve(weave_spec_t **resolved,
-                                const weave_spec_t *spec, apr_pool_t *pool)
-{
-    const char *problem =
-        weave_check_script(spec->name, weave_spec_str(spec, WEAVE_WSGI_SCRIPT),
-                           weave_spec_str(spec, WEAVE_WSGI_CALLABLE), pool);
-
-    if (!problem)
-        problem =
-            weave_check_folder(spec->name, "workers.home",
-                               weave_spec_str(spec, WEAVE_WORKERS_HOME), pool);
-    if (!problem)
-        problem = weave_check_folder(
-            spec->name, "limits.spool_dir",
-            weave_spec_str(spec, WEAVE_LIMITS_SPOOL_DIR), pool);
-    if (!problem)
-        problem = weave_check_program(spec->libdir, "weave-worker", pool);
-    return problem ? problem : weave_spec_resolve(resolved, spec, pool);
-}
-
 /* Forgets why an application has failed where what serves is what is wanted,
  * and something else has failed. */
 static void error_forget(super_app_t *app, uint64_t wanted)
@@ -303,42 +228,78 @@ static void reason_log(const super_app_t *app, const weave_spec_t *resolved,
               app->name, now->number, *differ ? differ : "number only");
 }
 
+/* Ends a generation that comes up: it is not wanted any more. */
+static void coming_give_up(super_app_t *app)
+{
+    super_generation_t *coming = app->coming;
+
+    if (!coming)
+        return;
+    app->coming = NULL;
+    super_generation_abandon(coming);
+}
+
+static void generation_start(super_app_t *app, const super_resolved_t *made)
+{
+    if (app->coming)
+        super_log(app, WEAVE_LINE_INFO,
+                  "generation %u of %s is given up for a newer one",
+                  app->coming->number, app->name);
+    coming_give_up(app);
+    app->coming = super_generation_begin(app, made, &generation_events);
+    super_generation_launch(app->coming);
+}
+
+/* Makes the candidate of APP what comes up, or what serves where it has come up
+ * already, if its identity is that of MADE. Returns 0 where it has no such one.
+ */
+static int candidate_use(super_app_t *app, const super_resolved_t *made)
+{
+    super_generation_t *taken = super_candidate_take(app, made->identity);
+
+    if (!taken)
+        return 0;
+    super_log(app, WEAVE_LINE_INFO,
+              "%s: its link has been moved to what generation %u is made of",
+              app->name, taken->number);
+    coming_give_up(app);
+    taken->events = &generation_events;
+    app->coming = taken;
+    spec_refresh(taken, made->spec, made->text);
+    if (taken->proven)
+        generation_came_up(taken);
+    return 1;
+}
+
 /* Starts a generation of what is wanted where it is another one than that of
  * now, or in any case (FORCE). WHY is for the log. */
 static const char *generation_try(super_app_t *app, int force, const char *why,
                                   apr_pool_t *pool)
 {
     super_generation_t *now = generation_newest(app), *coming = app->coming;
-    weave_spec_t *resolved = NULL;
-    const char *problem = spec_resolve(&resolved, app->spec, pool);
-    const char *made = problem ? NULL : weave_spec_format(resolved, pool);
-    uint64_t identity;
+    super_resolved_t made;
+    const char *problem = super_app_resolve(&made, app, NULL, pool);
 
-    if (!problem && !made)
-        problem = "the virtualenv or the script is a link to a path that is"
-                  " not UTF-8";
     super_timer_cancel(&app->retry);
-    app->tried_stamp = script_stamp(app, pool);
+    app->tried_stamp = super_app_script_stamp(app, pool);
     if (problem)
         return resolve_fail(app, problem);
-    identity = identity_hash(resolved, pool);
-    if (!force && now && now->identity == identity) {
-        error_forget(app, identity);
-        spec_refresh(now, resolved, made);
+    if (!force && now && now->identity == made.identity) {
+        error_forget(app, made.identity);
+        spec_refresh(now, made.spec, made.text);
     }
     else if (!force && coming && app->serving &&
-             app->serving->identity == identity) {
+             app->serving->identity == made.identity) {
         super_log(app, WEAVE_LINE_NOTICE,
                   "WEAVE0084: generation %u of %s is given up: httpd wants"
                   " again what serves",
                   coming->number, app->name);
-        app->coming = NULL;
-        super_generation_abandon(coming);
-        spec_refresh(app->serving, resolved, made);
+        coming_give_up(app);
+        spec_refresh(app->serving, made.spec, made.text);
     }
-    else {
-        reason_log(app, resolved, why, pool);
-        super_generation_start(app, made, identity, &generation_events);
+    else if (force || !candidate_use(app, &made)) {
+        reason_log(app, made.spec, why, pool);
+        generation_start(app, &made);
     }
     poll_begin(app);
     return NULL;
@@ -352,31 +313,99 @@ const char *super_release_want(super_app_t *app, const char *text, int force,
     if (problem)
         return problem;
     super_app_workers_each(app, super_worker_drain_limit_set);
-    return generation_try(app, force, "httpd wants it", pool);
+    if (force)
+        super_candidate_drop(app, "httpd wants new workers in any case");
+    problem = generation_try(app, force, "httpd wants it", pool);
+    super_candidate_review(app, pool);
+    return problem;
+}
+
+super_app_t *super_release_find(const char **problem, const char *name,
+                                apr_pool_t *pool)
+{
+    super_app_t *app = super.apps;
+
+    while (app && !(app->wanted && app->spec && !strcmp(app->name, name)))
+        app = app->next;
+    *problem = app ? NULL
+                   : apr_psprintf(pool,
+                                  "%s: httpd has no such application in worker"
+                                  " processes: `weavectl status` lists what"
+                                  " there is",
+                                  name);
+    return app;
+}
+
+static unsigned requests_count(const super_generation_t *generation)
+{
+    const super_worker_t *worker = generation ? generation->workers : NULL;
+    unsigned all = 0;
+
+    for (; worker; worker = worker->next) {
+        super_load_t load = super_worker_load(worker);
+
+        all += load.running + load.queued;
+    }
+    return all;
+}
+
+const char *super_release_switch(super_switched_t *switched, const char *name,
+                                 apr_pool_t *pool)
+{
+    const char *problem;
+    super_app_t *app = super_release_find(&problem, name, pool);
+    const super_generation_t *candidate =
+        app ? app->candidate.generation : NULL;
+    super_resolved_t made;
+
+    if (!problem)
+        problem = super_app_resolve(&made, app, NULL, pool);
+    if (problem)
+        return problem;
+    if (!candidate && app->serving && app->serving->identity == made.identity) {
+        /* httpd has asked for it before */
+        *switched = (super_switched_t){app->serving->number, 0};
+        return NULL;
+    }
+    if (!candidate)
+        return apr_psprintf(pool,
+                            "%s has no candidate: it was dropped, and the error"
+                            " log says why; `weavectl reload` starts what the"
+                            " link leads to",
+                            name);
+    if (candidate->identity != made.identity)
+        return apr_psprintf(pool,
+                            "%s: the link does not lead to what generation %u"
+                            " is made of, the candidate",
+                            name, candidate->number);
+    if (!candidate->proven)
+        return apr_psprintf(pool, "%s: generation %u is not proven yet", name,
+                            candidate->number);
+    *switched =
+        (super_switched_t){candidate->number, requests_count(app->serving)};
+    candidate_use(app, &made);
+    return NULL;
 }
 
 const char *super_release_reload(const char *name, apr_pool_t *pool)
 {
+    static const char why[] = "a reload was asked for";
     const char *problem = NULL;
     super_app_t *app;
     int found = 0;
 
+    if (name) {
+        app = super_release_find(&problem, name, pool);
+        return app ? generation_try(app, 1, why, pool) : problem;
+    }
     for (app = super.apps; app; app = app->next)
-        if (app->wanted && app->spec && (!name || !strcmp(app->name, name))) {
-            const char *wrong =
-                generation_try(app, 1, "a reload was asked for", pool);
+        if (app->wanted && app->spec) {
+            const char *wrong = generation_try(app, 1, why, pool);
 
             found = 1;
             problem = problem ? problem : wrong;
         }
-    if (found)
-        return problem;
-    return name ? apr_psprintf(pool,
-                               "%s: httpd has no such application in worker"
-                               " processes: `weavectl status` lists what there"
-                               " is",
-                               name)
-                : "httpd has no WeaveApp in worker processes";
+    return found ? problem : "httpd has no WeaveApp in worker processes";
 }
 
 void super_release_remove(super_app_t *app)
@@ -385,6 +414,7 @@ void super_release_remove(super_app_t *app)
 
     super_timer_cancel(&app->retry);
     super_timer_cancel(&app->poll);
+    super_candidate_drop(app, "httpd does not want its application any more");
     app->coming = app->serving = NULL;
     weave_roster_app_set(super.roster, app->index, WEAVE_APP_NONE, 0);
     if (coming)
@@ -404,7 +434,7 @@ static void retry_due(void *data)
     apr_pool_t *pool;
 
     apr_pool_create(&pool, app->pool);
-    generation_try(app, 1, "the last one did not come up", pool);
+    generation_try(app, 0, "the last one did not come up", pool);
     apr_pool_destroy(pool);
 }
 
@@ -413,16 +443,14 @@ static void retry_due(void *data)
 static int app_has_changed(super_app_t *app, apr_pool_t *pool)
 {
     const super_generation_t *now = generation_newest(app);
-    weave_spec_t *resolved;
-    uint64_t identity;
+    super_resolved_t made;
 
     if (!is_reloaded_by_touch(app) ||
-        spec_resolve(&resolved, app->spec, pool) != NULL)
+        super_app_resolve(&made, app, NULL, pool) != NULL)
         return 0;
-    identity = identity_hash(resolved, pool);
-    error_forget(app, identity);
-    return !(now && now->identity == identity) &&
-           app->failed_identity != identity;
+    error_forget(app, made.identity);
+    return !(now && now->identity == made.identity) &&
+           app->failed_identity != made.identity;
 }
 
 static void disk_poll(void *data)
@@ -432,9 +460,10 @@ static void disk_poll(void *data)
 
     apr_pool_create(&pool, app->pool);
     if (app_has_changed(app, pool) ||
-        (app->retry.link && script_stamp(app, pool) != app->tried_stamp)) {
+        (app->retry.link &&
+         super_app_script_stamp(app, pool) != app->tried_stamp)) {
         app->failures = 0;
-        generation_try(app, 1, "it has changed on disk", pool);
+        generation_try(app, 0, "it has changed on disk", pool);
     }
     apr_pool_destroy(pool);
     poll_begin(app);

@@ -269,34 +269,31 @@ super_generation_t *super_generation_make(super_app_t *app, uint32_t number,
     return generation;
 }
 
-void super_generation_start(super_app_t *app, const char *resolved_text,
-                            uint64_t identity,
-                            const super_generation_events_t *events)
+super_generation_t *super_generation_begin(
+    super_app_t *app, const super_resolved_t *made,
+    const super_generation_events_t *events)
 {
     uint32_t number = atomic_fetch_add(&super.roster->generations, 1) + 1;
-    super_generation_t *generation;
+    super_generation_t *generation =
+        super_generation_make(app, number, SUPER_COMING);
+
+    generation->events = events;
+    generation->identity = made->identity;
+    super_generation_spec_set(generation, made->text);
+    super_log(app, WEAVE_LINE_INFO, "generation %u of %s starts", number,
+              app->name);
+    return generation;
+}
+
+void super_generation_launch(super_generation_t *generation)
+{
     const char *problem = NULL;
     int i;
 
-    if (app->coming) {
-        super_log(app, WEAVE_LINE_INFO,
-                  "generation %u of %s is given up for a newer one",
-                  app->coming->number, app->name);
-        generation = app->coming;
-        app->coming = NULL;
-        super_generation_abandon(generation);
-    }
-    generation = super_generation_make(app, number, SUPER_COMING);
-    generation->events = events;
-    generation->identity = identity;
-    super_generation_spec_set(generation, resolved_text);
-    app->coming = generation;
-    super_log(app, WEAVE_LINE_INFO, "generation %u of %s starts", number,
-              app->name);
     if (!generation->spec)
         problem = "its spec cannot be read again";
     for (i = 0; !problem && i < super_generation_size(generation); i++)
         problem = super_worker_start(generation);
     if (problem)
-        events->failed(generation, problem);
+        generation->events->failed(generation, problem);
 }

@@ -37,10 +37,18 @@ typedef struct super_generation_t super_generation_t;
 typedef struct super_worker_t super_worker_t;
 typedef struct super_client_t super_client_t;
 typedef struct super_relay_t super_relay_t;
+typedef struct super_caller_t super_caller_t;
 
 /* So many workers of an application that die young of their requests are
  * replaced at once, in a minute. */
 #define SUPER_QUICK_MOST 5
+
+/* A generation that is tried for weavectl. It is COMING, also when it is up. */
+typedef struct super_candidate_t {
+    super_generation_t *generation; /* NULL: there is none */
+    super_caller_t *holder;         /* with whose connection it ends */
+    weave_link_t link;              /* counts as moved */
+} super_candidate_t;
 
 struct super_app_t {
     super_app_t *next;
@@ -56,6 +64,7 @@ struct super_app_t {
     super_generation_t *generations; /* all; the newest is the first */
     super_generation_t *coming;      /* or NULL */
     super_generation_t *serving;     /* or NULL */
+    super_candidate_t candidate;
     uint64_t failed_identity; /* of what did not come up last; 0: nothing */
     uint32_t failed_number;   /* of that generation; 0: it got no number */
     /* Why it failed, as super_app_reason() has it: malloc, for it changes
@@ -119,6 +128,9 @@ struct super_generation_t {
     super_worker_t *workers;
     uint32_t sockets;      /* the number of the last socket */
     int64_t started_us;    /* weave_clock_us() */
+    int proven;            /* 1: a candidate, all workers of which are ready */
+    int warmup_status;     /* of the last answer to release.warmup; 0: none */
+    int64_t warmup_us;     /* of the slowest one */
     super_pace_t crashes;  /* young workers fail, and are replaced */
     super_pace_t recycles; /* young workers want a successor */
 };

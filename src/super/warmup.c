@@ -26,6 +26,7 @@ typedef struct warmup_t {
     size_t len, skip; /* bytes in `data`; bytes of the payload to skip */
     int lines;        /* of the log so far */
     int status;       /* of the answer; 0: none yet */
+    int64_t begun_us; /* weave_clock_us() */
 } warmup_t;
 
 static void warmup_fail(super_worker_t *worker, const char *what)
@@ -41,6 +42,10 @@ static void warmup_fail(super_worker_t *worker, const char *what)
 
 static void warmup_done(super_worker_t *worker, int status)
 {
+    const warmup_t *warmup = worker->client->data;
+    super_generation_t *generation = worker->generation;
+    int64_t took_us = weave_clock_us() - warmup->begun_us;
+
     if (status < 200 || status > 299) {
         warmup_fail(worker,
                     apr_psprintf(worker->pool,
@@ -49,6 +54,9 @@ static void warmup_done(super_worker_t *worker, int status)
     }
     super_worker_log(worker, WEAVE_LINE_DEBUG,
                      "has answered release.warmup with %d", status);
+    generation->warmup_status = status;
+    if (took_us > generation->warmup_us)
+        generation->warmup_us = took_us;
     super_client_end(worker);
     worker->events->ready(worker);
 }
@@ -217,12 +225,14 @@ void super_warmup_start(super_worker_t *worker)
     const char *text = request_make(
         &bytes, generation->app,
         weave_spec_str(generation->spec, WEAVE_RELEASE_WARMUP), worker->pool);
+    warmup_t *warmup = apr_pcalloc(worker->pool, sizeof(*warmup));
     apr_status_t rv = super_client_start(worker, WEAVE_SOCKET_REFUSE, text,
                                          bytes, warmup_event);
     char why[120];
 
+    warmup->begun_us = weave_clock_us();
     if (rv == APR_SUCCESS)
-        worker->client->data = apr_pcalloc(worker->pool, sizeof(warmup_t));
+        worker->client->data = warmup;
     else
         warmup_fail(worker, apr_psprintf(worker->pool, "was not possible: %s",
                                          apr_strerror(rv, why, sizeof(why))));
