@@ -23,6 +23,7 @@ POLL_SECONDS = 1
 LOG_LINE_BYTES = 2000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 # ioprio_set(2) has no function in libc; 3 << 13 is the idle class
 _IOPRIO_SET = {"x86_64": 251, "i386": 289, "i686": 289, "aarch64": 30, "riscv64": 30,
                "armv7l": 314, "ppc64le": 273, "s390x": 282}
@@ -32,6 +33,11 @@ _IOPRIO_IDLE = 3 << 13
 def end_with_parent(signal_number):
     """Has the kernel send this process a signal when its parent ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def memory_close():
+    """Has no other process of this user look into this one, or take its terminal."""
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def priority_lower():

@@ -109,7 +109,7 @@ def _way_check(home, owner):
 
 
 def workers_refuse(home, owner, workers):
-    """Refuses a home in which the workers' user may change a release.
+    """Refuses a home in which the workers' user may change a release, or cannot read one.
 
     `workers` is a User, or None: workers run as whoever starts httpd.
     """
@@ -120,33 +120,48 @@ def workers_refuse(home, owner, workers):
             "release.home %s belongs to %s, which is workers.user and must not be able to change "
             "a release" % (home, owner.name), "give it to another user: weavectl init --owner USER")
     releases = os.path.join(home, "releases")
+    _releases_refuse(releases, owner)
     for path in (home, releases):
-        try:
-            info = os.stat(path, follow_symlinks=path == home)
-        except FileNotFoundError:
-            continue
-        if path == releases and (info.st_uid != owner.uid or not stat.S_ISDIR(info.st_mode)):
-            raise ReleaseError("%s is no folder of %s, the owner of release.home"
-                               % (path, owner.name), "chown -R %s %s" % (owner.name, path))
-        if _may_write(workers, path):
+        rights = _rights_of(workers, path)
+        if "w" in rights:
             raise ReleaseError("%s can be written by %s, which is workers.user and must not be "
                                "able to change a release" % (path, workers.name),
                                "chmod go-w %s" % path)
+        if "x" not in rights:
+            raise ReleaseError("%s cannot be entered by %s, which is workers.user"
+                               % (path, workers.name), "chmod a+x %s" % path)
 
 
-def _may_write(user, path):
-    """Whether USER may write in the folder: asked with its rights, as ACLs count too."""
+def _releases_refuse(releases, owner):
+    """Refuses a folder releases/ of somebody else. It may not be there yet."""
+    try:
+        info = os.lstat(releases)
+    except FileNotFoundError:
+        return
+    if info.st_uid != owner.uid or not stat.S_ISDIR(info.st_mode):
+        raise ReleaseError("%s is no folder of %s, the owner of release.home"
+                           % (releases, owner.name), "chown -R %s %s" % (owner.name, releases))
+
+
+def _rights_of(user, path):
+    """"w" and "x", as far as USER has them on a folder; one that is not there may be entered.
+
+    It is asked with the user's rights, as ACLs count too.
+    """
     pid = os.fork()
     if pid == 0:
-        status = 2
+        status = 4
         try:
             user_become(user)
-            status = 1 if os.access(path, os.W_OK) else 0
+            is_there = os.path.lexists(path) or not os.access(os.path.dirname(path), os.X_OK)
+            status = bool(os.access(path, os.W_OK)) + 2 * (
+                os.access(path, os.X_OK) or not is_there)
         finally:
             os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if hasattr(
-        os, "waitstatus_to_exitcode") else os.waitpid(pid, 0)[1] >> 8
-    return status != 0
+    status = os.waitpid(pid, 0)[1] >> 8
+    if status >= 4:
+        raise ReleaseError("cannot look at %s as %s" % (path, user.name))
+    return "w" * (status & 1) + "x" * (status >> 1)
 
 
 def group_gid(name):
