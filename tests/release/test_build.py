@@ -8,7 +8,8 @@ import shutil
 import pytest
 from fetching import Node, Share, make, python_of
 from test_fetch import refused
-from weave_release import build, programs
+from weave_release import build, fetch, programs
+from weave_release.job import Request
 
 PYPROJECT = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
 
@@ -127,6 +128,21 @@ def test_a_file_with_find_links(node, share, tmp_path):
     assert "no share is known" in refused(alone.plan, "app")
     other = make.wheel(tmp_path, "App", "3.0", tag="cp312-cp312-any")
     assert "is for cp312, this node has cp311" in refused(alone.plan, file=other)
+
+
+def test_what_is_installed_besides(node, share):
+    """For checkout: requirements of its own, from one folder that it vouches for."""
+    wheel = make.wheel(share.path, "App", "1.0")
+    for version in ("1.0", "2.0"):
+        make.wheel(share.path, "pinned", version, ["dep"])
+    make.wheel(share.path, "dep", "1.0")
+    job = node.job(file=wheel, vouched="vendor at 1a2b3c")
+    job.request = Request(file_path=str(wheel), requires=["pinned==1.0"])
+    found = fetch.prepare(job)
+    assert versions(found) == {"app": "1.0", "dep": "1.0", "pinned": "1.0"}
+    assert found.plan.notes == ["vendor at 1a2b3c"]
+    for text in ("-r /etc/passwd", "--index-url=http://x", "a @ file:///x", ""):
+        assert "is no requirement" in refused(Request, "app", requires=[text])
 
 
 def test_bad_archives_of_a_plain_share(node, share, tmp_path):

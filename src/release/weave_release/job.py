@@ -6,7 +6,7 @@ import os
 
 from mozupload import names
 
-from . import archives
+from . import archives, closure
 from .errors import ReleaseError
 
 PROGRAM_SECONDS = 600
@@ -16,9 +16,11 @@ class Request:
     """What was asked for: NAME, NAME==VERSION, or a FILE, or none of them with a channel.
 
     name (as typed), version and file (absolute) are None where they were not said.
+    requires has texts of what is installed besides; it counts for plain shares only.
     """
 
-    def __init__(self, text=None, channel=None, file_path=None):
+    def __init__(self, text=None, channel=None, file_path=None, requires=()):
+        self.requires = tuple(_requirement(text) for text in requires)
         self.name = self.version = None
         self.file = file_path
         self.channel = channel or None
@@ -39,6 +41,15 @@ class Request:
     @property
     def canonical(self):
         return names.canonical(self.name) if self.name else None
+
+
+def _requirement(text):
+    """The text as pip gets it: an option of pip's is none."""
+    requirement = closure.requirement_read(text)
+    if requirement is None or requirement.url:
+        raise ReleaseError("%s is no requirement" % archives.shown(text),
+                           hint="Say NAME==VERSION.")
+    return str(requirement)
 
 
 def request_read(text, channel, path_of):
@@ -69,10 +80,11 @@ class Job:
     python: a pythons.Python. run(argv, seconds=, cwd=) returns (status, or None at the
     deadline; output as text). say(text) shows a line. wait_share_s: how long a file may
     not be there. again: what differs from what was installed under this name is taken.
+    vouched: what vouches for the files of a plain share, where something does.
     """
 
     def __init__(self, settings, request, home, folder, python, run, say=None,
-                 wait_share_s=60, again=False, dry=False):
+                 wait_share_s=60, again=False, dry=False, vouched=""):
         self.settings = settings
         self.request = request
         self.home = home
@@ -83,6 +95,7 @@ class Job:
         self.wait_share_s = wait_share_s
         self.again = again
         self.dry = dry
+        self.vouched = vouched
 
     @property
     def keyring(self):

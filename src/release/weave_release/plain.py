@@ -35,7 +35,7 @@ def plan(job, name, version, shares):
     where = " and ".join(share.where for share in shares) or application.path
     found = Plan(application.canonical, application.project, application.version, where)
     found.files = files
-    found.notes.append(VOUCH % (where, found.name))
+    found.notes.append(job.vouched or VOUCH % (where, found.name))
     return found
 
 
@@ -52,7 +52,6 @@ class _View:
                 for filename in share.archives():
                     guess = names.archive_guess(filename) or (None, None)
                     self.catalog.append(guess + (filename, share))
-        self.unread = [row for row in self.catalog if row[0] is None]
 
     def copy(self, filename, share):
         """Copies an archive into the view and checks it; returns its Archive."""
@@ -117,22 +116,31 @@ class _View:
     def fill(self, application):
         """Copies all that the application may need, as far as archives say what they need."""
         queue, seen = [application], set()
-        while queue:
-            archive = queue.pop()
-            texts = list(archive.requires or ())
-            if archive.kind == "sdist":
-                texts += [name + said for name, said in
-                          build.requirements_read(archive, self.job.python.environment)]
-            if archive.requires is None:
-                texts += sorted({row[0] for row in self.catalog if row[0]})
+        texts = list(self.job.request.requires)
+        while queue or texts:
+            extras = [""]
+            if queue:
+                archive = queue.pop()
+                extras += archive.extras
+                texts += self.texts(archive)
             for text in texts:
                 requirement = closure.requirement_read(text)
                 if requirement is None or text in seen:
                     continue
                 seen.add(text)
-                if closure.is_wanted(requirement, archive.extras + [""],
-                                     self.job.python.environment):
+                if closure.is_wanted(requirement, extras, self.job.python.environment):
                     queue.extend(self.fitting(requirement))
+            texts = []
+
+    def texts(self, archive):
+        """What an archive may need, to be built or to run; all there is where it does not say."""
+        texts = list(archive.requires or ())
+        if archive.kind == "sdist":
+            texts += [name + said for name, said in
+                      build.requirements_read(archive, self.job.python.environment)]
+        if archive.requires is None:
+            texts += sorted({row[0] for row in self.catalog if row[0]})
+        return texts
 
     def fitting(self, requirement):
         """Copies the archives that a requirement allows; returns those that were not there yet."""
@@ -159,7 +167,7 @@ def resolve(job, view, application):
     options = [] if job.settings.get("system_site_packages") else ["--ignore-installed"]
     status, output = job.run(job.python.pip_argv(
         "install", "--dry-run", "--report", report, "--no-index", "--find-links", view.folder,
-        "--no-build-isolation", *options, application.path, python=python),
+        "--no-build-isolation", *options, application.path, *job.request.requires, python=python),
         seconds=RESOLVE_SECONDS, cwd=view.folder)
     if status != 0:
         raise resolve_error(application, view, status, output)
