@@ -24,7 +24,7 @@ $(BUILD)/tests/engine_stub.so: tests/supp/engine_stub.c $(BUILD)/include/weave_e
 TESTS += $(BUILD)/tests/engine_stub.so
 
 # preloaded into programs: a wall clock that tests can step, an end at each step
-SHIMS := $(BUILD)/tests/clock_shim.so $(BUILD)/tests/kill_shim.so
+SHIMS := $(foreach shim,clock kill share,$(BUILD)/tests/$(shim)_shim.so)
 $(SHIMS): $(BUILD)/tests/%_shim.so: tests/supp/%_shim.c
 	@mkdir -p $(@D)
 	$(call brief,CC,$<)$(CC) -std=gnu11 -D_GNU_SOURCE -fPIC -shared $(WARN) -O2 -o $@ $<

@@ -18,6 +18,7 @@ import json
 import netrc
 import os
 import stat
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,6 +27,7 @@ from . import manifest, names
 
 CHUNK = 1 << 16
 TIMEOUT_S = 60
+SLOWEST = 1024  # bytes a second
 MAX_SIGNATURE = 1 << 16
 MAX_CHANNEL = 1 << 10
 MAX_INDEX = 16 << 20
@@ -363,26 +365,37 @@ class _Links(html.parser.HTMLParser):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but from https to https only."""
+    """Follows redirections on the same host, but from https to https only."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        old = urllib.parse.urlsplit(req.full_url).scheme
-        new = urllib.parse.urlsplit(newurl).scheme
-        if new != old and new != "https":
+        old = urllib.parse.urlsplit(req.full_url)
+        new = urllib.parse.urlsplit(newurl)
+        if new.scheme not in (old.scheme, "https") or new.hostname != old.hostname:
+            where = "%s://%s" % (new.scheme, new.hostname or "")
             raise urllib.error.HTTPError(
-                newurl, code, "a redirection to %s, which is not followed" % new, headers, fp
+                newurl, code, "a redirection to %s, which is not followed" % where, headers, fp
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _guard(answer, url):
-    """A function that reads from an answer; failures of the network are ShareError."""
+    """A function that reads from an answer; failures of the network are ShareError.
+
+    TIMEOUT_S counts for each byte; who sends one now and then is too slow.
+    """
+    began, total = time.monotonic(), 0
 
     def read(size):
+        nonlocal total
         try:
-            return answer.read(size)
+            data = answer.read1(size)
         except (OSError, http.client.HTTPException) as problem:
             raise ShareError("%s stopped in the middle: %s." % (url, problem))
+        total += len(data)
+        seconds = time.monotonic() - began
+        if data and seconds > TIMEOUT_S and total < seconds * SLOWEST:
+            raise ShareError("%s is too slow: %d bytes in %d s." % (url, total, seconds))
+        return data
 
     return read
 

@@ -122,10 +122,10 @@ def version_same(one, other):
     return first is not None and first == version_read(other)
 
 
-def shown(text):
+def shown(text, most=100):
     """The text for a message: short, and without control characters."""
     text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= 100 else text[:97] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 # ---- metadata ----

@@ -40,12 +40,15 @@ def shares_open(job):
 
 
 @contextlib.contextmanager
-def share_errors():
-    """Turns what a share says into a ReleaseError."""
+def share_errors(but=()):
+    """Turns what a share says, which may quote a server, into a ReleaseError of one line."""
     try:
         yield
+    except but:
+        raise
     except ShareError as problem:
-        raise ReleaseError(str(problem).rstrip(".")) from problem
+        raise ReleaseError(archives.shown(" ".join(str(problem).split()), 400).rstrip(".")) \
+            from problem
 
 
 def wait_for(job, what, call):
@@ -157,7 +160,7 @@ def version_choose(job, name, version, there):
                 return share, one
         # the folder may be older than the channel or the operator (NFS)
         share = there[0][0]
-        with contextlib.suppress(ShareMissing), share_errors_but_missing():
+        with contextlib.suppress(ShareMissing), share_errors(ShareMissing):
             wait_for(job, "%s %s" % (name, version), lambda: share.manifest(name, version))
             return share, version
         newest = sorted({row[0] for row in known})[-5:]
@@ -168,16 +171,6 @@ def version_choose(job, name, version, there):
         raise ReleaseError("no share has a version of %s" % name)
     best = max(row[0] for row in finals)
     return next((share, one) for number, share, one in finals if number == best)
-
-
-@contextlib.contextmanager
-def share_errors_but_missing():
-    try:
-        yield
-    except ShareMissing:
-        raise
-    except ShareError as problem:
-        raise ReleaseError(str(problem).rstrip(".")) from problem
 
 
 def files_choose(job, found, share):
