@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 
@@ -19,18 +20,20 @@ BUILD = TOP / os.environ.get("BUILD", "build")
 
 
 def release_make(home, version, name="weaveserver", at=None, **facts):
-    """A whole release without a Python; facts go into ready.json."""
+    """A whole release without a Python; facts go into ready.json. Nothing is synced."""
     folder = home.name_free(name, version)
     path = os.path.join(home.releases_path, folder)
     os.mkdir(path)
     facts = {"name": name, "version": version, "release": folder, "lock": {}, **facts}
-    home.ready_write(path, {**facts, **({"at": at} if at else {})})
+    with mock.patch("os.fsync"), mock.patch("weave_release.files.syncfs"):
+        home.ready_write(path, {**facts, **({"at": at} if at else {})})
     return home.release(folder)
 
 
 def release_serve(home, release):
-    home.link_move(release)
-    home.served_set(release)
+    with mock.patch("os.fsync"):
+        home.link_move(release)
+        home.served_set(release)
 
 
 class Context:

@@ -235,8 +235,10 @@ def test_a_full_disk_leaves_no_marker(home, monkeypatch):
     for name in ("syncfs", "write_all"):
         with monkeypatch.context() as patch:
             patch.setattr(files, name, fail if name == "syncfs" else lambda fd, data: fail(fd))
+            path = os.path.join(home.releases_path, home.name_free("weaveserver", "1.1.5"))
+            os.mkdir(path)
             with pytest.raises(OSError):
-                make(home, "1.1.5")
+                home.ready_write(path, {"name": "weaveserver", "version": "1.1.5"})
     assert {release.state for release in home.releases()} == {LEFTOVER}
     assert all(os.listdir(release.path + "/.weave") == [] for release in home.releases())
 
