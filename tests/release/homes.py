@@ -3,20 +3,14 @@
 
 import argparse
 import io
+import itertools
 import os
-import pathlib
-import subprocess
-import sys
+import signal
 from unittest import mock
-
-import pytest
 
 from weave_release.errors import ReleaseError
 from weave_release.home import Home
 from weave_release.say import Say
-
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = TOP / os.environ.get("BUILD", "build")
 
 
 def release_make(home, version, name="weaveserver", at=None, **facts):
@@ -67,19 +61,35 @@ def options_parse(module, *words):
     return vars(parser.parse_args(words))
 
 
-def killed(script, home_path, number):
-    """Runs a script that dies at its step of this number; returns its exit status.
+# What a command does to the file system is done by these calls.
+STEPS = ("write", "pwrite", "ftruncate", "fsync", "replace", "symlink", "unlink", "rmdir", "mkdir",
+         "close", "fchmod")
 
-    It gets the home and what sys.path is to have, and sets WEAVE_TEST_KILL for
-    kill_shim.so, from $KILL_AT, when its work begins.
+
+def killed(function, number):
+    """Runs a function in a process that kill -9 ends before its step of this number.
+
+    Returns whether it was killed. AssertionError when the function fails.
     """
-    shim = BUILD / "tests" / "kill_shim.so"
-    if not shim.exists():
-        pytest.skip("make build/tests/kill_shim.so")
-    done = subprocess.run(
-        [sys.executable, "-c", script, home_path, *filter(None, sys.path)],
-        env={**os.environ, "LD_PRELOAD": str(shim), "KILL_AT": str(number)},
-        stderr=subprocess.PIPE,
-    )
-    assert done.returncode in (0, -9), done.stderr.decode()
-    return done.returncode
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            count = itertools.count(1)
+            for name in STEPS:
+                setattr(os, name, _step(getattr(os, name), count, number))
+            status = 0 if function() in (0, None) else 1
+        finally:
+            os._exit(status)
+    status = os.waitpid(pid, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def _step(call, count, number):
+    def step(*args, **facts):
+        if next(count) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **facts)
+
+    return step

@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 
-from . import words
+from . import store, words
 from .errors import ReleaseError
 from .release import DAMAGED, FOREIGN, LEFTOVER, READY
 
@@ -124,13 +124,9 @@ class Pruning:
         needed = set()
         for release, _ in self.kept:
             needed.update(_hashes(release.ready))
-        for folder, names in (
-            (self.home.incoming_path, ()),
-            (os.path.join(self.home.store_path, "sha256"), needed),
-        ):
-            for name in _names(folder):
-                if name[:64] not in names:
-                    _tree_remove(self.context, os.path.join(folder, name))
+        store.store_prune(self.home, needed)
+        for name in _names(self.home.incoming_path):
+            _tree_remove(self.context, os.path.join(self.home.incoming_path, name))
 
     def _logs_remove(self):
         """All but the newest logs, and the newest logs of failures."""
