@@ -52,7 +52,7 @@ def test_people_see_which_serves_and_what_the_others_are(home, tmp_path):
     assert rows["weaveserver 1.1.5"].endswith("git 4f2c9e100000, tag v1.1.5, by alice")
     assert rows["weaveserver 1.1.4"].startswith("the one before, from ")
     assert rows["weaveserver 1.1.3"].startswith("bad: left by a rollback ")
-    assert rows["weaveserver 1.1.6"].startswith("failed ")
+    assert rows["weaveserver 1.1.6"].startswith("did not come up 20")
     assert lines["weaveserver 1.2.0"] == "ready, has never served, pinned"
     assert lines["weaveserver-1.3"] == "not finished"
     assert lines["out\\x1b[31m"] == "a link"

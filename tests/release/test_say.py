@@ -52,7 +52,7 @@ def test_a_pipe_gets_a_plain_line_for_each_step():
     out, err = run()
     lines = out.splitlines()
     assert lines[0] == "weaveserver 1.1.5 (prod)"
-    assert lines[1].startswith("  fetch 7 files, 8.1 MiB ....") and lines[1].endswith(". 0 ms")
+    assert lines[1].startswith("  fetch    7 files, 8.1 MiB ....") and lines[1].endswith(". 0 ms")
     assert len(lines[1]) == say_module.WIDTH
     assert lines[2] == "  migrate: release.migrate is not set"
     assert lines[3].startswith("  start 2 workers ...")
@@ -64,7 +64,7 @@ def test_a_pipe_gets_a_plain_line_for_each_step():
 def test_a_terminal_shows_a_step_while_it_runs(monkeypatch):
     monkeypatch.setattr(say_module, "REDRAW_SECONDS", 0)
     out, _ = run(out=Terminal())
-    drawn = ("  fetch 7 files ...", "  fetch 3 of 7 files ...", "  fetch 7 files, 8.1 MiB ...")
+    drawn = ("  fetch    7 files ...", "  fetch    3 of 7 files ...", "  fetch    7 files, 8.1 MiB ...")
     assert "\r\x1b[K".join(drawn) in out
     shown = [line.split("\r\x1b[K")[-1] for line in out.split("\n")]
     assert shown == run()[0].split("\n")
@@ -88,7 +88,7 @@ def test_a_failure_says_what_the_last_lines_the_log_and_what_goes_on():
         "  a cure",
         *("  | line %d" % number for number in range(31, 40)),
         "  | \\x1b[31mBoom       !",
-        "  all of it: /home/logs/x.log",
+        "  log: /home/logs/x.log",
         "  weaveserver 1.1.4 goes on",
     ]
 

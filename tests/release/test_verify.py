@@ -79,7 +79,7 @@ def test_what_is_as_it_was_installed(release, tmp_path):
     assert findings(tmp_path, status=0) == []
     made = Context(tmp_path, **options_parse(verify, "1.1.5"))
     assert verify.run(made) == 0
-    assert made.said.startswith("  compare weaveserver 1.1.5, 6 files ...")
+    assert made.said.startswith("  compare  weaveserver 1.1.5, 6 files ...")
     assert "\nweaveserver 1.1.5 is as it was installed. " in made.said
 
 

@@ -95,24 +95,26 @@ def _facts(release, current, previous, running):
 
 def _state_text(release, facts):
     """What a release is to this node, in a few words."""
-    said = []
     since = "" if facts["since"] is None else _when(facts["since"])
+    said = []
     if facts["serves"]:
         said.append("serves since %s" % since if since else "serves")
-        if facts["running"] is False:
-            said.append("from the next start of the workers on")
-    elif facts["running"]:
+    if facts["serves"] and facts["running"] is False:
+        said.append("from the next start of the workers on")
+    if not facts["serves"] and facts["running"]:
         said.append("its workers still run")
     if release.state in (LEFTOVER, DAMAGED, FOREIGN):
         said.append(release.problem)
-    elif release.is_failed and not facts["serves"]:
-        said.append("failed %s" % _when(release.marks["failed"]["seconds"]))
     elif release.is_bad:
         said.append("bad: left by a rollback %s" % _when(release.marks["bad"]["seconds"]))
     elif facts["previous"]:
         said.append("the one before, from %s" % since)
-    elif not facts["serves"]:
-        said.append("served from %s" % since if since else "ready, has never served")
+    elif since and not facts["serves"]:
+        said.append("served from %s" % since)
+    elif not facts["serves"] and not release.is_failed:
+        said.append("ready, has never served")
+    if release.is_failed:
+        said.append("did not come up %s" % _when(release.marks["failed"]["seconds"]))
     if release.is_pinned:
         said.append("pinned")
     return ", ".join(said)

@@ -2,8 +2,8 @@
 """All that a command prints: for people on a terminal, in a log, or for programs.
 
     weaveserver 1.1.5 (prod), signed by Release Team
-      fetch 7 files, 8.1 MiB ............................... 0.4 s
-      create ................................................ 0.1 s
+      fetch    7 files, 8.1 MiB ............................. 0.4 s
+      create   Python 3.11.2 ................................ 0.1 s
     weaveserver 1.1.5 serves (generation 8). 5.2 s
 
 On a terminal the line of a step is there, with its progress, while the step runs.
@@ -46,7 +46,7 @@ class Step:
             self._say.line_draw("  %s ..." % self.title(text))
 
     def title(self, text=None):
-        return " ".join(filter(None, (self.name, self.detail if text is None else text)))
+        return ("%-8s %s" % (self.name, self.detail if text is None else text)).rstrip()
 
     def seconds(self):
         return time.monotonic() - self._began
@@ -96,7 +96,7 @@ class Say:
 
     def _width(self):
         try:
-            return max(20, os.get_terminal_size(self._out.fileno()).columns)
+            return os.get_terminal_size(self._out.fileno()).columns or 80
         except (OSError, ValueError):
             return 80
 
@@ -171,7 +171,7 @@ class Say:
         for line in last_lines(getattr(error, "lines", ())):
             self._write(self._err, "  | %s\n" % line)
         if log_path:
-            self._write(self._err, "  all of it: %s\n" % escape(log_path))
+            self._write(self._err, "  log: %s\n" % escape(log_path))
         if goes_on:
             self._write(self._err, "  %s\n" % escape(goes_on))
         facts.update({"error": str(error), "log": log_path})
