@@ -59,12 +59,16 @@ def run(context):
 
 def dry_run(context, command):
     """Says what would be installed. Nothing but what it needs meanwhile is written."""
-    task = Task(context, command)
     context.home.folders_make()
-    plan = plan_make(task, request_make(context), {"dry": True})[1]
+    return plan_only(Task(context, command), request_make(context))
+
+
+def plan_only(task, request, job_options=None):
+    """Says what would be installed. Returns the exit status."""
+    plan = plan_make(task, request, dict(job_options or {}, dry=True))[1]
     plan_say(task, plan)
-    context.say.done("nothing was changed.", "planned", release="%s-%s" % (plan.name, plan.version),
-                     changes=plan_changes(task, plan))
+    task.say.done("nothing was changed.", "planned", release="%s-%s" % (plan.name, plan.version),
+                  changes=plan_changes(task, plan))
     return 0
 
 

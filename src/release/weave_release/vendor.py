@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The archives of a vendor repository, in one flat folder: the only source of a checkout."""
+
+import hashlib
+import os
+
+from mozupload import names
+
+from .errors import ReleaseError
+
+CHUNK = 1 << 16
+
+
+def archive_name(path):
+    """PATH where it is one of an archive, else None: what tree.Tree keeps."""
+    return path if names.is_archive(path.rpartition("/")[2]) else None
+
+
+def archives_flatten(source, target, shown, pins):
+    """Links the archives that lie anywhere in `source` into the folder `target`.
+
+    What is pinned to another version is left out, and what has not the hash that the
+    requirements files demand (pins: pins.Pins). Returns how many there are. The same
+    name twice must be the same file. `shown` is the repository for people.
+    """
+    taken, refused = set(), {}
+    for path, _, files in os.walk(source):
+        for name in files:
+            whole = os.path.join(path, name)
+            if not archive_name(name) or os.path.islink(whole):
+                continue
+            project, version = names.archive_guess(name) or ("", "")
+            if not pins.is_wanted(project, version):
+                continue
+            if not pins.is_hash_good(project, version, lambda: _sha256(whole)):
+                refused[(project, version)] = name
+                continue
+            taken.add((project, version))
+            _link(whole, os.path.join(target, name), name, shown)
+    for both in sorted(set(refused) - taken):
+        raise ReleaseError("%s of %s is not the file whose hash %s has"
+                           % (refused[both], shown, " and ".join(pins.files)))
+    return len(os.listdir(target))
+
+
+def _link(path, target, name, shown):
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        if _sha256(path) != _sha256(target):
+            raise ReleaseError("%s has two different files called %s" % (shown, name))
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(lambda: file.read(CHUNK), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
