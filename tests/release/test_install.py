@@ -13,7 +13,6 @@ import pytest
 import nodes
 from conftest import BUILD
 
-pytest.importorskip("weave_release.fetch")  # until it lands
 STEPS = ("lock", "plan", "fetch", "build", "create", "install", "sync", "migrate", "prove", "link",
          "switch", "record")
 

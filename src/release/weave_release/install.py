@@ -9,14 +9,9 @@ import os
 import re
 import shutil
 
-from . import files, programs, prune, venv, words
+from . import fetch, files, job as jobs, programs, prune, pythons, store, venv, words
 from .errors import ReleaseError
 from .task import Task, task_open
-
-try:  # until they land
-    from . import fetch, job as jobs, pythons, store
-except ImportError:
-    fetch = jobs = pythons = store = None
 
 
 def arguments(parser):
@@ -313,6 +308,8 @@ def release_take(task, release, migrate=True, before_link=None):
                              previous=previous.name if previous else None,
                              generation=switched.get("generation"))
     _taken_say(task, release, previous, proof, switched)
+    if before_link is None and previous and previous.name != release.name:
+        task.say.line("back: weavectl rollback")
 
 
 def _prove(task, release, migrate):
@@ -358,5 +355,3 @@ def _taken_say(task, release, previous, proof, switched):
     task.say.done(text, "serves", release=release.name,
                   previous=previous.name if previous else None, changes=changes,
                   generation=switched.get("generation"), proven=proof.get("how"))
-    if previous and previous.name != release.name:
-        task.say.line("back: weavectl rollback")

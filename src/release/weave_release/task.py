@@ -46,9 +46,13 @@ class Task:
         _fault(name, "after")
 
     def run(self, argv, seconds=None, cwd=None, env=None):
-        """Runs a program. Returns its status, None after so many seconds, and all it has said."""
+        """Runs a program. Returns its status, None after so many seconds, and all it has said.
+
+        What it says is in the log, but for answers of `python -c` to our own questions.
+        """
         said = []
-        ended = programs.program_run(argv, log=self.log, env=env, cwd=cwd, output=said.append,
+        log = None if "-c" in argv else self.log
+        ended = programs.program_run(argv, log=log, env=env, cwd=cwd, output=said.append,
                                      seconds=seconds)
         return ended.status, "\n".join(said)
 
