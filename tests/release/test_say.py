@@ -64,7 +64,8 @@ def test_a_pipe_gets_a_plain_line_for_each_step():
 def test_a_terminal_shows_a_step_while_it_runs(monkeypatch):
     monkeypatch.setattr(say_module, "REDRAW_SECONDS", 0)
     out, _ = run(out=Terminal())
-    drawn = ("  fetch    7 files ...", "  fetch    3 of 7 files ...", "  fetch    7 files, 8.1 MiB ...")
+    drawn = ("7 files ...", "3 of 7 files ...", "7 files, 8.1 MiB ...")
+    drawn = ["  fetch    " + text for text in drawn]
     assert "\r\x1b[K".join(drawn) in out
     shown = [line.split("\r\x1b[K")[-1] for line in out.split("\n")]
     assert shown == run()[0].split("\n")

@@ -143,7 +143,8 @@ def _changes(current, release):
 
 def _changes_say(context, current, release):
     context.say.line("%s -> %s" % (current.title if current else "none", release.title))
-    found = _changes(current, release)
+    name = release.fact("name")  # of which the line above speaks
+    found = [change for change in _changes(current, release) if change["name"] != name]
     if found:
         context.say.line("  " + words.changes_text(found))
 
