@@ -72,6 +72,10 @@ def test_requests(tmp_path):
     assert "was not said" in refused(request_read, None, None, None)
     assert request_read("a == 1", None, None).version == "1"
     assert "there is no file" in refused(request_read, "a/b", None, lambda text: "/none/" + text)
+    for text, channel, version in (("a", "prod", None), ("a==1", None, "1"), (None, "prod", None)):
+        found = request_read(text, None, None, "prod")
+        assert (found.channel, found.version) == (channel, version)
+    assert request_read("a==1", "test", None, "prod").channel == "test"
     (tmp_path / "a-1.tgz").write_bytes(b"")
     found = request_read("a-1.tgz", None, lambda text: str(tmp_path / text))
     assert found.file == str(tmp_path / "a-1.tgz")

@@ -6,7 +6,6 @@ fails over those that have nothing to do with the release.
 """
 
 import collections
-import importlib.metadata as installed_metadata
 
 from mozupload import names
 
@@ -21,17 +20,6 @@ def members_of_wheels(wheels):
     """{canonical name: Member} of job.Wheel objects."""
     return {wheel.project: Member(wheel.archive.project, wheel.version, wheel.archive.requires,
                                   wheel.sha256) for wheel in wheels}
-
-
-def members_of_folders(folders):
-    """{canonical name: Member} of what is installed in these site-packages."""
-    found = {}
-    for one in installed_metadata.distributions(path=list(folders)):
-        project, version = one.metadata["Name"], one.version
-        if project and version:
-            found.setdefault(names.canonical(project),
-                             Member(project, version, list(one.requires or []), None))
-    return found
 
 
 def closure_check(name, members, system, environment):

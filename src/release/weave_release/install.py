@@ -109,8 +109,8 @@ def virtualenv_check(context):
 def request_make(context):
     """What the command line asks for, as fetch has it."""
     options = context.options
-    channel = options.channel or (None if options.what else context.settings["channel"])
-    return jobs.request_read(options.what, channel, context.path)
+    return jobs.request_read(options.what, options.channel, context.path,
+                             context.settings["channel"])
 
 
 def plan_make(task, request, job_options):

@@ -52,8 +52,11 @@ def _requirement(text):
     return str(requirement)
 
 
-def request_read(text, channel, path_of):
-    """The Request of a command line's word; path_of(text) is a path that was typed there."""
+def request_read(text, channel, path_of, usual=""):
+    """The Request of a command line's word; path_of(text) is a path that was typed there.
+
+    usual is release.channel: it says the version where neither text nor channel does.
+    """
     if text and ("/" in text or names.is_archive(text) or text.endswith(names.ENDINGS)):
         path = path_of(text)
         if not os.path.isfile(path):
@@ -61,6 +64,8 @@ def request_read(text, channel, path_of):
                                % (archives.shown(path), _me()),
                                hint="Put it where the owner of release.home can read it.")
         return Request(file_path=path)
+    if not channel and "==" not in (text or ""):
+        channel = usual
     return Request(text, channel)
 
 
