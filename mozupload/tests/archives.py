@@ -71,3 +71,20 @@ def sdist(folder, name, version, requires=(), filename=None, files=None):
     for member, text in (files or {}).items():
         members[top + member] = text
     return tar(pathlib.Path(folder, filename or "%s-%s.tar.gz" % (name, version)), members)
+
+
+def installed_wheel(folder, name):
+    """A wheel of a pure distribution that is installed here, as Debian's wheel is."""
+    import importlib
+    import importlib.metadata
+
+    version = importlib.metadata.version(name)
+    package = pathlib.Path(importlib.import_module(name).__file__).parent
+    files = {
+        str(path.relative_to(package.parent)): path.read_text(encoding="utf-8")
+        for path in package.rglob("*.py")
+    }
+    files["%s-%s.dist-info/entry_points.txt" % (name, version)] = (
+        "[distutils.commands]\nbdist_wheel = wheel.bdist_wheel:bdist_wheel\n"
+    )
+    return wheel(folder, name, version, files=files)

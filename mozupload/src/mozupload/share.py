@@ -32,6 +32,10 @@ MAX_SIGNATURE = 1 << 16
 MAX_CHANNEL = 1 << 10
 MAX_INDEX = 16 << 20
 STALE_TRIES = 3
+CURES = {
+    401: ": it wants a user and a password; put them into ~/.netrc",
+    403: ": this user may not do this there",
+}
 
 
 class ShareError(Exception):
@@ -70,12 +74,12 @@ class Share:
 
     def manifest(self, name, version):
         """The bytes of a manifest; ShareMissing when it is not there."""
-        return self._read(manifest.path_of(name, version), manifest.MAX_BYTES)
+        return self.read(manifest.path_of(name, version), manifest.MAX_BYTES)
 
     def signature(self, name, version):
         """The bytes of a manifest's signature, or None."""
         try:
-            return self._read(manifest.path_of(name, version) + ".asc", MAX_SIGNATURE)
+            return self.read(manifest.path_of(name, version) + ".asc", MAX_SIGNATURE)
         except ShareMissing:
             return None
 
@@ -84,7 +88,7 @@ class Share:
         if not names.is_channel(channel):
             raise ShareError("%r is no name of a channel." % channel)
         try:
-            data = self._read("channels/" + channel, MAX_CHANNEL)
+            data = self.read("channels/" + channel, MAX_CHANNEL)
         except ShareMissing:
             return None
         text = data.decode("utf-8", "replace").strip()
@@ -110,7 +114,7 @@ class Share:
         """The names of the archives in the share, sorted."""
         raise NotImplementedError
 
-    def _read(self, path, limit):
+    def read(self, path, limit):
         """All of a file; ShareMissing, or ShareError when it has more than limit bytes."""
         raise NotImplementedError
 
@@ -167,7 +171,7 @@ class FolderShare(Share):
 
         return self._stale(once, filename)
 
-    def _read(self, path, limit):
+    def read(self, path, limit):
         def once():
             with self._open(path) as stream:
                 return _reader(stream)(limit + 1)
@@ -259,7 +263,7 @@ class HttpShare(Share):
 
     def manifests(self, name):
         try:
-            data = self._read("simple/%s/index.json" % name, MAX_INDEX)
+            data = self.read("simple/%s/index.json" % name, MAX_INDEX)
         except ShareMissing:
             return []
         try:
@@ -280,12 +284,16 @@ class HttpShare(Share):
 
     def fetch(self, filename, out_fd, limit=None):
         _check_archive(filename)
-        with self.request("GET", filename) as answer:
-            digest, size = self._copy(_guard(answer, self.url), out_fd, limit, filename)
+        return self.copy(filename, out_fd, limit)
+
+    def copy(self, path, out_fd, limit=None):
+        """Copies any file as fetch() does."""
+        with self.request("GET", path) as answer:
+            digest, size = self._copy(_guard(answer, self.url), out_fd, limit, path)
             announced = answer.headers.get("Content-Length")
         if announced is not None and announced.isdigit() and int(announced) != size:
             raise ShareError(
-                "%s%s ended after %d of %s bytes." % (self.url, filename, size, announced)
+                "%s%s ended after %d of %s bytes." % (self.url, path, size, announced)
             )
         return digest, size
 
@@ -310,7 +318,8 @@ class HttpShare(Share):
             if answer.code in (404, 410):
                 raise ShareMissing("%s is not there (%d)." % (url, answer.code))
             problem = ShareError(
-                "%s %s was answered with %d %s." % (method, url, answer.code, answer.reason)
+                "%s %s was answered with %d %s%s."
+                % (method, url, answer.code, answer.reason, CURES.get(answer.code, ""))
             )
             problem.status = answer.code
             raise problem
@@ -318,7 +327,7 @@ class HttpShare(Share):
             reason = getattr(problem, "reason", problem)
             raise ShareError("%s cannot be reached: %s." % (url, reason or "no answer"))
 
-    def _read(self, path, limit):
+    def read(self, path, limit):
         with self.request("GET", path) as answer:
             read = _guard(answer, self.url)
             chunks, size = [], 0
@@ -337,7 +346,7 @@ class HttpShare(Share):
 
     def _links(self, path, folders=False):
         """Names of the archives (or of the folders below) that a page has links to."""
-        data = self._read(path, MAX_INDEX)
+        data = self.read(path, MAX_INDEX)
         page = _Links()
         page.feed(data.decode("utf-8", "replace"))
         found = set()

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python -m mozupload dist/*: for people who build sdists otherwise than by setup.py."""
+
+import argparse
+import sys
+
+from . import VERSION
+from .errors import UploadError
+from .manifest import ManifestError
+from .names import ArchiveError
+from .options import config_read, options_make, rows
+from .share import ShareError
+from .upload import upload
+from .vcs import VcsError
+
+DESCRIPTION = """Puts a release into a share: the sdist, its wheel, wheels of all that it
+needs, and a manifest, which nodes believe. The section [mozupload] of the
+project's setup.cfg may have the same options."""
+
+PROBLEMS = (UploadError, ShareError, ManifestError, ArchiveError, VcsError)
+
+
+def say(text):
+    """Tells people a line, at once."""
+    print(text, flush=True)
+
+
+def problem_text(problem):
+    """What people are told when an upload ends; None: the problem is a fault of ours."""
+    if isinstance(problem, PROBLEMS):
+        return str(problem)
+    if isinstance(problem, OSError):
+        return "%s: %s." % (problem.filename or "The system says", problem.strerror or problem)
+    return None
+
+
+def parser_make():
+    parser = argparse.ArgumentParser("mozupload", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=VERSION)
+    parser.add_argument(
+        "archives",
+        metavar="FILE",
+        nargs="+",
+        help="the sdist (dist/*.tar.gz), and wheels of it, if there are any",
+    )
+    parser.add_argument(
+        "--project", metavar="FOLDER", default=".", help="the project's folder (default: .)"
+    )
+    for name, kind, metavar, text in rows():
+        more = {"metavar": metavar} if metavar else {}
+        action = {"one": "store", "many": "append", "flag": "store_true"}[kind]
+        parser.add_argument("--" + name, action=action, default=None, help=text, **more)
+    return parser
+
+
+def main(arguments=None):
+    """The exit status: 0; 1 when nothing was uploaded; 2 for a wrong command line."""
+    given = vars(parser_make().parse_args(arguments))
+    try:
+        found = config_read(given["project"])
+        found.update({name: value for name, value in given.items() if value is not None})
+        upload(given["archives"], options_make(found, given["project"]), say)
+    except Exception as problem:
+        text = problem_text(problem)
+        if text is None:
+            raise
+        for line in text.splitlines():
+            print(line if line.startswith(" ") else "mozupload: " + line, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

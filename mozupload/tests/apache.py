@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Apache httpd with mod_dav on a port of its own, in a folder of its own."""
+
+import glob
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+MODULES = ("mpm_event", "unixd", "authn_core", "authn_file", "authz_core", "authz_user")
+MODULES += ("auth_basic", "alias", "dir", "autoindex", "dav", "dav_fs", "mime", "log_config")
+
+CONFIG = """
+ServerRoot {top}
+ServerName 127.0.0.1
+Listen 127.0.0.1:{port}
+PidFile {top}/httpd.pid
+DefaultRuntimeDir {top}
+ErrorLog {top}/error.log
+LogFormat "%m %U %>s" short
+CustomLog {top}/access.log short
+{user}
+StartServers 1
+DavLockDB {top}/lock/db
+TypesConfig /dev/null
+AddType text/html .html
+AddEncoding x-gzip .gz .tgz
+DocumentRoot {top}/share
+<Directory {top}>
+    Require all granted
+    Options {options}
+</Directory>
+<Directory {top}/share>
+    Dav On
+</Directory>
+Alias /nodav {top}/nodav
+<Location /private>
+    AuthType Basic
+    AuthName private
+    AuthUserFile {top}/users
+    Require valid-user
+</Location>
+"""
+
+
+def _free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Apache:
+    """Starts httpd; share: the folder that it serves and that takes PUT; url: its URL."""
+
+    def __init__(self, options="Indexes"):
+        # not pytest's folder, which is for one user alone
+        self.top = pathlib.Path(tempfile.mkdtemp(prefix="apache-"))
+        self.top.chmod(0o755)
+        self.share = self.top / "share"
+        for folder in (self.top, self.share, self.top / "lock", self.share / "private",
+                       self.top / "nodav"):
+            folder.mkdir(exist_ok=True)
+        (self.top / "users").write_text("alice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
+        self.port = _free_port()
+        self.url = "http://127.0.0.1:%d/" % self.port
+        self._start(options)
+
+    def _start(self, options):
+        user = ""
+        if os.getuid() == 0:
+            user = "User nobody\nGroup %s" % self._group()
+            for folder, _, _ in os.walk(self.top):
+                shutil.chown(folder, "nobody", self._group())
+        lines = []
+        for name in MODULES:
+            found = glob.glob("/usr/lib*/*/modules/mod_%s.so" % name)
+            if found:
+                lines.append("LoadModule %s_module %s" % (name, found[0]))
+        config = self.top / "httpd.conf"
+        text = CONFIG.format(top=self.top, port=self.port, user=user, options=options)
+        config.write_text("\n".join(lines) + text)
+        program = shutil.which("apache2") or shutil.which("httpd") or "/usr/sbin/apache2"
+        self.process = subprocess.Popen([program, "-X", "-f", str(config)],
+                                        stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 5).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, (self.top / "error.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    @staticmethod
+    def _group():
+        import grp
+
+        return grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+
+    def log(self):
+        """[(method, path, status)] of the requests so far."""
+        lines = (self.top / "access.log").read_text().splitlines()
+        return [tuple(line.split()) for line in lines]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        shutil.rmtree(self.top)
