@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python setup.py test`, on each setuptools there is here."""
 
-import configparser
 import os
 import pathlib
 import subprocess
@@ -9,9 +8,8 @@ import sys
 
 import pytest
 
+from installed import TOP, installed_make
 from mozupload import testing
-
-TOP = pathlib.Path(__file__).resolve().parent.parent
 
 SETUP = {
     "setup.py": "from setuptools import setup; setup()\n",
@@ -30,17 +28,7 @@ PYTEST = "import hello\ndef test_answer():\n    assert hello.answer() == 42\n"
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A folder for PYTHONPATH: mozupload as if it were installed there."""
-    folder = tmp_path_factory.mktemp("installed")
-    (folder / "mozupload").symlink_to(TOP / "src" / "mozupload")
-    info = folder / "mozupload-0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mozupload\nVersion: 0\n")
-    parser = configparser.ConfigParser(delimiters="=")
-    parser.read(TOP / "setup.cfg")
-    points = parser["options.entry_points"].items()
-    text = "".join("[%s]\n%s\n" % (group, rows.strip()) for group, rows in points)
-    (info / "entry_points.txt").write_text(text)
-    return folder
+    return installed_make(tmp_path_factory.mktemp("installed"))
 
 
 def pythons():
