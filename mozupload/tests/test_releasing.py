@@ -13,6 +13,7 @@ import pytest
 
 from index_server import index_serve
 from installed import installed_make
+from mozupload import tree, vcs
 from repositories import Repository, environment
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -54,7 +55,7 @@ def settings(home, **more):
         for key, value in environment().items()
         if not key.startswith(("PIP_", "PYTHON", "WEAVE_", "VIRTUAL_ENV", "TWINE_"))
     }
-    found.update(HOME=str(home), PATH="/usr/bin:" + os.environ["PATH"])
+    found.update(HOME=str(home), PIP_CONFIG_FILE=os.devnull, PATH="/usr/bin:" + os.environ["PATH"])
     return dict(found, **more)
 
 
@@ -155,6 +156,15 @@ def test_todays_words(tmp_path):
         "WeaveServer-1.1.4-py3-none-any.whl",
         "needed-2.1-py3-none-any.whl",
     }
+    # what fails is not uploaded
+    project.write({"test_tiny.py": WEAVE_SERVER["test_tiny.py"].replace("pass", "self.fail()")})
+    text = run(
+        "%s --test --allow-dirty || echo refused" % upload,
+        project.folder,
+        dict(engineer, WEAVE_SHARE=str(tmp_path / "elsewhere")),
+    )
+    assert "FAILED" in text and text.endswith("refused\n")
+    assert not (tmp_path / "elsewhere" / "releases").exists()
     node = tmp_path / "node"
     node.mkdir()
     everybody = settings(tmp_path)
@@ -211,12 +221,22 @@ def test_public_index(tmp_path):
     assert (pip.parent / "weave-server").is_file()
 
 
-def test_sdist_of_mozupload_itself(tmp_path):
-    sources_copy("mozupload", tmp_path / "mozupload")
+# ---- the projects of this repository ----
+
+
+@pytest.mark.parametrize("name", ["mozupload", "server"])
+def test_sdist_has_what_is_tracked(name, tmp_path):
+    repository = Repository("git", tmp_path / "repository")
+    folder = repository.folder / name
+    sources_copy(name, folder)
+    repository.commit()
     text = run(
-        "/usr/bin/python3 -c 'from setuptools import build_meta; build_meta.build_sdist(\"dist\")'"
-        "\ntwine check --strict dist/*.tar.gz",
-        tmp_path / "mozupload",
+        "/usr/bin/python3 setup.py -q sdist\ntwine check --strict dist/*.tar.gz",
+        folder,
         settings(tmp_path),
     )
     assert "PASSED" in text
+    (sdist,) = (folder / "dist").iterdir()
+    state = vcs.state_read(folder, name, "1")
+    assert [allowance for allowance, _ in state.problems] == ["untagged"]
+    assert tree.sdist_compare(sdist, state) == []
