@@ -101,7 +101,7 @@ def test_worked_example(tmp_path):
 WEAVE_SERVER = {
     "setup.py": "from setuptools import setup; setup()\n",
     "setup.cfg": "[metadata]\nname = WeaveServer\nversion = 1.1.4\n[options]\npy_modules = tiny\n"
-    "install_requires = needed>=2\n[mozupload]\nno-build-isolation = true\n",
+    "install_requires = needed>=2\n[mozupload]\nno_build_isolation = true\n",
     "tiny.py": "import needed\n",
     "test_tiny.py": "import unittest\nclass T(unittest.TestCase):\n"
     "    def test(self):\n        pass\n",
