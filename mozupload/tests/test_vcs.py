@@ -252,6 +252,14 @@ def test_repository_that_is_damaged(repository):
         vcs.state_read(repository.folder, "x", "1.2")
 
 
+def test_folder_whose_name_is_a_pattern(repository):
+    repository.commit({"s[a]*/setup.py": "", "sa/setup.py": ""})
+    repository.tag("v1.2")
+    repository.write({"sa/setup.py": "changed"})
+    state = vcs.state_read(repository.folder / "s[a]*", "x", "1.2")
+    assert state.problems == [] and state.tracked == {"s[a]*/setup.py"}
+
+
 # ---- what only Mercurial has ----
 
 

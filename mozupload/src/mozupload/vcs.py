@@ -353,7 +353,6 @@ class Git(Repository):
 class Mercurial(Repository):
     kind = program = "hg"
     _no_revision = "0" * 40
-    _parents = ()
 
     def command(self):
         return ["hg", "--noninteractive", "--pager=no", "--config=subrepos.git:allowed=true"]
@@ -364,8 +363,9 @@ class Mercurial(Repository):
         return found if own_settings else dict(found, HGRCSKIPREPO="1")
 
     def revision_read(self):
-        self._parents = self.output_read("log", "-r", "parents()", "-T", "{node}\n").split()
-        return self._parents[0] if self._parents else ""
+        # of two, in a merge that is not committed, the first one is what was checked out
+        parents = self.output_read("log", "-r", "parents()", "-T", "{node}\n").split()
+        return parents[0] if parents else ""
 
     def _patterns(self, paths):
         subrepositories = os.path.exists(os.path.join(self.root, ".hgsub"))
@@ -379,8 +379,6 @@ class Mercurial(Repository):
         changed, untracked = set(), set()
         for line in self.lines_read("status", "-mardu0", *self._patterns(paths)):
             (untracked if line.startswith("?") else changed).add(line[2:])
-        if len(self._parents) > 1:
-            changed.add("a merge that is not committed")
         return changed, untracked
 
     def tags_read(self, revision):
