@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Releases on a node: from a share to what serves (docs/design.md, src/release)."""
+"""Releases on a node: from a share to what serves (docs/design_release.md)."""

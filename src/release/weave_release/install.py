@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """weavectl install: from a share to what serves, in steps that may be killed anywhere.
 
-docs/design.md has the table of steps. Other commands use release_install() and release_take().
+docs/design_release.md has the table of steps. Other commands use release_install() and release_take().
 """
 
 import contextlib
