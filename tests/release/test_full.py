@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A full disk, at whatever step of an install: one sentence, and nothing is changed."""
 
+import json
 import os
 import subprocess
 
@@ -76,3 +77,16 @@ def test_a_history_that_cannot_be_written(small):
     fill(small, 0)
     said = small.run("switch", "2.0")
     assert small.current() == "releases/tiny-2.0", said
+
+
+def test_back_with_nothing_left(small):
+    """It works, and notes all that the next one has to know."""
+    small.run("switch", "1.0")
+    small.run("switch", "2.0")
+    fill(small, 0)
+    said = small.run("rollback")
+    assert small.current() == "releases/tiny-1.0", said
+    rows = {row["release"]: row for row in json.loads(small.run("releases", "--json"))["releases"]}
+    assert rows["tiny-2.0"]["bad"] and rows["tiny-1.0"]["serves"]
+    small.run("switch", "--again", "2.0")
+    assert small.current() == "releases/tiny-2.0"

@@ -243,6 +243,29 @@ def test_a_full_disk_leaves_no_marker(home, monkeypatch):
     assert all(os.listdir(release.path + "/.weave") == [] for release in home.releases())
 
 
+def test_marks_of_a_full_disk(home, monkeypatch):
+    """A new one is empty, and counts; one that is there is written over."""
+
+    def full(*_args, **_facts):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    first, second, third = (make(home, version) for version in ("1", "2", "3"))
+    for release in (first, second, third):
+        serve(home, release)
+    monkeypatch.setattr(files, "file_replace", full)
+    home.mark_set(second, "bad", by="alice")
+    home.served_set(first, by="bob")
+    assert home.release(second.name).is_bad and home.warnings == []
+    mark = home.release(first.name).marks["served"]
+    assert (mark["number"], mark["by"]) == (4, "bob")
+    monkeypatch.setattr(files, "write_all", full)
+    home.mark_set(third, "bad", by="alice")
+    assert home.release(third.name).is_bad
+    assert abs(home.release(third.name).marks["bad"]["seconds"] - time.time()) < 3600
+    home.served_set(first)
+    assert home.warnings[0].endswith("that it serves: No space left on device")
+
+
 # ---- which one a rollback goes to ----
 
 

@@ -105,6 +105,27 @@ def file_replace(name, data, dir_fd, mode=0o644):
     os.fsync(dir_fd)
 
 
+def file_overwrite(name, data, dir_fd):
+    """Writes a text in place, for a full disk: a new file may remain empty.
+
+    Blanks fill it up to its former size, so that one write does it. OSError when there was
+    a file before, and it cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(name, flags, 0o644, dir_fd=dir_fd)
+    try:
+        size = os.fstat(fd).st_size
+        try:
+            write_all(fd, data.ljust(size))
+        except OSError:
+            if size:
+                raise
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.fsync(dir_fd)
+
+
 def write_all(fd, data):
     while data:
         data = data[os.write(fd, data) :]

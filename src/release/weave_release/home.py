@@ -14,6 +14,7 @@ as whom this runs, and may still be damaged: that is said, and is fatal for noth
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -149,10 +150,19 @@ class Home:
             os.fsync(inner)
 
     def mark_set(self, release, mark, **facts):
-        """Makes .weave/MARK; what it had said is replaced."""
+        """Makes .weave/MARK; what it had said is replaced.
+
+        On a full disk it is made without its content, or over the former one.
+        """
         facts["at"] = files.now()
+        data = json.dumps(facts).encode() + b"\n"
         with _folder(release.path) as fd, _folder(".weave", fd) as inner:
-            files.file_replace(mark, json.dumps(facts).encode() + b"\n", inner)
+            try:
+                files.file_replace(mark, data, inner)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                files.file_overwrite(mark, data, inner)
 
     def mark_clear(self, release, mark):
         with _folder(release.path) as fd, _folder(".weave", fd) as inner:
@@ -222,7 +232,7 @@ class Home:
             return
         newest = max(self.releases(), key=lambda release: release.served_number)
         if newest.name != current.name or not current.is_served:
-            self.served_set(current, found=True)
+            self.served_set(current, note="found by the next command")
 
     def previous(self):
         """The release that a rollback goes to; None when there is none.
