@@ -42,13 +42,14 @@ class Node:
             file.write('[wsgi]\nscript = "%s/current/app.wsgi"\nvirtualenv = "%s/current"\n'
                        '[release]\nhome = "%s"\n%s' % (self.home, self.home, self.home, more))
 
-    def checkout(self, *words, status=0, cwd=None):
-        """Runs weavectl; returns what it has said."""
+    def checkout(self, *words, status=0, cwd=None, kill_at=""):
+        """Runs weavectl; returns what it has said. kill_at: STEP:before or STEP:after."""
         done = subprocess.run(
             [str(BUILD / "weavectl"), "checkout", "-i", self.ini, *map(str, words)], cwd=cwd,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=600,
-            env=dict(os.environ, SECRET="x", PIP_INDEX_URL="http://127.0.0.1:9/", PIP_NO_INDEX="0",
-                     PYTHONPATH="/nonexistent", GIT_DIR="/nonexistent", HGRCPATH="/nonexistent"))
+            env=dict(os.environ, SECRET="x", WEAVE_KILL_AT=kill_at, PIP_NO_INDEX="0",
+                     PIP_INDEX_URL="http://127.0.0.1:9/", PYTHONPATH="/nonexistent",
+                     GIT_DIR="/nonexistent", HGRCPATH="/nonexistent"))
         assert done.returncode == status, done.stdout
         assert "Traceback" not in done.stdout
         return done.stdout
@@ -141,6 +142,15 @@ def test_another_revision_of_the_same_version(node, app, vendor):
     # one that is ready is taken as it is
     said = node.checkout(app.path, "-r", "v1.1", "--vendor", vendor.path, "--project", "server")
     assert "tiny-app 1.1 is ready already" in said and node.current() == "tiny-app-1.1"
+
+
+@pytest.mark.parametrize("step", ["checkout:before", "checkout:after"])
+def test_killed(node, app, vendor, step):
+    before = node.releases(), node.current()
+    words = [app.path, "-r", "v1.1", "--project", "server", "--vendor", vendor.path]
+    node.checkout(*words, status=1, kill_at=step)
+    assert (node.releases(), node.current()) == before
+    assert "tiny-app 1.1 serves already." in node.checkout(*words)
 
 
 def test_archives_in_the_checkout(folder):

@@ -40,7 +40,8 @@ def arguments(parser):
 def run(context):
     """The states of a checkout. Returns the exit status."""
     options, settings = context.options, context.settings
-    where = options.where or settings["repository"]
+    where = _place(options.where, options.cwd) or _place(
+        settings["repository"], os.path.dirname(settings["ini"]))
     if not where:
         raise ReleaseError("it is not said which repository: give its URL or path, or set "
                            "release.repository in %s" % settings["ini"])
@@ -50,12 +51,12 @@ def run(context):
     install.virtualenv_check(context)
     command = "checkout %s -r %s" % (where, options.revision)
     with task_open(context, command, options.revision) as task:
-        return _Checkout(task, _place(context, where)).run()
+        return _Checkout(task, where).run()
 
 
-def _place(context, text):
-    """TEXT, or the whole path where it is a path of the command line."""
-    return context.path(text) if is_local_path(text) else text
+def _place(text, folder):
+    """TEXT, or the whole path where it is one below a folder."""
+    return os.path.normpath(os.path.join(folder, text)) if text and is_local_path(text) else text
 
 
 class _Checkout:
@@ -116,7 +117,7 @@ class _Checkout:
         opened = repository.repository_open(where, self.mirrors, self.task.log)
         found = opened.revision(revision or self._vendor_revision(where))
         folder = self.task.folder("vendor-tree")
-        opened.export(found.id, folder, vendor.archive_name)
+        opened.export(found.id, folder, lambda path: vendor.wanted_path(path, wanted))
         vendor.archives_flatten(folder, self.archives, opened.shown, wanted)
         return _fact(opened, found, found.tag)
 

@@ -33,7 +33,6 @@ class Tree:
         try:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
-                    self._count(member)
                     self._member_write(archive, member)
         except (tarfile.TarError, EOFError) as e:
             raise ReleaseError("%s: its files cannot be unpacked (%s)" % (self.shown, e))
@@ -44,9 +43,9 @@ class Tree:
             # once all are there: they may lead on through each other
             self._link_check(path)
 
-    def _count(self, member):
+    def _count(self, size):
         self.files += 1
-        self.bytes += member.size
+        self.bytes += size
         if self.files > MAX_FILES or self.bytes > MAX_BYTES:
             raise ReleaseError("%s has more than %d files or %d GiB: this is more than a release "
                                "may have" % (self.shown, MAX_FILES, MAX_BYTES >> 30))
@@ -54,10 +53,12 @@ class Tree:
     def _member_write(self, archive, member):
         name = self._name(member.name)
         if member.isdir():
+            self._count(0)
             if name and not self.want:
                 os.makedirs(os.path.join(self.folder, name), exist_ok=True)
             return
         kept = self.want(name) if self.want else name
+        self._count(member.size if kept is not None else 0)
         if kept is None:
             return
         path = os.path.join(self.folder, kept)

@@ -11,9 +11,17 @@ from .errors import ReleaseError
 CHUNK = 1 << 16
 
 
-def archive_name(path):
-    """PATH where it is one of an archive, else None: what tree.Tree keeps."""
-    return path if names.is_archive(path.rpartition("/")[2]) else None
+def wanted_path(path, pins):
+    """PATH where it is one of an archive that may be taken, else None; see tree.Tree."""
+    name = path.rpartition("/")[2]
+    if not names.is_archive(name) or not pins.is_wanted(*_guess(name)):
+        return None
+    return path
+
+
+def _guess(name):
+    """(canonical name, version) as the name of an archive has them."""
+    return names.archive_guess(name) or ("", "")
 
 
 def archives_flatten(source, target, shown, pins):
@@ -27,11 +35,9 @@ def archives_flatten(source, target, shown, pins):
     for path, _, files in os.walk(source):
         for name in files:
             whole = os.path.join(path, name)
-            if not archive_name(name) or os.path.islink(whole):
+            if not wanted_path(name, pins) or os.path.islink(whole):
                 continue
-            project, version = names.archive_guess(name) or ("", "")
-            if not pins.is_wanted(project, version):
-                continue
+            project, version = _guess(name)
             if not pins.is_hash_good(project, version, lambda: _sha256(whole)):
                 refused[(project, version)] = name
                 continue
