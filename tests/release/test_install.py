@@ -189,40 +189,68 @@ def test_killed_before_a_step(node, step):
     assert node.current() == "releases/tiny-1.0" and node.unmarked() == []
 
 
-def test_killed_halves(node, tmp_path):
-    """kill -9 of either half of weavectl ends the other, and the code of an archive."""
-    pid_file = node.folder / "pid"
-    node.own_folder = node.folder / "open"
-    node.own_folder.mkdir()
-    os.chmod(node.own_folder, 0o777)
-    pid_file = node.own_folder / "pid"
+@pytest.fixture
+def slow(node):
+    """A node whose share has an sdist that is built for ever; builder() waits for that."""
+    place = node.folder / "open"
+    place.mkdir()
+    place.chmod(0o777)
+    pid_file = place / "pid"
     nodes.archives.sdist(node.share, "Slow", "1.0", files={
-        "setup.py": "import os, time\nopen(%r, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
-                    % str(pid_file)})
-    for victim in ("broker", "inner"):
+        "setup.py": "import os, time\nopen(%r, 'w').write(str(os.getpid()) + ' ')\n"
+                    "time.sleep(600)\n" % str(pid_file)})
+
+    def start():
         if pid_file.exists():
             pid_file.unlink()
-        broker = subprocess.Popen(
-            [BUILD / "weavectl", "install", "Slow", "--find-links", node.share, "-i", node.ini],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: pid_file.exists() and pid_file.read_text())
-        builder = int(pid_file.read_text())
-        with open("/proc/%d/status" % builder) as file:
-            status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
-        uids = set(status["Uid"].split())
-        assert uids == {str(nodes.user_ids(nodes.OWNER)[0] if nodes.IS_ROOT else os.getuid())}
-        with open("/proc/%d/stat" % builder) as file:
-            assert file.read().rsplit(")", 1)[1].split()[16] == "19"    # nice
-        with open("/proc/%d/environ" % builder, "rb") as file:
-            assert b"/incoming/tmp-" in file.read()
+        command = [BUILD / "weavectl", "install", "Slow", "--find-links", node.share, "-i",
+                   node.ini]
+        broker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  encoding="utf-8")
+        wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith(" "))
         inner = int(subprocess.check_output(["pgrep", "-P", str(broker.pid)]))
-        os.kill(broker.pid if victim == "broker" else inner, signal.SIGKILL)
-        broker.wait(60)
-        wait_until(lambda: not os.path.exists("/proc/%d" % inner) or is_zombie(inner))
-        wait_until(lambda: not os.path.exists("/proc/%d" % builder) or is_zombie(builder))
+        return broker, inner, int(pid_file.read_text())
+
+    node.start = start
+    return node
 
 
-def is_zombie(pid):
+@pytest.mark.parametrize("victim", ("broker", "inner"))
+def test_killed_halves(slow, victim):
+    """kill -9 of either half of weavectl ends the other, and the code of an archive."""
+    broker, inner, builder = slow.start()
+    with open("/proc/%d/stat" % builder) as file:
+        assert file.read().rsplit(")", 1)[1].split()[16] == "19"    # nice
+    if nodes.IS_ROOT:
+        assert "idle" in subprocess.check_output(["ionice", "-p", str(builder)], encoding="utf-8")
+    os.kill(broker.pid if victim == "broker" else inner, signal.SIGKILL)
+    broker.communicate(timeout=60)
+    wait_until(lambda: is_gone(inner) and is_gone(builder))
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+def test_interrupted(slow, number):
+    broker, inner, builder = slow.start()
+    broker.send_signal(number)
+    said = broker.communicate(timeout=60)[0]
+    assert broker.returncode == 1 and "Traceback" not in said
+    if number != signal.SIGHUP:
+        assert "weavectl: interrupted\n" in said
+        assert slow.history()[-1]["error"] == "interrupted"
+    wait_until(lambda: is_gone(inner) and is_gone(builder))
+    assert [name for name in os.listdir(slow.home / "incoming")] == [] or number == signal.SIGHUP
+
+
+def test_two_at_once(slow):
+    broker, inner, builder = slow.start()
+    said = slow.install("Slow", status=1)
+    assert "runs `weavectl install Slow`" in said and "(pid %d)" % inner in said
+    assert said.count("\n") == 1, said
+    broker.send_signal(signal.SIGTERM)
+    broker.communicate(timeout=60)
+
+
+def is_gone(pid):
     try:
         with open("/proc/%d/stat" % pid) as file:
             return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
@@ -235,3 +263,19 @@ def wait_until(is_so, seconds=120):
     while not is_so():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+# ---- one sync ----
+
+def test_one_sync_for_200_files(node):
+    node.release_make("1.0", files={"many/m%d.py" % number: "N = %d\n" % number
+                                    for number in range(200)})
+    trace = node.folder / "trace"
+    strace = ["strace", "-f", "-qq", "-e", "trace=syncfs,sync,fsync,fdatasync", "-o", trace]
+    done = subprocess.run(strace + ["true"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        pytest.skip("strace does not run: %s" % done.stdout.decode())
+    node.install(prefix=strace)
+    calls = [line.split("(")[0].split()[-1] for line in trace.read_text().splitlines()]
+    assert calls.count("syncfs") == 1 and "sync" not in calls
+    assert calls.count("fsync") + calls.count("fdatasync") < 20

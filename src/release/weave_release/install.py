@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """weavectl install: from a share to what serves, in steps that may be killed anywhere.
 
-docs/design_release.md has the table of steps. Other commands use release_install() and release_take().
+The table of steps is in docs/design_release.md. Other commands use release_install() and
+release_take().
 """
 
 import contextlib
@@ -344,6 +345,8 @@ def _taken_say(task, release, previous, proof, switched):
     """The last line: what serves now, and the way back."""
     if switched.get("graceful"):
         text = "%s serves in httpd's own processes, which were started anew." % release.title
+        if switched.get("notice"):
+            task.say.note(switched["notice"])
     elif "generation" in switched:
         text = "%s serves (generation %d)" % (release.title, switched["generation"])
         finishing = switched.get("finishing")

@@ -36,7 +36,7 @@ class Task:
 
     @contextlib.contextmanager
     def step(self, name, detail=""):
-        """A step of the table in docs/design_release.md: said, timed, logged; tests kill beside it."""
+        """A step (docs/design_release.md): it is said, timed and logged; tests kill beside it."""
         self.step_name = name
         _fault(name, "before")
         self.log_line("== %s %s" % (name, detail))
