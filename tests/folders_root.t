@@ -308,7 +308,7 @@ subtest 'start and weavectl' => sub {
     $listens->blocking(0);
     # which names a folder of root's
     mkdir $state;
-    spew("$his/run/httpd.json", qq({"format": "mod_weave httpd", "version": 1,
+    spew("$his/run/httpd.json", qq({"format": "mod_weave httpd", "version": 2,
         "pid": $$, "state_dir": "$state", "applications": []}));
     system('chown', '-R', $mallory, "$his/run");
     for my $command (['reload'], ['status'], ['maintenance'],

@@ -122,12 +122,26 @@ static void follows_as_the_kernel_does(void **state)
     assert_string_equal(weave_link_follow("no/path", NULL, pool), "no/path");
 }
 
+static void names_releases(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        weave_release_name("/srv/releases/a/releases/b-1.0/bin", pool),
+        "b-1.0");
+    assert_string_equal(weave_release_name("/srv/releases/b-1.0", pool),
+                        "b-1.0");
+    assert_null(weave_release_name("/srv/releases/", pool));
+    assert_null(weave_release_name("/srv/venv", pool));
+    assert_null(weave_release_name(NULL, pool));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         each(follows_all_at_once),
         each(follows_as_if_it_were_moved),
         each(follows_as_the_kernel_does),
+        each(names_releases),
     };
 
     return run_each(tests);

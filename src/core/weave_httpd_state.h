@@ -6,12 +6,15 @@
  * What httpd's configuration says, for weavectl: a file in WeaveRuntimeDir that
  * the httpd parent writes at every start and restart, and removes when it ends.
  *
- *   {"format": "mod_weave httpd", "version": 1, "pid": N,
+ *   {"format": "mod_weave httpd", "version": 2, "pid": N,
+ *    "uid": N, "gid": N (of its children),
  *    "module": the version of mod_weave, "state_dir": PATH,
  *    "runtime_dir": PATH (where weaved is),
  *    "applications": [
  *      {"ini": PATH, "slot": N (in counters and roster; -1: it has none),
- *       "embedded": BOOL, "failed": BOOL (httpd could not bring it up),
+ *       "embedded": BOOL, "virtualenv": PATH or null (that its children have,
+ *       links followed; null for workers),
+ *       "failed": BOOL (httpd could not bring it up),
  *       "problem": TEXT or null, "stamp": N, "style": "plain" or "sync",
  *       "drain_s": N,
  *       "declared": [
@@ -34,7 +37,7 @@
 
 #define WEAVE_HTTPD_STATE_FILE "httpd.json"
 #define WEAVE_HTTPD_STATE_FORMAT "mod_weave httpd"
-#define WEAVE_HTTPD_STATE_VERSION 1
+#define WEAVE_HTTPD_STATE_VERSION 2
 
 /** Reads the file in DIR. Returns NULL, or what is wrong, with its path.
  *  *state, which the caller lets go of with json_decref(), is NULL then, and

@@ -154,3 +154,14 @@ const char *weave_link_replace(const apr_array_header_t *links,
             return made;
     }
 }
+
+const char *weave_release_name(const char *path, apr_pool_t *pool)
+{
+    static const char below[] = "/releases/";
+    const char *found = NULL, *next = path;
+
+    while (next && (next = strstr(next, below)) != NULL)
+        found = next += sizeof(below) - 1;
+    return found && *found ? apr_pstrmemdup(pool, found, strcspn(found, "/"))
+                           : NULL;
+}

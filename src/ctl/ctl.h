@@ -20,6 +20,7 @@ typedef struct ctl_t {
     const char *libdir;    /* where the engines are */
     int json, no_wait;
     const char *topic; /* of help; NULL: not given */
+    const char *release, *user, *group; /* of prove; NULL: not given */
     /* of maintenance; NULL: not given */
     const char *mode, *lasts, *retry_after, *message, *wait;
 } ctl_t;
@@ -31,5 +32,6 @@ int ctl_status(const ctl_t *ctl);
 int ctl_maintenance(const ctl_t *ctl);
 int ctl_config(const ctl_t *ctl);
 int ctl_check(const ctl_t *ctl);
+int ctl_prove(const ctl_t *ctl);
 
 #endif

@@ -37,7 +37,8 @@ static const struct command_t {
     int (*run)(const ctl_t *);
     rights_e rights;   /* without MODE */
     const char *takes; /* letters of its own options; 'M', 'I', 'C': words */
-    const char *help, *more;
+    const char *help;  /* NULL: it is no command for people */
+    const char *more;
 } commands[] = {
     {"reload", ctl_reload, FOR_OWNER, "wI",
      "start new workers with the code as it is now",
@@ -91,6 +92,14 @@ static const struct command_t {
      "Reads INI (" CTL_DEFAULT_INI
      ") and looks for what `apachectl configtest`\n"
      "would find in it: keys, values, virtualenv, script, engine, user.\n"},
+    {"prove", ctl_prove, FOR_ALL, "RugI", NULL,
+     "Starts one worker of the application of INI, as if `current` in its\n"
+     "release.home led to a release, without an httpd, and says whether it\n"
+     "comes up. `weavectl install` calls it.\n"
+     "\n"
+     "      --release PATH   the release\n"
+     "      --user NAME      that the worker runs as, where root calls\n"
+     "      --group NAME     the same; otherwise the user's own\n"},
     {"help", topic_show, FOR_ALL, "C", "show this text, or that of a command",
      ""},
     {"version", version_show, FOR_ALL, "", "show the version", ""},
@@ -103,7 +112,9 @@ static const apr_getopt_option_t options[] = {
     {"json", 'j', 0, NULL},      {"no-wait", 'w', 0, NULL},
     {"for", 'f', 1, NULL},       {"retry-after", 'r', 1, NULL},
     {"message", 'm', 1, NULL},   {"wait", 'W', 1, NULL},
-    {"version", 'V', 0, NULL},   {NULL, 0, 0, NULL},
+    {"release", 'R', 1, NULL},   {"user", 'u', 1, NULL},
+    {"group", 'g', 1, NULL},     {"version", 'V', 0, NULL},
+    {NULL, 0, 0, NULL},
 };
 #define COMMON "dishV" /* letters of those that each command takes */
 #define WORDS 4        /* COMMAND MODE INI, and one that is too many */
@@ -126,7 +137,8 @@ static int help_show(void)
 
     puts("usage: weavectl [-d DIR] [-i INI] COMMAND [INI] [option ...]\n");
     for (i = 0; i < COMMANDS; i++)
-        ctl_line("  %-12s %s", commands[i].name, commands[i].help);
+        if (commands[i].help)
+            ctl_line("  %-12s %s", commands[i].name, commands[i].help);
     puts("");
     ctl_releases_help();
     puts("");
@@ -228,6 +240,9 @@ static void options_take(ctl_t *ctl, const given_t given)
     ctl->message = given['m'];
     ctl->retry_after = given['r'];
     ctl->wait = given['W'];
+    ctl->release = given['R'];
+    ctl->user = given['u'];
+    ctl->group = given['g'];
 }
 
 /* Reads the options, which may stand anywhere, and returns the other words. */

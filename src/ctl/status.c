@@ -9,6 +9,7 @@
 #include "say.h"
 #include "show.h"
 #include "weave_control.h"
+#include "weave_link.h"
 
 #define MIB 1048576.0
 #define NOT_UP                                                                 \
@@ -55,11 +56,13 @@ static void app_show(const ctl_t *ctl, const json_t *app, const char *log)
 {
     json_int_t failed = ctl_int(app, "failed_generation");
     const char *error = ctl_text(app, "last_error");
+    const char *release = ctl_text(app, "release"); /* of an embedded one */
     const json_t *generation;
     size_t i;
 
     puts("");
-    ctl_line("%s: %s", ctl_text(app, "ini"), ctl_text(app, "state"));
+    ctl_line("%s: %s%s%s", ctl_text(app, "ini"), ctl_text(app, "state"),
+             *release ? ", release " : "", release);
     json_array_foreach(json_object_get(app, "generations"), i, generation)
     {
         generation_show(ctl, generation);
@@ -142,6 +145,21 @@ static void error_set(json_t *app, const char *text, apr_pool_t *pool)
     json_object_set_new(app, "last_error", weave_control_text(text, pool));
 }
 
+static void embedded_complete(json_t *app, const ctl_app_t *own,
+                              apr_pool_t *pool)
+{
+    const char *virtualenv = *own->virtualenv ? own->virtualenv : NULL;
+
+    json_object_set_new(app, "running",
+                        own->admitted < 0 ? json_null()
+                                          : json_integer(own->admitted));
+    json_object_set_new(app, "virtualenv",
+                        weave_control_text(virtualenv, pool));
+    json_object_set_new(
+        app, "release",
+        weave_control_text(weave_release_name(virtualenv, pool), pool));
+}
+
 /* Adds what httpd says. OWN NULL: it does not have the application any more. */
 static void app_complete(json_t *app, const ctl_view_t *view,
                          const ctl_app_t *own, apr_pool_t *pool)
@@ -170,12 +188,26 @@ static void app_complete(json_t *app, const ctl_view_t *view,
     json_object_set_new(app, "outdated",
                         weave_control_text(ctl_outdated(app, own, pool), pool));
     json_object_set_new(app, "embedded", json_boolean(embedded));
+    json_object_set_new(app, "httpd_failed", json_boolean(own && own->failed));
     if (embedded)
-        json_object_set_new(app, "running",
-                            own->admitted < 0 ? json_null()
-                                              : json_integer(own->admitted));
+        embedded_complete(app, own, pool);
     json_object_set_new(app, "maintenance",
                         own ? ctl_app_json(view, own) : json_null());
+}
+
+/* Makes what programs are told of the httpd itself; null: none runs. */
+static json_t *httpd_json(const ctl_view_t *view, apr_pool_t *pool)
+{
+    const json_t *state = view->httpd.state;
+
+    if (view->httpd.unseen)
+        return json_pack("{s:o}", "problem",
+                         weave_control_text(view->httpd.unseen, pool));
+    return view->httpd.runs
+               ? json_pack("{s:I, s:I, s:I}", "pid", ctl_int(state, "pid"),
+                           "uid", ctl_int(state, "uid"), "gid",
+                           ctl_int(state, "gid"))
+               : json_null();
 }
 
 /* Adds what VIEW has to the applications of STATUS. Those of VIEW come first,
@@ -208,6 +240,7 @@ static void status_complete(json_t *status, const ctl_view_t *view,
             problems,
             weave_control_text(APR_ARRAY_IDX(view->problems, i, const char *),
                                pool));
+    json_object_set_new(status, "httpd", httpd_json(view, pool));
     json_object_set_new(status, "state_dir",
                         weave_control_text(view->httpd.state_dir, pool));
     json_object_set_new(status, "problems", problems);

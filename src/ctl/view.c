@@ -163,6 +163,7 @@ static void app_add(ctl_view_t *view, const json_t *object)
         .ini = ctl_text(object, "ini"),
         .slot = slot < 0 || slot >= WEAVE_ROSTER_APPS ? -1 : (int)slot,
         .embedded = ctl_is_true(object, "embedded"),
+        .virtualenv = ctl_text(object, "virtualenv"),
         .failed = ctl_is_true(object, "failed"),
         .plain = !strcmp(ctl_text(object, "style"), "plain"),
         .drain_us = apr_time_from_sec(ctl_int(object, "drain_s")),

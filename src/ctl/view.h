@@ -34,6 +34,7 @@ typedef struct ctl_app_t {
                                 weave_conf_stamp(); 0: not known */
     const char *problem;     /* why httpd did not take the sync.ini as it was;
                                 "": it did */
+    const char *virtualenv;  /* of httpd's children, links followed; "" */
     const json_t *declared;  /* by the configuration, as httpd.json has it */
     apr_array_header_t *set; /* ctl_setting_t, the strictest first; behind them
                                 those that are for a part of it only */

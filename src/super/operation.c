@@ -62,19 +62,6 @@ static json_t *worker_status(const super_worker_t *worker, apr_pool_t *pool)
     return object;
 }
 
-/* Returns the name of the release in PATH: of the folder below releases/. NULL:
- * there is none. */
-static const char *release_name(const char *path, apr_pool_t *pool)
-{
-    static const char below[] = "/releases/";
-    const char *found = NULL, *next = path;
-
-    while (next && (next = strstr(next, below)) != NULL)
-        found = next += sizeof(below) - 1;
-    return found && *found ? apr_pstrmemdup(pool, found, strcspn(found, "/"))
-                           : NULL;
-}
-
 /* Adds where the code of GENERATION is. */
 static void release_put(json_t *object, const super_generation_t *generation,
                         apr_pool_t *pool)
@@ -86,8 +73,9 @@ static void release_put(json_t *object, const super_generation_t *generation,
 
     json_object_set_new(object, "virtualenv",
                         weave_control_text(virtualenv, pool));
-    json_object_set_new(object, "release",
-                        weave_control_text(release_name(code, pool), pool));
+    json_object_set_new(
+        object, "release",
+        weave_control_text(weave_release_name(code, pool), pool));
 }
 
 static json_t *generation_status(const super_generation_t *generation,
@@ -100,12 +88,13 @@ static json_t *generation_status(const super_generation_t *generation,
     for (worker = generation->workers; worker; worker = worker->next)
         json_array_append_new(workers, worker_status(worker, pool));
     object = json_pack(
-        "{s:I, s:s, s:b, s:I, s:o}", "number", (json_int_t)generation->number,
-        "state", proven ? PROVEN : generation_states[generation->state],
-        "candidate", generation == generation->app->candidate.generation,
-        "ini_hash",
+        "{s:I, s:s, s:b, s:I, s:i, s:I, s:o}", "number",
+        (json_int_t)generation->number, "state",
+        proven ? PROVEN : generation_states[generation->state], "candidate",
+        generation == generation->app->candidate.generation, "ini_hash",
         (json_int_t)(generation->spec ? generation->spec->ini_hash : 0),
-        "workers", workers);
+        "warmup_status", generation->warmup_status, "warmup_ms",
+        (json_int_t)(generation->warmup_us / 1000), "workers", workers);
     release_put(object, generation, pool);
     return object;
 }

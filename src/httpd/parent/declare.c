@@ -251,17 +251,32 @@ static json_t *declared_json(int slot, const apr_array_header_t *all,
     return list;
 }
 
+/* Returns the folder of the virtualenv that children of httpd have, without
+ * links; NULL: none, or workers have it. */
+static const char *virtualenv_get(const mod_weave_app_t *app, apr_pool_t *pool)
+{
+    static const char below[] = "/bin/python";
+    const char *python = app->embedded && app->venv ? app->venv->python : "";
+    size_t len = strlen(python);
+
+    return len > sizeof(below)
+               ? apr_pstrmemdup(pool, python, len + 1 - sizeof(below))
+               : NULL;
+}
+
 static json_t *app_json(const mod_weave_app_t *app, json_t *declared,
                         apr_pool_t *pool)
 {
     const weave_conf_t *conf = app->conf ? app->conf : weave_conf_make(pool);
     apr_int64_t drain = weave_conf_int(conf, WEAVE_MAINTENANCE_DRAIN);
 
-    return json_pack("{s:o, s:i, s:I, s:o, s:b, s:b, s:s, s:I, s:o}", "ini",
-                     weave_control_text(app->ini, pool), "slot", app->slot,
-                     "stamp", (json_int_t)app->stamp, "problem",
+    return json_pack("{s:o, s:i, s:I, s:o, s:b, s:o, s:b, s:s, s:I, s:o}",
+                     "ini", weave_control_text(app->ini, pool), "slot",
+                     app->slot, "stamp", (json_int_t)app->stamp, "problem",
                      weave_control_text(app->problem, pool), "embedded",
-                     app->embedded, "failed", !app->conf, "style",
+                     app->embedded, "virtualenv",
+                     weave_control_text(virtualenv_get(app, pool), pool),
+                     "failed", !app->conf, "style",
                      weave_conf_str(conf, WEAVE_MAINTENANCE_STYLE), "drain_s",
                      (json_int_t)apr_time_sec(drain), "declared", declared);
 }

@@ -122,10 +122,14 @@ static const char *state_write(const mod_weave_retained_t *data,
                                apr_pool_t *pool)
 {
     const char *dir = data->counters_dir, *problem;
+    int root = geteuid() == 0;
     json_t *state = json_pack(
-        "{s:s, s:i, s:I, s:s, s:o, s:o, s:o}", "format",
+        "{s:s, s:i, s:I, s:I, s:I, s:s, s:o, s:o, s:o}", "format",
         WEAVE_HTTPD_STATE_FORMAT, "version", WEAVE_HTTPD_STATE_VERSION, "pid",
-        (json_int_t)getpid(), "module", MOD_WEAVE_VERSION, "state_dir",
+        (json_int_t)getpid(), "uid",
+        (json_int_t)(root ? ap_unixd_config.user_id : geteuid()), "gid",
+        (json_int_t)(root ? ap_unixd_config.group_id : getegid()), "module",
+        MOD_WEAVE_VERSION, "state_dir",
         weave_control_text(data->known_dir, pool), "runtime_dir",
         weave_control_text(dir, pool), "applications",
         mod_weave_declare(apps, s, pool));
