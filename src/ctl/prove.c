@@ -327,8 +327,8 @@ int ctl_prove(const ctl_t *ctl)
     begun_us = weave_clock_us() - begun_us;
     prover_end(&prover);
     if (problem)
-        generation = json_pack("{s:o}", "error",
-                               weave_control_text(problem, ctl->pool));
+        generation =
+            json_pack("{s:o}", "error", weave_control_text(problem, ctl->pool));
     json_object_set_new(generation, "ms",
                         json_integer((json_int_t)(begun_us / 1000)));
     ctl_json_print(generation, 0);
