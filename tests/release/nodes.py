@@ -32,6 +32,13 @@ def file_of(path, project, version, role):
                          role)
 
 
+def app_files(name, version):
+    """The application of a wheel."""
+    return {"%s-%s.data/scripts/app.wsgi" % (name, version):
+            "#!python\ndef application(environ, start_response):\n"
+            "    start_response('200 OK', [])\n    return [b'%s']\n" % version}
+
+
 def user_ids(name):
     entry = pwd.getpwnam(name)
     return entry.pw_uid, entry.pw_gid
@@ -71,9 +78,7 @@ class Node:
 
         plain: without a manifest.
         """
-        members = {"%s-%s.data/scripts/app.wsgi" % (name, version):
-                   "#!python\ndef application(environ, start_response):\n"
-                   "    start_response('200 OK', [])\n    return [b'%s']\n" % version}
+        members = app_files(name, version)
         members.update(files or {})
         wheel = archives.wheel(self.share, name, version, requires, files=members)
         dep = self.share / "dep-1.1-py3-none-any.whl"

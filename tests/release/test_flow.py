@@ -33,7 +33,8 @@ def fail_in_six_ways(node):
     files = [nodes.file_of(node.share / "dep-1.1-py3-none-any.whl", "dep", "1.1", "dependency")]
 
     def put(version, requires=("dep>=1",), tag="py3-none-any", tamper=False):
-        wheel = nodes.archives.wheel(node.share, "Tiny", version, requires, tag=tag)
+        wheel = nodes.archives.wheel(node.share, "Tiny", version, requires, tag=tag,
+                                     files=nodes.app_files("Tiny", version))
         own = nodes.file_of(wheel, "tiny", version, "application")
         node.manifest_write("Tiny", version, [own] + files)
         if tamper:
