@@ -32,7 +32,8 @@ const char *weave_link_replace(const apr_array_header_t *links,
                                const char *text, apr_pool_t *pool);
 
 /** Returns the name of the release that PATH (NULL: none) leads into, in POOL:
- *  of the folder right below the last folder `releases`. NULL: there is none. */
+ *  of the folder right below the last folder `releases`; NULL: there is
+ *  none. */
 const char *weave_release_name(const char *path, apr_pool_t *pool);
 
 #endif

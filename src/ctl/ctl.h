@@ -19,7 +19,7 @@ typedef struct ctl_t {
     const char *state_dir; /* -s, or by the environment; NULL: neither */
     const char *libdir;    /* where the engines are */
     int json, no_wait;
-    const char *topic; /* of help; NULL: not given */
+    const char *topic;                  /* of help; NULL: not given */
     const char *release, *user, *group; /* of prove; NULL: not given */
     /* of maintenance; NULL: not given */
     const char *mode, *lasts, *retry_after, *message, *wait;
