@@ -2,6 +2,7 @@
 """What archives may have in them: a table of bad ones, and made-up ones."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import os
@@ -43,6 +44,7 @@ BAD_MEMBERS = [
     (info("/etc/evil"), "absolute path (/etc/evil)"),
     (info("x-1.0\\..\\evil"), "name no file should have"),
     (info("x-1.0/a\nb"), "name no file should have"),
+    (info("x-1.0/a/."), "name no file should have"),
     (info("x-1.0/\udcff"), "name no file should have"),
     (info("x-1.0/" + "a" * 256), "name is too long"),
     (info("x-1.0/" + "a/" * 600), "name is too long"),
@@ -297,8 +299,8 @@ def test_what_is_let_in_stays_inside(tmp_path_factory, rows):
         return
     out = folder / "deep" / "out"
     out.mkdir(parents=True)
-    with tarfile.open(str(path)) as archive:
-        archive.extractall(str(out))
+    with tarfile.open(str(path)) as archive, contextlib.suppress(OSError):
+        archive.extractall(str(out))        # a link to what is not there cannot be chmodded
     top = os.path.realpath(str(out / "x-1.0"))
     for base, folders, files in os.walk(str(out)):
         for name in folders + files:

@@ -5,6 +5,7 @@ import glob
 import os
 import shutil
 
+import fetching
 import pytest
 from fetching import Node, Share, make, python_of
 from test_fetch import refused
@@ -44,26 +45,50 @@ def test_sdists_of_a_manifest(node, share):
     assert all(os.path.exists(wheel.path) for wheel in found.wheels)
 
 
-def test_builds_that_fail(node, share):
-    """A build that ends with an error, that makes something else, that takes too long."""
-    def release(version, setup):
-        share.release("App", version, [make.sdist(share.path, "App", version, files={
-            "setup.py": setup, "pyproject.toml": PYPROJECT})])
-        return lambda: node.prepare("app==" + version)
+def test_a_build_that_fails(node, share):
+    share.release("App", "1", [make.sdist(share.path, "App", "1", files={
+        "setup.py": "raise SystemExit('no')\n", "pyproject.toml": PYPROJECT})])
+    assert "App-1.tar.gz could not be built" in refused(node.prepare, "app")
 
-    assert "App-1.tar.gz could not be built" in refused(release("1", "raise SystemExit('no')\n"))
-    other = "from setuptools import setup\nsetup(name='other', version='2')\n"
-    assert "is an archive of other and not of app" in refused(release("2", other))
-    evil = ("from setuptools import setup\nsetup(name='App', version='3', py_modules=[], "
-            "entry_points={'console_scripts': ['python3 = a:b']})\n")
-    assert "would replace bin/python3" in refused(release("3", evil))
-    nested = "import subprocess, sys\nsubprocess.call(['sleep', '300'])\n"
-    call = release("4", nested)
-    build.BUILD_SECONDS = 3
-    try:
-        assert "it was not done after 3 s" in refused(call)
-    finally:
-        build.BUILD_SECONDS = 1800
+
+def test_what_builds_may_make(node, share, tmp_path):
+    """Wheels of something else, bad ones, none, two; changes of other files; or nothing in time."""
+    share.release("App", "1", [make.sdist(share.path, "App", "1"),
+                               make.wheel(share.path, "dep", "1")])
+    wheels = {name: str(make.wheel(tmp_path, name, "1", tag=tag, files=files))
+              for name, tag, files in (
+                  ("app", "py3-none-any", None), ("other", "py3-none-any", None),
+                  ("App", "cp27-none-any", None),
+                  ("APP", "py3-none-any", {"APP-1.dist-info/entry_points.txt":
+                                           "[console_scripts]\npython3 = a:b\n"}))}
+
+    def built(*names, status=0, then=None):
+        """prepare() with a pip that only puts these wheels there."""
+        job = node.job("app")
+
+        def run(argv, seconds=None, cwd=None):
+            if "wheel" not in argv:
+                return fetching.run(argv, seconds, cwd)
+            for name in names:
+                shutil.copy(wheels[name], cwd)
+            if then:
+                then(os.path.join(job.folder, "dep-1-py3-none-any.whl"))
+            return status, ""
+        job.run = run
+        return fetch.prepare(job)
+
+    assert versions(built("app")) == {"app": "1", "dep": "1"}
+    assert "is an archive of other and not of app" in refused(built, "other")
+    assert "would replace bin/python3" in refused(built, "APP")
+    assert "a wheel for another Python or machine" in refused(built, "App")
+    assert "has made 0 wheels" in refused(built)
+    assert "has made 2 wheels" in refused(built, "app", "other")
+    assert "could not be built: it was not done after 1800 s" in refused(built, status=None)
+
+    def change(path):
+        os.unlink(path)
+        make.wheel(os.path.dirname(path), "dep", "1", files={"evil.py": ""})
+    assert "was changed by the build of another archive" in refused(built, "app", then=change)
 
 
 def test_no_tools(tmp_path, share, node, monkeypatch):
@@ -110,7 +135,6 @@ def test_a_plain_share(node, share):
                                 % share.path]
     view = os.listdir(os.path.join(node.home.incoming_path, "1", "view"))
     assert "unrelated-1.0-py3-none-any.whl" not in view
-    assert versions(node.prepare("WeaveServer==1.1.3")) == {"weaveserver": "1.1.3"}
     assert "There is 1.1.3" in refused(node.plan, "weaveserver==9")
     assert "keyring demands" in refused(node.plan, "weaveserver", settings={"keyring": "/k"})
 
@@ -157,16 +181,15 @@ def test_bad_archives_of_a_plain_share(node, share, tmp_path):
 
 def test_a_plain_share_and_the_distribution(node, share):
     """What the distribution provides counts, when its version satisfies and the key says so."""
-    make.sdist(share.path, "App", "1.0", ["falcon>=3,<4", "SQLAlchemy"])
-    assert "and the shares have no archive of it" in refused(node.prepare, "app")
+    make.sdist(share.path, "App", "1.0", ["falcon>=3,<4", "SQLAlchemy", "dep"])
+    make.wheel(share.path, "dep", "1.0", ["SQLAlchemy<99"])
+    make.wheel(share.path, "falcon", "4.0")
     node.settings["system_site_packages"] = True
     found = node.prepare("app")
-    assert versions(found) == {"app": "1.0"}
+    assert versions(found) == {"app": "1.0", "dep": "1.0"}
     assert found.lock["falcon"]["system"] and found.lock["sqlalchemy"]["system"]
-    make.sdist(share.path, "App", "1.1", ["falcon>=4"])
-    assert "needs falcon>=4" in refused(node.prepare, "app")
-    make.wheel(share.path, "falcon", "4.0")
-    assert versions(node.prepare("app")) == {"app": "1.1", "falcon": "4.0"}
+    make.wheel(share.path, "App", "1.1", ["falcon>=4", "dep"])
+    assert versions(node.prepare("app")) == {"app": "1.1", "falcon": "4.0", "dep": "1.0"}
 
 
 def others():

@@ -143,6 +143,12 @@ def test_manifests_that_are_wrong(node, share, app):
         assert text in refused(node.prepare, "app==1.0")
 
 
+def test_an_index_that_is_old(node, share, app, monkeypatch):
+    """A manifest that the index does not list yet counts, and not the plain files beside it."""
+    monkeypatch.setattr("mozupload.share.FolderShare.manifests", lambda self, name: [])
+    assert node.plan("app==1.0").manifest.members == app.members
+
+
 def test_another_manifest_than_was_installed(node, share, app):
     node.installed(node.plan("app==1.0"))
     assert node.plan("app==1.0")

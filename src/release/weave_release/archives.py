@@ -178,9 +178,13 @@ class Members:
             self.refuse("has a member with an absolute path (%s)" % shown(raw))
         if "\\" in raw or any(unicodedata.category(c) in ("Cc", "Cs") for c in raw):
             self.refuse("has a member whose name no file should have (%s)" % shown(raw))
-        parts = [part for part in raw.split("/") if part not in ("", ".")]
+        parts = [part for part in raw.split("/") if part]
+        if parts[:1] == ["."]:
+            del parts[0]
         if ".." in parts:
             self.refuse("has a member outside of its folder (%s)" % shown(raw))
+        if "." in parts:
+            self.refuse("has a member whose name no file should have (%s)" % shown(raw))
         if (len(raw.encode("utf-8")) > MAX_PATH
                 or any(len(part.encode("utf-8")) > MAX_COMPONENT for part in parts)):
             self.refuse("has a member whose name is too long (%s)" % shown(raw))
@@ -216,8 +220,7 @@ class Members:
             while steps and folder and steps[0] in (".", ".."):
                 if steps.pop(0) == "..":
                     folder = folder[:-1]
-            inside = bool(target and folder) and ".." not in steps and "\\" not in target
-            inside = inside and not target.startswith("/")
+            inside = bool(folder) and not {"", ".."}.intersection(steps) and "\\" not in target
         if not inside:
             self.refuse("has a link that leads out of it (%s -> %s)"
                         % (shown("/".join(parts)), shown(target)))

@@ -82,10 +82,12 @@ def requirements_check(job, archive, python):
     if not missing:
         return
     what = " and ".join(name + said for name, said in missing)
-    if {name for name, _ in missing} <= set(LEGACY):
+    if not {name for name, _ in missing} <= set(LEGACY):
+        packages = "put what it needs there"
+    elif job.python.executable.startswith("/usr/bin/"):
         packages = "install " + " ".join("python3-" + name for name, _ in missing)
     else:
-        packages = "put what it needs there"
+        packages = "install them for %s" % job.python.executable
     raise ReleaseError(
         "%s is an sdist, and there is no %s here to build it with" % (archive.name, what),
         hint="Put its wheel into the share (mozupload does), or %s." % packages)

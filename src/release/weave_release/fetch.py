@@ -76,6 +76,8 @@ def plan(job):
     name, version, from_file = wanted(job, shares)
     with share_errors():
         there = [(share, one) for share in shares for one in share.manifests(name)]
+        if version and not there:           # an index or a folder may be older than the file
+            there = [(share, version) for share in shares if has_manifest(share, name, version)]
     if there:
         found = manifest_plan(job, name, version, there)
         if from_file:
@@ -91,6 +93,13 @@ def plan(job):
         raise ReleaseError("the channel %s names %s, which no share has a manifest of"
                            % (job.request.channel, name), hint="Look at release.find_links.")
     return plain.plan(job, name, version, shares)
+
+
+def has_manifest(share, name, version):
+    try:
+        return bool(share.manifest(name, version))
+    except ShareMissing:
+        return False
 
 
 def wanted(job, shares):
@@ -352,18 +361,25 @@ def download(job, share, name, path, limit=None):
 
 def wheels(job, found, paths):
     """BUILD, and the check of the release's closure: returns Prepared."""
-    made = []
     tools = [paths[file.name] for file in found.files if file.role == "build"]
-    for file in found.files:
-        if file.role == "build":
-            continue
-        path = paths[file.name]
-        if not names.is_wheel(file.name):
-            path = build.wheel_make(job, path, file.project, file.version, tools)
-        archive = archives.archive_check(path, file.project, file.version)
-        job.python.requires_check(archive)
-        made.append(Wheel(path, archive, store.file_hash(path)[0], file.name))
+    wanted = [file for file in found.files if file.role != "build"]
+    built = {file.name: build.wheel_make(job, paths[file.name], file.project, file.version, tools)
+             for file in wanted if not names.is_wheel(file.name)}
+    # only now: what a build runs could change what was checked before
+    made = [wheel_read(job, file, built.get(file.name) or paths[file.name]) for file in wanted]
     lock, notes = closure.closure_check(found.name, closure.members_of_wheels(made), job.system,
                                         job.python.environment)
-    found.notes.extend(notes)
+    for note in notes:
+        job.say(note)
     return Prepared(found, made, lock)
+
+
+def wheel_read(job, file, path):
+    """A wheel that was fetched or built, checked as it is to be installed."""
+    archive = archives.archive_check(path, file.project, file.version)
+    job.python.requires_check(archive)
+    digest = store.file_hash(path)[0]
+    if names.is_wheel(file.name) and file.sha256 not in (None, digest):
+        raise ReleaseError("%s was changed by the build of another archive" % file.name,
+                           hint="Put the wheel of each sdist into the share (mozupload does).")
+    return Wheel(path, archive, digest, file.name)

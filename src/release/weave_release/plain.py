@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+from urllib.parse import unquote
 
 from mozupload import names
 
@@ -158,6 +159,8 @@ def squeezed(text):
 
 def resolve(job, view, application):
     """Has pip choose among what is in the view; returns the PlanFiles."""
+    if application.kind == "wheel" and len(view.copied) == 1:
+        return [plan_file(view, application.name, application)]     # nothing to choose from
     sdists = [archive for archive, _ in view.copied.values() if archive.kind == "sdist"]
     tools = build_tools(job, view) if sdists else []
     python = build.environment_make(job, tools)
@@ -173,7 +176,7 @@ def resolve(job, view, application):
         raise resolve_error(application, view, status, output)
     with open(report, encoding="utf-8") as stream:
         chosen = json.load(stream)["install"]
-    files = [plan_file(view, os.path.basename(one["download_info"]["url"]), application)
+    files = [plan_file(view, unquote(os.path.basename(one["download_info"]["url"])), application)
              for one in chosen]
     if application.path not in [file.path for file in files]:
         files.append(plan_file(view, application.name, application))
@@ -184,8 +187,6 @@ def resolve(job, view, application):
 
 
 def plan_file(view, filename, application, role=None):
-    from urllib.parse import unquote
-    filename = unquote(filename)
     archive, share = view.copied[filename]
     role = role or ("application" if archive is application else "dependency")
     file = PlanFile(filename, share, role, archive.canonical, archive.version)
