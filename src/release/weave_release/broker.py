@@ -22,7 +22,7 @@ from .errors import ReleaseError
 # Call: the module that has call_NAME(broker, request) for it.
 OPERATIONS = {
     "serving": "weaved", "prove": "prove", "switch": "prove", "drop": "prove",
-    "migrate": "migrate", "maintenance": "inplace", "reload": "inplace", "hold": "inplace",
+    "migrate": "migrate", "maintenance": "pause", "reload": "pause",
 }
 REQUEST_BYTES = 1 << 20
 FAULT_VARIABLE = "WEAVE_KILL_AT"
@@ -111,13 +111,23 @@ class Broker:
         }
 
     def release_path(self, request):
-        """The path of the release that a request names; it is right below releases/."""
+        """The path of the release that a request names; it is right below releases/.
+
+        With "in_place" it is that of the virtualenv itself.
+        """
         path = request.get("release")
+        if request.get("in_place") and path == self.virtualenv_path():
+            return path
         releases = os.path.join(self.home, "releases")
         if not isinstance(path, str) or os.path.dirname(path) != releases \
                 or os.path.basename(path) in ("", ".", "..") or "\0" in path:
             raise ReleaseError("%r is no release of %s" % (path, releases))
         return path
+
+    def virtualenv_path(self):
+        """The folder of wsgi.virtualenv, which may be a link itself."""
+        above, name = os.path.split(os.path.normpath(self.key("wsgi.virtualenv") or "/"))
+        return os.path.join(os.path.realpath(above), name)
 
     # ---- inner ----
 
@@ -175,7 +185,7 @@ class Broker:
                 line = lines.readline(REQUEST_BYTES)
                 if not line.endswith(b"\n"):
                     break
-                answer = self._call(line)
+                answer = dict(self._call(line), number=number_of(line))
                 try:
                     channel.sendall(json.dumps(answer).encode() + b"\n")
                 except OSError:
@@ -211,6 +221,14 @@ class Broker:
             return {"ok": False, "error": "weavectl cannot do this: %r" % error}
         finally:
             self.is_calling = False
+
+
+def number_of(line):
+    """The number of a request, which its answer has as well."""
+    try:
+        return json.loads(line.decode()).get("number")
+    except (ValueError, AttributeError):
+        return None
 
 
 def main(own, options):

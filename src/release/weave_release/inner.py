@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 
-from . import home, programs, say
+from . import home, inplace, programs, say
 from .cli import CommandModule
 from .errors import ReleaseError
 
@@ -26,17 +26,27 @@ class Channel:
     def __init__(self, fd):
         self._socket = socket.socket(fileno=fd)
         self._lines = self._socket.makefile("rb")
+        self._number = 0
 
     def call(self, operation, **facts):
-        """Has the broker do something and returns its answer. ReleaseError says why not."""
-        try:
-            self._socket.sendall(json.dumps(dict(facts, op=operation)).encode() + b"\n")
-            line = self._lines.readline(ANSWER_BYTES)
-        except OSError:
-            line = b""
-        if not line.endswith(b"\n"):
-            raise ReleaseError("the other half of weavectl has ended")
-        answer = json.loads(line.decode())
+        """Has the broker do something and returns its answer. ReleaseError says why not.
+
+        The answer to a call that a signal has ended here comes later, and is dropped.
+        """
+        self._number += 1
+        request = dict(facts, op=operation, number=self._number)
+        answer = {}
+        while answer.get("number") != self._number:
+            try:
+                if request:
+                    self._socket.sendall(json.dumps(request).encode() + b"\n")
+                    request = None
+                line = self._lines.readline(ANSWER_BYTES)
+            except OSError:
+                line = b""
+            if not line.endswith(b"\n"):
+                raise ReleaseError("the other half of weavectl has ended")
+            answer = json.loads(line.decode())
         if not answer.pop("ok"):
             raise ReleaseError(answer["error"], answer.get("hint", ""), answer.get("lines", ()))
         return answer
@@ -103,6 +113,7 @@ def main(fd):
     try:
         context = Context(channel)
         os.chdir(context.home.path)
+        inplace.recover(context)
         return CommandModule(context.settings["command"]).run(context)
     except ReleaseError as error:
         if context is None:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 
-from . import fetch, files, job as jobs, programs, prune, pythons, store, venv, words
+from . import fetch, files, inplace, job as jobs, programs, prune, pythons, store, venv, words
 from .errors import ReleaseError
 from .task import Task, task_open
 
@@ -18,8 +18,7 @@ from .task import Task, task_open
 def arguments(parser):
     parser.add_argument("what", nargs="?", metavar="NAME[==VERSION]|FILE",
                         help="a project, of the version that the channel names, or an archive")
-    parser.add_argument("--in-place", action="store_true",
-                        help="upgrade the one virtualenv, with maintenance on meanwhile")
+    inplace.arguments(parser)
     common_arguments(parser)
 
 
@@ -42,7 +41,6 @@ def run(context):
     """The states of an install. Returns the exit status."""
     options = context.options
     if options.in_place:
-        from . import inplace
         return inplace.run(context)
     virtualenv_check(context)
     what = options.what or options.channel or context.settings["channel"]
@@ -317,15 +315,16 @@ def _prove(task, release, migrate):
     """MIGRATE and PROVE. Returns what the broker says of the candidate."""
     if migrate and task.settings["migrate"]:
         with task.step("migrate"):
-            _migrate(task, release)
+            migrate_run(task, release.path)
     with task.step("prove") as step:
         proof = task.context.call("prove", release=release.path)
         step.detail = _proof_text(proof)
     return proof
 
 
-def _migrate(task, release):
-    answer = task.context.call("migrate", release=release.path)
+def migrate_run(task, path, **facts):
+    """release.migrate of the release at a path; ReleaseError when it fails."""
+    answer = task.context.call("migrate", release=path, **facts)
     lines = answer.get("output", "").splitlines()
     for line in lines:
         task.log_line(line)

@@ -113,14 +113,20 @@ def workers_refuse(home, owner, workers):
 
     `workers` is a User, or None: workers run as whoever starts httpd.
     """
-    if os.getuid() != 0 or workers is None:
+    if os.getuid() != 0:
         return
+    releases = os.path.join(home, "releases")
+    _releases_refuse(releases, owner)
+    if workers is not None:
+        _workers_refuse(home, releases, owner, workers)
+    _others_refuse((home, releases), owner)
+
+
+def _workers_refuse(home, releases, owner, workers):
     if workers.uid == owner.uid:
         raise ReleaseError(
             "release.home %s belongs to %s, which is workers.user and must not be able to change "
             "a release" % (home, owner.name), "give it to another user: weavectl init --owner USER")
-    releases = os.path.join(home, "releases")
-    _releases_refuse(releases, owner)
     for path in (home, releases):
         rights = _rights_of(workers, path)
         if "w" in rights:
@@ -141,6 +147,18 @@ def _releases_refuse(releases, owner):
     if info.st_uid != owner.uid or not stat.S_ISDIR(info.st_mode):
         raise ReleaseError("%s is no folder of %s, the owner of release.home"
                            % (releases, owner.name), "chown -R %s %s" % (owner.name, releases))
+
+
+def _others_refuse(paths, owner):
+    """Refuses folders in which others than the owner may write, whoever they are."""
+    for path in paths:
+        try:
+            mode = os.stat(path).st_mode
+        except FileNotFoundError:
+            continue
+        if mode & 0o022:
+            raise ReleaseError("%s can be written by others than %s (mode %04o)"
+                               % (path, owner.name, stat.S_IMODE(mode)), "chmod go-w %s" % path)
 
 
 def _rights_of(user, path):

@@ -84,11 +84,12 @@ def _must_work(ended, sentence):
 
 # ---- INSTALL ----
 
-def fill(path, python, wheels, folder, log, output=None):
+def fill(path, python, wheels, folder, log, output=None, upgrade=False):
     """Installs exactly these wheels (job.Wheel), each with its hash, and nothing they ask for.
 
-    python is the pythons.Python whose pip does it; folder is an empty one for links to the
-    wheels: pip takes it for a share.
+    With upgrade, what is there in the same version stays, and another version goes. python is
+    the pythons.Python whose pip does it; folder is an empty one for links to the wheels: pip
+    takes it for a share.
     """
     lines = []
     for wheel in wheels:
@@ -99,11 +100,13 @@ def fill(path, python, wheels, folder, log, output=None):
         file.writelines(lines)
     argv = python.pip_argv(
         "install", "--no-index", "--no-deps", "--only-binary", ":all:", "--require-hashes",
-        "--ignore-installed", "--no-warn-script-location", "--progress-bar", "off",
-        "--find-links", folder, "-r", wanted, python=os.path.join(path, "bin", "python"))
+        "--upgrade" if upgrade else "--ignore-installed", "--no-warn-script-location",
+        "--progress-bar", "off", "--find-links", folder, "-r", wanted,
+        python=os.path.join(path, "bin", "python"))
     ended = programs.program_run(argv, log=log, output=output)
     _must_work(ended, "pip could not install the release")
-    people_pip_write(path, python.pip)
+    if not upgrade:
+        people_pip_write(path, python.pip)
 
 
 def people_pip_write(path, pip):
