@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import sys
 
 import pytest
 
@@ -178,6 +179,21 @@ def test_a_python_that_has_gone(release, tmp_path):
     os.unlink(release.path + "/bin/python")
     os.symlink("/nowhere/python3.11", release.path + "/bin/python")
     assert findings(tmp_path) == [("bin/python", "leads to no Python any more")]
+
+
+def test_packages_of_the_distribution_that_have_changed(release, tmp_path):
+    """pytest, with which this runs, stands for one."""
+    lock = {**release.ready["lock"]}
+    for name, version in (("pytest", "0.1"), ("no-such-project", "1"), ("tap.py", None)):
+        lock[name] = {"version": version, "sha256": None, "system": True}
+    lock["pip"] = {"version": "0.1", "system": False}
+    python = {"version": "3", "executable": sys.executable}
+    Context(tmp_path).home.ready_write(
+        release.path, {**release.ready, "lock": lock, "python": python})
+    found = findings(tmp_path)
+    assert ("no-such-project", "is in the distribution no more, was 1") in found
+    assert ("pytest", "is %s in the distribution, was 0.1" % pytest.__version__) in found
+    assert ("pip", "is not installed any more") in found
 
 
 def test_what_cannot_be_compared(release, tmp_path):
