@@ -234,8 +234,8 @@ class Home:
         if newest.name != current.name or not current.is_served:
             self.served_set(current, note="found by the next command")
 
-    def previous(self):
-        """The release that a rollback goes to; None when there is none.
+    def previous(self, releases=None):
+        """The release that a rollback goes to, of all or of these; None when there is none.
 
         Of those that have served and are whole and not bad, it is the one that began to
         serve last, but for the present one. Neither versions nor times of files count.
@@ -243,7 +243,7 @@ class Home:
         current = self.current()
         good = [
             release
-            for release in self.releases()
+            for release in (self.releases() if releases is None else releases)
             if release.is_ready
             and release.is_served
             and not release.is_bad

@@ -45,7 +45,8 @@ def running_release(context):
 
 def _list(context):
     home, say = context.home, context.say
-    releases, current, previous = home.releases(), home.current(), home.previous()
+    releases, current = home.releases(), home.current()
+    previous = home.previous(releases)
     running = running_release(context)
     rows, objects = [], []
     for release in reversed(releases):

@@ -150,7 +150,7 @@ def _reasons(home, releases, keep, used):
     served = [r for r in releases if r.is_ready and r.is_served and not r.is_bad]
     served.sort(key=lambda release: release.served_number, reverse=True)
     waiting = [r for r in releases if r.is_ready and not r.is_served and not r.is_failed]
-    current, previous = home.current(), home.previous()
+    current, previous = home.current(), home.previous(releases)
     rows = [(release, "one of the last %d that have served" % keep) for release in served[:keep]]
     rows += [(release, "ready, has never served") for release in waiting[-keep:]]
     rows += [(release, "pinned") for release in releases if release.is_pinned]
