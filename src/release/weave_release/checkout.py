@@ -180,19 +180,12 @@ class _Checkout:
         return good[-1] if good else None
 
     def _take(self, release):
-        task, current = self.task, self.task.home.current()
-        serving = task.context.call("serving")
-        if current and current.name == release.name and (
-                serving.get("release") in (None, release.path)):
-            task.say.done("%s serves already." % release.title, "already", release=release.name)
+        self.task.release_name = release.name
+        self.task.say.note("  %s is ready already" % release.title)
+        if self.options.dry_run:
+            self.task.say.done("nothing was changed.", "planned", release=release.name)
             return 0
-        if self.options.dry_run or self.options.no_switch:
-            task.say.done("%s is ready: weavectl switch %s." % (release.title, release.version),
-                          "ready", release=release.name)
-            return 0
-        task.say.note("  %s is ready already" % release.title)
-        install.release_take(task, release, migrate=not self.options.no_migrate)
-        return 0
+        return install.release_finish(self.task, release)
 
 
 def _fact(opened, revision, tag):

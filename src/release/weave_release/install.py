@@ -74,7 +74,11 @@ def release_install(task, request, facts=None, job_options=None):
     with task.step("plan"):
         job, plan = plan_make(task, request, job_options or {})
     plan_say(task, plan)
-    release = release_make(task, job, plan, facts or {})
+    return release_finish(task, release_make(task, job, plan, facts or {}))
+
+
+def release_finish(task, release):
+    """Has a release that is ready serve, unless it does or is not to. Returns the exit status."""
     if _serves_already(task, release):
         task.say.done("%s serves already." % release.title, "unchanged", release=release.name)
         return 0
