@@ -12,6 +12,7 @@ import time
 
 import apache
 import drafts
+import projects
 import pytest
 
 from mozupload import share, writing
@@ -275,3 +276,25 @@ def test_server_that_takes_no_files(server, tmp_path):
         drafts.upload(server.url + "none/of/it", made)
     with pytest.raises(share.ShareError, match="cannot be reached"):
         drafts.upload("http://127.0.0.1:1/", made)
+
+
+def test_command_line(server, url, tmp_path, links):
+    """The first release brings its dependency along; the next one finds it in the share."""
+    project = projects.Project("git", tmp_path / "project", links, ["falcon"])
+    project.repository.tag("1.1.5")
+    archive = project.sdist()
+    said = project.upload(archive, "--share", url, "--constraint", _file(tmp_path, "falcon<3.1.1"))
+    assert "from share and indexes" in said and "weavectl install WeaveApp==1.1.5" in said
+    listed = project.upload(archive, "--share", url, "--list")
+    assert "nothing would be uploaded" in listed
+    (_folder(server, url) / "releases/weaveapp-1.1.5.json").unlink()
+    said = project.upload(archive, "--share", url)
+    assert "2 dependencies for" in said and "from the share" in said
+    assert said.count("is there already") == 4
+    (found,) = drafts.believed(url, "weaveapp").values()
+    assert found.requires["falcon"] == "3.1.0"
+
+
+def _file(folder, text):
+    (folder / "constraints").write_text(text)
+    return folder / "constraints"

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import stat
@@ -240,6 +241,23 @@ def _killed(step, work):
         return True
     assert os.WEXITSTATUS(status) == 0
     return False
+
+
+def test_full_disk(folder, tmp_path):
+    """Nothing is left of what could not be written, and again is whole."""
+    made = drafts.draft(tmp_path / "one")
+    big = drafts.archives.wheel(tmp_path / "one", "falcon", "3.1", files={"x": "x" * 100000})
+
+    def work():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000))
+        with pytest.raises(share.ShareError, match="cannot be written: File too large"):
+            drafts.upload(folder, made)
+
+    assert big.stat().st_size > 50000 and _at_once([work]) == [0]
+    assert {name.partition("-")[0] for name in drafts.files_of(folder)} == {"Weave"}
+    assert drafts.believed(folder) == {}
+    drafts.upload(folder, made)
+    assert list(drafts.believed(folder)) == ["1.0"]
 
 
 @pytest.mark.parametrize("link", [os.link, _no_links])

@@ -60,6 +60,9 @@ def main(arguments=None):
         found = config_read(given["project"])
         found.update({name: value for name, value in given.items() if value is not None})
         upload(given["archives"], options_make(found, given["project"]), say)
+    except KeyboardInterrupt:
+        print("mozupload: interrupted. The same command again finishes it.", file=sys.stderr)
+        return 1
     except Exception as problem:
         text = problem_text(problem)
         if text is None:

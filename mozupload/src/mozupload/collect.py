@@ -106,7 +106,7 @@ class Collector:
 
     def _wheel_build(self, sdist, source):
         folder = self._folder("own")
-        command = ["wheel", "--no-deps", "--no-cache-dir", "--wheel-dir", folder]
+        command = ["wheel", "--no-deps", "--no-cache-dir", "--use-pep517", "--wheel-dir", folder]
         try:
             # the same sdist gives the same wheel
             self.pip.run(command + source + ["--", sdist], epoch=_newest(sdist))
@@ -140,7 +140,7 @@ class Collector:
             wanted += ["--constraint", path]
         for attempt in range(10):
             folder = self._folder("needs-%s-%d" % (target.python, attempt))
-            command = target.command(folder)
+            command = target.command(folder, not self.options.no_build_isolation)
             try:
                 self.pip.find(command, wanted)
             except PipError as problem:

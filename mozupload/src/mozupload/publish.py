@@ -78,21 +78,24 @@ class Publisher:
         if self.replace:
             self._replace_check(draft)
         files = [self._archive(file) for file in draft.files]
-        if self.replaced and OTHER_CONTENT not in draft.members["allowed"]:
-            draft.members["allowed"] = draft.members["allowed"] + [OTHER_CONTENT]
+        if self.replaced or self.replace and self.present(draft.name, draft.version):
+            allowed = set(draft.members["allowed"]) | {OTHER_CONTENT}
+            draft.members["allowed"] = sorted(allowed)
         made = manifest.make(files=files, **draft.members)
         path = manifest.path_of(made.name, made.version)
         signature = signing.sign(self.key, made.data()) if self.key else None
-        if self.replace:
-            self._manifest_clear(made, path)
         try:
             self.writer.put_new(path, made.data())
         except writing.ShareConflict:
-            # two uploads of one release: the first one's manifest counts
             found = self.present(made.name, made.version)
-            if _files(found) != _files(made):
+            if _content(found) == _content(made):
+                # two uploads of one release: the first one's manifest counts
+                made, signature = found, None
+            elif self.replace:
+                self.writer.remove(path + ".asc")
+                self.writer.replace(path, made.data())
+            else:
                 raise self._conflict(path)
-            made, signature = found, None
         self.say(row(path, "", "stored"))
         self._signature(made, signature)
         return made
@@ -160,13 +163,6 @@ class Publisher:
                         % (file.name, found.release)
                     )
 
-    def _manifest_clear(self, made, path):
-        """Takes away another manifest of this release, and its signature before it."""
-        found = self.present(made.name, made.version)
-        if found and _files(found) != _files(made):
-            self.writer.remove(path + ".asc")
-            self.writer.remove(path)
-
     def _signature(self, found, signature=None):
         if not self.key or self.reader.signature(found.name, found.version):
             return
@@ -208,8 +204,10 @@ class Publisher:
             return True
 
 
-def _files(found):
-    return {file.name: (file.sha256, file.role) for file in found.files}
+def _content(found):
+    """What two manifests of one release must have in common to count as the same."""
+    files = {file.name: (file.sha256, file.role) for file in found.files}
+    return files, found.requires, found.system, found.python, found.platforms
 
 
 def size_text(size):

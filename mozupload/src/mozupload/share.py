@@ -39,7 +39,12 @@ CURES = {
 
 
 class ShareError(Exception):
-    """The share cannot be used; its text is one sentence for people."""
+    """The share cannot be used; its text is one sentence for people.
+
+    status: that of an answer of HTTP, or None.
+    """
+
+    status = None
 
 
 class ShareMissing(ShareError):
@@ -111,7 +116,11 @@ class Share:
         raise NotImplementedError
 
     def archives(self):
-        """The names of the archives in the share, sorted."""
+        """The names of the archives in the share, sorted.
+
+        Over http those that a page of links has: the share's own, or those in
+        simple/. ShareMissing when there is neither.
+        """
         raise NotImplementedError
 
     def read(self, path, limit):
@@ -275,8 +284,10 @@ class HttpShare(Share):
     def archives(self):
         try:
             return self._links("")
-        except ShareMissing:
-            pass
+        except ShareError as problem:
+            # a server without listings of its own answers with 403
+            if not isinstance(problem, ShareMissing) and problem.status != 403:
+                raise
         found = set()
         for project in self._links("simple/", folders=True):
             found.update(self._links("simple/%s/" % project))
@@ -300,8 +311,7 @@ class HttpShare(Share):
     def request(self, method, path, body=None, headers=()):
         """The answer to a request, to be closed; ShareMissing for 404 and 410.
 
-        body: bytes or a file of known length. Other errors of HTTP are ShareError
-        with the status in `.status`.
+        body: bytes or a file of known length.
         """
         url = self.url + urllib.parse.quote(path, safe="/!+")
         request = urllib.request.Request(url, data=body, method=method)

@@ -45,10 +45,12 @@ class Target:
             for python in dict.fromkeys(pythons or [here])
         ]
 
-    def command(self, folder):
+    def command(self, folder, isolation=True):
         """The command of pip that puts wheels for the target into a folder."""
         if self.native:
-            return ["wheel", "--wheel-dir", folder]
+            # old sdists, too, are built with setuptools and wheel from where the rest is
+            command = ["wheel", "--wheel-dir", folder, "--use-pep517"]
+            return command + ["--no-build-isolation"] * (not isolation)
         command = ["download", "--dest", folder, "--only-binary", ":all:"]
         command += ["--implementation", "cp", "--python-version", self.python]
         for name in _older(self.platforms):

@@ -137,7 +137,7 @@ def _present(publisher, sdist, identity, options):
 
 def _draft(sdist, wheels, state, problems, options, folder, say):
     """Collects the release in a folder."""
-    where = options.share if share.share_open(options.share).archives() else None
+    where = options.share if _archives(share.share_open(options.share)) else None
     pip = Pip(where, pip_arguments(options))
     files, members = collect.Collector(pip, folder, options, say).collect(sdist, wheels)
     for name, version in sorted(pip.yanked):
@@ -152,11 +152,27 @@ def _draft(sdist, wheels, state, problems, options, folder, say):
     members.update(
         vcs=state.vcs,
         allowed=sorted({name for name, _ in problems}),
-        by=getpass.getuser(),
+        by=_user(),
         at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         tools=_tools(pip),
     )
     return publish.Draft(files, **members)
+
+
+def _archives(reader):
+    """The names of the archives in a share, which may be empty yet."""
+    try:
+        return set(reader.archives())
+    except share.ShareMissing:
+        return set()
+
+
+def _user():
+    """Who uploads; somebody without an entry in passwd is a number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())
 
 
 def _tools(pip):
@@ -171,7 +187,7 @@ def _tools(pip):
 
 
 def _list(draft, writer, say):
-    there = set(writer.reader.archives())
+    there = _archives(writer.reader)
     for file in draft.files:
         size = publish.size_text(os.path.getsize(file.path))
         state = "is there already" if file.name in there else "would be new"

@@ -363,7 +363,7 @@ class HttpWriter(Writer):
         try:
             self.reader.request("MKCOL", path).close()
         except share.ShareError as problem:
-            status = getattr(problem, "status", None)
+            status = problem.status
             # what mod_dav_fs says when another upload makes it at the same moment
             if status == 403 and again:
                 self._folder_make(path, again=False)
@@ -374,7 +374,7 @@ class HttpWriter(Writer):
 
     def _explained(self, problem):
         """The error with what can be done about it."""
-        status = getattr(problem, "status", None)
+        status = problem.status
         if isinstance(problem, share.ShareMissing):
             status = 404
         if status not in self.CURES:
