@@ -9,7 +9,7 @@ import fetching
 import pytest
 from fetching import Node, Share, make, python_of
 from test_fetch import refused
-from weave_release import build, fetch, programs
+from weave_release import archives, build, fetch, programs
 from weave_release.job import Request
 
 PYPROJECT = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
@@ -167,6 +167,27 @@ def test_what_is_installed_besides(node, share):
     assert found.plan.notes == ["vendor at 1a2b3c"]
     for text in ("-r /etc/passwd", "--index-url=http://x", "a @ file:///x", ""):
         assert "is no requirement" in refused(Request, "app", requires=[text])
+
+
+def test_what_builds_need(node, share):
+    """Of the wheels those that a build needs, with what they need themselves."""
+    def read(path):
+        return archives.archive_check(str(path))
+
+    wheels = {archive.canonical: archive for archive in (
+        read(make.wheel(share.path, name, "1", requires)) for name, requires in (
+            ("tool", ["part", "no; python_version<'3'"]), ("part", ["tool"]), ("no", []),
+            ("other", [])))}
+    sdist = read(make.sdist(share.path, "App", "1", files={
+        "pyproject.toml": "[build-system]\nrequires = ['Tool>=1']\n"}))
+    chosen = build.tools_choose(node.job("app"), [sdist], wheels)
+    assert [os.path.basename(path)[:4] for path in chosen] == ["part", "tool"]
+
+
+def test_a_file_of_another_version(node, share):
+    make.sdist(share.path, "App", "1.0", filename="App-1.1.tar.gz")
+    assert "is an archive of version 1.0 and not of 1.1" in refused(node.plan, "app")
+    assert "and not of 1.1" in refused(node.plan, "app==1.1")
 
 
 def test_bad_archives_of_a_plain_share(node, share, tmp_path):

@@ -79,6 +79,8 @@ def test_requests(tmp_path):
     (tmp_path / "a-1.tgz").write_bytes(b"")
     found = request_read("a-1.tgz", None, lambda text: str(tmp_path / text))
     assert found.file == str(tmp_path / "a-1.tgz")
+    (tmp_path / "-r;x.tgz").write_bytes(b"")
+    assert "has not the name" in refused(request_read, str(tmp_path / "-r;x.tgz"), None, str)
 
 
 def test_other_pythons(node, share, tmp_path):

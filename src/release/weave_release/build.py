@@ -93,6 +93,24 @@ def requirements_check(job, archive, python):
         hint="Put its wheel into the share (mozupload does), or %s." % packages)
 
 
+def tools_choose(job, sdists, wheels):
+    """Paths of those wheels that the builds of these sdists need, with what they need themselves.
+
+    wheels: {canonical name: Archive}, sdists: Archives.
+    """
+    environment, chosen = job.python.environment, {}
+    queue = [name for sdist in sdists for name, _ in requirements_read(sdist, environment)]
+    while queue:
+        name = queue.pop()
+        if name not in wheels or name in chosen:
+            continue
+        chosen[name] = wheels[name].path
+        requirements = [closure.requirement_read(text) for text in wheels[name].requires]
+        queue.extend(names.canonical(one.name) for one in requirements
+                     if one is not None and closure.is_wanted(one, (), environment))
+    return sorted(chosen.values())
+
+
 def is_there(name, said, found):
     """Whether a requirement of a build is met by {name: version}."""
     if name not in found:

@@ -361,7 +361,7 @@ def download(job, share, name, path, limit=None):
 
 def wheels(job, found, paths):
     """BUILD, and the check of the release's closure: returns Prepared."""
-    tools = [paths[file.name] for file in found.files if file.role == "build"]
+    tools = tools_read(job, found, paths)
     wanted = [file for file in found.files if file.role != "build"]
     built = {file.name: build.wheel_make(job, paths[file.name], file.project, file.version, tools)
              for file in wanted if not names.is_wheel(file.name)}
@@ -372,6 +372,14 @@ def wheels(job, found, paths):
     for note in notes:
         job.say(note)
     return Prepared(found, made, lock)
+
+
+def tools_read(job, found, paths):
+    """The wheels to build with: what is needed at run time may be needed for a build, too."""
+    read = [archives.archive_check(paths[file.name]) for file in found.files]
+    sdists = [archive for archive in read if archive.kind == "sdist"]
+    return build.tools_choose(job, sdists, {archive.canonical: archive for archive in read
+                                            if archive.kind == "wheel"}) if sdists else []
 
 
 def wheel_read(job, file, path):

@@ -63,6 +63,9 @@ def request_read(text, channel, path_of, usual=""):
             raise ReleaseError("there is no file %s, or %s may not look for it"
                                % (archives.shown(path), _me()),
                                hint="Put it where the owner of release.home can read it.")
+        if not names.is_archive(os.path.basename(path)):
+            raise ReleaseError("%s has not the name of an archive" % archives.shown(path),
+                               hint="Call it NAME-VERSION.tar.gz, or as a wheel was called.")
         return Request(file_path=path)
     if not channel and "==" not in (text or ""):
         channel = usual

@@ -98,9 +98,13 @@ class _View:
             self.refuse(name, version)
         best = max(row[0] for row in found)
         # a wheel that fits best, else an sdist
-        order = sorted((self.job.python.rank(row[1]) if names.is_wheel(row[1]) else 1 << 30,
-                        row[1], row[2]) for row in found if row[0] == best)
-        return self.copy(*order[0][1:])
+        _, filename, share = min(
+            (row for row in found if row[0] == best),
+            key=lambda row: (self.job.python.rank(row[1]) if names.is_wheel(row[1]) else 1 << 30,
+                             row[1]))
+        archive = self.copy(filename, share)
+        archives.identity_check(archive, name, str(best))
+        return archive
 
     def refuse(self, name, version):
         """There is no archive of what was asked for."""
@@ -196,17 +200,15 @@ def plan_file(view, filename, application, role=None):
 
 
 def build_tools(job, view):
-    """The wheels of setuptools and wheel and the like that the view has: the newest of each."""
-    wanted = {name for archive, _ in view.copied.values() if archive.kind == "sdist"
-              for name, _ in build.requirements_read(archive, job.python.environment)}
+    """The wheels of the view that builds need, setuptools and the like: the newest of each."""
     newest = {}
     for archive, _ in view.copied.values():
-        if archive.kind == "wheel" and archive.canonical in wanted:
-            before = newest.get(archive.canonical)
-            if not before or (archives.version_read(before.version)
-                              < archives.version_read(archive.version)):
-                newest[archive.canonical] = archive
-    return sorted(archive.path for archive in newest.values())
+        before = newest.get(archive.canonical)
+        if archive.kind == "wheel" and (not before or archives.version_read(before.version)
+                                        < archives.version_read(archive.version)):
+            newest[archive.canonical] = archive
+    sdists = [archive for archive, _ in view.copied.values() if archive.kind == "sdist"]
+    return build.tools_choose(job, sdists, newest)
 
 
 def resolve_error(application, view, status, output):
