@@ -108,7 +108,8 @@ class Node:
         done = subprocess.run(
             [*prefix, str(BUILD / "weavectl"), *words, "-i", str(self.ini)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
-            env=dict(os.environ, **(env or {})),
+            env=dict(os.environ, WEAVE_RUNTIME_DIR=str(self.folder / "run"),
+                     WEAVE_STATE_DIR=str(self.folder / "state"), **(env or {})),
             preexec_fn=None if umask is None else lambda: os.umask(umask), **more)
         assert status is None or done.returncode == status, done.stdout
         assert "Traceback" not in done.stdout, done.stdout

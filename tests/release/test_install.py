@@ -132,6 +132,12 @@ def test_a_plain_folder_does(node):
     assert node.current() == "releases/tiny-1.0"
 
 
+def test_a_dry_run_before_the_first_install(node):
+    node.release_make("1.0")
+    assert "+ tiny 1.0" in node.install("--dry-run", "Tiny")
+    assert os.listdir(node.home) == []
+
+
 def test_no_switch_waits_for_switch(installed):
     installed.release_make("1.2")
     said = installed.install("Tiny==1.2", "--no-switch", umask=0)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 
 from . import home, inplace, programs, say
 from .cli import CommandModule
@@ -67,15 +68,19 @@ class Context:
     def scratch(self):
         """A folder for this command, below incoming/. It is also HOME and TMPDIR of programs.
 
-        What killed commands have left there goes. It needs the lock, or changes nothing else.
+        What killed commands have left there goes. Where there is no incoming/, as at a dry
+        run before the first install, it is in /tmp.
         """
         if self._scratch is None:
             incoming = self.home.incoming_path
-            for name in os.listdir(incoming):
+            for name in os.listdir(incoming) if os.path.isdir(incoming) else ():
                 if name.startswith(SCRATCH) and not _is_alive(name[len(SCRATCH):]):
                     shutil.rmtree(os.path.join(incoming, name), ignore_errors=True)
-            path = os.path.join(incoming, SCRATCH + str(os.getpid()))
-            os.mkdir(path, 0o700)
+            if os.path.isdir(incoming):
+                path = os.path.join(incoming, SCRATCH + str(os.getpid()))
+                os.mkdir(path, 0o700)
+            else:
+                path = tempfile.mkdtemp(prefix="weavectl-", dir="/tmp")
             self._scratch = os.environ["HOME"] = os.environ["TMPDIR"] = path
         return self._scratch
 

@@ -53,7 +53,6 @@ def run(context):
 
 def dry_run(context, command):
     """Says what would be installed. Nothing but what it needs meanwhile is written."""
-    context.home.folders_make()
     return plan_only(Task(context, command), request_make(context))
 
 
