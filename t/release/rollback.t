@@ -89,6 +89,7 @@ subtest 'killed between the link and the switch' => sub {
     }
     is readlink "$home/current", 'releases/app-2', 'the link has moved';
     is answers($httpd), 'app-3', 'the old one serves on';
+    ctl(0, 'prune');    # after which the lock says nothing any more
     like ctl(0, 'releases'), qr/^app 3 .*its workers still run.*\napp 2 .*from the next start/m,
         'which can be seen';
     ctl(0, 'rollback');

@@ -38,6 +38,12 @@ def test_a_release_is_one_when_its_marker_is_there(home):
     assert home.release(release.name).state == LEFTOVER
 
 
+def test_one_that_is_removed_meanwhile_is_left_out(home, monkeypatch):
+    make(home, "1.1.4")
+    monkeypatch.setattr(os, "listdir", lambda path: ["weaveserver-1.1.4", "weaveserver-1.1.5"])
+    assert [release.version for release in home.releases()] == ["1.1.4"]
+
+
 def test_releases_come_in_the_order_in_which_they_were_made(home):
     for version, at in (("1.10", "02"), ("1.2", "01"), ("1.1", "03")):
         make(home, version, at="2026-11-%sT00:00:00Z" % at)

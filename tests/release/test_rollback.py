@@ -124,6 +124,18 @@ def test_what_has_failed_behind_the_link_is_finished_and_not_gone_back_twice(hom
     assert state(home) == ("1", "23")
 
 
+def test_it_is_finished_where_another_command_came_between(home, take, tmp_path):
+    """What the lock says is lost then; workers that run from a bad release show it."""
+    home.mark_set(home.find("3"), "bad")
+    home.link_move(home.find("2"))
+    with home.lock("prune"):
+        pass
+    back(tmp_path, serving={"httpd": True, "release": home.find("3").path})
+    assert state(home) == ("2", "3")
+    back(tmp_path, serving={"httpd": True, "release": home.find("2").path})
+    assert state(home) == ("1", "23")
+
+
 def test_a_full_disk_stops_no_rollback(home, take, tmp_path, monkeypatch):
     def full(*_args, **_facts):
         raise OSError(28, "No space left on device")

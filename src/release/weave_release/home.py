@@ -71,6 +71,8 @@ class Home:
         except FileNotFoundError:
             return []
         found = [self.release(name) for name in names if not name.startswith(".")]
+        # one may have been removed meanwhile
+        found = [release for release in found if not release.is_gone]
         return sorted(found, key=lambda release: release.order)
 
     def release(self, name):

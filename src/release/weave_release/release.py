@@ -14,6 +14,7 @@ MARKS = ("served", "bad", "failed", "pinned")
 
 # States of what lies in releases/.
 READY, LEFTOVER, DAMAGED, FOREIGN = "ready", "leftover", "damaged", "foreign"
+GONE = "not there"
 
 
 class Release:
@@ -48,6 +49,7 @@ class Release:
         finally:
             os.close(fd)
 
+    is_gone = property(lambda self: self.problem == GONE)
     is_ready = property(lambda self: self.state == READY)
     is_served = property(lambda self: "served" in self.marks)
     is_bad = property(lambda self: "bad" in self.marks)
@@ -91,7 +93,9 @@ class Release:
         return self.name if tried == self.name else "%s %s" % (self.fact("name"), tried)
 
     def _problem_set(self, error):
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        if error.errno == errno.ENOENT:
+            self.problem = GONE
+        elif error.errno in (errno.ELOOP, errno.ENOTDIR):
             self.problem = "a link" if os.path.islink(self.path) else "no folder"
         else:
             self.problem = "cannot be read (%s)" % error.strerror

@@ -2,11 +2,12 @@
 """weavectl rollback and switch: to a release that is there already."""
 
 import contextlib
+import os
 import time
 
 from . import words
 from .errors import ReleaseError
-from .listing import lock_of
+from .listing import lock_of, running_release
 
 
 def arguments(parser):
@@ -30,7 +31,7 @@ def rollback_target(context):
     """The release to go back to. ReleaseError when there is none, or it is not meant to serve."""
     home, text = context.home, context.options.version
     if not text:
-        begun = _begun(home)
+        begun = _begun(context)
         if begun is not None:
             return begun
         release = home.previous()
@@ -51,15 +52,23 @@ def rollback_target(context):
     return release
 
 
-def _begun(home):
+def _begun(context):
     """The release that a rollback has moved `current` to and was killed; None otherwise.
 
-    To go to the one before would be to go back twice.
+    To go to the one before would be to go back twice. It shows in the lock, or in workers
+    that still run from a release that is bad.
     """
+    home = context.home
     current, interrupted = home.current(), home.interrupted or {}
-    is_same = current and current.is_ready and interrupted.get("release") == current.name
-    is_back = str(interrupted.get("command")).startswith("rollback")
-    return current if is_same and is_back else None
+    if current is None or not current.is_ready:
+        return None
+    is_same = interrupted.get("release") == current.name
+    if is_same and str(interrupted.get("command")).startswith("rollback"):
+        return current
+    running = running_release(context)
+    if not running or running == current.path:
+        return None
+    return current if home.release(os.path.basename(running)).is_bad else None
 
 
 def ready_check(release):
