@@ -116,4 +116,25 @@ subtest 'what workers run from stays' => sub {
 };
 
 ok defined $httpd->stop, 'httpd stops';
+
+subtest "back in httpd's own processes, and with httpd stopped" => sub {
+    $httpd = with_home('embedded',
+        conf => qq(WeaveApp / "DIR/sync.ini"\n), expect => qr/no good|$STACKS/);
+    $home = $httpd->dir . '/home';
+    installed($_, $_) for 1 .. 4;
+    links($httpd, 'app-4');
+    like ctl(0, 'rollback'), qr/^app 3 is what httpd serves when it is started/m, 'stopped';
+    $httpd->start;
+    is answers($httpd), 'app-3', 'it does';
+    my $load = WeaveTest::Load->start($httpd->port, '/who', clients => 2, pause => 0.01);
+    like ctl(0, 'rollback'), qr/^app 2 serves in httpd's own processes/m, 'running';
+    ok eventually(sub { answers($httpd) eq 'app-2' }), 'its new children serve it';
+    my ($count, undef, @failures) = $load->stop;
+    cmp_ok $count, '>', 5, 'there was load';
+    is scalar @failures, 0, 'no request has failed' or diag explain \@failures;
+    installed(5, 0, import => "raise RuntimeError('no good')\n");
+    like ctl(1, 'switch', '5'), qr/RuntimeError: no good.*app 2 goes on/s, 'one that is no good';
+    is answers($httpd), 'app-2', 'the good one serves';
+    ok defined $httpd->stop, 'httpd stops';
+};
 finish;
