@@ -50,9 +50,11 @@ class Repository:
 
     def commit(self, files=None, message="change"):
         self.write(files or {})
-        self.run("add", *["--all"] * (self.kind == "git"))
-        self.run("commit", "-m", message)
-        return self.revision()
+        if self.kind == "git":
+            self.run("add", "--all")
+            self.run("commit", "-m", message)
+        else:
+            self.run("commit", "--addremove", "-m", message)
 
     def tag(self, name):
         self.run("tag", name)

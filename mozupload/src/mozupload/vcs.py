@@ -354,6 +354,12 @@ class Mercurial(Repository):
     kind = program = "hg"
     _no_revision = "0" * 40
 
+    def __init__(self, root):
+        super().__init__(root)
+        # {commit: (its first parent, whether it differs from that in .hgtags alone)}
+        self._history = {}
+        self._status_paths = self._status = None
+
     def command(self):
         return ["hg", "--noninteractive", "--pager=no", "--config=subrepos.git:allowed=true"]
 
@@ -363,23 +369,31 @@ class Mercurial(Repository):
         return found if own_settings else dict(found, HGRCSKIPREPO="1")
 
     def revision_read(self):
-        # of two, in a merge that is not committed, the first one is what was checked out
-        parents = self.output_read("log", "-r", "parents()", "-T", "{node}\n").split()
-        return parents[0] if parents else ""
+        """The first parent: of two, in a merge that is not committed, that was checked out."""
+        for line in self.output_read(
+            "log", "-r", "reverse(ancestors(.))", "-l", str(_TAG_CHANGESETS),
+            "-T", "{node}\t{p1node}\t{p2node}\t{files % '{file}|'}\n"
+        ).splitlines():
+            node, parent, second, files = line.split("\t", 3)
+            self._history[node] = parent, second == self._no_revision and files == ".hgtags|"
+        return next(iter(self._history), "")
 
-    def _patterns(self, paths):
-        subrepositories = os.path.exists(os.path.join(self.root, ".hgsub"))
-        # as arguments they would keep `hg files` out of subrepositories
-        return ["--subrepos"] * subrepositories + ["--include=path:" + path for path in paths]
+    def _status_read(self, paths):
+        """[(letter, path)] of all files below the paths; it is asked once."""
+        if paths != self._status_paths:
+            subrepositories = ["--subrepos"] * os.path.exists(os.path.join(self.root, ".hgsub"))
+            include = ["--include=path:" + path for path in paths]
+            lines = self.lines_read("status", "-mardcu0", *subrepositories + include)
+            self._status_paths, self._status = paths, [(line[0], line[2:]) for line in lines]
+        return self._status
 
     def tracked_read(self, paths):
-        return set(self.lines_read("files", "-0", *self._patterns(paths), may_fail=True))
+        return {path for letter, path in self._status_read(paths) if letter not in "?R"}
 
     def dirt_read(self, paths):
-        changed, untracked = set(), set()
-        for line in self.lines_read("status", "-mardu0", *self._patterns(paths)):
-            (untracked if line.startswith("?") else changed).add(line[2:])
-        return changed, untracked
+        found = self._status_read(paths)
+        changed = {path for letter, path in found if letter not in "C?"}
+        return changed, {path for letter, path in found if letter == "?"}
 
     def tags_read(self, revision):
         everywhere = {}
@@ -394,21 +408,16 @@ class Mercurial(Repository):
 
     def _same_nodes(self, revision):
         """The commit, and those before it from which it differs in .hgtags alone."""
-        history = {}
-        for line in self.output_read(
-            "log", "-r", "reverse(ancestors(%s))" % revision, "-l", str(_TAG_CHANGESETS),
-            "-T", "{node}\t{p1node}\t{p2node}\t{files % '{file}|'}\n"
-        ).splitlines():
-            node, parent, second, files = line.split("\t", 3)
-            history[node] = parent, second == self._no_revision and files == ".hgtags|"
         nodes = {revision}
-        while history.get(revision, ("", False))[1]:
-            revision = history[revision][0]
+        while self._history.get(revision, ("", False))[1]:
+            revision = self._history[revision][0]
             nodes.add(revision)
         return nodes
 
     def url_read(self):
         # the one thing that the repository's own settings must be read for
+        if not os.path.exists(os.path.join(self.root, ".hg", "hgrc")):
+            return ""
         return self.output_read(
             "paths", "--config=hooks.pre-paths=", "--config=hooks.post-paths=", "default",
             may_fail=True, own_settings=True,
