@@ -46,3 +46,34 @@ def test_an_ini_that_is_not_there(tmp_path):
     assert done.returncode == 1
     assert "cannot be used as it is" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("words", (
+    ["-i", "INI", "--json", "install", "x"], ["install", "x", "--json", "-i", "INI"],
+    ["--json", "install", "-i", "INI", "x"], ["-d", "install", "install", "x", "-i", "INI"]))
+def test_options_may_stand_anywhere(tmp_path, words):
+    ini = str(tmp_path / "no.ini")
+    done = weavectl(*[ini if word == "INI" else word for word in words])
+    assert done.returncode == 1 and "%s cannot be used" % ini in done.stdout
+
+
+IMPORTS = """
+import importlib, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+for path in sorted(pathlib.Path(sys.argv[1], "weave_release").glob("*.py")):
+    importlib.import_module("weave_release." + path.stem)
+for module in list(sys.modules.values()):
+    file = getattr(module, "__file__", None)
+    if file and not file.startswith((sys.argv[1], pathlib.__file__.rsplit("/", 1)[0])):
+        print(module.__name__, file)
+    if module.__name__.split(".")[0] in ("pip", "packaging", "setuptools", "site"):
+        print(module.__name__)
+"""
+
+
+def test_nothing_but_the_standard_library_is_imported():
+    """Root imports these modules, to know their options."""
+    said = subprocess.check_output(
+        ["/usr/bin/python3", "-I", "-S", "-B", "-c", IMPORTS, str(BUILD / "weave-release")],
+        encoding="utf-8")
+    assert [line for line in said.splitlines() if line != "site"] == []

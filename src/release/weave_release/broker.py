@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 
-from . import programs, users
+from . import programs, users, words
 from .cli import CommandModule
 from .errors import ReleaseError
 
@@ -241,8 +241,8 @@ def main(own, options):
         broker.keys_read()
         broker.users_find()
     except ReleaseError as error:
-        print("weavectl: %s" % error.message, file=sys.stderr)
+        print("weavectl: %s" % words.escape(error.message), file=sys.stderr)
         if error.hint:
-            print("  %s" % error.hint, file=sys.stderr)
+            print("  %s" % words.escape(error.hint), file=sys.stderr)
         return 1
     return broker.serve(broker.inner_start())

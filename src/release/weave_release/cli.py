@@ -45,7 +45,7 @@ def own_arguments_split(argv):
 
 
 def common_add(parser):
-    """The options of every command of weavectl, before and behind its name."""
+    """The options of every command of weavectl."""
     for short, name, metavar, text in (
             ("-d", "--directory", "DIR", "the WeaveRuntimeDir of the httpd"),
             ("-s", "--state-dir", "DIR", "the WeaveStateDir"),
@@ -56,7 +56,6 @@ def common_add(parser):
 def parser_make(word):
     """A parser; only the command WORD has its arguments: other modules are not loaded."""
     parser = argparse.ArgumentParser(prog="weavectl", allow_abbrev=False)
-    common_add(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, _, text in COMMANDS:
         command = commands.add_parser(
@@ -69,13 +68,23 @@ def parser_make(word):
     return parser
 
 
+def command_first(argv):
+    """The words with the command before all options, which may stand anywhere."""
+    names = [row[0] for row in COMMANDS]
+    at = 0
+    while at < len(argv) and argv[at] not in names:
+        at += 2 if argv[at] in ("-d", "-s", "-i", "--directory", "--state-dir", "--ini") else 1
+    if at >= len(argv):
+        return argv
+    if "help" in argv[:at]:
+        return [argv[at], "--help"]
+    return [argv[at]] + argv[:at] + argv[at + 1:]
+
+
 def options_parse(argv):
     """The options of the command line as an argparse.Namespace; exits with 2 where it is wrong."""
-    names = [row[0] for row in COMMANDS]
-    word = next((name for name in argv if name in names), None)
-    if "help" in argv[:argv.index(word) if word else 0]:
-        argv = [word, "--help"]
-    options = parser_make(word).parse_args(argv)
+    argv = command_first(argv)
+    options = parser_make(argv[0] if argv else None).parse_args(argv)
     options.cwd = os.getcwd()
     options.ini = os.path.normpath(os.path.join(options.cwd, getattr(options, "ini", DEFAULT_INI)))
     for name, variable in (("directory", "WEAVE_RUNTIME_DIR"), ("state_dir", "WEAVE_STATE_DIR")):

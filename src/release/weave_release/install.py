@@ -254,8 +254,10 @@ def _release_fill(task, job, prepared, path, facts):
         venv.fill(path, python, prepared.wheels, task.folder("wheels"), task.log, step.progress)
         found = venv.records(path, job.python)
         venv.rights_settle(path)
-        venv.labels_restore(path, task.log)
+        problem = venv.labels_restore(path, task.log)
     ready = ready_facts(task, job, prepared.plan, facts)
+    if problem:
+        task.say.warn(problem)
     ready.update(release=os.path.basename(path), lock=prepared.lock, records=found)
     with task.step("sync"):
         task.home.ready_write(path, ready)

@@ -53,8 +53,8 @@ def environment():
 
     pip reads /etc/pip.conf in spite of --isolated.
     """
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8",
-            "HOME": "/nonexistent", "PIP_CONFIG_FILE": os.devnull}
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", "PIP_CONFIG_FILE": os.devnull}
 
 
 class Ended:
