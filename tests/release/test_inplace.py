@@ -15,7 +15,7 @@ import zipfile
 import pytest
 
 import served
-from conftest import BUILD, TOP
+from conftest import TOP
 from weave_release import aside, pause
 
 sys.path.insert(0, str(TOP / "mozupload" / "tests"))
@@ -211,12 +211,6 @@ def test_one_that_does_not_come_up(request, version, reason, kind):
     assert node.is_clean()
 
 
-NEEDS_MIGRATE = pytest.mark.skipif(
-    not (BUILD / "weave-release" / "weave_release" / "migrate.py").exists(),
-    reason="release.migrate is not run yet")
-
-
-@NEEDS_MIGRATE
 def test_a_migration_that_fails(libdir, share):
     node = Node(libdir, share, "folder", "migrate = echo too bad; exit 3\n")
     try:
@@ -227,6 +221,26 @@ def test_a_migration_that_fails(libdir, share):
         assert node.version_serves("1.0") and node.files() == before and node.is_clean()
         status, said = node.install(GOOD, "--no-migrate")
         assert status == 0, said
+    finally:
+        node.end()
+
+
+def test_in_httpds_own_processes(libdir, share):
+    node = Node(libdir, share, "folder")
+    text = node.httpd.ini.read_text()
+    node.httpd.ini.write_text(text.replace("processes = 1", "mode = embedded"))
+    try:
+        node.httpd.start()
+        assert node.version_serves("1.0")
+        with served.Load(node.httpd, clients=2) as load:
+            status, said = node.install(BAD_IMPORT)
+            assert status == 1 and "no_such_module" in said, said
+            assert node.version_serves("1.0")
+            status, said = node.install()
+            assert status == 0, said
+            assert node.version_serves(GOOD)
+        seen = kinds(load.answers)
+        assert set(seen) == {"1.0", "pause", GOOD} and "1.0" not in seen[seen.index(GOOD):]
     finally:
         node.end()
 
@@ -286,7 +300,6 @@ def migrating(libdir, share, kind="folder"):
     return node, flag
 
 
-@NEEDS_MIGRATE
 def test_weavectl_itself_is_killed_and_httpd_too(libdir, share):
     node, flag = migrating(libdir, share)
     try:
@@ -319,7 +332,6 @@ def test_weavectl_itself_is_killed_and_httpd_too(libdir, share):
         node.end()
 
 
-@NEEDS_MIGRATE
 def test_interrupted_by_ctrl_c(libdir, share):
     node, flag = migrating(libdir, share)
     try:

@@ -132,7 +132,7 @@ class Upgrade:
             prepared = fetch.wheels(job, plan, paths)
         self.copy.facts.update(
             release=task.release_name, by=task.context.by, at=files.now(),
-            before=look["before"], other=look["other"], has_served=has_served(look))
+            before=look["before"], other=look["other"], has_served=look["has_served"])
         with task.step("copy"):
             self.copy.copy(task.log)
         self._replace(job, prepared.wheels)
@@ -196,11 +196,6 @@ def look_check(task, look):
                            "apachectl configtest && apachectl graceful")
 
 
-def has_served(look):
-    return bool(look["httpd"] and (look["generation"] or (
-        look["embedded"] and look["state"] != "failed")))
-
-
 def maintenance_begin(task, copy, options=None):
     """Maintenance on, and nothing in Python any more. Without httpd it is for its next start."""
     from . import install
@@ -219,7 +214,7 @@ def maintenance_begin(task, copy, options=None):
     try:
         call("maintenance", mode=mode)
     except ReleaseError as error:
-        task.say.note("httpd does not run, and must not be started meanwhile (%s)" % error)
+        task.say.note("httpd must not be started with this application meanwhile: %s" % error)
 
 
 def maintenance_end(task, copy):
@@ -230,11 +225,15 @@ def maintenance_end(task, copy):
 
 def workers_renew(task, copy):
     """New workers, which serve when it returns. Returns what is to be said of them."""
-    look = task.context.call("maintenance", mode="look")
+    call = task.context.call
+    look = call("maintenance", mode="look")
+    if not look["httpd"] or look["embedded"]:
+        call("prove", release=copy.virtualenv, in_place=True)
     if not look["httpd"]:
-        task.context.call("prove", release=copy.virtualenv, in_place=True)
-        return "httpd does not run; they came up without it"
-    answer = task.context.call("reload")
+        return "httpd does not run; one came up without it"
+    answer = call("reload")
+    if answer.get("graceful"):
+        return "httpd's own processes were started anew"
     return "generation %s" % answer["generation"] if answer.get("generation") else ""
 
 

@@ -7,11 +7,11 @@ state file, which is root's: nothing that inner says can end one that somebody e
 
 import json
 import os
-import subprocess
 import time
 
-from . import programs
+from . import httpd, weaved
 from .errors import ReleaseError
+from .weaved import ABSENT, EMBEDDED, FAILED, STOPPED
 
 MESSAGE = "A new version is being installed."
 POLL_SECONDS = 0.2
@@ -32,53 +32,32 @@ def call_maintenance(broker, request):
 
 
 def call_reload(broker, request):
-    """New workers; it returns when they serve. {"generation": 8}"""
-    done = weavectl_run(broker, "reload", broker.options.ini)
-    if done.returncode != 0:
-        raise failed(done, "the new workers do not serve")
-    app = application(broker)[0]
-    return {"generation": app.get("generation")}
+    """New workers; it returns when they serve. {"generation": 8} or {"graceful": True}"""
+    node = weaved.node_get(broker)
+    if node.kind in (EMBEDDED, FAILED):
+        return httpd.graceful(broker, node)
+    weavectl_run(broker, "the new workers do not serve", "reload", broker.options.ini)
+    return {"generation": weaved.node_get(broker).app.get("generation")}
 
 
 # ---- the commands ----
 
-def weavectl_run(broker, *words):
-    """Runs a command of weavectl for the httpd of -d and -s."""
-    argv = [broker.weavectl, *words]
-    for option, value in (("-d", broker.options.directory), ("-s", broker.options.state_dir)):
-        if value:
-            argv += [option, value]
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, env=programs.environment())
+def weavectl_run(broker, what, *words):
+    """Runs a command of weavectl. ReleaseError when it fails: `what`, and the reason it gives."""
+    status, output, problem = weaved.weavectl_run(broker, *words)
+    if status != 0:
+        lines = [line[len("weavectl: "):] if line.startswith("weavectl: ") else line
+                 for line in (problem + "\n" + output).splitlines() if line.strip()]
+        raise ReleaseError("%s: %s" % (what, lines[0] if lines else "weavectl has failed"),
+                           lines=lines[1:LAST_LINES])
 
 
-def failed(done, what):
-    """A ReleaseError with what weavectl has said: its first line is the reason."""
-    lines = (done.stderr + done.stdout).decode("utf-8", "replace").splitlines()
-    lines = [line[len("weavectl: "):] if line.startswith("weavectl: ") else line
-             for line in lines if line.strip()]
-    return ReleaseError("%s: %s" % (what, lines[0] if lines else "weavectl has failed"),
-                        lines=lines[1:LAST_LINES])
-
-
-def application(broker):
-    """(what `weavectl status` says of the application, or {}; all that it says)"""
-    done = weavectl_run(broker, "status", broker.options.ini, "--json")
-    try:
-        status = json.loads(done.stdout.decode("utf-8", "replace"))
-    except ValueError:
-        raise failed(done, "the state of httpd is not known") from None
-    found = [app for app in status.get("applications") or []
-             if app.get("ini") == broker.options.ini]
-    return (found[0] if found else {}), status
-
-
-def setting_own(broker, status):
+def setting_own(broker, node):
     """What weavectl has set for this application alone and is not over, or None.
 
     It is in the state file, whether httpd runs or not.
     """
-    path = os.path.join(status.get("state_dir") or "/", STATE_FILE)
+    path = os.path.join(node.state_dir, STATE_FILE)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
@@ -105,14 +84,14 @@ def look(broker, request):
     "before" is what our maintenance would replace and is to be set again, "other" says who
     has set one that stays as it is.
     """
-    app, status = application(broker)
-    maintenance = app.get("maintenance")
-    own = setting_own(broker, status)
-    mode = (maintenance or {}).get("mode")
+    node = weaved.node_get(broker)
+    own = setting_own(broker, node)
+    mode = mode_of(node)
     found = {
-        "httpd": maintenance is not None, "embedded": bool(app.get("embedded")),
-        "state": app.get("state"), "generation": app.get("generation") or 0,
-        "outdated": app.get("outdated"), "is_ours": is_ours(own), "other": "", "before": None}
+        "httpd": node.kind not in (STOPPED, ABSENT), "embedded": node.kind == EMBEDDED,
+        "has_served": node.kind == EMBEDDED or bool(node.app.get("generation")),
+        "outdated": node.app.get("outdated"), "is_ours": is_ours(own), "other": "",
+        "before": None}
     if not own or is_ours(own):
         return found
     if own.get("mode") == "backoff":
@@ -127,6 +106,11 @@ def look(broker, request):
     return found
 
 
+def mode_of(node):
+    """The maintenance that is in force; None: not known."""
+    return (node.app.get("maintenance") or {}).get("mode")
+
+
 def switch_on(broker, request):
     """Maintenance on, and nothing in Python any more.
 
@@ -135,29 +119,28 @@ def switch_on(broker, request):
     words = ["maintenance", request["mode"], broker.options.ini, "--message", MESSAGE]
     if request.get("wait_s"):
         words += ["--wait", "%ds" % int(request["wait_s"])]
-    done = weavectl_run(broker, *words)
-    if done.returncode != 0:
-        raise failed(done, "maintenance")
+    weavectl_run(broker, "maintenance", *words)
     return {}
 
 
 def switch_off(broker, request):
     """Ends our maintenance, and no other. {"left": what holds now, a sentence, or ""}"""
-    app, status = application(broker)
-    own = setting_own(broker, status)
+    own = setting_own(broker, weaved.node_get(broker))
     if not is_ours(own):
         return {"left": "maintenance %s of %s stays" % (own.get("mode"), own.get("by"))
                 if own else ""}
     words = restore_words(request.get("restore"))
     if words:
-        done = weavectl_run(broker, "maintenance", words[0], broker.options.ini, *words[1:])
-        if done.returncode == 0:
+        status = weaved.weavectl_run(broker, "maintenance", words[0], broker.options.ini,
+                                     *words[1:])[0]
+        if status == 0:
             return {"left": "maintenance %s is in force again, as before" % words[0]}
-    done = weavectl_run(broker, "maintenance", "off", broker.options.ini)
-    app, status = application(broker)
-    if is_ours(setting_own(broker, status)):
-        raise failed(done, "maintenance")
-    mode = (app.get("maintenance") or {}).get("mode")
+    # its status is 1 as well where something else still holds
+    problem = weaved.weavectl_run(broker, "maintenance", "off", broker.options.ini)[2]
+    node = weaved.node_get(broker)
+    if is_ours(setting_own(broker, node)):
+        raise ReleaseError("maintenance: %s" % problem.replace("weavectl: ", ""))
+    mode = mode_of(node)
     return {"left": "" if mode in (None, "off") else
             "maintenance %s, which somebody else has set, stays" % mode}
 
@@ -186,7 +169,7 @@ def idle_wait(broker, request):
     until = time.monotonic() + int(request.get("wait_s") or 0)
     quiet = 0
     while quiet < QUIET_POLLS:
-        count = requests_count(application(broker)[0])
+        count = requests_count(weaved.node_get(broker).app)
         quiet = quiet + 1 if count == 0 else 0
         if count and time.monotonic() > until:
             raise ReleaseError("the time is over, and %d requests are still in Python" % count)

@@ -32,12 +32,13 @@ class Node:
 
     kind: STOPPED (no httpd runs), ABSENT (httpd does not have it), EMBEDDED, FAILED (httpd
     could not bring it up) or WORKERS. app: its object in the status, or {}. httpd: pid, uid
-    and gid, or {}. error_log: a path, or "".
+    and gid, or {}. error_log, state_dir: paths, or "".
     """
 
     def __init__(self, status, ini):
         self.httpd = status.get("httpd") or {}
         self.error_log = status.get("error_log") or ""
+        self.state_dir = status.get("state_dir") or ""
         apps = status.get("applications") or []
         self.app = next((app for app in apps if app.get("ini") == ini), {})
         if not self.httpd:
@@ -91,7 +92,7 @@ def weavectl_run(broker, *words):
         done = subprocess.run(
             [broker.weavectl] + _folder_options(broker) + list(words), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=programs.environment(),
-            timeout=None if words[0] == "reload" else STATUS_SECONDS)
+            timeout=STATUS_SECONDS if words[0] == "status" else None)
     except subprocess.TimeoutExpired:
         raise ReleaseError("weavectl %s does not come to an end" % words[0]) from None
     return done.returncode, done.stdout.decode("utf-8", "replace"), \
