@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An httpd for a node of nodes.py, and clients that ask it all the time."""
+
+import contextlib
+import glob
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from conftest import BUILD
+
+WAIT_SECONDS = 120
+LOAD = pathlib.Path(__file__).with_name("load.py")
+
+
+def apxs(variable):
+    done = subprocess.run([os.environ.get("APXS", "apxs"), "-q", variable], check=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return done.stdout.decode().strip()
+
+
+def eventually(condition, what, seconds=WAIT_SECONDS):
+    """Waits until condition() is true, and returns what it returned."""
+    until = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < until, "not in time: %s" % what
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Httpd:
+    """An httpd with the application of a node at /. `more` is for its configuration."""
+
+    def __init__(self, node, more=""):
+        self.node = node
+        self.folder = node.folder / "httpd"
+        self.folder.mkdir(mode=0o755)
+        self.runtime = node.folder / "run"
+        self.program = "%s/%s" % (apxs("SBINDIR"), apxs("PROGNAME"))
+        self.socket = socket.socket()       # holds the port, and does not listen
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.pid = 0
+        self.configure(more)
+
+    def configure(self, more=""):
+        built_in = subprocess.run([self.program, "-l"], check=True,
+                                  stdout=subprocess.PIPE).stdout.decode()
+        lines = ["LoadModule %s_module %s/mod_%s.so" % (name, apxs("LIBEXECDIR"), name)
+                 for name in ("mpm_event", "unixd", "authz_core")
+                 if "mod_%s.c" % name not in built_in and "%s.c" % name not in built_in]
+        user = "User www-data\nGroup www-data\n" if os.getuid() == 0 else ""
+        (self.folder / "httpd.conf").write_text("\n".join(lines) + """
+LoadModule weave_module %s/mod_weave.so
+%sServerName localhost
+ServerRoot "%s"
+PidFile httpd.pid
+Listen 127.0.0.1:%d
+ErrorLog error_log
+LogLevel info weave:debug
+StartServers 1
+ServerLimit 2
+WeaveRuntimeDir "%s"
+WeaveStateDir "%s/state"
+WeaveApp / "%s"
+%s
+""" % (BUILD, user, self.folder, self.port, self.runtime, self.folder, self.node.ini, more))
+
+    def run(self, *words):
+        return subprocess.run(
+            [self.program, "-d", str(self.folder), "-f", str(self.folder / "httpd.conf"), *words],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False)
+
+    def start(self):
+        done = self.run("-k", "start")
+        assert done.returncode == 0, done.stdout + self.log()
+        pidfile = self.folder / "httpd.pid"
+        eventually(lambda: pidfile.exists() and pidfile.read_text().strip(), "httpd's pid")
+        self.pid = int(pidfile.read_text())
+        eventually(self.answer, "an answer\n" + self.log())
+
+    def stop(self):
+        if self.pid and is_alive(self.pid):
+            os.kill(self.pid, signal.SIGTERM)
+            eventually(lambda: not is_alive(self.pid), "httpd's end")
+        self.pid = 0
+
+    def close(self):
+        self.stop()
+        self.socket.close()
+
+    def graceful(self):
+        os.kill(self.pid, signal.SIGUSR1)
+
+    def log(self):
+        with contextlib.suppress(OSError):
+            return (self.folder / "error_log").read_text(errors="replace")
+        return ""
+
+    def children(self):
+        """The pids of the processes that serve."""
+        found = []
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                with open(path, encoding="ascii", errors="replace") as file:
+                    text = file.read()
+                name, rest = text.rsplit(")", 1)
+                if int(rest.split()[1]) == self.pid and "weaved" not in name:
+                    found.append(int(text.split()[0]))
+        return found
+
+    def answer(self, path="/"):
+        """The body of a 200; None: another answer, or none."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read().decode()
+            return body if response.status == 200 else None
+        except OSError:
+            return None
+        finally:
+            connection.close()
+
+    def serves(self, version):
+        eventually(lambda: self.answer() == version, "%s serves\n%s" % (version, self.log()[-3000:]))
+
+    def status(self):
+        done = subprocess.run([str(BUILD / "weavectl"), "-d", str(self.runtime), "status",
+                               "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return json.loads(done.stdout.decode() or "{}")
+
+    def app(self):
+        return (self.status().get("applications") or [{}])[0]
+
+    def weaved_pid(self):
+        return eventually(lambda: self.status().get("pid"), "weaved answers")
+
+
+class Load:
+    """Clients that send so many requests a second, as a context. What they have met, stop()
+    returns and keeps: answered, reopened, failures (texts), p99_ms, most_ms."""
+
+    def __init__(self, httpd, rate=200):
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(LOAD), str(httpd.port), str(rate)],
+            stdout=subprocess.PIPE)
+        self._process.stdout.readline()      # they ask
+        self.met = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+    def stop(self):
+        if self.met is None:
+            self._process.send_signal(signal.SIGTERM)
+            self.met = json.loads(self._process.stdout.read().decode())
+            self._process.wait()
+            self.met["machine"] = os.getloadavg()[0]
+            print("load: %(answered)d answered, %(reopened)d reopened, p99 %(p99_ms).1f ms,"
+                  " most %(most_ms).1f ms, machine's load %(machine).1f" % self.met)
+        return self.met
