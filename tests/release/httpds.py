@@ -140,7 +140,7 @@ WeaveApp / "%s"
             connection.close()
 
     def serves(self, version):
-        eventually(lambda: self.answer() == version, "%s serves\n%s" % (version, self.log()[-3000:]))
+        eventually(lambda: self.answer() == version, "%s serves" % version)
 
     def status(self):
         done = subprocess.run([str(BUILD / "weavectl"), "-d", str(self.runtime), "status",

@@ -21,8 +21,10 @@ from .weaved import ABSENT, EMBEDDED, FAILED, STOPPED, WORKERS
 STARTUP_SECONDS = 60   # limits.startup_timeout by default
 SLACK_SECONDS = 60
 POLL_SECONDS = 0.2
+WEAVED_SECONDS = 30    # for httpd to start a weaved in the place of one that has died
 LINES = 10
 OUTPUT_BYTES = 256 * 1024
+_PREFIX = re.compile(r"^\[[^]]*\] \[weave:\w+\] \[pid [^]]*\] ")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -56,7 +58,7 @@ def call_prove(broker, request):
     """Starts the release beside what serves. ReleaseError: why it does not come up."""
     path = broker.release_path(request)
     call_drop(broker, request)
-    node = weaved.node_get(broker)
+    node = _node_await(broker)
     if node.kind == WORKERS:
         return _prove_in_weaved(broker, path, node)
     answer = _prove_alone(broker, path, node)
@@ -70,7 +72,7 @@ def _failed(path, why, hint="", lines=()):
 
 
 def _prove_in_weaved(broker, path, node):
-    control = weaved.Control(broker)
+    control = _again(lambda: weaved.Control(broker))
     seconds = startup_seconds(broker) + SLACK_SECONDS
     try:
         answer = control.ask("candidate", seconds, app=broker.options.ini,
@@ -115,7 +117,7 @@ def _prove_alone(broker, path, node):
                                stderr=subprocess.PIPE, env=httpd.environment_of(node),
                                start_new_session=True)
     output, log = _output_read(broker, process, startup_seconds(broker) + 2 * SLACK_SECONDS)
-    lines = log.splitlines()[-LINES:]
+    lines = _own_lines(log)[-LINES:]
     try:
         answer = json.loads(output)
     except ValueError:
@@ -124,6 +126,12 @@ def _prove_alone(broker, path, node):
     if process.returncode != 0:
         raise _failed(path, answer.get("error"), lines=lines)
     return answer
+
+
+def _own_lines(log):
+    """What the application has logged, without what httpd's log has in front of each line."""
+    lines = [_PREFIX.sub("", line) for line in log.splitlines() if "[weave:info]" not in line]
+    return [line for line in lines if not line.startswith(("WEAVE0080", "WEAVE0083"))]
 
 
 def _output_read(broker, process, seconds):
@@ -186,14 +194,43 @@ def call_switch(broker, request):
 
 
 def _switch_anew(broker, path):
-    node = weaved.node_get(broker)
+    """Without a candidate. `current` leads to the release, so httpd has come to it, or will."""
+    node = _node_await(broker)
     if node.kind in (STOPPED, ABSENT):
         return {}
     if node.kind in (EMBEDDED, FAILED):
         return httpd.graceful(broker, node)
+    coming = _coming(broker, node, path)
+    if coming:
+        _generation_await(broker, coming, startup_seconds(broker) + SLACK_SECONDS)
+        node = weaved.node_get(broker)
     if weaved.release_of(broker, node.serving()) != path:
         status, _, problem = weaved.weavectl_run(broker, "reload", "-i", broker.options.ini)
         if status != 0:
             raise ReleaseError(problem.replace("weavectl: ", "") or "weavectl reload fails")
         node = weaved.node_get(broker)
     return {"generation": node.app["generation"], "finishing": 0}
+
+
+def _node_await(broker):
+    """The Node of now; where weaved has died, once httpd has started the next one."""
+    return _again(lambda: weaved.node_get(broker))
+
+
+def _again(ask):
+    """What ask() returns, again and again while it raises ReleaseError, for a while."""
+    until = time.monotonic() + WEAVED_SECONDS
+    while True:
+        try:
+            return ask()
+        except ReleaseError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(POLL_SECONDS)
+
+
+def _coming(broker, node, path):
+    """The number of a generation of the release that starts already, for httpd; or 0."""
+    return next((generation["number"] for generation in node.generations()
+                 if generation["state"] == "starting" and not generation.get("candidate")
+                 and weaved.release_of(broker, generation.get("virtualenv")) == path), 0)
