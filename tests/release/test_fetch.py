@@ -235,6 +235,17 @@ def test_a_file_that_comes_late(node, share, app, monkeypatch):
     assert node.said == ["%s is not there yet: waiting for up to 60 s" % app.files[1].name]
 
 
+def test_a_version_that_comes_late(node, share, app, monkeypatch):
+    """That of a channel is waited for; a typed one may be a slip."""
+    path = os.path.join(share.path, "releases", "app-1.1.json")
+    share.release("App", "1.1", [make.wheel(share.path, "App", "1.1")])
+    share.channel("prod", "app-1.1")
+    os.rename(path, path + ".away")
+    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: os.rename(path + ".away", path))
+    assert "there is no app 1.1" in refused(node.plan, "app==1.1", wait_share_s=60)
+    assert node.plan(channel="prod", wait_share_s=60).version == "1.1"
+
+
 def test_a_share_that_goes_away(node, share, app):
     job = node.job("app")
     found = fetch.plan(job)

@@ -51,12 +51,14 @@ def share_errors(but=()):
             from problem
 
 
-def wait_for(job, what, call):
+def wait_for(job, what, call, wait_s=None):
     """Returns call(), again and again while the share has not (yet) what is asked for.
 
-    NFS shows a new file up to a minute later than the manifest that names it.
+    NFS shows a new file up to a minute later than the manifest that names it. wait_s: for
+    how long, instead of the job's.
     """
-    until = time.monotonic() + job.wait_share_s
+    wait_s = job.wait_share_s if wait_s is None else wait_s
+    until = time.monotonic() + wait_s
     told = False
     while True:
         try:
@@ -65,7 +67,7 @@ def wait_for(job, what, call):
             if time.monotonic() >= until:
                 raise
             if not told:
-                job.say("%s is not there yet: waiting for up to %d s" % (what, job.wait_share_s))
+                job.say("%s is not there yet: waiting for up to %d s" % (what, wait_s))
                 told = True
         time.sleep(min(WAIT_STEP_S, max(0.01, until - time.monotonic())))
 
@@ -167,10 +169,10 @@ def version_choose(job, name, version, there):
         for number, share, one in known:
             if number == wanted_version:
                 return share, one
-        # the folder may be older than the channel or the operator (NFS)
-        share = there[0][0]
+        # what was listed may be older than a channel (NFS); a typed version may be a slip
+        share, wait_s = there[0][0], job.wait_share_s if job.request.channel else 0
         with contextlib.suppress(ShareMissing), share_errors(ShareMissing):
-            wait_for(job, "%s %s" % (name, version), lambda: share.manifest(name, version))
+            wait_for(job, "%s %s" % (name, version), lambda: share.manifest(name, version), wait_s)
             return share, version
         newest = sorted({row[0] for row in known})[-5:]
         raise ReleaseError("there is no %s %s in %s" % (name, version, share.where),
