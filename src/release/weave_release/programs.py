@@ -9,7 +9,6 @@ import collections
 import contextlib
 import ctypes
 import os
-import platform
 import select
 import signal
 import subprocess
@@ -43,7 +42,7 @@ def memory_close():
 def priority_lower():
     """Nice 19 and idle I/O, for this process and all that it starts."""
     os.nice(NICE)
-    number = _IOPRIO_SET.get(platform.machine())
+    number = _IOPRIO_SET.get(os.uname().machine)
     if number:
         _LIBC.syscall(number, 1, 0, _IOPRIO_IDLE)
 

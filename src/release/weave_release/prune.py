@@ -16,6 +16,7 @@ from .errors import ReleaseError
 from .release import DAMAGED, FOREIGN, LEFTOVER, READY
 
 LOGS = 10
+SCRATCH = "tmp-"  # inner.SCRATCH
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -126,6 +127,8 @@ class Pruning:
             needed.update(_hashes(release.ready))
         store.store_prune(self.home, needed)
         for name in _names(self.home.incoming_path):
+            if name.startswith(SCRATCH):
+                continue  # of a command that works without the lock, or that the next one removes
             _tree_remove(self.context, os.path.join(self.home.incoming_path, name))
 
     def _logs_remove(self):
