@@ -103,7 +103,8 @@ def test_what_setuptools_makes_of_one_of_several_projects(tmp_path):
     sdist = setuptools_sdist(server)
     assert compared(sdist, server) == {
         "untracked-files": "Some.Name-1.2.tar.gz has files that are not tracked: lost.txt."
-        " Add and commit them, or keep them out with MANIFEST.in."
+        " Add and commit them, or keep them out with MANIFEST.in and remove *.egg-info,"
+        " which remembers them."
     }
 
 
@@ -160,7 +161,8 @@ def test_links(git, tmp_path):
     git.commit()
     as_links = dict(FILES, **{"link.txt": ("link", "ä.txt"), "linked/__init__.py": "one = 1\n"})
     as_files = dict(as_links, **{"link.txt": "ä\n"})
-    for files in (as_links, as_files):
+    folder_too = dict(FILES, **{"link.txt": "ä\n", "linked": ("link", "pkg")})
+    for files in (as_links, as_files, folder_too):
         assert compared(sdist_make(tmp_path / "a.tar.gz", files), git.folder) == {}
     found = compared(sdist_make(tmp_path / "a.tar.gz", FILES), git.folder)
     assert "link.txt, linked." in found["missing-files"]

@@ -408,7 +408,7 @@ def test_repository_of_another_user(git):
     git.tag("v1.2")
     for path in [git.folder, *git.folder.rglob("*")]:
         os.chown(path, 65534, 65534)
-    with pytest.raises(vcs.VcsError, match="dubious ownership"):
+    with pytest.raises(vcs.VcsError, match="safe.directory %s" % git.folder):
         vcs.state_read(git.folder, "x", "1.2")
 
 

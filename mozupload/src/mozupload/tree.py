@@ -38,8 +38,8 @@ def sdist_compare(sdist_path, state):
     archive = os.path.basename(str(sdist_path))
     try:
         with _members_open(str(sdist_path)) as members:
-            for name, stream in members:
-                tree.member_compare(name, stream)
+            for name, stream, link in members:
+                tree.member_compare(name, stream, link)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, ValueError) as problem:
         raise VcsError("%s is damaged: %s." % (archive, problem))
     except OSError as problem:
@@ -66,12 +66,18 @@ class _Tree:
         self._untracked = set()
         self._changed = set()
 
-    def member_compare(self, name, stream):
-        """Takes a file of the sdist; stream is None where it leads nowhere."""
+    def member_compare(self, name, stream, link):
+        """Takes a file of the sdist; link is where it leads to, if it is a symbolic link.
+
+        stream has its contents, or is None where it leads to no file.
+        """
         name = _normal(name)
         if _NOT_COMPARED.search(name):
             return
         path = os.path.join(self._folder, self._names.get(name, name))
+        if link and name in self._names and os.path.islink(path) and os.readlink(path) == link:
+            self._seen.add(name)
+            return
         if name == "setup.cfg" and stream is not None and not self._is_setup_cfg(path, stream):
             return
         if not self._is_tracked(name, path):
@@ -120,7 +126,8 @@ class _Tree:
             found.append((
                 "untracked-files",
                 "%s has files that are not tracked: %s. Add and commit them, or keep them"
-                " out with MANIFEST.in." % (archive, names_list(self._untracked)),
+                " out with MANIFEST.in and remove *.egg-info, which remembers them."
+                % (archive, names_list(self._untracked)),
             ))
         if self._changed:
             found.append((
@@ -166,7 +173,7 @@ def _sections(text):
 
 @contextlib.contextmanager
 def _members_open(path):
-    """The files of an archive as (name without the top folder, stream or None)."""
+    """The files of an archive as (name without the top folder, stream or None, link or None)."""
     if path.endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             yield _zip_members(archive)
@@ -179,7 +186,7 @@ def _zip_members(archive):
     for member in archive.infolist():
         if not member.filename.endswith("/"):
             with archive.open(member) as stream:
-                yield _without_top(member.filename), stream
+                yield _without_top(member.filename), stream, None
 
 
 def _tar_members(archive):
@@ -192,7 +199,7 @@ def _tar_members(archive):
                 stream = archive.extractfile(member)
             except KeyError:
                 pass
-        yield _without_top(member.name), stream
+        yield _without_top(member.name), stream, member.linkname if member.issym() else None
 
 
 def _without_top(name):

@@ -266,11 +266,20 @@ class Repository:
                 % (self.root, self.program, {"hg": "mercurial"}.get(self.program, self.program))
             )
         if done.returncode and not may_fail:
-            said = os.fsdecode(done.stderr).strip().splitlines() or ["no message"]
-            raise VcsError(
-                "`%s %s` in %s failed: %s" % (self.program, arguments[0], self.root, said[0])
-            )
+            raise VcsError(self._failure(arguments[0], os.fsdecode(done.stderr)))
         return os.fsdecode(done.stdout) if not done.returncode else ""
+
+    def _failure(self, command, said):
+        """What people are told when the program fails."""
+        if "dubious ownership" in said:
+            return (
+                "Git does not trust %s, which belongs to another user: work as that user, or"
+                " `git config --global --add safe.directory %s`." % (self.root, self.root)
+            )
+        lines = said.strip().splitlines() or ["no message"]
+        fatal = [line for line in lines if line.startswith(("fatal: ", "abort: "))]
+        text = (fatal or lines)[0].rstrip(".")
+        return "`%s %s` in %s failed: %s." % (self.program, command, self.root, text)
 
     def lines_read(self, *arguments, **options):
         """The same, in parts that end with NUL."""
