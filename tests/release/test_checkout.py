@@ -17,6 +17,11 @@ sys.path.insert(0, str(TOP / "mozupload" / "tests"))
 
 import archives as make  # noqa: E402
 
+APP = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+"""
 SETUP = """
 import os
 from setuptools import setup
@@ -39,13 +44,16 @@ class Node:
             os.chown(self.home, self.owner, self.owner)
         self.ini = folder + "/sync.ini"
         with open(self.ini, "w", encoding="utf-8") as file:
-            file.write('[wsgi]\nscript = "%s/current/app.wsgi"\nvirtualenv = "%s/current"\n'
-                       '[release]\nhome = "%s"\n%s' % (self.home, self.home, self.home, more))
+            file.write('[wsgi]\nmodule = tiny_app\nvirtualenv = "%s/current"\n[workers]\n%s'
+                       'processes = 1\n[release]\nhome = "%s"\n%s' % (
+                           self.home, "user = daemon\n" if os.getuid() == 0 else "", self.home,
+                           more))
 
     def checkout(self, *words, status=0, cwd=None, kill_at=""):
         """Runs weavectl; returns what it has said. kill_at: STEP:before or STEP:after."""
         done = subprocess.run(
-            [str(BUILD / "weavectl"), "checkout", "-i", self.ini, *map(str, words)], cwd=cwd,
+            [str(BUILD / "weavectl"), "-d", self.folder + "/run", "checkout", "-i", self.ini,
+             *map(str, words)], cwd=cwd,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=600,
             env=dict(os.environ, SECRET="x", WEAVE_KILL_AT=kill_at, PIP_NO_INDEX="0",
                      PIP_INDEX_URL="http://127.0.0.1:9/", PYTHONPATH="/nonexistent",
@@ -103,7 +111,7 @@ def app(folder, vendor):
     work = Work("git", folder + "/app")
     work.write("server/setup.py", SETUP)
     work.write("server/setup.cfg", "[metadata]\nname = Tiny-App\n")
-    work.write("server/tiny_app.py")
+    work.write("server/tiny_app.py", APP)
     work.commit(tag="v1.0")
     work.write("server/requirements.txt", "dep==1.1\nextra==2\n")
     work.write("vendor.rev", "# what we have tried\n%s\n" % vendor.id)
@@ -131,7 +139,7 @@ def test_the_same_revisions_again(node, app, vendor):
 
 
 def test_another_revision_of_the_same_version(node, app, vendor):
-    app.write("server/tiny_app.py", "NEW = True\n")
+    app.write("server/tiny_app.py", APP + "NEW = True\n")
     second = app.commit()
     app.do("tag", "1.1", second)
     said = node.checkout("git+file://%s" % app.path, "-r", "main", "--vendor", vendor.path,
@@ -160,7 +168,7 @@ def test_archives_in_the_checkout(folder):
     work.write("setup.py", SETUP)
     work.write("pyproject.toml", "[project]\nname = 'Tiny-App'\ndynamic = ['version']\n"
                "dependencies = ['dep>=1']\n[build-system]\nrequires = ['setuptools']\n")
-    work.write("tiny_app.py")
+    work.write("tiny_app.py", APP)
     work.write("requirements-dev.txt", "dep==1.0\n")
     vendor_make(work.path + "/vendor", ("dep", "1.0"), ("dep", "1.2"), ("extra", "2"))
     work.commit(tag="Tiny-App-2.0")
