@@ -32,9 +32,12 @@ def fail_in_six_ways(node):
     """(what it is, what weavectl said), of each."""
     files = [nodes.file_of(node.share / "dep-1.1-py3-none-any.whl", "dep", "1.1", "dependency")]
 
-    def put(version, requires=("dep>=1",), tag="py3-none-any", tamper=False):
-        wheel = nodes.archives.wheel(node.share, "Tiny", version, requires, tag=tag,
-                                     files=nodes.app_files("Tiny", version))
+    def put(version, requires=("dep>=1",), tag="py3-none-any", tamper=False, app=None):
+        members = nodes.app_files("Tiny", version)
+        if app:
+            members = dict.fromkeys(members, app)
+        wheel = nodes.archives.wheel(
+            node.share, "Tiny", version, requires, tag=tag, files=members)
         own = nodes.file_of(wheel, "tiny", version, "application")
         node.manifest_write("Tiny", version, [own] + files)
         if tamper:
@@ -43,6 +46,7 @@ def fail_in_six_ways(node):
     put("2.1", requires=("absent>=1",))
     put("2.2", tag="cp27-cp27m-win32")
     put("2.3", tamper=True)
+    put("2.4", app="#!python\nraise RuntimeError('no good')\n")
     for version in ("2.1", "2.2", "2.3", "2.4"):
         yield version, node.install("Tiny==" + version, "--wait-share", "0s", status=1)
     for version, step in (("2.5", "install"), ("2.6", "sync")):
@@ -76,8 +80,10 @@ def test_six_failing_installs_have_left_what_served(node):
             assert GOOD + " goes on" in said and "log: " in said, said
         else:
             assert "ended by signal 9" in said
-    # what failed in 2.1 to 2.4 was never made; 2.6 is whole and has never served
-    assert node.after_failures == ["tiny-1.0", "tiny-2.6"]
+    # 2.1 to 2.3 were never made, 2.5 was not finished; 2.6 is whole and has never served
+    assert node.after_failures == ["tiny-1.0", "tiny-2.4", "tiny-2.6"]
+    assert "RuntimeError: no good" in dict(node.failures)["2.4"]
+    assert "tiny-2.4" not in node.releases()  # the good install has removed it
     logs = [event["log"] for event in node.history() if event["event"] == "failed"]
     assert len(logs) == 4 and all(os.path.exists(log) for log in logs)
     assert json.loads(node.run("releases", "--json"))["previous"] == "tiny-1.0"
