@@ -3,7 +3,9 @@
 
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = TOP / os.environ.get("BUILD", "build")
@@ -21,3 +23,24 @@ def node():
     made = nodes.Node()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def libdir():
+    """What was built, where every user can read it."""
+    import served
+    top = pathlib.Path(tempfile.mkdtemp(prefix="weave-lib-", dir="/tmp"))
+    top.chmod(0o755)
+    yield served.build_copy(top / "lib")
+    shutil.rmtree(top)
+
+
+@pytest.fixture(scope="session")
+def shop_share():
+    """A plain share with the versions of shop.py."""
+    import shop
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weave-share-", dir="/tmp"))
+    folder.chmod(0o755)
+    shop.share_make(folder)
+    yield folder
+    shutil.rmtree(folder)

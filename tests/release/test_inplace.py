@@ -2,174 +2,36 @@
 """weavectl install --in-place, with a real httpd under load, and killed at each step."""
 
 import os
-import pathlib
-import pwd
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
-import zipfile
 
 import pytest
 
 import served
-from conftest import TOP
-from weave_release import aside, pause
-
-sys.path.insert(0, str(TOP / "mozupload" / "tests"))
-import archives  # noqa: E402
-
-PYTHON = "/usr/bin/python3"
-APP = '''
-import os
-VERSION = %(version)r
-%(more)s
-
-def application(environ, start_response):
-    status = "200 OK"
-    if environ["PATH_INFO"] == "/alive":
-        status = %(alive)r
-    start_response(status, [("Content-Type", "text/plain")])
-    return [VERSION.encode()]
-'''
-GOOD, BAD_IMPORT, BAD_WARMUP = "1.1", "1.2", "1.3"
-
-
-def shop_make(folder, version, more="", alive="200 OK"):
-    files = {"shop/__init__.py": "", "shop/app.py": APP % {
-        "version": version, "more": more, "alive": alive}}
-    if version == "1.0":
-        files["shop/gone.py"] = ""
-    archives.wheel(folder, "shop-app", version, ["part>=1"], files=files)
-
-
-def owner():
-    """Whose the releases are: another user than root, where root runs the tests."""
-    return pwd.getpwnam("daemon") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-
-
-@pytest.fixture(scope="module")
-def share(tmp_path_factory):
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weave-share-", dir="/tmp"))
-    folder.chmod(0o755)
-    shop_make(folder, "1.0")
-    shop_make(folder, GOOD)
-    shop_make(folder, BAD_IMPORT, more="import no_such_module")
-    shop_make(folder, BAD_WARMUP, alive="500 Oh")
-    archives.wheel(folder, "part", "1.0")
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def libdir():
-    top = pathlib.Path(tempfile.mkdtemp(prefix="weave-lib-", dir="/tmp"))
-    top.chmod(0o755)
-    yield served.build_copy(top / "lib")
-    shutil.rmtree(top)
-
-
-class Node:
-    """An httpd that serves shop 1.0 from the one virtualenv."""
-
-    def __init__(self, libdir, share, kind, more=""):
-        self.top = pathlib.Path(tempfile.mkdtemp(prefix="weave-inplace-", dir="/tmp"))
-        self.top.chmod(0o755)
-        self.share = share
-        self.home = self.top / "sync"
-        self.virtualenv = self.home if kind == "home" else self.home / "venv"
-        self.home.mkdir()
-        subprocess.check_call([PYTHON, "-m", "venv", "--without-pip", self.virtualenv])
-        site, = self.virtualenv.glob("lib/python3*/site-packages")
-        self.app = site / "shop" / "app.py"
-        for name in ("shop_app-1.0", "part-1.0"):
-            with zipfile.ZipFile(share / (name + "-py3-none-any.whl")) as archive:
-                archive.extractall(site)
-        (site / "stranger.py").write_text("of somebody else")
-        if os.getuid() == 0:
-            subprocess.check_call(["chown", "-R", owner().pw_name, self.home])
-        self.httpd = served.Httpd(self.top, libdir)
-        self.httpd.ini.write_text(
-            "[wsgi]\nmodule = shop.app\nvirtualenv = %s\n[workers]\nprocesses = 1\n"
-            "[maintenance]\nstyle = sync\n[release]\nhome = %s\nfind_links = %s\n"
-            "warmup = /alive\n%s" % (self.virtualenv, self.home, share, more))
-
-    def install(self, version=GOOD, *words, kill="", command="install"):
-        """(exit status, all that is said)"""
-        words = ("--in-place", "shop-app==" + version, *words)
-        status, out, err = self.httpd.weavectl(
-            command, *words, env={"WEAVE_KILL_AT": kill} if kill else None)
-        return status, out + err
-
-    def files(self):
-        """What the virtualenv consists of; compiled files do not count."""
-        found = {}
-        for path in sorted(self.virtualenv.rglob("*")):
-            name = str(path.relative_to(self.virtualenv))
-            if name.split("/")[0] in aside.OWN and self.virtualenv == self.home:
-                continue
-            if path.is_symlink():
-                found[name] = os.readlink(path)
-            elif path.is_file() and path.suffix != ".pyc":
-                found[name] = path.read_bytes()
-        return found
-
-    def is_clean(self):
-        return not [name for name in os.listdir(self.home) if "in-place" in name]
-
-    def answer(self):
-        status, _, body = self.httpd.get()
-        return status, body
-
-    def version_serves(self, version):
-        return served.eventually(lambda: self.answer() == (200, version), 30)
-
-    def end(self):
-        self.httpd.stop()
-        shutil.rmtree(self.top, ignore_errors=True)
+from shop import BAD_IMPORT, BAD_WARMUP, GOOD, Node, kinds, owner
+from weave_release import pause
 
 
 @pytest.fixture(params=("home", "folder"))
-def node(request, libdir, share):
-    node = Node(libdir, share, request.param)
+def node(request, libdir, shop_share):
+    node = Node(libdir, shop_share, request.param)
     yield node
     node.end()
 
 
 @pytest.fixture
-def folder_node(libdir, share):
-    node = Node(libdir, share, "folder")
+def folder_node(libdir, shop_share):
+    node = Node(libdir, shop_share, "folder")
     yield node
     node.end()
 
 
 @pytest.fixture
-def home_node(libdir, share):
-    node = Node(libdir, share, "home")
+def home_node(libdir, shop_share):
+    node = Node(libdir, shop_share, "home")
     yield node
     node.end()
-
-
-def kinds(answers):
-    """What clients got, in the order in which it came: versions, and "pause".
-
-    Anything that is neither an answer nor a 503 with the headers of maintenance fails.
-    """
-    found = []
-    for _, status, headers, body in answers:
-        if status == 200:
-            kind = body
-        else:
-            assert status == 503, (status, headers, body)
-            assert int(headers["retry-after"]) >= 60
-            assert headers["x-weave-backoff"] == headers["retry-after"]
-            assert body == '"server issue: maintenance"'
-            kind = "pause"
-        if kind not in found[-1:]:
-            found.append(kind)
-    return found
 
 
 def test_an_upgrade_under_load(node):
@@ -211,8 +73,8 @@ def test_one_that_does_not_come_up(request, version, reason, kind):
     assert node.is_clean()
 
 
-def test_a_migration_that_fails(libdir, share):
-    node = Node(libdir, share, "folder", "migrate = echo too bad; exit 3\n")
+def test_a_migration_that_fails(libdir, shop_share):
+    node = Node(libdir, shop_share, "folder", "migrate = echo too bad; exit 3\n")
     try:
         node.httpd.start()
         before = node.files()
@@ -225,8 +87,8 @@ def test_a_migration_that_fails(libdir, share):
         node.end()
 
 
-def test_in_httpds_own_processes(libdir, share):
-    node = Node(libdir, share, "folder")
+def test_in_httpds_own_processes(libdir, shop_share):
+    node = Node(libdir, shop_share, "folder")
     text = node.httpd.ini.read_text()
     node.httpd.ini.write_text(text.replace("processes = 1", "mode = embedded"))
     try:
@@ -291,19 +153,17 @@ def test_killed_while_it_is_put_back(folder_node):
         assert node.files() == before and node.is_clean()
 
 
-def migrating(libdir, share, kind="folder"):
+def migrating(libdir, shop_share, kind="folder"):
     """A node whose migration lasts, and an install that is there."""
-    node = Node(libdir, share, kind, "migrate = touch %s; sleep 120\n" % "/tmp/x")
-    flag = node.top / "migrates"
-    node.httpd.ini.write_text(node.httpd.ini.read_text().replace("/tmp/x", str(flag)))
-    node.top.chmod(0o777)
-    return node, flag
+    node = Node(libdir, shop_share, kind, "migrate = touch TOP/flags/migrates; sleep 120\n")
+    (node.top / "flags").mkdir()
+    (node.top / "flags").chmod(0o1777)
+    return node, node.top / "flags" / "migrates"
 
 
-def test_weavectl_itself_is_killed_and_httpd_too(libdir, share):
-    node, flag = migrating(libdir, share)
+def test_weavectl_itself_is_killed_and_httpd_too(libdir, shop_share):
+    node, flag = migrating(libdir, shop_share)
     try:
-        node.top.chmod(0o1777)
         node.httpd.start()
         assert node.version_serves("1.0")
         before = node.files()
@@ -332,10 +192,9 @@ def test_weavectl_itself_is_killed_and_httpd_too(libdir, share):
         node.end()
 
 
-def test_interrupted_by_ctrl_c(libdir, share):
-    node, flag = migrating(libdir, share)
+def test_interrupted_by_ctrl_c(libdir, shop_share):
+    node, flag = migrating(libdir, shop_share)
     try:
-        node.top.chmod(0o1777)
         node.httpd.start()
         assert node.version_serves("1.0")
         before = node.files()

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small application in versions that come up and some that do not, and an httpd that has it."""
+
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import served
+from conftest import TOP
+from weave_release import aside
+
+sys.path.insert(0, str(TOP / "mozupload" / "tests"))
+import archives  # noqa: E402
+
+PYTHON = "/usr/bin/python3"
+APP = '''
+import os
+VERSION = %(version)r
+%(more)s
+
+def application(environ, start_response):
+    status = "200 OK"
+    if environ["PATH_INFO"] == "/alive":
+        status = %(alive)r
+    start_response(status, [("Content-Type", "text/plain")])
+    return [VERSION.encode()]
+'''
+GOOD, BAD_IMPORT, BAD_WARMUP = "1.1", "1.2", "1.3"
+
+
+def shop_make(folder, version, more="", alive="200 OK"):
+    files = {"shop/__init__.py": "", "shop/app.py": APP % {
+        "version": version, "more": more, "alive": alive}}
+    if version == "1.0":
+        files["shop/gone.py"] = ""
+    archives.wheel(folder, "shop-app", version, ["part>=1"], files=files)
+
+
+def owner():
+    """Whose the releases are: another user than root, where root runs the tests."""
+    return pwd.getpwnam("daemon") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+
+
+def share_make(folder):
+    """A plain share with all versions."""
+    shop_make(folder, "1.0")
+    shop_make(folder, GOOD)
+    shop_make(folder, BAD_IMPORT, more="import no_such_module")
+    shop_make(folder, BAD_WARMUP, alive="500 Oh")
+    archives.wheel(folder, "part", "1.0")
+
+
+class Node:
+    """An httpd that serves shop 1.0 from the one virtualenv."""
+
+    def __init__(self, libdir, share, kind, more=""):
+        self.top = pathlib.Path(tempfile.mkdtemp(prefix="weave-inplace-", dir="/tmp"))
+        self.top.chmod(0o755)
+        self.share = share
+        self.home = self.top / "sync"
+        self.virtualenv = self.home if kind == "home" else self.home / "venv"
+        self.home.mkdir()
+        subprocess.check_call([PYTHON, "-m", "venv", "--without-pip", self.virtualenv])
+        site, = self.virtualenv.glob("lib/python3*/site-packages")
+        self.app = site / "shop" / "app.py"
+        for name in ("shop_app-1.0", "part-1.0"):
+            with zipfile.ZipFile(share / (name + "-py3-none-any.whl")) as archive:
+                archive.extractall(site)
+        (site / "stranger.py").write_text("of somebody else")
+        if os.getuid() == 0:
+            subprocess.check_call(["chown", "-R", owner().pw_name, self.home])
+        self.httpd = served.Httpd(self.top, libdir)
+        self.httpd.ini.write_text(
+            "[wsgi]\nmodule = shop.app\nvirtualenv = %s\n[workers]\nprocesses = 1\n"
+            "[maintenance]\nstyle = sync\n[release]\nhome = %s\nfind_links = %s\n"
+            "warmup = /alive\n%s" % (self.virtualenv, self.home, share,
+                                      more.replace("TOP", str(self.top))))
+
+    def install(self, version=GOOD, *words, kill="", command="install"):
+        """(exit status, all that is said)"""
+        words = ("--in-place", "shop-app==" + version, *words)
+        status, out, err = self.httpd.weavectl(
+            command, *words, env={"WEAVE_KILL_AT": kill} if kill else None)
+        return status, out + err
+
+    def files(self):
+        """What the virtualenv consists of; compiled files do not count."""
+        found = {}
+        for path in sorted(self.virtualenv.rglob("*")):
+            name = str(path.relative_to(self.virtualenv))
+            if name.split("/")[0] in aside.OWN and self.virtualenv == self.home:
+                continue
+            if path.is_symlink():
+                found[name] = os.readlink(path)
+            elif path.is_file() and path.suffix != ".pyc":
+                found[name] = path.read_bytes()
+        return found
+
+    def is_clean(self):
+        return not [name for name in os.listdir(self.home) if "in-place" in name]
+
+    def answer(self):
+        status, _, body = self.httpd.get()
+        return status, body
+
+    def version_serves(self, version):
+        return served.eventually(lambda: self.answer() == (200, version), 30)
+
+    def end(self):
+        self.httpd.stop()
+        shutil.rmtree(self.top, ignore_errors=True)
+
+
+def kinds(answers):
+    """What clients got, in the order in which it came: versions, and "pause".
+
+    Anything that is neither an answer nor a 503 with the headers of maintenance fails.
+    """
+    found = []
+    for _, status, headers, body in answers:
+        if status == 200:
+            kind = body
+        else:
+            assert status == 503, (status, headers, body)
+            assert int(headers["retry-after"]) >= 60
+            assert headers["x-weave-backoff"] == headers["retry-after"]
+            assert body == '"server issue: maintenance"'
+            kind = "pause"
+        if kind not in found[-1:]:
+            found.append(kind)
+    return found
