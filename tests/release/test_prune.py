@@ -4,6 +4,7 @@
 import itertools
 import json
 import os
+import tempfile
 
 import pytest
 
@@ -145,13 +146,40 @@ def test_what_is_no_release_of_ours_is_never_touched(home, tmp_path):
     assert "stays: a link" in said and "stays: no folder" in said and "is damaged" in said
 
 
-def test_closed_folders_go_too(home, tmp_path):
-    closed = home.find("1").path + "/closed"
-    os.makedirs(closed + "/deeper/still")
-    os.chmod(closed + "/deeper", 0o000)
-    os.chmod(closed, 0o500)
-    run(tmp_path)
-    assert "1" not in names(home)
+def test_closed_folders_go_too():
+    """As somebody else than root, for whom no folder is closed."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o777)
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                if os.getuid() == 0:
+                    os.setresuid(65534, 65534, 65534)
+                _closed_folders_prune(top)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+def _closed_folders_prune(top):
+    os.mkdir(top + "/home")
+    home = context(top + "/home").home
+    for version in ("1", "2", "3", "4"):
+        release_serve(home, release_make(home, version))
+    one, two = home.find("1").path, home.find("2").path
+    os.makedirs(one + "/a/b/c")
+    for name in ("/a/b/file", "/a/b/c/file", "/file"):
+        open(one + name, "w").close()
+    for name, mode in (("/a/b/c", 0), ("/a/b", 0o500), ("/a", 0)):
+        os.chmod(one + name, mode)
+    os.mkdir(two + "/x")
+    open(two + "/x/file", "w").close()
+    os.chmod(two + "/x", 0o500)
+    os.chmod(two, 0o500)
+    run(top + "/home", "--keep", "1")
+    assert names(home) == ["3", "4"]
 
 
 def test_what_cannot_be_removed_is_said_and_the_rest_goes(home, tmp_path, monkeypatch):

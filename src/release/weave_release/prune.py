@@ -225,13 +225,16 @@ def _open_and_again(failures, function, path, info):
         return
     folder = path if function in (os.open, os.scandir, os.listdir) else os.path.dirname(path)
     try:
-        if os.lstat(folder).st_mode & 0o700 == 0o700 or os.path.islink(folder):
+        mode = os.lstat(folder).st_mode
+        if not stat.S_ISDIR(mode) or mode & 0o700 == 0o700:
             raise error
         os.chmod(folder, 0o700)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            shutil.rmtree(path, onerror=lambda *facts: _open_and_again(failures, *facts))
         else:
             os.unlink(path)
+    except FileNotFoundError:
+        pass
     except OSError as again:
         failures.append(again)
 
