@@ -215,6 +215,33 @@ subtest 'a reload in between' => sub {
     is_alone('two', 'it serves');
 };
 
+# It waited for ever for a generation that was not there any more.
+subtest 'a reload that is given up' => sub {
+    my $go = $httpd->dir . '/never';
+    release($httpd, 'stuck', import => "import time\nwhile not os.path.exists('$go'):\n    time.sleep(0.02)\n");
+    my $asker = connects();
+    ok $asker->candidate('one')->{ok}, 'a release is proven';
+    links($httpd, 'stuck');
+    my $pid = open my $reload, '-|';
+    if (!$pid) {
+        my ($exit, $text) = weavectl($httpd, 'reload');
+        print "$exit $text";
+        require POSIX;
+        close STDOUT;
+        POSIX::_exit(0);
+    }
+    ok eventually(sub { of_state($httpd, 'starting') }), 'another one starts by a reload';
+    links($httpd, 'one');
+    ok $asker->switch->{ok}, 'the candidate takes over';
+    my $text = do { local $/; <$reload> };
+    like $text, qr/^1 .*the new generation was given up, for generation \d+ is what the links lead to/s,
+        'weavectl reload ends, and says so';
+    $asker->close;
+    is_alone('one', 'it serves');
+    links($httpd, 'two');
+    reloads($httpd);
+};
+
 subtest 'what is asked wrongly' => sub {
     my $ini   = $httpd->dir . '/sync.ini';
     my @wrong = (
@@ -245,4 +272,19 @@ subtest 'what is asked wrongly' => sub {
     is_alone('two', 'after all that');
 };
 ok defined $httpd->stop, 'httpd stops';
+
+subtest 'release.reload = touch' => sub {
+    my $touched = with_home('processes', release => "reload = touch\n", expect => qr/WEAVE0222/);
+    release($touched, $_) for qw(one two);
+    links($touched, 'one');
+    serves($touched);
+    my $asker  = WeaveTest::Candidates->connect($touched);
+    my $answer = $asker->candidate('two');
+    links($touched, 'two');
+    ok eventually(sub { generation($touched) == $answer->{generation} }), 'the candidate is taken over';
+    is answers($touched), 'two', 'and serves';
+    is $asker->switch->{generation}, $answer->{generation}, 'the switch finds it done';
+    $asker->close;
+    ok defined $touched->stop, 'httpd stops';
+};
 finish;
