@@ -59,6 +59,7 @@ def call_prove(broker, request):
     path = broker.release_path(request)
     call_drop(broker, request)
     node = _node_await(broker)
+    httpd.refuse_writer(broker, httpd.user_of(broker, node))
     if node.kind == WORKERS:
         return _prove_in_weaved(broker, path, node)
     answer = _prove_alone(broker, path, node)
