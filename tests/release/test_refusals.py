@@ -7,6 +7,7 @@ import shutil
 import nodes
 import pytest
 from fetching import make
+from test_trust import Keys
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +116,22 @@ def test_a_request(node, what, text):
 
 
 def test_a_keyring(node):
-    """Without a signature nothing is taken, and no plain archive."""
+    """A signed release is taken; without a signature nothing is, and no plain archive."""
     keyring = node.folder / "keys.gpg"
-    keyring.write_bytes(b"\x99")
+    keys = Keys()
+    try:
+        shutil.copy(keys.ring, str(keyring))
+        node.release_make("1.2")
+        keys.sign(str(node.share / "releases/tiny-1.2.json"))
+    finally:
+        keys.close()
+    keyring.chmod(0o600)
+    if nodes.IS_ROOT:
+        assert "chmod a+r" in node.install("Tiny==1.2", "--keyring", str(keyring), status=1)
+    keyring.chmod(0o644)
+    said = node.install("Tiny==1.2", "--keyring", str(keyring), "--dry-run")
+    assert "signed by release <release@example.org> " in said
+    (node.share / "releases/tiny-1.2.json").unlink()
     said = node.install("Tiny", "--keyring", str(keyring), "--again", status=1)
     assert "tiny 1.0 is not signed, and release.keyring demands it" in said
     node.release_make("2.0", name="Plain", plain=True)

@@ -18,9 +18,9 @@ PAST = ("--faked-system-time", "20200101T000000")
 class Keys:
     """A gpg of its own."""
 
-    def __init__(self, folder):
-        self.folder = str(folder)
-        os.chmod(self.folder, 0o700)
+    def __init__(self):
+        # gpg-agent's socket must have a short path
+        self.folder = tempfile.mkdtemp(prefix="weave-gpg-", dir="/tmp")
         for name in ("release", "other"):
             self.key(name, "never")
         self.key("old", "1d", *PAST)
@@ -36,6 +36,10 @@ class Keys:
              "--pinentry-mode", "loopback"] + list(arguments),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
 
+    def close(self):
+        subprocess.run(["gpgconf", "--homedir", self.folder, "--kill", "all"])
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def export(self, name, *keys):
         path = os.path.join(self.folder, name + ".gpg")
         with open(path, "wb") as stream:
@@ -50,13 +54,9 @@ class Keys:
 
 @pytest.fixture(scope="session")
 def keys():
-    # gpg-agent's socket must have a short path
-    folder = tempfile.mkdtemp(prefix="weave-gpg-", dir="/tmp")
-    try:
-        yield Keys(folder)
-    finally:
-        subprocess.run(["gpgconf", "--homedir", folder, "--kill", "all"])
-        shutil.rmtree(folder, ignore_errors=True)
+    made = Keys()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

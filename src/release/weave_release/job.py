@@ -59,8 +59,8 @@ def request_read(text, channel, path_of, usual=""):
     """
     if text and ("/" in text or names.is_archive(text) or text.endswith(names.ENDINGS)):
         path = path_of(text)
-        if not os.path.isfile(path):
-            raise ReleaseError("there is no file %s, or %s may not look for it"
+        if not os.path.isfile(path) or not os.access(path, os.R_OK):
+            raise ReleaseError("there is no file %s that %s can read"
                                % (archives.shown(path), _me()),
                                hint="Put it where the owner of release.home can read it.")
         if not names.is_archive(os.path.basename(path)):

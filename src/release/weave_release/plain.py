@@ -58,7 +58,7 @@ class _View:
         """Copies an archive into the view and checks it; returns its Archive."""
         if filename not in self.copied:
             path = os.path.join(self.folder, filename)
-            fetch.download(self.job, share, filename, path)
+            fetch.download(self.job, share, filename, path, archives.MAX_BYTES)
             self.copied[filename] = (archives.archive_check(path), share)
         return self.copied[filename][0]
 

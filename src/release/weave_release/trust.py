@@ -69,6 +69,8 @@ def keyring_check(keyring):
         with open(keyring, "rb") as stream:
             head = stream.read(64)
     except OSError as problem:
+        if isinstance(problem, PermissionError):
+            hint = "The owner of release.home must be able to read it: chmod a+r %s" % keyring
         raise ReleaseError("release.keyring: %s cannot be read (%s)" % (keyring, problem.strerror),
                            hint=hint) from None
     if not head:
