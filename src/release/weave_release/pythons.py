@@ -30,14 +30,15 @@ if sys.argv[2] == "all":
 sys.path.insert(0, sys.argv[1])
 import pip
 from pip._vendor.packaging import markers, tags
-def say(key, value):
-    print("weave-python:" + json.dumps([key, value]))
-say("facts", {"version": "%d.%d.%d" % sys.version_info[:3], "pip": pip.__version__,
-              "environment": markers.default_environment()})
-for tag in tags.sys_tags():
-    say("tag", [tag.interpreter, tag.abi, tag.platform])
-for name in found:
-    say("installed", [name] + found[name])
+def say(key, values):
+    # few lines, which are cut off in the log; longer ones would not come through whole
+    size = 10 if key == "installed" else 500
+    for start in range(0, len(values), size):
+        print("weave-python:" + json.dumps([key, values[start:start + size]]))
+say("facts", [{"version": "%d.%d.%d" % sys.version_info[:3], "pip": pip.__version__,
+               "environment": markers.default_environment()}])
+say("tag", [[tag.interpreter, tag.abi, tag.platform] for tag in tags.sys_tags()])
+say("installed", [[name] + found[name] for name in found])
 """
 
 
@@ -117,7 +118,7 @@ class Python:
         for line in output.splitlines():
             if line.startswith(_MARK):
                 key, value = json.loads(line[len(_MARK):])
-                said[key].append(value)
+                said[key].extend(value)
         if status != 0 or not said["facts"]:
             raise ReleaseError("%s does not say what it is" % self.executable,
                                lines=output.splitlines()[-10:])
