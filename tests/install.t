@@ -172,6 +172,7 @@ is((stat "$root/etc/sync.ini")[2] & 07777, 0644, '... that only root can write')
 my $release = "$root$libexec/weave-release/weave_release";
 ok(-s "$release/cli.py" && glob("$release/__pycache__/cli.*.pyc"),
     'weave-release is installed, compiled');
+ok(-s "$root$libexec/weave-release/sync.ini", '... with the example for weavectl init');
 ok(!grep({ /faults/ } glob("'$release'/* '$release'/__pycache__/*")),
     '... without what only tests need');
 run_ok('weavectl install --help', "$root$libexec/weavectl", 'install', '--help');

@@ -10,8 +10,10 @@ import sys
 import tempfile
 import zipfile
 
+import nodes
 import served
 from conftest import TOP
+from mozupload import manifest
 from weave_release import aside
 
 sys.path.insert(0, str(TOP / "mozupload" / "tests"))
@@ -20,11 +22,17 @@ import archives  # noqa: E402
 PYTHON = "/usr/bin/python3"
 APP = '''
 import os
+import time
 VERSION = %(version)r
 %(more)s
 
 def application(environ, start_response):
     status = "200 OK"
+    if environ["PATH_INFO"] == "/slow":     # until the file is gone
+        flag = os.path.join(os.path.dirname(environ["weave.ini"]), "slow")
+        open(flag, "w").close()
+        while os.path.exists(flag):
+            time.sleep(0.05)
     if environ["PATH_INFO"] == "/alive":
         status = %(alive)r
     start_response(status, [("Content-Type", "text/plain")])
@@ -38,7 +46,7 @@ def shop_make(folder, version, more="", alive="200 OK"):
         "version": version, "more": more, "alive": alive}}
     if version == "1.0":
         files["shop/gone.py"] = ""
-    archives.wheel(folder, "shop-app", version, ["part>=1"], files=files)
+    return archives.wheel(folder, "shop-app", version, ["part>=1"], files=files)
 
 
 def owner():
@@ -47,24 +55,36 @@ def owner():
 
 
 def share_make(folder):
-    """A plain share with all versions."""
-    shop_make(folder, "1.0")
-    shop_make(folder, GOOD)
-    shop_make(folder, BAD_IMPORT, more="import no_such_module")
-    shop_make(folder, BAD_WARMUP, alive="500 Oh")
-    archives.wheel(folder, "part", "1.0")
+    """A share with all versions."""
+    part = archives.wheel(folder, "part", "1.0")
+    (folder / "releases").mkdir()
+    for version, facts in (("1.0", {}), (GOOD, {}),
+                           (BAD_IMPORT, {"more": "import no_such_module"}),
+                           (BAD_WARMUP, {"alive": "500 Oh"})):
+        wheel = shop_make(folder, version, **facts)
+        made = manifest.make(
+            format=1, name="shop-app", project="shop-app", version=version, python=["3"],
+            platforms=["any"], vcs=None, requires={"part": "1.0"}, system={}, allowed=[],
+            by="alice", at="2026-11-30T09:00:00Z", tools={},
+            files=[nodes.file_of(wheel, "shop-app", version, "application"),
+                   nodes.file_of(part, "part", "1.0", "dependency")])
+        (folder / "releases" / ("shop-app-%s.json" % version)).write_bytes(made.data())
 
 
 class Node:
     """An httpd that serves shop 1.0 from the one virtualenv."""
 
-    def __init__(self, libdir, share, kind, more=""):
+    def __init__(self, libdir, share, kind, more="", size_kib=0):
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="weave-inplace-", dir="/tmp"))
         self.top.chmod(0o755)
         self.share = share
         self.home = self.top / "sync"
         self.virtualenv = self.home if kind == "home" else self.home / "venv"
         self.home.mkdir()
+        self.top.chmod(0o1777)  # for flags of the application
+        self.has_mount = bool(size_kib) and subprocess.call(
+            ["mount", "-t", "tmpfs", "-o", "size=%dk,mode=755" % size_kib, "tmpfs", self.home],
+            stderr=subprocess.DEVNULL) == 0
         subprocess.check_call([PYTHON, "-m", "venv", "--without-pip", self.virtualenv])
         site, = self.virtualenv.glob("lib/python3*/site-packages")
         self.app = site / "shop" / "app.py"
@@ -78,8 +98,8 @@ class Node:
         self.httpd.ini.write_text(
             "[wsgi]\nmodule = shop.app\nvirtualenv = %s\n[workers]\nprocesses = 1\n"
             "[maintenance]\nstyle = sync\n[release]\nhome = %s\nfind_links = %s\n"
-            "warmup = /alive\n%s" % (self.virtualenv, self.home, share,
-                                      more.replace("TOP", str(self.top))))
+            "warmup = /alive\n%s" % (
+                self.virtualenv, self.home, share, more.replace("TOP", str(self.top))))
 
     def install(self, version=GOOD, *words, kill="", command="install"):
         """(exit status, all that is said)"""
@@ -113,6 +133,8 @@ class Node:
 
     def end(self):
         self.httpd.stop()
+        if self.has_mount:
+            subprocess.check_call(["umount", "-l", self.home])
         shutil.rmtree(self.top, ignore_errors=True)
 
 

@@ -3,7 +3,9 @@
 
 import errno
 import os
+import pathlib
 import shutil
+import tempfile
 
 import pytest
 
@@ -134,11 +136,34 @@ def test_an_upgrade_that_failed(place):
 def test_put_back_without_an_upgrade_and_twice(place):
     begun(place)
     for _ in range(3):
-        aside.aside_read(str(place.home)).put_back()
+        copy = aside.aside_read(str(place.home))
+        copy.put_back()
+        copy.failed_remove()
+    assert place.files().items() >= BEFORE.items()
+    copy.place_remove()
     copy = aside.aside_read(str(place.home))
+    copy.put_back()
     copy.mark(aside.BACK)
     copy.end()
     assert place.files() == BEFORE and place.is_clean()
+
+
+def test_on_another_file_system(tmp_path):
+    """The copy is beside the virtualenv then."""
+    place = Place(tmp_path, "folder")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        place.virtualenv = pathlib.Path(other) / "venv"
+        tree_make(place.virtualenv, BEFORE)
+        if os.stat(other).st_dev == os.stat(place.home).st_dev:
+            pytest.skip("/dev/shm is the same file system")
+        begun(place)
+        assert (pathlib.Path(other) / ".venv.in-place" / "former").is_dir()
+        upgrade(place.virtualenv)
+        copy = aside.aside_read(str(place.home))
+        copy.put_back()
+        copy.mark(aside.BACK)
+        copy.end()
+        assert place.files() == BEFORE and place.is_clean()
 
 
 @pytest.mark.parametrize("is_after", (False, True))

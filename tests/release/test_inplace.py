@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -105,6 +106,63 @@ def test_in_httpds_own_processes(libdir, shop_share):
         assert set(seen) == {"1.0", "pause", GOOD} and "1.0" not in seen[seen.index(GOOD):]
     finally:
         node.end()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
+def test_a_full_disk(libdir, shop_share):
+    node = Node(libdir, shop_share, "folder", size_kib=2048)
+    try:
+        if not node.has_mount:
+            pytest.skip("may not mount")
+        node.httpd.start()
+        assert node.version_serves("1.0")
+        before = node.files()
+        statuses = set()
+        for left_kib in (0, 24, 120, 1200):
+            disk = os.statvfs(node.home)
+            taken = disk.f_bavail * disk.f_frsize - left_kib * 1024
+            (node.home / "filler").write_bytes(b"x" * taken)
+            status, said = node.install()
+            statuses.add(status)
+            (node.home / "filler").unlink()
+            assert "Traceback" not in said and node.is_clean(), (left_kib, said)
+            if status:
+                assert "room" in said or "space" in said, (left_kib, said)
+                assert node.version_serves("1.0"), (left_kib, said)
+                assert node.files() == before, (left_kib, said)
+        assert statuses == {0, 1} and node.version_serves(GOOD)
+    finally:
+        node.end()
+
+
+def test_running_syncs_finish_first(libdir, shop_share):
+    node = Node(libdir, shop_share, "folder")
+    text = node.httpd.ini.read_text()
+    node.httpd.ini.write_text(text.replace("style = sync", "style = sync\ndrain = 1"))
+    try:
+        node.httpd.start()
+        assert node.version_serves("1.0")
+        status, said = node.install(GOOD, "--drain")
+        assert status == 0, said
+        assert node.version_serves(GOOD)
+    finally:
+        node.end()
+
+
+def test_what_is_in_python_takes_too_long(folder_node):
+    node = folder_node
+    node.httpd.start()
+    assert node.version_serves("1.0")
+    before = node.files()
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(node.httpd.get, "/slow")
+        assert served.eventually((node.top / "slow").exists)
+        status, said = node.install(GOOD, "--wait", "1s")
+        assert status == 1 and "still in Python: 1" in said, said
+        assert node.version_serves("1.0")
+        (node.top / "slow").unlink()
+        assert slow.result()[0] == 200
+    assert node.files() == before and node.is_clean()
 
 
 # What is killed when; whether clients are refused then, and what serves after the next command.

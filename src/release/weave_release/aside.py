@@ -132,6 +132,8 @@ class Aside:
 
     def put_back(self):
         """Has the copy take its place again; it may be called again at any moment."""
+        if not os.path.isdir(self.place):
+            return  # it was back, and the rest has been removed
         if self.is_by_entries:
             self._entries_put_back()
         elif not self._is_back():
@@ -139,6 +141,11 @@ class Aside:
         for path in (self.place, os.path.dirname(self.virtualenv), self.virtualenv):
             with folder(path) as fd:
                 os.fsync(fd)
+
+    def failed_remove(self):
+        """Behind put_back(): removes what was put out of the way, which may fill the disk."""
+        for path in (self.former, self.failed):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _is_back(self):
         try:

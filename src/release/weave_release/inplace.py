@@ -255,6 +255,7 @@ def undo(task, copy):
     if copy.phase == BEGUN:
         with task.step("back", copy.virtualenv):
             copy.put_back()
+            copy.failed_remove()
             workers_back(task, copy)
             copy.mark(BACK)
     if copy.phase:      # else there is no marker yet
