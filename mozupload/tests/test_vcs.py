@@ -205,16 +205,15 @@ def test_folder_that_the_repository_does_not_track(repository):
     assert problems(repository.folder / "elsewhere") == ["no-repository"]
 
 
-def test_url_has_no_password(repository):
+def test_url_has_no_password(copied):
+    repository = copied("git")
     for url, said in (
         ("https://alice:secret@example.org/r", "https://example.org/r"),
         ("https://secret@example.org:8443/r", "https://example.org:8443/r"),
         ("ssh://hg:secret@example.org/r", "ssh://hg@example.org/r"),
+        ("https://alice:secret@[example.org/r", ""),
     ):
-        if repository.kind == "git":
-            repository.run("config", "remote.origin.url", url)
-        else:
-            repository.write({".hg/hgrc": "[paths]\ndefault = %s\n" % url})
+        repository.run("config", "remote.origin.url", url)
         assert vcs.state_read(repository.folder, "x", "1.2").url == said
 
 
@@ -309,6 +308,11 @@ def test_subrepository(hg, tmp_path):
     assert "vendor/lib.py" in state.tracked
     inner.write({"lib.py": "changed"})
     assert problems(hg.folder) == ["dirty"]
+
+
+def test_url_of_mercurial(hg):
+    hg.write({".hg/hgrc": "[paths]\ndefault = https://alice:secret@example.org/r\n"})
+    assert vcs.state_read(hg.folder, "x", "1.2").url == "https://example.org/r"
 
 
 # ---- what only Git has ----

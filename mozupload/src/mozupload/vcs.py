@@ -224,7 +224,11 @@ def _version_parser():
 
 def _url_without_password(url):
     """The URL as others may read it; ssh's user is a part of the address."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # what cannot be taken apart may have a password anywhere
+        return ""
     if "@" not in parts.netloc:
         return url
     user, _, host = parts.netloc.rpartition("@")
