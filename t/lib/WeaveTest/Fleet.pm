@@ -3,10 +3,9 @@
 # A fleet: nodes with a release.home of their own each, one share, and a balancer
 # in front of them.
 #
-#   my $share = WeaveTest::Fleet::share();             # folder of the share
 #   share_release('1.0');                              # a version in it, or
 #   share_release('2.0', 'raise ImportError("no")');   # with lines at its import
-#   my @nodes = map { node(name => "n$_") } 1 .. 3;    # WeaveTest::Httpd
+#   my @nodes = map { node() } 1 .. 3;                 # WeaveTest::Httpd
 #   my ($status, $said) = install($nodes[0], '==1.0');
 #   my $balancer = balancer('/__lbheartbeat__', @nodes);
 #   is_in($balancer, $node, 1);                        # waits until it gets requests
@@ -23,7 +22,7 @@ use WeaveTest::Httpd ();
 use WeaveTest::Modules ();
 use WeaveTest::Workers qw(weavectl serves);
 
-our @EXPORT = qw(share_folder share_release channel node install balancer is_in answers);
+our @EXPORT = qw(share_release channel node install balancer is_in answers);
 
 my $share = root() . "/logs/share-$$";
 
@@ -93,15 +92,13 @@ sub share_release {
     return;
 }
 
-sub share_folder { return $share }
-
 # The channel NAME of the share leads to VERSION.
 sub channel {
     my ($name, $version) = @_;
     return spew("$share/channels/$name", "tiny-app-$version\n");
 }
 
-# A node without a release. MORE has lines of sync.ini: {section => lines}.
+# A node without a release. more => {section => lines of sync.ini}, expect as for new.
 sub node {
     my (%arg) = @_;
     my $more  = $arg{more} || {};
@@ -122,8 +119,7 @@ sub node {
 # weavectl install tiny-appWHAT on NODE: (exit status, what it said).
 sub install {
     my ($node, $what, @args) = @_;
-    return weavectl($node, 'install', '-i', $node->dir . '/sync.ini',
-        defined $what ? "tiny-app$what" : (), @args);
+    return weavectl($node, 'install', '-i', $node->dir . '/sync.ini', "tiny-app$what", @args);
 }
 
 sub answers { return $_[0]->get('/')->body }
