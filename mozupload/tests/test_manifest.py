@@ -103,6 +103,10 @@ def _file(**more):
         {"platforms": [1]},
         {"vcs": "git"},
         {"by": 1},
+        {"by": "alice\x1b[2J"},
+        {"at": "today\n"},
+        {"allowed": ["dirty\r"]},
+        {"vcs": {"kind": "git", "url": "\x07"}},
     ],
 )
 def test_refused(more):

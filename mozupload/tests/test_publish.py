@@ -119,6 +119,17 @@ def test_same_sdist_packed_again_counts_as_the_same(folder, tmp_path):
     assert drafts.files_of(folder) == before
 
 
+def test_damaged_archive_is_another_content(folder, tmp_path):
+    made = drafts.draft(tmp_path / "one")
+    data = (tmp_path / "one/Weave-1.0.tar.gz").read_bytes()
+    # the name in the head of gzip does not count
+    for place in range(10 + len("Weave-1.0.tar") + 1, len(data) - 4, 20):
+        path = folder / "Weave-1.0.tar.gz"
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1:])
+        with pytest.raises(UploadError, match="already"):
+            drafts.upload(folder, made)
+
+
 def test_other_content_is_refused(folder, tmp_path):
     drafts.upload(folder, drafts.draft(tmp_path / "one"))
     before = drafts.files_of(folder)

@@ -31,6 +31,7 @@ class Collector:
         self.options = options
         self.say = say
         self.system = {}
+        self.used = set()
 
     def collect(self, sdist, wheels):
         """Files (DraftFile) and the members of the manifest that come from them.
@@ -52,6 +53,8 @@ class Collector:
         for target in targets:
             for path in self._dependencies(wheels, target):
                 found[os.path.basename(path)] = path
+        for name in sorted(set(self.system) - self.used):
+            self.say("  Nothing needs %s: --system %s changes nothing." % (name, name))
         ours = [(path, "application") for path in [sdist] + wheels]
         theirs = [(path, "dependency") for path in found.values()]
         taken = set(found)
@@ -62,7 +65,7 @@ class Collector:
             "project": identity.name,
             "version": identity.version,
             "requires": _closure([file for file in files if file.role == "dependency"]),
-            "system": self.system,
+            "system": {name: self.system[name] for name in sorted(self.used)},
             "python": [target.python for target in targets],
             "platforms": sorted({name for target in targets for name in target.platforms}),
         }
@@ -153,8 +156,12 @@ class Collector:
             found = [path for path in _archives(folder) if os.path.basename(path) not in mine]
             for path in found:
                 _direct_check(names.archive_identity(path))
-            missing = target.missing(wheels[:1] + stubs + found)
+            needed = target.required([wanted[0]] + found)
+            there = {names.canonical(names.archive_identity(path).name) for path in found}
+            missing = [text for name, text in needed.items()
+                       if name not in there and name not in self.system]
             if not missing:
+                self.used.update(set(needed) & set(self.system))
                 where = "the share" if self.pip.from_share else "share and indexes"
                 self.say("  %d dependencies for %s, from %s" % (len(found), target, where))
                 return found

@@ -9,8 +9,12 @@ same, and then the one in the share is taken.
 import hashlib
 import tarfile
 import zipfile
+import zlib
 
 from . import names
+
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError)
+DAMAGED += (tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 
 def same_contents(one, other):
@@ -21,7 +25,7 @@ def same_contents(one, other):
     """
     try:
         return _members(one) == _members(other)
-    except (OSError, EOFError, ValueError, RuntimeError, tarfile.TarError, zipfile.BadZipFile):
+    except DAMAGED:
         return False
 
 
@@ -55,3 +59,6 @@ def _tar_members(path):
         for info in archive:
             content = _digest(archive.extractfile(info)) if info.isreg() else b""
             yield info.name, (info.type, info.mode & 0o111), info.linkname, content
+        # the checksum stands behind the last member
+        while archive.fileobj.read(1 << 16):
+            pass

@@ -69,7 +69,7 @@ class Manifest:
         self.python = _strings(members, "python")
         self.platforms = _strings(members, "platforms")
         self.allowed = _strings(members, "allowed")
-        self.vcs = _member(members, "vcs", (dict, type(None)), None)
+        self.vcs = _vcs(members)
         self.by = _member(members, "by", str, "")
         self.at = _member(members, "at", str, "")
         self.tools = _member(members, "tools", dict, {})
@@ -175,13 +175,23 @@ def _member(members, name, kind, default=_NEEDED):
         raise ManifestError("It has no member %r." % name)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ManifestError("Its member %r is of the wrong type." % name)
+    if isinstance(value, str):
+        _printable(name, value)
     return value
+
+
+def _printable(name, text):
+    """People see these texts on terminals, where others could do harm."""
+    if not text.isprintable():
+        raise ManifestError("Its member %r has what is no text for people." % name)
 
 
 def _strings(members, name):
     values = _member(members, name, list, [])
     if not all(isinstance(value, str) for value in values):
         raise ManifestError("Its member %r has something else than texts." % name)
+    for value in values:
+        _printable(name, value)
     return values
 
 
@@ -194,6 +204,15 @@ def _versions(members, name):
         if not isinstance(version, str) or not names.is_version(version):
             raise ManifestError("%r in %r has no version." % (project, name))
     return values
+
+
+def _vcs(members):
+    """The member "vcs": {"kind", "url", "revision", "tag"}, or None."""
+    found = _member(members, "vcs", (dict, type(None)), None)
+    for name, value in (found or {}).items():
+        if isinstance(value, str):
+            _printable("vcs", name + value)
+    return found
 
 
 def _files(rows):

@@ -67,31 +67,27 @@ class Target:
                 return wheel
             if any(tag[1] == "abi3" for tag in found[2]):
                 return wheel
-        raise UploadError("There is no wheel of the project for %s." % self)
+        raise UploadError(
+            "There is no wheel of the project for %s: build it there, and name it beside the sdist."
+            % self
+        )
 
-    def missing(self, wheels):
-        """Requirements of the wheels that none of them satisfies on the target."""
+    def required(self, wheels):
+        """{canonical name: requirement} of all that the wheels need on the target."""
         packaging = _packaging()
-        environment = {} if self.native else self._environment()
-        there = {}
-        needed = []
+        environment = dict({} if self.native else self._environment(), extra="")
+        found = {}
         for wheel in wheels:
-            identity = names.archive_identity(wheel)
-            there[names.canonical(identity.name)] = identity.version
-            needed += identity.metadata.get_all("Requires-Dist", [])
-        missing = []
-        for text in needed:
-            try:
-                requirement = packaging.Requirement(text)
-            except packaging.InvalidRequirement:
-                raise UploadError("%r is no requirement of PEP 508." % text)
-            marker = requirement.marker
-            if marker and not marker.evaluate(dict(environment, extra="")):
-                continue
-            if names.canonical(requirement.name) not in there:
-                requirement.marker = None
-                missing.append(str(requirement))
-        return missing
+            metadata = names.archive_identity(wheel).metadata
+            for text in metadata.get_all("Requires-Dist", []):
+                try:
+                    requirement = packaging.Requirement(text)
+                except packaging.InvalidRequirement:
+                    raise UploadError("%r is no requirement of PEP 508." % text)
+                if not requirement.marker or requirement.marker.evaluate(environment):
+                    requirement.marker = None
+                    found[names.canonical(requirement.name)] = str(requirement)
+        return found
 
     def _environment(self):
         return {

@@ -116,7 +116,7 @@ def _present(publisher, sdist, identity, options):
     if (
         (options.python and set(options.python) != set(found.python))
         or (options.platform and set(options.platform) != set(found.platforms))
-        or wanted - set(found.system)
+        or wanted & set(found.requires)
     ):
         if publisher.replace:
             return None
