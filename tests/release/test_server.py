@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Sync server from a folder that has its sdist alone; the distribution has all it needs.
+
+Debian's Falcon, SQLAlchemy, argon2: this is how the server is installed on most nodes.
+"""
+
+import json
+import shutil
+import subprocess
+
+import nodes
+import pytest
+from conftest import TOP
+from fetching import DISTRIBUTION
+
+INI = """
+[wsgi]
+virtualenv = {home}/current
+script = share/weave/weave.wsgi
+[workers]
+user = nobody
+processes = 1
+[storage]
+sqluri = sqlite:///{folder}/data/weave.db
+[auth]
+allow_new_users = true
+[release]
+home = {home}
+find_links = {share}
+python = {python}
+system_site_packages = true
+migrate = weave-server migrate
+warmup = /__heartbeat__
+"""
+
+
+@pytest.fixture(scope="module")
+def node():
+    """A node that has installed the server from a plain folder, called as in the proposal."""
+    made = nodes.Node()
+    source = made.folder / "server"
+    shutil.copytree(TOP / "server", source, ignore=shutil.ignore_patterns("*.egg-info", "dist"))
+    subprocess.run([DISTRIBUTION, "setup.py", "-q", "sdist", "-d", "../dist"], cwd=str(source),
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    sdist = next((made.folder / "dist").iterdir())
+    sdist.rename(made.share / sdist.name.replace("-", "").replace(".tar.gz", ".tgz"))
+    (made.folder / "data").mkdir()
+    made.own(made.folder / "data", nodes.WORKERS)
+    made.ini.write_text(INI.format(home=made.home, folder=made.folder, share=made.share,
+                                   python=DISTRIBUTION))
+    made.said = made.run("install", "WeaveServer")
+    yield made
+    made.close()
+
+
+def test_it_is_proven(node):
+    """The migration has made the tables, the warm-up was answered, and the link is there."""
+    assert "nothing vouches for these files" in node.said
+    assert "warm-up 200" in node.said
+    assert node.current().startswith("releases/weaveserver-")
+    assert (node.folder / "data" / "weave.db").stat().st_size > 0
+
+
+def test_the_lock_names_the_system(node):
+    lock = node.ready(node.releases()[0])["lock"]
+    for name in ("falcon", "sqlalchemy", "argon2-cffi"):
+        assert lock[name]["system"] and lock[name]["version"], name
+    assert not lock["weaveserver"]["system"]
+    installed = {path.name.split("-")[0] for path in
+                 (node.home / "current").glob("lib/*/site-packages/*.dist-info")}
+    assert installed == {"WeaveServer"}
+
+
+def test_verify_says_when_the_system_has_changed(node):
+    assert "is as it was installed" in node.run("verify")
+    path = node.home / "current" / ".weave" / "ready.json"
+    ready = json.loads(path.read_text())
+    now = ready["lock"]["falcon"]["version"]
+    ready["lock"]["falcon"]["version"] = "3.0.9"
+    path.write_text(json.dumps(ready))
+    assert "falcon: is %s in the distribution, was 3.0.9" % now in node.run("verify", status=1)
