@@ -49,7 +49,8 @@ def test_what_the_workers_may_write_in(node, folder):
     node.own(path)
     os.chown(path, -1, nodes.user_ids(nodes.WORKERS)[1])
     path.chmod(0o775)
-    refused(node, "%s can be written by nobody" % path, "chmod go-w %s" % path)
+    refused(node, "%s can be written by %s" % (path, "nobody" if folder else "others"),
+            "chmod go-w %s" % path)
 
 
 @root
@@ -73,11 +74,23 @@ def test_releases_of_somebody_else(node, kind):
 @root
 def test_a_folder_on_the_way(node):
     node.folder.chmod(0o777)
-    refused(node, "%s, on the way to release.home, can be written by others" % node.folder,
-            "chmod go-w")
+    refused(node, "%s can be written by others" % node.folder, "chmod go-w %s" % node.folder)
     node.folder.chmod(0o755)
     node.own(node.folder, nodes.STRANGER)
-    refused(node, "%s, on the way to release.home" % node.folder)
+    refused(node, "%s belongs to games" % node.folder, "chown root")
+
+
+@root
+def test_a_link_of_somebody_else_on_the_way(node):
+    real = node.folder / "real"
+    node.home.rename(real)
+    node.home.symlink_to(real)
+    os.lchown(node.home, *nodes.user_ids(nodes.STRANGER))
+    refused(node, "the link %s belongs to games" % node.home)
+    os.lchown(node.home, 0, 0)
+    node.release_make("1.0")
+    node.install()
+    assert node.current() == "releases/tiny-1.0"
 
 
 @root
@@ -145,11 +158,13 @@ def test_the_broker_believes_no_path():
 
 
 @pytest.mark.parametrize("line", (b"", b"{}", b"[]", b"{\"op\": 1}", b"{\"op\": \"no\"}", b"\xff",
-                                  b"{\"op\": [\"x\"]}", b"{\"op\": \"os\"}"))
+                                  b"{\"op\": [\"x\"]}", b"{\"op\": \"os\"}",
+                                  b"[" * 100000))
 def test_the_broker_answers_what_is_no_call(line):
     made = broker.Broker.__new__(broker.Broker)
     answer = made._call(line)
     assert answer["ok"] is False and answer["error"]
+    assert broker.number_of(line) is None
 
 
 def test_sudo_name():

@@ -185,7 +185,10 @@ class Broker:
                 line = lines.readline(REQUEST_BYTES)
                 if not line.endswith(b"\n"):
                     break
-                answer = dict(self._call(line), number=number_of(line))
+                try:
+                    answer = dict(self._call(line), number=number_of(line))
+                except Interrupted:     # a signal came as the call ended
+                    answer = {"ok": False, "error": "interrupted", "number": number_of(line)}
                 try:
                     channel.sendall(json.dumps(answer).encode() + b"\n")
                 except OSError:
@@ -217,7 +220,10 @@ class Broker:
             return {"ok": False, "error": error.message, "hint": error.hint, "lines": error.lines}
         except Interrupted:
             return {"ok": False, "error": "interrupted"}
-        except (ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        except OSError as error:
+            return {"ok": False, "error": str(error)}
+        except (ValueError, KeyError, TypeError, AttributeError, ImportError,
+                RecursionError) as error:
             return {"ok": False, "error": "weavectl cannot do this: %r" % error}
         finally:
             self.is_calling = False
@@ -227,7 +233,7 @@ def number_of(line):
     """The number of a request, which its answer has as well."""
     try:
         return json.loads(line.decode()).get("number")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
 
 

@@ -204,7 +204,7 @@ class Home:
             raise ReleaseError("%s cannot serve: %s" % (release.name, release.problem))
         self.link_check()
         fresh = ".%s.new" % LINK
-        with _folder(self.path) as fd:
+        with _folder(self.path + "/.") as fd:
             files.unlink_if_there(fresh, fd)
             os.symlink("releases/" + release.name, fresh, dir_fd=fd)
             os.replace(fresh, LINK, src_dir_fd=fd, dst_dir_fd=fd)
@@ -286,7 +286,7 @@ class Home:
     def lock_read(self):
         """What a command that holds the lock, or was killed, has noted; otherwise None."""
         try:
-            with _folder(self.path) as fd:
+            with _folder(self.path + "/.") as fd:
                 return files.json_read("lock", fd, MARK_MOST)
         except (OSError, Damaged):
             return None
@@ -361,6 +361,7 @@ def log_id(command, what):
 
 @contextlib.contextmanager
 def _folder(path, dir_fd=None):
+    """A descriptor. A link is refused; release.home may be one, which "/." at its end allows."""
     fd = os.open(path, files.FOLDER, dir_fd=dir_fd)
     try:
         yield fd

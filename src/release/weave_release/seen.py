@@ -65,7 +65,7 @@ def remember(home, key_and_fresh):
         return
     channels[key] = fresh
     data = json.dumps({"channels": channels}, indent=1).encode("utf-8") + b"\n"
-    fd = os.open(home.path, files.FOLDER)
+    fd = os.open(home.path + "/.", files.FOLDER)
     try:
         files.file_replace(NAME, data, fd)
     finally:
@@ -80,7 +80,7 @@ def _seconds(entry):
 def _read(home):
     """The channels that were seen. A damaged file counts as none: it protects, it does not rule."""
     try:
-        fd = os.open(home.path, files.FOLDER)
+        fd = os.open(home.path + "/.", files.FOLDER)
     except OSError:
         return {}
     try:

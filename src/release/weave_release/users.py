@@ -9,6 +9,7 @@ import os
 import pwd
 import stat
 
+from . import folders
 from .errors import ReleaseError
 
 
@@ -90,22 +91,9 @@ def home_owner(home):
         raise ReleaseError(
             "release.home %s belongs to %s: call weavectl as that user, or as root"
             % (home, user_by_uid(info.st_uid).name))
-    owner = user_by_uid(info.st_uid)
-    _way_check(home, owner)
-    return owner
-
-
-def _way_check(home, owner):
-    """Refuses a way to release.home on which a third user could put another folder there."""
-    for way in {os.path.abspath(home), os.path.realpath(home)}:
-        while way != "/":
-            way = os.path.dirname(way)
-            info = os.stat(way)
-            is_open = info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX
-            if is_open or info.st_uid not in (0, owner.uid):
-                raise ReleaseError(
-                    "%s, on the way to release.home, can be written by others than root and %s"
-                    % (way, owner.name), "chown root %s && chmod go-w %s" % (way, way))
+    if os.getuid() == 0:    # on the way, nobody else may put another folder there
+        os.close(folders.folder_open(os.path.abspath(home), (info.st_uid,)))
+    return user_by_uid(info.st_uid)
 
 
 def workers_refuse(home, owner, workers):
