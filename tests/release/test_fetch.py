@@ -183,6 +183,18 @@ def test_channels(node, share, app):
     assert "is no name of a channel" in refused(node.plan, channel="../prod")
 
 
+def test_a_channel_of_another_project(node, share, app):
+    share.channel("prod", "app-1.0")
+    found = node.plan(channel="prod")
+    node.installed(found)
+    os.symlink("releases/app-1.0", node.home.link_path)
+    share.release("Other", "1.0", [make.wheel(share.path, "Other", "1.0")])
+    share.channel("prod", "other-1.0")
+    assert "the channel prod leads to other-1.0, and app serves here" in refused(
+        node.plan, channel="prod")
+    assert node.plan("Other", channel="prod").name == "other"
+
+
 def test_the_newest_goes_back(node, share, app):
     share.release("App", "1.1", [make.wheel(share.path, "App", "1.1")], at="2026-12-01T00:00:00Z")
     assert node.plan("app", dry=True).version == "1.1"

@@ -15,6 +15,7 @@ from .errors import ReleaseError
 
 BUILD_SECONDS = 1800
 LEGACY = ("setuptools", "wheel")
+CURE = "Put its wheel into the share (mozupload does); the log has all of the build."
 _MARK = "weave-build:"
 
 _PROBE = """
@@ -59,13 +60,13 @@ def wheel_make(job, path, project, version, tools):
     job.program(job.python.pip_argv(
         "wheel", "--no-index", "--no-deps", "--no-build-isolation", "--use-pep517",
         "--wheel-dir", out, path, python=python),
-        "%s could not be built" % name, seconds=BUILD_SECONDS, cwd=out)
+        "%s could not be built" % name, seconds=BUILD_SECONDS, cwd=out, hint=CURE)
     made = [one for one in os.listdir(out) if names.is_wheel(one)]
     if len(made) != 1:
-        raise ReleaseError("the build of %s has made %d wheels" % (name, len(made)))
+        raise ReleaseError("the build of %s has made %d wheels" % (name, len(made)), hint=CURE)
     if job.python.rank(made[0]) is None:
         raise ReleaseError("the build of %s has made a wheel for another Python or machine (%s)"
-                           % (name, made[0]))
+                           % (name, made[0]), hint=CURE)
     return os.path.join(out, made[0])
 
 

@@ -47,8 +47,9 @@ def share_errors(but=()):
     except but:
         raise
     except ShareError as problem:
-        raise ReleaseError(archives.shown(" ".join(str(problem).split()), 400).rstrip(".")) \
-            from problem
+        text = archives.shown(" ".join(str(problem).split()), 400).rstrip(".")
+        raise ReleaseError(text, hint="When the share is all right again, the same command goes "
+                                      "on.") from problem
 
 
 def wait_for(job, what, call, wait_s=None):
@@ -146,7 +147,8 @@ def manifest_plan(job, name, version, there):
         manifest = manifests.read(data)
     except manifests.ManifestError as problem:
         raise ReleaseError("%s in %s cannot be used: %s"
-                           % (what, share.where, str(problem).rstrip("."))) from problem
+                           % (what, share.where, str(problem).rstrip(".")),
+                           hint="Have the release uploaded under a new version.") from problem
     if (manifest.name, manifest.version) != (name, version):
         raise ReleaseError("%s in %s is that of %s %s" % (what, share.where, manifest.name,
                                                           manifest.version),
@@ -179,7 +181,8 @@ def version_choose(job, name, version, there):
                            hint="There is %s." % ", ".join(map(str, reversed(newest))))
     finals = [row for row in known if not row[0].is_prerelease] or known
     if not finals:
-        raise ReleaseError("no share has a version of %s" % name)
+        raise ReleaseError("no share has a version of %s" % name,
+                           hint="Look at release.find_links.")
     best = max(row[0] for row in finals)
     return next((share, one) for number, share, one in finals if number == best)
 

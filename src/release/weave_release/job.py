@@ -118,14 +118,14 @@ class Job:
         """What the distribution provides: {canonical name: pythons.Installed}; mostly nothing."""
         return self.python.system() if self.settings.get("system_site_packages") else {}
 
-    def program(self, argv, what, seconds=PROGRAM_SECONDS, cwd=None):
+    def program(self, argv, what, seconds=PROGRAM_SECONDS, cwd=None, hint="The log has more."):
         """Runs a program that must succeed; returns its output. what: "X could not be built"."""
         status, output = self.run(argv, seconds=seconds, cwd=cwd)
         if status is None:
             raise ReleaseError("%s: it was not done after %d s" % (what, seconds),
-                               lines=output.splitlines()[-10:])
+                               hint=hint, lines=output.splitlines()[-10:])
         if status:
-            raise ReleaseError(what, lines=output.splitlines()[-10:])
+            raise ReleaseError(what, hint=hint, lines=output.splitlines()[-10:])
         return output
 
 

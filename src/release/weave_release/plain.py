@@ -216,7 +216,8 @@ def resolve_error(application, view, status, output):
     lines = output.splitlines()
     if status is None:
         return ReleaseError("pip has not found out in %d s what %s needs"
-                            % (RESOLVE_SECONDS, application.name), lines=lines[-10:])
+                            % (RESOLVE_SECONDS, application.name), lines=lines[-10:],
+                            hint="Upload the release with mozupload, which finds it out once.")
     found = re.search(r"No matching distribution found for ([^\n]+)", output)
     if found:
         return ReleaseError(
@@ -225,4 +226,5 @@ def resolve_error(application, view, status, output):
             hint="Put it there (mozupload does), or have the distribution provide it with "
                  "release.system_site_packages.", lines=lines[-10:])
     return ReleaseError("pip could not find out what %s %s needs"
-                        % (application.project, application.version), lines=lines[-10:])
+                        % (application.project, application.version), lines=lines[-10:],
+                        hint="The log has all that it has said.")

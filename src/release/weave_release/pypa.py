@@ -41,7 +41,8 @@ def pip_path(python):
         output = subprocess.run([python, "-I", "-c", _PROBE], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError) as problem:
-        raise ReleaseError("%s cannot be run: %s" % (python, problem)) from problem
+        raise ReleaseError("%s cannot be run: %s" % (python, problem),
+                           hint="release.python must be a Python that runs.") from problem
     *folders, installed = output.decode("utf-8", "surrogateescape").split("\n")[:3]
     # an installed one is compiled, and starts four times as fast as one in a wheel
     runner = os.path.join(installed, "__pip-runner__.py")

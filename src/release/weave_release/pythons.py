@@ -121,5 +121,6 @@ class Python:
                 said[key].extend(value)
         if status != 0 or not said["facts"]:
             raise ReleaseError("%s does not say what it is" % self.executable,
+                               hint="release.python must be a Python that runs.",
                                lines=output.splitlines()[-10:])
         return said

@@ -41,6 +41,7 @@ def channel_check(job, manifest):
     if request.file or (request.version and not request.channel):
         return None
     key = request.channel or "newest of %s" % manifest.name
+    _project_check(job, manifest)
     before = _read(job.home).get(key)
     fresh = {"release": manifest.release, "at": manifest.at}
     if request.version or not isinstance(before, dict) or before == fresh:
@@ -55,6 +56,18 @@ def channel_check(job, manifest):
                 manifest.name, manifest.version,
                 " --channel " + key if request.channel else ""))
     return key, fresh
+
+
+def _project_check(job, manifest):
+    """Refuses a channel that has come to lead to another project, when no name was said."""
+    current = job.home.current()
+    serves = current and current.fact("name")
+    if serves and not job.request.name and serves != manifest.name:
+        raise ReleaseError(
+            "the channel %s leads to %s, and %s serves here"
+            % (job.request.channel, manifest.release, serves),
+            hint="If another project is to serve, say so: `weavectl install %s --channel %s`."
+            % (manifest.name, job.request.channel))
 
 
 def remember(home, key_and_fresh):
