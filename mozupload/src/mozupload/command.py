@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """python setup.py sdist mozupload: the command of setuptools.
 
-Written for setuptools 60 and newer: tried with 66.1.1 and 67.6.1, newer ones only read.
+Tried with setuptools 56.0, 58.1, 65.5, 66.1.1 and 67.6.1; newer ones were only read.
 """
 
 import os
@@ -58,16 +58,16 @@ class MozuploadCommand(Command):
         from .options import attribute, options_make, rows
         from .upload import upload
 
-        archives = [
-            path
+        made = [
+            (command, path)
             for command, _, path in getattr(self.distribution, "dist_files", [])
             if command in ("sdist", "bdist_wheel")
         ]
-        if not any(row[0] == "sdist" for row in self.distribution.dist_files):
+        if "sdist" not in dict(made):
             raise UploadError("Nothing was made to upload: say `python setup.py sdist mozupload`.")
         given = {attribute(row[0]): getattr(self, attribute(row[0])) for row in rows()}
         given["test"] = False
-        upload(archives, options_make(given, os.getcwd()), say)
+        upload([path for _, path in made], options_make(given, os.getcwd()), say)
 
 
 def _prefixed(text):
