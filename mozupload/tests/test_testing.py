@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python setup.py test`, on each setuptools there is here."""
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
 from installed import TOP, installed_make
 from mozupload import testing
+from repositories import Repository, environment
 
 SETUP = {
     "setup.py": "from setuptools import setup; setup()\n",
@@ -32,13 +35,19 @@ def installed(tmp_path_factory):
 
 
 def pythons():
-    """This Python, and for each other minor version with a setuptools one of pyenv's."""
-    found = {sys.version_info[:2]: sys.executable}
+    """(Python, wheel of setuptools or None): this one, and one of pyenv's for each version.
+
+    From 3.12 on Python has no setuptools; the wheel is from its own tests.
+    """
+    found = {sys.version_info[:2]: (sys.executable, None)}
     for folder in sorted(pathlib.Path.home().glob(".pyenv/versions/3.*")):
         version = tuple(int(part) for part in folder.name.split(".")[:2])
-        if version >= (3, 8) and list(folder.glob("lib/python*/site-packages/setuptools")):
-            found.setdefault(version, str(folder / "bin" / "python3"))
-    return sorted(set(found.values()))
+        wheels = sorted(folder.glob("lib/python*/test/**/setuptools-*.whl"))
+        has_one = list(folder.glob("lib/python*/site-packages/setuptools"))
+        if version >= (3, 8) and (has_one or wheels):
+            wheel = None if has_one else wheels[-1]
+            found.setdefault(version, (str(folder / "bin" / "python3"), wheel))
+    return sorted(set(found.values()), key=str)
 
 
 @pytest.fixture
@@ -67,16 +76,45 @@ def setup_py(folder, installed, *arguments, python=sys.executable, path=()):
     return done.returncode, done.stdout.decode()
 
 
-@pytest.mark.parametrize("python", pythons())
-def test_unittest_on_each_setuptools(project, installed, python):
+@pytest.mark.parametrize("python,wheel", pythons())
+def test_unittest_on_each_setuptools(project, installed, tmp_path, python, wheel):
     folder = project(SETUP, {"tests/test_hello.py": UNITTEST})
-    status, text = setup_py(folder, installed, "test", python=python)
+    path = []
+    if wheel:
+        path = [str(tmp_path / "setuptools")]
+        zipfile.ZipFile(wheel).extractall(path[0])
+    status, text = setup_py(folder, installed, "test", python=python, path=path)
     assert status == 0 and "Ran 1 test" in text, text
     project({"hello.py": "def answer():\n    return 41\n"})
-    status, text = setup_py(folder, installed, "test", "sdist", python=python)
+    status, text = setup_py(folder, installed, "test", "sdist", python=python, path=path)
     assert status == 1 and "41 != 42" in text, text
     assert "error: The tests of %s failed: unittest says why above." % folder in text
     assert not (folder / "dist").exists()
+
+
+@pytest.mark.skipif(not any(wheel for _, wheel in pythons()), reason="needs pyenv's Python 3.12")
+def test_sdist_mozupload_with_a_newer_setuptools(installed, tmp_path, monkeypatch):
+    """With a build of the wheel that is isolated, from what the share then has, too."""
+    python, wheel = [pair for pair in pythons() if pair[1]][-1]
+    for key, value in environment().items():
+        monkeypatch.setenv(key, value)
+    repository = Repository("git", tmp_path / "repository")
+    repository.commit(SETUP)
+    repository.tag("1.2")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "setuptools")
+    (tmp_path / "share").mkdir()
+    more = ["--share", str(tmp_path / "share"), "--no-index", "--find-links", str(wheel.parent)]
+    status, text = setup_py(
+        repository.folder, installed, "-q", "sdist", "mozupload", *more,
+        python=python, path=[str(tmp_path / "setuptools")]
+    )
+    assert status == 0, text
+    (manifest,) = (tmp_path / "share" / "releases").iterdir()
+    files = json.loads(manifest.read_text())["files"]
+    assert sorted((file["role"], file["project"]) for file in files) == [
+        ("application", "hello"), ("application", "hello"),
+        ("build", "setuptools"), ("build", "wheel"),
+    ]
 
 
 def test_pytest(project, installed):
