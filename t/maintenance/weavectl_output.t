@@ -389,7 +389,7 @@ END
     my %columns;
     for my $line (split /\n/, Encode::decode('UTF-8', $text)) {
         my ($key, $value, $place) = $line =~ /^(\S+  +)(.*?  +)(\S+)\z/;
-        next if $value =~ /x{60}/ || $line =~ /^workers\.group/; # too long
+        next if length($value =~ s/ +\z//r) > 40;    # COLUMN_MOST of src/ctl/config.c
         $columns{ join ' ', length $key, length $value }++;
     }
     is scalar(keys %columns), 1, 'the columns align' or diag $text;

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from weave_release import venv
+from weave_release import install, venv
 from weave_release.errors import ReleaseError
 
 HERE = "%d.%d" % sys.version_info[:2]
@@ -90,3 +90,15 @@ def test_bin_pip_of_a_release_stays(tmp_path):
     (tmp_path / "bin" / "pip").write_text("its own")
     venv.people_pip_write(str(tmp_path), "/usr/pip")
     assert (tmp_path / "bin" / "pip").read_text() == "its own"
+
+
+def test_a_home_on_another_machine(tmp_path):
+    mounts = tmp_path / "mountinfo"
+    rows = [("/", "ext4"), (str(tmp_path), "nfs4"), (str(tmp_path / "b c"), "xfs")]
+    mounts.write_text("".join(
+        "1 2 0:1 / %s rw shared:1 - %s host:/x rw\n" % (point.replace(" ", "\\040"), kind)
+        for point, kind in rows))
+    for path, kind in (("/srv", ""), (tmp_path / "a", "nfs4"), (tmp_path / "b c" / "d", ""),
+                       (tmp_path / "b", "nfs4"), (tmp_path, "nfs4")):
+        assert install.network_kind(str(path), str(mounts)) == kind
+    assert isinstance(install.network_kind("/"), str)

@@ -166,13 +166,29 @@ def plan_say(task, plan):
     if manifest is not None and files.seconds_of(manifest.at):
         title.append("%s old" % words.ago(files.seconds_of(manifest.at)))
     task.say.line(", ".join(title))
-    for note in plan.notes:
+    kind = network_kind(task.home.path)
+    for note in plan.notes + ["release.home is on %s: a local disk is faster, and files that "
+                              "workers have open are no trouble there" % kind] * bool(kind):
         task.say.note(note)
     current = task.home.current()
     task.say.line("  serves now: %s" % (current.title if current else "nothing"))
     changes = plan_changes(task, plan)
     if changes:
         task.say.line("  " + words.changes_text(changes))
+
+
+def network_kind(path, mounts="/proc/self/mountinfo"):
+    """"nfs4" or the like where a folder is on a file system of another machine, else ""."""
+    best, kind = -1, ""
+    path = os.path.realpath(path) + "/"
+    with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)),
+                           left.split(" ")[4]).rstrip("/") + "/"
+            if path.startswith(point) and len(point) >= best:
+                best, kind = len(point), right.split(" ")[0]
+    return kind if kind.startswith(("nfs", "cifs", "smb", "fuse.sshfs", "9p", "ceph")) else ""
 
 
 # ---- FETCH to SYNC ----
