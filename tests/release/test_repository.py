@@ -252,16 +252,14 @@ def nested(work, tmp_path):
     return work
 
 
-def test_repositories_within_are_left_out(nested, open_, tmp_path):
+def test_repositories_within(nested, open_, tmp_path):
+    """They are left out unless they are wanted."""
     opened = open_(nested)
     (tmp_path / "out").mkdir()
     left = opened.export(opened.revision("v1").id, str(tmp_path / "out"))
     assert left == ["ext/lib"]
     assert "ext/lib/code" not in files(tmp_path / "out")
-
-
-def test_repositories_within(nested, open_, tmp_path):
-    names = export(open_(nested), "v1", tmp_path / "out", with_subrepos=True)
+    names = export(opened, "v1", tmp_path / "all", with_subrepos=True)
     assert "a" in names and "ext/lib/code" in names
 
 
