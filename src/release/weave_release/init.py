@@ -17,14 +17,13 @@ import sys
 from . import folders
 from .errors import ReleaseError
 from .folders import FOLDER, quote, user_name
+from .httpd import USUAL_USERS
 
 HOME_MODE = 0o755
 INI_MODE = 0o640
 DEFAULT_HOME = "/var/sync"
 DEFAULT_OWNER = "weave-release"
 OURS = ("releases", "incoming", "store", "logs", "lock", "history.jsonl")
-# The groups of httpd on Debian, Fedora, Arch and openSUSE; the first that is there.
-WORKERS_GROUPS = ("www-data", "apache", "http", "www")
 EXAMPLE_MOST = 1 << 20
 
 
@@ -100,7 +99,7 @@ class Plan:
         uid = None
         user = self.broker.key("workers.user") if self.has_ini else ""
         group = self.broker.key("workers.group") if self.has_ini else ""
-        names = (group,) if group else WORKERS_GROUPS
+        names = (group,) if group else USUAL_USERS
         if user:
             entry = _user(user, "workers.user of %s" % self.ini)
             uid, self.workers_gid = entry.pw_uid, entry.pw_gid
@@ -111,7 +110,7 @@ class Plan:
                     self.workers_gid = grp.getgrnam(name).gr_gid
                     break
         if uid is None:
-            for name in WORKERS_GROUPS:
+            for name in USUAL_USERS:
                 with contextlib.suppress(KeyError):
                     uid = pwd.getpwnam(name).pw_uid
                     break
