@@ -2,6 +2,7 @@
 """A release on a node with a real httpd, under load: no request fails, whatever happens."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ import pytest
 
 import httpds
 import nodes
+import test_trust
 from conftest import BUILD
 from httpds import eventually
 
@@ -120,7 +122,9 @@ def test_installs_and_goes_back_under_load(whole):
         said = whole.install("Tiny==2.0")
         assert "tiny 2.0 serves (generation %d)" % (before + 1) in said
         assert whole.httpd.answer() == "2.0"
+        began = time.monotonic()
         said = whole.run("rollback")
+        print("rollback: %.1f s" % (time.monotonic() - began))
         assert "tiny 1.0 serves (generation %d)" % (before + 2) in said
         assert whole.httpd.answer() == "1.0"
         time.sleep(1)
@@ -141,8 +145,21 @@ def test_migrates_as_the_workers(whole):
     whole.back_to("1.0")
 
 
+def ring_with_a_signature_of_another(node, version):
+    """A keyring of the release team; the manifest of VERSION is signed by somebody else."""
+    ring = node.folder / "keys.gpg"
+    keys = test_trust.Keys()
+    try:
+        ring.write_bytes(pathlib.Path(keys.ring).read_bytes())
+        keys.sign(str(node.share / "releases" / ("tiny-%s.json" % version)), "other")
+    finally:
+        keys.close()
+    return str(ring)
+
+
 def test_what_fails_leaves_what_serves(whole):
-    """Import error, warm-up 500, hang, exit, missing dependency, checksum, tag, migration."""
+    """Import error, warm-up 500, hang, exit, missing dependency, checksum, tag, migration,
+    signature."""
     whole.back_to("1.0")
     for version, (code, _) in FAILING.items():
         put(whole, version, code)
@@ -153,8 +170,11 @@ def test_what_fails_leaves_what_serves(whole):
     put(whole, "3.7", migrate=3)
     wheel = nodes.archives.wheel(whole.share, "Tiny", "3.8", tag="cp27-cp27m-win32")
     whole.manifest_write("Tiny", "3.8", [nodes.file_of(wheel, "tiny", "3.8", "application")])
+    keyring = ring_with_a_signature_of_another(whole, "2.0")
     generation = whole.httpd.app()["generation"]
     with httpds.Load(whole.httpd) as load:
+        said = whole.install("Tiny==2.0", "--again", "--keyring", keyring, status=1)
+        assert "tiny 1.0 goes on" in said and "signature" in said, said
         for version in ["3.%d" % number for number in range(1, 9)]:
             said = whole.install("Tiny==" + version, "--wait-share", "0s", status=1)
             assert "tiny 1.0 goes on" in said, said
@@ -162,6 +182,7 @@ def test_what_fails_leaves_what_serves(whole):
         assert "release.migrate has failed with exit status 3" in whole.install(
             "Tiny==3.7", status=1)
         no_failure(load)
+    os.unlink(str(whole.share / "releases" / "tiny-2.0.json.asc"))
     assert whole.httpd.answer() == "1.0" and whole.current() == "releases/tiny-1.0"
     app = whole.httpd.app()
     assert app["generation"] == generation and len(app["generations"]) == 1
@@ -271,6 +292,31 @@ def test_a_child_of_httpd_is_killed(whole):
 
     status, text = at_steps(whole, "2.0", act)
     assert status == 0, text
+    whole.httpd.serves("2.0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_httpd_ends_in_between(whole, number):
+    """It stops, or its parent is killed and its children go on: the next start has the release."""
+    whole.back_to("1.0")
+
+    def act(name):
+        if name == "prove":
+            left = whole.httpd.children()
+            os.kill(whole.httpd.pid, number)
+            eventually(lambda: not httpds.is_alive(whole.httpd.pid), "httpd's end")
+            children.extend(left)
+
+    children = []
+    status, text = at_steps(whole, "2.0", act)
+    assert status == 0, text
+    assert "2.0 serves (generation" in text or "2.0 is what httpd serves when" in text
+    for pid in children:
+        if httpds.is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+    if number == signal.SIGKILL:     # init may not have waited for it yet
+        (whole.httpd.folder / "httpd.pid").unlink()
+    whole.httpd.start()
     whole.httpd.serves("2.0")
 
 
