@@ -111,8 +111,7 @@ class Collector:
         folder = self._folder("own")
         command = ["wheel", "--no-deps", "--no-cache-dir", "--use-pep517", "--wheel-dir", folder]
         try:
-            # the same sdist gives the same wheel
-            self.pip.run(command + source + ["--", sdist], epoch=_newest(sdist))
+            self.pip.run(command + source + ["--", sdist])
         except PipError as problem:
             raise _explained(
                 problem, "No wheel can be built of %s." % os.path.basename(sdist)
@@ -286,14 +285,6 @@ def _member_text(sdist, name):
             if member.isreg() and member.name.split("/")[1:] == [name]:
                 return archive.extractfile(member).read().decode("utf-8", "replace")
     return None
-
-
-def _newest(sdist):
-    """When the newest file of an sdist was changed, in seconds since 1970; at least 1980."""
-    if sdist.endswith(".zip"):
-        return 315532800
-    with tarfile.open(sdist, "r:*") as archive:
-        return max([315532800] + [int(member.mtime) for member in archive])
 
 
 def _explained(problem, sentence):

@@ -63,12 +63,10 @@ class Pip:
         self.from_share = False
         self.run(command + self.share + self.arguments + more)
 
-    def run(self, arguments, no_index=False, epoch=None):
-        """Runs pip; epoch: seconds since 1970 that built files are dated with."""
+    def run(self, arguments, no_index=False):
+        """Runs pip; raises PipError with what it said last."""
         self.version()
         environment = dict(os.environ, PYTHONWARNINGS="ignore", LC_ALL="C.UTF-8")
-        if epoch is not None:
-            environment["SOURCE_DATE_EPOCH"] = str(epoch)
         if no_index:
             for name in ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
                 environment.pop(name, None)
