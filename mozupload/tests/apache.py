@@ -57,7 +57,7 @@ def _free_port():
 class Apache:
     """Starts httpd; share: the folder that it serves and that takes PUT; url: its URL."""
 
-    def __init__(self, options="Indexes"):
+    def __init__(self, options="Indexes", tls=False):
         # not pytest's folder, which is for one user alone
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="apache-"))
         self.top.chmod(0o755)
@@ -66,24 +66,42 @@ class Apache:
                        self.top / "nodav"):
             folder.mkdir(exist_ok=True)
         (self.top / "users").write_text("alice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
-        self.port = _free_port()
-        self.url = "http://127.0.0.1:%d/" % self.port
-        self._start(options)
+        tls_lines = self._certificate_make() if tls else ""
+        for attempt in range(5):
+            # somebody else may take the port before httpd does
+            self.port = _free_port()
+            self.url = "http%s://127.0.0.1:%d/" % ("s" * tls, self.port)
+            if self._start(options, tls_lines):
+                return
+        raise AssertionError((self.top / "error.log").read_text())
 
-    def _start(self, options):
+    def _certificate_make(self):
+        """A certificate for 127.0.0.1 in `certificate`; httpd's lines for it."""
+        self.certificate = self.top / "cert.pem"
+        key = self.top / "key.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                   "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                   "-addext", "subjectAltName=IP:127.0.0.1", "-out", str(self.certificate),
+                   "-keyout", str(key)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        lines = "SSLEngine On\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n"
+        return lines % (self.certificate, key)
+
+    def _start(self, options, tls_lines):
+        """Whether httpd has come up."""
         user = ""
         if os.getuid() == 0:
             user = "User nobody\nGroup %s" % self._group()
             for folder, _, _ in os.walk(self.top):
                 shutil.chown(folder, "nobody", self._group())
         lines = []
-        for name in MODULES:
+        for name in MODULES + (("ssl", "socache_shmcb") if tls_lines else ()):
             found = glob.glob("/usr/lib*/*/modules/mod_%s.so" % name)
             if found:
                 lines.append("LoadModule %s_module %s" % (name, found[0]))
         config = self.top / "httpd.conf"
         text = CONFIG.format(top=self.top, port=self.port, user=user, options=options)
-        config.write_text("\n".join(lines) + text)
+        config.write_text("\n".join(lines) + text + tls_lines)
         program = shutil.which("apache2") or shutil.which("httpd") or "/usr/sbin/apache2"
         self.process = subprocess.Popen([program, "-X", "-f", str(config)],
                                         stdin=subprocess.DEVNULL)
@@ -91,9 +109,10 @@ class Apache:
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 5).close()
-                return
+                return True
             except OSError:
-                assert self.process.poll() is None, (self.top / "error.log").read_text()
+                if self.process.poll() is not None:
+                    return False
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
 

@@ -268,6 +268,19 @@ def test_password(server, tmp_path, monkeypatch):
     assert sorted(drafts.believed(where)) == ["1.0", "1.1"]
 
 
+def test_tls(tmp_path, monkeypatch):
+    made = drafts.draft(tmp_path / "new")
+    server = apache.Apache(tls=True)
+    try:
+        with pytest.raises(share.ShareError, match="cannot be reached.*certificate"):
+            drafts.upload(server.url, made)
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+        drafts.upload(server.url, made)
+        assert list(drafts.believed(server.url)) == ["1.0"]
+    finally:
+        server.stop()
+
+
 def test_server_that_takes_no_files(server, tmp_path):
     made = drafts.draft(tmp_path / "new")
     with pytest.raises(share.ShareError, match="Dav On"):
