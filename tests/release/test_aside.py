@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from weave_release import aside, programs
+from weave_release import aside, files, programs
 from weave_release.errors import ReleaseError
 
 BEFORE = {
@@ -18,6 +18,13 @@ BEFORE = {
 AFTER = {
     "pyvenv.cfg": "home = /usr/bin\n", "bin/python": "->/usr/bin/python3", "bin/tool": "#!y\n",
     "lib/p/one.py": "2\n", "lib/p/new.py": "3\n", "lib64": "->lib", "etc/b": "b\n"}
+
+
+@pytest.fixture(autouse=True)
+def without_syncs(monkeypatch):
+    """They take long on a busy disk, and nothing here loses its power."""
+    monkeypatch.setattr(files, "syncfs", lambda fd: None)
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
 
 
 class Killed(BaseException):
@@ -140,12 +147,81 @@ def test_put_back_without_an_upgrade_and_twice(place):
         copy.put_back()
         copy.failed_remove()
     assert place.files().items() >= BEFORE.items()
-    copy.place_remove()
-    copy = aside.aside_read(str(place.home))
-    copy.put_back()
     copy.mark(aside.BACK)
     copy.end()
     assert place.files() == BEFORE and place.is_clean()
+
+
+@pytest.fixture
+def image(monkeypatch):
+    """Folders cannot be renamed, as those of an image on overlayfs; files and new ones can."""
+    real = os.rename
+
+    def rename(source, target):
+        if os.path.isdir(source) and not source.endswith("former.new"):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        real(source, target)
+
+    def refuse(one, other):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.setattr(aside, "exchange", refuse)
+
+
+def test_folders_that_cannot_be_renamed(place, image, monkeypatch):
+    """Killed behind each copy that is made back, too."""
+    real = programs.program_run
+    for most in range(0, 12, 3):
+        begun(place)
+        upgrade(place.virtualenv)
+        left = [most]
+
+        def counted(argv, *more, **named):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            return real(argv, *more, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(programs, "program_run", counted)
+            try:
+                aside.aside_read(str(place.home)).put_back()
+            except Killed:
+                pass
+        copy = aside.aside_read(str(place.home))
+        copy.put_back()
+        copy.failed_remove()
+        copy.mark(aside.BACK)
+        copy.end()
+        assert place.files() == BEFORE and place.is_clean()
+
+
+def test_a_copy_that_somebody_has_removed(tmp_path):
+    place = Place(tmp_path, "folder")
+    begun(place)
+    upgrade(place.virtualenv)
+    shutil.rmtree(place.home / "in-place" / "former")
+    with pytest.raises(ReleaseError, match="is gone"):
+        aside.aside_read(str(place.home)).put_back()
+    assert place.files() == AFTER
+
+
+def test_what_else_lies_in_home(tmp_path):
+    """Files of people and of programs are neither copied nor put out."""
+    place = Place(tmp_path, "home")
+    (place.home / ".ssh").mkdir()
+    begun(place)
+    upgrade(place.virtualenv)
+    (place.home / ".ssh" / "known_hosts").write_text("x")
+    (place.home / "made-meanwhile").write_text("x")
+    copy = aside.aside_read(str(place.home))
+    copy.put_back()
+    copy.failed_remove()
+    copy.mark(aside.BACK)
+    copy.end()
+    found = place.files()
+    assert found.pop(".ssh/known_hosts") == found.pop("made-meanwhile") == "x"
+    assert found == BEFORE
 
 
 def test_on_another_file_system(tmp_path):

@@ -7,8 +7,8 @@
 Where the virtualenv is on another file system than HOME, the folder is beside it, called
 .NAME.in-place. The copy is put back from one moment to the next (renameat2), or by two
 renames; and entry by entry where the virtualenv is HOME itself, or in a folder that its
-owner may not write. Whoever is killed meanwhile can do it again: what is back has the file
-.weave-in-place, or is no longer in former/.
+owner may not write. What cannot be renamed is copied. Whoever is killed meanwhile can do it
+again: what is back has the file .weave-in-place, or is no longer in former/.
 """
 
 import ctypes
@@ -132,8 +132,6 @@ class Aside:
 
     def put_back(self):
         """Has the copy take its place again; it may be called again at any moment."""
-        if not os.path.isdir(self.place):
-            return  # it was back, and the rest has been removed
         if self.is_by_entries:
             self._entries_put_back()
         elif not self._is_back():
@@ -156,35 +154,80 @@ class Aside:
             return False
 
     def _folder_put_back(self):
+        if not os.path.isdir(self.former):
+            raise ReleaseError(
+                "the copy %s is gone" % self.former,
+                "bring %s into order, and remove %s" % (
+                    self.virtualenv, os.path.join(self.home, MARKER)))
         try:
             exchange(self.former, self.virtualenv)
             return
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOENT):
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOENT,
+                                   errno.EXDEV):
                 raise
-        if os.path.lexists(self.virtualenv):
-            shutil.rmtree(self.failed, ignore_errors=True)
-            os.rename(self.virtualenv, self.failed)
-        os.rename(self.former, self.virtualenv)
+        try:
+            if os.path.lexists(self.virtualenv):
+                remove(self.failed)
+                os.rename(self.virtualenv, self.failed)
+            os.rename(self.former, self.virtualenv)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._contents_put_back()
+
+    def _contents_put_back(self):
+        """Copies it back, where folders cannot be renamed: those of an image, on overlayfs."""
+        for name in os.listdir(self.virtualenv):
+            remove(os.path.join(self.virtualenv, name))
+        # the file that tells that it is back comes last
+        for name in sorted(os.listdir(self.former), key=lambda name: name == TOKEN):
+            self._copy_one(os.path.join(self.former, name),
+                           os.path.join(self.virtualenv, name), None)
 
     def _entries_put_back(self):
         os.makedirs(self.failed, exist_ok=True)
+        is_home = os.path.samefile(self.home, self.virtualenv)
         for name in entries_of(self.virtualenv, self.home):
-            if name not in self.facts["entries"]:
+            if name not in self.facts["entries"] and (name in PARTS or not is_home):
                 self._put_out(name)
         for name in self.facts["entries"]:
             former = os.path.join(self.former, name)
             if os.path.lexists(former):
                 self._put_out(name)
-                os.rename(former, os.path.join(self.virtualenv, name))
+                self._entry_put_back(former, os.path.join(self.virtualenv, name))
+
+    def _entry_put_back(self, former, target):
+        try:
+            os.rename(former, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._copy_one(former, target, None)
+            remove(former)
 
     def _put_out(self, name):
         """Moves an entry out of the way, under a name that is free there."""
+        path = os.path.join(self.virtualenv, name)
         target = "%s.%s" % (os.path.join(self.failed, name), secrets.token_hex(4))
         try:
-            os.rename(os.path.join(self.virtualenv, name), target)
+            os.rename(path, target)
         except FileNotFoundError:
             pass
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            remove(path)
+
+
+def remove(path):
+    """Removes a file, a link or a whole folder, if there is one."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except (IsADirectoryError, PermissionError):
+        shutil.rmtree(path)
 
 
 # ---- what there is ----
@@ -240,6 +283,9 @@ def aside_plan(home, virtualenv):
             "%s is no folder%s" % (virtualenv, ", but a link" * stat.S_ISLNK(info.st_mode)),
             "leave --in-place out, or name the folder itself in the sync.ini")
     is_home = os.path.samefile(home, virtualenv)
+    if os.path.ismount(virtualenv) and not is_home:
+        raise ReleaseError("%s is where a file system is mounted, so no copy could take its place"
+                           % virtualenv, "use a folder in it, or leave --in-place out")
     names = entries_of(virtualenv, home)
     for name in names:
         foreign = foreign_find(os.path.join(virtualenv, name))
@@ -266,8 +312,8 @@ def aside_plan(home, virtualenv):
 def entries_of(virtualenv, home):
     """What belongs to a virtualenv at its top, sorted.
 
-    Where it is HOME, our own entries do not, nor does what belongs to another user and is
-    none of the names that pip writes.
+    Where it is HOME, beside the names that pip writes all others do, but our own, those that
+    begin with a dot, and what belongs to another user.
     """
     names = sorted(os.listdir(virtualenv))
     if not os.path.samefile(home, virtualenv):
@@ -275,7 +321,7 @@ def entries_of(virtualenv, home):
     found = []
     for name in names:
         uid = os.lstat(os.path.join(virtualenv, name)).st_uid
-        if name not in OWN and (uid == os.geteuid() or name in PARTS):
+        if name in PARTS or (uid == os.geteuid() and name not in OWN and name[0] != "."):
             found.append(name)
     return found
 

@@ -174,8 +174,13 @@ class Upgrade:
 
     def _finish(self, look):
         task = self.task
-        with task.step("open"):
-            left = maintenance_end(task, self.copy)
+        try:
+            with task.step("open"):
+                left = maintenance_end(task, self.copy)
+        except ReleaseError as error:
+            raise ReleaseError(
+                "the new version runs, but maintenance could not be ended: %s" % error.message,
+                error.hint or "weavectl prune, or the like, tries it again", error.lines) from error
         self.copy.end()
         task.home.history_add("in-place", release=task.release_name, by=task.context.by,
                               command=task.command, virtualenv=self.virtualenv)
