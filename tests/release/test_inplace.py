@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """weavectl install --in-place, with a real httpd under load, and killed at each step."""
 
+import json
 import os
 import signal
 import subprocess
@@ -49,7 +50,7 @@ def test_an_upgrade_under_load(node):
     # a new version never before the pause, an old one never after it
     assert seen.index("1.0") < seen.index("pause") < seen.index(GOOD)
     assert "1.0" not in seen[seen.index(GOOD):]
-    assert "shop-app-1.1 serves, in place." in said
+    assert "shop-app 1.1 serves, in place." in said
     assert node.is_clean()
     site = node.app.parent.parent
     assert (site / "stranger.py").exists() and not (site / "shop" / "gone.py").exists()
@@ -69,6 +70,8 @@ def test_one_that_does_not_come_up(request, version, reason, kind):
         assert node.version_serves("1.0")
     assert status == 1 and reason in said, said
     assert "what was there before is back" in said
+    failed = json.loads((node.home / "history.jsonl").read_text().splitlines()[-1])
+    assert (failed["event"], failed["step"]) == ("failed", "workers")
     assert set(kinds(load.answers)) <= {"1.0", "pause"}
     assert node.files() == before
     assert node.is_clean()

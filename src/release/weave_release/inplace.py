@@ -114,6 +114,7 @@ class Upgrade:
         self.call = task.context.call
         self.virtualenv = virtualenv
         self.copy = None
+        self.title = ""
 
     def run(self):
         from . import fetch, install, words
@@ -126,6 +127,7 @@ class Upgrade:
             job, plan = install.plan_make(task, install.request_make(task.context), {})
         plan_say(task, plan, self.virtualenv)
         task.release_name = "%s-%s" % (plan.name, plan.version)
+        self.title = "%s %s" % (plan.name, plan.version)
         with task.step("fetch", "%d files, %s" % (len(plan.files), words.size(plan.size))):
             paths = fetch.fetch(job, plan)
         with task.step("build"):
@@ -187,7 +189,7 @@ class Upgrade:
         if left:
             task.say.note(left)
         serves = "serves" if look["httpd"] else "is what httpd serves when it is started"
-        task.say.done("%s %s, in place." % (task.release_name, serves), "serves",
+        task.say.done("%s %s, in place." % (self.title, serves), "serves",
                       release=task.release_name)
 
 
@@ -246,13 +248,15 @@ def workers_renew(task, copy):
 
 def undo_after(task, copy, problem):
     """Puts the former one back after a failure; what fails there is said as well."""
-    task.log_line("failed at %s: %s" % (task.step_name, problem))
+    step = task.step_name
+    task.log_line("failed at %s: %s" % (step, problem))
     try:
         undo(task, copy)
         task.say.note("what was there before is back")
     except (ReleaseError, OSError) as error:
         task.say.warn("what was there before could not be put back, and maintenance stays on "
                       "until the next weavectl install has done it: %s" % error)
+    task.step_name = step
 
 
 def undo(task, copy):
