@@ -63,3 +63,24 @@ def test_other_projects_are_left_alone(tmp_path, links, installed):
     assert "mozupload.command" in said
     assert not {"mozupload.upload", "mozupload.share", "mozupload.vcs"} & set(said)
     assert "mozupload" in project.run("setup.py", "--help-commands", paths=[installed])
+
+
+def test_option_that_is_repeated(tmp_path, links, shared, installed):
+    """distutils would take the last one, and say nothing."""
+    project = projects.Project("git", tmp_path / "project", links, ["falcon", "sqlx"])
+    system = ["--system", "falcon==3", "--system=sqlx==1"]
+    said = project.run("setup.py", "sdist", "mozupload", "--share", shared, *system, status=1,
+                       paths=[installed])
+    assert "Say --system once, with commas between" in said
+    assert drafts.files_of(shared) == {}
+
+
+def test_archive_in_the_folder_of_a_project(tmp_path, links, shared):
+    """From the top of a repository of several projects, without --project."""
+    project = projects.Project("git", tmp_path / "project", links, [], below="app")
+    project.repository.write({"other": ""})
+    project.sdist()
+    project.folder = project.repository.folder
+    project.repository.tag("1.1.5")
+    said = project.upload("--share", shared, "app/dist/WeaveApp-1.1.5.tar.gz")
+    assert "weavectl install WeaveApp==1.1.5" in said

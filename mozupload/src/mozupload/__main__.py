@@ -2,6 +2,7 @@
 """python -m mozupload dist/*: for people who build sdists otherwise than by setup.py."""
 
 import argparse
+import os
 import sys
 
 from . import VERSION
@@ -44,7 +45,9 @@ def parser_make():
         help="the sdist (dist/*.tar.gz), and wheels of it, if there are any",
     )
     parser.add_argument(
-        "--project", metavar="FOLDER", default=".", help="the project's folder (default: .)"
+        "--project",
+        metavar="FOLDER",
+        help="the project's folder (default: the one whose dist/ has FILE, else .)",
     )
     for name, kind, metavar, text in rows():
         more = {"metavar": metavar} if metavar else {}
@@ -53,13 +56,20 @@ def parser_make():
     return parser
 
 
+def project_of(archive):
+    """The folder of the project that an archive was made in: builds put it into dist/."""
+    folder = os.path.dirname(os.path.abspath(archive))
+    return os.path.dirname(folder) if os.path.basename(folder) == "dist" else os.curdir
+
+
 def main(arguments=None):
     """The exit status: 0; 1 when nothing was uploaded; 2 for a wrong command line."""
     given = vars(parser_make().parse_args(arguments))
+    project = given["project"] or project_of(given["archives"][0])
     try:
-        found = config_read(given["project"])
+        found = config_read(project)
         found.update({name: value for name, value in given.items() if value is not None})
-        upload(given["archives"], options_make(found, given["project"]), say)
+        upload(given["archives"], options_make(found, project), say)
     except KeyboardInterrupt:
         print("mozupload: interrupted. The same command again finishes it.", file=sys.stderr)
         return 1

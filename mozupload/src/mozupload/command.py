@@ -5,6 +5,7 @@ Tried with setuptools 56.0, 58.1, 65.5, 66.1.1 and 67.6.1; newer ones were only 
 """
 
 import os
+import sys
 
 from setuptools import Command
 
@@ -65,6 +66,13 @@ class MozuploadCommand(Command):
         ]
         if "sdist" not in dict(made):
             raise UploadError("Nothing was made to upload: say `python setup.py sdist mozupload`.")
+        for name, kind, _, _ in rows():
+            given = [word for word in sys.argv if word.partition("=")[0] == "--" + name]
+            if kind == "many" and len(given) > 1:
+                raise UploadError(
+                    "Say --%s once, with commas between: setuptools takes the last of several."
+                    % name
+                )
         given = {attribute(row[0]): getattr(self, attribute(row[0])) for row in rows()}
         given["test"] = False
         upload([path for _, path in made], options_make(given, os.getcwd()), say)
