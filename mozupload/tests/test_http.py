@@ -11,6 +11,7 @@ import threading
 import time
 
 import apache
+import archives
 import drafts
 import projects
 import pytest
@@ -266,6 +267,15 @@ def test_password(server, tmp_path, monkeypatch):
     where = server.url.replace("http://", "http://alice:secret@") + "private"
     drafts.upload(where, drafts.draft(tmp_path / "next", "1.1"))
     assert sorted(drafts.believed(where)) == ["1.0", "1.1"]
+
+
+def test_plain_archives_stay_visible(server, url, tmp_path):
+    """Our page takes the place of the listing by httpd, which had them."""
+    archives.wheel(_folder(server, url), "plain", "1.0")
+    before = share.share_open(url).archives()
+    for version in ("1.0", "1.1"):
+        drafts.upload(url, drafts.draft(tmp_path / version, version))
+        assert set(before) < set(share.share_open(url).archives())
 
 
 def test_tls(tmp_path, monkeypatch):

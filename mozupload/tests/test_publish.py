@@ -200,6 +200,17 @@ def test_temporary_files_of_cut_uploads_go_after_a_day(folder, tmp_path):
     assert (folder / ".mozupload-new").exists() and not (folder / ".mozupload-old").exists()
 
 
+def test_plain_archives_stay_visible(folder, tmp_path):
+    """A share may have archives without a manifest; the page of all files has them, too."""
+    drafts.archives.wheel(folder, "plain", "1.0")
+    for version in ("1.0", "1.1"):
+        drafts.upload(folder, drafts.draft(tmp_path / version, version))
+        page = (folder / "index.html").read_text()
+        assert '<a href="plain-1.0-py3-none-any.whl">' in page
+        assert '<a href="Weave-1.0.tar.gz#sha256=' in page
+        assert "plain" not in (folder / "SHA256SUMS").read_text()
+
+
 def test_damaged_manifest_of_another_release(folder, tmp_path):
     drafts.upload(folder, drafts.draft(tmp_path / "one"))
     (folder / "releases/other-1.json").write_text("{")

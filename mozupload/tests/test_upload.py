@@ -189,6 +189,10 @@ def test_dependencies_by_url(tmp_path, links, shared):
     (tmp_path / "constraints").write_text("falcon==3.1\n-e git+file:///x#egg=y\n")
     said = _refused(project, shared, "--constraint", tmp_path / "constraints")
     assert "'-e git+file:///x#egg=y'" in said
+    (tmp_path / "first").write_text("-c second\n")
+    (tmp_path / "second").write_text("-c first\nfalcon @ file:///x/falcon.whl\n")
+    said = _refused(project, shared, "--constraint", tmp_path / "first")
+    assert "'falcon @ file:///x/falcon.whl'" in said
 
 
 def test_what_cannot_be_uploaded(tmp_path, links, shared):
@@ -206,6 +210,18 @@ def test_what_cannot_be_uploaded(tmp_path, links, shared):
     said = project.upload(*project.archives, "--share", shared / "none", status=1)
     assert "is the share mounted?" in said
     project.upload(status=2)
+
+
+def test_tests_that_fail(tmp_path, links, shared):
+    project = _wheel_project(tmp_path, links, [])
+    (project.folder / "test_it.py").write_text(
+        "import unittest\n\nclass It(unittest.TestCase):\n    def test_it(self):\n"
+        "        self.fail('the test of the project')\n"
+    )
+    said = project.upload(*project.archives, "--share", shared, "--test", "--allow-dirty",
+                          "--allow-missing-files", status=1)
+    assert drafts.files_of(shared) == {}
+    assert "the test of the project" in said and "failed" in said.splitlines()[-1]
 
 
 def test_list(tmp_path, links, shared):

@@ -14,6 +14,7 @@ from .targets import Target
 
 # PEP 508: NAME[EXTRAS] @ URL
 _DIRECT = re.compile(r"\s*([A-Za-z0-9._-]+)\s*(\[[^\]]*\])?\s*@")
+_OTHER_FILE = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)")
 _EDITABLE = re.compile(r"\s*(-e\b|--editable\b)")
 
 STUB = "Wheel-Version: 1.0\nGenerator: mozupload\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -76,7 +77,9 @@ class Collector:
         return folder
 
     def _constraints_check(self):
-        for path in self.options.constraint:
+        """Looks through the files of constraints, and through those that they name."""
+        paths = list(self.options.constraint)
+        for path in paths:
             try:
                 with open(path, encoding="utf-8") as stream:
                     lines = stream.read().splitlines()
@@ -88,6 +91,10 @@ class Collector:
                         "%s has %r: a dependency by URL, or an editable one, cannot be put into "
                         "a share; name it by NAME==VERSION." % (path, line.strip())
                     )
+                other = _OTHER_FILE.match(line)
+                if other:
+                    other = os.path.join(os.path.dirname(path), other.group(1))
+                    paths += [other] * (other not in paths)
 
     # ---- the project's own wheel ----
 

@@ -20,8 +20,12 @@ PAGE = """<!DOCTYPE html>
 LINK = '<p><a href="%s">%s</a></p>\n'
 
 
-def index_pages(manifests):
-    """{path in the share: bytes} of all that is made of these manifests."""
+def index_pages(manifests, archives=()):
+    """{path in the share: bytes} of all that is made of these manifests.
+
+    archives: names of what is in the share besides; they are in the page of all files
+    alone, without a hash, as a listing by the web server would have them.
+    """
     files, releases = {}, {}
     for manifest in manifests:
         releases.setdefault(manifest.name, []).append(manifest.version)
@@ -46,18 +50,20 @@ def index_pages(manifests):
     )
     everything = [files[name] for name in sorted(files)]
     # for pip install --find-links SHARE
-    pages["index.html"] = _page("Files", _links(everything, ""))
+    links = _links(everything, "")
+    links += [(_url(name, ""), name) for name in sorted(set(archives) - set(files))]
+    pages["index.html"] = _page("Files", links)
     sums = "".join("%s  %s\n" % (file.sha256, file.name) for file in everything)
     pages["SHA256SUMS"] = sums.encode("utf-8")
     return pages
 
 
 def _links(files, up):
-    return [(_url(file, up) + "#sha256=" + file.sha256, file.name) for file in files]
+    return [(_url(file.name, up) + "#sha256=" + file.sha256, file.name) for file in files]
 
 
-def _url(file, up):
-    return up + urllib.parse.quote(file.name, safe="")
+def _url(name, up):
+    return up + urllib.parse.quote(name, safe="")
 
 
 def _page(title, links):
@@ -70,7 +76,7 @@ def _project(project, files, releases):
     rows = [
         {
             "filename": file.name,
-            "url": _url(file, "../../"),
+            "url": _url(file.name, "../../"),
             "hashes": {"sha256": file.sha256},
             "size": file.size,
         }

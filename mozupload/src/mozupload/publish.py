@@ -189,7 +189,7 @@ class Publisher:
         """Writes the index until it has all manifests: another upload may be on its way."""
         while True:
             releases = self.writer.releases()
-            pages = index.index_pages(list(self._manifests()))
+            pages = index.index_pages(list(self._manifests()), archives_known(self.reader))
             for path in sorted(pages, key=lambda path: path == "SHA256SUMS"):
                 if self._differs(path, pages[path]):
                     self.writer.replace(path, pages[path])
@@ -202,6 +202,14 @@ class Publisher:
             return self.reader.read(path, len(data)) != data
         except share.ShareError:
             return True
+
+
+def archives_known(reader):
+    """The names of the archives in a share, which may have no page of them yet."""
+    try:
+        return set(reader.archives())
+    except share.ShareMissing:
+        return set()
 
 
 def _content(found):

@@ -137,7 +137,8 @@ def _present(publisher, sdist, identity, options):
 
 def _draft(sdist, wheels, state, problems, options, folder, say):
     """Collects the release in a folder."""
-    where = options.share if _archives(share.share_open(options.share)) else None
+    reader = share.share_open(options.share)
+    where = options.share if publish.archives_known(reader) else None
     pip = Pip(where, pip_arguments(options))
     files, members = collect.Collector(pip, folder, options, say).collect(sdist, wheels)
     for name, version in sorted(pip.yanked):
@@ -157,14 +158,6 @@ def _draft(sdist, wheels, state, problems, options, folder, say):
         tools=_tools(pip),
     )
     return publish.Draft(files, **members)
-
-
-def _archives(reader):
-    """The names of the archives in a share, which may be empty yet."""
-    try:
-        return set(reader.archives())
-    except share.ShareMissing:
-        return set()
 
 
 def _user():
@@ -187,7 +180,7 @@ def _tools(pip):
 
 
 def _list(draft, writer, say):
-    there = _archives(writer.reader)
+    there = publish.archives_known(writer.reader)
     for file in draft.files:
         size = publish.size_text(os.path.getsize(file.path))
         state = "is there already" if file.name in there else "would be new"
