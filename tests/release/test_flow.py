@@ -102,6 +102,17 @@ def test_back_goes_to_the_last_good_one_and_not_to_one_that_failed(node):
     assert node.current() == "releases/tiny-3.0" and bad(node) == []
 
 
+def test_going_back_migrates_nothing(node):
+    serve(node, "1.0")
+    node.ini_write(["migrate = false"])
+    try:
+        node.run("rollback")
+        node.run("switch", "--again", "3.0")
+        assert node.current() == "releases/tiny-3.0"
+    finally:
+        node.ini_write()
+
+
 def test_rollback_for_programs(node):
     serve(node, "1.0")
     objects = [json.loads(line) for line in node.run("rollback", "--json").splitlines()]

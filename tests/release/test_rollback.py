@@ -18,9 +18,10 @@ class Taken:
     """In the place of the half of an install that takes a release: it proves nothing."""
 
     names = ("weave_release.install", "weave_release.task")
-    fails_at = None
+    fails_at = migrated = None
 
-    def release_take(self, task, release, before_link):
+    def release_take(self, task, release, migrate, before_link):
+        self.migrated = migrate
         if self.fails_at == "prove":
             raise ReleaseError("it does not come up")
         before_link()
@@ -176,6 +177,17 @@ def test_switch_takes_what_is_ready_and_marks_nothing_bad(home, take, tmp_path):
     assert switch.run(context(tmp_path, switch, "--again", "3")) == 0
     assert state(home) == ("3", "")
     assert home.previous().name == "weaveserver-4"
+
+
+def test_only_what_has_never_served_migrates(home, take, tmp_path):
+    back(tmp_path)
+    assert take.migrated is False
+    switch.run(context(tmp_path, switch, "--again", "3"))
+    assert take.migrated is False
+    for version, words, migrated in (("4", (), True), ("5", ("--no-migrate",), False)):
+        release_make(home, version)
+        switch.run(context(tmp_path, switch, version, *words))
+        assert take.migrated is migrated
 
 
 def test_six_failing_installs_then_a_good_one_then_back(tmp_path, take):

@@ -115,13 +115,23 @@ def _take(context, task, release, leaves_bad):
     marked = current if leaves_bad and not is_same else None
     _changes_say(context, current, release)
     try:
-        release_take(task, release, before_link=lambda: _mark_bad(context, marked))
+        release_take(
+            task,
+            release,
+            migrate=_is_to_migrate(context, release),
+            before_link=lambda: _mark_bad(context, marked),
+        )
     except BaseException:
         now = home.current()
         if marked and now and now.name == marked.name and not marked.is_bad:
             with contextlib.suppress(OSError):
                 home.mark_clear(marked, "bad")
         raise
+
+
+def _is_to_migrate(context, release):
+    """Whether release.migrate runs: the database of one that has served is ready for it."""
+    return not release.is_served and not getattr(context.options, "no_migrate", False)
 
 
 def _mark_bad(context, release):
