@@ -159,13 +159,15 @@ class Broker:
         os.dup2(theirs.fileno(), 3)
         os.closerange(4, 4096)
         os.set_inheritable(3, True)
-        users.user_become(self.owner)
         env = programs.environment()
         fault = os.environ.get(FAULT_VARIABLE)
         if fault and os.path.exists(os.path.join(os.path.dirname(__file__), "faults.py")):
             env[FAULT_VARIABLE] = fault
         main = os.path.join(self.libdir, "weave-release")
-        os.execve(sys.executable, [sys.executable, "-I", "-S", "-B", main, "--inner", "3"], env)
+        # it gives up root itself: after an exec as the owner, other processes of that user
+        # could look into it, and take the terminal and our socket, until it has forbidden that
+        os.execve(sys.executable, [sys.executable, "-I", "-S", "-B", main, "--inner", "3",
+                                   str(self.owner.uid)], env)
 
     def _signal_pass(self, number, frame):
         if self.inner_pid:

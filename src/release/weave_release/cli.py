@@ -96,6 +96,9 @@ def options_parse(argv):
 def main(argv):
     """Runs the command that ARGV has. Returns the exit status."""
     if argv[:1] == ["--inner"]:
+        from . import programs, users
+        users.user_become(users.user_by_uid(int(argv[2])))
+        programs.memory_close()
         from . import inner
         return inner.main(int(argv[1]))
     own, typed = own_arguments_split(argv)

@@ -115,7 +115,6 @@ def main(fd):
     signal.signal(signal.SIGHUP, _group_end)
     signal.signal(signal.SIGTERM, _interrupt)
     programs.end_with_parent(signal.SIGHUP)
-    programs.memory_close()
     os.set_inheritable(fd, False)
     channel = Channel(fd)
     context = None
