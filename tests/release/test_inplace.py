@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import served
+import shop
+from conftest import TOP
 from shop import BAD_IMPORT, BAD_WARMUP, GOOD, Node, kinds, owner
 from weave_release import pause
 
@@ -333,6 +335,39 @@ def test_killed_without_httpd(folder_node):
         assert node.files() == before and node.is_clean()
     node.httpd.start()
     assert node.version_serves("1.0")
+
+
+def test_weave_server_in_var_sync(libdir, shop_share):
+    """As the first proposal has it: an sdist from a folder, into the virtualenv that is HOME."""
+    if subprocess.call([shop.PYTHON, "-c", "import falcon, sqlalchemy, argon2, setuptools"],
+                       stderr=subprocess.DEVNULL):
+        pytest.skip("the distribution's packages for weave.server are not installed")
+    node = Node(libdir, shop_share, "home", "migrate = weave-server migrate\n")
+    try:
+        archives, data = node.top / "archives", node.top / "data"
+        data.mkdir(mode=0o700)
+        if os.getuid() == 0:
+            os.chown(data, served.httpd_user().pw_uid, -1)
+        subprocess.check_call(["conf/sdist", archives], cwd=TOP, stdout=subprocess.DEVNULL,
+                              env=dict(os.environ, PYTHON=shop.PYTHON))
+        subprocess.check_call(["chmod", "-R", "a+rX", archives])
+        config = node.home / "pyvenv.cfg"
+        config.write_text(config.read_text().replace(
+            "include-system-site-packages = false", "include-system-site-packages = true"))
+        text = node.httpd.ini.read_text().replace(
+            "module = shop.app", "script = share/weave/weave.wsgi")
+        node.httpd.ini.write_text(text.replace("/alive", "/__heartbeat__") + (
+            "[storage]\nsqluri = sqlite:///%s/weave.db\ncreate_tables = false\n" % data))
+        sdist, = archives.glob("*.tar.gz")
+        status, out, err = node.httpd.weavectl("install", "--in-place", sdist, "--find-links",
+                                               archives)
+        assert status == 0, out + err
+        node.httpd.start()
+        assert served.eventually(
+            lambda: node.httpd.get("/__heartbeat__")[::2] == (200, '{"status":"ok"}'), 30)
+        assert (data / "weave.db").exists()
+    finally:
+        node.end()
 
 
 # ---- what is refused, with nothing changed ----
