@@ -142,7 +142,6 @@ def test_a_plain_share(node, share):
 def test_a_file_with_find_links(node, share, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     path = make.sdist(tmp_path / "elsewhere", "App", "1.0", ["dep"], filename="App1.0.tgz")
-    assert "App 1.0 needs dep, and the shares have no archive" in refused(node.prepare, file=path)
     make.wheel(share.path, "dep", "1.0")
     found = node.prepare(file=path)
     assert versions(found) == {"app": "1.0", "dep": "1.0"}
@@ -150,6 +149,8 @@ def test_a_file_with_find_links(node, share, tmp_path):
     alone = Node(tmp_path / "home2", node.python)
     assert versions(alone.prepare(file=make.wheel(tmp_path, "App", "2.0"))) == {"app": "2.0"}
     assert "no share is known" in refused(alone.plan, "app")
+    needs = make.wheel(share.path, "App", "2.1", ["dep>=2"])
+    assert "App 2.1 needs dep>=2, which is not there" in refused(node.plan, file=needs)
     other = make.wheel(tmp_path, "App", "3.0", tag="cp312-cp312-any")
     assert "is for cp312, this node has cp311" in refused(alone.plan, file=other)
 
@@ -202,7 +203,7 @@ def test_bad_archives_of_a_plain_share(node, share, tmp_path):
 
 def test_a_plain_share_and_the_distribution(node, share):
     """What the distribution provides counts, when its version satisfies and the key says so."""
-    make.sdist(share.path, "App", "1.0", ["falcon>=3,<4", "SQLAlchemy", "dep"])
+    make.wheel(share.path, "App", "1.0", ["falcon>=3,<4", "SQLAlchemy", "dep"])
     make.wheel(share.path, "dep", "1.0", ["SQLAlchemy<99"])
     make.wheel(share.path, "falcon", "4.0")
     node.settings["system_site_packages"] = True
@@ -211,6 +212,9 @@ def test_a_plain_share_and_the_distribution(node, share):
     assert found.lock["falcon"]["system"] and found.lock["sqlalchemy"]["system"]
     make.wheel(share.path, "App", "1.1", ["falcon>=4", "dep"])
     assert versions(node.prepare("app")) == {"app": "1.1", "falcon": "4.0", "dep": "1.0"}
+    make.wheel(share.path, "App", "1.2", ["dep", "gone>=1"])
+    assert "App 1.2 needs gone>=1, and the shares have no archive of it" in refused(
+        node.plan, "app")
 
 
 def others():
@@ -257,7 +261,7 @@ def test_hostile_environment(node, share, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "target"))
     # --isolated reads /etc/pip.conf and the file of this variable all the same
     assert os.environ["PIP_CONFIG_FILE"] == os.devnull
-    make.sdist(share.path, "App", "1.0", ["dep"])
+    make.wheel(share.path, "App", "1.0", ["dep"])
     make.wheel(share.path, "dep", "1.0")
     assert versions(node.prepare("app")) == {"app": "1.0", "dep": "1.0"}
     assert not (tmp_path / "target").exists()

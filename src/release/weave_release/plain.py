@@ -163,8 +163,12 @@ def squeezed(text):
 
 def resolve(job, view, application):
     """Has pip choose among what is in the view; returns the PlanFiles."""
-    if application.kind == "wheel" and len(view.copied) == 1:
-        return [plan_file(view, application.name, application)]     # nothing to choose from
+    if application.kind == "wheel" and len(view.copied) == 1 and not job.request.requires:
+        # nothing to choose from: either the distribution has the rest, or nobody has
+        alone = closure.Member(application.project, application.version, application.requires, None)
+        closure.closure_check(application.canonical, {application.canonical: alone}, job.system,
+                              job.python.environment)
+        return [plan_file(view, application.name, application)]
     sdists = [archive for archive, _ in view.copied.values() if archive.kind == "sdist"]
     tools = build_tools(job, view) if sdists else []
     python = build.environment_make(job, tools)
