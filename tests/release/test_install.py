@@ -271,6 +271,20 @@ def wait_until(is_so, seconds=120):
         time.sleep(0.02)
 
 
+def test_what_a_build_leaves_behind_ends(node):
+    """A daemon in a session of its own."""
+    place = node.folder / "open"
+    place.mkdir()
+    place.chmod(0o777)
+    nodes.archives.sdist(node.share, "Daemon", "1.0", files={
+        "setup.py": "import subprocess\nleft = subprocess.Popen(['sleep', '600'], "
+                    "start_new_session=True, stdout=-3, stderr=-3)\n"
+                    "open(%r, 'w').write(str(left.pid))\n"
+                    "raise SystemExit('that is all')\n" % str(place / "pid")})
+    node.install("Daemon", status=1)
+    assert is_gone(int((place / "pid").read_text()))
+
+
 # ---- one sync ----
 
 def test_one_sync_for_200_files(node):

@@ -115,6 +115,7 @@ def main(fd):
     signal.signal(signal.SIGHUP, _group_end)
     signal.signal(signal.SIGTERM, _interrupt)
     programs.end_with_parent(signal.SIGHUP)
+    programs.orphans_adopt()
     os.set_inheritable(fd, False)
     channel = Channel(fd)
     context = None

@@ -23,6 +23,7 @@ LOG_LINE_BYTES = 2000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 # ioprio_set(2) has no function in libc; 3 << 13 is the idle class
 _IOPRIO_SET = {"x86_64": 251, "i386": 289, "i686": 289, "aarch64": 30, "riscv64": 30,
                "armv7l": 314, "ppc64le": 273, "s390x": 282}
@@ -37,6 +38,30 @@ def end_with_parent(signal_number):
 def memory_close():
     """Has no other process of this user look into this one, or take its terminal."""
     _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def orphans_adopt():
+    """Makes this process the parent of all that its programs leave behind."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _orphans_end():
+    """Ends what a program has left behind: nothing of an archive goes on after it."""
+    children = "/proc/self/task/%d/children" % os.getpid()
+    while True:
+        try:
+            with open(children) as file:
+                pids = [int(pid) for pid in file.read().split()]
+        except (OSError, ValueError):
+            return      # a kernel without it: they end with this command, in its group
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        if not pids:
+            return
 
 
 def priority_lower():
@@ -95,6 +120,7 @@ def program_run(argv, log=None, env=None, cwd=None, output=None, seconds=None):
             if process.poll() is None:
                 process.kill()
             process.wait()
+            _orphans_end()
     return Ended(None if is_late else process.returncode, list(lines))
 
 
