@@ -67,7 +67,7 @@ class Httpd:
                  for name in ("mpm_event", "unixd", "authz_core")
                  if "mod_%s.c" % name not in built_in and "%s.c" % name not in built_in]
         user = "User www-data\nGroup www-data\n" if os.getuid() == 0 else ""
-        (self.folder / "httpd.conf").write_text("\n".join(lines) + """
+        text = """
 LoadModule weave_module %s/mod_weave.so
 %sServerName localhost
 ServerRoot "%s"
@@ -78,10 +78,12 @@ LogLevel info weave:debug
 StartServers 1
 ServerLimit 2
 WeaveRuntimeDir "%s"
-WeaveStateDir "%s/state"
+WeaveStateDir "%s"
 WeaveApp / "%s"
 %s
-""" % (BUILD, user, self.folder, self.port, self.runtime, self.folder, self.node.ini, more))
+""" % (BUILD, user, self.folder, self.port, self.runtime, self.node.folder / "state",
+            self.node.ini, more)
+        (self.folder / "httpd.conf").write_text("\n".join(lines) + text)
 
     def run(self, *words):
         return subprocess.run(

@@ -219,12 +219,12 @@ def _node_await(broker):
 
 
 def _again(ask):
-    """What ask() returns, again and again while it raises ReleaseError, for a while."""
+    """What ask() returns; again and again while weaved is away, for some time."""
     until = time.monotonic() + WEAVED_SECONDS
     while True:
         try:
             return ask()
-        except ReleaseError:
+        except weaved.WeavedAway:
             if time.monotonic() > until:
                 raise
         time.sleep(POLL_SECONDS)

@@ -27,6 +27,10 @@ POLL_SECONDS = 0.2
 STOPPED, ABSENT, EMBEDDED, FAILED, WORKERS = "stopped", "absent", "embedded", "failed", "workers"
 
 
+class WeavedAway(ReleaseError):
+    """weaved does not answer: httpd may be about to start another."""
+
+
 class Node:
     """What `weavectl status` says of an application, at one moment.
 
@@ -80,17 +84,15 @@ def _name_check(ini, apps):
                                    % ini, "say -i %s" % app["ini"])
 
 
-def _folder_options(broker):
-    options = broker.options
-    return (["-d", options.directory] if options.directory else []) \
-        + (["-s", options.state_dir] if options.state_dir else [])
-
-
 def weavectl_run(broker, *words):
     """Runs weavectl itself. Returns its exit status, standard output and standard error."""
+    command = [broker.weavectl] + list(words)
+    for option, value in (("-d", broker.options.directory), ("-s", broker.options.state_dir)):
+        if value:
+            command += [option, value]
     try:
         done = subprocess.run(
-            [broker.weavectl] + _folder_options(broker) + list(words), stdin=subprocess.DEVNULL,
+            command, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=programs.environment(),
             timeout=STATUS_SECONDS if words[0] == "status" else None)
     except subprocess.TimeoutExpired:
@@ -109,10 +111,12 @@ def node_get(broker):
     httpd = found.get("httpd") or {}
     if "problem" in httpd:
         raise ReleaseError("it is not known what runs: %s" % httpd["problem"])
+    if httpd and not found.get("applications") and found.get("problems"):
+        raise ReleaseError("it is not known what runs: %s" % found["problems"][0])
     node = Node(found, broker.options.ini)
     if node.app.get("state") == "unknown":
-        raise ReleaseError(problem.replace("weavectl: ", "") or "weaved does not answer",
-                           "apachectl graceful")
+        raise WeavedAway(problem.replace("weavectl: ", "") or "weaved does not answer",
+                         "apachectl graceful")
     return node
 
 
@@ -151,7 +155,7 @@ class Control:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.connect(path)
         except OSError as error:
-            raise ReleaseError("%s: %s" % (path, error.strerror)) from error
+            raise WeavedAway("%s: %s" % (path, error.strerror)) from error
         peer = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         uid = struct.unpack("3i", peer)[1]
         if uid != owner or owner not in (0, os.geteuid()):
