@@ -21,7 +21,6 @@ from .weaved import ABSENT, EMBEDDED, FAILED, STOPPED, WORKERS
 STARTUP_SECONDS = 60   # limits.startup_timeout by default
 SLACK_SECONDS = 60
 POLL_SECONDS = 0.2
-WEAVED_SECONDS = 30    # for httpd to start a weaved in the place of one that has died
 LINES = 10
 OUTPUT_BYTES = 256 * 1024
 _PREFIX = re.compile(r"^\[[^]]*\] \[weave:\w+\] \[pid [^]]*\] ")
@@ -73,7 +72,7 @@ def _failed(path, why, hint="", lines=()):
 
 
 def _prove_in_weaved(broker, path, node):
-    control = _again(lambda: weaved.Control(broker))
+    control = weaved.again(lambda: weaved.Control(broker))
     seconds = startup_seconds(broker) + SLACK_SECONDS
     try:
         answer = control.ask("candidate", seconds, app=broker.options.ini,
@@ -215,19 +214,7 @@ def _switch_anew(broker, path):
 
 def _node_await(broker):
     """The Node of now; where weaved has died, once httpd has started the next one."""
-    return _again(lambda: weaved.node_get(broker))
-
-
-def _again(ask):
-    """What ask() returns; again and again while weaved is away, for some time."""
-    until = time.monotonic() + WEAVED_SECONDS
-    while True:
-        try:
-            return ask()
-        except weaved.WeavedAway:
-            if time.monotonic() > until:
-                raise
-        time.sleep(POLL_SECONDS)
+    return weaved.again(lambda: weaved.node_get(broker))
 
 
 def _coming(broker, node, path):

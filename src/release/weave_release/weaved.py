@@ -22,6 +22,7 @@ LINE_BYTES = 16 << 20
 STATUS_SECONDS = 60
 ANSWER_SECONDS = 30
 POLL_SECONDS = 0.2
+AWAY_SECONDS = 30    # for httpd to start a weaved in the place of one that has died
 
 # What an httpd has of an application.
 STOPPED, ABSENT, EMBEDDED, FAILED, WORKERS = "stopped", "absent", "embedded", "failed", "workers"
@@ -120,6 +121,18 @@ def node_get(broker):
     return node
 
 
+def again(ask, seconds=AWAY_SECONDS):
+    """What ask() returns; again and again while weaved is away, for some time."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except WeavedAway:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(POLL_SECONDS)
+
+
 def release_of(broker, virtualenv):
     """The release of release.home that a virtualenv, links followed, is; None: it is none."""
     releases = os.path.join(broker.home, "releases")
@@ -130,8 +143,9 @@ def release_of(broker, virtualenv):
 
 
 def call_serving(broker, request):
-    """What runs: for commands that ask before they change anything."""
-    node = node_get(broker)
+    """What runs: for commands that ask before they change anything, and for `releases`."""
+    node = again(lambda: node_get(broker),
+                 0 if broker.options.command == "releases" else AWAY_SECONDS)
     return {
         "httpd": node.kind not in (STOPPED, ABSENT), "embedded": node.kind == EMBEDDED,
         "app_state": node.app.get("state"), "generation": node.app.get("generation") or 0,
