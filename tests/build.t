@@ -28,7 +28,7 @@ my $root = tempdir('weave-build-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $tree  = "$root/a tree";
 my $build = "$root/a build";
 mkdir $tree or die "$tree: $!";
-system(qw(cp -a Makefile mod_weave.c conf src tests server), $tree) == 0 or die 'cp failed';
+system(qw(cp -a Makefile mod_weave.c conf src tests server mozupload), $tree) == 0 or die 'cp failed';
 
 # it compiles a hundred files
 $WeaveTest::AsRoot::run_s = 900;
@@ -36,7 +36,6 @@ $WeaveTest::AsRoot::run_s = 900;
 sub make { return run('make', '--no-print-directory', '-C', $tree, @_) }
 
 my @OBJECTS = qw(mod_weave.so weaved weave-worker weavectl);
-
 
 # ---- as it comes ----
 
@@ -74,6 +73,10 @@ for my $name (@OBJECTS) {
     my @paths = $bytes =~ m{([\x20-\x7e]*(?:\Q$root\E|\Q${\ top()}\E)[\x20-\x7e]*)}g;
     is_deeply(\@paths, [], '... and nothing says where it was built');
 }
+
+is((run('grep', '-rlF', '-e', $root, '-e', top(), "$build/weave-release"))[1], '',
+    'weave-release says nowhere where it was built');
+ok(-s "$build/weave-release/mozupload/manifest.py", '... and has what it needs of mozupload');
 
 # What has no trace in the result is seen in the commands.
 my @compiled = grep { / -c -o / } split /\n/, (make('-B', '-n', 'V=1', "BUILD=$build"))[1];
