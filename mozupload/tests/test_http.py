@@ -278,6 +278,16 @@ def test_plain_archives_stay_visible(server, url, tmp_path):
         assert set(before) < set(share.share_open(url).archives())
 
 
+def test_first_upload_cut_off_before_its_index(server, url, tmp_path):
+    """Where the server lists the archives, it lists the manifest: no plain share."""
+    drafts.upload(url, drafts.draft(tmp_path / "new"))
+    folder = _folder(server, url)
+    shutil.rmtree(folder / "simple")
+    (folder / "index.html").unlink()
+    assert list(drafts.believed(url)) == ["1.0"]
+    assert share.share_open(url).manifests("other") == []
+
+
 def test_tls(tmp_path, monkeypatch):
     made = drafts.draft(tmp_path / "new")
     server = apache.Apache(tls=True)

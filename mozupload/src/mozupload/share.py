@@ -158,12 +158,7 @@ class FolderShare(Share):
             )
 
     def manifests(self, name):
-        versions = []
-        for entry in self._list("releases"):
-            found = entry.endswith(".json") and names.release_split(entry[:-5])
-            if found and found[0] == name:
-                versions.append(found[1])
-        return versions
+        return _manifest_versions(self._list("releases"), name)
 
     def archives(self):
         return sorted(name for name in self._list("") if names.is_archive(name))
@@ -231,6 +226,12 @@ class FolderShare(Share):
             )
 
 
+def _manifest_versions(entries, name):
+    """The versions of a name among files of the folder releases/."""
+    splits = (names.release_split(entry[:-5]) for entry in entries if entry.endswith(".json"))
+    return sorted({split[1] for split in splits if split and split[0] == name})
+
+
 class _ReadError(Exception):
     """A file of the share cannot be read any further; number: an errno."""
 
@@ -274,12 +275,27 @@ class HttpShare(Share):
         try:
             data = self.read("simple/%s/index.json" % name, MAX_INDEX)
         except ShareMissing:
-            return []
+            return self._manifests_listed(name)
         try:
             versions = json.loads(data.decode("utf-8")).get("_releases", [])
             return [text for text in versions if names.is_version(text)]
         except (ValueError, AttributeError, TypeError, RecursionError):
             raise ShareError("%ssimple/%s/index.json is damaged." % (self.url, name))
+
+    def _manifests_listed(self, name):
+        """The same from the server's own listing of releases/, where it makes one.
+
+        A first upload that was cut off before the index has a manifest and no index:
+        where its archives are seen, the manifest must be seen, too.
+        """
+        try:
+            data = self.read("releases/", MAX_INDEX)
+        except ShareError as problem:
+            if isinstance(problem, ShareMissing) or problem.status == 403:
+                return []
+            raise
+        entries = (link.rpartition("/")[2] for link in _links(data))
+        return _manifest_versions(map(urllib.parse.unquote, entries), name)
 
     def archives(self):
         try:
@@ -357,10 +373,8 @@ class HttpShare(Share):
     def _links(self, path, folders=False):
         """Names of the archives (or of the folders below) that a page has links to."""
         data = self.read(path, MAX_INDEX)
-        page = _Links()
-        page.feed(data.decode("utf-8", "replace"))
         found = set()
-        for link in page.links:
+        for link in _links(data):
             url = urllib.parse.urldefrag(urllib.parse.urljoin(self.url + path, link)).url
             base = self.url + path if folders else self.url
             if not url.startswith(base):
@@ -371,6 +385,13 @@ class HttpShare(Share):
             elif not folders and names.is_archive(name):
                 found.add(name)
         return sorted(found)
+
+
+def _links(data):
+    """The targets of the links in a page of HTML."""
+    page = _Links()
+    page.feed(data.decode("utf-8", "replace"))
+    return page.links
 
 
 class _Links(html.parser.HTMLParser):
