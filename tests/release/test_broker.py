@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps root's side of weavectl apart from the owner of release.home."""
 
-import os
 import subprocess
 import sys
 
