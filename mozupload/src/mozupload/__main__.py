@@ -21,6 +21,9 @@ project's setup.cfg may have the same options."""
 PROBLEMS = (UploadError, ShareError, ManifestError, ArchiveError, VcsError)
 
 
+PROJECT_FILES = ("setup.py", "setup.cfg", "pyproject.toml")
+
+
 def say(text):
     """Tells people a line, at once."""
     print(text, flush=True)
@@ -56,16 +59,20 @@ def parser_make():
     return parser
 
 
-def project_of(archive):
-    """The folder of the project that an archive was made in: builds put it into dist/."""
-    folder = os.path.dirname(os.path.abspath(archive))
-    return os.path.dirname(folder) if os.path.basename(folder) == "dist" else os.curdir
+def project_of(archives):
+    """The folder of the project that the sdist was made in: builds put it into dist/."""
+    for archive in archives:
+        folder, name = os.path.split(os.path.dirname(os.path.abspath(archive)))
+        if name == "dist" and not archive.endswith(".whl"):
+            if any(os.path.exists(os.path.join(folder, file)) for file in PROJECT_FILES):
+                return folder
+    return os.curdir
 
 
 def main(arguments=None):
     """The exit status: 0; 1 when nothing was uploaded; 2 for a wrong command line."""
     given = vars(parser_make().parse_args(arguments))
-    project = given["project"] or project_of(given["archives"][0])
+    project = given["project"] or project_of(given["archives"])
     try:
         found = config_read(project)
         found.update({name: value for name, value in given.items() if value is not None})
