@@ -1,9 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The tests of mozupload/ as TAP; arguments go to pytest."""
+"""The tests of mozupload/ as TAP, in parts as tests/release.t has them; arguments go to pytest."""
 
 import sys
 
 import pytest_tap
 
-sys.exit(pytest_tap.main("mozupload"))
+PARTS = {
+    "mozupload_releasing": ["test_command.py", "test_releasing.py"],
+    "mozupload_vcs": ["test_testing.py", "test_tree.py", "test_vcs.py"],
+}
+
+sys.exit(pytest_tap.main("mozupload", parts=PARTS))

@@ -45,10 +45,27 @@ class Reporter:
         self._tap.add_not_ok("pytest", name, diagnostics=text.rstrip())
 
 
-def main(folder, tests="tests"):
+def part_files(tests, parts):
+    """The test files of the part that this program is the name of; tests: their folder.
+
+    parts: the name of a further program, a link to the first one -> its files. The first one
+    has all that no other part names. AssertionError where a link or a file is missing.
+    """
+    program = pathlib.Path(sys.argv[0])
+    first = program.resolve()
+    assert set(parts) == {path.stem for path in first.parent.glob(first.stem + "_*.t")}
+    named = [name for names in parts.values() for name in names]
+    rest = {path.name for path in tests.glob("test_*.py")} - set(named)
+    missing = [name for name in named if not (tests / name).exists()]
+    assert not missing and len(named) == len(set(named)), missing or named
+    return [tests / name for name in parts.get(program.stem, sorted(rest))]
+
+
+def main(folder, tests="tests", parts=None):
     """Runs the tests of a folder of the repository; the exit status.
 
-    The program's arguments go to pytest, as in `tests/server.t -k quota`.
+    The program's arguments go to pytest, as in `tests/server.t -k quota`. parts: as
+    part_files() has them; with arguments every part looks at all files.
     """
     # What pytest prints itself would be no TAP, and says nothing more.
     stream = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
@@ -57,7 +74,10 @@ def main(folder, tests="tests"):
     reporter = Reporter(stream)
     root = TOP / folder
     options = ["--rootdir", str(root), "-p", "no:cacheprovider"]
-    arguments = options + sys.argv[1:] + [str(root / tests)]
+    paths = [root / tests]
+    if parts and not sys.argv[1:]:
+        paths = part_files(root / tests, parts)
+    arguments = options + sys.argv[1:] + [str(path) for path in paths]
     status = pytest.main(arguments, plugins=[reporter])
     if not reporter.count:
         print("Bail out! pytest ran no test", file=stream)
