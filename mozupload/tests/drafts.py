@@ -9,6 +9,7 @@ import tempfile
 import archives
 
 from mozupload import manifest, names, publish, share, writing
+from mozupload.identity import archive_identity
 
 
 def draft(folder, version="1.0", text="", allowed=(), name="Weave"):
@@ -22,7 +23,7 @@ def draft(folder, version="1.0", text="", allowed=(), name="Weave"):
     ]
     rows = []
     for path, role in files:
-        identity = names.archive_identity(path)
+        identity = archive_identity(path)
         project = names.canonical(identity.name)
         rows.append(publish.DraftFile(str(path), path.name, project, identity.version, role))
     return publish.Draft(

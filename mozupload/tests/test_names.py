@@ -7,7 +7,7 @@ import zipfile
 import archives
 import pytest
 
-from mozupload import names
+from mozupload import identity, names
 
 
 def test_canonical():
@@ -61,17 +61,17 @@ def test_guesses():
 
 def test_archive_says_what_it_is(tmp_path):
     path = archives.sdist(tmp_path, "WeaveServer", "1.1.4", filename="WeaveServer1.1.4.tgz")
-    found = names.archive_identity(path)
+    found = identity.archive_identity(path)
     assert found[:3] == ("WeaveServer", "1.1.4", "sdist")
     path = archives.wheel(tmp_path, "Falcon", "3.1", ["x>1"])
-    found = names.archive_identity(path)
+    found = identity.archive_identity(path)
     assert found[:3] == ("Falcon", "3.1", "wheel")
     assert found.metadata.get_all("Requires-Dist") == ["x>1"]
     path = tmp_path / "old.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("old-1/PKG-INFO", archives.metadata("old", "1"))
         archive.writestr("old-1/src/old.egg-info/PKG-INFO", archives.metadata("other", "2"))
-    assert names.archive_identity(path)[:3] == ("old", "1", "sdist")
+    assert identity.archive_identity(path)[:3] == ("old", "1", "sdist")
 
 
 def _link(name):
@@ -92,8 +92,8 @@ def _link(name):
 )
 def test_archive_that_says_nothing_usable(tmp_path, members):
     path = archives.tar(tmp_path / "a-1.tar.gz", members)
-    with pytest.raises(names.ArchiveError, match="a-1.tar.gz"):
-        names.archive_identity(path)
+    with pytest.raises(identity.ArchiveError, match="a-1.tar.gz"):
+        identity.archive_identity(path)
 
 
 def test_damaged_archives(tmp_path):
@@ -103,5 +103,5 @@ def test_damaged_archives(tmp_path):
     cases.update({"c-1.tar.gz": b"", "d-1.tgz": b"x" * 2000, "e-1.zip": b"PK"})
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(names.ArchiveError, match=name):
-            names.archive_identity(tmp_path / name)
+        with pytest.raises(identity.ArchiveError, match=name):
+            identity.archive_identity(tmp_path / name)

@@ -8,7 +8,7 @@ import sys
 from . import VERSION
 from .errors import UploadError
 from .manifest import ManifestError
-from .names import ArchiveError
+from .identity import ArchiveError
 from .options import config_read, options_make, rows
 from .share import ShareError
 from .upload import upload

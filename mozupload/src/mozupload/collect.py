@@ -8,6 +8,7 @@ import zipfile
 
 from . import names
 from .errors import UploadError
+from .identity import archive_identity
 from .pip import PipError
 from .publish import DraftFile, row
 from .targets import Target
@@ -39,7 +40,7 @@ class Collector:
 
         sdist: path; wheels: paths of the project's own wheels, if somebody has built them.
         """
-        identity = names.archive_identity(sdist)
+        identity = archive_identity(sdist)
         self._constraints_check()
         build, source = [], ["--no-build-isolation"]
         if not self.options.no_build_isolation:
@@ -128,7 +129,7 @@ class Collector:
         return wheel
 
     def _wheel_check(self, wheel, identity):
-        found = names.archive_identity(wheel)
+        found = archive_identity(wheel)
         if (names.canonical(found.name), found.version) != (
             names.canonical(identity.name),
             identity.version,
@@ -161,9 +162,9 @@ class Collector:
             mine = {os.path.basename(path) for path in wheels + stubs}
             found = [path for path in _archives(folder) if os.path.basename(path) not in mine]
             for path in found:
-                _direct_check(names.archive_identity(path))
+                _direct_check(archive_identity(path))
             needed = target.required([wanted[0]] + found)
-            there = {names.canonical(names.archive_identity(path).name) for path in found}
+            there = {names.canonical(archive_identity(path).name) for path in found}
             missing = [text for name, text in needed.items()
                        if name not in there and name not in self.system]
             if not missing:
@@ -200,7 +201,7 @@ def _draft_file(path, role):
     name = os.path.basename(path)
     if not names.is_archive(name):
         raise UploadError("%s has a name that no share takes: rename it." % name)
-    identity = names.archive_identity(path)
+    identity = archive_identity(path)
     return DraftFile(path, name, names.canonical(identity.name), identity.version, role)
 
 

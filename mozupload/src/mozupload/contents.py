@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 
-from . import names
+from .identity import MAX_MEMBERS
 
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError)
 DAMAGED += (tarfile.TarError, zipfile.BadZipFile, zlib.error)
@@ -41,7 +41,7 @@ def _members(path):
     found = []
     for member in reader(path):
         found.append(member)
-        if len(found) > names.MAX_MEMBERS:
+        if len(found) > MAX_MEMBERS:
             raise ValueError("too many members")
     return sorted(found, key=lambda member: member[0])
 

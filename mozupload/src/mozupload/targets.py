@@ -8,6 +8,7 @@ import sysconfig
 
 from . import names
 from .errors import UploadError
+from .identity import archive_identity
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_(\w+)\Z")
 _OLD_NAMES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
@@ -78,7 +79,7 @@ class Target:
         environment = dict({} if self.native else self._environment(), extra="")
         found = {}
         for wheel in wheels:
-            metadata = names.archive_identity(wheel).metadata
+            metadata = archive_identity(wheel).metadata
             for text in metadata.get_all("Requires-Dist", []):
                 try:
                     requirement = packaging.Requirement(text)

@@ -9,6 +9,7 @@ import tempfile
 
 from . import VERSION, collect, names, publish, share, signing, tree, vcs, writing
 from .errors import UploadError
+from .identity import archive_identity
 from .options import YANKED, pip_arguments
 from .pip import Pip
 
@@ -21,7 +22,7 @@ def upload(archives, options, say):
     sentences for people.
     """
     sdist, wheels = archives_sort(archives)
-    identity = names.archive_identity(sdist)
+    identity = archive_identity(sdist)
     writer = writing.writer_open(options.share)
     if options.sign:
         signing.key_check(options.sign)
@@ -57,7 +58,7 @@ def archives_sort(archives):
     for path in archives:
         if not names.is_archive(os.path.basename(path)):
             raise UploadError("%s is no archive of a Python distribution." % path)
-        identity = names.archive_identity(path)
+        identity = archive_identity(path)
         releases[names.canonical(identity.name), identity.version] = path
         (wheels if identity.kind == "wheel" else sdists).append(path)
     if len(releases) > 1:

@@ -127,7 +127,7 @@ class FolderWriter(Writer):
                 _unlink(temporary)
         # the other writer may have been killed before this
         _folder_sync(os.path.dirname(target))
-        if _hash(target) != source.sha256:
+        if Source(target).sha256 != source.sha256:
             raise ShareConflict(self.where, path)
         return "same"
 
@@ -237,14 +237,6 @@ class FolderWriter(Writer):
         return share.ShareError(
             "%s cannot be written: %s." % (self._path(path), problem.strerror or problem)
         )
-
-
-def _hash(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for chunk in iter(lambda: stream.read(share.CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _unlink(path):
