@@ -103,13 +103,19 @@ class Node:
 
     # ---- weavectl ----
 
+    def command(self, *words):
+        return [str(BUILD / "weavectl"), *words, "-i", str(self.ini)]
+
+    def environment(self, **more):
+        return dict(os.environ, WEAVE_RUNTIME_DIR=str(self.folder / "run"),
+                    WEAVE_STATE_DIR=str(self.folder / "state"), **more)
+
     def run(self, *words, env=None, umask=None, status=0, prefix=(), **more):
         """Runs weavectl with the ini; asserts its status, and returns what it has said."""
         done = subprocess.run(
-            [*prefix, str(BUILD / "weavectl"), *words, "-i", str(self.ini)],
+            [*prefix, *self.command(*words)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
-            env=dict(os.environ, WEAVE_RUNTIME_DIR=str(self.folder / "run"),
-                     WEAVE_STATE_DIR=str(self.folder / "state"), **(env or {})),
+            env=self.environment(**(env or {})),
             preexec_fn=None if umask is None else lambda: os.umask(umask), **more)
         assert status is None or done.returncode == status, done.stdout
         assert "Traceback" not in [line[:9] for line in done.stdout.splitlines()], done.stdout

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import nodes
+from httpds import eventually
 
 root = pytest.mark.skipif(not nodes.IS_ROOT, reason="needs root: two users are compared")
 
@@ -52,3 +53,86 @@ def test_the_owner_cannot_look_into_inner(node):
         spy.kill()
     assert spy.stdout.read() == ""
     spy.wait()
+
+
+# A program that leaves a process behind, in a session of its own and without its parent.
+# argv: a file for its pid, and words.
+STRAY = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        with open(sys.argv[1], "w") as file:
+            file.write("%d" % os.getpid())
+        while "quiet" in sys.argv:
+            os.closerange(0, 10)
+            time.sleep(600)
+        while True:
+            try:
+                os.write(1, b"still here\\n")
+            except OSError:
+                pass
+            time.sleep(0.01)
+    os._exit(0)
+while not os.path.exists(sys.argv[1]) or not os.path.getsize(sys.argv[1]):
+    time.sleep(0.01)
+if "stay" in sys.argv:
+    time.sleep(600)
+os._exit(3)
+"""
+
+
+def has_ended(pid):
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] == b"Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+class Left:
+    """A program of a node that leaves something behind: write(), then pid() of it."""
+
+    def __init__(self, node, kind):
+        self.node, self.kind = node, kind
+        place = node.folder / "open"
+        place.mkdir()
+        place.chmod(0o777)
+        self.stray = place / "stray.py"
+        self.stray.write_text(STRAY)
+        self.file = place / "pid"
+
+    def write(self, *words):
+        command = [sys.executable, str(self.stray), str(self.file), *words]
+        if self.kind == "migrate":
+            self.node.ini_write(["migrate = " + " ".join(command)])
+            self.node.release_make("1.0")
+            return
+        command.append("quiet")     # pip waits for all that hold its pipe
+        nodes.archives.sdist(self.node.share, "Tiny", "1.0", files={
+            "setup.py": "import os, sys\nos.execv(%r, %r)\n" % (sys.executable, command)})
+
+    def pid(self):
+        eventually(lambda: self.file.exists() and self.file.read_text(), "the stray begins")
+        return int(self.file.read_text())
+
+
+@pytest.fixture(params=("build", "migrate"))
+def left(request, node):
+    return Left(node, request.param)
+
+
+def test_nothing_of_a_program_goes_on_after_it(node, left):
+    left.write()
+    node.install(status=1, timeout=120)
+    assert has_ended(left.pid())
+
+
+def test_nothing_goes_on_after_a_broker_that_was_killed(node, left):
+    left.write("stay")
+    running = subprocess.Popen(node.command("install", "Tiny", "--find-links", str(node.share)),
+                               env=node.environment(), stderr=subprocess.DEVNULL)
+    pid = left.pid()
+    running.kill()
+    running.wait()
+    eventually(lambda: has_ended(pid), "the stray ends")

@@ -7,6 +7,7 @@ executes nothing below release.home, and believes nothing that inner says but na
 releases, which it checks.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -133,6 +134,7 @@ class Broker:
 
     def inner_start(self):
         """Starts inner as the owner of release.home. Returns our end of its socket."""
+        programs.descendants_adopt()
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         self.inner_pid = os.fork()
@@ -201,6 +203,8 @@ class Broker:
         except (ProcessLookupError, PermissionError):
             pass
         status = os.waitpid(self.inner_pid, 0)[1]
+        with contextlib.suppress(ReleaseError):
+            programs.descendants_end()
         self.inner_pid = 0
         if os.WIFSIGNALED(status):
             print("weavectl: ended by signal %d; the same command again finishes what was begun"

@@ -5,6 +5,7 @@ What it may not do itself it asks of the broker, over a socket.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -103,6 +104,8 @@ def _is_alive(pid):
 
 def _group_end(number, frame):
     """The broker has gone, and all that belongs to this command goes too."""
+    with contextlib.suppress(ReleaseError):
+        programs.descendants_end()
     os.killpg(0, signal.SIGKILL)
 
 
@@ -115,7 +118,7 @@ def main(fd):
     signal.signal(signal.SIGHUP, _group_end)
     signal.signal(signal.SIGTERM, _interrupt)
     programs.end_with_parent(signal.SIGHUP)
-    programs.orphans_adopt()
+    programs.descendants_adopt()
     os.set_inheritable(fd, False)
     channel = Channel(fd)
     context = None

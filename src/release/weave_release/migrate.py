@@ -6,14 +6,13 @@ and the secrets; and with the release's programs first in PATH. All that it star
 with it.
 """
 
-import ctypes
 import os
 import pwd
 import select
 import signal
 import time
 
-from . import httpd, weaved
+from . import httpd, programs, weaved
 from .errors import ReleaseError
 
 SECONDS = 3600
@@ -21,8 +20,6 @@ OUTPUT_BYTES = 64 * 1024
 POLL_SECONDS = 0.2
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENV = "workers.env."
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_PR_SET_PDEATHSIG = 1
 
 
 def call_migrate(broker, request):
@@ -44,7 +41,7 @@ def call_migrate(broker, request):
     try:
         status, output = _output_read(broker, pid, out)
     finally:
-        _end(pid)
+        _end(broker, pid)
         os.close(out)
     if status is None:
         raise ReleaseError("release.migrate has not come to its end within %d s, and was killed"
@@ -85,8 +82,12 @@ def environment_make(broker, path, node, user):
 
 
 def _start(command, env, user, cwd, umask):
-    """Starts `sh -c COMMAND`. Returns its pid and the end of a pipe with what it prints."""
+    """Starts `sh -c COMMAND` below a keeper, which ends as it does.
+
+    Returns the pid of the keeper and the end of a pipe with what is printed.
+    """
     out, theirs = os.pipe()
+    broker_pid = os.getpid()
     pid = os.fork()
     if pid:
         os.close(theirs)
@@ -105,15 +106,41 @@ def _start(command, env, user, cwd, umask):
             os.initgroups(user.name, user.gid)
             os.setresgid(user.gid, user.gid, user.gid)
             os.setresuid(user.uid, user.uid, user.uid)
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if umask is not None:
-            os.umask(umask)
-        os.chdir(cwd)
-        os.execve("/bin/sh", ["sh", "-c", command], env)
+        programs.end_with_parent(signal.SIGTERM)
+        if os.getppid() == broker_pid:
+            _keep(command, env, cwd, umask)
     except OSError as error:
         os.write(2, ("cannot be started: %s\n" % error).encode())
     finally:
         os._exit(127)
+
+
+def _keep(command, env, cwd, umask):
+    """Runs the command to its end, and ends all that it has started; so it does when the
+    broker is killed."""
+    programs.descendants_adopt()
+    signal.signal(signal.SIGTERM, _keeper_end)
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        programs.end_with_parent(signal.SIGKILL)
+        if umask is not None:
+            os.umask(umask)
+        os.chdir(cwd)
+        os.execve("/bin/sh", ["sh", "-c", command], env)
+    status = os.waitpid(pid, 0)[1]
+    programs.descendants_end()
+    if os.WIFSIGNALED(status):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), os.WTERMSIG(status))
+    os._exit(os.WEXITSTATUS(status))
+
+
+def _keeper_end(number, frame):
+    try:
+        programs.descendants_end()
+    finally:
+        os._exit(1)
 
 
 def _output_read(broker, pid, out):
@@ -125,8 +152,9 @@ def _output_read(broker, pid, out):
         data = os.read(out, 65536) if ready else b""
         is_open = is_open and not (ready and not data)
         output = (output + data)[-OUTPUT_BYTES:]
-        # what it has left behind may hold the pipe, and is not waited for
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is not None:   # what the keeper has left may write on for ever
+            programs.descendants_end(but=(broker.inner_pid, pid))
         if ended is not None and not data:
             is_exit = ended.si_code == os.CLD_EXITED
             return ended.si_status if is_exit else -ended.si_status, output
@@ -136,13 +164,14 @@ def _output_read(broker, pid, out):
             raise ReleaseError("the other half of weavectl has ended")
 
 
-def _end(pid):
-    """Ends it and all that it has left in its session's group."""
+def _end(broker, pid):
+    """Ends it and all that it has started."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
     os.waitpid(pid, 0)
+    programs.descendants_end(but=(broker.inner_pid,))
 
 
 def _text(output):

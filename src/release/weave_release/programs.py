@@ -2,7 +2,7 @@
 """Programs that inner starts: pip, git, gpgv and the like.
 
 They get a clean environment, no input, the least of the processor and of the disk, and
-they end with inner.
+they end with inner. Nothing that they have started goes on after them.
 """
 
 import collections
@@ -19,7 +19,9 @@ from .errors import ReleaseError
 NICE = 19
 LAST_LINES = 10
 POLL_SECONDS = 1
+END_SECONDS = 20
 LOG_LINE_BYTES = 2000
+_is_adopting = False
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -35,33 +37,62 @@ def end_with_parent(signal_number):
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
+def descendants_adopt():
+    """Has all that is started from here on come to this process when its own parent ends."""
+    global _is_adopting
+    _is_adopting = _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def descendants_end(but=()):
+    """Ends all that is below this process, whatever session it has gone to.
+
+    but: pids of children that go on. ReleaseError where some do not end. It does nothing in
+    a process that has not called descendants_adopt().
+    """
+    until = time.monotonic() + END_SECONDS
+    while _is_adopting and _has_children():
+        found = [pid for pid in _children() if pid not in but]
+        if not found:
+            return
+        if time.monotonic() > until:
+            raise ReleaseError("processes that a program has left behind cannot be ended: %s"
+                               % ", ".join(map(str, found[:10])), "kill -9 each of them")
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in found:       # what was below them is below us then
+            _reap(pid, until)
+
+
+def _has_children():
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _children():
+    own, found = str(os.getpid()), []
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit():
+            continue
+        with contextlib.suppress(OSError), open("/proc/%s/stat" % pid, "rb") as file:
+            # the name before may have blanks and brackets in it
+            if file.read().rpartition(b") ")[2].split()[1].decode() == own:
+                found.append(int(pid))
+    return found
+
+
+def _reap(pid, until):
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < until:
+            time.sleep(0.002)
+
+
 def memory_close():
     """Has no other process of this user look into this one, or take its terminal."""
     _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def orphans_adopt():
-    """Makes this process the parent of all that its programs leave behind."""
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _orphans_end():
-    """Ends what a program has left behind: nothing of an archive goes on after it."""
-    children = "/proc/self/task/%d/children" % os.getpid()
-    while True:
-        try:
-            with open(children) as file:
-                pids = [int(pid) for pid in file.read().split()]
-        except (OSError, ValueError):
-            return      # a kernel without it: they end with this command, in its group
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in pids:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-        if not pids:
-            return
 
 
 def priority_lower():
@@ -120,7 +151,7 @@ def program_run(argv, log=None, env=None, cwd=None, output=None, seconds=None):
             if process.poll() is None:
                 process.kill()
             process.wait()
-            _orphans_end()
+            descendants_end()
     return Ended(None if is_late else process.returncode, list(lines))
 
 
@@ -132,11 +163,15 @@ def _prepare():
 def _output_read(process, line_take, seconds):
     """Reads until the program has ended; True when the time was over before.
 
-    What it has left behind may hold its output open for ever, and is not waited for.
+    What it has left behind is ended then, and otherwise is not waited for.
     """
     fd, rest = process.stdout.fileno(), b""
     ends_at = time.monotonic() + seconds if seconds else None
+    has_left = True
     while True:
+        if has_left and process.poll() is not None:
+            has_left = False
+            descendants_end()
         is_there = select.select([fd], [], [], POLL_SECONDS)[0]
         data = os.read(fd, 65536) if is_there else b""
         *whole, rest = (rest + data).split(b"\n")
