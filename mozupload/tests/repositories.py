@@ -4,6 +4,8 @@
 import os
 import subprocess
 
+from hg_server import hg_run
+
 
 def environment():
     found = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "HG"))}
@@ -32,13 +34,16 @@ class Repository:
             self.run("init", *["--quiet"] * (kind == "git"))
 
     def run(self, *arguments):
-        command = [self.kind] + list(arguments)
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment(), stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        )
-        text = os.fsdecode(done.stdout)
-        assert done.returncode == 0, "%s: %s" % (command, text)
+        if self.kind == "hg":
+            status, output = hg_run(arguments, self.folder, environment())
+        else:
+            done = subprocess.run(
+                [self.kind, *arguments], cwd=self.folder, env=environment(),
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            )
+            status, output = done.returncode, done.stdout
+        text = os.fsdecode(output)
+        assert status == 0, "%s %s: %s" % (self.kind, arguments, text)
         return text
 
     def write(self, files):

@@ -242,6 +242,6 @@ def test_which_tests_need_pytest(project, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not (TOP.parent / "server").is_dir(), reason="only in the whole repository")
 def test_server(installed):
-    arguments = "--args=-q -p no:cacheprovider tests/test_packaging.py"
+    arguments = "--args=-q -p no:cacheprovider tests/test_data.py"
     status, text = setup_py(TOP.parent / "server", installed, "-q", "test", arguments)
-    assert status == 0 and "1 passed" in text, text
+    assert status == 0 and " passed" in text, text

@@ -6,7 +6,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+
+from conftest import TOP
+
+sys.path.insert(0, str(TOP / "mozupload" / "tests"))
+from hg_server import hg_run  # noqa: E402
 
 # What an engineer's git and hg have. Nothing of whoever runs the tests is in it.
 ENGINEER = {
@@ -29,10 +35,15 @@ class Work:
 
     def __init__(self, kind, path):
         self.kind, self.path = kind, str(path)
-        run(kind, "init", "-q", *(["-b", "main"] if kind == "git" else []), self.path)
+        os.makedirs(self.path, exist_ok=True)
+        self.do("init", "-q", *(["-b", "main"] if kind == "git" else []))
 
-    def do(self, *words, **env):
-        return run(self.kind, *words, cwd=self.path, **env)
+    def do(self, *words):
+        if self.kind == "git":
+            return run("git", *words, cwd=self.path)
+        status, said = hg_run(words, self.path, dict(os.environ, **ENGINEER))
+        assert status == 0, (words, said)
+        return said.decode().strip()
 
     def write(self, name, content="", executable=False):
         path = os.path.join(self.path, name)

@@ -14,7 +14,7 @@ import time
 
 from conftest import BUILD
 
-WAIT_S = 120
+WAIT_S = 300
 USERS = ("www-data", "apache", "http")
 
 
@@ -138,7 +138,7 @@ class Httpd:
 class Load:
     """Clients that ask from __enter__ to __exit__; `answers` is [(time, status, headers, body)]."""
 
-    def __init__(self, httpd, clients=4, pause=0.005):
+    def __init__(self, httpd, clients=2, pause=0.03):
         self.httpd = httpd
         self.answers = []
         self._is_over = threading.Event()

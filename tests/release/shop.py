@@ -129,7 +129,7 @@ class Node:
         return status, body
 
     def version_serves(self, version):
-        return served.eventually(lambda: self.answer() == (200, version), 30)
+        return served.eventually(lambda: self.answer() == (200, version))
 
     def end(self):
         self.httpd.stop()

@@ -237,11 +237,11 @@ def test_tools_of_the_share(tmp_path, share, executable, tools):
     """A Python without setuptools, as all from 3.12 on: the share has them; any pip will do."""
     node = Node(tmp_path / "home", python_of(executable), [share])
     make.sdist(share.path, "App", "1.0", ["dep"], files={"pyproject.toml": PYPROJECT})
-    make.sdist(share.path, "dep", "1.0")
+    make.wheel(share.path, "dep", "1.0")
     tools = [shutil.copy(path, share.path) for path in tools]
     if ".8" not in node.python.version:
         share.release("App", "1.0", [os.path.join(share.path, name)
-                                     for name in ("App-1.0.tar.gz", "dep-1.0.tar.gz")]
+                                     for name in ("App-1.0.tar.gz", "dep-1.0-py3-none-any.whl")]
                       + [(path, "build") for path in tools])
     assert versions(node.prepare("app")) == {"app": "1.0", "dep": "1.0"}
 

@@ -13,6 +13,7 @@ import pytest
 import nodes
 from conftest import BUILD
 
+WAIT_S = 300
 STEPS = ("lock", "plan", "fetch", "build", "create", "install", "sync", "migrate", "prove", "link",
          "switch", "record")
 
@@ -158,11 +159,10 @@ def test_no_switch_waits_for_switch(installed):
 
 # ---- killed anywhere ----
 
-def killed(node, step, version, when="after"):
-    """Runs an install that is killed at a step."""
-    said = node.install("Tiny==" + version, env={"WEAVE_KILL_AT": "%s:%s" % (step, when)}, status=1)
+def killed(node, step, version):
+    """Runs an install that is killed after a step, which is before the next one."""
+    said = node.install("Tiny==" + version, env={"WEAVE_KILL_AT": step + ":after"}, status=1)
     assert "ended by signal 9" in said
-    return said
 
 
 def test_killed_at_each_step_and_run_again(node):
@@ -184,15 +184,6 @@ def test_killed_at_each_step_and_run_again(node):
     assert node.unmarked() == [] and node.releases() == ["tiny-1.0", "tiny-2.0"]
     assert os.listdir(node.home / "incoming") == []
     assert (node.home / "lock").read_text() == ""
-
-
-@pytest.mark.parametrize("step", ("create", "sync"))
-def test_killed_before_a_step(node, step):
-    node.release_make("1.0")
-    killed(node, step, "1.0", "before")
-    assert node.current() is None
-    node.install()
-    assert node.current() == "releases/tiny-1.0" and node.unmarked() == []
 
 
 @pytest.fixture
@@ -230,7 +221,7 @@ def test_killed_halves(slow, victim):
     if nodes.IS_ROOT:
         assert "idle" in subprocess.check_output(["ionice", "-p", str(builder)], encoding="utf-8")
     os.kill(broker.pid if victim == "broker" else inner, signal.SIGKILL)
-    broker.communicate(timeout=60)
+    broker.communicate(timeout=WAIT_S)
     wait_until(lambda: is_gone(inner) and is_gone(builder))
 
 
@@ -238,7 +229,7 @@ def test_killed_halves(slow, victim):
 def test_interrupted(slow, number):
     broker, inner, builder = slow.start()
     broker.send_signal(number)
-    said = broker.communicate(timeout=60)[0]
+    said = broker.communicate(timeout=WAIT_S)[0]
     assert broker.returncode == 1 and "Traceback" not in said
     if number != signal.SIGHUP:
         assert "weavectl: interrupted\n" in said
@@ -253,7 +244,7 @@ def test_two_at_once(slow):
     assert "runs `weavectl install Slow`" in said and "(pid %d)" % inner in said
     assert said.count("\n") == 1, said
     broker.send_signal(signal.SIGTERM)
-    broker.communicate(timeout=60)
+    broker.communicate(timeout=WAIT_S)
 
 
 def is_gone(pid):
@@ -264,8 +255,8 @@ def is_gone(pid):
         return True
 
 
-def wait_until(is_so, seconds=120):
-    until = time.monotonic() + seconds
+def wait_until(is_so):
+    until = time.monotonic() + WAIT_S
     while not is_so():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -283,19 +274,3 @@ def test_what_a_build_leaves_behind_ends(node):
                     "raise SystemExit('that is all')\n" % str(place / "pid")})
     node.install("Daemon", status=1)
     assert is_gone(int((place / "pid").read_text()))
-
-
-# ---- one sync ----
-
-def test_one_sync_for_200_files(node):
-    node.release_make("1.0", files={"many/m%d.py" % number: "N = %d\n" % number
-                                    for number in range(200)})
-    trace = node.folder / "trace"
-    strace = ["strace", "-f", "-qq", "-e", "trace=syncfs,sync,fsync,fdatasync", "-o", trace]
-    done = subprocess.run(strace + ["true"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        pytest.skip("strace does not run: %s" % done.stdout.decode())
-    node.install(prefix=strace)
-    calls = [line.split("(")[0].split()[-1] for line in trace.read_text().splitlines()]
-    assert calls.count("syncfs") == 1 and "sync" not in calls
-    assert calls.count("fsync") + calls.count("fdatasync") < 20

@@ -117,7 +117,7 @@ def test_a_release_is_proven_without_an_httpd(whole):
 def test_installs_and_goes_back_under_load(whole):
     whole.back_to("1.0")
     before = whole.httpd.app()["generation"]
-    with httpds.Load(whole.httpd) as load:
+    with httpds.Load(whole.httpd, 200) as load:
         time.sleep(1)
         said = whole.install("Tiny==2.0")
         assert "tiny 2.0 serves (generation %d)" % (before + 1) in said
@@ -193,7 +193,7 @@ def test_what_fails_leaves_what_serves(whole):
 @pytest.mark.parametrize("moment", ["prove:after", "link:after", "switch:after"])
 def test_weavectl_is_killed(whole, moment):
     whole.back_to("1.0")
-    with httpds.Load(whole.httpd, 100) as load:
+    with httpds.Load(whole.httpd) as load:
         said = whole.install("Tiny==2.0", status=1, env={"WEAVE_KILL_AT": moment})
         assert "ended by signal 9" in said
         assert whole.httpd.answer() in ("1.0", "2.0")
@@ -235,7 +235,7 @@ def test_weaved_is_killed(whole, step):
         if name == step:
             os.kill(whole.httpd.weaved_pid(), signal.SIGKILL)
 
-    with httpds.Load(whole.httpd, 100) as load:
+    with httpds.Load(whole.httpd) as load:
         status, text = at_steps(whole, "2.2", act)
         assert status == 0 and whole.httpd.answer() == "2.2", text
         whole.install("Tiny==2.2")
@@ -246,13 +246,13 @@ def test_weaved_is_killed(whole, step):
 
 def test_weaved_is_killed_with_a_candidate_that_starts(whole):
     whole.back_to("1.0")
-    put(whole, "2.4", "import time; time.sleep(4)")
+    put(whole, "2.4", "import time; time.sleep(9)")
 
     def candidates():
         return [generation for generation in whole.httpd.app()["generations"]
                 if generation["candidate"] and generation["workers"]]
 
-    with httpds.Load(whole.httpd, 100) as load:
+    with httpds.Load(whole.httpd) as load:
         process = subprocess.Popen(
             [str(BUILD / "weavectl"), "-d", str(whole.folder / "run"), "install", "Tiny==2.4",
              "--find-links", str(whole.share), "-i", str(whole.ini)],
@@ -323,7 +323,7 @@ def test_httpd_ends_in_between(whole, number):
 # ---- embedded ----
 
 def test_embedded_takes_a_graceful(embedded):
-    with httpds.Load(embedded.httpd, 100) as load:
+    with httpds.Load(embedded.httpd) as load:
         said = embedded.install("Tiny==2.0")
         assert "without httpd, warm-up 200 in " in said
         assert "serves in httpd's own processes" in said
