@@ -100,7 +100,9 @@ class Node:
 
     def prepare(self, *arguments, **more):
         try:
-            return fetch.prepare(self.job(*arguments, **more))
+            job = self.job(*arguments, **more)
+            plan = fetch.plan(job)
+            return fetch.wheels(job, plan, fetch.fetch(job, plan))
         except ReleaseError as problem:
             print("\n".join(problem.lines))        # for whoever reads why a test has failed
             raise

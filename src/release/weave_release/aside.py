@@ -84,7 +84,7 @@ class Aside:
                 self._copy_one(self.virtualenv, fresh, log)
                 self._token_write(fresh)
             os.rename(fresh, self.former)
-            with folder(self.place) as fd:
+            with files.folder(self.place) as fd:
                 files.syncfs(fd)
         except OSError as error:
             self.place_remove()
@@ -103,7 +103,7 @@ class Aside:
                                done.lines)
 
     def _token_write(self, path):
-        with folder(path) as fd:
+        with files.folder(path) as fd:
             files.file_replace(TOKEN, self.facts["token"].encode(), fd)
 
     # ---- the marker ----
@@ -111,17 +111,17 @@ class Aside:
     def mark(self, phase):
         """Says so in the marker, for good."""
         facts = dict(self.facts, phase=phase)
-        with folder(self.home) as fd:
+        with files.folder(self.home) as fd:
             files.file_replace(MARKER, json.dumps(facts).encode() + b"\n", fd)
         self.facts = facts
 
     def end(self):
         """Removes the marker, and then the copy. What cannot be removed is left."""
-        with folder(self.home) as fd:
+        with files.folder(self.home) as fd:
             files.unlink_if_there(MARKER, fd)
             os.fsync(fd)
         if self.phase == BACK and not self.is_by_entries:
-            with folder(self.virtualenv) as fd:
+            with files.folder(self.virtualenv) as fd:
                 files.unlink_if_there(TOKEN, fd)
         self.place_remove()
 
@@ -137,7 +137,7 @@ class Aside:
         elif not self._is_back():
             self._folder_put_back()
         for path in (self.place, os.path.dirname(self.virtualenv), self.virtualenv):
-            with folder(path) as fd:
+            with files.folder(path) as fd:
                 os.fsync(fd)
 
     def failed_remove(self):
@@ -147,7 +147,7 @@ class Aside:
 
     def _is_back(self):
         try:
-            with folder(self.virtualenv) as fd:
+            with files.folder(self.virtualenv) as fd:
                 with open(os.open(TOKEN, files.READ, dir_fd=fd), "rb") as file:
                     return file.read(100) == self.facts["token"].encode()
         except OSError:
@@ -234,7 +234,7 @@ def remove(path):
 
 def aside_read(home):
     """The Aside that a marker in HOME tells of; None when there is no marker."""
-    with folder(home) as fd:
+    with files.folder(home) as fd:
         try:
             facts = files.json_read(MARKER, fd, MARKER_MOST)
         except FileNotFoundError:
@@ -341,17 +341,3 @@ def foreign_find(path):
 def programs_user():
     from . import users
     return users.user_by_uid(os.geteuid()).name
-
-
-class folder:
-    """A folder as a descriptor, within `with`."""
-
-    def __init__(self, path):
-        self._path = path
-
-    def __enter__(self):
-        self._fd = os.open(self._path, files.FOLDER)
-        return self._fd
-
-    def __exit__(self, *_):
-        os.close(self._fd)

@@ -11,6 +11,7 @@ from mozupload.share import ShareError, ShareMissing, share_open
 
 from . import archives, build, closure, plain, seen, store, trust
 from .errors import ReleaseError
+from .files import file_hash
 from .job import Plan, PlanFile, Wheel, space_error
 
 WAIT_STEP_S = 0.5
@@ -23,12 +24,6 @@ class Prepared:
         self.plan = plan
         self.wheels = wheels
         self.lock = lock
-
-
-def prepare(job):
-    """PLAN, FETCH and BUILD in one, for those that show no steps of their own."""
-    found = plan(job)
-    return wheels(job, found, fetch(job, found))
 
 
 # ---- PLAN ----
@@ -267,7 +262,7 @@ def system_check(job, found, project, version):
 
 def file_in_manifest(found, archive, path):
     """A FILE whose project has manifests must be the one that its manifest names."""
-    digest = store.file_hash(path)[0]
+    digest = file_hash(path)[0]
     files = [file for file in found.manifest.files_of("application") if file.sha256 == digest]
     if not files:
         raise ReleaseError("%s is not the file that the manifest of %s %s names"
@@ -391,7 +386,7 @@ def wheel_read(job, file, path):
     """A wheel that was fetched or built, checked as it is to be installed."""
     archive = archives.archive_check(path, file.project, file.version)
     job.python.requires_check(archive)
-    digest = store.file_hash(path)[0]
+    digest = file_hash(path)[0]
     if names.is_wheel(file.name) and file.sha256 not in (None, digest):
         raise ReleaseError("%s was changed by the build of another archive" % file.name,
                            hint="Put the wheel of each sdist into the share (mozupload does).")

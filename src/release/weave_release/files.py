@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small files that may be damaged, cut off or planted, and files that must last.
 
-Everything works below a folder that is open already (dir_fd), and follows no link.
+Small files are read and written below a folder that is open already (dir_fd), and no link
+is followed.
 """
 
+import contextlib
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -12,6 +15,7 @@ from datetime import datetime, timezone
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+CHUNK = 1 << 16
 
 
 class Damaged(Exception):
@@ -32,6 +36,32 @@ def seconds_of(text):
     except ValueError:
         return None
     return at.replace(tzinfo=timezone.utc).timestamp()
+
+
+@contextlib.contextmanager
+def folder(path, dir_fd=None):
+    """A descriptor of a folder, within `with`. A link is refused, but for one before "/."."""
+    fd = os.open(path, FOLDER, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def hash_read(stream, kind="sha256"):
+    """(hash object of hashlib, bytes) of all that a stream of bytes has."""
+    digest, size = hashlib.new(kind), 0
+    for chunk in iter(lambda: stream.read(CHUNK), b""):
+        digest.update(chunk)
+        size += len(chunk)
+    return digest, size
+
+
+def file_hash(path):
+    """(SHA-256 in hex, bytes) of a file."""
+    with open(path, "rb") as stream:
+        digest, size = hash_read(stream)
+    return digest.hexdigest(), size
 
 
 def json_read(name, dir_fd, most):
@@ -65,7 +95,7 @@ def json_read(name, dir_fd, most):
 def _read(fd, most):
     parts = []
     while most > 0:
-        part = os.read(fd, min(most, 65536))
+        part = os.read(fd, min(most, CHUNK))
         if not part:
             break
         parts.append(part)

@@ -22,6 +22,8 @@ import re
 import stat
 import time
 
+from mozupload.names import canonical, is_name
+
 from . import files
 from .errors import ReleaseError
 from .files import Damaged
@@ -29,8 +31,8 @@ from .release import FORMAT, MARK_MOST, READY_MOST, Release
 
 HISTORY_MOST = 1024 * 1024
 LINK = "current"
+SCRATCH = "tmp-"  # what folders of commands in incoming/ begin with
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*", re.ASCII)
 
 
@@ -88,7 +90,7 @@ class Home:
         releases = self.releases()
         exact = [release for release in releases if release.name == text]
         name, _, version = text.rpartition("==")
-        wanted = re.sub(r"[-_.]+", "-", name).lower()
+        wanted = canonical(name)
         found = exact or [
             release
             for release in releases
@@ -116,7 +118,7 @@ class Home:
 
         name is canonical (PEP 503). ReleaseError when they cannot be part of a path.
         """
-        if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+        if not is_name(name) or canonical(name) != name or not _VERSION.fullmatch(version):
             raise ReleaseError("%r %r is no name and version of a release" % (name, version))
         first = "%s-%s" % (name, version)
         fresh, number = first, 1
@@ -135,19 +137,19 @@ class Home:
         data = json.dumps(facts, indent=1, sort_keys=True).encode() + b"\n"
         if len(data) > READY_MOST:
             raise ReleaseError("what ready.json is to say is larger than %d bytes" % READY_MOST)
-        with _folder(release_path) as fd:
+        with files.folder(release_path) as fd:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(".weave", 0o755, dir_fd=fd)
             files.syncfs(fd)
-            with _folder(".weave", fd) as inner:
+            with files.folder(".weave", fd) as inner:
                 files.file_replace("ready.json", data, inner)
             os.fsync(fd)
-        with _folder(os.path.dirname(release_path)) as fd:
+        with files.folder(os.path.dirname(release_path)) as fd:
             os.fsync(fd)
 
     def ready_remove(self, release_path):
         """Makes a release a leftover, which may be removed piece by piece."""
-        with _folder(release_path) as fd, _folder(".weave", fd) as inner:
+        with files.folder(release_path) as fd, files.folder(".weave", fd) as inner:
             files.unlink_if_there("ready.json", inner)
             os.fsync(inner)
 
@@ -158,7 +160,7 @@ class Home:
         """
         facts["at"] = files.now()
         data = json.dumps(facts).encode() + b"\n"
-        with _folder(release.path) as fd, _folder(".weave", fd) as inner:
+        with files.folder(release.path) as fd, files.folder(".weave", fd) as inner:
             try:
                 files.file_replace(mark, data, inner)
             except OSError as error:
@@ -167,7 +169,7 @@ class Home:
                 files.file_overwrite(mark, data, inner)
 
     def mark_clear(self, release, mark):
-        with _folder(release.path) as fd, _folder(".weave", fd) as inner:
+        with files.folder(release.path) as fd, files.folder(".weave", fd) as inner:
             files.unlink_if_there(mark, inner)
             os.fsync(inner)
 
@@ -204,7 +206,7 @@ class Home:
             raise ReleaseError("%s cannot serve: %s" % (release.name, release.problem))
         self.link_check()
         fresh = ".%s.new" % LINK
-        with _folder(self.path + "/.") as fd:
+        with files.folder(self.path + "/.") as fd:
             files.unlink_if_there(fresh, fd)
             os.symlink("releases/" + release.name, fresh, dir_fd=fd)
             os.replace(fresh, LINK, src_dir_fd=fd, dst_dir_fd=fd)
@@ -286,7 +288,7 @@ class Home:
     def lock_read(self):
         """What a command that holds the lock, or was killed, has noted; otherwise None."""
         try:
-            with _folder(self.path + "/.") as fd:
+            with files.folder(self.path + "/.") as fd:
                 return files.json_read("lock", fd, MARK_MOST)
         except (OSError, Damaged):
             return None
@@ -357,16 +359,6 @@ def log_id(command, what):
     """The name of a log: the time, the command, and what it is about."""
     what = re.sub(r"[^A-Za-z0-9.@+-]+", "_", what)[:80]
     return "%s-%s-%s" % (time.strftime("%Y%m%d-%H%M%S"), command, what)
-
-
-@contextlib.contextmanager
-def _folder(path, dir_fd=None):
-    """A descriptor. A link is refused; release.home may be one, which "/." at its end allows."""
-    fd = os.open(path, files.FOLDER, dir_fd=dir_fd)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _lock_said(who):

@@ -151,7 +151,7 @@ class Upgrade:
                 self.copy.mark(BEGUN)
             with task.step("upgrade", "%d projects" % len(wheels)) as step:
                 self._pip(job, wheels, step)
-            with task.step("sync"), aside.folder(self.virtualenv) as fd:
+            with task.step("sync"), files.folder(self.virtualenv) as fd:
                 files.syncfs(fd)
             self._migrate()
             with task.step("workers") as step:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 
-from . import fetch, files, inplace, job as jobs, programs, prune, pythons, store, venv, words
+from . import fetch, files, inplace, job as jobs, programs, prune, pythons, venv, words
 from .errors import ReleaseError
 from .task import Task, task_open
 
@@ -201,7 +201,7 @@ def release_make(task, job, plan, facts):
     with task.step("fetch", "%d files, %s" % (len(plan.files), words.size(plan.size))):
         paths = fetch.fetch(job, plan)
         for file in plan.files:
-            file.sha256 = file.sha256 or store.file_hash(paths[file.name])[0]
+            file.sha256 = file.sha256 or files.file_hash(paths[file.name])[0]
     release = release_ready(task, job, plan, facts)
     if release is not None:
         return release

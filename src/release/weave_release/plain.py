@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 from mozupload import names
 
-from . import archives, build, closure, fetch, store
+from . import archives, build, closure, fetch
 from .errors import ReleaseError
+from .files import file_hash
 from .job import Plan, PlanFile, space_error
 
 RESOLVE_SECONDS = 1800
@@ -199,7 +200,7 @@ def plan_file(view, filename, application, role=None):
     role = role or ("application" if archive is application else "dependency")
     file = PlanFile(filename, share, role, archive.canonical, archive.version)
     file.path = archive.path
-    file.sha256, file.size = store.file_hash(archive.path)
+    file.sha256, file.size = file_hash(archive.path)
     return file
 
 

@@ -13,10 +13,10 @@ import stat
 
 from . import store, words
 from .errors import ReleaseError
+from .home import SCRATCH
 from .release import DAMAGED, FOREIGN, LEFTOVER, READY
 
 LOGS = 10
-SCRATCH = "tmp-"  # inner.SCRATCH
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 

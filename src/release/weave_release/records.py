@@ -7,13 +7,14 @@ Nothing of the virtualenv is imported or executed.
 
 import base64
 import csv
-import hashlib
 import os
-import re
 import stat
 
+from mozupload.names import canonical
+
+from . import files
+
 RECORD_MOST = 64 * 1024 * 1024
-CHUNK = 1024 * 1024
 
 
 class Project:
@@ -41,11 +42,6 @@ class Project:
                 yield os.path.normpath(os.path.join(self.site, path)), hashed, size
 
 
-def canonical(name):
-    """The name by PEP 503."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def sites(release_path):
     """The site-packages of a virtualenv: one, mostly."""
     lib = os.path.join(release_path, "lib")
@@ -71,16 +67,12 @@ def projects(release_path):
 
 def sha256_of(path):
     """The digest of a regular file, and no other. OSError, ValueError."""
-    digest = hashlib.sha256()
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(path, files.READ)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ValueError("it is no regular file")
-        while True:
-            part = os.read(fd, CHUNK)
-            if not part:
-                return digest
-            digest.update(part)
+        with open(fd, "rb", closefd=False) as stream:
+            return files.hash_read(stream)[0]
     finally:
         os.close(fd)
 

@@ -6,7 +6,6 @@ release that it ever led to: {"channels": {KEY: {"release": NAME-VERSION, "at": 
 """
 
 import json
-import os
 
 from . import files
 from .errors import ReleaseError
@@ -78,11 +77,8 @@ def remember(home, key_and_fresh):
         return
     channels[key] = fresh
     data = json.dumps({"channels": channels}, indent=1).encode("utf-8") + b"\n"
-    fd = os.open(home.path + "/.", files.FOLDER)
-    try:
+    with files.folder(home.path + "/.") as fd:
         files.file_replace(NAME, data, fd)
-    finally:
-        os.close(fd)
 
 
 def _seconds(entry):
@@ -93,13 +89,8 @@ def _seconds(entry):
 def _read(home):
     """The channels that were seen. A damaged file counts as none: it protects, it does not rule."""
     try:
-        fd = os.open(home.path + "/.", files.FOLDER)
-    except OSError:
-        return {}
-    try:
-        found = files.json_read(NAME, fd, MOST).get("channels")
+        with files.folder(home.path + "/.") as fd:
+            found = files.json_read(NAME, fd, MOST).get("channels")
     except (OSError, files.Damaged):
         return {}
-    finally:
-        os.close(fd)
     return found if isinstance(found, dict) else {}

@@ -5,25 +5,14 @@ It may be lost or damaged at any time: what is taken from it is hashed again.
 """
 
 import contextlib
-import hashlib
 import os
 import shutil
 
-CHUNK = 1 << 16
+from .files import file_hash
 
 
 def store_path(home, sha256):
     return os.path.join(home.store_path, "sha256", sha256)
-
-
-def file_hash(path):
-    """(SHA-256 in hex, bytes) of a file."""
-    digest, size = hashlib.sha256(), 0
-    with open(path, "rb") as stream:
-        for chunk in iter(lambda: stream.read(CHUNK), b""):
-            digest.update(chunk)
-            size += len(chunk)
-    return digest.hexdigest(), size
 
 
 def link_or_copy(source, path):
@@ -63,26 +52,10 @@ def keep(home, sha256, path):
             os.unlink(fresh)
 
 
-def store_prune(home, wanted, dry=False):
-    """Removes all files but those of these hashes; returns (files, bytes) that went.
-
-    wanted is what hashes_of() says of each release that is kept. Call it with the lock.
-    """
+def store_prune(home, wanted):
+    """Removes all files but those of these hashes. Call it with the lock."""
     folder = os.path.join(home.store_path, "sha256")
-    count = size = 0
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name not in wanted and entry.is_file(follow_symlinks=False):
-                size += entry.stat(follow_symlinks=False).st_size
-                count += 1
-                if not dry:
-                    os.unlink(entry.path)
-    return count, size
-
-
-def hashes_of(ready):
-    """The hashes of all files that a release's ready.json names."""
-    manifest = ready.get("manifest") or {}
-    found = {file.get("sha256") for file in manifest.get("files") or ()}
-    found.update(entry.get("sha256") for entry in (ready.get("lock") or {}).values())
-    return found - {None}
+                os.unlink(entry.path)

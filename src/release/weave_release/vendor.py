@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The archives of a vendor repository, in one flat folder: the only source of a checkout."""
 
-import hashlib
 import os
 
 from mozupload import names
 
 from .errors import ReleaseError
-
-CHUNK = 1 << 16
+from .files import file_hash
 
 
 def wanted_path(path, pins):
@@ -38,7 +36,7 @@ def archives_flatten(source, target, shown, pins):
             if not wanted_path(name, pins) or os.path.islink(whole):
                 continue
             project, version = _guess(name)
-            if not pins.is_hash_good(project, version, lambda: _sha256(whole)):
+            if not pins.is_hash_good(project, version, lambda: file_hash(whole)[0]):
                 refused[(project, version)] = name
                 continue
             taken.add((project, version))
@@ -53,13 +51,5 @@ def _link(path, target, name, shown):
     try:
         os.link(path, target)
     except FileExistsError:
-        if _sha256(path) != _sha256(target):
+        if file_hash(path) != file_hash(target):
             raise ReleaseError("%s has two different files called %s" % (shown, name))
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()

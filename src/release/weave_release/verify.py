@@ -5,6 +5,8 @@ import os
 import re
 import stat
 
+from mozupload.names import canonical
+
 from . import records
 from .errors import ReleaseError
 from .release import READY
@@ -93,7 +95,7 @@ class Verifying:
         self._lock_compare(installed)
         hashes = self.release.fact("records")
         hashes = hashes if isinstance(hashes, dict) else {}
-        hashes = {records.canonical(name): digest for name, digest in hashes.items()}
+        hashes = {canonical(name): digest for name, digest in hashes.items()}
         for project in installed:
             self._record_compare(project, hashes)
             self._project_compare(project, step)

@@ -3,7 +3,6 @@
 
 import base64
 import csv
-import hashlib
 import io
 import os
 import re
@@ -12,6 +11,7 @@ from mozupload import names
 
 from . import archives
 from .archives import ArchiveError, shown
+from .files import hash_read
 
 SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")
 UNSIGNED = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -114,13 +114,8 @@ class _Wheel:
         kind, equals, wanted = row[1].partition("=")
         if kind not in HASHES:
             self.refuse("has a RECORD without a SHA-256 of %s" % shown(path))
-        digest, size = hashlib.new(kind), 0
         with archive.open(member) as stream:
-            chunk = stream.read(archives.CHUNK)
-            while chunk:
-                digest.update(chunk)
-                size += len(chunk)
-                chunk = stream.read(archives.CHUNK)
+            digest, size = hash_read(stream, kind)
         found = base64.urlsafe_b64encode(digest.digest()).decode("ascii").rstrip("=")
         if found != wanted.rstrip("=") or row[2] not in ("", str(size)):
             self.refuse("has a file that is not the one of its RECORD (%s)" % shown(path))
