@@ -15,6 +15,7 @@ from .errors import ReleaseError
 
 BUILD_SECONDS = 1800
 LEGACY = ("setuptools", "wheel")
+SETUPTOOLS = "setuptools."       # names of its backends begin so
 CURE = "Put its wheel into the share (mozupload does); the log has all of the build."
 _MARK = "weave-build:"
 
@@ -124,12 +125,13 @@ def is_there(name, said, found):
 
 def requirements_read(archive, environment):
     """[(canonical name, specifier)] of what the build of an sdist needs."""
-    texts = LEGACY
+    texts, is_setuptools = LEGACY, False
     if archive.backend is not None:
         try:
             system = pypa.toml(archive.backend).get("build-system")
             if system is not None:
                 texts = [str(text) for text in system["requires"]]
+                is_setuptools = str(system.get("build-backend", SETUPTOOLS)).startswith(SETUPTOOLS)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
             raise archives.ArchiveError(
                 archive.name, "has a pyproject.toml that cannot be read (%s)"
@@ -142,4 +144,7 @@ def requirements_read(archive, environment):
                                         "requirement" % archives.shown(text))
         if closure.is_wanted(requirement, (), environment):
             wanted.append((names.canonical(requirement.name), str(requirement.specifier)))
+    # a setuptools before 70.1 wants it as well when it is asked for a wheel
+    if is_setuptools and "setuptools" in dict(wanted) and "wheel" not in dict(wanted):
+        wanted.append(("wheel", ""))
     return wanted
