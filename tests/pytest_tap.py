@@ -12,9 +12,13 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Reporter:
-    """A pytest plugin; `count` is the number of tests that had an outcome."""
+    """A pytest plugin; `count` is the number of tests that had an outcome.
 
-    def __init__(self, stream):
+    Why one has failed goes to `errors`, of which prove passes everything on.
+    """
+
+    def __init__(self, stream, errors):
+        self._errors = errors
         self._tap = Tracker(streaming=True, stream=stream, header=False)
         self.count = 0
 
@@ -41,8 +45,9 @@ class Reporter:
         if ok:
             self._tap.add_ok("pytest", name)
             return
+        self._tap.add_not_ok("pytest", name)
         text = "".join("# %s\n" % line for line in report.longreprtext.splitlines())
-        self._tap.add_not_ok("pytest", name, diagnostics=text.rstrip())
+        self._errors.write("# Failed test '%s'\n%s" % (name, text))
 
 
 def part_files(tests, parts):
@@ -71,7 +76,8 @@ def main(folder, tests="tests", parts=None):
     stream = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-    reporter = Reporter(stream)
+    errors = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+    reporter = Reporter(stream, errors)
     root = TOP / folder
     options = ["--rootdir", str(root), "-p", "no:cacheprovider"]
     paths = [root / tests]
