@@ -8,6 +8,8 @@ import os
 import signal
 from unittest import mock
 
+from weave_release.arguments import ADD
+from weave_release.cli import COMMANDS
 from weave_release.errors import ReleaseError
 from weave_release.home import Home
 from weave_release.say import Say
@@ -57,7 +59,8 @@ class Context:
 def options_parse(module, *words):
     """What the module's command makes of its words, as a dict."""
     parser = argparse.ArgumentParser(prog="weavectl")
-    module.arguments(parser)
+    command = next(row[0] for row in COMMANDS if module.__name__.endswith("." + row[1]))
+    ADD[command](parser)
     return vars(parser.parse_args(words))
 
 

@@ -17,26 +17,6 @@ MAX_REVISION_FILE = 4096
 VENDOR_REVISION = "vendor.rev"
 
 
-def arguments(parser):
-    add = parser.add_argument
-    add("where", nargs="?", metavar="URL|PATH",
-        help="the repository of the application (release.repository)")
-    add("-r", "--revision", required=True, metavar="REVISION",
-        help="a tag, a branch, or the id of a commit")
-    add("--vendor", metavar="URL|PATH[@REV]",
-        help="the repository with the archives that it needs, or a folder of the checkout "
-             "(release.vendor). Without @REV, the file vendor.rev of the checkout says it")
-    add("--project", default="", metavar="FOLDER",
-        help="where in the repository the project is, when it is not at its top")
-    add("--subrepos", action="store_true", help="take subrepositories and submodules, too")
-    add("--dry-run", action="store_true", help="say what would be installed, and change nothing")
-    add("--no-switch", action="store_true", help="make the release, for weavectl switch")
-    add("--no-migrate", action="store_true", help="do not run release.migrate")
-    add("--again", action="store_true", help="make it anew, also when a rollback has left it")
-    # what install has, and a checkout has no use for
-    parser.set_defaults(find_links=[], keyring=None, channel=None, wait_share="0s")
-
-
 def run(context):
     """The states of a checkout. Returns the exit status."""
     options, settings = context.options, context.settings

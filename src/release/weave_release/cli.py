@@ -2,11 +2,11 @@
 """The command line of weavectl's commands for releases."""
 
 import argparse
-import importlib
 import os
-import sys
 
-# Command, module that has arguments() and run(), what `weavectl help` says.
+from . import arguments
+
+# Command, module that has run(context) for inner, what `weavectl help` says.
 COMMANDS = (
     ("init", "init", "make release.home and a first /etc/sync.ini"),
     ("install", "install", "take a release from a share, prove it, serve it"),
@@ -18,21 +18,6 @@ COMMANDS = (
     ("prune", "prune", "remove old releases"),
 )
 DEFAULT_INI = "/etc/sync.ini"
-
-
-class CommandModule:
-    """The module of a command: `arguments(parser)`, and `run(context)` for inner.
-
-    One that has `run_as_caller(broker)` runs there instead, with the rights of
-    whoever calls weavectl.
-    """
-
-    def __init__(self, command):
-        self.name = dict((row[0], row[1]) for row in COMMANDS)[command]
-        self.module = importlib.import_module("weave_release." + self.name)
-
-    def __getattr__(self, name):
-        return getattr(self.module, name)
 
 
 def own_arguments_split(argv):
@@ -54,7 +39,7 @@ def common_add(parser):
 
 
 def parser_make(word):
-    """A parser; only the command WORD has its arguments: other modules are not loaded."""
+    """A parser; only the command WORD has its arguments."""
     parser = argparse.ArgumentParser(prog="weavectl", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, _, text in COMMANDS:
@@ -64,7 +49,7 @@ def parser_make(word):
         common_add(command)
         command.add_argument("--json", action="store_true", help="for programs")
         if name == word:
-            CommandModule(name).arguments(command)
+            arguments.ADD[name](command)
     return parser
 
 
@@ -91,21 +76,3 @@ def options_parse(argv):
         if not getattr(options, name, None):
             setattr(options, name, os.environ.get(variable) or None)
     return options
-
-
-def main(argv):
-    """Runs the command that ARGV has. Returns the exit status."""
-    if argv[:1] == ["--inner"]:
-        from . import programs, users
-        users.user_become(users.user_by_uid(int(argv[2])))
-        programs.memory_close()
-        from . import inner
-        return inner.main(int(argv[1]))
-    own, typed = own_arguments_split(argv)
-    options = options_parse(typed)
-    from . import broker
-    try:
-        return broker.main(own, options)
-    except KeyboardInterrupt:
-        print("weavectl: interrupted", file=sys.stderr)
-        return 1

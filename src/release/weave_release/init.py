@@ -15,25 +15,16 @@ import stat
 import sys
 
 from . import folders
+from .arguments import DEFAULT_HOME
 from .errors import ReleaseError
 from .folders import FOLDER, quote, user_name
 from .httpd import USUAL_USERS
 
 HOME_MODE = 0o755
 INI_MODE = 0o640
-DEFAULT_HOME = "/var/sync"
 DEFAULT_OWNER = "weave-release"
 OURS = ("releases", "incoming", "store", "logs", "lock", "history.jsonl")
 EXAMPLE_MOST = 1 << 20
-
-
-def arguments(parser):
-    parser.add_argument("--owner", metavar="USER",
-                        help="the user that releases belong to, neither root nor the workers'")
-    parser.add_argument("--home", metavar="DIR",
-                        help="the folder for releases (release.home of the sync.ini, or else %s)"
-                        % DEFAULT_HOME)
-    parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be done")
 
 
 def run_as_caller(broker):

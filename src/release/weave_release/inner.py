@@ -5,6 +5,7 @@ What it may not do itself it asks of the broker, over a socket.
 """
 
 import argparse
+import importlib
 import contextlib
 import json
 import os
@@ -13,7 +14,7 @@ import socket
 import sys
 
 from . import home, programs, say
-from .cli import CommandModule
+from .cli import COMMANDS
 from .errors import ReleaseError
 
 # Modules that not every command needs are imported where they are: `weavectl releases` is
@@ -128,7 +129,9 @@ def main(fd):
         if context.settings["command"] not in READING:
             from . import inplace
             inplace.recover(context)
-        return CommandModule(context.settings["command"]).run(context)
+        names = {row[0]: row[1] for row in COMMANDS}
+        module = importlib.import_module("weave_release." + names[context.settings["command"]])
+        return module.run(context)
     except ReleaseError as error:
         if context is None:
             print("weavectl: %s" % error.message, file=sys.stderr)

@@ -18,24 +18,13 @@ changes release.home does that first (recover). A maintenance of somebody else's
 import os
 
 from . import aside, files
+from .arguments import DEFAULT_WAIT
 from .aside import BACK, BEGUN, DONE
 from .errors import ReleaseError
 
 # The commands that end what was cut off, before they begin.
 CHANGING = ("install", "checkout", "rollback", "switch", "prune")
 WAITING = "waiting"     # the phase before BEGUN: the virtualenv is as it was
-DEFAULT_WAIT = "10m"
-
-
-def arguments(parser):
-    """The options that install has for this."""
-    parser.add_argument("--in-place", action="store_true",
-                        help="upgrade the one virtualenv, with maintenance on meanwhile")
-    parser.add_argument("--drain", action="store_true",
-                        help="with --in-place: let running syncs finish first (maintenance drain)")
-    parser.add_argument("--wait", metavar="TIME", default=DEFAULT_WAIT,
-                        help="with --in-place: how long what is in Python may take (%s)"
-                        % DEFAULT_WAIT)
 
 
 def run(context):

@@ -15,28 +15,6 @@ from .errors import ReleaseError
 from .task import Task, task_open
 
 
-def arguments(parser):
-    parser.add_argument("what", nargs="?", metavar="NAME[==VERSION]|FILE",
-                        help="a project, of the version that the channel names, or an archive")
-    inplace.arguments(parser)
-    common_arguments(parser)
-
-
-def common_arguments(parser):
-    """The options of install and checkout."""
-    add = parser.add_argument
-    add("--channel", help="take what this channel of the share names (release.channel)")
-    add("--find-links", action="append", default=[], metavar="DIR|URL",
-        help="a share or folder of archives, before release.find_links")
-    add("--keyring", metavar="FILE", help="whose signatures count (release.keyring)")
-    add("--wait-share", default="60s", metavar="TIME",
-        help="wait so long for files that the share does not show yet (60s)")
-    add("--dry-run", action="store_true", help="say what would be installed, and change nothing")
-    add("--no-switch", action="store_true", help="make the release, for weavectl switch")
-    add("--no-migrate", action="store_true", help="do not run release.migrate")
-    add("--again", action="store_true", help="make it anew, also when a rollback has left it")
-
-
 def run(context):
     """The states of an install. Returns the exit status."""
     options = context.options

@@ -8,15 +8,6 @@ from .errors import ReleaseError
 from .release import DAMAGED, FOREIGN, LEFTOVER
 
 
-def arguments(parser):
-    show = parser.add_mutually_exclusive_group()
-    show.add_argument(
-        "--diff", nargs=2, metavar=("A", "B"), help="what differs in what the two consist of"
-    )
-    show.add_argument("--history", action="store_true", help="all that happened, oldest first")
-    show.add_argument("--names", action="store_true", help="only their names, oldest first")
-
-
 def run(context):
     """Prints what was asked for. Returns the exit status."""
     options = context.options

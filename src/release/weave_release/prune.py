@@ -21,28 +21,6 @@ LOGS = 10
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-def arguments(parser):
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
-    parser.add_argument(
-        "--keep", type=_count, metavar="N", help="how many that have served stay (release.keep)"
-    )
-    pin = parser.add_mutually_exclusive_group()
-    pin.add_argument(
-        "--pin", metavar="VERSION", help="remove nothing; this one stays until --unpin"
-    )
-    pin.add_argument("--unpin", metavar="VERSION", help="remove nothing; this one may go again")
-
-
-def _count(text):
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise ValueError(text)
-    return number
-
-
-_count.__name__ = "number from 1 to 1000"  # argparse names it
-
-
 def run(context):
     """Removes, and says what. Returns the exit status."""
     options = context.options

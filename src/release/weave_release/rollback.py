@@ -10,18 +10,6 @@ from .errors import ReleaseError
 from .listing import lock_of, running_release
 
 
-def arguments(parser):
-    parser.add_argument(
-        "version", nargs="?", metavar="VERSION",
-        help="one that has served; without it: the one that served before",
-    )
-    arguments_common(parser)
-
-
-def arguments_common(parser):
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
-
-
 def run(context):
     """Goes back and marks the release that it leaves bad. Returns the exit status."""
     return target_take(context, "rollback", rollback_target, leaves_bad=True)

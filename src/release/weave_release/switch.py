@@ -4,13 +4,6 @@
 from . import rollback
 
 
-def arguments(parser):
-    parser.add_argument("version", metavar="VERSION", help="one that `weavectl releases` shows")
-    parser.add_argument("--again", action="store_true", help="also one that a rollback has left")
-    parser.add_argument("--no-migrate", action="store_true", help="do not run release.migrate")
-    rollback.arguments_common(parser)
-
-
 def run(context):
     """Returns the exit status."""
     return rollback.target_take(context, "switch", switch_target, leaves_bad=False)

@@ -18,12 +18,6 @@ OWN = re.compile(
 )
 
 
-def arguments(parser):
-    parser.add_argument(
-        "version", nargs="?", metavar="VERSION", help="a release; without it: the one that serves"
-    )
-
-
 def run(context):
     """Prints each finding. The exit status is 1 when there is one."""
     release = _release(context)
