@@ -354,14 +354,15 @@ const char *super_release_switch(super_switched_t *switched, const char *name,
 {
     const char *problem;
     super_app_t *app = super_release_find(&problem, name, pool);
-    const super_generation_t *candidate =
-        app ? app->candidate.generation : NULL;
+    const super_generation_t *candidate;
     super_resolved_t made;
 
-    if (!problem)
-        problem = super_app_resolve(&made, app, NULL, pool);
+    if (!app)
+        return problem;
+    problem = super_app_resolve(&made, app, NULL, pool);
     if (problem)
         return problem;
+    candidate = app->candidate.generation;
     if (!candidate && app->serving && app->serving->identity == made.identity) {
         /* httpd has asked for it before */
         *switched = (super_switched_t){app->serving->number, 0};
