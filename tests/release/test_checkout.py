@@ -222,3 +222,18 @@ def test_what_the_vendor_repository_lacks(node, app, vendor):
     said = node.checkout(app.path, "-r", "v1.3", "--project", "server", "--vendor", vendor.path,
                          status=1)
     assert "extra" in said and node.current() == "tiny-app-1.1"
+
+
+def test_the_same_revisions_for_another_python(node, app, vendor):
+    """From Python 3.11 to 3.12 is a release like others. The other one here is this one's link."""
+    exact = node.ready(node.current())["python"]["executable"]
+    other = "%s/%s" % (node.folder, os.path.basename(exact))
+    os.symlink(exact, other)
+    before = node.releases()
+    with open(node.ini, "a", encoding="utf-8") as file:
+        file.write("python = %s\n" % other)
+    words = [app.path, "-r", "v1.1", "--vendor", vendor.path, "--project", "server", "--no-switch"]
+    node.checkout(*words)
+    assert node.releases() == before + ["tiny-app-1.1@3"]
+    assert node.ready("tiny-app-1.1@3")["python"]["executable"] == other
+    assert "tiny-app 1.1@3 is ready already" in node.checkout(*words)

@@ -144,11 +144,13 @@ class _Checkout:
             say.line("  left out: %s" % ", ".join(wanted.skipped))
 
     def _ready(self, facts):
-        """A release of the same two revisions that is whole, or None."""
+        """A release of the same two revisions for the same Python that is whole, or None."""
         if self.options.again:
             return None
+        python = install.python_choose(self.task)
         same = [release for release in self.task.home.releases()
-                if release.is_ready and _is_same(release, facts)]
+                if release.is_ready and _is_same(release, facts)
+                and install.python_of(release.ready) == python]
         good = [release for release in same if not release.is_bad]
         if same and not good:
             raise ReleaseError("%s was left by a rollback" % same[-1].title,

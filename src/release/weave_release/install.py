@@ -112,6 +112,21 @@ def plan_make(task, request, job_options):
     return job, fetch.plan(job)
 
 
+def python_choose(task):
+    """What ready.json of a new release says of its Python, but for the exact version."""
+    current = task.home.current()
+    return {"executable": venv.base_choose(task.settings, current.ready if current else None),
+            "system_site_packages": task.settings["system_site_packages"]}
+
+
+def python_of(ready):
+    """The same of a release that is there, by its ready.json."""
+    python = ready.get("python")
+    if isinstance(python, dict):
+        return {name: value for name, value in python.items() if name != "version"}
+    return python
+
+
 def seconds_read(text, option):
     """Seconds of "60", "60s", "2m", "1h"."""
     found = re.fullmatch(r"([0-9]+)(s|m|h|)", text)
@@ -219,10 +234,8 @@ def release_ready(task, job, plan, facts):
 
 def _identity(ready):
     """What two releases have in common that need not both be made."""
-    python = ready.get("python")
-    if isinstance(python, dict):
-        python = {name: value for name, value in python.items() if name != "version"}
-    return [python] + [ready.get(name) for name in ("name", "version", "files", "vcs", "vendor")]
+    return [python_of(ready)] + [
+        ready.get(name) for name in ("name", "version", "files", "vcs", "vendor")]
 
 
 def ready_facts(task, job, plan, facts):
