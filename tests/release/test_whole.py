@@ -5,84 +5,16 @@ import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
 
 import httpds
 import nodes
-import test_trust
 from conftest import BUILD
 from httpds import eventually
-
-WSGI = """#!python
-import os
-HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-%s
-def application(environ, start_response):
-    status = WARM if environ["PATH_INFO"] == "/warm" else "200 OK"
-    start_response(status, [])
-    return [b"%s"]
-"""
-# of a release: what its application does when it is imported
-FAILING = {
-    "3.1": ("raise RuntimeError('no good')", "RuntimeError: no good"),
-    "3.2": ("WARM = '500 No'", "was answered 500; a 2xx is needed"),
-    "3.3": ("import time; time.sleep(600)", "not imported within limits.startup_timeout"),
-    "3.4": ("os._exit(3)", "ended before it was ready"),
-}
-OPTIONS = ("warmup = /warm", "migrate = tiny-migrate", "[limits]", "startup_timeout = 10")
-MIGRATE = """
-import os
-import sys
-
-def main():
-    env = os.environ
-    print("migrates", os.getuid(), env["SECRET"], env["VIRTUAL_ENV"], env["WEAVE_INI"])
-    sys.exit(%d)
-"""
-
-
-def put(node, version, code="", migrate=0, requires=("dep>=1",), **more):
-    name = "Tiny-%s." % version
-    node.release_make(version, requires=requires, files={
-        name + "data/scripts/app.wsgi": WSGI % ("WARM = '200 OK'\n" + code, version),
-        name + "dist-info/entry_points.txt":
-            "[console_scripts]\ntiny-migrate = tiny_migrate:main\n",
-        "tiny_migrate.py": MIGRATE % migrate,
-    }, **more)
-
-
-class Whole(nodes.Node):
-    """A node whose httpd serves 1.0. Everything else is in its share."""
-
-    def __init__(self, mode):
-        super().__init__()
-        workers = ("mode = embedded",) if mode == "embedded" else (
-            "user = " + nodes.WORKERS, "processes = 2", "threads = 4")
-        if os.getuid() != 0:
-            workers = tuple(line for line in workers if not line.startswith("user"))
-        self.ini_write(OPTIONS, workers + ("env.SECRET = hush",))
-        for version in ("1.0", "2.0"):
-            put(self, version)
-        self.httpd = httpds.Httpd(self)
-        self.said = self.install("Tiny==1.0")
-        self.httpd.start()
-        self.httpd.serves("1.0")
-
-    def run(self, *words, **more):
-        return super().run("-d", str(self.folder / "run"), *words, **more)
-
-    def back_to(self, version):
-        """Whatever a test before has left: VERSION serves."""
-        for path in self.home.glob("releases/*/.weave/bad"):
-            path.unlink()
-        self.install("Tiny==" + version)
-        self.httpd.serves(version)
-
-    def close(self):
-        self.httpd.close()
-        super().close()
+from wholes import FAILING, Whole, failures_put, put
 
 
 @pytest.fixture(scope="module")
@@ -145,101 +77,103 @@ def test_migrates_as_the_workers(whole):
     whole.back_to("1.0")
 
 
-def ring_with_a_signature_of_another(node, version):
-    """A keyring of the release team; the manifest of VERSION is signed by somebody else."""
-    ring = node.folder / "keys.gpg"
-    keys = test_trust.Keys()
-    try:
-        ring.write_bytes(pathlib.Path(keys.ring).read_bytes())
-        keys.sign(str(node.share / "releases" / ("tiny-%s.json" % version)), "other")
-    finally:
-        keys.close()
-    return str(ring)
-
-
 def test_what_fails_leaves_what_serves(whole):
     """Import error, warm-up 500, hang, exit, missing dependency, checksum, tag, migration,
     signature."""
     whole.back_to("1.0")
-    for version, (code, _) in FAILING.items():
-        put(whole, version, code)
-    put(whole, "3.5", requires=("absent>=1",))
-    put(whole, "3.6")
-    damaged = whole.share / "Tiny-3.6-py3-none-any.whl"
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
-    put(whole, "3.7", migrate=3)
-    wheel = nodes.archives.wheel(whole.share, "Tiny", "3.8", tag="cp27-cp27m-win32")
-    whole.manifest_write("Tiny", "3.8", [nodes.file_of(wheel, "tiny", "3.8", "application")])
-    keyring = ring_with_a_signature_of_another(whole, "2.0")
+    failures = failures_put(whole)
     generation = whole.httpd.app()["generation"]
     with httpds.Load(whole.httpd) as load:
-        said = whole.install("Tiny==2.0", "--again", "--keyring", keyring, status=1)
-        assert "tiny 1.0 goes on" in said and "signature" in said, said
-        for version in ["3.%d" % number for number in range(1, 9)]:
-            said = whole.install("Tiny==" + version, "--wait-share", "0s", status=1)
-            assert "tiny 1.0 goes on" in said, said
-            assert FAILING.get(version, ("", ""))[1] in said
-        assert "release.migrate has failed with exit status 3" in whole.install(
-            "Tiny==3.7", status=1)
+        for failure in failures:
+            said = whole.install(*failure.words, "--wait-share", "0s", status=1)
+            assert "tiny 1.0 goes on" in said and failure.why in said, said
         no_failure(load)
-    os.unlink(str(whole.share / "releases" / "tiny-2.0.json.asc"))
     assert whole.httpd.answer() == "1.0" and whole.current() == "releases/tiny-1.0"
     app = whole.httpd.app()
     assert app["generation"] == generation and len(app["generations"]) == 1
 
 
-@pytest.mark.skipif(not (BUILD / "weave-release" / "weave_release" / "faults.py").exists(),
-                    reason="an installed weavectl kills itself nowhere")
-@pytest.mark.parametrize("moment", ["prove:after", "link:after", "switch:after"])
-def test_weavectl_is_killed(whole, moment):
+# An installed weavectl ends and waits nowhere.
+built_only = pytest.mark.skipif(
+    not (BUILD / "weave-release" / "weave_release" / "faults.py").exists(),
+    reason="weavectl is an installed one")
+STEPS = ("lock", "plan", "fetch", "build", "create", "install", "sync", "migrate", "prove",
+         "link", "switch", "record")
+
+
+@built_only
+def test_weavectl_is_killed(whole):
+    """kill -9 after each step: the one before or the new one serves, and the next finishes."""
     whole.back_to("1.0")
+    put(whole, "2.5")
     with httpds.Load(whole.httpd) as load:
-        said = whole.install("Tiny==2.0", status=1, env={"WEAVE_KILL_AT": moment})
-        assert "ended by signal 9" in said
-        assert whole.httpd.answer() in ("1.0", "2.0")
-        eventually(lambda: len(whole.httpd.app()["generations"]) == 1, "the candidate goes")
-        whole.install("Tiny==2.0")
-        assert whole.httpd.answer() == "2.0"
+        for step in STEPS:
+            said = whole.install("Tiny==2.5", status=1, env={"WEAVE_KILL_AT": step + ":after"})
+            assert "ended by signal 9" in said, step
+            is_new = step in ("switch", "record")
+            assert whole.httpd.answer() == ("2.5" if is_new else "1.0"), step
+            eventually(lambda: len(whole.httpd.app()["generations"]) == 1, "the candidate goes")
+            assert whole.current() == "releases/tiny-" + (
+                "2.5" if is_new or step == "link" else "1.0"), step
+            if step in ("link", "switch"):
+                whole.install("Tiny==2.5")
+                assert whole.httpd.answer() == "2.5", step
+                whole.install("Tiny==1.0")
+        whole.install("Tiny==2.5")
+        assert whole.httpd.answer() == "2.5"
         no_failure(load)
-
-
-STEPS = ("create", "install", "sync", "migrate", "prove", "link", "switch")
+    assert whole.unmarked() == [] and os.listdir(whole.home / "incoming") == []
+    assert (whole.home / "lock").read_text() == ""
 
 
 def at_steps(node, version, act):
-    """Installs VERSION and calls act(name of a step) when each one has ended. Returns the
-    exit status."""
-    done = []
+    """Installs VERSION and calls act(its name) behind each step, while weavectl waits.
+
+    Returns the exit status, what was said, and the names.
+    """
+    place = pathlib.Path(tempfile.mkdtemp(prefix="steps-", dir=str(node.folder)))
+    place.chmod(0o777)
     process = subprocess.Popen(
         [str(BUILD / "weavectl"), "-d", str(node.folder / "run"), "install", "Tiny==" + version,
          "--find-links", str(node.share), "-i", str(node.ini)],
+        env=dict(os.environ, WEAVE_KILL_AT="wait:%s" % place),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
-    text = ""
-    with process.stdout:
-        for line in process.stdout:
-            text += line
-            if line.split()[:1] and line.split()[0] in STEPS:
-                done.append(line.split()[0])
-                act(done[-1])
+    done = []
+    while eventually(lambda: os.listdir(place) or process.poll() is not None, "a step"):
+        names = os.listdir(place)
+        if not names:
+            break
+        act(names[0])
+        done.append(names[0])
+        (place / names[0]).unlink()
+    text = process.communicate()[0]
     assert "prove" in done, text
-    return process.wait(), text
+    return process.returncode, text, done
 
 
-@pytest.mark.parametrize("step", ["migrate", "prove", "link"])
-def test_weaved_is_killed(whole, step):
-    """The next weaved has the workers that serve, and no candidate. It is waited for."""
+# The first three deaths in a row are answered at once.
+@built_only
+@pytest.mark.parametrize("steps", [STEPS[:3], STEPS[3:6], STEPS[6:9], STEPS[9:]])
+def test_weaved_is_killed(whole, steps):
+    """After each step. The next weaved has the workers that serve, and no candidate."""
     whole.back_to("1.0")
-    put(whole, "2.2")
+    whole.httpd.stop()
+    whole.httpd.start()
+    version = "2.2.%d" % STEPS.index(steps[0])
+    put(whole, version)
 
     def act(name):
-        if name == step:
-            os.kill(whole.httpd.weaved_pid(), signal.SIGKILL)
+        if name in steps:
+            pid = whole.httpd.weaved_pid()
+            os.kill(pid, signal.SIGKILL)
+            is_new = name in ("switch", "record")
+            assert whole.httpd.answer() == (version if is_new else "1.0"), name
+            eventually(lambda: whole.httpd.weaved_pid() != pid, "the next weaved")
 
     with httpds.Load(whole.httpd) as load:
-        status, text = at_steps(whole, "2.2", act)
-        assert status == 0 and whole.httpd.answer() == "2.2", text
-        whole.install("Tiny==2.2")
-        whole.httpd.serves("2.2")
+        status, text, done = at_steps(whole, version, act)
+        assert done == list(STEPS)
+        assert status == 0 and whole.httpd.answer() == version, text
         no_failure(load)
     eventually(lambda: len(whole.httpd.app()["generations"]) == 1, "nothing is left")
 
@@ -267,22 +201,22 @@ def test_weaved_is_killed_with_a_candidate_that_starts(whole):
         no_failure(load)
 
 
-@pytest.mark.parametrize("step, number", [
-    ("migrate", signal.SIGUSR1), ("prove", signal.SIGUSR1), ("link", signal.SIGUSR1),
-    ("prove", signal.SIGHUP)])
-def test_httpd_restarts_in_between(whole, step, number):
+@built_only
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
+def test_httpd_restarts_in_between(whole, number):
     whole.back_to("1.0")
 
     def act(name):
-        if name == step:
-            os.kill(whole.httpd.pid, number)
+        os.kill(whole.httpd.pid, number)
+        eventually(whole.httpd.answer, "httpd answers")
 
-    status, text = at_steps(whole, "2.0", act)
+    status, text, done = at_steps(whole, "2.0", act)
     assert status == 0, text
     whole.httpd.serves("2.0")
     eventually(lambda: len(whole.httpd.app()["generations"]) == 1, "nothing is left")
 
 
+@built_only
 def test_a_child_of_httpd_is_killed(whole):
     whole.back_to("1.0")
 
@@ -290,34 +224,49 @@ def test_a_child_of_httpd_is_killed(whole):
         os.kill(whole.httpd.children()[0], signal.SIGKILL)
         eventually(whole.httpd.answer, "httpd answers")
 
-    status, text = at_steps(whole, "2.0", act)
+    status, text, done = at_steps(whole, "2.0", act)
     assert status == 0, text
     whole.httpd.serves("2.0")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_httpd_ends_in_between(whole, number):
-    """It stops, or its parent is killed and its children go on: the next start has the release."""
+@built_only
+def test_httpd_stops_in_between(whole):
+    """The next start has the release."""
     whole.back_to("1.0")
 
     def act(name):
         if name == "prove":
-            left = whole.httpd.children()
-            os.kill(whole.httpd.pid, number)
+            os.kill(whole.httpd.pid, signal.SIGTERM)
             eventually(lambda: not httpds.is_alive(whole.httpd.pid), "httpd's end")
-            children.extend(left)
 
-    children = []
-    status, text = at_steps(whole, "2.0", act)
+    status, text, done = at_steps(whole, "2.0", act)
     assert status == 0, text
     assert "2.0 serves (generation" in text or "2.0 is what httpd serves when" in text
-    for pid in children:
-        if httpds.is_alive(pid):
-            os.kill(pid, signal.SIGKILL)
-    if number == signal.SIGKILL:     # init may not have waited for it yet
-        (whole.httpd.folder / "httpd.pid").unlink()
     whole.httpd.start()
     whole.httpd.serves("2.0")
+
+
+@built_only
+def test_httpd_is_killed(whole):
+    """After each step, with all its children. Each next start serves what `current` leads to."""
+    whole.back_to("1.0")
+    put(whole, "2.6")
+
+    def act(name):
+        children = whole.httpd.children()
+        for pid in [whole.httpd.pid] + children:
+            os.kill(pid, signal.SIGKILL)
+        for pid in [whole.httpd.pid] + children:
+            eventually(lambda pid=pid: not httpds.is_alive(pid), "httpd's end")
+        (whole.httpd.folder / "httpd.pid").unlink()      # init may not have waited for it yet
+        whole.httpd.start()
+        whole.httpd.serves("2.6" if name in ("link", "switch", "record") else "1.0")
+
+    status, text, done = at_steps(whole, "2.6", act)
+    assert done == list(STEPS) and status == 0, text
+    whole.httpd.serves("2.6")
+    whole.install("Tiny==2.6")
+    eventually(lambda: len(whole.httpd.app()["generations"]) == 1, "nothing is left")
 
 
 # ---- embedded ----
