@@ -13,8 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from weavebench import (callgrind, events, maintenance,  # noqa: E402
-                        memory, paced, peers, process, report, rounds,
-                        servers, targets, wrk)
+                        memory, paced, peers, process, releases, report,
+                        rounds, servers, targets, wrk)
 from weavebench.tap import Tap  # noqa: E402
 from weavebench.workloads import MAINTENANCE, WORKLOADS  # noqa: E402
 
@@ -120,6 +120,34 @@ class Targets(unittest.TestCase):
         self.assertEqual(found["graceful: slowest answer, ms"], "below")
         self.assertEqual(found["weavectl reload: failed requests"],
                          "not measured")
+
+    def test_releases(self):
+        row = {"failed": 0, "load": 0.5, "p99_ms": 40.0, "slowest_ms": 149.0,
+               "took_s": 2.5, "start_s": 0.6}
+        still = dict(row, event=releases.UNDISTURBED)
+        rows = [dict(row, event="install"),
+                dict(row, event="rollback", failed=1, slowest_ms=151.0),
+                # a machine with other work: what it does by itself counts
+                dict(row, event="import error", load=3, slowest_ms=900.0),
+                dict(row, event="warm-up 500", load=3, p99_ms=61.0,
+                     slowest_ms=151.0)]
+        for one in rows:
+            one["beyond"] = releases.beyond(one, [still, *rows])
+        found = self.verdicts(dict(self.report(), releases={
+            "rows": rows, "listing": {"ms": 101, "min": 90, "max": 400,
+                                      "load": 1, "cpu_ms": 60}}))
+        slow = "slowest answer ÷ what it may be"
+        for title, verdict in (
+                ("install: failed requests", "PASS"),
+                (f"install: {slow}", "PASS"),
+                ("rollback: failed requests", "below"),
+                (f"rollback: {slow}", "below"),
+                ("rollback: s, without the application's start", "PASS"),
+                (f"import error: {slow}", "PASS"),
+                (f"warm-up 500: {slow}", "below"),
+                (f"bad signature: {slow}", "not measured"),
+                ("weavectl releases with 50 of them: ms", "below")):
+            self.assertEqual(found[title], verdict, title)
 
     def test_memory(self):
         sizes = {"python": {"rss_kb": 10240, "pss_kb": 7168},
@@ -240,6 +268,7 @@ class Paced(unittest.TestCase):
         self.assertEqual(found["failures"], {"x": 1})
         self.assertAlmostEqual(found["slowest_ms"], 100)
         self.assertAlmostEqual(found["p50_ms"], 30)
+        self.assertAlmostEqual(found["p99_ms"], 100)
 
     def serve(self, behave, count=2 * paced.KEPT + 8, in_turn=True):
         """A Load of `count` requests to a server that behaves so.

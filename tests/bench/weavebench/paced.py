@@ -147,8 +147,9 @@ class Connection(asyncio.Protocol):
 class Load:
     """The plan, carried out; `rows` has (start, seconds, what was wrong)."""
 
-    def __init__(self, plan):
+    def __init__(self, plan, ending=None):
         self.plan = plan
+        self.ending = ending
         self.idle = []
         self.rows = []
         self.resent = 0
@@ -201,6 +202,8 @@ class Load:
         begun, tasks = time.monotonic(), []
         for number in range(self.plan.count):
             due = begun + number / self.plan.rate
+            if self.ending and self.ending.is_set():
+                break
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self.late = max(self.late, time.monotonic() - due)
             tasks.append(asyncio.create_task(self.one(number)))
@@ -216,13 +219,14 @@ def summary(rows):
         "failed": sum(failures.values()),
         "failures": dict(failures.most_common(10)),
         "p50_ms": took[len(took) // 2] * 1000 if took else None,
+        "p99_ms": took[len(took) * 99 // 100] * 1000 if took else None,
         "slowest_ms": took[-1] * 1000 if took else None,
     }
 
 
-def carry_out(plan, out):
+def carry_out(plan, out, ending):
     """Runs in the process of the load."""
-    load = Load(plan)
+    load = Load(plan, ending)
     # little work, but on time
     with contextlib.suppress(PermissionError):
         os.nice(NICE)
@@ -235,14 +239,15 @@ def carry_out(plan, out):
 
 
 class Paced:
-    """`with Paced(plan) as load:` and then `load.result()`."""
+    """`with Paced(plan) as load:` and then `load.result()` or `load.end()`."""
 
     def __init__(self, plan):
         self.plan = plan
         context = multiprocessing.get_context("fork")
         self.receiver, sender = context.Pipe(duplex=False)
-        self.process = context.Process(target=carry_out, args=(plan, sender),
-                                       daemon=True)
+        self.ending = context.Event()
+        self.process = context.Process(
+            target=carry_out, args=(plan, sender, self.ending), daemon=True)
 
     def __enter__(self):
         self.process.start()
@@ -252,6 +257,11 @@ class Paced:
         if exception[0]:
             self.process.kill()
         self.process.join()
+
+    def end(self):
+        """summary() of the requests until now, and no more of them."""
+        self.ending.set()
+        return self.result()
 
     def result(self):
         """summary() of all requests; waits for the end of the plan."""

@@ -114,6 +114,21 @@ def steady(report):
          for row in report["steady"]])
 
 
+def releases(report):
+    return table(
+        ("200 requests/s around", "load", "requests", "failed", "re-sent",
+         "p50 ms", "p99 ms", "slowest ms", "it took s", "start s",
+         "what failed"),
+        [(row["event"], number(row["load"]), row["requests"], row["failed"],
+          row["resent"], number(row["p50_ms"]), number(row["p99_ms"]),
+          number(row["slowest_ms"]), *(
+              "" if row[name] is None else number(row[name])
+              for name in ("took_s", "start_s")),
+          "; ".join(f"{count} x {why}" for why, count in
+                    row["failures"].items()))
+         for row in report["releases"]["rows"]])
+
+
 def maintenance(report):
     """How it was known that no Python ran."""
     return table(
@@ -151,7 +166,8 @@ def verdict_rows(rows):
 def verdicts(report):
     """A table for each of our servers of which something was measured."""
     for server, what in (("weave", "mod_weave embedded"),
-                         ("workers", "mod_weave workers")):
+                         ("workers", "mod_weave workers"),
+                         ("releases", "weavectl")):
         rows = [row for row in report["targets"] if row["server"] == server]
         if any(row["reached"] is not None for row in rows):
             yield table((what, "reached", "must", "aim", ""),
@@ -183,6 +199,10 @@ def noise(report):
         if row["late_ms"] > LATE_MS:
             yield (f"{row['server']}, {row['event']}: the load itself was up "
                    f"to {row['late_ms']:.0f} ms late")
+    for row in (report.get("releases") or {}).get("rows", ()):
+        if row["late_ms"] > LATE_MS:
+            yield (f"{row['event']}: the load itself was up to "
+                   f"{row['late_ms']:.0f} ms late")
 
 
 def text(report):
@@ -198,6 +218,8 @@ def text(report):
         parts.append(memory(report))
     if report.get("steady"):
         parts.append(steady(report))
+    if report.get("releases"):
+        parts.append(releases(report))
     if report.get("maintenance"):
         parts += [maintenance(report), off(report)]
     parts.extend(verdicts(report))

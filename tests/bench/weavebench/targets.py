@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from . import events, memory
+from . import events, memory, releases
 
 # clients may not notice what happens to the server: milliseconds
 SLOWEST_MS = 150
@@ -126,6 +126,55 @@ class OffTarget:
         return None
 
 
+@dataclass(frozen=True)
+class ReleaseTarget:
+    """What clients noticed of a command for releases: `field` of its row."""
+
+    event: str
+    field: str
+    must: float
+
+    one = releases.SERVER
+    at_most = True
+
+    @property
+    def aim(self):
+        return self.must
+
+    @property
+    def title(self):
+        what = {"failed": "failed requests",
+                "beyond": "slowest answer ÷ what it may be",
+                "own_s": "s, without the application's start"}[self.field]
+        return f"{self.event}: {what}"
+
+    def reached(self, report):
+        for row in (report.get("releases") or {}).get("rows", ()):
+            if row["event"] == self.event:
+                value = row["took_s"] - row["start_s"] \
+                    if self.field == "own_s" else row[self.field]
+                return (value,) * 3
+        return None
+
+
+@dataclass(frozen=True)
+class ListingTarget:
+    """How long weavectl releases takes; on a machine with other work, how long
+    its processes ran.
+    """
+
+    one = releases.SERVER
+    must = aim = 100
+    at_most = True
+    title = f"weavectl releases with {releases.LISTED} of them: ms"
+
+    def reached(self, report):
+        found = (report.get("releases") or {}).get("listing")
+        if found and found["load"] >= releases.LOAD_MOST:
+            return (found["cpu_ms"],) * 3
+        return found and (found["ms"], found["min"], found["max"])
+
+
 def maintenance_targets(one):
     return (*(Target("maintenance", "rps", one, "floor", 0.9, 1.0,
                      connections=connections) for connections in (1, 16, 48)),
@@ -168,7 +217,15 @@ STEADY = tuple(
     for field, must in (("failed", 0), ("slowest_ms", SLOWEST_MS),
                         ("undone", 0)))
 
-TARGETS = EMBEDDED + WORKERS + STEADY
+RELEASES = (
+    *(ReleaseTarget(event, field, must)
+      for event in (*releases.GOOD, *releases.BAD)
+      for field, must in (("failed", 0), ("beyond", 1))),
+    *(ReleaseTarget(event, "own_s", 2) for event in releases.QUICK),
+    ListingTarget(),
+)
+
+TARGETS = EMBEDDED + WORKERS + STEADY + RELEASES
 
 
 def judge(report, targets=TARGETS):
