@@ -79,3 +79,27 @@ def test_verify_says_when_the_system_has_changed(node):
     ready["lock"]["falcon"]["version"] = "3.0.9"
     path.write_text(json.dumps(ready))
     assert "falcon: is %s in the distribution, was 3.0.9" % now in node.run("verify", status=1)
+
+
+def test_a_driver_of_the_distribution():
+    """A share with a manifest, which mozupload --system has left mysqlclient out of."""
+    version = subprocess.check_output(
+        [DISTRIBUTION, "-c",
+         "from importlib import metadata; print(metadata.version('mysqlclient'))"],
+        encoding="utf-8").strip()
+    made = nodes.Node(options=("python = " + DISTRIBUTION, "system_site_packages = true"))
+    try:
+        wheel = nodes.archives.wheel(made.share, "Tiny", "1.0", ["mysqlclient>=1.4"], files={
+            "Tiny-1.0.data/scripts/app.wsgi":
+                "#!python\nimport MySQLdb\ndef application(environ, start_response):\n    pass\n"})
+        row = nodes.file_of(wheel, "tiny", "1.0", "application")
+        made.manifest_write("Tiny", "1.0", [row], system={"mysqlclient": version})
+        assert "tiny 1.0 is what httpd serves" in made.install()
+        assert made.ready("tiny-1.0")["lock"]["mysqlclient"] == {
+            "version": version, "sha256": None, "system": True}
+        # and where it must not count, it is missing
+        made.ini_write(("python = " + DISTRIBUTION,))
+        assert "mysqlclient" in made.install(status=1)
+        assert made.current() == "releases/tiny-1.0"
+    finally:
+        made.close()
