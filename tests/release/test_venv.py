@@ -92,6 +92,21 @@ def test_bin_pip_of_a_release_stays(tmp_path):
     assert (tmp_path / "bin" / "pip").read_text() == "its own"
 
 
+def test_labels_of_selinux(tmp_path, monkeypatch):
+    """What a machine without SELinux can try of it."""
+    tool = tmp_path / "restorecon"
+    tool.write_text("#!/bin/sh\n[ $# = 2 ] && [ $1 = -RF ] && [ $2 = /good ]\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(venv.shutil, "which", lambda name: str(tool))
+    there = os.path.exists
+    monkeypatch.setattr(venv.os.path, "exists", lambda path: path.startswith("/sys/fs/") or
+                        there(path))
+    assert venv.labels_restore("/good", None) == ""
+    assert venv.labels_restore("/bad", None) == "restorecon cannot label /bad"
+    monkeypatch.setattr(venv.os.path, "exists", lambda path: False)
+    assert venv.labels_restore("/bad", None) == ""
+
+
 def test_a_home_on_another_machine(tmp_path):
     mounts = tmp_path / "mountinfo"
     rows = [("/", "ext4"), (str(tmp_path), "nfs4"), (str(tmp_path / "b c"), "xfs")]

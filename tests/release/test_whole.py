@@ -276,6 +276,7 @@ def test_embedded_takes_a_graceful(embedded):
         said = embedded.install("Tiny==2.0")
         assert "without httpd, warm-up 200 in " in said
         assert "serves in httpd's own processes" in said
+        assert "requests waited while httpd's new processes imported it" in said
         embedded.httpd.serves("2.0")
         no_failure(load)
     app = embedded.httpd.app()
