@@ -32,6 +32,12 @@ def python_of(executable=DISTRIBUTION):
     return pythons.Python(executable, run)
 
 
+def prepare(job):
+    """PLAN, FETCH and BUILD in one."""
+    plan = fetch.plan(job)
+    return fetch.wheels(job, plan, fetch.fetch(job, plan))
+
+
 class Share:
     """A share in a folder; release() puts manifests there."""
 
@@ -100,9 +106,7 @@ class Node:
 
     def prepare(self, *arguments, **more):
         try:
-            job = self.job(*arguments, **more)
-            plan = fetch.plan(job)
-            return fetch.wheels(job, plan, fetch.fetch(job, plan))
+            return prepare(self.job(*arguments, **more))
         except ReleaseError as problem:
             print("\n".join(problem.lines))        # for whoever reads why a test has failed
             raise

@@ -7,9 +7,9 @@ import shutil
 
 import fetching
 import pytest
-from fetching import Node, Share, make, python_of
+from fetching import Node, Share, make, prepare, python_of
 from test_fetch import refused
-from weave_release import archives, build, fetch, programs
+from weave_release import archives, build, programs
 from weave_release.job import Request
 
 PYPROJECT = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
@@ -75,7 +75,7 @@ def test_what_builds_may_make(node, share, tmp_path):
                 then(os.path.join(job.folder, "dep-1-py3-none-any.whl"))
             return status, ""
         job.run = run
-        return fetch.prepare(job)
+        return prepare(job)
 
     assert versions(built("app")) == {"app": "1", "dep": "1"}
     assert "is an archive of other and not of app" in refused(built, "other")
@@ -163,7 +163,7 @@ def test_what_is_installed_besides(node, share):
     make.wheel(share.path, "dep", "1.0")
     job = node.job(file=wheel, vouched="vendor at 1a2b3c")
     job.request = Request(file_path=str(wheel), requires=["pinned==1.0"])
-    found = fetch.prepare(job)
+    found = prepare(job)
     assert versions(found) == {"app": "1.0", "dep": "1.0", "pinned": "1.0"}
     assert found.plan.notes == ["vendor at 1a2b3c"]
     for text in ("-r /etc/passwd", "--index-url=http://x", "a @ file:///x", ""):

@@ -6,7 +6,7 @@ import os
 
 import pytest
 from fetching import Node, Share, make, python_of
-from weave_release import fetch, store
+from weave_release import fetch, files, store
 from weave_release.errors import ReleaseError
 from weave_release.job import request_read
 
@@ -49,7 +49,7 @@ def test_a_release(node, share, app):
     assert found.plan.notes == [] and found.plan.signed_by == ""
     for wheel in found.wheels:
         assert os.path.dirname(wheel.path) == os.path.join(node.home.incoming_path, "1")
-        assert store.file_hash(wheel.path)[0] == wheel.sha256
+        assert files.file_hash(wheel.path)[0] == wheel.sha256
 
 
 def test_versions(node, share, app):
@@ -241,7 +241,7 @@ def test_a_file_that_comes_late(node, share, app, monkeypatch):
     """NFS shows the manifest, and its file a while later."""
     late = os.path.join(share.path, app.files[1].name)
     os.rename(late, late + ".away")
-    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: os.path.exists(late + ".away")
+    monkeypatch.setattr("time.sleep", lambda seconds: os.path.exists(late + ".away")
                         and os.rename(late + ".away", late))
     assert node.prepare("app", wait_share_s=60).wheels
     assert node.said == ["%s is not there yet: waiting for up to 60 s" % app.files[1].name]
@@ -253,7 +253,7 @@ def test_a_version_that_comes_late(node, share, app, monkeypatch):
     share.release("App", "1.1", [make.wheel(share.path, "App", "1.1")])
     share.channel("prod", "app-1.1")
     os.rename(path, path + ".away")
-    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: os.rename(path + ".away", path))
+    monkeypatch.setattr("time.sleep", lambda seconds: os.rename(path + ".away", path))
     assert "there is no app 1.1" in refused(node.plan, "app==1.1", wait_share_s=60)
     assert node.plan(channel="prod", wait_share_s=60).version == "1.1"
 

@@ -12,6 +12,8 @@ from mozupload import names
 
 from . import archives, closure, pypa
 from .errors import ReleaseError
+from .members import ArchiveError
+from .words import shown
 
 BUILD_SECONDS = 1800
 LEGACY = ("setuptools", "wheel")
@@ -117,8 +119,8 @@ def is_there(name, said, found):
     """Whether a requirement of a build is met by {name: version}."""
     if name not in found:
         # newer ones have the command bdist_wheel themselves
-        newer = archives.version_read(found.get("setuptools", "0"))
-        return name == "wheel" and newer >= archives.version_read("70.1")
+        newer = pypa.version_read(found.get("setuptools", "0"))
+        return name == "wheel" and newer >= pypa.version_read("70.1")
     return not said or pypa.packaging().specifiers.SpecifierSet(said).contains(
         found[name], prereleases=True)
 
@@ -133,15 +135,15 @@ def requirements_read(archive, environment):
                 texts = [str(text) for text in system["requires"]]
                 is_setuptools = str(system.get("build-backend", SETUPTOOLS)).startswith(SETUPTOOLS)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-            raise archives.ArchiveError(
+            raise ArchiveError(
                 archive.name, "has a pyproject.toml that cannot be read (%s)"
-                % archives.shown(str(problem))) from problem
+                % shown(str(problem))) from problem
     wanted = []
     for text in texts:
         requirement = closure.requirement_read(text)
         if requirement is None or requirement.url:
-            raise archives.ArchiveError(archive.name, "needs %s for its build, which is no "
-                                        "requirement" % archives.shown(text))
+            raise ArchiveError(archive.name, "needs %s for its build, which is no requirement"
+                               % shown(text))
         if closure.is_wanted(requirement, (), environment):
             wanted.append((names.canonical(requirement.name), str(requirement.specifier)))
     # a setuptools before 70.1 wants it as well when it is asked for a wheel

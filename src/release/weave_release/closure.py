@@ -9,8 +9,9 @@ import collections
 
 from mozupload import names
 
-from . import archives, pypa
+from . import pypa
 from .errors import ReleaseError
+from .words import shown
 
 # What is looked at: version, requires (texts), sha256 (of the file it is from, or None).
 Member = collections.namedtuple("Member", "project version requires sha256")
@@ -100,7 +101,7 @@ class _Walk:
             requirement = requirement_read(text)
             if requirement is None:
                 self.add("%s says that it needs %s, which is no requirement"
-                         % (member.project, archives.shown(text)), own)
+                         % (member.project, shown(text)), own)
             elif is_wanted(requirement, fresh, self.environment):
                 self.need(member, requirement, own)
 
@@ -115,7 +116,7 @@ class _Walk:
             return
         if name not in self.members:
             self.from_system.add(name)
-        if archives.version_read(found.version) is None or (
+        if pypa.version_read(found.version) is None or (
                 said and not requirement.specifier.contains(found.version, prereleases=True)):
             where = "the release" if name in self.members else "the distribution"
             self.add("%s, and %s has %s" % (needs, where, found.version), own)

@@ -3,18 +3,16 @@
 
 import contextlib
 import os
-import time
 
 from mozupload import manifest as manifests
 from mozupload import names
-from mozupload.share import ShareError, ShareMissing, share_open
+from mozupload.share import ShareMissing, share_open
 
-from . import archives, build, closure, plain, seen, store, trust
+from . import archives, build, closure, plain, pypa, seen, store, trust
 from .errors import ReleaseError
 from .files import file_hash
 from .job import Plan, PlanFile, Wheel, space_error
-
-WAIT_STEP_S = 0.5
+from .shares import download, share_errors, tags_error, wait_for
 
 
 class Prepared:
@@ -32,40 +30,6 @@ def shares_open(job):
     """The shares of the command line and of release.find_links, as mozupload.share has them."""
     with share_errors():
         return [share_open(where) for where in dict.fromkeys(job.find_links)]
-
-
-@contextlib.contextmanager
-def share_errors(but=()):
-    """Turns what a share says, which may quote a server, into a ReleaseError of one line."""
-    try:
-        yield
-    except but:
-        raise
-    except ShareError as problem:
-        text = archives.shown(" ".join(str(problem).split()), 400).rstrip(".")
-        raise ReleaseError(text, hint="When the share is all right again, the same command goes "
-                                      "on.") from problem
-
-
-def wait_for(job, what, call, wait_s=None):
-    """Returns call(), again and again while the share has not (yet) what is asked for.
-
-    NFS shows a new file up to a minute later than the manifest that names it. wait_s: for
-    how long, instead of the job's.
-    """
-    wait_s = job.wait_share_s if wait_s is None else wait_s
-    until = time.monotonic() + wait_s
-    told = False
-    while True:
-        try:
-            return call()
-        except ShareMissing:
-            if time.monotonic() >= until:
-                raise
-            if not told:
-                job.say("%s is not there yet: waiting for up to %d s" % (what, wait_s))
-                told = True
-        time.sleep(min(WAIT_STEP_S, max(0.01, until - time.monotonic())))
 
 
 def plan(job):
@@ -118,7 +82,7 @@ def wanted(job, shares):
                            hint="Look at release.find_links, or name a release: NAME==VERSION.")
     name, version = names.release_split(release)
     if request.name and request.canonical != name or (
-            request.version and not archives.version_same(request.version, version)):
+            request.version and not pypa.version_same(request.version, version)):
         raise ReleaseError("the channel %s names %s %s and not %s" % (
             request.channel, name, version,
             " ".join(part for part in (request.name, request.version) if part)),
@@ -159,10 +123,10 @@ def manifest_plan(job, name, version, there):
 
 def version_choose(job, name, version, there):
     """(share, version) of the version that was asked for, else of the newest."""
-    known = [(archives.version_read(one), share, one) for share, one in there]
+    known = [(pypa.version_read(one), share, one) for share, one in there]
     known = [row for row in known if row[0] is not None]
     if version:
-        wanted_version = archives.version_read(version)
+        wanted_version = pypa.version_read(version)
         for number, share, one in known:
             if number == wanted_version:
                 return share, one
@@ -215,30 +179,12 @@ def file_choose(job, project, version, files):
     if fitting:
         return fitting[0][2]
     system = job.system.get(project)
-    if system and archives.version_same(system.version, version):
+    if system and pypa.version_same(system.version, version):
         return None
     sdists = [file for file in files if not names.is_wheel(file.name)]
     if sdists:
         return min(sdists, key=lambda file: file.name)
     raise tags_error(job, project, version, [row[1] for row in ranked])
-
-
-def tags_error(job, project, version, wheels_there):
-    """The ReleaseError for a project whose wheels are all for others."""
-    tags = {tag for name in wheels_there for tag in names.wheel_split(name)[2]}
-    pythons = sorted({tag[0] for tag in tags})
-    ours = {tag[0] for tag in job.python.tags}
-    if not ours.intersection(pythons):
-        return ReleaseError(
-            "the wheel of %s %s is for %s, this node has %s"
-            % (project, version, " and ".join(pythons), job.python.short),
-            hint="Upload the release for it too (mozupload --python %s), or set release.python."
-            % ".".join(job.python.version.split(".")[:2]))
-    best = min(job.python.tags, key=job.python.tags.get)
-    return ReleaseError(
-        "the wheel of %s %s is for %s, this node has %s"
-        % (project, version, " and ".join(sorted({tag[2] for tag in tags})), best[2]),
-        hint="Upload the release for it too (mozupload --platform %s)." % best[2])
 
 
 def system_check(job, found, project, version):
@@ -335,26 +281,6 @@ def file_fetch(job, file):
     raise ReleaseError("%s in %s %s" % (file.name, file.share.where, problem),
                        hint="It was changed after the upload, or the upload is cut off: "
                             "upload it again.")
-
-
-def download(job, share, name, path, limit=None):
-    """Copies a file of a share to path; returns (sha256, bytes) of the copy."""
-    fd = os.open(path + ".part", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        def once():
-            os.lseek(fd, 0, os.SEEK_SET)
-            os.ftruncate(fd, 0)
-            return share.fetch(name, fd, limit=limit)
-
-        with share_errors():
-            found = wait_for(job, name, once)
-    except BaseException:
-        os.unlink(path + ".part")
-        raise
-    finally:
-        os.close(fd)
-    os.rename(path + ".part", path)
-    return found
 
 
 # ---- what is installed ----

@@ -6,8 +6,9 @@ import os
 
 from mozupload import names
 
-from . import archives, closure
+from . import closure, pypa
 from .errors import ReleaseError
+from .words import shown
 
 PROGRAM_SECONDS = 600
 
@@ -27,10 +28,10 @@ class Request:
         if file_path is None and text:
             self.name, equals, version = (part.strip() for part in text.partition("=="))
             if not names.is_name(self.name):
-                raise ReleaseError("%s is no name of a project" % archives.shown(text),
+                raise ReleaseError("%s is no name of a project" % shown(text),
                                    hint="Say NAME, NAME==VERSION, or the path of an archive.")
-            if equals and archives.version_read(version) is None:
-                raise ReleaseError("%s is no version" % archives.shown(version or text),
+            if equals and pypa.version_read(version) is None:
+                raise ReleaseError("%s is no version" % shown(version or text),
                                    hint="Say NAME==VERSION, such as WeaveServer==1.1.5.")
             self.version = version if equals else None
         if not self.name and not self.file and not self.channel:
@@ -47,7 +48,7 @@ def _requirement(text):
     """The text as pip gets it: an option of pip's is none."""
     requirement = closure.requirement_read(text)
     if requirement is None or requirement.url:
-        raise ReleaseError("%s is no requirement" % archives.shown(text),
+        raise ReleaseError("%s is no requirement" % shown(text),
                            hint="Say NAME==VERSION.")
     return str(requirement)
 
@@ -61,10 +62,10 @@ def request_read(text, channel, path_of, usual=""):
         path = path_of(text)
         if not os.path.isfile(path) or not os.access(path, os.R_OK):
             raise ReleaseError("there is no file %s that %s can read"
-                               % (archives.shown(path), _me()),
+                               % (shown(path), _me()),
                                hint="Put it where the owner of release.home can read it.")
         if not names.is_archive(os.path.basename(path)):
-            raise ReleaseError("%s has not the name of an archive" % archives.shown(path),
+            raise ReleaseError("%s has not the name of an archive" % shown(path),
                                hint="Call it NAME-VERSION.tar.gz, or as a wheel was called.")
         return Request(file_path=path)
     if not channel and "==" not in (text or ""):

@@ -52,11 +52,7 @@ class Pins:
 
 
 def _same(one, other):
-    version = pypa.packaging().version
-    try:
-        return version.Version(one) == version.Version(other)
-    except version.InvalidVersion:
-        return one == other
+    return one == other or pypa.version_same(one, other)
 
 
 def pins_read(folder, top):

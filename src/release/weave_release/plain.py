@@ -13,10 +13,13 @@ from urllib.parse import unquote
 
 from mozupload import names
 
-from . import archives, build, closure, fetch
+from . import archives, build, closure, pypa
 from .errors import ReleaseError
 from .files import file_hash
 from .job import Plan, PlanFile, space_error
+from .members import MAX_BYTES
+from .shares import download, share_errors, tags_error
+from .words import shown
 
 RESOLVE_SECONDS = 1800
 VOUCH = "nothing vouches for these files: %s has no manifest of %s"
@@ -50,7 +53,7 @@ class _View:
         self.copied = {}            # file name: (Archive, share)
         self.catalog = []           # (canonical name or None, version, file name, share)
         for share in shares:
-            with fetch.share_errors():
+            with share_errors():
                 for filename in share.archives():
                     guess = names.archive_guess(filename) or (None, None)
                     self.catalog.append(guess + (filename, share))
@@ -59,7 +62,7 @@ class _View:
         """Copies an archive into the view and checks it; returns its Archive."""
         if filename not in self.copied:
             path = os.path.join(self.folder, filename)
-            fetch.download(self.job, share, filename, path, archives.MAX_BYTES)
+            download(self.job, share, filename, path, MAX_BYTES)
             self.copied[filename] = (archives.archive_check(path), share)
         return self.copied[filename][0]
 
@@ -73,11 +76,11 @@ class _View:
             if guess is None and squeezed(filename).startswith(squeezed(name)):
                 archive = self.copy(filename, share)
                 guess, version = archive.canonical, archive.version
-            if guess != name or archives.version_read(version) is None:
+            if guess != name or pypa.version_read(version) is None:
                 continue
             if names.is_wheel(filename) and self.job.python.rank(filename) is None:
                 continue
-            found.append((archives.version_read(version), filename, share))
+            found.append((pypa.version_read(version), filename, share))
         return found
 
     def application(self, name, version):
@@ -89,11 +92,11 @@ class _View:
             shutil.copyfile(request.file, path)
             self.copied[filename] = (archives.archive_check(path), None)
             if names.is_wheel(filename) and self.job.python.rank(filename) is None:
-                raise fetch.tags_error(self.job, name, version, [filename])
+                raise tags_error(self.job, name, version, [filename])
             return self.copied[filename][0]
         found = self.candidates(name)
         if version:
-            found = [row for row in found if row[0] == archives.version_read(version)]
+            found = [row for row in found if row[0] == pypa.version_read(version)]
         found = [row for row in found if not row[0].is_prerelease] or found
         if not found:
             self.refuse(name, version)
@@ -111,9 +114,9 @@ class _View:
         """There is no archive of what was asked for."""
         others = [row for row in self.catalog if row[0] == name]
         wheels = [row[2] for row in others if names.is_wheel(row[2])
-                  and (not version or archives.version_same(row[1], version))]
+                  and (not version or pypa.version_same(row[1], version))]
         if wheels:
-            raise fetch.tags_error(self.job, name, version or "", wheels)
+            raise tags_error(self.job, name, version or "", wheels)
         there = sorted({row[1] for row in others})
         raise ReleaseError("the shares have no %s%s" % (name, " " + version if version else ""),
                            hint="There is %s." % ", ".join(there[-5:]) if there
@@ -209,8 +212,8 @@ def build_tools(job, view):
     newest = {}
     for archive, _ in view.copied.values():
         before = newest.get(archive.canonical)
-        if archive.kind == "wheel" and (not before or archives.version_read(before.version)
-                                        < archives.version_read(archive.version)):
+        if archive.kind == "wheel" and (not before or pypa.version_read(before.version)
+                                        < pypa.version_read(archive.version)):
             newest[archive.canonical] = archive
     sdists = [archive for archive, _ in view.copied.values() if archive.kind == "sdist"]
     return build.tools_choose(job, sdists, newest)
@@ -227,7 +230,7 @@ def resolve_error(application, view, status, output):
     if found:
         return ReleaseError(
             "%s %s needs %s, and the shares have no archive of it that this node can use"
-            % (application.project, application.version, archives.shown(found.group(1))),
+            % (application.project, application.version, shown(found.group(1))),
             hint="Put it there (mozupload does), or have the distribution provide it with "
                  "release.system_site_packages.", lines=lines[-10:])
     return ReleaseError("pip could not find out what %s %s needs"

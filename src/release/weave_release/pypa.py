@@ -62,6 +62,21 @@ def packaging():
     return _vendored("packaging", _MODULES)
 
 
+def version_read(text):
+    """The version as packaging has it, or None when the text is none."""
+    version = packaging().version
+    try:
+        return version.Version(text) if len(text) <= 128 and text.isascii() else None
+    except version.InvalidVersion:
+        return None
+
+
+def version_same(one, other):
+    """Whether two texts are the same version: 1.0 and 1.0.0 are."""
+    first = version_read(one)
+    return first is not None and first == version_read(other)
+
+
 def toml(text):
     """A TOML text as a dict; ValueError when it is none."""
     try:

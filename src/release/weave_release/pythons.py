@@ -5,8 +5,10 @@ import json
 
 from mozupload import names
 
-from . import archives, pypa
+from . import pypa
 from .errors import ReleaseError
+from .members import ArchiveError
+from .words import shown
 
 PROBE_SECONDS = 60
 _MARK = "weave-python:"
@@ -100,11 +102,11 @@ class Python:
         try:
             fits = packaging.specifiers.SpecifierSet(text).contains(self.version, prereleases=True)
         except packaging.specifiers.InvalidSpecifier:
-            raise archives.ArchiveError(archive.name, "has a Requires-Python that is none (%s)"
-                                        % archives.shown(text)) from None
+            raise ArchiveError(archive.name, "has a Requires-Python that is none (%s)"
+                               % shown(text)) from None
         if not fits:
             raise ReleaseError(
-                "%s needs Python %s, this node has %s" % (archive.name, archives.shown(text),
+                "%s needs Python %s, this node has %s" % (archive.name, shown(text),
                                                           self.version),
                 hint="release.python says which Python a new release gets.")
 

@@ -81,7 +81,7 @@ def version_of(opened, revision, tags):
 
 def _tag_version(tag):
     found = re.search(r"(?:^|[-_/vV])([0-9][0-9A-Za-z.+!]*)\Z", tag)
-    return archives.version_read(found.group(1)) if found else None
+    return pypa.version_read(found.group(1)) if found else None
 
 
 def wheel_make(task, folder, vendor, version):
@@ -131,7 +131,7 @@ def tools_find(job, vendor, wanted):
     there = {}
     for filename in os.listdir(vendor):
         split = names.wheel_split(filename)
-        version = archives.version_read(split[1]) if split else None
+        version = pypa.version_read(split[1]) if split else None
         if version is not None and job.python.rank(filename) is not None:
             there.setdefault(split[0], []).append((version, filename))
     found, queue = {}, [(name, said) for name, said in wanted]

@@ -5,8 +5,8 @@ import os
 import shutil
 import tempfile
 
-from . import archives
 from .errors import ReleaseError
+from .words import shown
 
 GPGV_SECONDS = 60
 _GPG = "[GNUPG:] "
@@ -53,7 +53,7 @@ def signature_check(title, manifest, signature, keyring, run, folder):
     valid = [row for row in words if row[0] == "VALIDSIG"]
     if status != 0 or not good or len(good) != len(valid):
         refuse(title, "gpgv does not call it good", output)
-    return "%s %s" % (archives.shown(" ".join(good[0][2:])), valid[0][1][-16:])
+    return "%s %s" % (shown(" ".join(good[0][2:])), valid[0][1][-16:])
 
 
 def refuse(title, reason, output):

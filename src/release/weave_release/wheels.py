@@ -9,9 +9,10 @@ import re
 
 from mozupload import names
 
-from . import archives
-from .archives import ArchiveError, shown
+from . import members, pypa
 from .files import hash_read
+from .members import ArchiveError
+from .words import shown
 
 SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")
 UNSIGNED = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -45,9 +46,9 @@ class _Wheel:
         split = names.wheel_split(self.name)
         if not split:
             self.refuse("has not the name of a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl")
-        budget = archives.Budget(self.name, os.path.getsize(self.path))
-        with archives.zip_open(self.path) as archive:
-            for parts, member in archives.zip_members(archive, self.name):
+        budget = members.Budget(self.name, os.path.getsize(self.path))
+        with members.zip_open(self.path) as archive:
+            for parts, member in members.zip_members(archive, self.name):
                 budget.spend(member.file_size)
                 if not member.is_dir():
                     self.members["/".join(parts)] = member
@@ -63,7 +64,7 @@ class _Wheel:
         path = "%s/%s" % (self.info, leaf)
         if path not in self.members:
             self.refuse("has no %s" % path)
-        return archives.zip_text(archive, self.members[path])
+        return members.zip_text(archive, self.members[path])
 
     def metadata_check(self, archive, split):
         """Finds METADATA, and compares them with the names of folder and file."""
@@ -72,20 +73,20 @@ class _Wheel:
         if len(infos) != 1:
             self.refuse("has %d folders .dist-info instead of one" % len(infos))
         self.info = infos.pop()
-        metadata = archives.metadata_read(self.name, self.text(archive, "METADATA"))
-        found = archives.Archive(self.path, "wheel", metadata)
+        metadata = members.metadata_read(self.name, self.text(archive, "METADATA"))
+        found = members.Archive(self.path, "wheel", metadata)
         project, dash, version = self.info[:-len(".dist-info")].rpartition("-")
         for place, said in (("file", split[:2]), ("folder .dist-info", (project, version))):
             if (names.canonical(said[0]) != found.canonical
-                    or not archives.version_same(said[1], found.version)):
+                    or not pypa.version_same(said[1], found.version)):
                 self.refuse("says that it is %s %s, and the name of its %s says %s %s"
                             % (shown(found.project), shown(found.version), place,
                                shown(said[0]), shown(said[1])))
         return found
 
     def wheel_check(self, archive):
-        fields = archives.metadata_read(self.name, self.text(archive, "WHEEL"))
-        version = archives.field_only(self.name, fields, "Wheel-Version")
+        fields = members.metadata_read(self.name, self.text(archive, "WHEEL"))
+        version = members.field_only(self.name, fields, "Wheel-Version")
         if not re.match(r"1\.[0-9]+\Z", version):
             self.refuse("is a wheel of version %s, and only 1 is known" % shown(version))
 
@@ -153,7 +154,7 @@ class _Wheel:
         if path not in self.members:
             return
         for group, script, value in entry_points(
-                archives.zip_text(archive, self.members[path]).decode("utf-8")):
+                members.zip_text(archive, self.members[path]).decode("utf-8")):
             if group in _GROUPS:
                 self.script_check(script)
                 if not _OBJECT.match(value):

@@ -21,6 +21,12 @@ def _escape_one(char):
     return "".join("\\x%02x" % byte for byte in data)
 
 
+def shown(text, most=100):
+    """The text for a message: short, and without control characters."""
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def duration(seconds):
     """ "41 ms", "0.4 s", "12.0 s", "3 min 5 s"."""
     if seconds < 0.1:
