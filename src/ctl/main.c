@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c: reads the command line of weavectl, and runs the command */
+#include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -393,12 +395,31 @@ static int line_run(int argc, const char *const *argv, apr_pool_t *pool)
     return command->run(&ctl);
 }
 
+/* Mends what the caller has left us. A file of ours in the place of a standard
+ * descriptor that is closed would get what we print; and where SIGCHLD is
+ * ignored, it is not known how programs end. */
+static int process_settle(void)
+{
+    sigset_t none;
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    signal(SIGCHLD, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    return fd;
+}
+
 int main(int argc, const char *const *argv)
 {
     apr_pool_t *pool;
     int rc = CTL_FAILED;
 
-    if (apr_initialize() != APR_SUCCESS)
+    if (process_settle() < 0 || apr_initialize() != APR_SUCCESS)
         return rc;
     if (apr_pool_create(&pool, NULL) == APR_SUCCESS) {
         apr_pool_tag(pool, "weavectl");

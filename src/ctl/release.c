@@ -77,16 +77,11 @@ int ctl_release_run(int argc, const char *const *argv, const char *libdir,
                     apr_pool_t *pool)
 {
     const char *program = apr_pstrcat(pool, libdir, "/weave-release", NULL);
-    const char *fixed[] = {CTL_PYTHON,
-                           "-I",
-                           "-S",
-                           "-B",
-                           program,
-                           "--weavectl",
-                           apr_pstrcat(pool, libdir, "/weavectl", NULL),
-                           "--libdir",
-                           libdir,
-                           "--"};
+    const char *fixed[] = {
+        CTL_PYTHON, "-I",         "-S",
+        "-B",       "-X",         "utf8",
+        program,    "--weavectl", apr_pstrcat(pool, libdir, "/weavectl", NULL),
+        "--libdir", libdir,       "--"};
     int count = (int)(sizeof(fixed) / sizeof(*fixed));
     const char **all =
         apr_pcalloc(pool, (apr_size_t)(count + argc) * sizeof(*all));

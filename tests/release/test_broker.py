@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps root's side of weavectl apart from the owner of release.home."""
 
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -54,6 +56,73 @@ def test_the_owner_cannot_look_into_inner(node):
     assert spy.stdout.read() == ""
     spy.wait()
 
+
+# ---- what the caller's process hands on ----
+
+@pytest.mark.parametrize("closed", ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"))
+def test_standard_descriptors_that_are_closed(node, closed):
+    """Nothing else is taken for them, and what would be printed is lost."""
+    node.release_make("1.0")
+    node.install(prefix=["sh", "-c", 'exec "$@" ' + closed, "sh"])
+    assert node.current() == "releases/tiny-1.0"
+
+
+@pytest.mark.parametrize("signal_name", ("SIGCHLD", "SIGHUP"))
+def test_signals_that_the_caller_ignores(node, signal_name):
+    node.release_make("1.0")
+    ignore = "import os, signal, sys\nsignal.signal(signal.%s, signal.SIG_IGN)\n" % signal_name
+    node.install(prefix=[sys.executable, "-c", ignore + "os.execv(sys.argv[1], sys.argv[1:])"])
+    assert node.current() == "releases/tiny-1.0"
+
+
+def test_nohup(node):
+    """Who leaves the terminal does not end a command that is to go on."""
+    go = node.folder / "go"
+    node.release_make("1.0")
+    node.ini_write(["migrate = echo > %s; while [ ! -e %s ]; do sleep 0.05; done"
+                    % (node.folder / "open" / "begins", go)])
+    flag = node.folder / "open" / "begins"
+    flag.parent.mkdir()
+    flag.parent.chmod(0o777)
+    running = subprocess.Popen(
+        ["nohup", *node.command("install", "Tiny", "--find-links", str(node.share))],
+        env=node.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    eventually(flag.exists, "the migration begins")
+    running.send_signal(signal.SIGHUP)
+    go.touch()
+    assert running.wait() == 0
+    assert node.current() == "releases/tiny-1.0"
+
+
+def test_a_folder_that_was_removed(node):
+    gone = node.folder / "gone"
+    said = node.run("releases", status=1, prefix=[
+        "sh", "-c", 'mkdir %s; cd %s; rmdir %s; exec "$@"' % (gone, gone, gone), "sh"])
+    assert said == "weavectl: the folder that you are in: No such file or directory\n  cd /\n"
+
+
+@pytest.mark.skipif(not shutil.which("localedef"), reason="needs localedef")
+def test_bytes_of_a_name_in_another_locale(node):
+    """They reach the file as they are, whatever LC_ALL says of them."""
+    subprocess.run(["localedef", "-c", "-i", "POSIX", "-f", "ISO-8859-1",
+                    str(node.folder / "latin")], stderr=subprocess.DEVNULL)
+    assert (node.folder / "latin").exists()
+    node.release_make("1.0")
+    share = node.folder / "sh\u00e4re"
+    node.share.rename(share)
+    node.run("install", "Tiny", "--find-links", str(share), env={
+        "LC_ALL": "latin", "LOCPATH": str(node.folder)})
+    assert node.current() == "releases/tiny-1.0"
+
+
+def test_a_command_line_is_quoted_without_control_characters(node):
+    said = node.run("install", "Tiny", "--a\x1b[31mb", status=2)
+    assert "unrecognized arguments: --a\\x1b[31mb" in said
+    node.ini = ""
+    assert "the INI is empty" in node.run("releases", status=2)
+
+
+# ---- what programs leave behind ----
 
 # A program that leaves a process behind, in a session of its own and without its parent.
 # argv: a file for its pid, and words.

@@ -167,8 +167,8 @@ class Broker:
         main = os.path.join(self.libdir, "weave-release")
         # it gives up root itself: after an exec as the owner, other processes of that user
         # could look into it, and take the terminal and our socket, until it has forbidden that
-        os.execve(sys.executable, [sys.executable, "-I", "-S", "-B", main, "--inner", "3",
-                                   str(self.owner.uid)], env)
+        os.execve(sys.executable, [sys.executable, "-I", "-S", "-B", "-X", "utf8", main,
+                                   "--inner", "3", str(self.owner.uid)], env)
 
     def _signal_pass(self, number, frame):
         if self.inner_pid:
@@ -182,7 +182,8 @@ class Broker:
     def serve(self, channel):
         """Does the calls of inner until it ends. Returns its exit status."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._signal_pass)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:   # nohup
+                signal.signal(number, self._signal_pass)
         with channel, channel.makefile("rb") as lines:
             while True:
                 line = lines.readline(REQUEST_BYTES)
@@ -227,7 +228,7 @@ class Broker:
             return {"ok": False, "error": "interrupted"}
         except OSError as error:
             return {"ok": False, "error": str(error)}
-        except (ValueError, KeyError, TypeError, AttributeError, ImportError,
+        except (ValueError, ArithmeticError, KeyError, TypeError, AttributeError, ImportError,
                 RecursionError) as error:
             return {"ok": False, "error": "weavectl cannot do this: %r" % error}
         finally:

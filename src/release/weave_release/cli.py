@@ -3,8 +3,9 @@
 
 import argparse
 import os
+import sys
 
-from . import arguments
+from . import arguments, words
 
 # Command, module that has run(context) for inner, what `weavectl help` says.
 COMMANDS = (
@@ -38,9 +39,16 @@ def common_add(parser):
         parser.add_argument(short, name, metavar=metavar, default=argparse.SUPPRESS, help=text)
 
 
+class Parser(argparse.ArgumentParser):
+    """Errors may quote what somebody else has put into the command line."""
+
+    def error(self, message):
+        super().error(words.escape(message))
+
+
 def parser_make(word):
     """A parser; only the command WORD has its arguments."""
-    parser = argparse.ArgumentParser(prog="weavectl", allow_abbrev=False)
+    parser = Parser(prog="weavectl", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, _, text in COMMANDS:
         command = commands.add_parser(
@@ -69,8 +77,15 @@ def command_first(argv):
 def options_parse(argv):
     """The options of the command line as an argparse.Namespace; exits with 2 where it is wrong."""
     argv = command_first(argv)
-    options = parser_make(argv[0] if argv else None).parse_args(argv)
-    options.cwd = os.getcwd()
+    parser = parser_make(argv[0] if argv else None)
+    options = parser.parse_args(argv)
+    if getattr(options, "ini", DEFAULT_INI) == "":
+        parser.error("the INI is empty")
+    try:
+        options.cwd = os.getcwd()
+    except OSError as error:
+        print("weavectl: the folder that you are in: %s\n  cd /" % error.strerror, file=sys.stderr)
+        raise SystemExit(1) from error
     options.ini = os.path.normpath(os.path.join(options.cwd, getattr(options, "ini", DEFAULT_INI)))
     for name, variable in (("directory", "WEAVE_RUNTIME_DIR"), ("state_dir", "WEAVE_STATE_DIR")):
         if not getattr(options, name, None):
