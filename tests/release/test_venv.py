@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from weave_release import install, venv
+from weave_release import plan, venv
 from weave_release.errors import ReleaseError
 
 HERE = "%d.%d" % sys.version_info[:2]
@@ -115,5 +115,5 @@ def test_a_home_on_another_machine(tmp_path):
         for point, kind in rows))
     for path, kind in (("/srv", ""), (tmp_path / "a", "nfs4"), (tmp_path / "b c" / "d", ""),
                        (tmp_path / "b", "nfs4"), (tmp_path, "nfs4")):
-        assert install.network_kind(str(path), str(mounts)) == kind
-    assert isinstance(install.network_kind("/"), str)
+        assert plan.network_kind(str(path), str(mounts)) == kind
+    assert isinstance(plan.network_kind("/"), str)

@@ -11,6 +11,7 @@ from . import install, pins, repository, source, vendor
 from .errors import ReleaseError
 from .job import Request
 from .location import is_local_path, vendor_split
+from .plan import python_choose, python_of
 from .task import task_open
 
 MAX_REVISION_FILE = 4096
@@ -147,10 +148,10 @@ class _Checkout:
         """A release of the same two revisions for the same Python that is whole, or None."""
         if self.options.again:
             return None
-        python = install.python_choose(self.task)
+        python = python_choose(self.task)
         same = [release for release in self.task.home.releases()
                 if release.is_ready and _is_same(release, facts)
-                and install.python_of(release.ready) == python]
+                and python_of(release.ready) == python]
         good = [release for release in same if not release.is_bad]
         if same and not good:
             raise ReleaseError("%s was left by a rollback" % same[-1].title,

@@ -29,7 +29,7 @@ WAITING = "waiting"     # the phase before BEGUN: the virtualenv is as it was
 
 def run(context):
     """Runs the command. Returns the exit status."""
-    from . import install, task as tasks
+    from . import plan as plans, task as tasks
     virtualenv = virtualenv_find(context)
     options = context.options
     if options.no_switch:
@@ -41,7 +41,7 @@ def run(context):
     if options.dry_run:
         context.home.folders_make()
         task = tasks.Task(context, command)
-        plan = install.plan_make(task, install.request_make(context), {"dry": True})[1]
+        plan = plans.plan_make(task, plans.request_make(context), {"dry": True})[1]
         plan_say(task, plan, virtualenv)
         aside.aside_plan(context.home.path, virtualenv)
         context.say.done("nothing was changed.", "planned",
@@ -106,14 +106,14 @@ class Upgrade:
         self.title = ""
 
     def run(self):
-        from . import fetch, install, words
+        from . import fetch, plan as plans, words
         task = self.task
         with task.step("plan"):
             look = self.call("maintenance", mode="look")
             look_check(task, look)
-            install.seconds_read(task.context.options.wait, "--wait")
+            plans.seconds_read(task.context.options.wait, "--wait")
             self.copy = aside.aside_plan(task.home.path, self.virtualenv)
-            job, plan = install.plan_make(task, install.request_make(task.context), {})
+            job, plan = plans.plan_make(task, plans.request_make(task.context), {})
         plan_say(task, plan, self.virtualenv)
         task.release_name = "%s-%s" % (plan.name, plan.version)
         self.title = "%s %s" % (plan.name, plan.version)
@@ -157,11 +157,11 @@ class Upgrade:
                   self.task.log, step.progress, upgrade=True)
 
     def _migrate(self):
-        from . import install
+        from . import task as tasks
         task = self.task
         if task.settings["migrate"] and not task.context.options.no_migrate:
             with task.step("migrate"):
-                install.migrate_run(task, self.virtualenv, in_place=True)
+                tasks.migrate_run(task, self.virtualenv, in_place=True)
 
     def _finish(self, look):
         task = self.task
@@ -194,11 +194,11 @@ def look_check(task, look):
 
 def maintenance_begin(task, copy, options=None):
     """Maintenance on, and nothing in Python any more. Without httpd it is for its next start."""
-    from . import install
+    from . import plan as plans
     call = task.context.call
     look = call("maintenance", mode="look")
     drain = bool(options is not None and options.drain)
-    wait_s = install.seconds_read(options.wait if options is not None else DEFAULT_WAIT, "--wait")
+    wait_s = plans.seconds_read(options.wait if options is not None else DEFAULT_WAIT, "--wait")
     if copy.facts.get("other") or look["other"]:
         if look["httpd"]:
             call("maintenance", mode="wait", wait_s=wait_s)

@@ -135,3 +135,14 @@ def _os_sentence(task, problem):
                 "or other files" % task.home.path)
     where = " %s:" % problem.filename if problem.filename else ""
     return "%s%s" % (where.lstrip(), " " * bool(where) + (problem.strerror or str(problem)))
+
+
+def migrate_run(task, path, **facts):
+    """release.migrate of the release at a path; ReleaseError when it fails."""
+    answer = task.context.call("migrate", release=path, **facts)
+    lines = answer.get("output", "").splitlines()
+    for line in lines:
+        task.log_line(line)
+    if answer["status"] != 0:
+        raise ReleaseError("release.migrate has failed with exit status %s, and nothing was "
+                           "switched" % answer["status"], lines=lines[-programs.LAST_LINES:])
