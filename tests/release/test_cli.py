@@ -37,8 +37,9 @@ def test_a_wrong_command_line_has_status_2():
     assert "weavectl install: error: " in done.stdout or "unrecognized" in done.stdout
 
 
-def test_other_commands_are_not_handed_on():
-    assert weavectl("maintenance", "--message", "install", "x").returncode == 2
+def test_other_commands_are_not_handed_on(tmp_path):
+    done = weavectl("-d", str(tmp_path), "maintenance", "--message", "install", "x")
+    assert done.returncode == 2
     assert weavectl("no-such").returncode == 2
 
 
