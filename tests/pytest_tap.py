@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -84,6 +85,8 @@ def main(folder, tests="tests", parts=None):
     if parts and not sys.argv[1:]:
         paths = part_files(root / tests, parts)
     arguments = options + sys.argv[1:] + [str(path) for path in paths]
+    # who is ended takes along what its tests have made and started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = pytest.main(arguments, plugins=[reporter])
     if not reporter.count:
         print("Bail out! pytest ran no test", file=stream)

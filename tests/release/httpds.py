@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """An httpd for a node of nodes.py, and clients that ask it all the time."""
 
+import atexit
 import contextlib
+import functools
 import glob
 import http.client
 import json
 import os
 import pathlib
+import pwd
 import signal
 import socket
 import subprocess
@@ -16,9 +19,11 @@ import time
 from conftest import BUILD
 
 WAIT_SECONDS = 300
+USERS = ("www-data", "apache", "http")
 LOAD = pathlib.Path(__file__).with_name("load.py")
 
 
+@functools.lru_cache(None)
 def apxs(variable):
     done = subprocess.run([os.environ.get("APXS", "apxs"), "-q", variable], check=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -44,59 +49,61 @@ def is_alive(pid):
         return False
 
 
-class Httpd:
-    """An httpd with the application of a node at /. `more` is for its configuration."""
+def httpd_user():
+    """The user that httpd serves as where root starts it."""
+    for name in USERS:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    return pwd.getpwnam("nobody")
 
-    def __init__(self, node, more=""):
-        self.node = node
-        self.folder = node.folder / "httpd"
-        self.folder.mkdir(mode=0o755)
-        self.runtime = node.folder / "run"
+
+class Server:
+    """An httpd in a folder of its own, with a port of its own."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
         self.program = "%s/%s" % (apxs("SBINDIR"), apxs("PROGNAME"))
         self.socket = socket.socket()       # holds the port, and does not listen
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.pid = 0
-        self.configure(more)
+        atexit.register(self.close)
 
-    def configure(self, more=""):
+    def configure(self, build, more):
+        """Writes httpd.conf, with mod_weave.so of a folder and more lines."""
         built_in = subprocess.run([self.program, "-l"], check=True,
                                   stdout=subprocess.PIPE).stdout.decode()
         lines = ["LoadModule %s_module %s/mod_%s.so" % (name, apxs("LIBEXECDIR"), name)
                  for name in ("mpm_event", "unixd", "authz_core")
                  if "mod_%s.c" % name not in built_in and "%s.c" % name not in built_in]
-        user = "User www-data\nGroup www-data\n" if os.getuid() == 0 else ""
-        text = """
-LoadModule weave_module %s/mod_weave.so
-%sServerName localhost
+        if os.getuid() == 0:
+            user = httpd_user()
+            lines.append("User %s\nGroup #%d" % (user.pw_name, user.pw_gid))
+        (self.folder / "httpd.conf").write_text("\n".join(lines) + """
+LoadModule weave_module "%s/mod_weave.so"
+ServerName localhost
 ServerRoot "%s"
+DefaultRuntimeDir "%s"
 PidFile httpd.pid
 Listen 127.0.0.1:%d
 ErrorLog error_log
-LogLevel info weave:debug
 StartServers 1
-ServerLimit 2
-WeaveRuntimeDir "%s"
-WeaveStateDir "%s"
-WeaveApp / "%s"
 %s
-""" % (BUILD, user, self.folder, self.port, self.runtime, self.node.folder / "state",
-            self.node.ini, more)
-        (self.folder / "httpd.conf").write_text("\n".join(lines) + text)
+""" % (build, self.folder, self.folder, self.port, more))
 
     def run(self, *words):
-        return subprocess.run(
+        done = subprocess.run(
             [self.program, "-d", str(self.folder), "-f", str(self.folder / "httpd.conf"), *words],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False)
+        assert done.returncode == 0, done.stdout + self.log()
 
     def start(self):
-        done = self.run("-k", "start")
-        assert done.returncode == 0, done.stdout + self.log()
+        self.run("-k", "start")
         pidfile = self.folder / "httpd.pid"
         eventually(lambda: pidfile.exists() and pidfile.read_text().strip(), "httpd's pid")
         self.pid = int(pidfile.read_text())
-        eventually(self.answer, "an answer\n" + self.log())
+        eventually(lambda: self.get()[0], "an answer\n" + self.log())
 
     def stop(self):
         if self.pid and is_alive(self.pid):
@@ -116,6 +123,39 @@ WeaveApp / "%s"
             return (self.folder / "error_log").read_text(errors="replace")
         return ""
 
+    def get(self, path="/"):
+        """(status, headers in lower case, body), or (None, {}, why)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read().decode()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
+        except (OSError, http.client.HTTPException) as error:
+            return None, {}, repr(error)
+        finally:
+            connection.close()
+
+
+class Httpd(Server):
+    """An httpd with the application of a node at /. `more` is for its configuration."""
+
+    def __init__(self, node, more=""):
+        folder = node.folder / "httpd"
+        folder.mkdir(mode=0o755)
+        super().__init__(folder)
+        self.node = node
+        self.runtime = node.folder / "run"
+        self.configure(more)
+
+    def configure(self, more=""):
+        super().configure(BUILD, """LogLevel info weave:debug
+ServerLimit 2
+WeaveRuntimeDir "%s"
+WeaveStateDir "%s/state"
+WeaveApp / "%s"
+%s""" % (self.runtime, self.folder, self.node.ini, more))
+
     def children(self):
         """The pids of the processes that serve."""
         found = []
@@ -130,16 +170,8 @@ WeaveApp / "%s"
 
     def answer(self, path="/"):
         """The body of a 200; None: another answer, or none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read().decode()
-            return body if response.status == 200 else None
-        except OSError:
-            return None
-        finally:
-            connection.close()
+        status, _, body = self.get(path)
+        return body if status == 200 else None
 
     def serves(self, version):
         eventually(lambda: self.answer() == version, "%s serves" % version)

@@ -5,6 +5,7 @@ Run as root, the home belongs to one user and the workers are another; otherwise
 caller's. The share holds wheels that are made by hand.
 """
 
+import atexit
 import hashlib
 import json
 import os
@@ -50,6 +51,7 @@ class Node:
     def __init__(self, home="home", options=(), workers=("user = " + WORKERS,)):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weave-node-"))
         self.folder.chmod(0o755)
+        atexit.register(Node.close, self)
         self.share = self.folder / "share"
         self.share.mkdir(mode=0o755)
         self.home = self.folder / home

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small application in versions that come up and some that do not, and an httpd that has it."""
 
+import atexit
 import os
 import pathlib
 import pwd
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import zipfile
 
+import httpds
 import nodes
 import served
 from conftest import TOP
@@ -95,6 +97,7 @@ class Node:
         if os.getuid() == 0:
             subprocess.check_call(["chown", "-R", owner().pw_name, self.home])
         self.httpd = served.Httpd(self.top, libdir)
+        atexit.register(self.end)
         self.httpd.ini.write_text(
             "[wsgi]\nmodule = shop.app\nvirtualenv = %s\n[workers]\nprocesses = 1\n"
             "[maintenance]\nstyle = sync\n[release]\nhome = %s\nfind_links = %s\n"
@@ -129,12 +132,13 @@ class Node:
         return status, body
 
     def version_serves(self, version):
-        return served.eventually(lambda: self.answer() == (200, version))
+        return httpds.eventually(lambda: self.answer() == (200, version), version + " serves")
 
     def end(self):
-        self.httpd.stop()
+        self.httpd.close()
         if self.has_mount:
-            subprocess.check_call(["umount", "-l", self.home])
+            subprocess.call(["umount", "-l", self.home])
+            self.has_mount = False
         shutil.rmtree(self.top, ignore_errors=True)
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import httpds
 import served
 import shop
 from conftest import TOP
@@ -161,7 +162,7 @@ def test_what_is_in_python_takes_too_long(folder_node):
     before = node.files()
     with ThreadPoolExecutor() as pool:
         slow = pool.submit(node.httpd.get, "/slow")
-        assert served.eventually((node.top / "slow").exists)
+        httpds.eventually((node.top / "slow").exists, "a slow request")
         status, said = node.install(GOOD, "--wait", "1s")
         assert status == 1 and "still in Python: 1" in said, said
         assert node.version_serves("1.0")
@@ -234,7 +235,7 @@ def test_weavectl_itself_is_killed_and_httpd_too(libdir, shop_share):
             [libdir / "weavectl", "install", "--in-place", "shop-app==" + GOOD, "-d",
              node.top / "run", "-s", node.top / "state", "-i", node.httpd.ini],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert served.eventually(flag.exists)
+        httpds.eventually(flag.exists, "the migration")
         # a second one is refused, and says whose the first is
         status, said = node.install()
         assert status == 1 and "install --in-place shop-app==1.1" in said, said
@@ -247,7 +248,7 @@ def test_weavectl_itself_is_killed_and_httpd_too(libdir, shop_share):
         assert node.answer()[0] == 503
         node.httpd.stop()
         # the next command finds it without httpd, and httpd serves the former one
-        assert served.eventually(lambda: node.httpd.weavectl("prune")[0] == 0)
+        httpds.eventually(lambda: node.httpd.weavectl("prune")[0] == 0, "prune")
         node.httpd.start()
         assert node.version_serves("1.0")
         assert node.files() == before and node.is_clean()
@@ -265,9 +266,9 @@ def test_interrupted_by_ctrl_c(libdir, shop_share):
             [libdir / "weavectl", "install", "--in-place", "shop-app==" + GOOD, "-d",
              node.top / "run", "-s", node.top / "state", "-i", node.httpd.ini],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert served.eventually(flag.exists)
+        httpds.eventually(flag.exists, "the migration")
         running.send_signal(signal.SIGINT)
-        assert running.wait(served.WAIT_S) == 1
+        assert running.wait(httpds.WAIT_SECONDS) == 1
         assert node.version_serves("1.0")
         assert node.files() == before and node.is_clean()
     finally:
@@ -347,7 +348,7 @@ def test_weave_server_in_var_sync(libdir, shop_share):
         archives, data = node.top / "archives", node.top / "data"
         data.mkdir(mode=0o700)
         if os.getuid() == 0:
-            os.chown(data, served.httpd_user().pw_uid, -1)
+            os.chown(data, httpds.httpd_user().pw_uid, -1)
         subprocess.check_call(["conf/sdist", archives], cwd=TOP, stdout=subprocess.DEVNULL,
                               env=dict(os.environ, PYTHON=shop.PYTHON))
         subprocess.check_call(["chmod", "-R", "a+rX", archives])
@@ -363,8 +364,9 @@ def test_weave_server_in_var_sync(libdir, shop_share):
                                                archives)
         assert status == 0, out + err
         node.httpd.start()
-        assert served.eventually(
-            lambda: node.httpd.get("/__heartbeat__")[::2] == (200, '{"status":"ok"}'))
+        httpds.eventually(
+            lambda: node.httpd.get("/__heartbeat__")[::2] == (200, '{"status":"ok"}'),
+            "the server's heartbeat")
         assert (data / "weave.db").exists()
     finally:
         node.end()
