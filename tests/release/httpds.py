@@ -154,7 +154,7 @@ ServerLimit 2
 WeaveRuntimeDir "%s"
 WeaveStateDir "%s/state"
 WeaveApp / "%s"
-%s""" % (self.runtime, self.folder, self.node.ini, more))
+%s""" % (self.runtime, self.node.folder, self.node.ini, more))
 
     def children(self):
         """The pids of the processes that serve."""
