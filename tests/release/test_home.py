@@ -122,6 +122,8 @@ def spoil_ready_folder(home, path):
         (spoil_ready(b"\xff\x00"), DAMAGED, "damaged"),
         (spoil_ready(b"[" * 1000000), DAMAGED, "damaged"),
         (spoil_ready(b'{"format": 2}'), DAMAGED, "another format"),
+        (spoil_ready(b'{"format": 1, "name": {}}'), DAMAGED, "a wrong name"),
+        (spoil_ready(b'{"format": 1, "version": 1}'), DAMAGED, "a wrong version"),
         (spoil_ready_huge, DAMAGED, "larger than"),
         (spoil_ready_link, DAMAGED, "is a link"),
         (spoil_ready_fifo, DAMAGED, "no regular file"),

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 
 from . import home, programs, say
 from .cli import COMMANDS
@@ -141,6 +142,11 @@ def main(fd):
         print("weavectl: interrupted", file=sys.stderr)
     except OSError as error:
         print("weavectl: %s" % error, file=sys.stderr)
+    except Exception as error:
+        if context is None:
+            raise
+        context.say.failed(ReleaseError("weavectl itself is at fault: %r" % error,
+                                        "please report it", traceback.format_exc().splitlines()))
     finally:
         if context is not None:
             context.close()

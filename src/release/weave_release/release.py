@@ -10,6 +10,8 @@ from .files import Damaged
 FORMAT = 1
 READY_MOST = 4 * 1024 * 1024
 MARK_MOST = 4096
+# Members of ready.json that commands compare and sort by.
+TEXTS = ("name", "project", "version", "at")
 MARKS = ("served", "bad", "failed", "pinned")
 
 # States of what lies in releases/.
@@ -139,6 +141,10 @@ class Release:
         if ready.get("format") != FORMAT:
             self.state = DAMAGED
             self.problem = "ready.json is of another format than %d" % FORMAT
+            return
+        wrong = [name for name in TEXTS if not isinstance(ready.get(name), (str, type(None)))]
+        if wrong:
+            self.state, self.problem = DAMAGED, "ready.json has a wrong %s" % ", ".join(wrong)
             return
         self.state, self.problem, self.ready = READY, "", ready
         self.at = files.seconds_of(ready.get("at")) or self.at
