@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """weavectl install on a node without httpd, step by step and killed at each of them."""
 
+import json
 import os
 import pwd
 import signal
@@ -134,7 +135,12 @@ def test_another_python_is_a_release_of_its_own(node):
     other = node.folder / os.path.basename(exact)
     other.symlink_to(exact)
     node.ini_write(("python = %s" % other,))
-    node.install("Tiny", "--no-switch")
+    facts = node.ready("tiny-1.0")
+    facts["python"]["version"] = "3.7.1"        # as if it were another version
+    path = node.home / "releases" / "tiny-1.0" / ".weave" / "ready.json"
+    path.write_text(json.dumps(facts))
+    said = node.install("Tiny", "--no-switch")
+    assert "\n  Python 3.7.1 → %s\n" % node.ready("tiny-1.0@2")["python"]["version"] in said
     assert node.ready("tiny-1.0@2")["python"]["executable"] == str(other)
     assert "tiny 1.0@2 is ready already" in node.install("Tiny", "--no-switch")
     node.ini_write(("python = %s" % exact,))

@@ -37,8 +37,8 @@ def dry_run(context, command):
 
 def plan_only(task, request, job_options=None):
     """Says what would be installed. Returns the exit status."""
-    plan = plan_make(task, request, dict(job_options or {}, dry=True))[1]
-    plan_say(task, plan)
+    job, plan = plan_make(task, request, dict(job_options or {}, dry=True))
+    plan_say(task, plan, job.python.version)
     task.say.done("nothing was changed.", "planned", release="%s-%s" % (plan.name, plan.version),
                   changes=plan_changes(task, plan))
     return 0
@@ -51,7 +51,7 @@ def release_install(task, request, facts=None, job_options=None):
     """
     with task.step("plan"):
         job, plan = plan_make(task, request, job_options or {})
-    plan_say(task, plan)
+    plan_say(task, plan, job.python.version)
     return release_finish(task, release_make(task, job, plan, facts or {}))
 
 

@@ -19,9 +19,7 @@ def plan_make(task, request, job_options):
     """fetch's Job and Plan. ReleaseError where the share, a signature or the Python object."""
     context, settings = task.context, task.settings
     options = context.options
-    current = context.home.current()
-    base = venv.base_choose(settings, current.ready if current else None)
-    python = pythons.Python(base, task.run)
+    python = pythons.Python(python_choose(task)["executable"], task.run)
     typed = [link if "://" in link else context.path(link) for link in options.find_links]
     settings = dict(settings, find_links=typed + settings["find_links"])
     if options.keyring:
@@ -67,8 +65,11 @@ def plan_changes(task, plan):
     return words.changes(lock if isinstance(lock, dict) else {}, entries)
 
 
-def plan_say(task, plan):
-    """The head of what people see: which release, whose, and what is different."""
+def plan_say(task, plan, python):
+    """The head of what people see: which release, whose, and what is different.
+
+    python: the version that the release is for.
+    """
     task.release_name = "%s-%s" % (plan.name, plan.version)
     title = ["%s %s" % (plan.name, plan.version)]
     manifest = plan.manifest
@@ -87,6 +88,9 @@ def plan_say(task, plan):
         task.say.note(note)
     current = task.home.current()
     task.say.line("  serves now: %s" % (current.title if current else "nothing"))
+    before = current.fact("python", "version") if current else None
+    if isinstance(before, str) and before != python:
+        task.say.line("  Python %s → %s" % (before, python))
     changes = plan_changes(task, plan)
     if changes:
         task.say.line("  " + words.changes_text(changes))
