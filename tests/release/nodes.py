@@ -118,7 +118,7 @@ class Node:
             [*prefix, *self.command(*words)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
             env=self.environment(**(env or {})),
-            preexec_fn=None if umask is None else lambda: os.umask(umask), **more)
+            **{"preexec_fn": None if umask is None else lambda: os.umask(umask), **more})
         assert status is None or done.returncode == status, done.stdout
         assert "Traceback" not in [line[:9] for line in done.stdout.splitlines()], done.stdout
         return done.stdout

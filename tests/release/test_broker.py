@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps root's side of weavectl apart from the owner of release.home."""
 
+import resource
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,15 @@ def test_standard_descriptors_that_are_closed(node, closed):
     node.release_make("1.0")
     node.install(prefix=["sh", "-c", 'exec "$@" ' + closed, "sh"])
     assert node.current() == "releases/tiny-1.0"
+
+
+def test_descriptors_of_the_caller_stay_with_it(node):
+    node.release_make("1.0")
+    node.ini_write(["migrate = ls -l /proc/self/fd; false"])
+    said = node.install(status=1, prefix=[
+        "bash", "-c", 'exec 4900<%s; exec "$@"' % node.ini, "bash"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (5000, 5000)))
+    assert "/dev/null" in said and str(node.ini) not in said.partition("log:")[0]
 
 
 @pytest.mark.parametrize("signal_name", ("SIGCHLD", "SIGHUP"))

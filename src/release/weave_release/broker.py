@@ -158,7 +158,7 @@ class Broker:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.dup2(theirs.fileno(), 3)
-        os.closerange(4, 4096)
+        programs.descriptors_close(4)
         os.set_inheritable(3, True)
         env = programs.environment()
         fault = os.environ.get(FAULT_VARIABLE)

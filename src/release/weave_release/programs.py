@@ -90,6 +90,14 @@ def _reap(pid, until):
             time.sleep(0.002)
 
 
+def descriptors_close(first):
+    """Closes the descriptors from FIRST on, those that the caller has handed on, too."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) >= first:
+            with contextlib.suppress(OSError):      # the one of the list
+                os.close(int(name))
+
+
 def memory_close():
     """Has no other process of this user look into this one, or take its terminal."""
     _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
