@@ -48,10 +48,12 @@ Alias /nodav {top}/nodav
 """
 
 
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def port_held():
+    """A socket that nobody else gets the port of; httpd may listen there all the same."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 class Apache:
@@ -67,13 +69,10 @@ class Apache:
             folder.mkdir(exist_ok=True)
         (self.top / "users").write_text("alice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
         tls_lines = self._certificate_make() if tls else ""
-        for attempt in range(5):
-            # somebody else may take the port before httpd does
-            self.port = _free_port()
-            self.url = "http%s://127.0.0.1:%d/" % ("s" * tls, self.port)
-            if self._start(options, tls_lines):
-                return
-        raise AssertionError((self.top / "error.log").read_text())
+        self._held = port_held()
+        self.port = self._held.getsockname()[1]
+        self.url = "http%s://127.0.0.1:%d/" % ("s" * tls, self.port)
+        self._start(options, tls_lines)
 
     def _certificate_make(self):
         """A certificate for 127.0.0.1 in `certificate`; httpd's lines for it."""
@@ -88,7 +87,7 @@ class Apache:
         return lines % (self.certificate, key)
 
     def _start(self, options, tls_lines):
-        """Whether httpd has come up."""
+        """Returns when httpd has come up."""
         user = ""
         if os.getuid() == 0:
             user = "User nobody\nGroup %s" % self._group()
@@ -105,15 +104,14 @@ class Apache:
         program = shutil.which("apache2") or shutil.which("httpd") or "/usr/sbin/apache2"
         self.process = subprocess.Popen([program, "-X", "-f", str(config)],
                                         stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 5).close()
-                return True
+                return
             except OSError:
-                if self.process.poll() is not None:
-                    return False
-                assert time.monotonic() < deadline
+                assert self.process.poll() is None and time.monotonic() < deadline, (
+                    self.top / "error.log").read_text()
                 time.sleep(0.05)
 
     @staticmethod
@@ -129,5 +127,6 @@ class Apache:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.process.wait(300)
+        self._held.close()
         shutil.rmtree(self.top)

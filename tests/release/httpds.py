@@ -11,12 +11,14 @@ import os
 import pathlib
 import pwd
 import signal
-import socket
 import subprocess
 import sys
 import time
 
-from conftest import BUILD
+from conftest import BUILD, TOP
+
+sys.path.insert(0, str(TOP / "mozupload" / "tests"))
+from apache import port_held  # noqa: E402
 
 WAIT_SECONDS = 300
 USERS = ("www-data", "apache", "http")
@@ -63,9 +65,7 @@ class Server:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.program = "%s/%s" % (apxs("SBINDIR"), apxs("PROGNAME"))
-        self.socket = socket.socket()       # holds the port, and does not listen
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket = port_held()
         self.port = self.socket.getsockname()[1]
         self.pid = 0
         atexit.register(self.close)

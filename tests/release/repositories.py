@@ -12,6 +12,7 @@ import time
 from conftest import TOP
 
 sys.path.insert(0, str(TOP / "mozupload" / "tests"))
+from apache import port_held  # noqa: E402
 from hg_server import hg_run  # noqa: E402
 
 # What an engineer's git and hg have. Nothing of whoever runs the tests is in it.
@@ -137,9 +138,8 @@ wsgicgi.launch(hgweb.hgweb(b"%s/hgweb.conf"))
     def __init__(self, folder):
         """Gives away what is in `folder`; it has to be readable for everybody."""
         self.folder = str(folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.held = port_held()
+        self.port = self.held.getsockname()[1]
         self.url = "http://127.0.0.1:%d" % self.port
         self._write("hgweb.cgi", self.CGI % ("/usr/bin/python3", self.folder), 0o755)
         self._write("hgweb.conf", "[paths]\n/ = %s/*\n[web]\nallow_archive =\n" % self.folder)
@@ -185,7 +185,7 @@ Require all granted
             "user": "User #%d\nGroup #%d" % (NOBODY, NOBODY) if os.getuid() == 0 else ""}
 
     def _await(self):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
@@ -200,7 +200,8 @@ Require all granted
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
+            self.process.wait(300)
+        self.held.close()
 
 
 def everybody(folder):

@@ -54,6 +54,7 @@ def share(tmp_path):
 
 def test_nfs(share, tmp_path):
     """ESTALE is tried again thrice, ENOENT as long as --wait-share says; others end it."""
+    assert os.path.exists(SHIM), "make build/tests/share_shim.so"
     wheel = os.path.join(share.path, "App-1.0-py3-none-any.whl")
     manifest = os.path.join(share.path, "releases", "app-1.0.json")
 
