@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How src/ is built: names, sizes, floors and circles (docs/design.md)."""
+"""How the code is built: names, sizes, floors and circles (docs/design.md)."""
 
+import ast
 import collections
 import os
 import re
@@ -21,6 +22,10 @@ FLOORS = {
     "src/super": ("src/core",),
     "src/ctl": ("src/core",),
 }
+
+
+# Python packages, whose modules import each other in one direction.
+PACKAGES = ("src/release/weave_release", "mozupload/src/mozupload")
 
 
 class Source:
@@ -100,8 +105,42 @@ def check_circles(error, sources):
                       f" of {other}")
 
 
+def modules_of(files):
+    """{folder: {module: tree}} of the Python packages."""
+    packages = collections.defaultdict(dict)
+    for name, text in files:
+        folder, _, leaf = name.rpartition("/")
+        if leaf.endswith(".py") and folder in PACKAGES:
+            packages[folder][leaf[:-len(".py")]] = ast.parse(text)
+    return packages
+
+
+def check_modules(lint, files):
+    """Modules of a package import each other in one direction, and no private names."""
+    for folder, trees in modules_of(files).items():
+        uses = {module: set() for module in trees}
+        for module, tree in trees.items():
+            taken, modules = [], set()
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom) and node.level == 1:
+                    names = {alias.name for alias in node.names}
+                    uses[module].update({node.module or name for name in names} & set(trees))
+                    taken += [(node.lineno, name) for name in names]
+                    if not node.module:
+                        modules.update(alias.asname or alias.name for alias in node.names)
+                elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                    taken += [(node.lineno, node.attr)] * (node.value.id in modules)
+            for line, name in taken:
+                if name.startswith("_"):
+                    lint.error(f"{folder}/{module}.py", line, f"uses {name} of another module")
+        for circle in csource.circles(uses):
+            lint.error(f"{folder}/{circle[0]}.py", 1,
+                       f"is in a circle of imports: {', '.join(circle)}")
+
+
 def check(lint, files):
-    """Looks at C files; FILES are pairs of a name and a text."""
+    """Looks at C and Python files; FILES are pairs of a name and a text."""
+    check_modules(lint, files)
     code = [Source(name, text) for name, text in files if name.endswith((".c", ".h"))]
     of_src = [source for source in code if source.name.startswith("src/")]
     units = [source for source in of_src if source.name.endswith(".c")]
