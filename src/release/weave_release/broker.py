@@ -48,7 +48,6 @@ class Broker:
         self.keys = {}
         self.home = ""
         self.owner = self.workers = None
-        self.workers_gid = None
         self.inner_pid = 0
         self.is_calling = False
         self.state = {}  # what the calls remember from one to the next, by module
@@ -80,9 +79,7 @@ class Broker:
     def users_find(self):
         self.owner = users.home_owner(self.home)
         if self.key("workers.user") and os.getuid() == 0:
-            self.workers = users.user_by_name(self.key("workers.user"))
-            group = self.key("workers.group")
-            self.workers_gid = users.group_gid(group) if group else self.workers.gid
+            self.workers = users.workers_user(self.key("workers.user"), self.key("workers.group"))
         users.workers_refuse(self.home, self.owner, self.workers)
 
     def engines(self):
@@ -92,21 +89,17 @@ class Broker:
 
     def settings(self):
         """What inner may know: nothing of workers.env. and of the application's sections."""
-        options = {name: value for name, value in vars(self.options).items()}
-        workers = self.workers
         return {
-            "command": self.options.command, "options": options, "by": self.by,
+            "command": self.options.command, "options": vars(self.options), "by": self.by,
             "home": self.home, "ini": self.options.ini,
             "find_links": [path for path in self.key("release.find_links").split("\n") if path],
             "keep": int(self.key("release.keep") or 5),
-            "warmup": self.key("release.warmup"), "migrate": self.key("release.migrate"),
+            "migrate": self.key("release.migrate"),
             "system_site_packages": self.key("release.system_site_packages") == "true",
             "channel": self.key("release.channel"), "keyring": self.key("release.keyring"),
             "python": self.key("release.python"), "repository": self.key("release.repository"),
             "vendor": self.key("release.vendor"), "virtualenv": self.key("wsgi.virtualenv"),
             "virtualenv_where": self.wheres.get("wsgi.virtualenv", ""),
-            "mode": self.key("workers.mode"),
-            "workers_user": [workers.name, workers.uid, self.workers_gid] if workers else None,
             "engines": self.engines(), "engine_default": sys.executable,
         }
 

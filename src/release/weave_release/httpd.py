@@ -4,7 +4,6 @@
 The broker alone uses it.
 """
 
-import grp
 import os
 import pwd
 import signal
@@ -28,17 +27,8 @@ NOTICE = ("requests waited while httpd's new processes imported it; idle connect
 # ---- users ----
 
 
-class RunsAs:
-    """A user by name, uid and gid; group_name: of a group that is not its own, or ""."""
-
-    def __init__(self, entry, gid=None):
-        self.name, self.uid = entry.pw_name, entry.pw_uid
-        self.gid = entry.pw_gid if gid is None else gid
-        self.group_name = "" if self.gid == entry.pw_gid else grp.getgrgid(self.gid).gr_name
-
-
 def user_of(broker, node):
-    """RunsAs: who the application runs as, or would; None: as the caller, who is not root.
+    """The User that the application runs as, or would; None: the caller, who is not root.
 
     workers.user, but in embedded mode; or else the user of the httpd that runs, or the
     usual one.
@@ -46,16 +36,16 @@ def user_of(broker, node):
     if os.geteuid() != 0:
         return None
     if broker.workers is not None and broker.key("workers.mode") != "embedded":
-        return RunsAs(pwd.getpwnam(broker.workers.name), broker.workers_gid)
+        return broker.workers
     if node.httpd.get("uid"):
         try:
-            return RunsAs(pwd.getpwuid(node.httpd["uid"]), node.httpd["gid"])
+            return users.User(pwd.getpwuid(node.httpd["uid"]), node.httpd["gid"])
         except KeyError:
             raise ReleaseError("httpd runs as user %d and group %d, who have no name on this "
                                "system" % (node.httpd["uid"], node.httpd["gid"])) from None
     for name in USUAL_USERS:
         try:
-            return RunsAs(pwd.getpwnam(name))
+            return users.User(pwd.getpwnam(name))
         except KeyError:
             continue
     raise ReleaseError(
@@ -66,7 +56,7 @@ def user_of(broker, node):
 def refuse_writer(broker, user):
     """Refuses a user of the application who could change a release."""
     if user is not None:
-        users.workers_refuse(broker.home, broker.owner, users.user_by_name(user.name))
+        users.workers_refuse(broker.home, broker.owner, user)
 
 
 # ---- its process ----

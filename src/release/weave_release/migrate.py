@@ -12,7 +12,7 @@ import select
 import signal
 import time
 
-from . import httpd, programs, weaved
+from . import httpd, programs, users, weaved
 from .errors import ReleaseError
 
 SECONDS = 3600
@@ -103,9 +103,7 @@ def _start(command, env, user, cwd, umask):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if user is not None:
-            os.initgroups(user.name, user.gid)
-            os.setresgid(user.gid, user.gid, user.gid)
-            os.setresuid(user.uid, user.uid, user.uid)
+            users.user_become(user)
         programs.end_with_parent(signal.SIGTERM)
         if os.getppid() == broker_pid:
             _keep(command, env, cwd, umask)

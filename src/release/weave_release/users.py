@@ -14,13 +14,12 @@ from .errors import ReleaseError
 
 
 class User:
-    """A user of the system: name, uid, gid (of its own group)."""
+    """A user of the system: name, uid, gid; group_name: of a group that is not its own, or ""."""
 
-    def __init__(self, entry):
-        self.name, self.uid, self.gid = entry.pw_name, entry.pw_uid, entry.pw_gid
-
-    def groups(self):
-        return os.getgrouplist(self.name, self.gid)
+    def __init__(self, entry, gid=None):
+        self.name, self.uid = entry.pw_name, entry.pw_uid
+        self.gid = entry.pw_gid if gid is None else gid
+        self.group_name = "" if self.gid == entry.pw_gid else grp.getgrgid(self.gid).gr_name
 
 
 def user_by_uid(uid):
@@ -32,9 +31,11 @@ def user_by_uid(uid):
                            "make one with that number, or `chown` what belongs to it") from None
 
 
-def user_by_name(name):
+def workers_user(name, group):
+    """The User of the keys workers.user and workers.group, which may be ""."""
+    gid = group_gid(group) if group else None
     try:
-        return User(pwd.getpwnam(name))
+        return User(pwd.getpwnam(name), gid)
     except KeyError:
         raise ReleaseError("workers.user: there is no user %s on this system" % name) from None
 
@@ -54,12 +55,12 @@ def sudo_name(own, sudo):
     return "%s (%s via sudo)" % (own, sudo)
 
 
-def user_become(user, gid=None):
+def user_become(user):
     """Gives up root for ever. In a process that has just been forked."""
     if os.getuid() != 0:
         return
-    os.initgroups(user.name, user.gid if gid is None else gid)
-    os.setresgid(*[user.gid if gid is None else gid] * 3)
+    os.initgroups(user.name, user.gid)
+    os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
 
 

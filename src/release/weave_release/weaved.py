@@ -148,7 +148,6 @@ def call_serving(broker, request):
                  0 if broker.options.command == "releases" else AWAY_SECONDS)
     return {
         "httpd": node.kind not in (STOPPED, ABSENT), "embedded": node.kind == EMBEDDED,
-        "app_state": node.app.get("state"), "generation": node.app.get("generation") or 0,
         "release": release_of(broker, node.serving()), "in_use": node.virtualenvs(),
     }
 
