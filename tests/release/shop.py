@@ -16,7 +16,7 @@ import nodes
 import served
 from conftest import TOP
 from mozupload import manifest
-from weave_release import aside
+from weave_release.users import HOME_ENTRIES
 
 sys.path.insert(0, str(TOP / "mozupload" / "tests"))
 import archives  # noqa: E402
@@ -116,7 +116,7 @@ class Node:
         found = {}
         for path in sorted(self.virtualenv.rglob("*")):
             name = str(path.relative_to(self.virtualenv))
-            if name.split("/")[0] in aside.OWN and self.virtualenv == self.home:
+            if name.split("/")[0] in HOME_ENTRIES and self.virtualenv == self.home:
                 continue
             if path.is_symlink():
                 found[name] = os.readlink(path)

@@ -11,6 +11,7 @@ import pytest
 
 from weave_release import aside, files, programs
 from weave_release.errors import ReleaseError
+from weave_release.users import HOME_ENTRIES
 
 BEFORE = {
     "pyvenv.cfg": "home = /usr/bin\n", "bin/python": "->/usr/bin/python3", "bin/tool": "#!x\n",
@@ -81,7 +82,7 @@ class Place:
         return aside.aside_plan(str(self.home), str(self.virtualenv))
 
     def files(self):
-        return tree_read(self.virtualenv, aside.OWN if self.kind == "home" else ())
+        return tree_read(self.virtualenv, HOME_ENTRIES if self.kind == "home" else ())
 
     def is_clean(self):
         left = os.listdir(self.home) + os.listdir(self.virtualenv.parent)
@@ -362,3 +363,10 @@ def test_a_marker_that_leads_elsewhere(tmp_path, entries):
     copy.mark(aside.BEGUN)
     with pytest.raises(ReleaseError, match="of another version"):
         aside.aside_read(str(place.home))
+
+
+def test_what_weavectl_keeps_in_its_home_is_no_part_of_a_virtualenv_there(tmp_path):
+    """Else what channels have led to was put back, too, and a channel could go back in time."""
+    for name in ("bin", "my-script", "channels.json", "history.jsonl", "in-place.json"):
+        (tmp_path / name).write_text("")
+    assert aside.entries_of(str(tmp_path), str(tmp_path)) == ["bin", "my-script"]

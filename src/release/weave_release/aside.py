@@ -22,16 +22,13 @@ import stat
 from . import files, programs
 from .errors import ReleaseError
 from .files import Damaged
+from .users import HOME_ENTRIES, user_by_uid
 
 FORMAT = 1
 MARKER = "in-place.json"
 PLACE = "in-place"
 TOKEN = ".weave-in-place"
 MARKER_MOST = 1 << 20
-# What weavectl itself keeps in HOME.
-OWN = frozenset((
-    "releases", "current", "incoming", "store", "mirror", "logs", "lock", "history.jsonl",
-    PLACE, MARKER, "." + MARKER + ".new", ".current.new"))
 # What pip writes at the top of a virtualenv.
 PARTS = frozenset(("bin", "lib", "lib64", "include", "share", "etc", "man", "pyvenv.cfg"))
 BEGUN, BACK, DONE = "begun", "back", "done"  # the phases of a marker
@@ -321,7 +318,7 @@ def entries_of(virtualenv, home):
     found = []
     for name in names:
         uid = os.lstat(os.path.join(virtualenv, name)).st_uid
-        if name in PARTS or (uid == os.geteuid() and name not in OWN and name[0] != "."):
+        if name in PARTS or (uid == os.geteuid() and name not in HOME_ENTRIES and name[0] != "."):
             found.append(name)
     return found
 
@@ -339,5 +336,4 @@ def foreign_find(path):
 
 
 def programs_user():
-    from . import users
-    return users.user_by_uid(os.geteuid()).name
+    return user_by_uid(os.geteuid()).name

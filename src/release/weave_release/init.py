@@ -19,11 +19,11 @@ from .arguments import DEFAULT_HOME
 from .errors import ReleaseError
 from .folders import FOLDER, quote, user_name
 from .httpd import USUAL_USERS
+from .users import HOME_ENTRIES
 
 HOME_MODE = 0o755
 INI_MODE = 0o640
 DEFAULT_OWNER = "weave-release"
-OURS = ("releases", "incoming", "store", "logs", "lock", "history.jsonl")
 EXAMPLE_MOST = 1 << 20
 
 
@@ -181,7 +181,7 @@ class Plan:
                     "if it is meant: chown %s %s" % (asked.pw_name, quote(self.home)))
             self.give_home = True
         self.set_mode = stat.S_IMODE(info.st_mode) & 0o777 != HOME_MODE
-        for name in sorted(set(OURS) & set(names)):
+        for name in sorted(HOME_ENTRIES.intersection(names)):
             of_ours = os.stat(name, dir_fd=fd, follow_symlinks=False)
             path = quote(os.path.join(self.home, name))
             if of_ours.st_uid != self.owner.pw_uid:

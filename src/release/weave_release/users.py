@@ -66,6 +66,12 @@ def user_become(user):
 
 # ---- release.home ----
 
+# What weavectl keeps there, beside files whose names begin with a dot.
+HOME_ENTRIES = frozenset((
+    "releases", "current", "incoming", "store", "mirror", "logs", "lock", "history.jsonl",
+    "channels.json", "in-place", "in-place.json"))
+
+
 def _make_hint(home):
     return ("make it with: weavectl init --owner USER   (or: useradd --system --home-dir %s "
             "--shell /usr/sbin/nologin weave-release; install -d -o weave-release %s)"
