@@ -83,3 +83,9 @@ def test_root_imports_the_standard_library_and_these_modules_of_ours():
     text = (TOP / "docs" / "design_release.md").read_text(encoding="utf-8")
     listed = re.findall("`(\\w+)`", text.split("**What root imports.**")[1].split("\n\n")[0])
     assert set(said.split()) == {"weave_release"} | {"weave_release." + name for name in listed}
+
+
+def test_the_documentation_has_each_module():
+    text = (TOP / "docs" / "design_release.md").read_text(encoding="utf-8")
+    modules = {path.stem for path in (BUILD / "weave-release" / "weave_release").glob("*.py")}
+    assert sorted(modules - {"__init__"} - set(re.findall("`(\\w+)`", text))) == []
