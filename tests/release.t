@@ -13,8 +13,9 @@ import pytest_tap
 PARTS = {
     "release_checkout": ["test_checkout.py", "test_repository.py", "test_tree.py"],
     "release_fetch": ["test_build.py", "test_fetch.py", "test_server.py", "test_share_faults.py"],
+    "release_flow": ["test_flow.py", "test_full.py"],
     "release_inplace": ["test_aside.py", "test_inplace.py", "test_move.py"],
-    "release_install": ["test_flow.py", "test_full.py", "test_install.py", "test_prove.py"],
+    "release_install": ["test_install.py", "test_prove.py"],
     "release_whole": ["test_whole.py"],
 }
 

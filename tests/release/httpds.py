@@ -192,7 +192,7 @@ class Load:
     """Clients that send so many requests a second, as a context. What they have met, stop()
     returns and keeps: answered, reopened, failures (texts), p99_ms, most_ms."""
 
-    def __init__(self, httpd, rate=50):
+    def __init__(self, httpd, rate=20):
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(LOAD), str(httpd.port), str(rate)],
             stdout=subprocess.PIPE)
