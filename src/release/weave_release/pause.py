@@ -46,8 +46,7 @@ def weavectl_run(broker, what, *words):
     """Runs a command of weavectl. ReleaseError when it fails: `what`, and the reason it gives."""
     status, output, problem = weaved.weavectl_run(broker, *words)
     if status != 0:
-        lines = [line[len("weavectl: "):] if line.startswith("weavectl: ") else line
-                 for line in (problem + "\n" + output).splitlines() if line.strip()]
+        lines = [line for line in (problem + "\n" + output).splitlines() if line.strip()]
         raise ReleaseError("%s: %s" % (what, lines[0] if lines else "weavectl has failed"),
                            lines=lines[1:LAST_LINES])
 
@@ -139,7 +138,7 @@ def switch_off(broker, request):
     problem = weaved.weavectl_run(broker, "maintenance", "off", broker.options.ini)[2]
     node = weaved.node_get(broker)
     if is_ours(setting_own(broker, node)):
-        raise ReleaseError("maintenance: %s" % problem.replace("weavectl: ", ""))
+        raise ReleaseError("maintenance: %s" % problem)
     mode = mode_of(node)
     return {"left": "" if mode in (None, "off") else
             "maintenance %s, which somebody else has set, stays" % mode}

@@ -207,7 +207,7 @@ def _switch_anew(broker, path):
     if weaved.release_of(broker, node.serving()) != path:
         status, _, problem = weaved.weavectl_run(broker, "reload", "-i", broker.options.ini)
         if status != 0:
-            raise ReleaseError(problem.replace("weavectl: ", "") or "weavectl reload fails")
+            raise ReleaseError(problem or "weavectl reload fails")
         node = weaved.node_get(broker)
     return {"generation": node.app["generation"], "finishing": 0}
 

@@ -86,7 +86,7 @@ def _name_check(ini, apps):
 
 
 def weavectl_run(broker, *words):
-    """Runs weavectl itself. Returns its exit status, standard output and standard error."""
+    """Runs weavectl itself. Returns its exit status, its output, and what it says is wrong."""
     command = [broker.weavectl] + list(words)
     for option, value in (("-d", broker.options.directory), ("-s", broker.options.state_dir)):
         if value:
@@ -99,7 +99,7 @@ def weavectl_run(broker, *words):
     except subprocess.TimeoutExpired:
         raise ReleaseError("weavectl %s does not come to an end" % words[0]) from None
     return done.returncode, done.stdout.decode("utf-8", "replace"), \
-        done.stderr.decode("utf-8", "replace").strip()
+        done.stderr.decode("utf-8", "replace").replace("weavectl: ", "").strip()
 
 
 def node_get(broker):
@@ -116,7 +116,7 @@ def node_get(broker):
         raise ReleaseError("it is not known what runs: %s" % found["problems"][0])
     node = Node(found, broker.options.ini)
     if node.app.get("state") == "unknown":
-        raise WeavedAway(problem.replace("weavectl: ", "") or "weaved does not answer",
+        raise WeavedAway(problem or "weaved does not answer",
                          "apachectl graceful")
     return node
 
