@@ -19,7 +19,7 @@ def test_tag_sdist_mozupload(tmp_path, links, shared, installed):
     command = ["setup.py", "sdist", "mozupload"]
     more = {"WEAVE_SHARE": str(shared), "paths": [installed]}
     said = project.run(*command, status=1, **more)
-    assert "or say --allow-untagged" in said and drafts.files_of(shared) == {}
+    assert "To upload all the same: --allow-untagged." in said and drafts.files_of(shared) == {}
     project.repository.tag("1.1.5")
     said = project.run(*command, **more)
     assert "weavectl install WeaveApp==1.1.5" in said

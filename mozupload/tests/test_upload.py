@@ -235,7 +235,7 @@ def test_what_the_tree_says(tmp_path, links, shared):
     project = _wheel_project(tmp_path, links, ["falcon"])
     (project.folder / "weaveapp.py").write_text("VERSION = 2\n")
     said = _refused(project, shared)
-    assert "or say --allow-dirty." in said and "or say --allow-changed-files." in said
+    assert "same: --allow-dirty." in said and "same: --allow-changed-files." in said
     project.upload(*project.archives, "--share", shared, "--allow-dirty", "--allow-changed-files")
     assert _manifest(shared).allowed == ["changed-files", "dirty"]
 

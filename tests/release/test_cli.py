@@ -34,7 +34,25 @@ def test_help_of_a_command(words):
 def test_a_wrong_command_line_has_status_2():
     done = weavectl("install", "--no-such-option")
     assert done.returncode == 2
-    assert "weavectl install: error: " in done.stdout or "unrecognized" in done.stdout
+    assert done.stdout.startswith("usage: weavectl install ")
+    assert "weavectl install: error: unrecognized arguments: --no-such-option\n" in done.stdout
+
+
+@pytest.mark.parametrize("words", (
+    ["releases", "/etc/app.ini"], ["rollback", "/etc/app.ini"], ["install", "/etc/app.ini"]))
+def test_the_ini_takes_an_option(words):
+    """As a VERSION or a FILE it would be about /etc/sync.ini, another application."""
+    done = weavectl(*words)
+    assert done.returncode == 2
+    assert done.stdout.startswith("usage: weavectl %s " % words[0])
+    assert "error: the sync.ini is named with -i: -i /etc/app.ini\n" in done.stdout
+
+
+@pytest.mark.parametrize("words", (["--drain"], ["--wait", "5m"]))
+def test_options_of_in_place_go_with_it(words):
+    done = weavectl("install", "x", *words)
+    assert done.returncode == 2
+    assert "error: %s goes with --in-place alone\n" % words[0] in done.stdout
 
 
 def test_other_commands_are_not_handed_on(tmp_path):

@@ -86,7 +86,8 @@ def test_without_an_owner(place):
     said = place.refuses("--home", place.home)
     assert "%s is not there" % place.home in said
     assert "useradd --system --home-dir %s" % place.home in said
-    assert "weavectl init --owner weave-release --home %s" % place.home in said
+    assert "weave-release && weavectl init -i %s --owner weave-release --home %s\n" % (
+        place.ini, place.home) in said
     place.home.mkdir()
     said = place.refuses("--home", place.home)
     assert "%s belongs to root" % place.home in said
@@ -157,7 +158,8 @@ def test_an_ini_that_is_there(place):
     assert status == 0 and place.ini.read_bytes() == before
     assert "note: %s has virtualenv = %s/venv" % (place.ini, place.home) in said
     assert "it wants: virtualenv = %s/current" % place.home in said
-    assert "chmod o-r %s" % place.ini in said
+    group = grp.getgrgid(workers_user().pw_gid).gr_name
+    assert "chgrp %s %s && chmod o-r %s" % (group, place.ini, place.ini) in said
     assert place.home.lstat().st_uid == uid(OWNER)
     assert "has release.home = %s" % place.home in place.refuses("--home", place.top / "other")
 

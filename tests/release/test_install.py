@@ -163,7 +163,8 @@ def test_a_dry_run_before_the_first_install(node):
 def test_no_switch_waits_for_switch(installed):
     installed.release_make("1.2")
     said = installed.install("Tiny==1.2", "--no-switch", umask=0)
-    assert installed.current() == "releases/tiny-1.0" and "weavectl switch 1.2" in said
+    assert installed.current() == "releases/tiny-1.0" and \
+        "weavectl switch -i %s 1.2" % installed.ini in said
     for folder, folders, files in os.walk(installed.home / "releases" / "tiny-1.2"):
         for name in folders + files:
             info = os.lstat(os.path.join(folder, name))

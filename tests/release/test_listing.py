@@ -112,10 +112,13 @@ def test_names_for_scripts(home, tmp_path):
     assert shown.said.split() == [
         "weaveserver-%s" % version for version in ("1.1.3", "1.1.4", "1.1.5", "1.2.0", "1.1.6")
     ]
+    told = context(tmp_path, "--names", as_json=True)
+    listing.run(told)
+    assert json.loads(told.said)["releases"] == shown.said.split()
 
 
 def test_history(home, tmp_path):
-    home.history_add("pruned", releases=["a", "b\n"], by="alice")
+    home.history_add("pruned", releases=["a", "b\n"], by="alice", step="", error=None)
     shown = context(tmp_path, "--history")
     listing.run(shown)
     lines = shown.said.splitlines()

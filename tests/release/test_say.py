@@ -163,3 +163,16 @@ def test_the_difference_of_two_locks():
     assert words.changes_text(found) == "+ argon2-cffi 21.1   - cgi2 1   falcon 3.1.1 → 3.1.3"
     assert found[2] == {"name": "falcon", "from": "3.1.1", "to": "3.1.3"}
     assert words.changes({"x": 7, "y": {"version": []}}, {"x": None}) == []
+
+
+def test_commands_name_the_sync_ini():
+    """Without it, who copies the line has it done to another application."""
+    out, err = io.StringIO(), io.StringIO()
+    say = Say(False, out, err, ini="/etc/my app.ini")
+    say.line("back: weavectl rollback")
+    say.failed(ReleaseError("bad: weavectl switch --again 1.1", "`weavectl prune -i x` or so"))
+    assert out.getvalue() == "back: weavectl rollback -i '/etc/my app.ini'\n"
+    assert err.getvalue() == ("weavectl: bad: weavectl switch -i '/etc/my app.ini' --again 1.1\n"
+                              "  `weavectl prune -i x` or so\n")
+    Say(False, out, err, ini="/etc/sync.ini").line("weavectl prune")
+    assert out.getvalue().endswith("weavectl prune\n")

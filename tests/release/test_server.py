@@ -71,6 +71,12 @@ def test_the_lock_names_the_system(node):
     assert installed == {"WeaveServer"}
 
 
+def test_a_dry_run_counts_what_the_system_provides(node):
+    """It said that a release took away what the distribution goes on to provide."""
+    said = json.loads(node.run("install", "WeaveServer", "--dry-run", "--json").splitlines()[-1])
+    assert said["result"] == "planned" and said["changes"] == []
+
+
 def test_verify_says_when_the_system_has_changed(node):
     assert "is as it was installed" in node.run("verify")
     path = node.home / "current" / ".weave" / "ready.json"

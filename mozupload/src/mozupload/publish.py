@@ -17,7 +17,7 @@ from .errors import UploadError
 DraftFile = collections.namedtuple("DraftFile", "path name project version role")
 
 OTHER_CONTENT = "other-content"
-ALLOW = ((OTHER_CONTENT, "replaces what the share has under the same name"),)
+ALLOW = ((OTHER_CONTENT, "replacing what the share has under the same name"),)
 
 
 class Draft:

@@ -79,7 +79,8 @@ def _refuse(problems, options):
     refused = [problem for problem in problems if problem[0] not in options.allow]
     if refused:
         lines = [
-            "%s, or say --allow-%s." % (sentence.rstrip("."), name) for name, sentence in refused
+            "%s To upload all the same: --allow-%s." % (sentence, name)
+            for name, sentence in refused
         ]
         raise UploadError("\n".join(lines))
 

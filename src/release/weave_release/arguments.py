@@ -26,7 +26,7 @@ def install_add(parser):
         help="upgrade the one virtualenv, with maintenance on meanwhile")
     add("--drain", action="store_true",
         help="with --in-place: let running syncs finish first (maintenance drain)")
-    add("--wait", metavar="TIME", default=DEFAULT_WAIT,
+    add("--wait", metavar="TIME",
         help="with --in-place: how long what is in Python may take (%s)" % DEFAULT_WAIT)
     add("--channel", help="take what this channel of the share names (release.channel)")
     add("--find-links", action="append", default=[], metavar="DIR|URL",

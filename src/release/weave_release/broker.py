@@ -246,8 +246,7 @@ def main(own, options):
         broker.keys_read()
         broker.users_find()
     except ReleaseError as error:
-        print("weavectl: %s" % words.escape(error.message), file=sys.stderr)
-        if error.hint:
-            print("  %s" % words.escape(error.hint), file=sys.stderr)
+        texts = [words.commands_named(text, options.ini) for text in (error.message, error.hint)]
+        sys.stderr.write(words.sentence_lines(*texts))
         return 1
     return broker.serve(broker.inner_start())

@@ -6,6 +6,7 @@ import os
 import sys
 
 from . import arguments, words
+from .words import DEFAULT_INI
 
 # Command, module that has run(context) for inner, what `weavectl help` says.
 COMMANDS = (
@@ -18,7 +19,6 @@ COMMANDS = (
     ("verify", "verify", "compare the files of a release with its record"),
     ("prune", "prune", "remove old releases"),
 )
-DEFAULT_INI = "/etc/sync.ini"
 
 
 def own_arguments_split(argv):
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser_make(word):
-    """A parser; only the command WORD has its arguments."""
+    """A parser, and that of the command WORD, which alone has its arguments."""
     parser = Parser(prog="weavectl", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, _, text in COMMANDS:
@@ -58,7 +58,22 @@ def parser_make(word):
         command.add_argument("--json", action="store_true", help="for programs")
         if name == word:
             arguments.ADD[name](command)
-    return parser
+    return parser, commands.choices.get(word, parser)
+
+
+def words_check(options, rest, parser):
+    """Ends with 2 for a word too many, options that do not go together, and INI without -i."""
+    inis = [word for word in rest + [getattr(options, "version", None),
+                                     getattr(options, "what", None)]
+            if word and word.endswith(".ini")]
+    if inis:
+        parser.error("the sync.ini is named with -i: -i %s" % inis[0])
+    if rest:
+        parser.error("unrecognized arguments: %s" % " ".join(rest))
+    if options.command == "install" and not options.in_place:
+        for name in ("drain", "wait"):
+            if getattr(options, name):
+                parser.error("--%s goes with --in-place alone" % name)
 
 
 def command_first(argv):
@@ -77,8 +92,9 @@ def command_first(argv):
 def options_parse(argv):
     """The options of the command line as an argparse.Namespace; exits with 2 where it is wrong."""
     argv = command_first(argv)
-    parser = parser_make(argv[0] if argv else None)
-    options = parser.parse_args(argv)
+    parser, of_command = parser_make(argv[0] if argv else None)
+    options, rest = parser.parse_known_args(argv)
+    words_check(options, rest, of_command)
     if getattr(options, "ini", DEFAULT_INI) == "":
         parser.error("the INI is empty")
     try:

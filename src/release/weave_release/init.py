@@ -14,7 +14,7 @@ import re
 import stat
 import sys
 
-from . import folders
+from . import folders, words
 from .arguments import DEFAULT_HOME
 from .errors import ReleaseError
 from .folders import FOLDER, quote, user_name
@@ -237,8 +237,12 @@ class Plan:
                 % (self.ini, virtualenv or "nothing", link))
         info = os.stat(self.ini)
         if info.st_mode & 0o004:
-            self.notes.append("everybody can read %s, where passwords may be: chmod o-r %s"
-                              % (self.ini, quote(self.ini)))
+            cure = "chmod o-r %s" % quote(self.ini)
+            if self.workers_gid and info.st_gid != self.workers_gid:
+                cure = "chgrp %s %s && %s" % (grp.getgrgid(self.workers_gid).gr_name,
+                                              quote(self.ini), cure)
+            self.notes.append("everybody can read %s, where passwords may be: %s"
+                              % (self.ini, cure))
 
     # ---- doing ----
 
@@ -338,8 +342,7 @@ class Plan:
         sys.stdout.flush()
 
     def _next(self):
-        option = "" if self.ini == "/etc/sync.ini" else " -i %s" % quote(self.ini)
-        return ["weavectl install%s NAME --find-links SHARE" % option,
+        return ["weavectl install%s NAME --find-links SHARE" % words.ini_option(self.ini),
                 "apachectl configtest && apachectl restart"]
 
 
@@ -386,10 +389,10 @@ def _useradd(name, home):
 
 
 def _owner_cure(info, home):
-    """The lines that make an owner, and give it the home."""
+    """The command that makes an owner, and gives it the home."""
     lines = [_useradd(DEFAULT_OWNER, home)]
     if info is not None:
         lines.append("chown %s %s" % (DEFAULT_OWNER, quote(home)))
     lines.append("weavectl init --owner %s%s"
                  % (DEFAULT_OWNER, "" if home == DEFAULT_HOME else " --home " + quote(home)))
-    return "\n  ".join(lines)
+    return " && ".join(lines)

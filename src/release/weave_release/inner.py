@@ -65,7 +65,7 @@ class Context:
         self.settings = channel.call("settings")
         self.options = argparse.Namespace(**self.settings["options"])
         self.by = self.settings["by"]
-        self.say = say.Say(self.options.json)
+        self.say = say.Say(self.options.json, ini=self.options.ini)
         self._scratch = None
         self.home = home.Home(self.settings["home"], warn=self.say.warn)
 

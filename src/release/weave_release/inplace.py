@@ -17,7 +17,7 @@ changes release.home does that first (recover). A maintenance of somebody else's
 
 import os
 
-from . import aside, files
+from . import aside, files, words
 from .arguments import DEFAULT_WAIT
 from .aside import BACK, BEGUN, DONE
 from .errors import ReleaseError
@@ -106,18 +106,18 @@ class Upgrade:
         self.title = ""
 
     def run(self):
-        from . import fetch, plan as plans, words
+        from . import fetch, plan as plans
         task = self.task
         with task.step("plan"):
             look = self.call("maintenance", mode="look")
             look_check(task, look)
-            plans.seconds_read(task.context.options.wait, "--wait")
+            plans.seconds_read(task.context.options.wait or DEFAULT_WAIT, "--wait")
             self.copy = aside.aside_plan(task.home.path, self.virtualenv)
             job, plan = plans.plan_make(task, plans.request_make(task.context), {})
         plan_say(task, plan, self.virtualenv)
         task.release_name = "%s-%s" % (plan.name, plan.version)
         self.title = "%s %s" % (plan.name, plan.version)
-        with task.step("fetch", "%d files, %s" % (len(plan.files), words.size(plan.size))):
+        with task.step("fetch", plans.files_text(plan)):
             paths = fetch.fetch(job, plan)
         with task.step("build"):
             prepared = fetch.wheels(job, plan, paths)
@@ -138,7 +138,7 @@ class Upgrade:
             with task.step("maintenance"):
                 maintenance_begin(task, self.copy, task.context.options)
                 self.copy.mark(BEGUN)
-            with task.step("upgrade", "%d projects" % len(wheels)) as step:
+            with task.step("upgrade", words.counted(len(wheels), "project")) as step:
                 self._pip(job, wheels, step)
             with task.step("sync"), files.folder(self.virtualenv) as fd:
                 files.syncfs(fd)
@@ -198,7 +198,7 @@ def maintenance_begin(task, copy, options=None):
     call = task.context.call
     look = call("maintenance", mode="look")
     drain = bool(options is not None and options.drain)
-    wait_s = plans.seconds_read(options.wait if options is not None else DEFAULT_WAIT, "--wait")
+    wait_s = plans.seconds_read(options and options.wait or DEFAULT_WAIT, "--wait")
     if copy.facts.get("other") or look["other"]:
         if look["httpd"]:
             call("maintenance", mode="wait", wait_s=wait_s)

@@ -12,7 +12,7 @@ import shutil
 from . import fetch, inplace, prune, venv, words
 from .errors import ReleaseError
 from .files import file_hash
-from .plan import plan_changes, plan_make, plan_say, python_of, request_make
+from .plan import files_text, plan_changes, plan_make, plan_say, python_of, request_make
 from .task import Task, migrate_run, task_open
 
 
@@ -81,8 +81,8 @@ def virtualenv_check(context):
     raise ReleaseError(
         "%s: wsgi.virtualenv is %s, and releases are served through %s"
         % (settings["ini"] if where in ("", "default") else where, named or "not set", link),
-        "write `virtualenv = %s` into [wsgi] of %s, then `apachectl graceful`"
-        % (link, settings["ini"]))
+        "write `virtualenv = %s` into [wsgi] of %s (docs/operations.md has the steps), or upgrade "
+        "that folder itself with --in-place" % (link, settings["ini"]))
 
 
 # ---- FETCH to SYNC ----
@@ -92,7 +92,7 @@ def release_make(task, job, plan, facts):
     release = release_ready(task, job, plan, facts)
     if release is not None:
         return release
-    with task.step("fetch", "%d files, %s" % (len(plan.files), words.size(plan.size))):
+    with task.step("fetch", files_text(plan)):
         paths = fetch.fetch(job, plan)
         for file in plan.files:
             file.sha256 = file.sha256 or file_hash(paths[file.name])[0]
@@ -158,7 +158,7 @@ def _release_fill(task, job, prepared, path, facts):
     python = job.python
     with task.step("create", "Python %s" % python.version):
         venv.create(path, python, task.settings["system_site_packages"], task.log)
-    with task.step("install", "%d projects" % len(prepared.wheels)) as step:
+    with task.step("install", words.counted(len(prepared.wheels), "project")) as step:
         venv.fill(path, python, prepared.wheels, task.folder("wheels"), task.log, step.progress)
         found = venv.records(path, job.python)
         venv.rights_settle(path)
@@ -251,7 +251,12 @@ def _taken_say(task, release, previous, proof, switched):
     elif "generation" in switched:
         text = "%s serves (generation %d)" % (release.title, switched["generation"])
         finishing = switched.get("finishing")
-        text += "; the one before finishes %d requests." % finishing if finishing else "."
+        if finishing:
+            text += "; the one before finishes %s" % words.counted(finishing, "request")
+        text += "."
+    elif switched.get("absent"):
+        text = "%s is what httpd serves as soon as it has a WeaveApp for %s." % (
+            release.title, task.settings["ini"])
     else:
         text = "%s is what httpd serves when it is started." % release.title
     changes = words.changes((previous.fact("lock") if previous else None) or {},

@@ -16,9 +16,10 @@ def run(context):
     if options.history:
         return _history(context)
     if options.names:
-        for release in context.home.releases():
-            if release.is_ready:
-                context.say.line(release.name)
+        found = [release.name for release in context.home.releases() if release.is_ready]
+        for name in found:
+            context.say.line(name)
+        context.say.result("listed", releases=found)
         return 0
     return _list(context)
 
@@ -161,7 +162,7 @@ def _history(context):
         facts = [
             "%s %s" % (key, _plain(value))
             for key, value in event.items()
-            if key not in ("at", "event", "release")
+            if key not in ("at", "event", "release") and value not in ("", None)
         ]
         line = "%-19s  %-7s %s" % (
             "" if at is None else _when(at), event.get("event"), event.get("release", ""))

@@ -5,6 +5,7 @@ What pip is shown is a folder of ours with copies that were checked: all archive
 was asked for may need.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -37,9 +38,9 @@ def plan(job, name, version, shares):
         files = resolve(job, view, application)
     except OSError as problem:
         raise space_error(job.home, problem) from problem
-    where = " and ".join(share.where for share in shares) or application.path
+    where = " and ".join(share.where for share in shares) or job.request.file
     found = Plan(application.canonical, application.project, application.version, where)
-    found.files = files
+    found.files, found.system = files, view.system
     found.notes.append(job.vouched or VOUCH % (where, found.name))
     return found
 
@@ -51,6 +52,7 @@ class _View:
         self.job = job
         self.folder = os.path.join(job.folder, "view")
         self.copied = {}            # file name: (Archive, share)
+        self.system = {}            # name: version of what the distribution provides
         self.catalog = []           # (canonical name or None, version, file name, share)
         for share in shares:
             with share_errors():
@@ -170,8 +172,9 @@ def resolve(job, view, application):
     if application.kind == "wheel" and len(view.copied) == 1 and not job.request.requires:
         # nothing to choose from: either the distribution has the rest, or nobody has
         alone = closure.Member(application.project, application.version, application.requires, None)
-        closure.closure_check(application.canonical, {application.canonical: alone}, job.system,
-                              job.python.environment)
+        lock, _ = closure.closure_check(application.canonical, {application.canonical: alone},
+                                        job.system, job.python.environment)
+        view.system = {name: entry["version"] for name, entry in lock.items() if entry["system"]}
         return [plan_file(view, application.name, application)]
     sdists = [archive for archive, _ in view.copied.values() if archive.kind == "sdist"]
     tools = build_tools(job, view) if sdists else []
@@ -188,6 +191,7 @@ def resolve(job, view, application):
         raise resolve_error(application, view, status, output)
     with open(report, encoding="utf-8") as stream:
         chosen = json.load(stream)["install"]
+    view.system = system_of(job, application, chosen)
     files = [plan_file(view, unquote(os.path.basename(one["download_info"]["url"])), application)
              for one in chosen]
     if application.path not in [file.path for file in files]:
@@ -196,6 +200,22 @@ def resolve(job, view, application):
                    for path in tools]
     taken = {file.name for file in files}
     return files + [file for file in build_files if file.name not in taken]
+
+
+def system_of(job, application, chosen):
+    """{name: version} of what the distribution provides, by what pip's report says of the rest."""
+    members = {}
+    for one in chosen:
+        facts = one["metadata"]
+        members[names.canonical(facts["name"])] = closure.Member(
+            facts["name"], facts["version"], facts.get("requires_dist") or (), None)
+    if application.canonical not in members:
+        return {}
+    with contextlib.suppress(ReleaseError):     # it is said when the wheels are there
+        lock, _ = closure.closure_check(application.canonical, members, job.system,
+                                        job.python.environment)
+        return {name: entry["version"] for name, entry in lock.items() if entry["system"]}
+    return {}
 
 
 def plan_file(view, filename, application, role=None):

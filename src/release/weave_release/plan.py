@@ -55,6 +55,11 @@ def seconds_read(text, option):
     return int(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600}[found.group(2)]
 
 
+def files_text(plan):
+    """ "7 files, 8.1 MiB"."""
+    return "%s, %s" % (words.counted(len(plan.files), "file"), words.size(plan.size))
+
+
 def plan_changes(task, plan):
     """What differs from the release that serves, as words.changes() has it."""
     current = task.home.current()

@@ -175,8 +175,9 @@ def call_drop(broker, request):
 def call_switch(broker, request):
     """`current` has been moved: the release serves now, or as soon as httpd is started.
 
-    {}: no httpd has the application. {"graceful": True, "notice": TEXT}: httpd's children
-    were started anew. {"generation": N, "finishing": N}: it serves.
+    {}: no httpd runs. {"absent": True}: it does not have the application.
+    {"graceful": True, "notice": TEXT}: httpd's children were started anew.
+    {"generation": N, "finishing": N}: it serves.
     """
     path = broker.release_path(request)
     proof = broker.state.pop("proof", None)
@@ -197,7 +198,7 @@ def _switch_anew(broker, path):
     """Without a candidate. `current` leads to the release, so httpd has come to it, or will."""
     node = _node_await(broker)
     if node.kind in (STOPPED, ABSENT):
-        return {}
+        return {"absent": True} if node.kind == ABSENT else {}
     if node.kind in (EMBEDDED, FAILED):
         return httpd.graceful(broker, node)
     coming = _coming(broker, node, path)

@@ -53,9 +53,10 @@ class Step:
 
 
 class Say:
-    """What a command has to say; json: to a program."""
+    """What a command has to say; json: to a program. The commands in it are for ini."""
 
-    def __init__(self, as_json=False, out=None, err=None):
+    def __init__(self, as_json=False, out=None, err=None, ini=words.DEFAULT_INI):
+        self._ini = ini
         self.as_json = as_json
         self._out = out or sys.stdout
         self._err = err or sys.stderr
@@ -72,7 +73,7 @@ class Say:
     def line(self, text=""):
         """A line for people. Control characters in it are escaped."""
         if not self.as_json:
-            self._write(self._out, escape(text) + "\n")
+            self._write(self._out, escape(words.commands_named(text, self._ini)) + "\n")
 
     def note(self, text):
         """A line for people; programs get it in "notes" of the last object."""
@@ -81,6 +82,7 @@ class Say:
 
     def warn(self, text):
         """What is wrong and fails nothing: on standard error, and in "notes"."""
+        text = words.commands_named(text, self._ini)
         self._notes.append(text)
         self._write(self._err, "weavectl: %s\n" % escape(text))
 
@@ -164,17 +166,16 @@ class Say:
 
         error is a ReleaseError or a text.
         """
-        hint = getattr(error, "hint", "")
-        self._write(self._err, "weavectl: %s\n" % escape(error))
-        if hint:
-            self._write(self._err, "  %s\n" % escape(hint))
+        message, hint = (words.commands_named(text, self._ini)
+                         for text in (error, getattr(error, "hint", "")))
+        self._write(self._err, words.sentence_lines(message, hint))
         for line in last_lines(getattr(error, "lines", ())):
             self._write(self._err, "  | %s\n" % line)
         if log_path:
             self._write(self._err, "  log: %s\n" % escape(log_path))
         if goes_on:
             self._write(self._err, "  %s\n" % escape(goes_on))
-        facts.update({"error": str(error), "log": log_path})
+        facts.update({"error": message, "log": log_path})
         if hint:
             facts["hint"] = hint
         self.result("failed", **facts)

@@ -7,7 +7,7 @@ import stat
 
 from mozupload.names import canonical
 
-from . import records
+from . import records, words
 from .errors import ReleaseError
 from .release import READY
 
@@ -25,7 +25,7 @@ def run(context):
     verifying = Verifying(release)
     with say.step("compare", release.title) as step:
         verifying.all_compare(step)
-        step.detail = "%s, %d files" % (release.title, verifying.count)
+        step.detail = "%s, %s" % (release.title, words.counted(verifying.count, "file"))
     for system in _system_findings(context, release):
         verifying.finding_add(*system)
     for path, problem in verifying.findings:
@@ -139,7 +139,7 @@ class Verifying:
             self._known.add(path)
             if hashed and path != project.record:
                 self._file_compare(path, hashed)
-                step.progress("%s, %d files" % (self.release.title, self.count))
+                step.progress("%s, %s" % (self.release.title, words.counted(self.count, "file")))
 
     def _file_compare(self, path, hashed):
         self.count += 1

@@ -111,7 +111,10 @@ def node_get(broker):
         raise ReleaseError(problem or "weavectl status fails with %d" % status) from None
     httpd = found.get("httpd") or {}
     if "problem" in httpd:
-        raise ReleaseError("it is not known what runs: %s" % httpd["problem"])
+        raise ReleaseError(
+            "it is not known what runs: %s" % httpd["problem"],
+            "--no-switch makes the release, and leaves the rest to them"
+            if hasattr(broker.options, "no_switch") and os.getuid() != 0 else "")
     if httpd and not found.get("applications") and found.get("problems"):
         raise ReleaseError("it is not known what runs: %s" % found["problems"][0])
     node = Node(found, broker.options.ini)

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times, sizes, versions and foreign texts as people are shown them."""
+"""Times, sizes, versions, commands and foreign texts as people are shown them."""
 
+import re
+import shlex
 import time
+
+DEFAULT_INI = "/etc/sync.ini"
+_COMMAND = re.compile(r"(?<!runs `)\bweavectl (init|install|checkout|switch|rollback|releases|"
+                      r"verify|prune|reload|status)\b(?! -i )")
 
 
 def escape(text):
@@ -25,6 +31,30 @@ def shown(text, most=100):
     """The text for a message: short, and without control characters."""
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def ini_option(ini):
+    """ " -i INI", or "" for the sync.ini that weavectl takes by itself."""
+    return "" if ini == DEFAULT_INI else " -i " + shlex.quote(ini)
+
+
+def commands_named(text, ini):
+    """The text, with the sync.ini in each command of weavectl that it names.
+
+    Without it, who copies the command has it done to another application.
+    """
+    option = ini_option(ini)
+    return _COMMAND.sub(lambda found: found.group() + option, str(text)) if option else str(text)
+
+
+def sentence_lines(message, hint):
+    """What standard error gets of a failure: the sentence, and the cure in a line of its own."""
+    return "weavectl: %s\n%s" % (escape(message), "  %s\n" % escape(hint) if hint else "")
+
+
+def counted(number, noun):
+    """ "1 file", "7 files"."""
+    return "%d %s%s" % (number, noun, "" if number == 1 else "s")
 
 
 def duration(seconds):
