@@ -26,19 +26,19 @@ def refused(node, *sentences, **more):
 
 def test_no_home(node):
     node.home.rmdir()
-    refused(node, "is not there", "weavectl init --owner USER", "useradd", "install -d -o")
+    refused(node, "is not there", "weavectl init -i ", "--owner USER", "useradd", "install -d -o")
 
 
 @root
 def test_a_home_of_root(node):
     os.chown(node.home, 0, 0)
-    refused(node, "belongs to root", "weavectl init --owner USER")
+    refused(node, "belongs to root", "weavectl init -i ", "--owner USER")
 
 
 @root
 def test_a_home_of_the_workers(node):
     node.own(node.home, nodes.WORKERS)
-    refused(node, "belongs to nobody, which is workers.user", "weavectl init --owner USER")
+    refused(node, "belongs to nobody, which is workers.user", "weavectl init -i ", "--owner USER")
 
 
 @root
