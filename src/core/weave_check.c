@@ -265,6 +265,18 @@ apr_status_t weave_check_way(const char **problem, const char *path, uid_t uid,
     return rv;
 }
 
+/* Tells whether PATH is the link that the first release makes, and is not there
+ * yet. */
+static int is_before_releases(const char *path, const char *home)
+{
+    apr_size_t bytes = strlen(home);
+    struct stat status;
+
+    return bytes && !strncmp(path, home, bytes) &&
+           !strcmp(path + bytes, "/current") && lstat(path, &status) < 0 &&
+           errno == ENOENT;
+}
+
 const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
                                    const char *path, long uid, const char *home,
                                    apr_pool_t *pool)
@@ -274,6 +286,12 @@ const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
 
     if (!*path)
         return NULL;
+    if (is_before_releases(path, home))
+        return apr_psprintf(pool,
+                            "WEAVE0005: %s: wsgi.virtualenv: there is no"
+                            " release in %s yet: `weavectl install` makes the"
+                            " first one",
+                            where, home);
     if (geteuid() == 0 && uid >= 0 &&
         weave_check_way(&problem, path, (uid_t)uid, home, pool) != APR_SUCCESS)
         return apr_psprintf(pool, "WEAVE0161: %s: wsgi.virtualenv: %s", where,

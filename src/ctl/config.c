@@ -208,7 +208,8 @@ static int python_check(const ctl_t *ctl, const weave_conf_t *conf)
     weave_virtualenv_t *venv = NULL;
     const char *problem = weave_check_virtualenv(
         &venv, key_source(ctl, conf, WEAVE_WSGI_VIRTUALENV),
-        weave_conf_str(conf, WEAVE_WSGI_VIRTUALENV), -1, "", ctl->pool);
+        weave_conf_str(conf, WEAVE_WSGI_VIRTUALENV), -1,
+        weave_conf_str(conf, WEAVE_RELEASE_HOME), ctl->pool);
     const char *version = venv ? venv->version : NULL;
 
     if (!problem)

@@ -85,6 +85,8 @@ subtest 'the virtualenv' => sub {
     my $with = sub { return "[wsgi]\nscript = $hello\nvirtualenv = $_[0]\n" };
     refused('missing', [qr{/nowhere/venv}, qr/python3? -m venv/],
         $with->('/nowhere/venv'));
+    refused('before the first release', [qr{/nowhere yet: `weavectl install` makes}],
+        $with->('/nowhere/current') . "[release]\nhome = /nowhere\n");
     refused('a folder that is none', [qr/pyvenv\.cfg/, qr/python3? -m venv/],
         $with->(root() . '/apps'));
     my ($major, $minor) = python_version() =~ /(\d+)\.(\d+)/;

@@ -201,7 +201,7 @@ subtest 'asking weaved' => sub {
     my %want = (status => 'true', want => 'false', log => 'false', stop => 'false');
     for my $op (sort keys %want) {
         my $came = $httpd->request('POST', '/relay?' . $httpd->runtime . '/weaved.sock',
-            body => qq({"op": "$op", "version": 5, "apps": []}\n))->body;
+            body => qq({"op": "$op", "version": 6, "apps": []}\n))->body;
         like pack('H*', $came), qr/^\{"ok":$want{$op},.*$/m, "$op: $want{$op}";
     }
     is status($httpd)->{pid}, $weaved, 'weaved goes on';

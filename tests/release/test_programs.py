@@ -7,16 +7,27 @@ import sys
 
 from conftest import BUILD
 
-# It has a child in its own session, and one in another.
+# It has a child in its own session, and one in another. The clock steps on when both are
+# there.
 PROGRAM = """
 import sys
+import time
 sys.path.insert(0, %r)
 from weave_release import programs
-programs.descendants_adopt()
 said = []
+now = time.monotonic
+
+
+def line_take(line):
+    said.append(line)
+    if len(said) == 2:
+        time.monotonic = lambda: now() + 1000
+
+
+programs.descendants_adopt()
 ended = programs.program_run(
     ["sh", "-c", "sleep 600 & echo $!; setsid sleep 600 & echo $!; sleep 600"],
-    output=said.append, seconds=1)
+    output=line_take, seconds=500)
 print(ended.status, *said)
 """ % str(BUILD / "weave-release")
 

@@ -121,6 +121,15 @@ def configtest(node):
                            "mend it, and then: apachectl graceful", lines)
 
 
+def _birth(pid):
+    """When a process was born, in the kernel's own unit; None: there is none."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[19]
+    except OSError:
+        return None
+
+
 def _state_stamp(broker):
     """Changes when httpd has read its configuration again."""
     path = os.path.join(broker.options.directory or RUNTIME_DIR, "httpd.json")
@@ -133,10 +142,15 @@ def _state_stamp(broker):
 
 def graceful(broker, node):
     """Has httpd start its children anew, with what `current` leads to now."""
+    pid = node.httpd["pid"]
+    born = _birth(pid)
     configtest(node)
     before = _state_stamp(broker)
+    if _birth(pid) != born:
+        raise ReleaseError("httpd has ended while its configuration was tested",
+                           "start it: it serves what %s/current leads to" % broker.home)
     try:
-        os.kill(node.httpd["pid"], signal.SIGUSR1)
+        os.kill(pid, signal.SIGUSR1)
     except OSError as error:
         raise ReleaseError("httpd cannot be restarted: %s" % error.strerror,
                            "apachectl graceful") from error

@@ -22,7 +22,6 @@ from .errors import ReleaseError
 # to answer in less than 100 ms, and each of them takes 5 to 10.
 READING = ("releases", "verify")
 ANSWER_BYTES = 8 << 20
-SCRATCH = "tmp-"
 
 
 class Channel:
@@ -80,10 +79,10 @@ class Context:
         if self._scratch is None:
             incoming = self.home.incoming_path
             for name in os.listdir(incoming) if os.path.isdir(incoming) else ():
-                if name.startswith(SCRATCH) and not _is_alive(name[len(SCRATCH):]):
+                if name.startswith(home.SCRATCH) and not _is_alive(name[len(home.SCRATCH):]):
                     shutil.rmtree(os.path.join(incoming, name), ignore_errors=True)
             if os.path.isdir(incoming):
-                path = os.path.join(incoming, SCRATCH + str(os.getpid()))
+                path = os.path.join(incoming, home.SCRATCH + str(os.getpid()))
                 os.mkdir(path, 0o700)
             else:
                 path = tempfile.mkdtemp(prefix="weavectl-", dir="/tmp")
