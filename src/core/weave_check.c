@@ -287,18 +287,19 @@ const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
     if (!*path)
         return NULL;
     if (is_before_releases(path, home))
-        return apr_psprintf(pool,
-                            "WEAVE0005: %s: wsgi.virtualenv: there is no"
-                            " release in %s yet: `weavectl install` makes the"
-                            " first one",
-                            where, home);
-    if (geteuid() == 0 && uid >= 0 &&
-        weave_check_way(&problem, path, (uid_t)uid, home, pool) != APR_SUCCESS)
+        problem = apr_psprintf(pool,
+                               "there is no release in %s yet: `weavectl"
+                               " install` makes the first one",
+                               home);
+    else if (geteuid() == 0 && uid >= 0 &&
+             weave_check_way(&problem, path, (uid_t)uid, home, pool) !=
+                 APR_SUCCESS)
         return apr_psprintf(pool, "WEAVE0161: %s: wsgi.virtualenv: %s", where,
                             problem);
     /* a link that is changed must not change a running application */
-    problem = weave_virtualenv_open(
-        venv, realpath(path, resolved) ? resolved : path, pool);
+    if (!problem)
+        problem = weave_virtualenv_open(
+            venv, realpath(path, resolved) ? resolved : path, pool);
     return problem ? apr_psprintf(pool, "WEAVE0005: %s: wsgi.virtualenv: %s",
                                   where, problem)
                    : NULL;
