@@ -11,4 +11,5 @@ PARTS = {
     "mozupload_vcs": ["test_testing.py", "test_tree.py", "test_vcs.py"],
 }
 
-sys.exit(pytest_tap.main("mozupload", parts=PARTS))
+if __name__ == "__main__":  # multiprocessing imports the program in each new process
+    sys.exit(pytest_tap.main("mozupload", parts=PARTS))

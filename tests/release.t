@@ -19,4 +19,5 @@ PARTS = {
     "release_whole": ["test_whole.py"],
 }
 
-sys.exit(pytest_tap.main("tests", "release", PARTS))
+if __name__ == "__main__":  # multiprocessing imports the program in each new process
+    sys.exit(pytest_tap.main("tests", "release", PARTS))

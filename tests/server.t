@@ -6,4 +6,5 @@ import sys
 
 import pytest_tap
 
-sys.exit(pytest_tap.main("server"))
+if __name__ == "__main__":  # multiprocessing imports the program in each new process
+    sys.exit(pytest_tap.main("server"))
