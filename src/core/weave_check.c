@@ -283,23 +283,24 @@ const char *weave_check_virtualenv(weave_virtualenv_t **venv, const char *where,
 {
     const char *problem = NULL;
     char resolved[PATH_MAX];
+    int is_early;
 
     if (!*path)
         return NULL;
-    if (is_before_releases(path, home))
-        problem = apr_psprintf(pool,
-                               "there is no release in %s yet: `weavectl"
-                               " install` makes the first one",
-                               home);
-    else if (geteuid() == 0 && uid >= 0 &&
-             weave_check_way(&problem, path, (uid_t)uid, home, pool) !=
-                 APR_SUCCESS)
+    is_early = is_before_releases(path, home);
+    if (!is_early && geteuid() == 0 && uid >= 0 &&
+        weave_check_way(&problem, path, (uid_t)uid, home, pool) != APR_SUCCESS)
         return apr_psprintf(pool, "WEAVE0161: %s: wsgi.virtualenv: %s", where,
                             problem);
     /* a link that is changed must not change a running application */
-    if (!problem)
-        problem = weave_virtualenv_open(
-            venv, realpath(path, resolved) ? resolved : path, pool);
+    problem =
+        is_early
+            ? apr_psprintf(pool,
+                           "there is no release in %s yet: `weavectl install`"
+                           " makes the first one",
+                           home)
+            : weave_virtualenv_open(
+                  venv, realpath(path, resolved) ? resolved : path, pool);
     return problem ? apr_psprintf(pool, "WEAVE0005: %s: wsgi.virtualenv: %s",
                                   where, problem)
                    : NULL;
