@@ -25,8 +25,9 @@
 #define RATE_ALL (4 * 1024 * 1024)
 #define SAVED_MAX RATE_EACH
 #define PAUSE_LEAST_US (SUPER_SECOND / 50)
-/* how long a line may lack its end */
-#define UNFINISHED_US SUPER_SECOND
+/* how long a line may lack its end: a thread that writes one in parts may get
+ * no processor for a while */
+#define UNFINISHED_US (5 * SUPER_SECOND)
 /* of the log, for the rest that is read before a worker is judged */
 #define REST_BYTES (512 * 1024)
 #define NAME_BYTES 200
@@ -54,6 +55,7 @@ static int relays;
 static super_relay_t *orphans;
 
 static void relay_event(void *data, uint32_t events);
+static void unfinished_event(void *data);
 
 /* ---- lines ---- */
 
@@ -83,10 +85,8 @@ static void line_pass(super_relay_t *relay, const char *text, size_t len)
     relay->saved -= (int64_t)put + 1; /* empty lines count, too */
 }
 
-static void unfinished_pass(void *data)
+static void unfinished_pass(super_relay_t *relay)
 {
-    super_relay_t *relay = data;
-
     super_timer_cancel(&relay->unfinished);
     if (relay->len)
         line_pass(relay, relay->data, relay->len);
@@ -108,7 +108,7 @@ static void lines_pass(super_relay_t *relay)
     if (left == sizeof(relay->data))
         unfinished_pass(relay);
     else if (left)
-        super_timer_set(&relay->unfinished, UNFINISHED_US, unfinished_pass,
+        super_timer_set(&relay->unfinished, UNFINISHED_US, unfinished_event,
                         relay);
     else
         super_timer_cancel(&relay->unfinished);
@@ -130,6 +130,19 @@ static int relay_read(super_relay_t *relay)
     relay->len += (size_t)got;
     lines_pass(relay);
     return 1;
+}
+
+/* weaved itself may have been late, or the relay pauses: the rest of the line
+ * may be in the pipe. */
+static void unfinished_event(void *data)
+{
+    super_relay_t *relay = data;
+
+    if (relay->pause.link)
+        super_timer_set(&relay->unfinished, UNFINISHED_US, unfinished_event,
+                        relay);
+    else if (!relay_read(relay))
+        unfinished_pass(relay);
 }
 
 /* ---- its rate ---- */
