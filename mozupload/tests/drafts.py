@@ -60,7 +60,7 @@ def believed(where, name="weave"):
     opened = share.share_open(str(where))
     found = {}
     for version in opened.manifests(name):
-        read = manifest.read(opened.manifest(name, version))
+        read = manifest.manifest_read(opened.manifest(name, version))
         for file in read.files:
             with tempfile.TemporaryFile() as out:
                 assert opened.fetch(file.name, out.fileno()) == (file.sha256, file.size)

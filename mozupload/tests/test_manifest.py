@@ -33,7 +33,7 @@ def members(**more):
 
 def test_round_trip():
     made = manifest.make(**members(vcs=None, unheard_of={"x": 1}))
-    read = manifest.read(made.data())
+    read = manifest.manifest_read(made.data())
     assert read.release == "weaveserver-1.1.5"
     assert [file.name for file in read.files_of("dependency")] == [
         "falcon-3.1-py3-none-any.whl"
@@ -61,7 +61,7 @@ def test_round_trip():
 )
 def test_no_manifest(data):
     with pytest.raises(manifest.ManifestError):
-        manifest.read(data)
+        manifest.manifest_read(data)
 
 
 def _file(**more):
@@ -112,4 +112,4 @@ def _file(**more):
 def test_refused(more):
     good = json.loads(manifest.make(**members()).data().decode())
     with pytest.raises(manifest.ManifestError):
-        manifest.read(json.dumps(dict(good, **more)).encode())
+        manifest.manifest_read(json.dumps(dict(good, **more)).encode())

@@ -44,3 +44,17 @@ def shop_share():
     shop.share_make(folder)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The distribution's Python, as PLAN asks it."""
+    import fetching
+    return fetching.python_of()
+
+
+@pytest.fixture
+def share(tmp_path):
+    """An empty share of hand-made archives; see fetching.py."""
+    import fetching
+    return fetching.Share(tmp_path / "share")

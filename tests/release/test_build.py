@@ -7,22 +7,12 @@ import shutil
 
 import fetching
 import pytest
-from fetching import Node, Share, make, prepare, python_of
+from fetching import Node, make, prepare, python_of
 from test_fetch import refused
 from weave_release import archives, build, programs
 from weave_release.job import Request
 
 PYPROJECT = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
-
-
-@pytest.fixture(scope="session")
-def python():
-    return python_of()
-
-
-@pytest.fixture
-def share(tmp_path):
-    return Share(tmp_path / "share")
 
 
 @pytest.fixture

@@ -5,20 +5,10 @@ import errno
 import os
 
 import pytest
-from fetching import Node, Share, make, python_of
+from fetching import Node, make
 from weave_release import fetch, files, store
 from weave_release.errors import ReleaseError
 from weave_release.job import request_read
-
-
-@pytest.fixture(scope="session")
-def python():
-    return python_of()
-
-
-@pytest.fixture
-def share(tmp_path):
-    return Share(tmp_path / "share")
 
 
 @pytest.fixture

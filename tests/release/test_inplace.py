@@ -18,25 +18,33 @@ from shop import BAD_IMPORT, BAD_WARMUP, GOOD, Node, kinds, owner
 from weave_release import pause
 
 
+@pytest.fixture
+def node_make(libdir, shop_share):
+    """Makes nodes: its arguments are those of Node behind the share."""
+    made = []
+
+    def make(kind, more="", size_kib=0):
+        made.append(Node(libdir, shop_share, kind, more, size_kib))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.end()
+
+
 @pytest.fixture(params=("home", "folder"))
-def node(request, libdir, shop_share):
-    node = Node(libdir, shop_share, request.param)
-    yield node
-    node.end()
+def node(request, node_make):
+    return node_make(request.param)
 
 
 @pytest.fixture
-def folder_node(libdir, shop_share):
-    node = Node(libdir, shop_share, "folder")
-    yield node
-    node.end()
+def folder_node(node_make):
+    return node_make("folder")
 
 
 @pytest.fixture
-def home_node(libdir, shop_share):
-    node = Node(libdir, shop_share, "home")
-    yield node
-    node.end()
+def home_node(node_make):
+    return node_make("home")
 
 
 def test_an_upgrade_under_load(node):
@@ -80,79 +88,67 @@ def test_one_that_does_not_come_up(request, version, reason, kind):
     assert node.is_clean()
 
 
-def test_a_migration_that_fails(libdir, shop_share):
-    node = Node(libdir, shop_share, "folder", "migrate = echo too bad; exit 3\n")
-    try:
-        node.httpd.start()
-        before = node.files()
-        status, said = node.install()
-        assert status == 1 and "too bad" in said, said
-        assert node.version_serves("1.0") and node.files() == before and node.is_clean()
-        status, said = node.install(GOOD, "--no-migrate")
-        assert status == 0, said
-    finally:
-        node.end()
+def test_a_migration_that_fails(node_make):
+    node = node_make("folder", "migrate = echo too bad; exit 3\n")
+    node.httpd.start()
+    before = node.files()
+    status, said = node.install()
+    assert status == 1 and "too bad" in said, said
+    assert node.version_serves("1.0") and node.files() == before and node.is_clean()
+    status, said = node.install(GOOD, "--no-migrate")
+    assert status == 0, said
 
 
-def test_in_httpds_own_processes(libdir, shop_share):
-    node = Node(libdir, shop_share, "folder")
+def test_in_httpds_own_processes(node_make):
+    node = node_make("folder")
     text = node.httpd.ini.read_text()
     node.httpd.ini.write_text(text.replace("processes = 1", "mode = embedded"))
-    try:
-        node.httpd.start()
+    node.httpd.start()
+    assert node.version_serves("1.0")
+    with served.Load(node.httpd) as load:
+        status, said = node.install(BAD_IMPORT)
+        assert status == 1 and "no_such_module" in said, said
         assert node.version_serves("1.0")
-        with served.Load(node.httpd) as load:
-            status, said = node.install(BAD_IMPORT)
-            assert status == 1 and "no_such_module" in said, said
-            assert node.version_serves("1.0")
-            status, said = node.install()
-            assert status == 0, said
-            assert node.version_serves(GOOD)
-        seen = kinds(load.answers)
-        assert set(seen) == {"1.0", "pause", GOOD} and "1.0" not in seen[seen.index(GOOD):]
-    finally:
-        node.end()
+        status, said = node.install()
+        assert status == 0, said
+        assert node.version_serves(GOOD)
+    seen = kinds(load.answers)
+    assert set(seen) == {"1.0", "pause", GOOD} and "1.0" not in seen[seen.index(GOOD):]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
-def test_a_full_disk(libdir, shop_share):
-    node = Node(libdir, shop_share, "folder", size_kib=2048)
-    try:
-        if not node.has_mount:
-            pytest.skip("may not mount")
-        node.httpd.start()
-        assert node.version_serves("1.0")
-        before = node.files()
-        statuses = set()
-        for left_kib in (0, 24, 1200):
-            disk = os.statvfs(node.home)
-            taken = disk.f_bavail * disk.f_frsize - left_kib * 1024
-            (node.home / "filler").write_bytes(b"x" * taken)
-            status, said = node.install()
-            statuses.add(status)
-            (node.home / "filler").unlink()
-            assert "Traceback" not in said and node.is_clean(), (left_kib, said)
-            if status:
-                assert "room" in said or "space" in said, (left_kib, said)
-                assert node.version_serves("1.0"), (left_kib, said)
-                assert node.files() == before, (left_kib, said)
-        assert statuses == {0, 1} and node.version_serves(GOOD)
-    finally:
-        node.end()
+def test_a_full_disk(node_make):
+    node = node_make("folder", size_kib=2048)
+    if not node.has_mount:
+        pytest.skip("may not mount")
+    node.httpd.start()
+    assert node.version_serves("1.0")
+    before = node.files()
+    statuses = set()
+    for left_kib in (0, 24, 1200):
+        disk = os.statvfs(node.home)
+        taken = disk.f_bavail * disk.f_frsize - left_kib * 1024
+        (node.home / "filler").write_bytes(b"x" * taken)
+        status, said = node.install()
+        statuses.add(status)
+        (node.home / "filler").unlink()
+        assert "Traceback" not in said and node.is_clean(), (left_kib, said)
+        if status:
+            assert "room" in said or "space" in said, (left_kib, said)
+            assert node.version_serves("1.0"), (left_kib, said)
+            assert node.files() == before, (left_kib, said)
+    assert statuses == {0, 1} and node.version_serves(GOOD)
 
 
-def test_running_syncs_finish_first(libdir, shop_share):
-    node = Node(libdir, shop_share, "folder")
+def test_running_syncs_finish_first(node_make):
+    node = node_make("folder")
     text = node.httpd.ini.read_text()
     node.httpd.ini.write_text(text.replace("style = sync", "style = sync\ndrain = 1"))
-    try:
-        node.httpd.start()
-        assert node.version_serves("1.0")
-        status, said = node.install(GOOD, "--drain")
-        assert status == 0, said
-        assert node.version_serves(GOOD)
-    finally:
-        node.end()
+    node.httpd.start()
+    assert node.version_serves("1.0")
+    status, said = node.install(GOOD, "--drain")
+    assert status == 0, said
+    assert node.version_serves(GOOD)
 
 
 def test_what_is_in_python_takes_too_long(folder_node):
@@ -217,62 +213,48 @@ def test_killed_while_it_is_put_back(folder_node):
         assert node.files() == before and node.is_clean()
 
 
-def migrating(libdir, shop_share, kind="folder"):
-    """A node whose migration lasts, and an install that is there."""
-    node = Node(libdir, shop_share, kind, "migrate = touch TOP/flags/migrates; exec sleep 120\n")
+def migrating(libdir, node_make):
+    """A node that serves, and an install --in-place that has come to its migration."""
+    node = node_make("folder", "migrate = touch TOP/flags/migrates; exec sleep 120\n")
     (node.top / "flags").mkdir()
     (node.top / "flags").chmod(0o1777)
-    return node, node.top / "flags" / "migrates"
+    node.httpd.start()
+    assert node.version_serves("1.0")
+    before = node.files()
+    running = subprocess.Popen(
+        [libdir / "weavectl", "install", "--in-place", "shop-app==" + GOOD, "-d",
+         node.top / "run", "-s", node.top / "state", "-i", node.httpd.ini],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    httpds.eventually((node.top / "flags" / "migrates").exists, "the migration")
+    return node, before, running
 
 
-def test_weavectl_itself_is_killed_and_httpd_too(libdir, shop_share):
-    node, flag = migrating(libdir, shop_share)
-    try:
-        node.httpd.start()
-        assert node.version_serves("1.0")
-        before = node.files()
-        running = subprocess.Popen(
-            [libdir / "weavectl", "install", "--in-place", "shop-app==" + GOOD, "-d",
-             node.top / "run", "-s", node.top / "state", "-i", node.httpd.ini],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        httpds.eventually(flag.exists, "the migration")
-        # a second one is refused, and says whose the first is
-        status, said = node.install()
-        assert status == 1 and "install --in-place shop-app==1.1" in said, said
-        assert "wait until it has finished" in said
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        assert node.answer()[0] == 503
-        node.httpd.stop()
-        node.httpd.start()
-        assert node.answer()[0] == 503
-        node.httpd.stop()
-        # the next command finds it without httpd, and httpd serves the former one
-        httpds.eventually(lambda: node.httpd.weavectl("prune")[0] == 0, "prune")
-        node.httpd.start()
-        assert node.version_serves("1.0")
-        assert node.files() == before and node.is_clean()
-    finally:
-        node.end()
+def test_weavectl_itself_is_killed_and_httpd_too(libdir, node_make):
+    node, before, running = migrating(libdir, node_make)
+    # a second one is refused, and says whose the first is
+    status, said = node.install()
+    assert status == 1 and "install --in-place shop-app==1.1" in said, said
+    assert "wait until it has finished" in said
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert node.answer()[0] == 503
+    node.httpd.stop()
+    node.httpd.start()
+    assert node.answer()[0] == 503
+    node.httpd.stop()
+    # the next command finds it without httpd, and httpd serves the former one
+    httpds.eventually(lambda: node.httpd.weavectl("prune")[0] == 0, "prune")
+    node.httpd.start()
+    assert node.version_serves("1.0")
+    assert node.files() == before and node.is_clean()
 
 
-def test_interrupted_by_ctrl_c(libdir, shop_share):
-    node, flag = migrating(libdir, shop_share)
-    try:
-        node.httpd.start()
-        assert node.version_serves("1.0")
-        before = node.files()
-        running = subprocess.Popen(
-            [libdir / "weavectl", "install", "--in-place", "shop-app==" + GOOD, "-d",
-             node.top / "run", "-s", node.top / "state", "-i", node.httpd.ini],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        httpds.eventually(flag.exists, "the migration")
-        running.send_signal(signal.SIGINT)
-        assert running.wait(httpds.WAIT_SECONDS) == 1
-        assert node.version_serves("1.0")
-        assert node.files() == before and node.is_clean()
-    finally:
-        node.end()
+def test_interrupted_by_ctrl_c(libdir, node_make):
+    node, before, running = migrating(libdir, node_make)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(httpds.WAIT_SECONDS) == 1
+    assert node.version_serves("1.0")
+    assert node.files() == before and node.is_clean()
 
 
 @pytest.mark.parametrize("words, versions", (((), (BAD_IMPORT, GOOD)), (("for all",), (GOOD,))))
@@ -338,38 +320,35 @@ def test_killed_without_httpd(folder_node):
     assert node.version_serves("1.0")
 
 
-def test_weave_server_in_var_sync(libdir, shop_share):
+def test_weave_server_in_var_sync(node_make):
     """As the first proposal has it: an sdist from a folder, into the virtualenv that is HOME."""
     if subprocess.call([shop.PYTHON, "-c", "import falcon, sqlalchemy, argon2, setuptools"],
                        stderr=subprocess.DEVNULL):
         pytest.skip("the distribution's packages for weave.server are not installed")
-    node = Node(libdir, shop_share, "home", "migrate = weave-server migrate\n")
-    try:
-        archives, data = node.top / "archives", node.top / "data"
-        data.mkdir(mode=0o700)
-        if os.getuid() == 0:
-            os.chown(data, httpds.httpd_user().pw_uid, -1)
-        subprocess.check_call(["conf/sdist", archives], cwd=TOP, stdout=subprocess.DEVNULL,
-                              env=dict(os.environ, PYTHON=shop.PYTHON))
-        subprocess.check_call(["chmod", "-R", "a+rX", archives])
-        config = node.home / "pyvenv.cfg"
-        config.write_text(config.read_text().replace(
-            "include-system-site-packages = false", "include-system-site-packages = true"))
-        text = node.httpd.ini.read_text().replace(
-            "module = shop.app", "script = share/weave/weave.wsgi")
-        node.httpd.ini.write_text(text.replace("/alive", "/__heartbeat__") + (
-            "[storage]\nsqluri = sqlite:///%s/weave.db\ncreate_tables = false\n" % data))
-        sdist, = archives.glob("*.tar.gz")
-        status, out, err = node.httpd.weavectl("install", "--in-place", sdist, "--find-links",
-                                               archives)
-        assert status == 0, out + err
-        node.httpd.start()
-        httpds.eventually(
-            lambda: node.httpd.get("/__heartbeat__")[::2] == (200, '{"status":"ok"}'),
-            "the server's heartbeat")
-        assert (data / "weave.db").exists()
-    finally:
-        node.end()
+    node = node_make("home", "migrate = weave-server migrate\n")
+    archives, data = node.top / "archives", node.top / "data"
+    data.mkdir(mode=0o700)
+    if os.getuid() == 0:
+        os.chown(data, httpds.httpd_user().pw_uid, -1)
+    subprocess.check_call(["conf/sdist", archives], cwd=TOP, stdout=subprocess.DEVNULL,
+                          env=dict(os.environ, PYTHON=shop.PYTHON))
+    subprocess.check_call(["chmod", "-R", "a+rX", archives])
+    config = node.home / "pyvenv.cfg"
+    config.write_text(config.read_text().replace(
+        "include-system-site-packages = false", "include-system-site-packages = true"))
+    text = node.httpd.ini.read_text().replace(
+        "module = shop.app", "script = share/weave/weave.wsgi")
+    node.httpd.ini.write_text(text.replace("/alive", "/__heartbeat__") + (
+        "[storage]\nsqluri = sqlite:///%s/weave.db\ncreate_tables = false\n" % data))
+    sdist, = archives.glob("*.tar.gz")
+    status, out, err = node.httpd.weavectl("install", "--in-place", sdist, "--find-links",
+                                           archives)
+    assert status == 0, out + err
+    node.httpd.start()
+    httpds.eventually(
+        lambda: node.httpd.get("/__heartbeat__")[::2] == (200, '{"status":"ok"}'),
+        "the server's heartbeat")
+    assert (data / "weave.db").exists()
 
 
 # ---- what is refused, with nothing changed ----

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 from conftest import BUILD, TOP
-from fetching import Node, Share, make, python_of
+from fetching import Node, Share, make
 from mozupload import share as shares
 from test_fetch import refused
 
@@ -36,11 +36,6 @@ for number, (shim, wait) in enumerate(json.loads(sys.argv[4])):
         said.append(problem.message)
 print(json.dumps(said))
 """
-
-
-@pytest.fixture(scope="session")
-def python():
-    return python_of()
 
 
 @pytest.fixture

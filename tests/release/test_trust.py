@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import pytest
-from fetching import Node, Share, make, python_of
+from fetching import Node, make
 from test_fetch import refused
 from weave_release import trust
 
@@ -57,16 +57,6 @@ def keys():
     made = Keys()
     yield made
     made.close()
-
-
-@pytest.fixture(scope="session")
-def python():
-    return python_of()
-
-
-@pytest.fixture
-def share(tmp_path):
-    return Share(tmp_path / "share")
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def make(**members):
     return Manifest(members)
 
 
-def read(data):
+def manifest_read(data):
     """The Manifest that the bytes are; raises ManifestError with one sentence."""
     if len(data) > MAX_BYTES:
         raise ManifestError("It has more than %d bytes." % MAX_BYTES)

@@ -7,8 +7,8 @@ ENDINGS = (".tar.gz", ".tgz", ".tar.bz2", ".zip", ".whl")
 
 # PEP 508, "Names"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
-# What PEP 440 leaves of a version when it is normalised; no "-", so that
-# NAME-VERSION says where the version begins.
+# A version that PEP 440 has normalised. It has no "-", so NAME-VERSION shows where the
+# version begins.
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+!_]*\Z")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*\Z")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")

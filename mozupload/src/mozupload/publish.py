@@ -54,7 +54,7 @@ class Publisher:
         except share.ShareMissing:
             return None
         try:
-            return manifest.read(data)
+            return manifest.manifest_read(data)
         except manifest.ManifestError as problem:
             raise UploadError(
                 "The manifest of %s in %s is damaged: %s"
@@ -178,7 +178,7 @@ class Publisher:
         """All manifests of the share that can be read; says which cannot."""
         for name, version in self.writer.releases():
             try:
-                yield manifest.read(self.reader.manifest(name, version))
+                yield manifest.manifest_read(self.reader.manifest(name, version))
             except share.ShareMissing:
                 pass
             except manifest.ManifestError as problem:
@@ -199,7 +199,7 @@ class Publisher:
 
     def _differs(self, path, data):
         try:
-            return self.reader.read(path, len(data)) != data
+            return self.reader.bytes_read(path, len(data)) != data
         except share.ShareError:
             return True
 

@@ -79,12 +79,12 @@ class Share:
 
     def manifest(self, name, version):
         """The bytes of a manifest; ShareMissing when it is not there."""
-        return self.read(manifest.path_of(name, version), manifest.MAX_BYTES)
+        return self.bytes_read(manifest.path_of(name, version), manifest.MAX_BYTES)
 
     def signature(self, name, version):
         """The bytes of a manifest's signature, or None."""
         try:
-            return self.read(manifest.path_of(name, version) + ".asc", MAX_SIGNATURE)
+            return self.bytes_read(manifest.path_of(name, version) + ".asc", MAX_SIGNATURE)
         except ShareMissing:
             return None
 
@@ -93,7 +93,7 @@ class Share:
         if not names.is_channel(channel):
             raise ShareError("%r is no name of a channel." % channel)
         try:
-            data = self.read("channels/" + channel, MAX_CHANNEL)
+            data = self.bytes_read("channels/" + channel, MAX_CHANNEL)
         except ShareMissing:
             return None
         text = data.decode("utf-8", "replace").strip()
@@ -123,7 +123,7 @@ class Share:
         """
         raise NotImplementedError
 
-    def read(self, path, limit):
+    def bytes_read(self, path, limit):
         """All of a file; ShareMissing, or ShareError when it has more than limit bytes."""
         raise NotImplementedError
 
@@ -175,7 +175,7 @@ class FolderShare(Share):
 
         return self._stale(once, filename)
 
-    def read(self, path, limit):
+    def bytes_read(self, path, limit):
         def once():
             with self._open(path) as stream:
                 return _reader(stream)(limit + 1)
@@ -243,7 +243,7 @@ class _ReadError(Exception):
 def _reader(stream):
     """A function that reads up to so many bytes; its failures are told from those of writing."""
 
-    def read(size):
+    def chunk_read(size):
         chunks = []
         try:
             while size:
@@ -256,7 +256,7 @@ def _reader(stream):
             raise _ReadError(problem.errno)
         return b"".join(chunks)
 
-    return read
+    return chunk_read
 
 
 class HttpShare(Share):
@@ -273,7 +273,7 @@ class HttpShare(Share):
 
     def manifests(self, name):
         try:
-            data = self.read("simple/%s/index.json" % name, MAX_INDEX)
+            data = self.bytes_read("simple/%s/index.json" % name, MAX_INDEX)
         except ShareMissing:
             return self._manifests_listed(name)
         try:
@@ -289,7 +289,7 @@ class HttpShare(Share):
         where its archives are seen, the manifest must be seen, too.
         """
         try:
-            data = self.read("releases/", MAX_INDEX)
+            data = self.bytes_read("releases/", MAX_INDEX)
         except ShareError as problem:
             if isinstance(problem, ShareMissing) or problem.status == 403:
                 return []
@@ -353,7 +353,7 @@ class HttpShare(Share):
             reason = getattr(problem, "reason", problem)
             raise ShareError("%s cannot be reached: %s." % (url, reason or "no answer"))
 
-    def read(self, path, limit):
+    def bytes_read(self, path, limit):
         with self.request("GET", path) as answer:
             read = _guard(answer, self.url)
             chunks, size = [], 0
@@ -372,7 +372,7 @@ class HttpShare(Share):
 
     def _links(self, path, folders=False):
         """Names of the archives (or of the folders below) that a page has links to."""
-        data = self.read(path, MAX_INDEX)
+        data = self.bytes_read(path, MAX_INDEX)
         found = set()
         for link in _links(data):
             url = urllib.parse.urldefrag(urllib.parse.urljoin(self.url + path, link)).url
@@ -425,7 +425,7 @@ def _guard(answer, url):
     """
     began, total = time.monotonic(), 0
 
-    def read(size):
+    def chunk_read(size):
         nonlocal total
         try:
             data = answer.read1(size)
@@ -437,7 +437,7 @@ def _guard(answer, url):
             raise ShareError("%s is too slow: %d bytes in %d s." % (url, total, seconds))
         return data
 
-    return read
+    return chunk_read
 
 
 def _authorization(parts):

@@ -12,8 +12,7 @@ import zlib
 
 from mozupload.vcs import VcsError, names_list
 
-# What may be wrong with an sdist: the name of the option --allow-NAME, and what
-# this option allows.
+# Each fault of an sdist has an option --allow-NAME: its name, and the words for it.
 ALLOW = (
     ("missing-files", "an sdist that lacks tracked files"),
     ("untracked-files", "an sdist that has files which are not tracked"),

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from mozupload import names
 
-# What may be wrong with the tree: the name of the option --allow-NAME, and what
-# this option allows.
+# Each fault of the tree has an option --allow-NAME: its name, and the words for it.
 ALLOW = (
     ("dirty", "a tree with changes that are not committed"),
     ("untagged", "a commit without a tag"),

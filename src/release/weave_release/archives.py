@@ -67,12 +67,12 @@ def sdist_read(path):
         raise ArchiveError(name, "is no sdist: it has %s instead of one folder NAME-VERSION"
                            % ("%d folders" % len(tops) if tops else "nothing"))
     top = tops.pop()
-    info = texts.read(top + "/PKG-INFO")
+    info = texts.member_read(top + "/PKG-INFO")
     if info is None:
         raise ArchiveError(name, "is no sdist of a Python project: it has no PKG-INFO",
                            "`python setup.py sdist` and `python -m build` make one.")
     archive = Archive(path, "sdist", metadata_read(name, info))
-    backend = texts.read(top + "/pyproject.toml")
+    backend = texts.member_read(top + "/pyproject.toml")
     if backend is not None:
         archive.backend = backend.decode("utf-8", "replace")
     elif not texts.has(top + "/setup.py"):
@@ -93,7 +93,8 @@ def sdist_requires(archive, texts):
         if len(parts) > 1 and parts[-2].endswith(".egg-info"):
             found = found or []
             if parts[-1] == "requires.txt":
-                lines = (texts.read("/".join(parts)) or b"").decode("utf-8", "replace").split("\n")
+                data = texts.member_read("/".join(parts)) or b""
+                lines = data.decode("utf-8", "replace").split("\n")
                 found += [line.strip() for line in lines if line.strip() and line[:1] not in "[#"]
     return found
 
@@ -105,7 +106,7 @@ class Texts:
         self.paths = []
         self.contents = {}
 
-    def read(self, path):
+    def member_read(self, path):
         """The bytes of a file, or None when it is not there."""
         return self.contents.get(path)
 

@@ -103,7 +103,7 @@ def manifest_plan(job, name, version, there):
             signature = share.signature(name, version)
         signed_by = trust.signature_check(title, data, signature, job.keyring, job.run, job.folder)
     try:
-        manifest = manifests.read(data)
+        manifest = manifests.manifest_read(data)
     except manifests.ManifestError as problem:
         raise ReleaseError("%s in %s cannot be used: %s"
                            % (what, share.where, str(problem).rstrip(".")),

@@ -71,7 +71,7 @@ def pins_read(folder, top):
         if _OTHERS.search(name[len("requirements"):-len(".txt")]):
             pins.skipped.append(name)
             continue
-        _Reader(pins, top).read(os.path.join(folder, name), False, 0)
+        _Reader(pins, top).file_read(os.path.join(folder, name), False, 0)
     if pins.requires and pins.unpinned:
         raise ReleaseError("%s is no pin: write NAME==VERSION, or have no pins at all, for the "
                            "metadata to say what is needed" % pins.unpinned[0])
@@ -85,7 +85,7 @@ class _Reader:
         self.pins = pins
         self.top = os.path.realpath(top)
 
-    def read(self, path, is_constraint, depth):
+    def file_read(self, path, is_constraint, depth):
         shown = os.path.relpath(os.path.realpath(path), self.top)
         if shown.startswith("..") or depth > MAX_DEPTH:
             raise ReleaseError("the requirements lead out of the checkout, to %s" % shown)
@@ -103,8 +103,8 @@ class _Reader:
     def _line(self, where, line, path, is_constraint, depth):
         nested = _NESTED.match(line)
         if nested:
-            self.read(os.path.join(os.path.dirname(path), nested.group(2)),
-                      is_constraint or nested.group(1) in ("-c", "--constraint"), depth + 1)
+            self.file_read(os.path.join(os.path.dirname(path), nested.group(2)),
+                           is_constraint or nested.group(1) in ("-c", "--constraint"), depth + 1)
         elif line.startswith("-"):
             if not _IGNORED.match(line):
                 raise ReleaseError("%s: a release is made of archives, so %r cannot be followed"

@@ -29,7 +29,7 @@ _GROUPS = ("console_scripts", "gui_scripts")
 
 def wheel_read(path):
     """The Archive of a wheel; ArchiveError where it must not be installed."""
-    return _Wheel(path).read()
+    return _Wheel(path).archive_read()
 
 
 class _Wheel:
@@ -42,7 +42,7 @@ class _Wheel:
     def refuse(self, text):
         raise ArchiveError(self.name, text)
 
-    def read(self):
+    def archive_read(self):
         split = names.wheel_split(self.name)
         if not split:
             self.refuse("has not the name of a wheel, NAME-VERSION-PYTHON-ABI-PLATFORM.whl")
