@@ -35,9 +35,8 @@ def about(server):
         connection.close()
 
 
-def facts(bench, applications):
-    """A dict for the report; `applications` is {name: about(server)}."""
-    python = {seen["python"] for seen in applications.values()}
+def known():
+    """A dict for the report: what is the same whatever is measured."""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc)
         .strftime("%Y-%m-%d %H:%M UTC"),
@@ -45,10 +44,19 @@ def facts(bench, applications):
         "cores": os.cpu_count(),
         "system": system(),
         "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def facts(bench, applications):
+    """known() and more; `applications` is {name: about(server)}."""
+    python = {seen["python"] for seen in applications.values()}
+    return {
+        **known(),
         "httpd": bench.installation.version(),
         "python": "/".join(sorted(python)),
         "mod_wsgi": next((seen["mod_wsgi"] for seen in applications.values()
                           if seen["mod_wsgi"]), None),
         "wrk": wrk.version(),
-        "load_average": os.getloadavg()[0],
     }

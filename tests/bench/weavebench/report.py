@@ -149,6 +149,20 @@ def off(report):
          for row in report["maintenance"] if row.get("loop")])
 
 
+def python(report):
+    """µs of CPU of a call, and what the database's processes spent on it."""
+    def cells(row, name):
+        return [ranged(row[name]["cpu_us"]),
+                number(row[name]["database_us"]["median"]) or ""]
+    paired = any("ratio" in row for row in report["python"])
+    return table(
+        ("weave.server on", "call of", "CPU µs", "database µs",
+         *(("before", "database before", "÷ before") if paired else ())),
+        [(row["database"], row["request"], *cells(row, "now"),
+          *((*cells(row, "before"), ranged(row["ratio"])) if paired else ()))
+         for row in report["python"]])
+
+
 def verdict_rows(rows):
     def cell(row):
         if row["reached"] is None:
@@ -167,7 +181,8 @@ def verdicts(report):
     """A table for each of our servers of which something was measured."""
     for server, what in (("weave", "mod_weave embedded"),
                          ("workers", "mod_weave workers"),
-                         ("releases", "weavectl")):
+                         ("releases", "weavectl"),
+                         ("server", "weave.server")):
         rows = [row for row in report["targets"] if row["server"] == server]
         if any(row["reached"] is not None for row in rows):
             yield table((what, "reached", "must", "aim", ""),
@@ -220,6 +235,8 @@ def text(report):
         parts.append(steady(report))
     if report.get("releases"):
         parts.append(releases(report))
+    if report.get("python"):
+        parts.append(python(report))
     if report.get("maintenance"):
         parts += [maintenance(report), off(report)]
     parts.extend(verdicts(report))

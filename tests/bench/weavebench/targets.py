@@ -175,6 +175,37 @@ class ListingTarget:
         return found and (found["ms"], found["min"], found["max"])
 
 
+@dataclass(frozen=True)
+class PythonTarget:
+    """µs of CPU of a call of weave.server's WSGI callable.
+
+    The least of all rounds: what else the machine does only adds to one.
+    """
+
+    database: str
+    must: float
+    request: str = "info/collections"
+
+    one = "server"
+    at_most = True
+
+    @property
+    def aim(self):
+        return self.must
+
+    @property
+    def title(self):
+        return f"{self.database}, {self.request}: µs of Python"
+
+    def reached(self, report):
+        for row in report.get("python", ()):
+            if (row["database"], row["request"]) == \
+                    (self.database, self.request):
+                found = row["now"]["cpu_us"]
+                return found["min"], found["min"], found["max"]
+        return None
+
+
 def maintenance_targets(one):
     return (*(Target("maintenance", "rps", one, "floor", 0.9, 1.0,
                      connections=connections) for connections in (1, 16, 48)),
@@ -225,7 +256,13 @@ RELEASES = (
     ListingTarget(),
 )
 
-TARGETS = EMBEDDED + WORKERS + STEADY + RELEASES
+SERVER = (
+    PythonTarget("sqlite", 250),
+    PythonTarget("mariadb", 450),
+    PythonTarget("postgresql", 450),
+)
+
+TARGETS = EMBEDDED + WORKERS + STEADY + RELEASES + SERVER
 
 
 def judge(report, targets=TARGETS):

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request to weave.server costs in Python: the WSGI callable alone.
+
+In worker processes of its own for each tree of sources, so that a change can
+be measured beside the tree before it, in pairs: each round asks all trees for
+each kind of request, beginning with another tree each time, and ratios are
+taken within the round.
+"""
+
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from . import BenchError, callee, databases, servers
+
+INI = """\
+[storage]
+sqluri = {url}
+create_tables = true
+[auth]
+strict_usernames = false
+"""
+
+NOW, BEFORE = "now", "before"
+# of records and collections that the user has
+COLLECTIONS = ("clients", "crypto", "meta", "bookmarks", "history", "forms",
+               "passwords", "prefs", "tabs", "addons")
+RECORDS = 100
+# calls of each kind of request in a round
+CALLS = 400
+WARM = 20
+
+LIST = {"query": "full=1&newer=1", "count": 40}
+REQUESTS = {
+    "a constant": {"path": "/__lbheartbeat__"},
+    "info/collections": {"path": "info/collections"},
+    "a record": {"path": "storage/meta/id0"},
+    "nothing newer": {"path": "storage/history",
+                      "query": "full=1&newer=9999999999.99"},
+    "100 records": dict(LIST, path="storage/history"),
+    "POST of 1": {"path": "storage/tabs", "method": "POST", "count": 100,
+                  "body": json.dumps([{"id": "id0", "payload": "x" * 200}])},
+}
+
+
+class Callee:
+    """callee.py on a tree of sources and a database of its own."""
+
+    def __init__(self, tree, url, folder):
+        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".ini",
+                                         delete=False) as ini:
+            ini.write(INI.format(url=url))
+        sources = tree / "server" / "src"
+        self.process = subprocess.Popen(
+            [sys.executable, callee.__file__, sources, ini.name], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, **request):
+        """What callee.py answers; the application's answer must be a 2xx."""
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        if not line:
+            raise BenchError(f"weave.server ended with {self.process.wait()} "
+                             f"at {request['path']}")
+        answer = json.loads(line)
+        if answer["status"] != 200:
+            raise BenchError(f"weave.server answered {answer['status']} to "
+                             f"{request['path']}")
+        return answer
+
+    def fill(self):
+        """The user, and what they have."""
+        who = {"email": "alice@example.org", "password": callee.PASSWORD}
+        self.ask(method="PUT", path=f"/user/1.0/{callee.NAME}",
+                 body=json.dumps(who))
+        for name in COLLECTIONS:
+            records = [{"id": f"id{number}", "sortindex": number,
+                        "payload": "x" * 200} for number in range(RECORDS)]
+            self.ask(method="POST", path=f"storage/{name}",
+                     body=json.dumps(records))
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def described(values):
+    return {"median": statistics.median(values), "min": min(values),
+            "max": max(values)}
+
+
+def measure_round(callees, database, request, first):
+    """{tree: {"cpu_us", "wall_us", "database_us"}} of one round."""
+    names, found = list(callees), {}
+    for name in names[first:] + names[:first]:
+        meter = databases.CpuMeter(database)
+        answer = callees[name].ask(**{"count": CALLS, **request})
+        calls = request.get("count", CALLS)
+        found[name] = {"cpu_us": answer["cpu_us"],
+                       "wall_us": answer["wall_us"],
+                       "database_us": meter.spent_us() / calls}
+    return found
+
+
+def rows_of(kind, rounds):
+    """A row of the report for each kind of request; rounds is {title: [round]}"""
+    for title, some in rounds.items():
+        row = {"database": kind, "request": title}
+        for name in some[0]:
+            row[name] = {what: described([one[name][what] for one in some])
+                         for what in some[0][name]}
+        if BEFORE in some[0]:
+            row["ratio"] = described(
+                [one[NOW]["cpu_us"] / one[BEFORE]["cpu_us"] for one in some])
+        yield row
+
+
+def measure_one(database, trees, folder, options, say):
+    """The rows of one database."""
+    with contextlib.ExitStack() as stack:
+        callees = {}
+        for name, tree in trees.items():
+            url = database.create()
+            callees[name] = Callee(tree, url, folder)
+            stack.callback(callees[name].stop)
+            callees[name].fill()
+            databases.analyze(url)
+            for request in REQUESTS.values():
+                callees[name].ask(**dict(request, count=1, warm=WARM))
+        rounds = {title: [] for title in REQUESTS}
+        for number in range(options.rounds):
+            for title, request in REQUESTS.items():
+                rounds[title].append(measure_round(
+                    callees, database, request, number % len(callees)))
+    rows = list(rows_of(database.kind, rounds))
+    for row in rows:
+        told = ", ".join(f"{name} {row[name]['cpu_us']['median']:.0f}"
+                         for name in trees)
+        say(f"{row['database']}, {row['request']}: µs of CPU: {told}")
+    return rows
+
+
+def measure(options, say, rows):
+    """Appends the rows of all databases."""
+    trees = {NOW: servers.TOP}
+    if options.against:
+        trees[BEFORE] = options.against
+    for kind in options.databases:
+        with tempfile.TemporaryDirectory(prefix="weave-bench-") as folder, \
+                databases.running(kind, folder) as database:
+            rows += measure_one(database, trees, folder, options, say)
