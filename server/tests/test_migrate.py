@@ -72,14 +72,14 @@ def test_an_older_database(site, user, capsys):
     user.put("storage/col/a", {"payload": "x", "sortindex": 3})
     for statement in (
         "drop table weave_logins",
-        "drop index weave_records_modified",
+        "drop index weave_records_newest",
         "alter table weave_records drop column predecessorid",
     ):
         site.sql(statement)
     said = run(capsys, "migrate", site.ini)
     assert sorted(said.splitlines()) == [
         "made the column weave_records.predecessorid",
-        "made the index weave_records_modified",
+        "made the index weave_records_newest",
         "made the table weave_logins",
     ]
     assert schema(site.ini) == whole

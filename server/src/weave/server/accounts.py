@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     MetaData,
-    String,
     Table,
     delete,
     insert,
@@ -20,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from weave.server.columns import ExactText
 from weave.server.records import is_text
 
 MAX_NAME_CHARS = 128
@@ -30,10 +30,10 @@ METADATA = MetaData()
 _accounts = Table(
     "weave_accounts",
     METADATA,
-    Column("name", String(MAX_NAME_CHARS), primary_key=True),
+    Column("name", ExactText(MAX_NAME_CHARS), primary_key=True),
     Column("user_id", BigInteger, nullable=False, unique=True, autoincrement=False),
-    Column("email", String(MAX_EMAIL_CHARS), nullable=False),
-    Column("password_hash", String(255), nullable=False),
+    Column("email", ExactText(MAX_EMAIL_CHARS), nullable=False),
+    Column("password_hash", ExactText(255), nullable=False),
 )
 
 _NAME = re.compile(r"[a-z0-9._-]+", re.ASCII)

@@ -52,7 +52,7 @@ def encode(value):
     if isinstance(value, str):
         return quote(value)
     if isinstance(value, Stamp):
-        return str(value)
+        return value.text
     if isinstance(value, dict):
         members = (quote(key) + ":" + encode(item) for key, item in value.items())
         return "{" + ",".join(members) + "}"

@@ -166,7 +166,7 @@ class Stamps:
             raise falcon.HTTPMethodNotAllowed(methods)
 
     def process_response(self, req, resp, _resource, _succeeded):
-        resp.set_header("X-Weave-Timestamp", str(stamp_of(req)))
+        resp.set_header("X-Weave-Timestamp", stamp_of(req).text)
 
 
 def _send_unavailable(resp, seconds, issue):

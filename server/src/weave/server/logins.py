@@ -25,7 +25,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     MetaData,
-    String,
     Table,
     and_,
     case,
@@ -34,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from weave.server.columns import ExactText
 from weave.server.database import reason
 from weave.server.stamps import Stamp
 from weave.server.turns import Busy
@@ -54,7 +54,7 @@ METADATA = MetaData()
 _logins = Table(
     "weave_logins",
     METADATA,
-    Column("subject", String(200), primary_key=True),
+    Column("subject", ExactText(200), primary_key=True),
     Column("ends", BigInteger, nullable=False, index=True),
 )
 

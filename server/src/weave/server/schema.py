@@ -8,13 +8,11 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import mysql
 
+from weave.server.columns import ExactText, LongText, StampColumn
 from weave.server.records import MAX_ID_CHARS
 
 MAX_COLLECTION_CHARS = 64
@@ -40,36 +38,29 @@ FIRST_OTHER_COLLECTION = 100
 
 METADATA = MetaData()
 
-
-def _exact(chars):
-    """Text that is compared byte by byte, on MySQL too."""
-    binary = mysql.VARCHAR(chars, charset="utf8mb4", collation="utf8mb4_bin")
-    return String(chars).with_variant(binary, "mysql").with_variant(binary, "mariadb")
-
-
-def _payload():
-    """Text of any length; MySQL's TEXT ends at 64 KiB."""
-    medium = mysql.MEDIUMTEXT(charset="utf8mb4")
-    return Text().with_variant(medium, "mysql").with_variant(medium, "mariadb")
-
-
 # Locking a user's row makes the writers of one user take turns; `modified` is
 # the last stamp that was given out, whatever became of the collection since.
 users = Table(
     "weave_users",
     METADATA,
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("modified", BigInteger, nullable=False),
+    Column("modified", StampColumn, nullable=False),
 )
 
-# A collection without a live record keeps its row and is not shown.
+# A collection without a live record keeps its row and is not shown. `records` and
+# `bytes` are how many rows it has and the sum of their payloads, whether they have
+# expired or not; they are right only where `counted` equals `modified`: a release
+# that does not keep them changes `modified` alone.
 collections = Table(
     "weave_collections",
     METADATA,
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("name", _exact(MAX_COLLECTION_CHARS), nullable=False),
-    Column("modified", BigInteger, nullable=False),
+    Column("name", ExactText(MAX_COLLECTION_CHARS), nullable=False),
+    Column("modified", StampColumn, nullable=False),
+    Column("records", BigInteger),
+    Column("bytes", BigInteger),
+    Column("counted", StampColumn),
     UniqueConstraint("user_id", "name"),
     ForeignKeyConstraint(["user_id"], [users.c.user_id]),
 )
@@ -80,18 +71,20 @@ records = Table(
     METADATA,
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("collection", Integer, primary_key=True, autoincrement=False),
-    Column("id", _exact(MAX_ID_CHARS), primary_key=True),
-    Column("modified", BigInteger, nullable=False),
-    Column("expires", BigInteger, nullable=False),
+    Column("id", ExactText(MAX_ID_CHARS), primary_key=True),
+    Column("modified", StampColumn, nullable=False),
+    Column("expires", StampColumn, nullable=False),
     Column("sortindex", Integer),
-    Column("parentid", _exact(MAX_ID_CHARS)),
-    Column("predecessorid", _exact(MAX_ID_CHARS)),
+    Column("parentid", ExactText(MAX_ID_CHARS)),
+    Column("predecessorid", ExactText(MAX_ID_CHARS)),
     Column("payload_size", Integer, nullable=False),
-    Column("payload", _payload(), nullable=False),
+    Column("payload", LongText(), nullable=False),
     ForeignKeyConstraint(
         ["user_id", "collection"], [collections.c.user_id, collections.c.number]
     ),
-    Index("weave_records_modified", "user_id", "collection", "modified"),
+    # The orders of lists: by time, by sortindex, and otherwise by the primary key.
+    Index("weave_records_newest", "user_id", "collection", "modified", "id"),
+    Index("weave_records_sortindex", "user_id", "collection", "sortindex", "id"),
     # Counts, sizes and expiry are read from here, without touching payloads.
     Index("weave_records_usage", "user_id", "collection", "expires", "payload_size"),
 )

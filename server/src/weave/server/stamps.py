@@ -22,13 +22,16 @@ def parse_number(text):
 class Stamp(int):
     """Hundredths of a second since 1970.
 
-    Kept as an integer so that two stamps never differ by rounding; str() is
+    Kept as an integer so that two stamps never differ by rounding; `text` is
     the JSON number with exactly two decimals that clients compare textually.
+    str() is that of the integer: some drivers of databases write by it what is
+    no plain int.
     """
 
     __slots__ = ()
 
-    def __str__(self):
+    @property
+    def text(self):
         return "%d.%02d" % divmod(int(self), 100)
 
     @classmethod

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements that are made once, and run without SQLAlchemy's work for each call."""
+
+import re
+
+from sqlalchemy.exc import DBAPIError
+
+from weave.server.stamps import Stamp
+
+# A list has one of these lengths in a statement, so that few statements serve all
+# lists. SQLite before 3.32 takes at most 999 parameters.
+LIST_LENGTHS = (1, 10, 100, 400)
+MAX_LIST = LIST_LENGTHS[-1]
+
+_LIST = re.compile(r"__\[POSTCOMPILE_(\w+?)\]")
+_NAMED = re.compile(r"%\((\w+)\)s")
+
+
+class Query:
+    """A statement of SQLAlchemy Core with bindparam()s, for a constant of a module.
+
+    It is compiled at its first use on each kind of database. What differs there is
+    given as a function that makes the statement for the name of a dialect.
+    Each parameter must be given by name. A bindparam("name", expanding=True) takes a
+    list of 1 to MAX_LIST values. Rows are those of the driver: plain sequences in the
+    order of the select. Errors are those of SQLAlchemy.
+    """
+
+    def __init__(self, statement):
+        self._statement = statement
+        self._made = {}
+
+    def rows(self, connection, **parameters):
+        """All rows."""
+        cursor = self._run(connection, parameters)
+        try:
+            return cursor.fetchall()
+        except Exception as error:
+            raise _translated(connection, error) from error
+        finally:
+            cursor.close()
+
+    def row(self, connection, **parameters):
+        """The first row, or None."""
+        rows = self.rows(connection, **parameters)
+        return rows[0] if rows else None
+
+    def value(self, connection, **parameters):
+        """The first field of the first row; None where there is no row."""
+        rows = self.rows(connection, **parameters)
+        return rows[0][0] if rows else None
+
+    def change(self, connection, **parameters):
+        """The number of rows that were changed."""
+        cursor = self._run(connection, parameters)
+        try:
+            return cursor.rowcount
+        finally:
+            cursor.close()
+
+    def change_many(self, connection, many):
+        """Runs it for each dictionary of parameters; they have no lists."""
+        if not many:
+            return
+        sql, names, constants = self._sql(connection.dialect, {})
+        values = [_plain(dict(constants, **each), names) for each in many]
+        cursor = connection.connection.cursor()
+        try:
+            if connection.dialect.driver == "psycopg2":
+                # Its executemany() waits for the server after each of them.
+                from psycopg2.extras import execute_batch
+
+                execute_batch(cursor, sql, values)
+            else:
+                cursor.executemany(sql, values)
+        except Exception as error:
+            raise _translated(connection, error) from error
+        finally:
+            cursor.close()
+
+    def _run(self, connection, parameters):
+        lists = {}
+        for name, value in parameters.items():
+            if type(value) is list:
+                lists[name] = _length(value)
+        sql, names, constants = self._sql(connection.dialect, lists)
+        if constants:
+            parameters.update(constants)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(sql, _plain(parameters, names, lists))
+        except Exception as error:
+            cursor.close()
+            raise _translated(connection, error) from error
+        return cursor
+
+    def _sql(self, dialect, lists):
+        """(text, names of its parameters in their order, {name: value} of constants)"""
+        key = (dialect.name, dialect.driver, *lists.values())
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = self._compile(dialect, lists)
+        return made
+
+    def _compile(self, dialect, lists):
+        statement = self._statement
+        if not hasattr(statement, "compile"):
+            statement = statement(dialect.name)
+        compiled = statement.compile(dialect=dialect)
+        text = compiled.string
+        if compiled.positional:
+            names = list(compiled.positiontup)
+        else:
+            names = [a or b for a, b in re.findall(_EITHER, text)]
+            text = _NAMED.sub("%s", text)
+        mark = "?" if dialect.paramstyle == "qmark" else "%s"
+
+        def marks(match):
+            return ", ".join([mark] * lists[match.group(1)])
+
+        constants = {
+            name: bind.value
+            for name, bind in compiled.binds.items()
+            if name in names and not bind.required
+        }
+        return _LIST.sub(marks, text), names, constants
+
+
+_EITHER = "%s|%s" % (_NAMED.pattern, _LIST.pattern)
+
+
+def _length(values):
+    return next(length for length in LIST_LENGTHS if length >= len(values))
+
+
+def _plain(parameters, names, lists=()):
+    """The values in the order of the names, as drivers take them.
+
+    Drivers do not know subclasses of int, and write them by str() or refuse them.
+    """
+    values = []
+    for name in names:
+        value = parameters[name]
+        if name in lists:
+            value = value + value[-1:] * (lists[name] - len(value))
+            values += [int(v) if type(v) is Stamp else v for v in value]
+        else:
+            values.append(int(value) if type(value) is Stamp else value)
+    return tuple(values)
+
+
+def _translated(connection, error):
+    """What SQLAlchemy would raise for an error of the driver."""
+    dialect = connection.dialect
+    base = dialect.dbapi.Error
+    if not isinstance(error, base):
+        return error
+    driver_connection = connection.connection.dbapi_connection
+    gone = dialect.is_disconnect(error, driver_connection, None)
+    if gone:
+        connection.invalidate(error)
+    return DBAPIError.instance(
+        None,
+        None,
+        error,
+        base,
+        hide_parameters=True,
+        connection_invalidated=gone,
+        dialect=dialect,
+    )

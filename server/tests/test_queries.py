@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reaches the driver of a database."""
+
+import pytest
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import IntegrityError
+
+from weave.server import queries
+from weave.server.app import Databases
+from weave.server.queries import Query
+from weave.server.schema import METADATA, users
+from weave.server.stamps import Stamp
+
+POOL = {
+    "pool_size": 1,
+    "pool_max_overflow": 0,
+    "pool_timeout": 1,
+    "pool_recycle": 60,
+    "reset_on_return": True,
+}
+
+
+@pytest.fixture
+def database():
+    database = Databases().open("sqlite://", POOL)
+    database.require(METADATA, True)
+    return database
+
+
+def test_stamps_are_plain_integers_for_drivers():
+    """Drivers of MySQL write a subclass of int by str(): it was 100 times too small."""
+    values = queries._plain(
+        {"a": Stamp(5), "b": [Stamp(6)], "c": "x"}, ["a", "b", "c"], {"b": 2}
+    )
+    assert values == (5, 6, 6, "x")
+    assert [type(value) for value in values] == [int, int, int, str]
+    assert str(Stamp(123456)) == "123456"
+    assert "%s" % Stamp(123456) == "123456"
+    assert Stamp(123456).text == "1234.56"
+
+
+def test_lists(database):
+    found = Query(
+        select(users.c.user_id)
+        .where(
+            users.c.user_id.in_(bindparam("ids", expanding=True)),
+            users.c.modified + 0 > bindparam("now"),
+        )
+        .order_by(users.c.user_id)
+    )
+    with database.writing() as connection:
+        rows = [{"user_id": i, "modified": Stamp(i)} for i in range(450)]
+        connection.execute(users.insert(), rows)
+        for count in (1, 2, 10, 11, 100, 101, 400):
+            ids = list(range(50, 50 + count))
+            rows = found.rows(connection, ids=ids, now=Stamp(50))
+            assert [id_ for (id_,) in rows] == ids[1:]
+
+
+def test_errors_are_those_of_sqlalchemy(database):
+    stores = Query(
+        users.insert().values(user_id=bindparam("its_id"), modified=Stamp(1))
+    )
+    with pytest.raises(IntegrityError), database.writing() as connection:
+        assert stores.change(connection, its_id=1) == 1
+        stores.change_many(connection, [{"its_id": 2}, {"its_id": 1}])
