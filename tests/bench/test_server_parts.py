@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from weavebench import python_cpu, report, targets  # noqa: E402
+from weavebench import python_cpu, report, scale, targets  # noqa: E402
 
 
 def python_round(now, before):
@@ -37,6 +37,31 @@ class PythonCpu(unittest.TestCase):
         text = report.python({"python": self.rows()})
         self.assertIn("300 (200..400)", text)
         self.assertIn("1,200 (800..1,600)", text)
+
+
+def scale_round(few, many):
+    return {10: {"cost_us": few, "wall_us": few},
+            1000: {"cost_us": many, "wall_us": many}}
+
+
+class Scale(unittest.TestCase):
+    def rows(self, many):
+        rounds = {"quick": [scale_round(100.0, 110.0)],
+                  "slow": [scale_round(100.0, many), scale_round(1000.0, many)]}
+        return list(scale.rows_of("mariadb", rounds, (10, 1000)))
+
+    def test_the_dearest_request_is_judged(self):
+        for many, verdict in ((300.0, "PASS"), (3000.0, "below")):
+            row, = targets.judge({"scale": self.rows(many)},
+                                 [targets.ScaleTarget("mariadb", 2)])
+            self.assertEqual(row["verdict"], verdict)
+
+    def test_requests_of_a_sync(self):
+        asked = scale.requests([f"id{number}" for number in range(100)], 12305)
+        self.assertEqual(asked["newer, 100"]["query"], "full=1&newer=123.05")
+
+    def test_the_table_shows_the_counts(self):
+        self.assertIn("CPU ms, 10 ", report.scale({"scale": self.rows(300.0)}))
 
 
 if __name__ == "__main__":

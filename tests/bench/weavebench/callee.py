@@ -3,19 +3,24 @@
 
     callee.py SOURCES INI
 
-reads a JSON object a line: {"method", "path", "query", "body", "count", "warm"}
-with defaults for all but path, and a path that begins below the user's URL
-unless it begins with a slash. It calls the application so often, and answers
-with {"cpu_us", "wall_us", "status", "bytes"} of one call on the average. All
-threads of the process count, and what the kernel does for them.
+reads a JSON object a line: {"method", "path", "query", "body", "mark", "count",
+"warm"} with defaults for all but path, and a path that begins below the user's
+URL unless it begins with a slash. `mark` in query and body is replaced by the
+number of the call, in all calls with that method. It calls the application so
+often, and answers with {"cpu_us", "wall_us", "status", "bytes"} of one call on
+the average. All threads of the process count, and what the kernel does for them.
 """
 
 import base64
+import collections
 import gc
 import io
 import json
 import sys
 import time
+
+# of the next call with a mark, for each method
+NUMBERS = collections.Counter()
 
 NAME, PASSWORD = "alice", "correct horse battery"
 AUTHORIZATION = "Basic " + base64.b64encode(
@@ -56,18 +61,30 @@ def call(application, method, path, query, body):
     return seen[-1], size
 
 
-def measure(application, asked):
-    path = asked["path"]
+def calls(asked, count):
+    """Yields the arguments of call() behind the application, count times."""
+    method, path = asked.get("method", "GET"), asked["path"]
     if not path.startswith("/"):
         path = f"/1.1/{NAME}/{path}"
-    request = (asked.get("method", "GET"), path, asked.get("query", ""),
-               asked.get("body", "").encode())
-    for _ in range(asked.get("warm", 0)):
+    query, body = asked.get("query", ""), asked.get("body", "")
+    for _ in range(count):
+        if "mark" in asked:
+            number = str(NUMBERS[method])
+            NUMBERS[method] += 1
+            yield (method, path, query.replace(asked["mark"], number),
+                   body.replace(asked["mark"], number).encode())
+        else:
+            yield method, path, query, body.encode()
+
+
+def measure(application, asked):
+    for request in calls(asked, asked.get("warm", 0)):
         call(application, *request)
     count = asked.get("count", 1)
+    requests = list(calls(asked, count))
     gc.collect()
     wall, cpu = time.perf_counter_ns(), time.process_time_ns()
-    for _ in range(count):
+    for request in requests:
         status, size = call(application, *request)
     cpu = time.process_time_ns() - cpu
     wall = time.perf_counter_ns() - wall

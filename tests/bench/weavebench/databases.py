@@ -6,20 +6,22 @@ unprivileged user, without TCP.
 """
 
 import contextlib
+import importlib
 import itertools
-import os
-import select
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 from . import BenchError, process, servers
 
 KINDS = ("sqlite", "mariadb", "postgresql")
-DBSERVERS = servers.TOP / "server" / "tests" / "dbservers.py"
-START_S = 120
-STOP_S = 60
+
+
+def of_tests(name):
+    """A module of server/tests."""
+    folder = str(servers.TOP / "server" / "tests")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return importlib.import_module(name)
 
 
 class Sqlite:
@@ -49,40 +51,27 @@ class Server:
     def __init__(self, kind):
         self.kind = kind
         self.numbers = itertools.count(1)
-        self.running = subprocess.Popen(
-            [sys.executable, DBSERVERS, kind], stdout=subprocess.PIPE,
-            text=True, start_new_session=True)
-        ready, _, _ = select.select([self.running.stdout], [], [], START_S)
-        self.url = ready and self.running.stdout.readline().strip()
-        if not self.url:
-            self.stop()
-            raise BenchError(f"{kind} did not start; `conf/deps` names what "
-                             "it needs, and --databases leaves it out")
+        dbservers = of_tests("dbservers")
+        lacks = dbservers.missing(kind)
+        if lacks:
+            raise BenchError(f"{kind}: {lacks}, or leave it out with "
+                             "--databases")
+        self.server = dbservers.Server(kind)
+        if kind == "mariadb":
+            # as it is in life; the tests have little memory
+            self.server.sql("SET GLOBAL innodb_buffer_pool_size=536870912",
+                            "SET GLOBAL innodb_stats_persistent=1")
 
     def create(self):
         """The URL of a new database."""
-        from sqlalchemy import create_engine
-        from sqlalchemy.engine import make_url
-        name = f"bench_{os.getpid()}_{next(self.numbers)}"
-        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
-        with contextlib.closing(engine.raw_connection()) as connection:
-            connection.cursor().execute(f"CREATE DATABASE {name}")
-        engine.dispose()
-        return make_url(self.url).set(database=name) \
-            .render_as_string(hide_password=False)
+        return self.server.make_database(f"bench{next(self.numbers)}")
 
     def pids(self):
         """Every process whose CPU is the database's."""
-        return process.tree(self.running.pid)
+        return process.tree(self.server.pid)
 
     def stop(self):
-        self.running.send_signal(signal.SIGTERM)
-        try:
-            self.running.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.running.kill()
-            self.running.wait()
-        self.running.stdout.close()
+        self.server.close()
 
 
 @contextlib.contextmanager
@@ -95,30 +84,6 @@ def running(kind, folder):
         yield found
     finally:
         found.stop()
-
-
-def analyze(url):
-    """Gives the database statistics, as its own housekeeping does in life.
-
-    SQLite has none in life.
-    """
-    from sqlalchemy import create_engine, inspect
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        return
-    tables = [name for name in inspect(engine).get_table_names()
-              if name.startswith("weave_")]
-    with contextlib.closing(engine.raw_connection()) as connection:
-        cursor = connection.cursor()
-        if engine.dialect.name == "mysql":
-            for name in tables:
-                cursor.execute(f"ANALYZE TABLE {name}")
-                cursor.fetchall()
-        else:
-            connection.commit()
-            cursor.execute("ANALYZE")
-        connection.commit()
-    engine.dispose()
 
 
 class CpuMeter:

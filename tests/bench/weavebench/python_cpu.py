@@ -20,6 +20,7 @@ INI = """\
 [storage]
 sqluri = {url}
 create_tables = true
+{more}
 [auth]
 strict_usernames = false
 """
@@ -49,10 +50,10 @@ REQUESTS = {
 class Callee:
     """callee.py on a tree of sources and a database of its own."""
 
-    def __init__(self, tree, url, folder):
+    def __init__(self, tree, url, folder, more=""):
         with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".ini",
                                          delete=False) as ini:
-            ini.write(INI.format(url=url))
+            ini.write(INI.format(url=url, more=more))
         sources = tree / "server" / "src"
         self.process = subprocess.Popen(
             [sys.executable, callee.__file__, sources, ini.name], text=True,
@@ -129,7 +130,7 @@ def measure_one(database, trees, folder, options, say):
             callees[name] = Callee(tree, url, folder)
             stack.callback(callees[name].stop)
             callees[name].fill()
-            databases.analyze(url)
+            databases.of_tests("plenty").analyze(url)
             for request in REQUESTS.values():
                 callees[name].ask(**dict(request, count=1, warm=WARM))
         rounds = {title: [] for title in REQUESTS}

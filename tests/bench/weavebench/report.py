@@ -163,6 +163,22 @@ def python(report):
          for row in report["python"]])
 
 
+def scale(report):
+    """CPU of the application's and the database's processes, and the time."""
+    rows = report["scale"]
+    few, many = (f"{count:,}" for count in rows[0]["counts"])
+    def ms(row, size, what):
+        return number(row[size][what]["median"] / 1000)
+    return table(
+        ("records of the user on", "request", f"CPU ms, {few}", many, "ratio",
+         f"wall ms, {few}", many, "ratio"),
+        [(row["database"], row["request"],
+          ms(row, "small", "cost_us"), ms(row, "large", "cost_us"),
+          ranged(row["cost_us_ratio"]),
+          ms(row, "small", "wall_us"), ms(row, "large", "wall_us"),
+          ranged(row["wall_us_ratio"])) for row in rows])
+
+
 def verdict_rows(rows):
     def cell(row):
         if row["reached"] is None:
@@ -237,6 +253,8 @@ def text(report):
         parts.append(releases(report))
     if report.get("python"):
         parts.append(python(report))
+    if report.get("scale"):
+        parts.append(scale(report))
     if report.get("maintenance"):
         parts += [maintenance(report), off(report)]
     parts.extend(verdicts(report))

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from . import events, memory, releases
+from . import databases, events, memory, releases
 
 # clients may not notice what happens to the server: milliseconds
 SLOWEST_MS = 150
@@ -206,6 +206,33 @@ class PythonTarget:
         return None
 
 
+@dataclass(frozen=True)
+class ScaleTarget:
+    """The dearest request's CPU with many records ÷ that with few."""
+
+    database: str
+    must: float
+
+    one = "server"
+    at_most = True
+
+    @property
+    def aim(self):
+        return self.must
+
+    @property
+    def title(self):
+        return f"{self.database}: a request at many records ÷ at few"
+
+    def reached(self, report):
+        rows = [row["cost_us_ratio"] for row in report.get("scale", ())
+                if row["database"] == self.database]
+        if not rows:
+            return None
+        worst = max(rows, key=lambda row: row["median"])
+        return worst["median"], worst["min"], worst["max"]
+
+
 def maintenance_targets(one):
     return (*(Target("maintenance", "rps", one, "floor", 0.9, 1.0,
                      connections=connections) for connections in (1, 16, 48)),
@@ -260,6 +287,7 @@ SERVER = (
     PythonTarget("sqlite", 250),
     PythonTarget("mariadb", 450),
     PythonTarget("postgresql", 450),
+    *(ScaleTarget(kind, 2) for kind in databases.KINDS),
 )
 
 TARGETS = EMBEDDED + WORKERS + STEADY + RELEASES + SERVER
