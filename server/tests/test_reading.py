@@ -236,19 +236,19 @@ def plans(site, call):
     (database,) = site.databases
     seen = []
 
-    def note(_connection, _cursor, statement, parameters, _context, _many):
-        if "weave_records" in statement:
-            seen.append((statement, parameters))
+    def trace(connection, *_):
+        connection.set_trace_callback(seen.append)
 
-    event.listen(database.engine, "before_cursor_execute", note)
+    event.listen(database.engine, "checkout", trace)
     try:
         call()
     finally:
-        event.remove(database.engine, "before_cursor_execute", note)
+        event.remove(database.engine, "checkout", trace)
     lines = []
     for statement in seen:
-        rows = site.sql("EXPLAIN QUERY PLAN " + statement[0], statement[1])
-        lines += [row[3] for row in rows if "weave_records" in row[3]]
+        if "weave_records" in statement:
+            rows = site.sql("EXPLAIN QUERY PLAN " + statement)
+            lines += [row[3] for row in rows if "weave_records" in row[3]]
     return lines
 
 
@@ -265,5 +265,5 @@ def plans(site, call):
 )
 def test_records_are_found_by_the_right_index(site, filled, path, index):
     # Once an index on the expiry was chosen, and whole collections were read.
-    (plan,) = plans(site, lambda: filled.get(path))
-    assert index in plan
+    found = plans(site, lambda: filled.get(path))
+    assert found and all(index in plan for plan in found)

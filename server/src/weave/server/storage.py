@@ -11,12 +11,10 @@ import contextlib
 
 from sqlalchemy import and_, exists, func, select
 
-from weave.server.rows import KB, collection_number, fetch, is_live
+from weave.server.rows import FIELDS, KB, Listing, collection_number, is_live
 from weave.server.schema import METADATA, collections, records, users
 from weave.server.stamps import Stamp
 from weave.server.writer import Writer, lock_user, purge_expired
-
-_FIELDS = ("id", "modified", "payload", "sortindex", "parentid", "predecessorid")
 
 _JOINED = and_(
     collections.c.user_id == records.c.user_id,
@@ -25,8 +23,8 @@ _JOINED = and_(
 
 
 def _as_record(row):
-    """What clients are shown of a row of _FIELDS."""
-    record = {name: value for name, value in zip(_FIELDS, row) if value is not None}
+    """What clients are shown of a row that begins with FIELDS."""
+    record = {name: value for name, value in zip(FIELDS, row) if value is not None}
     record["modified"] = Stamp(record["modified"])
     return record
 
@@ -81,22 +79,22 @@ class Storage:
         The transaction lasts as long as the iteration: whoever reads this must
         not wait for a client meanwhile.
         """
-        columns = [records.c[name] for name in _FIELDS]
-        if not selection.full:
-            columns = [records.c.id, records.c.modified, records.c.sortindex]
         with self._database.reading() as connection:
             number = collection_number(connection, user_id, collection)
             if number is None:
                 return
-            rows = fetch(connection, user_id, number, selection, columns)
-            with contextlib.closing(rows):
-                for row in rows:
-                    yield _as_record(row) if selection.full else row.id
+            listing = Listing(connection, user_id, number, selection, Stamp.now())
+            if not selection.full:
+                for ids in listing.ids():
+                    yield from ids
+                return
+            for rows in listing.records():
+                yield from map(_as_record, rows)
 
     def get(self, user_id, collection, record_id):
         """The record, or None."""
         query = (
-            select(*(records.c[name] for name in _FIELDS))
+            select(*(records.c[name] for name in FIELDS))
             .join(collections, _JOINED)
             .where(
                 records.c.user_id == user_id,

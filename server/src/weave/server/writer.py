@@ -3,7 +3,7 @@
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from weave.server.rows import KB, chunks, collection_number, fetch
+from weave.server.rows import KB, Listing, chunks, collection_number
 from weave.server.schema import (
     FIRST_OTHER_COLLECTION,
     NEVER,
@@ -112,13 +112,13 @@ class Writer:
         if selection is None:
             count = self._connection.execute(delete(records).where(*mine)).rowcount
         else:
-            columns = [records.c.id, records.c.modified, records.c.sortindex]
-            rows = fetch(self._connection, self._user_id, number, selection, columns)
-            doomed = [row.id for row in rows]
-            count = len(doomed)
-            for ids in chunks(doomed):
+            now = Stamp.now()
+            listing = Listing(self._connection, self._user_id, number, selection, now)
+            count = 0
+            for ids in listing.ids():
                 query = delete(records).where(*mine, records.c.id.in_(ids))
                 self._connection.execute(query)
+                count += len(ids)
         if count:
             self._touch(number)
 
