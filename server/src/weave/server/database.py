@@ -9,53 +9,62 @@ import threading
 import time
 from urllib.parse import quote
 
-from sqlalchemy import create_engine, event, inspect
+from sqlalchemy import inspect
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DBAPIError,
     OperationalError,
     ProgrammingError,
     SQLAlchemyError,
 )
-from sqlalchemy.pool import QueuePool
 
 from weave.server.config import ConfigError
+from weave.server.engines import (
+    KINDS,
+    MYSQL,
+    SQLITE_TIMEOUT_SECONDS,
+    begin_reading,
+    begin_writing,
+    driver,
+    is_in_memory,
+    make_engine,
+    no_driver,
+    unsupported,
+)
 from weave.server.migration import migrate
 from weave.server.owner import user_name
+from weave.server.retries import (
+    OutcomeUnknown,
+    Retries,
+    is_lost,
+    is_rolled_back,
+    is_transient,
+)
 
 log = logging.getLogger(__name__)
-
-# The statement that begins a transaction on SQLite; None begins none.
-_BEGIN = "weave_begin"
-_DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
-
-# How long a transaction waits for another one on SQLite, unless the URL says
-# otherwise (?timeout=SECONDS).
-SQLITE_TIMEOUT_SECONDS = 5
 
 
 class Database:
     """One database, shared by all threads.
 
-    Transactions are `with database.reading() as connection:` and `.writing()`.
-    A reading one sees one state of the database; a writing one is committed
-    at its end, or rolled back when an exception leaves it. `engine` is the
-    SQLAlchemy engine behind it.
+    A transaction is a function act(connection) that is given to read() or
+    write(); these return what it returned, and roll back what an exception
+    leaves. A reading one sees one state of the database. Both begin again after
+    an error that passes, so that act changes nothing outside of the database.
     """
 
     def __init__(self, url, pool):
         self._url = make_url(url)
-        if self._url.get_backend_name() not in _DIALECTS:
-            raise ConfigError("%r: %s" % (self._url, _unsupported()))
-        self.engine = _create_engine(self._url, pool)
+        if self._url.get_backend_name() not in KINDS:
+            raise ConfigError("%r: %s" % (self._url, unsupported()))
+        self.engine = make_engine(self._url, pool)
         self._lock = threading.Lock()
         self._schemas = []
         self._prepared = 0
-        self._reading_options = {}
-        if self.dialect == "postgresql":
-            # What the others do anyway: one state for all statements.
-            self._reading_options["isolation_level"] = "REPEATABLE READ"
+        # Nobody waits for a server that others have waited for in vain.
+        self._is_away = False
 
     @property
     def dialect(self):
@@ -97,28 +106,39 @@ class Database:
         with self._lock:
             self._prepare_file()
             for metadata, _ in self._schemas:
-                with self._writing() as connection:
+                with self._transaction(begin_writing) as connection:
                     made += migrate(connection, metadata)
             self._prepared = len(self._schemas)
         return made
 
+    def read(self, act):
+        """What act(connection) returns, in a transaction that reads one state."""
+        return self._repeat(act, begin_reading)
+
+    def write(self, act):
+        """What act(connection) returns, in a transaction that is committed then.
+
+        OutcomeUnknown when the connection was lost while COMMIT was under way;
+        after all other exceptions nothing has changed.
+        """
+        return self._repeat(act, begin_writing)
+
     @contextlib.contextmanager
     def reading(self):
+        """A connection that sees one state of the database; nothing is repeated."""
         self.prepare()
-        with self.engine.connect() as connection:
-            connection = connection.execution_options(**self._reading_options)
-            with connection.begin():
-                yield connection
+        with self._transaction(begin_reading) as connection:
+            yield connection
 
     @contextlib.contextmanager
     def writing(self):
         self.prepare()
-        with self._writing() as connection:
+        with self._transaction(begin_writing) as connection:
             yield connection
 
     def close(self):
         """Closes the connections that nobody uses; new ones open by themselves."""
-        if not _is_in_memory(self._url):
+        if not is_in_memory(self._url):
             self.engine.dispose()
 
     def end(self, until):
@@ -136,14 +156,14 @@ class Database:
 
     def insert_missing(self, table):
         """An INSERT that leaves a row alone that is there already."""
-        if self.dialect in ("mysql", "mariadb"):
+        if self.dialect in MYSQL:
             return mysql.insert(table).prefix_with("IGNORE")
         insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
         return insert(table).on_conflict_do_nothing()
 
     def insert_or_update(self, table, row, changes):
         """An INSERT that makes the changes where its primary key is there already."""
-        if self.dialect in ("mysql", "mariadb"):
+        if self.dialect in MYSQL:
             query = mysql.insert(table).values(row)
             return query.on_duplicate_key_update(**changes)
         insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
@@ -178,12 +198,80 @@ class Database:
             self._check_file()
             self._enter_wal()
 
+    def _repeat(self, act, begin):
+        retries = Retries()
+        while True:
+            try:
+                self.prepare()
+                with self._transaction(begin) as connection:
+                    result = act(connection)
+                self._is_away = False
+                return result
+            except DBAPIError as error:
+                if not is_transient(error) or self._is_away or not retries.wait():
+                    self._is_away = is_lost(error)
+                    raise
+                log.info("a transaction begins again: %s", reason(error))
+
     @contextlib.contextmanager
-    def _writing(self):
-        with self.engine.connect() as connection:
-            connection = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-            with connection.begin():
+    def _transaction(self, begin):
+        with self._connect() as connection:
+            # What is not committed is rolled back when the connection is closed.
+            transaction = connection.begin()
+            with self._translated(connection):
+                begin(connection)
                 yield connection
+            if begin is begin_writing:
+                self._commit(connection, transaction)
+
+    def _connect(self):
+        try:
+            return self.engine.connect()
+        except DBAPIError as error:
+            # Nothing was sent, so that it is as good as a connection that was lost.
+            error.connection_invalidated = not self.is_sqlite
+            raise
+
+    def _commit(self, connection, transaction):
+        try:
+            with self._translated(connection):
+                transaction.commit()
+        except DBAPIError as error:
+            if is_rolled_back(error) or not is_lost(error):
+                raise
+            raise OutcomeUnknown(
+                "the connection was lost during COMMIT, so that the change was either "
+                "stored as a whole or not at all: %s" % reason(error)
+            ) from None
+
+    @contextlib.contextmanager
+    def _translated(self, connection):
+        """Errors of the driver become those of SQLAlchemy, and end a lost connection."""
+        driver = self.engine.dialect.dbapi
+        try:
+            yield
+        except driver.Error as error:
+            # A statement has gone past SQLAlchemy, to the driver itself.
+            lost = self.engine.dialect.is_disconnect(
+                error, connection.connection.dbapi_connection, None
+            )
+            found = DBAPIError.instance(
+                None, None, error, driver.Error, True, lost, self.engine.dialect
+            )
+            self._end_lost(connection, found)
+            raise found from None
+        except DBAPIError as error:
+            self._end_lost(connection, error)
+            raise
+
+    def _end_lost(self, connection, error):
+        """Throws the connection away, and all that the pool has, when it was lost.
+
+        SQLAlchemy has done both where it has seen the error itself.
+        """
+        if is_lost(error) and not connection.invalidated:
+            connection.invalidate(error)
+            self.engine.dispose()
 
     def _check_file(self):
         wrong = file_problem(self._file)
@@ -216,7 +304,6 @@ class Database:
         # With a write-ahead log readers and the one writer do not wait for
         # each other. The file remembers, so once is enough.
         with self.engine.connect() as connection:
-            connection = connection.execution_options(**{_BEGIN: None})
             # Here SQLite does not wait for others, whatever its timeout is.
             end = time.monotonic() + SQLITE_TIMEOUT_SECONDS
             while True:
@@ -236,7 +323,7 @@ class Database:
             name = self._file or repr(self._url)
             raise ConfigError("database %s: %s" % (name, missing("a table")))
         try:
-            with self._writing() as connection:
+            with self._transaction(begin_writing) as connection:
                 migrate(connection, metadata)
         except (OperationalError, ProgrammingError):
             # Another process may have been quicker.
@@ -248,7 +335,7 @@ class Database:
 def sqlite_file(url):
     """The path of the file of a SQLite database, or None."""
     url = make_url(url)
-    is_file = url.get_backend_name() == "sqlite" and not _is_in_memory(url)
+    is_file = url.get_backend_name() == "sqlite" and not is_in_memory(url)
     return os.path.abspath(url.database) if is_file else None  # as SQLAlchemy does
 
 
@@ -285,12 +372,12 @@ def url_problem(url, creates):
     It quotes nothing of the URL. creates: what is missing will be made.
     """
     url = make_url(url)
-    if url.get_backend_name() not in _DIALECTS:
-        return _unsupported()
+    if url.get_backend_name() not in KINDS:
+        return unsupported()
     try:
-        _driver(url)
+        driver(url)
     except (ImportError, ArgumentError) as error:
-        return _no_driver(error)
+        return no_driver(url, error)
     path = sqlite_file(url)
     if not path:
         return None
@@ -298,24 +385,6 @@ def url_problem(url, creates):
     if not wrong and not creates and not os.path.exists(path):
         wrong = missing("its file")
     return wrong
-
-
-def _unsupported():
-    return "databases of this kind are not supported; use one of " + ", ".join(
-        _DIALECTS
-    )
-
-
-def _no_driver(error):
-    return "its driver is missing (%s): install it in the virtualenv" % error
-
-
-def _driver(url):
-    """The module behind a URL, which is imported."""
-    dialect = url.get_dialect()
-    # the name before SQLAlchemy 2
-    load = getattr(dialect, "import_dbapi", None) or dialect.dbapi
-    return load()
 
 
 def reason(error):
@@ -326,52 +395,3 @@ def reason(error):
 def _has_tables(connection, metadata):
     names = inspect(connection)
     return all(names.has_table(table.name) for table in metadata.sorted_tables)
-
-
-def _is_in_memory(url):
-    is_sqlite = url.get_backend_name() == "sqlite"
-    return is_sqlite and url.database in (None, "", ":memory:")
-
-
-def _create_engine(url, pool):
-    options = {
-        "pool_size": pool["pool_size"],
-        "max_overflow": pool["pool_max_overflow"],
-        "pool_timeout": pool["pool_timeout"],
-        "pool_recycle": pool["pool_recycle"],
-        # A server that was restarted must not cost a client a 503.
-        "pool_pre_ping": url.get_backend_name() != "sqlite",
-        "pool_reset_on_return": "rollback" if pool["reset_on_return"] else None,
-    }
-    if url.get_backend_name() == "sqlite":
-        options["connect_args"] = {"check_same_thread": False}
-        if "timeout" not in url.query:
-            options["connect_args"]["timeout"] = SQLITE_TIMEOUT_SECONDS
-        if _is_in_memory(url):
-            # The database is the connection: one, for ever.
-            options.update(pool_size=1, max_overflow=0, pool_recycle=-1)
-    try:
-        # Parameters are what users store: they must not reach the log.
-        engine = create_engine(
-            url, poolclass=QueuePool, hide_parameters=True, future=True, **options
-        )
-    except (ImportError, ArgumentError) as error:
-        raise ConfigError("%r: %s" % (url, _no_driver(error))) from None
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _sqlite_connect)
-        event.listen(engine, "begin", _sqlite_begin)
-    return engine
-
-
-def _sqlite_connect(connection, _record):
-    # The driver would begin transactions late, and never IMMEDIATE ones.
-    connection.isolation_level = None
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _sqlite_begin(connection):
-    # A transaction that reads first and writes later could fail in the middle
-    # for the snapshot it read; one that will write takes the lock at once.
-    statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
-    if statement:
-        connection.exec_driver_sql(statement)

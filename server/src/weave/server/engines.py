@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each kind of database is told before it is used, and at each BEGIN."""
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import QueuePool
+
+from weave.server.config import ConfigError
+
+KINDS = ("sqlite", "postgresql", "mysql", "mariadb")
+MYSQL = ("mysql", "mariadb")
+
+# How long a transaction waits for another one on SQLite, unless the URL says
+# otherwise (?timeout=SECONDS).
+SQLITE_TIMEOUT_SECONDS = 5
+
+# The same for a row that another transaction has locked, on MySQL and PostgreSQL.
+LOCK_TIMEOUT_SECONDS = 10
+
+# How long a new connection may take, unless the URL says otherwise.
+CONNECT_TIMEOUT_SECONDS = 5
+
+# Debian's package of each driver; drivers without one are installed by pip.
+_PACKAGES = {
+    "pymysql": "python3-pymysql",
+    "mysqldb": "python3-mysqldb",
+    "psycopg2": "python3-psycopg2",
+}
+
+
+def unsupported():
+    return "databases of this kind are not supported; use one of " + ", ".join(KINDS)
+
+
+def no_driver(url, error):
+    """What to do where the driver of a URL cannot be imported."""
+    package = _PACKAGES.get(_driver_name(url))
+    cure = "install it in the virtualenv"
+    if package:
+        cure = "install the package %s" % package
+    return "its driver is missing (%s): %s" % (error, cure)
+
+
+def _driver_name(url):
+    """The name of the driver of a URL, or None where SQLAlchemy knows none."""
+    try:
+        return url.get_dialect().driver
+    except ArgumentError:
+        return None
+
+
+def driver(url):
+    """The module behind a URL, which is imported; ImportError, ArgumentError."""
+    dialect = url.get_dialect()
+    # the name before SQLAlchemy 2
+    load = getattr(dialect, "import_dbapi", None) or dialect.dbapi
+    return load()
+
+
+def is_in_memory(url):
+    is_sqlite = url.get_backend_name() == "sqlite"
+    return is_sqlite and url.database in (None, "", ":memory:")
+
+
+def sqlite_timeout(url):
+    """Seconds that a transaction on SQLite waits for others."""
+    try:
+        return float(url.query.get("timeout", SQLITE_TIMEOUT_SECONDS))
+    except (TypeError, ValueError):
+        raise ConfigError(
+            "%r: timeout must be a number of seconds, such as ?timeout=5" % url
+        ) from None
+
+
+def make_engine(url, pool):
+    """The SQLAlchemy engine for a URL; pool is Settings.pool(). ConfigError."""
+    options = {
+        "pool_size": pool["pool_size"],
+        "max_overflow": pool["pool_max_overflow"],
+        "pool_timeout": pool["pool_timeout"],
+        "pool_recycle": pool["pool_recycle"],
+        "pool_reset_on_return": "rollback" if pool["reset_on_return"] else None,
+        "connect_args": _connect_args(url),
+    }
+    if is_in_memory(url):
+        # The database is the connection: one, for ever.
+        options.update(pool_size=1, max_overflow=0, pool_recycle=-1)
+    try:
+        # Parameters are what users store: they must not reach the log.
+        engine = create_engine(
+            url, poolclass=QueuePool, hide_parameters=True, future=True, **options
+        )
+    except (ImportError, ArgumentError) as error:
+        raise ConfigError("%r: %s" % (url, no_driver(url, error))) from None
+    event.listen(engine, "connect", _ON_CONNECT[engine.dialect.name])
+    return engine
+
+
+def _connect_args(url):
+    if url.get_backend_name() == "sqlite":
+        return {"check_same_thread": False, "timeout": sqlite_timeout(url)}
+    args = {}
+    if _driver_name(url) in _PACKAGES:
+        args["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+        if url.get_backend_name() in MYSQL:
+            args["charset"] = "utf8mb4"
+    return {name: value for name, value in args.items() if name not in url.query}
+
+
+def _connect_sqlite(connection, _record):
+    # The driver would begin transactions late, and never IMMEDIATE ones.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _connect_mysql(connection, _record):
+    cursor = connection.cursor()
+    # A reading transaction sees one state of the database, whatever the server's
+    # default is; and text that is too long for its column is an error.
+    cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    cursor.execute(
+        "SET SESSION innodb_lock_wait_timeout = %d, "
+        "sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')" % LOCK_TIMEOUT_SECONDS
+    )
+    cursor.close()
+
+
+def _connect_postgresql(connection, _record):
+    cursor = connection.cursor()
+    cursor.execute("SET lock_timeout = '%ds'" % LOCK_TIMEOUT_SECONDS)
+    cursor.close()
+    connection.commit()
+
+
+_ON_CONNECT = {
+    "sqlite": _connect_sqlite,
+    "mysql": _connect_mysql,
+    "mariadb": _connect_mysql,
+    "postgresql": _connect_postgresql,
+}
+
+
+def begin_reading(connection):
+    """Makes a transaction that has just begun see one state of the database."""
+    dialect = connection.dialect
+    if dialect.name == "sqlite":
+        _execute(connection, "BEGIN")
+    elif dialect.name == "postgresql":
+        _begin_postgresql(connection, "REPEATABLE READ", True)
+
+
+def begin_writing(connection):
+    """Makes a transaction that has just begun one that writes.
+
+    Each of its statements sees what others have committed until then: rows are
+    read after they were locked, and where they are not locked no gap between
+    them is, for which inserts of others would have to wait.
+    """
+    dialect = connection.dialect
+    if dialect.name == "sqlite":
+        # One that reads first and writes later could fail in the middle, for the
+        # snapshot that it has read.
+        _execute(connection, "BEGIN IMMEDIATE")
+    elif dialect.name == "postgresql":
+        _begin_postgresql(connection, "READ COMMITTED", False)
+    else:
+        _execute(connection, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+def _begin_postgresql(connection, level, is_reading):
+    raw = connection.connection.dbapi_connection
+    if connection.dialect.driver == "psycopg2":
+        # The driver sends it with its BEGIN, which saves a round trip.
+        raw.set_session(isolation_level=level, readonly=is_reading)
+        return
+    access = "READ ONLY" if is_reading else "READ WRITE"
+    _execute(connection, "SET TRANSACTION ISOLATION LEVEL %s %s" % (level, access))
+
+
+def _execute(connection, statement):
+    """Runs a statement on the driver's fast path."""
+    cursor = connection.connection.dbapi_connection.cursor()
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()
