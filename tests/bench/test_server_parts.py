@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from weavebench import python_cpu, report, scale, targets  # noqa: E402
+from weavebench import python_cpu, report, scale, syncs, targets  # noqa: E402
 
 
 def python_round(now, before):
@@ -62,6 +62,35 @@ class Scale(unittest.TestCase):
 
     def test_the_table_shows_the_counts(self):
         self.assertIn("CPU ms, 10 ", report.scale({"scale": self.rows(300.0)}))
+
+
+class Syncs(unittest.TestCase):
+    def row(self):
+        rows = [("newer", 0.001 * (1 + i), None) for i in range(100)]
+        rows += [("POST of 1", 0.5, "status 503")] * 2
+        spent = {"workers": 51000.0, "httpd": 0.0, "database": 0.0}
+        return {"database": "sqlite", "clients": 1, "sync": "change",
+                "resent": 0, **syncs.summary(rows, 10.0, 8, spent)}
+
+    def test_a_sync_under_way_counts_by_its_share(self):
+        self.assertEqual(self.row()["syncs_per_s"], 100 / 8 / 10)
+
+    def test_each_kind_of_request_has_its_latency(self):
+        found = self.row()["kinds"]["newer"]
+        self.assertAlmostEqual(found["p50_ms"], 51)
+        self.assertAlmostEqual(found["p99_ms"], 100)
+        self.assertEqual(self.row()["cpu_us"]["workers"], 500)
+
+    def test_failures_are_shown_and_judged(self):
+        found = {"sync": [self.row()]}
+        self.assertIn("2 x status 503", report.syncs(found))
+        self.assertIn("POST of 1", report.sync_requests(found))
+        row, = targets.judge(found, [targets.SyncTarget("sqlite")])
+        self.assertEqual((row["verdict"], row["reached"]), ("below", 2))
+
+    def test_a_first_sync_stores_5000_records(self):
+        self.assertEqual(sum(posts for _, posts in syncs.FIRST)
+                         * syncs.POSTED, 5000)
 
 
 if __name__ == "__main__":

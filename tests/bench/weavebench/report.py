@@ -179,6 +179,32 @@ def scale(report):
           ranged(row["wall_us_ratio"])) for row in rows])
 
 
+def syncs(report):
+    """What clients got, and the µs of CPU of a request by who spent it."""
+    return table(
+        ("syncs on", "clients", "sync", "syncs/s", "requests/s", "failed",
+         "re-sent", "CPU µs/request: workers", "httpd", "database",
+         "what failed"),
+        [(row["database"], row["clients"], row["sync"],
+          number(row["syncs_per_s"]), number(row["requests_per_s"]),
+          row["failed"], row["resent"],
+          *(number(row["cpu_us"][who])
+            for who in ("workers", "httpd", "database")),
+          "; ".join(f"{count} x {why}" for why, count in
+                    row["failures"].items()))
+         for row in report["sync"]])
+
+
+def sync_requests(report):
+    return table(
+        ("requests on", "clients", "sync", "request", "number", "p50 ms",
+         "p90 ms", "p99 ms", "slowest ms"),
+        [(row["database"], row["clients"], row["sync"], kind,
+          found["requests"], *(number(found[what]) for what in
+                               ("p50_ms", "p90_ms", "p99_ms", "slowest_ms")))
+         for row in report["sync"] for kind, found in row["kinds"].items()])
+
+
 def verdict_rows(rows):
     def cell(row):
         if row["reached"] is None:
@@ -255,6 +281,8 @@ def text(report):
         parts.append(python(report))
     if report.get("scale"):
         parts.append(scale(report))
+    if report.get("sync"):
+        parts += [syncs(report), sync_requests(report)]
     if report.get("maintenance"):
         parts += [maintenance(report), off(report)]
     parts.extend(verdicts(report))

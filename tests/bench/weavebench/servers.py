@@ -111,19 +111,23 @@ def weave_worker(bench):
     return bench.build / "weave-worker"
 
 
-def weave(bench, name, kind, directives, mode, virtualenv=None):
-    """An httpd with a copy of what was built, and its sync.ini."""
-    server = bench.httpd(
-        name, f'{directives}\nWeaveStateDir "{STATE_DIR}"\n'
-        f'WeaveApp "/" bench.ini',
-        "LoadModule weave_module lib/mod_weave.so", kind)
-    lib = server.root / "lib"
+def copy_programs(bench, lib):
+    """Makes the folder lib, with a copy of what was built."""
     lib.mkdir()
     for path in (weave_module(bench),
                  *bench.build.glob("weave-engine*.so"),
                  *(bench.build / name for name in PROGRAMS)):
         if path.exists():
             shutil.copy(path, lib, follow_symlinks=False)
+
+
+def weave(bench, name, kind, directives, mode, virtualenv=None):
+    """An httpd with a copy of what was built, and its sync.ini."""
+    server = bench.httpd(
+        name, f'{directives}\nWeaveStateDir "{STATE_DIR}"\n'
+        f'WeaveApp "/" bench.ini',
+        "LoadModule weave_module lib/mod_weave.so", kind)
+    copy_programs(bench, server.root / "lib")
     (server.root / "bench.ini").write_text(WEAVE_INI.format(
         application=bench.application, mode=mode,
         virtualenv=virtualenv or bench.virtualenv))

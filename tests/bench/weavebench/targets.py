@@ -233,6 +233,30 @@ class ScaleTarget:
         return worst["median"], worst["min"], worst["max"]
 
 
+@dataclass(frozen=True)
+class SyncTarget:
+    """Requests of whole syncs that failed."""
+
+    database: str
+    must: float = 0
+
+    one = "server"
+    at_most = True
+
+    @property
+    def aim(self):
+        return self.must
+
+    @property
+    def title(self):
+        return f"{self.database}, whole syncs: failed requests"
+
+    def reached(self, report):
+        rows = [row["failed"] for row in report.get("sync", ())
+                if row["database"] == self.database]
+        return (sum(rows),) * 3 if rows else None
+
+
 def maintenance_targets(one):
     return (*(Target("maintenance", "rps", one, "floor", 0.9, 1.0,
                      connections=connections) for connections in (1, 16, 48)),
@@ -288,6 +312,7 @@ SERVER = (
     PythonTarget("mariadb", 450),
     PythonTarget("postgresql", 450),
     *(ScaleTarget(kind, 2) for kind in databases.KINDS),
+    *(SyncTarget(kind) for kind in databases.KINDS),
 )
 
 TARGETS = EMBEDDED + WORKERS + STEADY + RELEASES + SERVER
