@@ -1,25 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An application on a database of its own for each test."""
+"""An application on a database of its own for each test.
+
+WEAVE_TEST_DATABASE says of which kind: sqlite (the default), mariadb, postgresql. Tests
+without a database, and those of SQLite alone (the mark sqlite_only), run with the first.
+"""
 
 import base64
+import contextlib
 import hashlib
+import itertools
 import json
+import os
 import pathlib
-import sqlite3
 import sys
 
 import pytest
 import webtest
 from hypothesis.configuration import set_hypothesis_home_dir
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.pool import NullPool
+
+import dbservers
 
 SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
 sys.path.insert(0, SOURCES)
 
 from weave.server.app import Databases, create_application  # noqa: E402
 
+KIND = os.environ.get("WEAVE_TEST_DATABASE") or "sqlite"
+
 INI = """
 [storage]
-sqluri = sqlite:///%(here)s/weave.db?timeout=0.2
+sqluri = {url}
 create_tables = true
 {storage}
 [auth]
@@ -83,13 +95,18 @@ class User:
 class Site:
     """An application with its folder."""
 
-    def __init__(self, folder, storage="", auth="", more=""):
+    def __init__(self, folder, url, storage="", auth="", more=""):
         self.folder = folder
+        self.url = url
         self.ini = folder / "sync.ini"
         self.ini.write_text(
-            INI.replace("{storage}", storage)
+            INI.replace("{url}", url)
+            .replace("{storage}", storage)
             .replace("{auth}", auth)
             .replace("{more}", more)
+        )
+        self._engine = create_engine(
+            url.replace("%(here)s", str(folder)), poolclass=NullPool, future=True
         )
         self.databases = Databases()
         self.application = create_application(str(self.ini), self.databases)
@@ -99,27 +116,58 @@ class Site:
     def user(self, name="alice"):
         return User(self.app, name).sign_up()
 
-    def sql(self, *statement):
-        """Runs a statement behind the application's back."""
-        connection = sqlite3.connect(self.folder / "weave.db")
-        try:
-            with connection:
-                return connection.execute(*statement).fetchall()
-        finally:
-            connection.close()
+    def sql(self, statement, parameters=()):
+        """Runs a statement behind the application's back; its rows. Parameters are `?`."""
+        return self.run([(statement, parameters)])
+
+    def run(self, statements):
+        """Runs (statement, parameters) in one transaction; the rows of the last."""
+        with self._engine.begin() as connection:
+            for statement, parameters in statements:
+                if KIND != "sqlite":
+                    statement = statement.replace("%", "%%").replace("?", "%s")
+                result = connection.exec_driver_sql(statement, tuple(parameters))
+            return [tuple(row) for row in result] if result.returns_rows else []
 
     def digest(self):
         """A hash of everything in the database, but for logins."""
-        connection = sqlite3.connect(self.folder / "weave.db")
-        try:
-            lines = "\n".join(
-                line
-                for line in connection.iterdump()
-                if not line.startswith('INSERT INTO "weave_logins"')
-            )
-        finally:
-            connection.close()
-        return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
+        lines = []
+        for table in sorted(inspect(self._engine).get_table_names()):
+            lines.append(table)
+            if table != "weave_logins":
+                lines += sorted(map(repr, self.sql("SELECT * FROM %s" % table)))
+        return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "sqlite_only: says nothing about other databases")
+
+
+def pytest_collection_modifyitems(config, items):
+    if KIND == "sqlite":
+        return
+    chosen = [
+        item
+        for item in items
+        if "database_server" in item.fixturenames and not item.get_closest_marker("sqlite_only")
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+@pytest.fixture(scope="session")
+def database_server():
+    """The Server of the session; None with SQLite."""
+    if KIND == "sqlite":
+        yield None
+        return
+    lacks = dbservers.missing(KIND)
+    if lacks:
+        assert not os.environ.get("CI"), lacks
+        pytest.skip(lacks)
+    server = dbservers.Server(KIND)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -128,14 +176,65 @@ def hypothesis_home(tmp_path_factory):
     set_hypothesis_home_dir(tmp_path_factory.mktemp("hypothesis"))
 
 
-@pytest.fixture
-def make_site(tmp_path):
-    """Makes a Site; the arguments are lines for the sections of its ini."""
+_numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def urls(server):
+    """A function that makes databases, which end with the context: name -> URL for an ini."""
+    prefix = "t%d_" % next(_numbers)
+    made = {}
+
+    def make(name="weave"):
+        if server is None:
+            return "sqlite:///%(here)s/" + name + ".db"
+        if name not in made:
+            made[name] = server.make_database(prefix + name)
+        return made[name]
+
+    yield make
+    for name in made:
+        server.drop_database(prefix + name)
+
+
+@contextlib.contextmanager
+def sites(server, folder):
+    """A function that makes Sites of one database, as the fixture make_site is one."""
+    with urls(server) as make_url:
+        with _sites(make_url, folder) as make:
+            yield make
+
+
+@contextlib.contextmanager
+def _sites(make_url, folder):
+    made = []
 
     def make(**lines):
-        return Site(tmp_path, **lines)
+        url = make_url() + ("?timeout=0.2" if KIND == "sqlite" else "")
+        made.append(Site(folder, url, **lines))
+        return made[-1]
 
-    return make
+    yield make
+    for site in made:
+        for database in site.databases:
+            database.close()
+
+
+@pytest.fixture
+def make_url(database_server):
+    """Gives the URL of a database of the test's own with a name, for an ini."""
+    with urls(database_server) as make:
+        yield make
+
+
+@pytest.fixture
+def make_site(make_url, tmp_path):
+    """Makes a Site; the arguments are lines for the sections of its ini.
+
+    All Sites of a test have one database, unless they say otherwise.
+    """
+    with _sites(make_url, tmp_path) as make:
+        yield make
 
 
 @pytest.fixture

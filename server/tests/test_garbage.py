@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import Site
+from conftest import sites
 from weave.server import formats
 
 NO_JSON = [
@@ -274,11 +274,12 @@ FUZZ = settings(
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory):
-    site = Site(tmp_path_factory.mktemp("fuzz"))
-    user = site.user()
-    user.site = site
-    return user
+def fuzzed(database_server, tmp_path_factory):
+    with sites(database_server, tmp_path_factory.mktemp("fuzz")) as make_site:
+        site = make_site()
+        user = site.user()
+        user.site = site
+        yield user
 
 
 @FUZZ

@@ -35,14 +35,14 @@ BOMBS = {
 
 
 @pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    from conftest import Site
+def process(database_server, tmp_path_factory):
+    from conftest import sites
 
-    site = Site(tmp_path_factory.mktemp("bodies"))
-    user = site.user()
-    process = Process(site.ini, user)
-    yield process
-    process.close()
+    with sites(database_server, tmp_path_factory.mktemp("bodies")) as make_site:
+        site = make_site()
+        process = Process(site.ini, site.user())
+        yield process
+        process.close()
 
 
 @pytest.mark.parametrize("name", BOMBS)

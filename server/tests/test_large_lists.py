@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from bulk import QUOTES_OF_A_RECORD, fill
-from conftest import Site, basic, is_unavailable
+from conftest import basic, is_unavailable, sites
 from served import Process
 from weave.server import spool, storage
 from weave.server.turns import RETRY_SECONDS
@@ -25,17 +25,18 @@ GROWTH_KB = 20 * 1024
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory):
-    site = Site(tmp_path_factory.mktemp("large"))
-    user = site.user()
-    for name, count, size in (
-        ("large", LARGE, LARGE_BYTES), ("small", SMALL, SMALL_BYTES),
-    ):  # fmt: skip
-        user.put("storage/%s/0" % name, {"payload": "", "sortindex": 0})
-        fill(site.folder / "weave.db", name, count - 1, size)
-    process = Process(site.ini, user)
-    yield process
-    process.close()
+def filled(database_server, tmp_path_factory):
+    with sites(database_server, tmp_path_factory.mktemp("large")) as make_site:
+        site = make_site()
+        user = site.user()
+        for name, count, size in (
+            ("large", LARGE, LARGE_BYTES), ("small", SMALL, SMALL_BYTES),
+        ):  # fmt: skip
+            user.put("storage/%s/0" % name, {"payload": "", "sortindex": 0})
+            fill(site, name, count - 1, size)
+        process = Process(site.ini, user)
+        yield process
+        process.close()
 
 
 LISTS = {
