@@ -41,12 +41,13 @@ _MINE = (_C.user_id == bindparam("user_id"), _C.collection == bindparam("number"
 _LIVE = _C.expires + 0 > bindparam("now")
 _EXPIRED = _C.expires <= bindparam("now")
 
-# The arguments of a Selection that are conditions, by their names.
+# The arguments of a Selection that are conditions, by their names. Where they do not
+# bound a way along an index (_Walk), no index shall be chosen for them.
 _FILTERS = {
-    "newer": _C.modified > bindparam("newer"),
-    "older": _C.modified < bindparam("older"),
-    "index_above": _C.sortindex > bindparam("index_above"),
-    "index_below": _C.sortindex < bindparam("index_below"),
+    "newer": _C.modified + 0 > bindparam("newer"),
+    "older": _C.modified + 0 < bindparam("older"),
+    "index_above": _C.sortindex + 0 > bindparam("index_above"),
+    "index_below": _C.sortindex + 0 < bindparam("index_below"),
     "parentid": _C.parentid == bindparam("parentid"),
     "predecessorid": _C.predecessorid == bindparam("predecessorid"),
 }
@@ -84,22 +85,25 @@ def chunks(items, size=MAX_LIST):
 class _Walk:
     """A way along an index, ordered by (major, id), or by the id alone.
 
-    low and high name the arguments of a Selection that bound major. condition: of
-    the rows that are on the way.
+    low and high name the arguments of a Selection that bound major. empty: a column
+    that is NULL in all rows on the way, before the id in the index.
     """
 
     def __init__(
-        self, index, major=None, low=None, high=None, backwards=False, condition=()
+        self, index, major=None, low=None, high=None, backwards=False, empty=None
     ):
         self.index = index
         self.major = major
         self.low = low
         self.high = high
         self.backwards = backwards
-        self._condition = condition
+        self._empty = empty
+        self._condition = () if empty is None else (empty.is_(None),)
 
     def order(self):
-        columns = [_C.id] if self.major is None else [self.major, _C.id]
+        # PostgreSQL does not see that a column which is NULL is in order.
+        columns = [self.major, self._empty, _C.id]
+        columns = [column for column in columns if column is not None]
         return [column.desc() for column in columns] if self.backwards else columns
 
     def range(self):
@@ -126,7 +130,7 @@ _WALKS = {
     "newest": (_Walk(NEWEST, *_BY_TIME, backwards=True),),
     "index": (
         _Walk(SORTINDEX, _C.sortindex, "index_above", "index_below", backwards=True),
-        _Walk(SORTINDEX, backwards=True, condition=(_C.sortindex.is_(None),)),
+        _Walk(SORTINDEX, backwards=True, empty=_C.sortindex),
     ),
 }
 
@@ -296,7 +300,8 @@ class Listing:
         else:
             found = 0
             for walk in self._walks:
-                found += self._count(walk, most - found)
+                if found < most:
+                    found += self._count(walk, most - found)
         return max(0, found - self._offset)
 
     def _ask(self, function, **parameters):
