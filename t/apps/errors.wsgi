@@ -94,6 +94,10 @@ def levels(environ):
     log.critical("a critical line")
 
 
+def its_id(environ):
+    log.warning("the id is %s", environ["weave.request_id"])
+
+
 def logged_exception(environ):
     try:
         int("x")

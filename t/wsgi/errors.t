@@ -97,6 +97,10 @@ subtest 'the virtual host and the request' => sub {
     my $other = substr slurp(root() . '/logs/other_log'), $before;
     like $other, qr/to wsgi\.errors/, 'the log of the virtual host';
     like $other, qr/\[id [^\]-][^\]]+\]/, 'with the id of the request';
+    my ($line) = lines_of('its_id', qr/the id is /, site => 'other');
+    $other = substr slurp(root() . '/logs/other_log'), $before;
+    my ($id, $said) = $other =~ /\[id ([^\]]+)\].*the id is (.*)$/m;
+    is $said, $id, 'which is weave.request_id';
     $before = -s root() . '/logs/other_log';
     lines_of('levels', qr/a critical line/);
     unlike substr(slurp(root() . '/logs/other_log'), $before), qr/an? \w+ line/,

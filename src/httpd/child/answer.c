@@ -355,6 +355,21 @@ static void unsent_drop(request_rec *r)
     filters_drain(r);
 }
 
+/* Answers 502 in place of an answer whose head is not out, past all filters
+ * that have seen it. Returns OK, or 502 where httpd is to do that. */
+static int unsent_replace(mod_weave_exchange_t *exchange)
+{
+    request_rec *r = exchange->r;
+
+    if (r->main || !mod_weave_is_sync(exchange->conf))
+        return HTTP_BAD_GATEWAY;
+    r->content_encoding = NULL;
+    apr_table_clear(r->headers_out);
+    r->output_filters = r->proto_output_filters;
+    ap_run_insert_error_filter(r);
+    return mod_weave_failure(r, exchange->conf, HTTP_BAD_GATEWAY);
+}
+
 static void no_cache_set(request_rec *r)
 {
     for (; r; r = r->main)
@@ -386,8 +401,11 @@ static int answer_cut(mod_weave_exchange_t *exchange)
         return OK;
     no_cache_set(r);
     if (!is_ended) {
-        if (!was_out)
+        if (!was_out) {
             unsent_drop(r);
+            if (unsent_replace(exchange) == OK)
+                return OK;
+        }
         else if (!r->eos_sent) /* what there was is the client's */
             bucket_pass(r, r->output_filters, NULL);
         if ((was_out || !r->main) && error_pass(r) == AP_FILTER_ERROR)

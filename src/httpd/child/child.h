@@ -76,6 +76,10 @@ int mod_weave_is_shedding(const mod_weave_mount_t *mount);
 int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                           weave_refused_e why,
                           const mod_weave_verdict_t *verdict);
+/* The same for a STATUS that comes of the application's failure (500, 502,
+ * 504), where maintenance.style = sync; the head may not be out. Returns OK, or
+ * STATUS where httpd is to answer. */
+int mod_weave_failure(request_rec *r, const weave_conf_t *conf, int status);
 /* maintenance.style = sync */
 int mod_weave_is_sync(const weave_conf_t *conf);
 /* The headers of an answer that is given all the same. */

@@ -60,8 +60,10 @@ static int embedded_answer(const weave_engine_t *engine,
 /* Where httpd is to answer: see mod_weave_body_discard(). */
 static int error_of(const mod_weave_exchange_t *exchange, int rc)
 {
-    if (rc > 0 && !exchange->in_problem)
+    if (rc > 0 && !exchange->in_problem) {
+        rc = mod_weave_failure(exchange->r, exchange->conf, rc);
         mod_weave_body_discard(exchange->r);
+    }
     return rc;
 }
 

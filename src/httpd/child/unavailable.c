@@ -3,7 +3,8 @@
  *
  * With maintenance.style = sync, headers and bodies are those that clients of
  * Sync 1.0 to 1.5 read: decimal seconds, the same number in every header, a
- * body each API can parse. */
+ * body each API can parse. Then 500, 502 and 504 that mod_weave answers in
+ * place of the application have them as well. */
 #include "exchange.h"
 
 #include <apr_buckets.h>
@@ -204,6 +205,24 @@ static void refusal_count(const mod_weave_mount_t *mount, weave_refused_e why)
         atomic_fetch_add_explicit(&row->refused[why], 1, memory_order_relaxed);
 }
 
+/* Sends STATUS with the body of KIND. */
+static void refusal_send(request_rec *r, const weave_conf_t *conf, int status,
+                         kind_t kind, const char *seconds)
+{
+    if (is_chunked(r))
+        r->connection->keepalive = AP_CONN_CLOSE;
+    else
+        body_read_off(r);
+    refusal_headers(r, conf, seconds);
+    r->status = status;
+    r->status_line = NULL;
+    ap_set_content_type(r, kind.type);
+    ap_set_content_length(r, (apr_off_t)kind.len);
+    ap_rwrite(kind.body, (int)kind.len, r);
+    if (is_chunked(r))
+        chunks_read_off(r);
+}
+
 int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                           weave_refused_e why,
                           const mod_weave_verdict_t *verdict)
@@ -218,17 +237,20 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                       ? verdict->all.message
                       : weave_conf_str(conf, WEAVE_MAINTENANCE_MESSAGE);
     kind = refusal_choose(r, r->uri + mount->prefix_len, conf, message);
-    if (is_chunked(r))
-        r->connection->keepalive = AP_CONN_CLOSE;
-    else
-        body_read_off(r);
-    refusal_headers(r, conf, verdict ? seconds : longer_choose(r, seconds));
-    r->status = HTTP_SERVICE_UNAVAILABLE;
-    ap_set_content_type(r, kind.type);
-    ap_set_content_length(r, (apr_off_t)kind.len);
-    ap_rwrite(kind.body, (int)kind.len, r);
-    if (is_chunked(r))
-        chunks_read_off(r);
+    refusal_send(r, conf, HTTP_SERVICE_UNAVAILABLE, kind,
+                 verdict ? seconds : longer_choose(r, seconds));
+    return OK;
+}
+
+int mod_weave_failure(request_rec *r, const weave_conf_t *conf, int status)
+{
+    const char *path = r->uri + mod_weave_mount_of(r)->prefix_len;
+
+    if (!mod_weave_is_sync(conf) || r->main || status == HTTP_NOT_IMPLEMENTED ||
+        status < HTTP_INTERNAL_SERVER_ERROR)
+        return status;
+    refusal_send(r, conf, status, refusal_choose(r, path, conf, NULL),
+                 longer_choose(r, seconds_of(r, conf, NULL)));
     return OK;
 }
 

@@ -171,7 +171,7 @@ sub _problems {
     my ($res, %want) = @_;
     my $plain = $want{plain};
     my @bad;
-    push @bad, 'status ' . $res->status if $res->status != 503;
+    push @bad, 'status ' . $res->status if $res->status != ($want{status} || 503);
     my %expected = %SYNC;
     delete @expected{ grep { /^x-/ } keys %expected } if $plain;
     my @names = grep { !$OF_HTTPD{$_} } _names($res);
@@ -221,7 +221,8 @@ sub _body {
 }
 
 # is_refusal(RES, NAME, body => TEXT, type => TYPE, retry => N or [MIN, MAX],
-# head => 1: it answers HEAD, more => [HEADER...]: those may be there too).
+# head => 1: it answers HEAD, more => [HEADER...]: those may be there too,
+# status => N: not 503).
 sub is_refusal {
     my ($res, $name, %want) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
