@@ -252,6 +252,7 @@ def plans(site, call):
     return lines
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "path, index",
     [

@@ -41,6 +41,13 @@ def _exact_text(type_, compiler, **_options):
     )
 
 
+@compiles(ExactText, "postgresql")
+def _exact_text_of_postgresql(type_, _compiler, **_options):
+    # Its order is that of the bytes, as elsewhere, and no index of it breaks when a
+    # newer library of the system sorts differently.
+    return 'VARCHAR(%d) COLLATE "C"' % type_.length
+
+
 @compiles(LongText, *_MYSQL)
 def _long_text(_type, compiler, **_options):
     # TEXT ends at 64 KiB there.
