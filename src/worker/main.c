@@ -7,6 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +24,7 @@
 #include "weave_host.h"
 
 #define START_MS 60000
+#define LARGE_BLOCK (1024 * 1024)
 
 static __attribute__((noreturn)) void start_fail(const char *why)
 {
@@ -122,6 +126,20 @@ static void locale_set(void)
                        " set workers.env.LANG to one that `locale -a` lists");
 }
 
+/* Gives large blocks back to the system when they are freed. Otherwise malloc()
+ * takes the size of a block that was freed for one that is needed often (up to
+ * 32 MiB, mallopt(3)), and keeps so much for each thread. Who says in the
+ * environment what it is to do has the last word. */
+static void malloc_bound(void)
+{
+#ifdef __GLIBC__
+    if (!getenv("MALLOC_MMAP_THRESHOLD_"))
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    if (!getenv("MALLOC_TRIM_THRESHOLD_"))
+        mallopt(M_TRIM_THRESHOLD, LARGE_BLOCK);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     weave_control_t channel = {.fd = WEAVE_WORKER_CONTROL_FD};
@@ -129,6 +147,7 @@ int main(int argc, char **argv)
 
     /* other processes of the same user must not read this memory */
     prctl(PR_SET_DUMPABLE, 0);
+    malloc_bound();
     if (apr_initialize() != APR_SUCCESS ||
         apr_pool_create(&pool, NULL) != APR_SUCCESS)
         start_fail("no memory");

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the threads of a worker have needed and freed is the system's again. It was kept,
+# up to 32 MiB for each thread.
+
+use strict;
+use warnings FATAL => 'all';
+use Test::More;
+use WeaveTest;
+use WeaveTest::Workers;
+
+my $THREADS = 8;
+
+# All threads have so much at once, as with a hash of a password by Argon2.
+my $httpd = new_httpd(
+    workers => "processes = 1\nthreads = $THREADS\n", limits => "queue_timeout = 60\n",
+    app => <<"END");
+import re
+import threading
+
+everybody = threading.Barrier($THREADS)
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/need":
+        for _ in range(3):
+            everybody.wait(100)
+            block = bytearray(b"x") * (19 << 20)
+            everybody.wait(100)
+            del block
+    with open("/proc/self/status") as lines:
+        kb = next(line.split()[1] for line in lines if line.startswith("VmRSS"))
+    start_response("200 OK", [])
+    return [kb.encode()]
+END
+$httpd->start;
+
+my $before  = $httpd->get('/')->body;
+my @clients = map { $httpd->client } 1 .. $THREADS;
+$_->send(WeaveTest::Client::format_request('GET', '/need', close => 1)) for @clients;
+is scalar(grep { $_->response->status == 200 } @clients), $THREADS, 'all are answered';
+my $after = $httpd->get('/')->body;
+diag "$before KB before, $after KB after";
+cmp_ok $after - $before, '<', 40_000, 'a worker has no more than before';
+
+ok defined $httpd->stop, 'httpd stops';
+finish;
