@@ -40,6 +40,21 @@ select c.user_id, c.number, {id}, {first} + (n.i - 1 - (n.i - 1) % 100) / 100,
 from {source}, weave_collections c where c.name = :name
 """
 
+# Other people, with what everybody has; the first and only user is there.
+CROWD = """
+insert into weave_users (user_id, modified) select n.i, {now} from {source};
+insert into weave_accounts (name, user_id, email, password_hash)
+    select {id}, n.i, 'somebody@example.org', 'no hash' from {source};
+insert into weave_logins (subject, ends) select {id}, {now} + n.i * 1000 from {source};
+insert into weave_collections (user_id, number, name, modified)
+    select n.i, c.number, c.name, {now} from {source}, weave_collections c
+    where c.user_id > {people};
+insert into weave_records (user_id, collection, id, modified, expires, sortindex,
+    payload_size, payload)
+select c.user_id, c.number, {id}, {now} - n.i, {never}, n.i, 1, 'x'
+from {source_of_each}, weave_collections c where c.user_id <= {people}
+"""
+
 COUNTERS = """
 update weave_collections set counted = modified,
     records = (select count(*) from weave_records r
@@ -87,6 +102,31 @@ def fill(url, name, count, size=200):
     engine.dispose()
     ids = ["%011d" % (i * 48271 % 99999989) for i in range(1, count, count // 100)]
     return ids, now - 1
+
+
+def add_people(url, people, each):
+    """Adds so many other users, with so many records in each collection of the first.
+
+    Their ids are the smallest numbers.
+    """
+    engine = create_engine(url)
+    source, id_ = SOURCES[engine.dialect.name]
+
+    def numbers(count):
+        return source.replace(":count", str(count)).format(count=count)
+
+    script = CROWD.format(
+        id=id_,
+        now=time.time_ns() // 10_000_000,
+        never=NEVER,
+        people=people,
+        source=numbers(people),
+        source_of_each=numbers(each),
+    )
+    with engine.begin() as connection:
+        for statement in script.split(";"):
+            connection.execute(text(statement))
+    engine.dispose()
 
 
 def analyze(url):

@@ -93,5 +93,28 @@ class Syncs(unittest.TestCase):
                          * syncs.POSTED, 5000)
 
 
+class Bounds(unittest.TestCase):
+    FOUND = {"bounds": [{
+        "database": "sqlite",
+        "list": {"worker_kb": 5120, "httpd_kb": 100, "first_byte_s": 0.25,
+                 "seconds": 2.0, "bytes": 10**8},
+        "guesses": {"without_50": 4.0, "beside_50": 5.0, "without_99": 10.0,
+                    "beside_99": 25.0, "ratio": 2.5, "ratios": [1.5, 2.5, 3.0],
+                    "failed": 0, "guesses": 1200, "refused": 20,
+                    "put_off": 1180}}]}
+
+    def test_verdicts(self):
+        rows = targets.judge(self.FOUND, [
+            targets.BoundTarget("sqlite", "list", 20),
+            targets.BoundTarget("sqlite", "guesses", 2),
+            targets.BoundTarget("mariadb", "list", 20)])
+        self.assertEqual([row["verdict"] for row in rows],
+                         ["PASS", "below", "not measured"])
+
+    def test_tables(self):
+        self.assertIn("5.00", report.bounds(self.FOUND))
+        self.assertIn("2.50 (1.50..3.00)", report.guesses(self.FOUND))
+
+
 if __name__ == "__main__":
     unittest.main()

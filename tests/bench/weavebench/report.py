@@ -205,6 +205,31 @@ def sync_requests(report):
          for row in report["sync"] for kind, found in row["kinds"].items()])
 
 
+def bounds(report):
+    rows = report["bounds"]
+    return table(
+        ("list of 100 MB on", "memory of a worker, MB", "of httpd, MB",
+         "first byte after s", "all after s"),
+        [(row["database"], number(row["list"]["worker_kb"] / 1024),
+          number(row["list"]["httpd_kb"] / 1024),
+          number(row["list"]["first_byte_s"]),
+          number(row["list"]["seconds"])) for row in rows])
+
+
+def guesses(report):
+    """The latency of others, in the pair of halves with the median ratio."""
+    return table(
+        ("wrong passwords on", "sent", "401", "503", "others' p50 ms, without",
+         "with", "p99 ms, without", "with", "p99 ratio", "others failed"),
+        [(row["database"], found["guesses"], found["refused"],
+          found["put_off"], *(number(found[name]) for name in
+                              ("without_50", "beside_50", "without_99",
+                               "beside_99")),
+          f"{number(found['ratio'])} ({number(min(found['ratios']))}.."
+          f"{number(max(found['ratios']))})", found["failed"])
+         for row in report["bounds"] for found in [row["guesses"]]])
+
+
 def verdict_rows(rows):
     def cell(row):
         if row["reached"] is None:
@@ -283,6 +308,8 @@ def text(report):
         parts.append(scale(report))
     if report.get("sync"):
         parts += [syncs(report), sync_requests(report)]
+    if report.get("bounds"):
+        parts += [bounds(report), guesses(report)]
     if report.get("maintenance"):
         parts += [maintenance(report), off(report)]
     parts.extend(verdicts(report))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """weave.server in the workers of an httpd with mod_weave, on a database."""
 
+import contextlib
 import os
 import shutil
 import stat
 
-from . import process, servers
+from . import databases, process, servers
 from .httpd import CHILDREN
 from .weave import RUNTIME_DIR, STATE_DIR, WeaveHttpd
 
@@ -56,12 +57,13 @@ class SyncSite:
 
     def __init__(self, bench, database, tree=servers.TOP):
         self.database = database
+        self.url = database.create()
         self.httpd = bench.httpd("sync", DIRECTIVES,
                                  "LoadModule weave_module lib/mod_weave.so",
                                  WeaveHttpd)
         servers.copy_programs(bench, self.httpd.root / "lib")
         self.httpd.ini.write_text(SYNC_INI.format(
-            sources=sources(bench, tree), url=database.create(),
+            sources=sources(bench, tree), url=self.url,
             processes=CHILDREN, threads=servers.WORKER_THREADS))
 
     @property
@@ -85,3 +87,23 @@ class SyncSite:
         """{who: µs of CPU} since usage() was before."""
         return {who: usage.since(before[who])[0]
                 for who, usage in self.usage().items()}
+
+
+def running_sites(options, say):
+    """Yields (kind of database, SyncSite that runs) one after the other."""
+    bench = servers.Bench(options.build, options.python)
+    try:
+        for kind in options.databases:
+            with contextlib.ExitStack() as stack:
+                database = stack.enter_context(
+                    databases.running(kind, bench.scratch))
+                site = SyncSite(bench, database,
+                                options.against or servers.TOP)
+                stack.callback(site.stop)
+                site.start()
+                yield kind, site
+    finally:
+        if options.keep:
+            say(f"kept: {bench.folder}")
+        else:
+            bench.close()

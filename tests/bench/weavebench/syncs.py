@@ -18,9 +18,9 @@ import contextlib
 import random
 import time
 
-from . import BenchError, databases, servers
+from . import BenchError
 from .sync_client import PASSWORD, Client, Failed
-from .sync_site import SyncSite
+from .sync_site import running_sites
 
 POSTED = 100
 # (collection, POSTs): 5,000 records
@@ -195,19 +195,5 @@ def measure_one(site, kind, options, say, rows):
 
 def measure(options, say, rows):
     """Appends a row for each database, number of clients and kind of sync."""
-    bench = servers.Bench(options.build, options.python)
-    try:
-        for kind in options.databases:
-            with contextlib.ExitStack() as stack:
-                database = stack.enter_context(
-                    databases.running(kind, bench.scratch))
-                site = SyncSite(bench, database,
-                                options.against or servers.TOP)
-                stack.callback(site.stop)
-                site.start()
-                measure_one(site, kind, options, say, rows)
-    finally:
-        if options.keep:
-            say(f"kept: {bench.folder}")
-        else:
-            bench.close()
+    for kind, site in running_sites(options, say):
+        measure_one(site, kind, options, say, rows)

@@ -257,6 +257,38 @@ class SyncTarget:
         return (sum(rows),) * 3 if rows else None
 
 
+@dataclass(frozen=True)
+class BoundTarget:
+    """What one client may cost the others: `what` of a row of the bounds."""
+
+    database: str
+    what: str
+    must: float
+
+    one = "server"
+    at_most = True
+
+    @property
+    def aim(self):
+        return self.must
+
+    @property
+    def title(self):
+        what = {"list": "a list of 100 MB, MB of memory",
+                "guesses": "50 wrong passwords/s, p99 of others ÷ without"}
+        return f"{self.database}: {what[self.what]}"
+
+    def reached(self, report):
+        for row in report.get("bounds", ()):
+            if row["database"] == self.database:
+                if self.what == "list":
+                    return (row["list"]["worker_kb"] / 1024,) * 3
+                found = row["guesses"]
+                return (found["ratio"], min(found["ratios"]),
+                        max(found["ratios"]))
+        return None
+
+
 def maintenance_targets(one):
     return (*(Target("maintenance", "rps", one, "floor", 0.9, 1.0,
                      connections=connections) for connections in (1, 16, 48)),
@@ -313,6 +345,8 @@ SERVER = (
     PythonTarget("postgresql", 450),
     *(ScaleTarget(kind, 2) for kind in databases.KINDS),
     *(SyncTarget(kind) for kind in databases.KINDS),
+    *(BoundTarget(kind, what, must) for kind in databases.KINDS
+      for what, must in (("list", 20), ("guesses", 2))),
 )
 
 TARGETS = EMBEDDED + WORKERS + STEADY + RELEASES + SERVER
