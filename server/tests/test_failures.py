@@ -115,10 +115,10 @@ def test_failure_in_the_middle_of_a_write(site, user, monkeypatch, caplog):
     user.put("storage/col/a", {"payload": "x"})
     before = site.digest()
 
-    def explode(self, number):
+    def explode(self, *_arguments):
         raise RuntimeError("for the test")
 
-    monkeypatch.setattr(Writer, "_touch", explode)
+    monkeypatch.setattr(Writer, "_close", explode)
     with caplog.at_level(logging.ERROR):
         for method, path, body in WRITES[:4]:
             response = user.call(method, path, body, 500)

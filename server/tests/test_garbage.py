@@ -45,11 +45,15 @@ NO_ID = [None, True, [], {}, "", "/" * 65, "i" * 65, 10**65, "\ud800", "a\0b"]
 
 @pytest.fixture
 def unchanged(site, user):
-    """The user of a site whose database must look the same at the end."""
+    """The user of a site whose database must look the same at the end.
+
+    But for the last stamp: a POST that stores nothing has one, too.
+    """
+    but = ("weave_logins", "weave_users")
     user.put("storage/col/a", {"payload": "x"})
-    before = site.digest()
+    before = site.digest(but)
     yield user
-    assert site.digest() == before
+    assert site.digest(but) == before
 
 
 def test_no_json(unchanged):

@@ -54,10 +54,7 @@ def migrate(_arguments, sites):
 
 def purge(_arguments, sites):
     for site in sites.values():
-        total, count = 0, PURGE_BATCH
-        while count == PURGE_BATCH:
-            count = site.storage.purge(PURGE_BATCH)
-            total += count
+        total = site.storage.purge(PURGE_BATCH)
         print("%d expired records removed" % total)
         while site.logins.purge():
             pass

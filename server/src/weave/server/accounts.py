@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     MetaData,
     Table,
+    bindparam,
     delete,
     insert,
     select,
@@ -20,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from weave.server.columns import ExactText
+from weave.server.queries import Query
 from weave.server.records import is_text
 
 MAX_NAME_CHARS = 128
@@ -35,6 +37,28 @@ _accounts = Table(
     Column("email", ExactText(MAX_EMAIL_CHARS), nullable=False),
     Column("password_hash", ExactText(255), nullable=False),
 )
+
+_FIND = Query(select(_accounts).where(_accounts.c.name == bindparam("name")))
+_ANY = Query(select(_accounts.c.name).limit(1))
+_CREATE = Query(
+    insert(_accounts).values({name: bindparam(name) for name in _accounts.c.keys()})
+)
+_NAMED = _accounts.c.name == bindparam("its_name")
+_UNCHANGED = (
+    _NAMED,
+    _accounts.c.user_id == bindparam("its_user"),
+    _accounts.c.password_hash == bindparam("its_hash"),
+)
+_RESET_HASH = Query(
+    update(_accounts).where(_NAMED).values(password_hash=bindparam("new_hash"))
+)
+_SET_HASH = Query(
+    update(_accounts).where(*_UNCHANGED).values(password_hash=bindparam("new_hash"))
+)
+_SET_EMAIL = Query(
+    update(_accounts).where(*_UNCHANGED).values(email=bindparam("new_email"))
+)
+_DELETE = Query(delete(_accounts).where(*_UNCHANGED))
 
 _NAME = re.compile(r"[a-z0-9._-]+", re.ASCII)
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f/]+")
@@ -77,31 +101,22 @@ def canonical_name(value):
     return value
 
 
-def _unchanged(account):
-    return (
-        _accounts.c.name == account.name,
-        _accounts.c.user_id == account.user_id,
-        _accounts.c.password_hash == account.password_hash,
-    )
+def find(connection, name):
+    """The Account with a canonical name, or None."""
+    row = _FIND.row(connection, name=name)
+    return Account(*row) if row else None
 
 
 class Accounts:
     """The table of accounts in a Database."""
 
     def __init__(self, database, create_tables):
-        self._database = database
+        self.database = database
         database.require(METADATA, create_tables)
 
     def find(self, name):
         """The Account with a canonical name, or None."""
-        query = select(_accounts).where(_accounts.c.name == name)
-        with self._database.reading() as connection:
-            row = connection.execute(query).first()
-        return (
-            Account(row.name, row.user_id, row.email, row.password_hash)
-            if row
-            else None
-        )
+        return self.database.read(lambda connection: find(connection, name))
 
     def create(self, name, email, password_hash):
         """Raises NameTaken."""
@@ -114,15 +129,13 @@ class Accounts:
             "password_hash": password_hash,
         }
         try:
-            with self._database.writing() as connection:
-                connection.execute(insert(_accounts), row)
+            self.database.write(lambda connection: _CREATE.change(connection, **row))
         except IntegrityError:
             raise NameTaken from None
 
     def reset_password_hash(self, name, password_hash):
         """For administrators: whatever the account is now; whether there is one."""
-        query = update(_accounts).where(_accounts.c.name == name)
-        return self._change(query.values(password_hash=password_hash))
+        return self._change(_RESET_HASH, its_name=name, new_hash=password_hash)
 
     # These do what a password allowed only while it is still the password, of the
     # same account: between the look at it and here, others may have changed it,
@@ -130,23 +143,31 @@ class Accounts:
 
     def set_password_hash(self, account, password_hash):
         """Whether the account was still as it was read."""
-        query = update(_accounts).where(*_unchanged(account))
-        return self._change(query.values(password_hash=password_hash))
+        return self._change_unchanged(_SET_HASH, account, new_hash=password_hash)
 
     def set_email(self, account, email):
         """Whether the account was still as it was read."""
-        query = update(_accounts).where(*_unchanged(account))
-        return self._change(query.values(email=email))
+        return self._change_unchanged(_SET_EMAIL, account, new_email=email)
 
     def delete(self, account):
         """Whether the account was still as it was read."""
-        return self._change(delete(_accounts).where(*_unchanged(account)))
+        return self._change_unchanged(_DELETE, account)
 
     def ping(self):
         """Raises what keeps accounts from being read."""
-        with self._database.reading() as connection:
-            connection.execute(select(_accounts.c.name).limit(1)).first()
+        self.database.read(_ANY.row)
 
-    def _change(self, query):
-        with self._database.writing() as connection:
-            return connection.execute(query).rowcount > 0
+    def _change_unchanged(self, query, account, **values):
+        return self._change(
+            query,
+            its_name=account.name,
+            its_user=account.user_id,
+            its_hash=account.password_hash,
+            **values,
+        )
+
+    def _change(self, query, **values):
+        changed = self.database.write(
+            lambda connection: query.change(connection, **values)
+        )
+        return changed > 0

@@ -96,7 +96,9 @@ def make_app(site):
     app = falcon.App(middleware=[http.Stamps()])
     app.req_options.strip_url_path_trailing_slash = True
     http.Errors(settings["global.retry_after"]).install(app)
-    authenticator = Authenticator(site.accounts, site.passwords, site.logins)
+    authenticator = Authenticator(
+        site.accounts, site.passwords, site.logins, site.storage_database
+    )
     storage_api.add_routes(
         app,
         site.storage,

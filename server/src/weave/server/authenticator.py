@@ -3,11 +3,12 @@
 
 import base64
 import binascii
+import contextlib
 import logging
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from weave.server import logins
+from weave.server import accounts, logins
 from weave.server.accounts import canonical_name
 from weave.server.database import reason
 from weave.server.http import unauthorized
@@ -36,6 +37,18 @@ def _credentials(req):
     return name, password
 
 
+def _claim(req, name):
+    """(canonical name, password, network) of who says to be name; 401."""
+    login, password = _credentials(req)
+    try:
+        login = canonical_name(login)
+        if login != canonical_name(name):
+            raise unauthorized()
+    except ValueError:
+        raise unauthorized() from None
+    return login, password, logins.network(req.remote_addr)
+
+
 class Authenticator:
     """Tells whose request it is, and makes the hashes of new passwords.
 
@@ -43,30 +56,77 @@ class Authenticator:
     bounded. Raises Busy where it would be too much.
     """
 
-    def __init__(self, accounts, passwords, logins_):
-        self._accounts = accounts
+    def __init__(self, accounts_, passwords, logins_, records_database):
+        self._accounts = accounts_
         self._passwords = passwords
         self._logins = logins_
+        self._records_database = records_database
 
     def account(self, req, name):
         """The Account called name in the URL, if it is the one that asks; 401."""
-        login, password = _credentials(req)
-        try:
-            login = canonical_name(login)
-            if login != canonical_name(name):
-                raise unauthorized()
-        except ValueError:
-            raise unauthorized() from None
+        login, password, network = _claim(req, name)
         account = self._accounts.find(login)
+        known = self._recall(account, password, network)
+        if known is None:
+            self._demand(account, password, network)
+        return account
+
+    def read(self, req, name, act):
+        """What act(connection, user_id) returns, for the one who asks; 401.
+
+        The transaction of act reads one state of the database of the records, and
+        may be repeated. The account is read in the same one where that is possible,
+        and where the password need not be verified first.
+        """
+        login, password, network = _claim(req, name)
+        database = self._accounts.database
+        if database is not self._records_database:
+            user_id = self.account(req, name).user_id
+            return self._records_database.read(
+                lambda connection: act(connection, user_id)
+            )
+
+        def read(connection):
+            account = accounts.find(connection, login)
+            if self._recall(account, password, network) is None:
+                return account, None
+            return None, act(connection, account.user_id)
+
+        stranger, result = database.read(read)
+        if stranger is None:
+            return result
+        self._demand(stranger, password, network)
+        return database.read(lambda connection: act(connection, stranger.user_id))
+
+    @contextlib.contextmanager
+    def reading(self, req, name):
+        """The same for a block, which is given (connection, user_id). Nothing is repeated."""
+        login, password, network = _claim(req, name)
+        database = self._accounts.database
+        if database is self._records_database:
+            with database.reading() as connection:
+                account = accounts.find(connection, login)
+                if self._recall(account, password, network):
+                    yield connection, account.user_id
+                    return
+            self._demand(account, password, network)
+        else:
+            account = self.account(req, name)
+        with self._records_database.reading() as connection:
+            yield connection, account.user_id
+
+    def _recall(self, account, password, network):
+        """True for a password that is remembered; None for an unknown one; else 401."""
         if account is None:
             raise unauthorized()
-        network = logins.network(req.remote_addr)
         known = self._passwords.recall(account.password_hash, password, network)
-        if known is None:
-            known = self._verify(account, password, network)
-        if not known:
+        if known is False:
             raise unauthorized()
-        return account
+        return known
+
+    def _demand(self, account, password, network):
+        if not self._verify(account, password, network):
+            raise unauthorized()
 
     def sign_up(self, req, name, email, password):
         """Creates the account; raises NameTaken."""

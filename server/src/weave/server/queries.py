@@ -3,6 +3,8 @@
 
 import re
 
+from sqlalchemy import bindparam
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from weave.server.stamps import Stamp
@@ -11,6 +13,8 @@ from weave.server.stamps import Stamp
 # lists. SQLite before 3.32 takes at most 999 parameters.
 LIST_LENGTHS = (1, 10, 100, 400)
 MAX_LIST = LIST_LENGTHS[-1]
+
+_MYSQL = ("mysql", "mariadb")
 
 _LIST = re.compile(r"__\[POSTCOMPILE_(\w+?)\]")
 _NAMED = re.compile(r"%\((\w+)\)s")
@@ -168,3 +172,39 @@ def _translated(connection, error):
         connection_invalidated=gone,
         dialect=dialect,
     )
+
+
+def insert_missing(table, *names):
+    """For a Query: an INSERT that leaves a row alone that is there already."""
+    row = {name: bindparam(name) for name in names}
+
+    def make(dialect):
+        if dialect in _MYSQL:
+            return mysql.insert(table).prefix_with("IGNORE").values(row)
+        return _insert(dialect)(table).values(row).on_conflict_do_nothing()
+
+    return make
+
+
+def insert_or_update(table):
+    """For a Query: an INSERT of all columns that replaces a row of the same key."""
+    key = list(table.primary_key)
+    others = [column.name for column in table.columns if column not in key]
+
+    def make(dialect):
+        query = (mysql.insert if dialect in _MYSQL else _insert(dialect))(table)
+        query = query.values({name: bindparam(name) for name in table.columns.keys()})
+        if dialect in _MYSQL:
+            return query.on_duplicate_key_update(
+                {name: query.inserted[name] for name in others}
+            )
+        return query.on_conflict_do_update(
+            index_elements=key,
+            set_={name: query.excluded[name] for name in others},
+        )
+
+    return make
+
+
+def _insert(dialect):
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert

@@ -3,10 +3,7 @@
 
 import re
 
-MAX_ID_CHARS = 64
-MAX_PAYLOAD_BYTES = 256 * 1024
-MAX_SORTINDEX = 999999999
-MAX_TTL_SECONDS = 365 * 24 * 3600
+from weave.server.rules import V11
 
 _NUMBER = re.compile(r"([+-]?[0-9]{1,20})(\.[0-9]*)?", re.ASCII)
 
@@ -23,6 +20,8 @@ def is_text(value):
     """
     if not isinstance(value, str) or "\0" in value:
         return False
+    if value.isascii():
+        return True
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
@@ -30,16 +29,21 @@ def is_text(value):
     return True
 
 
-def _reference(value):
+def byte_length(text):
+    """The length of text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8"))
+
+
+def _reference(value, rules):
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
-    if not is_text(value) or len(value) > MAX_ID_CHARS:
+    if not is_text(value) or len(value) > rules.max_id_chars:
         raise ValueError
     return value
 
 
-def _identifier(value):
-    value = _reference(value)
+def _identifier(value, rules):
+    value = _reference(value, rules)
     if not value:
         raise ValueError
     return value
@@ -59,21 +63,21 @@ def _whole(value, low, high):
     return value
 
 
-def _sortindex(value):
-    return _whole(value, -MAX_SORTINDEX, MAX_SORTINDEX)
+def _sortindex(value, rules):
+    return _whole(value, -rules.max_sortindex, rules.max_sortindex)
 
 
-def _ttl(value):
-    return _whole(value, 0, MAX_TTL_SECONDS)
+def _ttl(value, rules):
+    return _whole(value, 0, rules.max_ttl_seconds)
 
 
-def _payload(value):
-    if not is_text(value) or len(value.encode("utf-8")) > MAX_PAYLOAD_BYTES:
+def _payload(value, rules):
+    if not is_text(value) or byte_length(value) > rules.max_payload_bytes:
         raise ValueError
     return value
 
 
-_FIELDS = {
+_CONVERTERS = {
     "id": _identifier,
     "parentid": _reference,
     "predecessorid": _reference,
@@ -83,7 +87,7 @@ _FIELDS = {
 }
 
 
-def parse(raw):
+def parse(raw, rules=V11):
     """The known fields of a decoded JSON value, checked and converted.
 
     A field that is null counts as absent; unknown fields (and `modified`,
@@ -92,25 +96,25 @@ def parse(raw):
     if not isinstance(raw, dict):
         raise InvalidRecord("invalid wbo")
     record = {}
-    for name, convert in _FIELDS.items():
+    for name in rules.fields:
         value = raw.get(name)
         if value is None:
             continue
         try:
-            record[name] = convert(value)
+            record[name] = _CONVERTERS[name](value, rules)
         except ValueError:
             raise InvalidRecord("invalid " + name) from None
     return record
 
 
-def parse_one(raw):
+def parse_one(raw, rules=V11):
     """Parses a record that comes alone, whose id has to fit into a URL."""
-    record = parse(raw)
+    record = parse(raw, rules)
     if "/" in record.get("id", ""):
         raise InvalidRecord("invalid id")
     return record
 
 
-def parse_id(text):
+def parse_id(text, rules=V11):
     """An id from a URL; raises InvalidRecord."""
-    return parse_one({"id": text})["id"]
+    return parse_one({"id": text}, rules)["id"]

@@ -13,8 +13,9 @@ from sqlalchemy import (
 )
 
 from weave.server.columns import ExactText, LongText, StampColumn
-from weave.server.records import MAX_ID_CHARS
 
+# Of all versions of the protocol.
+MAX_ID_CHARS = 64
 MAX_COLLECTION_CHARS = 64
 
 # Later than any time to live: a record that never expires.

@@ -4,74 +4,138 @@
 Every answer comes from one state of the database. Writers of one user take
 turns, and each is given a stamp that is later than all before it, even when
 the clock stands still or goes back: a client that asks for what is newer than
-the last stamp it saw misses nothing.
+the last stamp it saw misses nothing. What is read comes with the last stamp of
+its state, so that it is never later than a write that was not shown.
 """
 
-import contextlib
+from dataclasses import dataclass
+from typing import Optional
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, bindparam, or_, select
 
-from weave.server.rows import FIELDS, KB, Listing, collection_number, is_live
+from weave.server import usage
+from weave.server.queries import Query
+from weave.server.rows import FIELDS, KB, Listing, collection_number
+from weave.server.rules import V11, Rules
 from weave.server.schema import METADATA, collections, records, users
 from weave.server.stamps import Stamp
-from weave.server.writer import Writer, lock_user, purge_expired
+from weave.server.writer import (
+    Writer,
+    check,
+    last_stamp,
+    lock_user,
+    purge_expired,
+    stamp_user,
+)
 
-_JOINED = and_(
-    collections.c.user_id == records.c.user_id,
-    collections.c.number == records.c.collection,
+_OF_USER = collections.c.user_id == users.c.user_id
+_USER = users.c.user_id == bindparam("user_id")
+_TIMES = (users.c.modified, collections.c.name, collections.c.modified)
+_TIMES_OF_ALL = Query(
+    select(*_TIMES).select_from(users.outerjoin(collections, _OF_USER)).where(_USER)
+)
+# This is asked at the start of each sync, and must not depend on how many records
+# there are: it looks at the last expiry of each collection.
+_TIMES_OF_LIVE = Query(
+    select(*_TIMES)
+    .select_from(
+        users.outerjoin(
+            collections,
+            and_(_OF_USER, usage.expiry(descending=True) > bindparam("now")),
+        )
+    )
+    .where(_USER)
+)
+_RECORD = Query(
+    select(users.c.modified, *(records.c[name] for name in FIELDS))
+    .select_from(
+        users.outerjoin(
+            collections, and_(_OF_USER, collections.c.name == bindparam("name"))
+        ).outerjoin(
+            records,
+            and_(
+                records.c.user_id == users.c.user_id,
+                records.c.collection == collections.c.number,
+                records.c.id == bindparam("record_id"),
+                records.c.expires + 0 > bindparam("now"),
+            ),
+        )
+    )
+    .where(_USER)
+)
+_ANY_USER = Query(select(users.c.user_id).limit(1))
+_WITH_EXPIRED = Query(
+    select(collections.c.user_id, collections.c.number)
+    .where(
+        or_(
+            collections.c.user_id > bindparam("last_user"),
+            and_(
+                collections.c.user_id == bindparam("last_user"),
+                collections.c.number > bindparam("last_number"),
+            ),
+        ),
+        usage.expiry() <= bindparam("now"),
+    )
+    .order_by(collections.c.user_id, collections.c.number)
+    .limit(100)
 )
 
 
 def _as_record(row):
-    """What clients are shown of a row that begins with FIELDS."""
+    """What clients are shown of a row of FIELDS."""
     record = {name: value for name, value in zip(FIELDS, row) if value is not None}
     record["modified"] = Stamp(record["modified"])
     return record
 
 
-def _live_groups(user_id, *columns):
-    """A query over the collections of a user that have live records."""
-    return (
-        select(collections.c.name, *columns)
-        .select_from(collections.join(records, _JOINED))
-        .where(collections.c.user_id == user_id, records.c.expires > Stamp.now())
-        .group_by(collections.c.name)
-        .order_by(collections.c.name)
-    )
+@dataclass(frozen=True)
+class Options:
+    """`quota_bytes` of None sets no limit."""
+
+    rules: Rules
+    standard_collections: bool
+    quota_bytes: Optional[int]
 
 
 class Storage:
-    """Records in a Database. `quota_kb` of None sets no limit."""
+    """Records in a Database. `quota_kb` of None sets no limit.
+
+    What reads takes the connection of a transaction that reads one state, and returns
+    what it found and the user's last stamp (0 where there is none yet).
+    """
+
+    last_stamp = staticmethod(last_stamp)
 
     def __init__(
         self, database, create_tables, standard_collections=True, quota_kb=None
     ):
-        self._database = database
-        self._standard_collections = standard_collections
+        self.database = database
         self.quota_kb = quota_kb
+        quota_bytes = None if quota_kb is None else quota_kb * KB
+        self._options = Options(V11, standard_collections, quota_bytes)
         database.require(METADATA, create_tables)
 
-    def timestamps(self, user_id):
-        """{name: Stamp} of the collections that hold something."""
-        # Not _live_groups(): this one is asked at the start of each sync, and
-        # must not depend on how many records there are.
-        alive = exists().where(_JOINED, records.c.expires > Stamp.now())
-        query = (
-            select(collections.c.name, collections.c.modified)
-            .where(collections.c.user_id == user_id, alive)
-            .order_by(collections.c.name)
+    def timestamps(self, connection, user_id):
+        """({name: Stamp} of the collections that hold something, last stamp)"""
+        if self._options.rules.shows_empty:
+            rows = _TIMES_OF_ALL.rows(connection, user_id=user_id)
+        else:
+            now = Stamp.now()
+            rows = _TIMES_OF_LIVE.rows(connection, user_id=user_id, now=now)
+        found = {name: Stamp(time) for _, name, time in rows if name is not None}
+        return found, Stamp(rows[0][0] if rows else 0)
+
+    def counts(self, connection, user_id):
+        """({name: number of records}, last stamp)"""
+        found, last = usage.read(connection, user_id, Stamp.now())
+        return {each.name: each.records for each in found if each.records}, Stamp(last)
+
+    def usage(self, connection, user_id):
+        """({name: KB of payload}, last stamp)"""
+        found, last = usage.read(connection, user_id, Stamp.now())
+        return {each.name: each.bytes / KB for each in found if each.records}, Stamp(
+            last
         )
-        return {row.name: Stamp(row.modified) for row in self._all(query)}
-
-    def counts(self, user_id):
-        """{name: number of records}"""
-        query = _live_groups(user_id, func.count().label("total"))
-        return {row.name: row.total for row in self._all(query)}
-
-    def usage(self, user_id):
-        """{name: KB of payload}"""
-        query = _live_groups(user_id, func.sum(records.c.payload_size).label("total"))
-        return {row.name: int(row.total) / KB for row in self._all(query)}
 
     def select(self, user_id, collection, selection):
         """Yields the selected records, or only their ids unless selection.full.
@@ -79,7 +143,7 @@ class Storage:
         The transaction lasts as long as the iteration: whoever reads this must
         not wait for a client meanwhile.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             number = collection_number(connection, user_id, collection)
             if number is None:
                 return
@@ -91,40 +155,68 @@ class Storage:
             for rows in listing.records():
                 yield from map(_as_record, rows)
 
-    def get(self, user_id, collection, record_id):
-        """The record, or None."""
-        query = (
-            select(*(records.c[name] for name in FIELDS))
-            .join(collections, _JOINED)
-            .where(
-                records.c.user_id == user_id,
-                records.c.id == record_id,
-                is_live(),
-                collections.c.name == collection,
-            )
+    def get(self, connection, user_id, collection, record_id):
+        """(the record or None, last stamp)"""
+        row = _RECORD.row(
+            connection,
+            user_id=user_id,
+            name=collection,
+            record_id=record_id,
+            now=Stamp.now(),
         )
-        rows = self._all(query)
-        return _as_record(rows[0]) if rows else None
+        if row is None:
+            return None, Stamp(0)
+        last, *fields = row
+        return None if fields[0] is None else _as_record(fields), Stamp(last)
 
-    @contextlib.contextmanager
-    def writing(self, user_id):
-        """A Writer in a transaction of its own."""
-        with self._database.writing() as connection:
-            last = lock_user(self._database, connection, user_id)
-            stamp = Stamp(max(Stamp.now(), last + 1))
-            yield Writer(
-                connection, user_id, stamp, self._standard_collections, self.quota_kb
-            )
+    def write(self, user_id, act, condition=None):
+        """What act(writer) returns, in one transaction; it may be called again.
+
+        Raises what act raises, and Modified where a Condition says so; nothing has
+        changed then.
+        """
+
+        def write(connection):
+            now = Stamp.now()
+            if condition is not None:
+                lock_user(connection, user_id)
+                check(connection, user_id, now, condition, self._options.rules)
+            stamp = stamp_user(connection, user_id, now)
+            return act(Writer(connection, user_id, now, stamp, self._options))
+
+        return self.database.write(write)
 
     def purge(self, at_most):
-        """Removes expired records of everybody, at most so many; how many."""
-        with self._database.writing() as connection:
-            return purge_expired(connection, [], at_most)
+        """Removes the expired records of everybody; how many.
+
+        It writes at most so many in one transaction.
+        """
+        total, last, found = 0, (-1, -1), True
+        while found:
+            found = self.database.read(
+                lambda connection, last=last: _WITH_EXPIRED.rows(
+                    connection, last_user=last[0], last_number=last[1], now=Stamp.now()
+                )
+            )
+            for last in found:
+                count = at_most
+                while count == at_most:
+                    count = self._purge(*last, at_most)
+                    total += count
+        return total
 
     def ping(self):
         """Raises what keeps records from being read."""
-        self._all(select(users.c.user_id).limit(1))
+        self.database.read(_ANY_USER.row)
 
-    def _all(self, query):
-        with self._database.reading() as connection:
-            return connection.execute(query).all()
+    def _purge(self, user_id, number, at_most):
+        def purge(connection):
+            lock_user(connection, user_id)
+            count, size = purge_expired(
+                connection, user_id, number, Stamp.now(), at_most
+            )
+            if count:
+                usage.subtract(connection, user_id, number, count, size)
+            return count
+
+        return self.database.write(purge)

@@ -7,10 +7,10 @@ import re
 import falcon
 
 from weave.server import formats, http, query, records
-from weave.server.schema import MAX_COLLECTION_CHARS
+from weave.server.rules import V11
 from weave.server.spool import Spool
 from weave.server.stamps import Stamp
-from weave.server.writer import Modified, OverQuota
+from weave.server.writer import Condition, Modified, OverQuota
 
 # Clients post 100 records of up to 256 KiB: 26.2 MB and some names.
 MAX_BODY_BYTES = 27_000_000
@@ -23,7 +23,7 @@ MAX_FAILED_ID_CHARS = 256
 
 QUOTA_WARNING_KB = 1024
 
-_COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,%d}" % MAX_COLLECTION_CHARS, re.ASCII)
+_COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,%d}" % V11.max_collection_chars, re.ASCII)
 
 
 def _check_collection(name):
@@ -76,24 +76,25 @@ class Resource:
         """The decoded body, for a block."""
         return http.json_body(req, MAX_BODY_BYTES, max_marks, owner=user_id)
 
-    def change(self, req, resp, user_id, collection, act):
+    def change(self, req, resp, user_id, collection, act, item=None):
         """Calls act(writer) in one transaction; returns what it returned.
 
         412 when X-If-Unmodified-Since says so, 400 when over quota: nothing
         has changed then.
         """
         since = _unmodified_since(req)
+        condition = None if since is None else Condition(since, collection, item)
+
+        def write(writer):
+            return act(writer), writer.quota_left_kb(), writer.stamp
+
         try:
-            with self._storage.writing(user_id) as writer:
-                if since is not None:
-                    writer.check_unmodified(since, collection)
-                result = act(writer)
-                left = writer.quota_left_kb()
+            result, left, stamp = self._storage.write(user_id, write, condition)
         except Modified:
             raise falcon.HTTPPreconditionFailed() from None
         except OverQuota:
             raise http.bad_request(http.OVER_QUOTA) from None
-        req.context.stamp = writer.stamp
+        req.context.stamp = stamp
         if left is not None and left < QUOTA_WARNING_KB:
             resp.set_header("X-Weave-Quota-Remaining", "%.2f" % left)
         return result
@@ -126,16 +127,16 @@ class Info(Resource):
         self._read = read
 
     def on_get(self, req, resp, name):
-        hash_ = self._read(self.user_id(req, name))
-        http.stamp_at_least(req, (v for v in hash_.values() if isinstance(v, Stamp)))
+        hash_, req.context.stamp = self._authenticator.read(req, name, self._read)
         resp.set_header("X-Weave-Records", str(len(hash_)))
         http.send_json(resp, hash_)
 
 
 class Quota(Resource):
     def on_get(self, req, resp, name):
-        used = sum(self._storage.usage(self.user_id(req, name)).values())
-        http.send_json(resp, [used, self._storage.quota_kb])
+        read = self._storage.usage
+        used, req.context.stamp = self._authenticator.read(req, name, read)
+        http.send_json(resp, [sum(used.values()), self._storage.quota_kb])
 
 
 class Everything(Resource):
@@ -242,12 +243,14 @@ class Collection(Resource):
 
 class Item(Resource):
     def on_get(self, req, resp, name, collection, item):
-        user_id = self.user_id(req, name)
-        _check_collection(collection)
-        record = self._storage.get(user_id, collection, _record_id(item))
+        def read(connection, user_id):
+            _check_collection(collection)
+            id_ = _record_id(item)
+            return self._storage.get(connection, user_id, collection, id_)
+
+        record, req.context.stamp = self._authenticator.read(req, name, read)
         if record is None:
             raise falcon.HTTPNotFound()
-        http.stamp_at_least(req, [record["modified"]])
         http.send_json(resp, record)
 
     def on_put(self, req, resp, name, collection, item):

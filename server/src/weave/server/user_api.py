@@ -76,8 +76,7 @@ class User(Resource):
         http.send_text(resp, "1")
 
     def _forget_records(self, account):
-        with self._storage.writing(account.user_id) as writer:
-            writer.forget_user()
+        self._storage.write(account.user_id, lambda writer: writer.forget_user())
 
     def _application(self, req, name):
         """The checked (email, password) of a sign-up."""

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing the records of one user, inside one transaction."""
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from dataclasses import dataclass
 
-from weave.server.rows import KB, Listing, chunks, collection_number
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
+
+from weave.server import usage
+from weave.server.queries import Query, insert_missing, insert_or_update
+from weave.server.records import byte_length
+from weave.server.rows import KB, Listing, chunks
 from weave.server.schema import (
     FIRST_OTHER_COLLECTION,
     NEVER,
@@ -19,6 +24,118 @@ from weave.server.stamps import Stamp
 # expire does not grow; and it bounds what one write has to do.
 PURGE_PER_WRITE = 200
 
+_MINE = (
+    records.c.user_id == bindparam("its_user"),
+    records.c.collection == bindparam("its_number"),
+)
+_NAMED = records.c.id.in_(bindparam("ids", expanding=True))
+
+_NEW_USER = Query(insert_missing(users, "user_id", "modified"))
+_LOCK = Query(
+    update(users)
+    .where(users.c.user_id == bindparam("its_user"))
+    .values(modified=users.c.modified)
+)
+_STAMP = Query(
+    update(users)
+    .where(users.c.user_id == bindparam("its_user"))
+    .values(
+        modified=case(
+            (users.c.modified >= bindparam("now"), users.c.modified + 1),
+            else_=bindparam("now"),
+        )
+    )
+)
+_LAST = Query(select(users.c.modified).where(users.c.user_id == bindparam("user_id")))
+_FORGET_USER = Query(delete(users).where(users.c.user_id == bindparam("user_id")))
+
+_COLLECTION = Query(
+    select(
+        collections.c.number,
+        collections.c.modified,
+        collections.c.counted,
+        collections.c.records,
+        collections.c.bytes,
+        usage.expiry(),
+    ).where(
+        collections.c.user_id == bindparam("user_id"),
+        collections.c.name == bindparam("name"),
+    )
+)
+_NEW_COLLECTION = Query(
+    insert(collections).values(
+        user_id=bindparam("user_id"),
+        number=bindparam("number"),
+        name=bindparam("name"),
+        modified=0,
+        counted=0,
+        records=0,
+        bytes=0,
+    )
+)
+_HIGHEST_NUMBER = Query(
+    select(func.max(collections.c.number)).where(
+        collections.c.user_id == bindparam("user_id"),
+        collections.c.number >= FIRST_OTHER_COLLECTION,
+    )
+)
+_DELETE_COLLECTION = Query(
+    delete(collections).where(
+        collections.c.user_id == bindparam("its_user"),
+        collections.c.number == bindparam("its_number"),
+    )
+)
+_DELETE_COLLECTIONS = Query(
+    delete(collections).where(collections.c.user_id == bindparam("user_id"))
+)
+
+_RECORD_MODIFIED = Query(
+    select(records.c.modified)
+    .select_from(records.join(collections, records.c.collection == collections.c.number))
+    .where(
+        collections.c.user_id == bindparam("user_id"),
+        collections.c.name == bindparam("name"),
+        records.c.user_id == bindparam("user_id"),
+        records.c.id == bindparam("record_id"),
+        records.c.expires > bindparam("now"),
+    )
+)
+# The columns of a record that a write sets, whatever it brings; the payload only
+# where it brings one.
+_SET = ("modified", "expires", "sortindex", "parentid", "predecessorid")
+_OLD = Query(
+    select(
+        records.c.id,
+        records.c.payload_size,
+        *(records.c[name] for name in _SET),
+    ).where(*_MINE, _NAMED)
+)
+_STORE = Query(insert_or_update(records))
+_ALTER = Query(
+    update(records)
+    .where(*_MINE, records.c.id == bindparam("its_id"))
+    .values({name: bindparam(name) for name in _SET})
+)
+_ANY_LIVE = Query(
+    select(records.c.expires).where(*_MINE, records.c.expires > bindparam("now")).limit(1)
+)
+_EXPIRED = Query(
+    select(records.c.id, records.c.payload_size)
+    .where(*_MINE, records.c.expires <= bindparam("now"))
+    .order_by(records.c.expires)
+    .limit(bindparam("at_most"))
+)
+_SIZE = Query(
+    select(func.count(), func.coalesce(func.sum(records.c.payload_size), 0)).where(
+        *_MINE, _NAMED
+    )
+)
+_DELETE_NAMED = Query(delete(records).where(*_MINE, _NAMED))
+_DELETE_OF_COLLECTION = Query(delete(records).where(*_MINE))
+_DELETE_RECORDS = Query(
+    delete(records).where(records.c.user_id == bindparam("user_id"))
+)
+
 
 class Modified(Exception):
     """Somebody else has written since the client last looked."""
@@ -28,202 +145,273 @@ class OverQuota(Exception):
     """The write would leave the user with more than may be stored."""
 
 
-def lock_user(database, connection, user_id):
-    """Makes this the only writer of the user; the last stamp given out."""
-    query = select(users.c.modified).where(users.c.user_id == user_id)
-    modified = connection.execute(query.with_for_update()).scalar()
-    if modified is None:
-        row = {"user_id": user_id, "modified": 0}
-        connection.execute(database.insert_missing(users), row)
-        modified = connection.execute(query.with_for_update()).scalar()
-    return modified
+@dataclass(frozen=True)
+class Condition:
+    """Nothing newer than `since`: in the collection, or at all where that is None."""
+
+    since: Stamp
+    collection: str = None
+    record_id: str = None
 
 
-def purge_expired(connection, conditions, at_most):
-    """Removes expired records that meet the conditions; how many."""
-    now = Stamp.now()
-    key = (records.c.user_id, records.c.collection, records.c.id)
-    query = select(*key).where(records.c.expires <= now, *conditions).limit(at_most)
-    rows = connection.execute(query).all()
-    if rows:
-        doomed = delete(records).where(
-            records.c.user_id == bindparam("its_user"),
-            records.c.collection == bindparam("its_collection"),
-            records.c.id == bindparam("its_id"),
-            records.c.expires <= now,
-        )
-        names = ("its_user", "its_collection", "its_id")
-        connection.execute(doomed, [dict(zip(names, row)) for row in rows])
-    return len(rows)
+def lock_user(connection, user_id):
+    """Makes this the only writer of the user, who is made where there is none."""
+    if not _LOCK.change(connection, its_user=user_id):
+        _NEW_USER.change(connection, user_id=user_id, modified=0)
+        _LOCK.change(connection, its_user=user_id)
+
+
+def stamp_user(connection, user_id, now):
+    """Like lock_user(); the stamp of what is written now, later than all before it."""
+    if not _STAMP.change(connection, its_user=user_id, now=now):
+        _NEW_USER.change(connection, user_id=user_id, modified=0)
+        _STAMP.change(connection, its_user=user_id, now=now)
+    return last_stamp(connection, user_id)
+
+
+def last_stamp(connection, user_id):
+    """The Stamp that was given out last; 0 where there is none."""
+    return Stamp(_LAST.value(connection, user_id=user_id) or 0)
+
+
+def purge_expired(connection, user_id, number, now, at_most):
+    """Removes expired records of a collection; (how many, bytes of their payloads).
+
+    The caller has the lock of the user, and keeps the counts of the collection.
+    """
+    mine = {"its_user": user_id, "its_number": number}
+    rows = _EXPIRED.rows(connection, now=now, at_most=at_most, **mine)
+    for some in chunks([id_ for id_, _ in rows]):
+        _DELETE_NAMED.change(connection, ids=some, **mine)
+    return len(rows), sum(size for _, size in rows)
+
+
+@dataclass
+class _Collection:
+    """A row of `collections` while it is written to."""
+
+    number: int
+    modified: int
+    records: int
+    bytes: int
+    first_expiry: int
 
 
 class Writer:
-    """What Storage.writing() gives: everything it does shares `stamp`."""
+    """What Storage.write() gives: everything it does shares `stamp`.
 
-    def __init__(self, connection, user_id, stamp, standard_collections, quota_kb):
+    It has the lock of the user.
+    """
+
+    def __init__(self, connection, user_id, now, stamp, options):
         self.stamp = stamp
         self._connection = connection
         self._user_id = user_id
-        self._standard_collections = standard_collections
-        self._quota = None if quota_kb is None else quota_kb * KB
+        self._now = now
+        self._options = options
+        self._rules = options.rules
+        self._used = None
 
-    def check_unmodified(self, since, collection=None):
-        """Raises Modified when the collection, or anything, is newer."""
-        query = select(users.c.modified).where(users.c.user_id == self._user_id)
-        if collection is not None:
-            query = select(collections.c.modified).where(
-                collections.c.user_id == self._user_id,
-                collections.c.name == collection,
-            )
-        if (self._connection.execute(query).scalar() or 0) > since:
-            raise Modified
+    def put(self, name, changes):
+        """Creates or updates records of a collection; changes is {id: fields}.
 
-    def put(self, collection, changes):
-        """Creates or updates records; changes is {id: fields}.
-
-        Fields that are not given stay as they are, but for the time to live,
-        which becomes endless. Returns {id: Stamp} of when each was modified
-        last: a record without payload keeps what it has, and is None when
-        there is nothing that it could change. Raises OverQuota.
+        What becomes of fields that are not given is in Rules. Returns {id: Stamp} of
+        when each was modified last; None where that is never. Raises OverQuota.
         """
-        creates = any("payload" in fields for fields in changes.values())
-        number = self._number(collection, creates)
-        if number is None:
-            return dict.fromkeys(changes)
-        before = self._used() if self._quota is not None else 0
-        live = self._live(number, list(changes))
-        self._insert(number, changes, live)
-        self._update(number, changes, live)
-        if creates:
-            self._touch(number)
-        if self._quota is not None and self._used() > max(before, self._quota):
-            raise OverQuota
-        return {
-            id_: self.stamp if "payload" in fields else live.get(id_)
-            for id_, fields in changes.items()
-        }
+        collection = self._open(name, create=bool(changes))
+        if not changes:
+            return {}
+        self._purge(collection)
+        old = self._old(collection, list(changes))
+        stored, altered, times, live_growth = [], [], {}, 0
+        moves = self._rules.always_moves_collection
+        for id_, fields in changes.items():
+            before = old.get(id_)
+            is_live = before is not None and before["expires"] > self._now
+            row = self._row(fields, before if is_live else {})
+            size_before = before["payload_size"] if before else 0
+            collection.records += before is None
+            if "payload" in row:
+                stored.append(
+                    dict(
+                        row,
+                        user_id=self._user_id,
+                        collection=collection.number,
+                        id=id_,
+                    )
+                )
+                collection.bytes += row["payload_size"] - size_before
+            else:
+                altered.append(dict(row, its_id=id_, **self._mine(collection)))
+            if row["expires"] > self._now:
+                live_growth += row.get("payload_size", size_before)
+            live_growth -= size_before if is_live else 0
+            moves = moves or row["modified"] == self.stamp
+            times[id_] = Stamp(row["modified"]) if row["modified"] else None
+        _STORE.change_many(self._connection, stored)
+        _ALTER.change_many(self._connection, altered)
+        self._close(collection, moves)
+        self._check_quota(live_growth)
+        return times
 
-    def delete(self, collection, selection=None):
+    def delete(self, name, selection=None):
         """Deletes the selected records, or all of the collection."""
-        number = collection_number(self._connection, self._user_id, collection)
-        if number is None:
+        collection = self._open(name, create=False)
+        if collection is None:
             return
-        mine = self._records_of(number)
         if selection is None:
-            count = self._connection.execute(delete(records).where(*mine)).rowcount
-        else:
-            now = Stamp.now()
-            listing = Listing(self._connection, self._user_id, number, selection, now)
-            count = 0
-            for ids in listing.ids():
-                query = delete(records).where(*mine, records.c.id.in_(ids))
-                self._connection.execute(query)
-                count += len(ids)
-        if count:
-            self._touch(number)
+            self._delete_collection(collection)
+            return
+        mine = self._mine(collection)
+        listing = Listing(
+            self._connection, self._user_id, collection.number, selection, self._now
+        )
+        moves = self._rules.always_moves_collection
+        for ids in listing.ids():
+            count, size = _SIZE.row(self._connection, ids=ids, **mine)
+            _DELETE_NAMED.change(self._connection, ids=ids, **mine)
+            collection.records -= count
+            collection.bytes -= int(size)
+            moves = True
+        if moves:
+            self._close(collection, True)
 
     def delete_all(self):
         """Deletes all records and collections."""
-        for table in (records, collections):
-            query = delete(table).where(table.c.user_id == self._user_id)
-            self._connection.execute(query)
-        self._stamp_user()
+        _DELETE_RECORDS.change(self._connection, user_id=self._user_id)
+        _DELETE_COLLECTIONS.change(self._connection, user_id=self._user_id)
 
     def forget_user(self):
         """Deletes everything there is about the user."""
         self.delete_all()
-        self._connection.execute(delete(users).where(users.c.user_id == self._user_id))
+        _FORGET_USER.change(self._connection, user_id=self._user_id)
 
     def quota_left_kb(self):
         """KB that the user may still store; None without a quota."""
-        if self._quota is None:
-            return None
-        return max(0, self._quota - self._used()) / KB
+        quota = self._options.quota_bytes
+        return None if quota is None else max(0, quota - self._used_bytes()) / KB
 
-    def _records_of(self, number):
-        return (records.c.user_id == self._user_id, records.c.collection == number)
+    def _mine(self, collection):
+        return {"its_user": self._user_id, "its_number": collection.number}
 
-    def _used(self):
-        query = select(func.coalesce(func.sum(records.c.payload_size), 0)).where(
-            records.c.user_id == self._user_id, records.c.expires > Stamp.now()
-        )
-        return int(self._connection.execute(query).scalar())
+    def _open(self, name, create):
+        """The _Collection with its counts right; None where it is not there."""
+        row = _COLLECTION.row(self._connection, user_id=self._user_id, name=name)
+        if row is None:
+            return self._create(name) if create else None
+        number, modified, counted, count, size, first_expiry = row
+        if counted != modified:
+            count, size = usage.count(self._connection, self._user_id, number)
+        return _Collection(number, modified, count, size, first_expiry)
 
-    def _number(self, name, create):
-        number = collection_number(self._connection, self._user_id, name)
-        if number is not None or not create:
-            return number
-        if self._standard_collections:
+    def _create(self, name):
+        number = None
+        if self._options.standard_collections:
             number = STANDARD_COLLECTIONS.get(name)
         if number is None:
-            highest = select(func.max(collections.c.number)).where(
-                collections.c.user_id == self._user_id,
-                collections.c.number >= FIRST_OTHER_COLLECTION,
-            )
-            last = self._connection.execute(highest).scalar()
+            last = _HIGHEST_NUMBER.value(self._connection, user_id=self._user_id)
             number = FIRST_OTHER_COLLECTION if last is None else last + 1
-        row = {"user_id": self._user_id, "number": number, "name": name}
-        self._connection.execute(insert(collections), dict(row, modified=self.stamp))
-        return number
-
-    def _live(self, number, ids):
-        """{id: Stamp} of those that are there; expired ones are removed."""
-        mine = self._records_of(number)
-        now = Stamp.now()
-        live = {}
-        for some in chunks(ids):
-            named = mine + (records.c.id.in_(some),)
-            query = select(records.c.id, records.c.modified, records.c.expires)
-            rows = self._connection.execute(query.where(*named)).all()
-            live.update((r.id, Stamp(r.modified)) for r in rows if r.expires > now)
-            if any(row.expires <= now for row in rows):
-                expired = records.c.expires <= now
-                self._connection.execute(delete(records).where(*named, expired))
-        purge_expired(self._connection, mine, PURGE_PER_WRITE)
-        return live
-
-    def _values(self, fields):
-        """The columns that fields set."""
-        ttl = fields.get("ttl")
-        values = {k: v for k, v in fields.items() if k not in ("id", "ttl")}
-        values["expires"] = NEVER if ttl is None else Stamp.now() + ttl * 100
-        if "payload" in fields:
-            values["payload_size"] = len(fields["payload"].encode("utf-8"))
-            values["modified"] = self.stamp
-        return values
-
-    def _insert(self, number, changes, live):
-        blank = dict.fromkeys(("sortindex", "parentid", "predecessorid"))
-        blank.update(user_id=self._user_id, collection=number)
-        rows = [
-            dict(blank, id=id_, **self._values(fields))
-            for id_, fields in changes.items()
-            if id_ not in live and "payload" in fields
-        ]
-        if rows:
-            self._connection.execute(insert(records), rows)
-
-    def _update(self, number, changes, live):
-        # One statement for all records that set the same columns.
-        groups = {}
-        for id_, fields in changes.items():
-            if id_ in live:
-                values = self._values(fields)
-                group = groups.setdefault(frozenset(values), [])
-                group.append(dict(values, its_id=id_))
-        for rows in groups.values():
-            query = update(records).where(
-                *self._records_of(number), records.c.id == bindparam("its_id")
-            )
-            self._connection.execute(query, rows)
-
-    def _touch(self, number):
-        query = update(collections).where(
-            collections.c.user_id == self._user_id, collections.c.number == number
+        _NEW_COLLECTION.change(
+            self._connection, user_id=self._user_id, number=number, name=name
         )
-        self._connection.execute(query.values(modified=self.stamp))
-        self._stamp_user()
+        return _Collection(number, 0, 0, 0, None)
 
-    def _stamp_user(self):
-        query = update(users).where(users.c.user_id == self._user_id)
-        self._connection.execute(query.values(modified=self.stamp))
+    def _close(self, collection, moves):
+        usage.keep(
+            self._connection,
+            self._user_id,
+            collection.number,
+            self.stamp if moves else collection.modified,
+            collection.records,
+            collection.bytes,
+        )
+
+    def _delete_collection(self, collection):
+        mine = self._mine(collection)
+        if self._rules.forgets_deleted:
+            _DELETE_OF_COLLECTION.change(self._connection, **mine)
+            _DELETE_COLLECTION.change(self._connection, **mine)
+            return
+        some = _ANY_LIVE.row(self._connection, now=self._now, **mine)
+        _DELETE_OF_COLLECTION.change(self._connection, **mine)
+        collection.records = collection.bytes = 0
+        self._close(collection, some is not None)
+
+    def _purge(self, collection):
+        if collection.first_expiry is None or collection.first_expiry > self._now:
+            return
+        count, size = purge_expired(
+            self._connection,
+            self._user_id,
+            collection.number,
+            self._now,
+            PURGE_PER_WRITE,
+        )
+        collection.records -= count
+        collection.bytes -= size
+
+    def _old(self, collection, ids):
+        """{id: {column: value}} of those that are there, expired or not."""
+        mine, names = self._mine(collection), ("payload_size", *_SET)
+        if not collection.records:
+            return {}
+        return {
+            row[0]: dict(zip(names, row[1:]))
+            for some in chunks(ids)
+            for row in _OLD.rows(self._connection, ids=some, **mine)
+        }
+
+    def _row(self, fields, before):
+        """The columns of a record; `before` are those of the live one, if any."""
+        rules = self._rules
+        row = {
+            name: fields.get(name, before.get(name) if name in rules.kept else None)
+            for name in ("sortindex", "parentid", "predecessorid")
+        }
+        if "ttl" in fields:
+            row["expires"] = self._now + fields["ttl"] * 100
+        else:
+            kept = before.get("expires") if "ttl" in rules.kept else None
+            row["expires"] = NEVER if kept is None else kept
+        is_moving = not rules.moving.isdisjoint(fields)
+        row["modified"] = self.stamp if is_moving else before.get("modified", 0)
+        payload = fields.get("payload", None if before else rules.new_payload)
+        if payload is not None:
+            row["payload"] = payload
+            row["payload_size"] = byte_length(payload)
+        return row
+
+    def _check_quota(self, growth):
+        """growth: by how many bytes the live records have grown."""
+        quota = self._options.quota_bytes
+        if quota is None:
+            return
+        used = self._used_bytes()
+        if used > max(quota, used - growth):
+            raise OverQuota
+
+    def _used_bytes(self):
+        if self._used is None:
+            usage.count_missing(self._connection, self._user_id)
+            found, _ = usage.read(self._connection, self._user_id, self._now)
+            self._used = sum(each.bytes for each in found)
+        return self._used
+
+
+def check(connection, user_id, now, condition, rules):
+    """Raises Modified; the caller has the lock of the user, and no stamp yet."""
+    if condition.collection is None:
+        modified = last_stamp(connection, user_id)
+    elif rules.condition_of_item and condition.record_id is not None:
+        modified = _RECORD_MODIFIED.value(
+            connection,
+            user_id=user_id,
+            name=condition.collection,
+            record_id=condition.record_id,
+            now=now,
+        )
+    else:
+        row = _COLLECTION.row(connection, user_id=user_id, name=condition.collection)
+        modified = row and row[1]
+    if (modified or 0) > condition.since:
+        raise Modified

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many records a user has, and of what size, without a look at each of them.
+
+Each collection keeps both for the rows that it has (schema.collections). What has
+expired and is still there is subtracted; an index has it, so that this costs as much
+as there is of it.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import and_, bindparam, func, select, update
+
+from weave.server.queries import MAX_LIST, Query
+from weave.server.schema import collections, records, users
+
+_MINE = and_(
+    records.c.user_id == bindparam("user_id"),
+    records.c.collection == bindparam("number"),
+)
+_SIZES = (func.count(), func.coalesce(func.sum(records.c.payload_size), 0))
+
+
+def expiry(descending=False):
+    """When the first record of a collection expires, or the last one; NULL: none is there.
+
+    One entry of an index. EXISTS, or MIN and MAX, would be read as a join by some
+    databases, from all records.
+    """
+    order = (records.c.user_id, records.c.collection, records.c.expires)
+    return (
+        select(records.c.expires)
+        .where(
+            records.c.user_id == collections.c.user_id,
+            records.c.collection == collections.c.number,
+        )
+        .order_by(*(column.desc() if descending else column for column in order))
+        .limit(1)
+        .scalar_subquery()
+        .correlate(collections)
+    )
+
+
+_COLLECTIONS = Query(
+    select(
+        users.c.modified,
+        collections.c.number,
+        collections.c.name,
+        collections.c.modified,
+        collections.c.counted,
+        collections.c.records,
+        collections.c.bytes,
+        expiry(),
+    )
+    .select_from(
+        users.outerjoin(collections, collections.c.user_id == users.c.user_id)
+    )
+    .where(users.c.user_id == bindparam("user_id"))
+)
+_ALL = Query(select(*_SIZES).where(_MINE))
+_LIVE = Query(select(*_SIZES).where(_MINE, records.c.expires > bindparam("now")))
+_EXPIRED = Query(
+    select(records.c.collection, *_SIZES)
+    .where(
+        records.c.user_id == bindparam("user_id"),
+        records.c.collection.in_(bindparam("numbers", expanding=True)),
+        records.c.expires <= bindparam("now"),
+    )
+    .group_by(records.c.collection)
+)
+_KEEP = Query(
+    update(collections)
+    .where(
+        collections.c.user_id == bindparam("its_user"),
+        collections.c.number == bindparam("its_number"),
+    )
+    .values(
+        modified=bindparam("modified"),
+        counted=bindparam("modified"),
+        records=bindparam("records"),
+        bytes=bindparam("bytes"),
+    )
+)
+_LESS = Query(
+    update(collections)
+    .where(
+        collections.c.user_id == bindparam("its_user"),
+        collections.c.number == bindparam("its_number"),
+    )
+    .values(
+        records=collections.c.records - bindparam("fewer"),
+        bytes=collections.c.bytes - bindparam("smaller"),
+    )
+)
+
+
+@dataclass
+class Usage:
+    """The live records of a collection."""
+
+    number: int
+    name: str
+    records: int
+    bytes: int
+
+
+def read(connection, user_id, now):
+    """([Usage] of each collection, the user's last stamp); 0 where there is none."""
+    rows = _COLLECTIONS.rows(connection, user_id=user_id)
+    found, expired, last = [], [], 0
+    for last, number, name, modified, counted, count, size, first_expiry in rows:
+        if first_expiry is None:
+            continue
+        if counted != modified:
+            count, size = _LIVE.row(connection, user_id=user_id, number=number, now=now)
+        elif first_expiry <= now:
+            expired.append(number)
+        found.append(Usage(number, name, int(count), int(size)))
+    for start in range(0, len(expired), MAX_LIST):
+        some = expired[start : start + MAX_LIST]
+        gone = _EXPIRED.rows(connection, user_id=user_id, numbers=some, now=now)
+        less = {number: (count, size) for number, count, size in gone}
+        for usage in found:
+            count, size = less.get(usage.number, (0, 0))
+            usage.records -= count
+            usage.bytes -= int(size)
+    return found, last
+
+
+def count(connection, user_id, number):
+    """(rows, bytes of their payloads) of a collection, from the rows."""
+    rows, size = _ALL.row(connection, user_id=user_id, number=number)
+    return rows, int(size)
+
+
+def count_missing(connection, user_id):
+    """Counts the collections whose counts are not right, for one who writes.
+
+    Otherwise each write under a quota would do it.
+    """
+    for row in _COLLECTIONS.rows(connection, user_id=user_id):
+        _, number, _, modified, counted = row[:5]
+        if number is not None and counted != modified:
+            keep(connection, user_id, number, modified, *count(connection, user_id, number))
+
+
+def keep(connection, user_id, number, modified, rows, size):
+    """Stores when a collection was modified, and what it has."""
+    _KEEP.change(
+        connection,
+        its_user=user_id,
+        its_number=number,
+        modified=modified,
+        records=rows,
+        bytes=size,
+    )
+
+
+def subtract(connection, user_id, number, rows, size):
+    """Takes removed rows out of the counts, whether these are right or not."""
+    _LESS.change(
+        connection, its_user=user_id, its_number=number, fewer=rows, smaller=size
+    )
