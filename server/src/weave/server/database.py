@@ -27,12 +27,15 @@ from weave.server.engines import (
     SQLITE_TIMEOUT_SECONDS,
     begin_reading,
     begin_writing,
+    begin_writing_at_once,
     driver,
     is_in_memory,
     make_engine,
     no_driver,
+    sqlite_timeout,
     unsupported,
 )
+from weave.server.fairlock import FairLock
 from weave.server.migration import migrate
 from weave.server.owner import user_name
 from weave.server.retries import (
@@ -65,6 +68,7 @@ class Database:
         self._prepared = 0
         # Nobody waits for a server that others have waited for in vain.
         self._is_away = False
+        self._turns = FairLock(self._file + "-turn") if self._file else None
 
     @property
     def dialect(self):
@@ -157,7 +161,12 @@ class Database:
     def insert_missing(self, table):
         """An INSERT that leaves a row alone that is there already."""
         if self.dialect in MYSQL:
-            return mysql.insert(table).prefix_with("IGNORE")
+            # INSERT IGNORE would share the lock of the row that is there: two that
+            # do so, and then want it for themselves, deadlock.
+            query = mysql.insert(table)
+            return query.on_duplicate_key_update(
+                **{column.name: column for column in table.primary_key}
+            )
         insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
         return insert(table).on_conflict_do_nothing()
 
@@ -213,15 +222,38 @@ class Database:
                     raise
                 log.info("a transaction begins again: %s", reason(error))
 
-    @contextlib.contextmanager
     def _transaction(self, begin):
+        if self._turns and begin is begin_writing:
+            return self._in_turn()
+        return self._alone(begin)
+
+    @contextlib.contextmanager
+    def _in_turn(self):
+        """A transaction that writes to a SQLite file when it is its turn.
+
+        SQLite itself lets the one be next that happens to look when the file is
+        free. Whose turn does not come in time asks it all the same, but once: the
+        one before may be stopped, and not in a transaction at all.
+        """
+        seconds = sqlite_timeout(self._url)
+        has_turn = self._turns.acquire(time.monotonic() + seconds)
+        try:
+            begin = begin_writing if has_turn else begin_writing_at_once
+            with self._alone(begin) as connection:
+                yield connection
+        finally:
+            if has_turn:
+                self._turns.release()
+
+    @contextlib.contextmanager
+    def _alone(self, begin):
         with self._connect() as connection:
             # What is not committed is rolled back when the connection is closed.
             transaction = connection.begin()
             with self._translated(connection):
                 begin(connection)
                 yield connection
-            if begin is begin_writing:
+            if begin is not begin_reading:
                 self._commit(connection, transaction)
 
     def _connect(self):

@@ -167,6 +167,17 @@ def begin_writing(connection):
         _execute(connection, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
+def begin_writing_at_once(connection):
+    """The same on SQLite, without waiting for others."""
+    timeout = connection.connection.dbapi_connection.execute("PRAGMA busy_timeout")
+    (milliseconds,) = timeout.fetchone()
+    _execute(connection, "PRAGMA busy_timeout = 0")
+    try:
+        begin_writing(connection)
+    finally:
+        _execute(connection, "PRAGMA busy_timeout = %d" % milliseconds)
+
+
 def _begin_postgresql(connection, level, is_reading):
     raw = connection.connection.dbapi_connection
     if connection.dialect.driver == "psycopg2":
