@@ -29,9 +29,13 @@ class Failed(Exception):
 
 
 def check(_arguments, sites):
-    for site in sites.values():
-        site.storage.ping()
-        site.accounts.ping()
+    notes = [note for database in _databases(sites) for note in database.check()]
+    for note in notes:
+        print(printable(note))
+    if not notes:
+        for site in sites.values():
+            site.storage.ping()
+            site.accounts.ping()
     print("ok")
 
 
@@ -40,16 +44,25 @@ def create_tables(_arguments, _sites):
 
 
 def migrate(_arguments, sites):
-    databases = dict.fromkeys(
+    done = []
+
+    def tell(what):
+        done.append(what)
+        print(what, flush=True)
+
+    for database in _databases(sites):
+        database.migrate(tell)
+    if not done:
+        print("the tables are as this version needs them")
+
+
+def _databases(sites):
+    """Those of all sites, each once."""
+    return dict.fromkeys(
         database
         for site in sites.values()
         for database in (site.storage_database, site.auth_database)
     )
-    made = [what for database in databases for what in database.migrate()]
-    for what in made:
-        print("made %s" % what)
-    if not made:
-        print("the tables are as this version needs them")
 
 
 def purge(_arguments, sites):
@@ -174,7 +187,7 @@ def _opened(arguments, words):
             host: Site(own, databases, passwords, create) for host, own in hosts.items()
         }
         for database in databases:
-            if arguments.function is not migrate:
+            if arguments.function not in (check, migrate):
                 database.prepare()
         yield sites
     finally:

@@ -27,7 +27,7 @@ from weave.server.records import is_text
 MAX_NAME_CHARS = 128
 MAX_EMAIL_CHARS = 254
 
-METADATA = MetaData()
+METADATA = MetaData(info={"part": "accounts"})
 
 _accounts = Table(
     "weave_accounts",

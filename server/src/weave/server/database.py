@@ -9,14 +9,12 @@ import threading
 import time
 from urllib.parse import quote
 
-from sqlalchemy import inspect
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
     OperationalError,
-    ProgrammingError,
     SQLAlchemyError,
 )
 
@@ -36,7 +34,7 @@ from weave.server.engines import (
     unsupported,
 )
 from weave.server.fairlock import FairLock
-from weave.server.migration import migrate
+from weave.server.migration import Migration, missing
 from weave.server.owner import user_name
 from weave.server.retries import (
     OutcomeUnknown,
@@ -104,16 +102,20 @@ class Database:
                 raise
             self._prepared = len(self._schemas)
 
-    def migrate(self):
-        """Makes whatever the tables lack for this version; what that was, for people."""
-        made = []
+    def migrate(self, tell):
+        """Does all that the tables need for this release; tell(text) is told of each."""
         with self._lock:
             self._prepare_file()
-            for metadata, _ in self._schemas:
-                with self._transaction(begin_writing) as connection:
-                    made += migrate(connection, metadata)
+            self._migration().migrate(tell)
             self._prepared = len(self._schemas)
-        return made
+
+    def check(self):
+        """What a start would say and do, in sentences, without doing it; ConfigError."""
+        if self._file:
+            self._check_file()
+            if not os.path.exists(self._file):
+                return ["database %s: the next start makes it" % self._file]
+        return self._migration().check()
 
     def read(self, act):
         """What act(connection) returns, in a transaction that reads one state."""
@@ -199,19 +201,28 @@ class Database:
 
     def _prepare(self):
         self._prepare_file()
+        self._migration().prepare()
+
+    def _migration(self):
+        def write(act):
+            return self._repeat(act, begin_writing, prepares=False)
+
+        parts = {}
         for metadata, create in self._schemas:
-            self._prepare_tables(metadata, create)
+            parts[metadata] = create or parts.get(metadata, False)
+        return Migration(self.engine, self._file or repr(self._url), write, parts)
 
     def _prepare_file(self):
         if self._file:
             self._check_file()
             self._enter_wal()
 
-    def _repeat(self, act, begin):
+    def _repeat(self, act, begin, prepares=True):
         retries = Retries()
         while True:
             try:
-                self.prepare()
+                if prepares:
+                    self.prepare()
                 with self._transaction(begin) as connection:
                     result = act(connection)
                 self._is_away = False
@@ -347,35 +358,12 @@ class Database:
                         raise
                 time.sleep(0.05)
 
-    def _prepare_tables(self, metadata, create):
-        with self.engine.connect() as connection:
-            if _has_tables(connection, metadata):
-                return
-        if not create:
-            name = self._file or repr(self._url)
-            raise ConfigError("database %s: %s" % (name, missing("a table")))
-        try:
-            with self._transaction(begin_writing) as connection:
-                migrate(connection, metadata)
-        except (OperationalError, ProgrammingError):
-            # Another process may have been quicker.
-            with self.engine.connect() as connection:
-                if not _has_tables(connection, metadata):
-                    raise
-
 
 def sqlite_file(url):
     """The path of the file of a SQLite database, or None."""
     url = make_url(url)
     is_file = url.get_backend_name() == "sqlite" and not is_in_memory(url)
     return os.path.abspath(url.database) if is_file else None  # as SQLAlchemy does
-
-
-def missing(what):
-    return (
-        "%s is missing: run `weave-server create-tables INI`, or set "
-        "`create_tables = true`" % what
-    )
 
 
 def file_problem(path):
@@ -422,8 +410,3 @@ def url_problem(url, creates):
 def reason(error):
     """What the database itself said, without statement and parameters."""
     return getattr(error, "orig", None) or error
-
-
-def _has_tables(connection, metadata):
-    names = inspect(connection)
-    return all(names.has_table(table.name) for table in metadata.sorted_tables)

@@ -49,7 +49,7 @@ PURGE_AT_ONCE = 100
 
 DAY = 24 * 3600 * 100  # as a Stamp
 
-METADATA = MetaData()
+METADATA = MetaData(info={"part": "logins"})
 
 _logins = Table(
     "weave_logins",

@@ -1,80 +1,246 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings the tables of a database to what this version of the server needs."""
+"""Brings the tables of a database to what this release needs, or says why not.
 
-import contextlib
+What is to be done is found in the tables themselves: so a migration that was killed
+goes on where it was, and of several at once each step is done by one. The release
+before serves meanwhile: nothing that it needs goes away.
+"""
 
-from sqlalchemy import inspect, text
-from sqlalchemy.schema import CreateColumn
+import logging
+
+from sqlalchemy import inspect
 
 from weave.server.config import ConfigError
+from weave.server.mending import (
+    count_in_seconds,
+    forget_counts,
+    has_stale_counts,
+    mend_times,
+)
+from weave.server.schema import METADATA as RECORDS
+from weave.server.schema import users
+from weave.server.schema_version import (
+    COUNTS_FROM,
+    FIRST,
+    METADATA as VERSIONS,
+    OURS,
+    SCHEMA_VERSION,
+    read_versions,
+    record_version,
+)
+from weave.server.steps import MYSQL, find_steps, has_more_rows
+from weave.server.turn_of_migration import migration_turn
+from weave.server.version import VERSION
 
-# One number for PostgreSQL, one name for MySQL: the lock of all who migrate.
-_LOCK_NUMBER = 0x77656176
-_LOCK_NAME = "weave-server migrate"
-_LOCK_SECONDS = 60
+log = logging.getLogger(__name__)
+
+# A start makes indexes of tables with so many rows, which takes seconds, and leaves
+# larger ones to the command.
+QUICK_ROWS = 100_000
+
+# How long one waits for others who migrate: a start, and the command, which mod_weave
+# ends after an hour.
+START_SECONDS = 60
+COMMAND_SECONDS = 3000
 
 
-def migrate(connection, metadata):
-    """Makes what is missing of metadata; a list of what was made, for people.
+def _version(recorded, part):
+    return recorded.get(part.info["part"], FIRST)
 
-    Tables, indexes, and columns that may be NULL: what the release before does
-    not notice, since it goes on meanwhile. Nothing is removed or rewritten. The
-    connection is in a transaction that may write; many may do this at once.
+
+class Migration:
+    """The tables of one database.
+
+    `name` is what messages call it; `write` is Database.write(), without the look at
+    the tables; `parts` is {MetaData: whether to make what is missing}, where
+    MetaData.info["part"] is the name of the part.
     """
-    with _turn(connection):
-        there, made = inspect(connection), []
-        for table in metadata.sorted_tables:
-            if not there.has_table(table.name):
-                table.create(connection)
-                made.append("the table %s" % table.name)
-                continue
-            made += _add_columns(connection, there, table)
-            made += _add_indexes(connection, there, table)
-    return made
 
+    def __init__(self, engine, name, write, parts):
+        self._engine = engine
+        self._name = name
+        self._write = write
+        self._parts = parts
 
-@contextlib.contextmanager
-def _turn(connection):
-    """Waits for all others that migrate. On SQLite the transaction is that lock."""
-    dialect = connection.dialect.name
-    if dialect == "postgresql":
-        # until the end of the transaction
-        statement = text("SELECT pg_advisory_xact_lock(:number)")
-        connection.execute(statement, {"number": _LOCK_NUMBER})
-    if dialect not in ("mysql", "mariadb"):
-        yield
-        return
-    statement = text("SELECT GET_LOCK(:name, :seconds)")
-    lock = {"name": _LOCK_NAME, "seconds": _LOCK_SECONDS}
-    if connection.execute(statement, lock).scalar() != 1:
-        raise ConfigError("another `weave-server migrate` takes too long: try again")
-    try:
-        yield
-    finally:
-        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK_NAME})
+    def prepare(self):
+        """For a start: makes what is missing, where that is wanted, and quick.
 
-
-def _add_columns(connection, there, table):
-    known = {column["name"] for column in there.get_columns(table.name)}
-    missing = [column for column in table.columns if column.name not in known]
-    for column in missing:
-        if not column.nullable and column.server_default is None:
-            raise ConfigError(
-                "the table %s has no column %s, and it cannot be added to rows "
-                "that are there: it is no table of this server"
-                % (table.name, column.name)
+        ConfigError, with what to do, where it is not, and where this release cannot
+        serve these tables. Where it can, though a newer one has made them, the log
+        says so.
+        """
+        with self._engine.connect() as connection:
+            lacking, notes = self._examine(connection, has_records=False)
+            has_counts = RECORDS in self._parts and RECORDS not in lacking
+            is_stale = has_counts and has_stale_counts(connection)
+        for note in notes:
+            log.warning(note)
+        if lacking:
+            self._make(lacking, START_SECONDS, lambda what: None)
+        if is_stale:
+            log.warning(
+                "database %s: a release that keeps no counts has written to it: records "
+                "are counted anew",
+                self._name,
             )
-        preparer = connection.dialect.identifier_preparer
-        definition = CreateColumn(column).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(
-            "ALTER TABLE %s ADD COLUMN %s" % (preparer.format_table(table), definition)
+            forget_counts(self._write)
+
+    def check(self):
+        """What a start would say and do, in sentences. It changes nothing; ConfigError."""
+        with self._engine.connect() as connection:
+            lacking, notes = self._examine(connection, has_records=True)
+            steps = find_steps(connection, lacking)
+        done = [line for step in steps for line in step.what]
+        if done:
+            what = "the next start, or `weave-server migrate INI`, does this: "
+            notes.append(self._said(what + ", ".join(done)))
+        return notes
+
+    def migrate(self, tell):
+        """Does all that is to be done; tell(text) is told each thing that was done.
+
+        ConfigError where a newer release has made tables that this one cannot serve.
+        """
+        with self._engine.connect() as connection:
+            recorded = read_versions(connection)
+        parts = [
+            part
+            for part in self._parts
+            if not self._is_newer(_version(recorded, part))
+        ]
+        self._make(parts, COMMAND_SECONDS, tell)
+
+    def _said(self, text):
+        return "database %s: %s" % (self._name, text)
+
+    def _examine(self, connection, has_records):
+        """(the parts that lack something, what to say of the others); ConfigError.
+
+        has_records says whether all records are looked through for wrong times.
+        """
+        recorded, there = read_versions(connection), inspect(connection)
+        lacking, notes = [], []
+        for part, creates in self._parts.items():
+            version = _version(recorded, part)
+            is_newer = self._is_newer(version)
+            if not all(there.has_table(table.name) for table in part.sorted_tables):
+                if not creates or is_newer:
+                    raise ConfigError(self._said(missing("a table")))
+                lacking.append(part)
+            elif version.version < SCHEMA_VERSION:
+                if not creates:
+                    raise self._older(version)
+                lacking.append(part)
+            elif is_newer:
+                notes.append(self._newer(version))
+        for step in find_steps(connection, lacking):
+            table = step.reads
+            if table is not None and has_more_rows(connection, table, QUICK_ROWS):
+                raise self._older(_version(recorded, table.metadata))
+        if RECORDS in self._parts and there.has_table(users.name):
+            self._check_times(connection, has_records)
+        return lacking, sorted(set(notes))
+
+    def _is_newer(self, version):
+        """Whether a newer release has made a part; ConfigError if this one cannot serve it."""
+        if version.oldest > SCHEMA_VERSION:
+            raise ConfigError(
+                self._said(
+                    "release %s has changed its tables, and only releases from %s on can "
+                    "serve them, but this is %s: install such a release, for example by "
+                    "`weavectl install WeaveServer==%s`"
+                    % (version.release, version.oldest_release, VERSION, version.release)
+                )
+            )
+        return version.version > SCHEMA_VERSION
+
+    def _newer(self, version):
+        return self._said(
+            "its tables are those of release %s; this older one, %s, serves them all the same"
+            % (version.release, VERSION)
         )
-    return ["the column %s.%s" % (table.name, column.name) for column in missing]
+
+    def _older(self, version):
+        """The ConfigError that asks for the command."""
+        return ConfigError(
+            self._said(
+                "its tables are those of release %s, and this release, %s, needs others: "
+                "run `weave-server migrate INI`" % (version.release, VERSION)
+            )
+        )
+
+    def _check_times(self, connection, has_records):
+        """ConfigError where times are wrong; see mending.py."""
+        if self._engine.dialect.name not in MYSQL:
+            return
+        count = count_in_seconds(connection, has_records)
+        if count:
+            raise ConfigError(
+                self._said(
+                    "%d users have times in seconds, which release 0.1.0 has stored in place "
+                    "of hundredths: end all servers of that release, by `weavectl "
+                    "maintenance on` for example, and run `weave-server migrate INI`" % count
+                )
+            )
+
+    def _make(self, parts, seconds, tell):
+        with migration_turn(self._engine, self._write, seconds) as run:
+            new, what = run(lambda connection: _make_new(connection, parts))
+            for line in what:
+                tell(line)
+            parts = [part for part in parts if part not in new]
+            self._mend_times(parts, run, tell)
+            while True:
+                what = run(lambda connection: _take_step(connection, parts))
+                if not what:
+                    break
+                for line in what:
+                    tell(line)
+            # An older release may have removed records that were counted.
+            if RECORDS in parts and OURS.oldest < COUNTS_FROM:
+                forget_counts(self._write)
+            # Last of all: before, this release must not take the tables for whole.
+            for part in parts:
+                run(lambda connection: record_version(connection, part.info["part"]))
+
+    def _mend_times(self, parts, run, tell):
+        if RECORDS not in parts or self._engine.dialect.name not in MYSQL:
+            return
+        if run(lambda connection: inspect(connection).has_table(users.name)):
+            count = mend_times(self._write)
+            if count:
+                tell("mended the times of %d users, which were seconds" % count)
 
 
-def _add_indexes(connection, there, table):
-    known = {index["name"] for index in there.get_indexes(table.name)}
-    missing = [index for index in table.indexes if index.name not in known]
-    for index in sorted(missing, key=lambda index: index.name):
-        index.create(connection)
-    return ["the index %s" % name for name in sorted(index.name for index in missing)]
+def _make_new(connection, parts):
+    """Makes the parts of which there is nothing at all; ([part], what was done)."""
+    find_steps(connection, parts)  # so that nothing is made where not all can be
+    there = inspect(connection)
+    new = [
+        part
+        for part in parts
+        if not any(there.has_table(table.name) for table in part.sorted_tables)
+    ]
+    what = []
+    for step in find_steps(connection, [VERSIONS, *new]) if new else ():
+        step.act(connection)
+        what += step.what
+    for part in new:
+        record_version(connection, part.info["part"])
+    return new, what
+
+
+def _take_step(connection, parts):
+    """Does the next step; what it has done, or nothing where there is none."""
+    steps = find_steps(connection, [VERSIONS, *parts]) if parts else ()
+    if not steps:
+        return ()
+    steps[0].act(connection)
+    return steps[0].what
+
+
+def missing(what):
+    return (
+        "%s is missing: run `weave-server create-tables INI`, or set "
+        "`create_tables = true`" % what
+    )

@@ -37,7 +37,7 @@ STANDARD_COLLECTIONS = {
 }
 FIRST_OTHER_COLLECTION = 100
 
-METADATA = MetaData()
+METADATA = MetaData(info={"part": "records"})
 
 # Locking a user's row makes the writers of one user take turns; `modified` is
 # the last stamp that was given out, whatever became of the collection since.
