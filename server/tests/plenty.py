@@ -88,6 +88,9 @@ def fill(url, name, count, size=200):
     )
     columns = {column["name"] for column in inspect(engine).get_columns("weave_collections")}
     with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # or the indexes do not fit into memory
+            connection.execute(text("pragma cache_size = -500000"))
         parameters = {"name": name, "count": count}
         if ":count" not in statement:
             del parameters["count"]
