@@ -3,6 +3,7 @@
 
 WEAVE_TEST_DATABASE says of which kind: sqlite (the default), mariadb, postgresql. Tests
 without a database, and those of SQLite alone (the mark sqlite_only), run with the first.
+WEAVE_TEST_HTTPD=1 runs those of OF_HTTPD through a real httpd with mod_weave.
 """
 
 import base64
@@ -26,8 +27,18 @@ SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
 sys.path.insert(0, SOURCES)
 
 from weave.server.app import Databases, create_application  # noqa: E402
+from weave.server.stamps import Stamp  # noqa: E402
 
 KIND = os.environ.get("WEAVE_TEST_DATABASE") or "sqlite"
+
+# Whether the tests ask a real httpd (apache.py), and not the application in their process.
+THROUGH_HTTPD = bool(os.environ.get("WEAVE_TEST_HTTPD"))
+if THROUGH_HTTPD:
+    import apache
+
+# What says something about the way through httpd.
+OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users", "test_garbage",
+            "test_model", "test_through_httpd"}  # fmt: skip
 
 INI = """
 [storage]
@@ -35,7 +46,7 @@ sqluri = {url}
 create_tables = true
 {storage}
 [auth]
-strict_usernames = false
+strict_usernames = {strict}
 {auth}
 {more}
 """
@@ -95,13 +106,16 @@ class User:
 class Site:
     """An application with its folder."""
 
-    def __init__(self, folder, url, storage="", auth="", more=""):
+    def __init__(self, folder, url, storage="", auth="", more="", strict=False):
+        if THROUGH_HTTPD:
+            folder = apache.server().folder_for(folder)
         self.folder = folder
         self.url = url
         self.ini = folder / "sync.ini"
         self.ini.write_text(
             INI.replace("{url}", url)
             .replace("{storage}", storage)
+            .replace("{strict}", str(strict).lower())
             .replace("{auth}", auth)
             .replace("{more}", more)
         )
@@ -109,6 +123,9 @@ class Site:
             url.replace("%(here)s", str(folder)), poolclass=NullPool, future=True
         )
         self.databases = Databases()
+        if THROUGH_HTTPD:
+            self.app = apache.server().app(self.ini)
+            return
         self.application = create_application(str(self.ini), self.databases)
         # lint: whatever is wrong by PEP 3333 raises.
         self.app = webtest.TestApp(self.application, lint=True)
@@ -141,16 +158,22 @@ class Site:
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "sqlite_only: says nothing about other databases")
+    config.addinivalue_line(
+        "markers", "in_process: reaches into the application, and is not for httpd"
+    )
+
+
+def _is_chosen(item):
+    if THROUGH_HTTPD:
+        if item.module.__name__ not in OF_HTTPD or item.get_closest_marker("in_process"):
+            return False
+    return KIND == "sqlite" or (
+        "database_server" in item.fixturenames and not item.get_closest_marker("sqlite_only")
+    )
 
 
 def pytest_collection_modifyitems(config, items):
-    if KIND == "sqlite":
-        return
-    chosen = [
-        item
-        for item in items
-        if "database_server" in item.fixturenames and not item.get_closest_marker("sqlite_only")
-    ]
+    chosen = [item for item in items if _is_chosen(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
 
@@ -168,6 +191,24 @@ def database_server():
     server = dbservers.Server(KIND)
     yield server
     server.close()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """What time it is for the application: clock.forward(seconds) from the true one."""
+
+    class Clock:
+        def forward(self, seconds):
+            if THROUGH_HTTPD:
+                apache.server().forward(seconds)
+            else:
+                later = classmethod(lambda cls: cls(now() + int(seconds * 100)))
+                monkeypatch.setattr(Stamp, "now", later)
+
+    now, clock = Stamp.now, Clock()
+    yield clock
+    if THROUGH_HTTPD:
+        clock.forward(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -215,6 +256,8 @@ def _sites(make_url, folder):
         return made[-1]
 
     yield make
+    if THROUGH_HTTPD:
+        apache.server().rest()
     for site in made:
         for database in site.databases:
             database.close()

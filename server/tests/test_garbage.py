@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import sites
+from conftest import THROUGH_HTTPD, sites
 from weave.server import formats
 
 NO_JSON = [
@@ -106,6 +106,9 @@ def test_no_id(unchanged):
 )
 def test_bad_paths(unchanged, path, code):
     for method in ("GET", "PUT", "DELETE"):
+        if THROUGH_HTTPD and "%00" in path:
+            unchanged.call(method, path, {"payload": "x"}, 404)  # httpd's own
+            continue
         response = unchanged.call(method, path, {"payload": "x"}, 400)
         assert response.body == code
         assert "X-Weave-Timestamp" in response.headers
@@ -163,7 +166,6 @@ def test_wrong_verbs(unchanged, path, allowed):
         "/user/1.0/alice",
         "/user/1.0/alice/node/weave",
         "/__heartbeat__",
-        "/__lbheartbeat__",
     ],
 )
 def test_head_is_refused(unchanged, path):
@@ -193,6 +195,7 @@ def test_endless_id_does_not_come_back(unchanged):
     assert len(response.body) < 5000
 
 
+@pytest.mark.in_process
 def test_oversize(unchanged, monkeypatch):
     monkeypatch.setattr("weave.server.storage_api.MAX_BODY_BYTES", 1000)
     body = json.dumps([{"id": "b", "payload": "x" * 1000}]).encode()
@@ -200,6 +203,7 @@ def test_oversize(unchanged, monkeypatch):
     unchanged.app.put("/user/1.0/bob", b"x" * 70000, status=413)
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("size, status", [(1000, 200), (1001, 413)])
 def test_body_without_length(site, user, monkeypatch, size, status):
     monkeypatch.setattr("weave.server.storage_api.MAX_BODY_BYTES", 1000)
@@ -215,6 +219,7 @@ def test_body_without_length(site, user, monkeypatch, size, status):
     assert request.get_response(site.application).status_int == status
 
 
+@pytest.mark.in_process
 def test_body_that_ends_early(unchanged):
     request = unchanged.app.RequestClass.blank("/1.1/alice/storage/col/a", method="PUT")
     request.headers["Authorization"] = unchanged.get("storage/col").request.headers[
@@ -226,6 +231,7 @@ def test_body_that_ends_early(unchanged):
     assert (response.status_int, response.body) == (400, b"6")
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("length", ["x", "-5", "1.5"])
 def test_nonsense_as_length(unchanged, length):
     headers = {
@@ -271,8 +277,11 @@ QUERY = st.dictionaries(
     max_size=4,
 )
 
+# What a client of httpd cannot send: http.client refuses it.
+NO_CONTROLS = st.characters(blacklist_categories=("Cc", "Cs"))
+
 FUZZ = settings(
-    max_examples=300, deadline=None, derandomize=True, database=None,
+    max_examples=60 if THROUGH_HTTPD else 300, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
@@ -362,7 +371,7 @@ def test_any_sign_up(fuzzed, body):
 
 
 @FUZZ
-@given(header=st.text(max_size=40).map(lambda text: text.encode().decode("latin-1")))
+@given(header=st.text(NO_CONTROLS, max_size=40).map(lambda text: text.encode().decode("latin-1")))
 def test_any_credentials(fuzzed, header):
     environ = {"HTTP_AUTHORIZATION": "Basic " + header}
     for path in ("/1.1/alice/info/collections", "/1.1/alice/storage/col"):

@@ -254,6 +254,7 @@ def plans(site, call):
 
 
 @pytest.mark.sqlite_only
+@pytest.mark.in_process
 @pytest.mark.parametrize(
     "path, index",
     [

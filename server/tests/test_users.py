@@ -2,6 +2,7 @@
 """The user API, and who is let in."""
 
 import base64
+import functools
 
 import pytest
 import webtest
@@ -19,16 +20,7 @@ NAME = canonical_name(EMAIL)
 @pytest.fixture
 def make_strict(make_site):
     """Makes a site with the default of auth.strict_usernames."""
-
-    def make():
-        site = make_site()
-        site.ini.write_text(
-            site.ini.read_text().replace("strict_usernames = false", "")
-        )
-        site.app = webtest.TestApp(create_application(str(site.ini)), lint=True)
-        return site
-
-    return make
+    return functools.partial(make_site, strict=True)
 
 
 def sign_up(app, name, status=200, **body):
@@ -268,6 +260,7 @@ def test_outdated_hashes_are_renewed(site, user):
     user.get("info/collections")
 
 
+@pytest.mark.in_process
 def test_delete_account_with_what_is_written_meanwhile(site, user, monkeypatch):
     user.put("storage/col/a", {"payload": "x"})
     delete = Accounts.delete
@@ -303,6 +296,7 @@ def meanwhile(monkeypatch, happens):
     monkeypatch.setattr(Passwords, "hash", slowly)
 
 
+@pytest.mark.in_process
 def test_renewal_does_not_undo_a_change(site, outdated, monkeypatch):
     changed = PasswordHasher(time_cost=1, memory_cost=1024).hash("a new password")
 
@@ -315,12 +309,14 @@ def test_renewal_does_not_undo_a_change(site, outdated, monkeypatch):
     outdated.get("info/collections", 401)
 
 
+@pytest.mark.in_process
 def test_renewal_does_not_bring_back_the_deleted(site, outdated, monkeypatch):
     meanwhile(monkeypatch, lambda: site.sql("delete from weave_accounts"))
     outdated.get("info/collections", "*")
     assert site.sql("select name from weave_accounts") == []
 
 
+@pytest.mark.in_process
 def test_renewal_does_not_touch_who_took_the_name(site, outdated, monkeypatch):
     changed = PasswordHasher(time_cost=1, memory_cost=1024).hash("a new password")
 
@@ -336,6 +332,7 @@ def test_renewal_does_not_touch_who_took_the_name(site, outdated, monkeypatch):
     ]
 
 
+@pytest.mark.in_process
 def test_of_two_new_passwords_the_first_counts(site, user, monkeypatch):
     app = webtest.TestApp(create_application(str(site.ini)))
     other = User(app, "alice")
@@ -351,6 +348,7 @@ def test_of_two_new_passwords_the_first_counts(site, user, monkeypatch):
     user.get("info/collections")
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize(
     "method, what, body, column",
     [

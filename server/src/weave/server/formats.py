@@ -121,8 +121,18 @@ def _parse_float(text):
     return value
 
 
+def _object(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name comes twice")
+    return members
+
+
 _DECODER = json.JSONDecoder(
-    parse_constant=_refuse_constant, parse_float=_parse_float, parse_int=_parse_int
+    parse_constant=_refuse_constant,
+    parse_float=_parse_float,
+    parse_int=_parse_int,
+    object_pairs_hook=_object,
 )
 
 
@@ -130,7 +140,8 @@ def decode(body, max_marks=MAX_MARKS):
     """The value of a JSON document (bytes); ValueError for anything else.
 
     Stricter than the json module: UTF-8 only, no NaN or Infinity, also not by
-    overflow, and nothing that would cost more than it is worth.
+    overflow, no name twice in an object, and nothing that would cost more than it
+    is worth.
     """
     check_shape(body, max_marks)
     try:

@@ -14,7 +14,7 @@ def parse_number(text):
     if len(text) > MAX_NUMBER_CHARS:
         raise ValueError("too long for a number")
     value = float(text)
-    if not math.isfinite(value) or "_" in text:
+    if not math.isfinite(value) or "_" in text or not text.isascii():
         raise ValueError("not a finite number")
     return value
 
