@@ -56,12 +56,12 @@ RUN_TESTS = env CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) \
 	-j $(JOBS) -m "$(MPMS)" -p "$(PYTHONS)"
 # what takes too long for `make check`
 SLOW     := tests/build.t tests/e2e_bounds.t tests/e2e_data.t tests/e2e_httpd.t tests/install.t \
-	$(wildcard tests/mozupload*.t tests/release*.t) tests/run.t tests/server.t tests/soak.t
+	$(wildcard tests/mozupload*.t tests/release*.t) tests/run.t $(wildcard tests/server*.t) tests/soak.t
 
 # Only ALL=1 has the suites repeat on each MPM what t/mpms does not name, and a
 # tenth of the soak. The longest comes first: the others fill the time beside it.
 REPEATED := tests/soak.t
-LONGEST  := tests/soak.t tests/server.t $(wildcard tests/mozupload*.t tests/release*.t)
+LONGEST  := tests/soak.t $(wildcard tests/server*.t tests/mozupload*.t tests/release*.t)
 TEST_T   := $(filter-out $(if $(ALL),,$(REPEATED)),$(LONGEST) \
 	$(filter-out $(LONGEST),$(wildcard tests/*.t)))
 

@@ -225,10 +225,12 @@ class MariaDB(Keeper):
         self.options = self.folder / "my.cnf"
         (self.folder / "sql").write_text(MARIADB_SQL % self.password)
         (self.folder / "sql").chmod(0o600)
-        lines = "[mariadbd]\ndatadir=%s\nsocket=%s\npid-file=%s/pid\ninit-file=%s/sql\n" % (
-            self.data, self.socket, self.folder, self.folder
+        lines = "[mariadbd]\ndatadir={0}\nsocket={1}\npid-file={2}/pid\ninit-file={2}/sql\n"
+        # It removes the temporary tables of others where it shares a folder with them.
+        lines += "tmpdir={2}\n"
+        self.options.write_text(
+            lines.format(self.data, self.socket, self.folder) + MARIADB_OPTIONS
         )
-        self.options.write_text(lines + MARIADB_OPTIONS)
 
     def command(self):
         self.socket.unlink() if self.socket.exists() else None
@@ -236,7 +238,8 @@ class MariaDB(Keeper):
 
     def install(self):
         self.run(
-            "mariadb-install-db", "--no-defaults", "--datadir=%s" % self.data, "--skip-test-db",
+            "mariadb-install-db", "--no-defaults", "--datadir=%s" % self.data,
+            "--tmpdir=%s" % self.folder, "--skip-test-db",
             "--skip-name-resolve", "--innodb-flush-method=nosync", "--innodb-log-file-size=16M",
             "--auth-root-authentication-method=socket",
         )

@@ -17,6 +17,8 @@ from weave.server import __main__ as admin
 from weave.server import app, database
 from weave.server.database import Database
 
+pytestmark = pytest.mark.sqlite_only
+
 
 @pytest.fixture(autouse=True)
 def as_caller(monkeypatch):

@@ -14,6 +14,8 @@ from conftest import SOURCES
 from weave.server import app
 from weave.server.database import Database
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def ids_in(folder, tmp_path):
     """The ids in a copy of weave.db alone."""

@@ -35,6 +35,7 @@ WRITES = [
 ]
 
 
+@pytest.mark.sqlite_only
 def test_locked_database(site, user, caplog, request):
     user.put("storage/col/a", {"payload": "x"})
     before = site.digest()
@@ -52,6 +53,7 @@ def test_locked_database(site, user, caplog, request):
     user.put("storage/col/a", {"payload": "y"})
 
 
+@pytest.mark.sqlite_only
 def test_full_disk(make_site, caplog):
     site = make_site(storage="batch_max_bytes = 100000000\npool_recycle = -1")
     user = site.user()
@@ -151,6 +153,7 @@ def test_kind_of_database(make_site, url, message):
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "which, what", [("{0}", "folder"), ("{0}/weave.db", "file")]
 )
