@@ -160,18 +160,6 @@ class Database:
         while not self._checkpoint() and time.monotonic() < until:
             time.sleep(0.02)
 
-    def insert_missing(self, table):
-        """An INSERT that leaves a row alone that is there already."""
-        if self.dialect in MYSQL:
-            # INSERT IGNORE would share the lock of the row that is there: two that
-            # do so, and then want it for themselves, deadlock.
-            query = mysql.insert(table)
-            return query.on_duplicate_key_update(
-                **{column.name: column for column in table.primary_key}
-            )
-        insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
-        return insert(table).on_conflict_do_nothing()
-
     def insert_or_update(self, table, row, changes):
         """An INSERT that makes the changes where its primary key is there already."""
         if self.dialect in MYSQL:
@@ -258,14 +246,25 @@ class Database:
 
     @contextlib.contextmanager
     def _alone(self, begin):
+        pool = self.engine.pool
         with self._connect() as connection:
             # What is not committed is rolled back when the connection is closed.
             transaction = connection.begin()
-            with self._translated(connection):
+            with self._translated(connection, pool):
                 begin(connection)
                 yield connection
-            if begin is not begin_reading:
-                self._commit(connection, transaction)
+            if begin is begin_reading:
+                return
+            try:
+                with self._translated(connection, pool):
+                    transaction.commit()
+            except DBAPIError as error:
+                if is_rolled_back(error) or not is_lost(error):
+                    raise
+                raise OutcomeUnknown(
+                    "the connection was lost during COMMIT, so that the change was "
+                    "stored as a whole or not at all: %s" % reason(error)
+                ) from None
 
     def _connect(self):
         try:
@@ -275,20 +274,8 @@ class Database:
             error.connection_invalidated = not self.is_sqlite
             raise
 
-    def _commit(self, connection, transaction):
-        try:
-            with self._translated(connection):
-                transaction.commit()
-        except DBAPIError as error:
-            if is_rolled_back(error) or not is_lost(error):
-                raise
-            raise OutcomeUnknown(
-                "the connection was lost during COMMIT, so that the change was either "
-                "stored as a whole or not at all: %s" % reason(error)
-            ) from None
-
     @contextlib.contextmanager
-    def _translated(self, connection):
+    def _translated(self, connection, pool):
         """Errors of the driver become those of SQLAlchemy, and end a lost connection."""
         driver = self.engine.dialect.dbapi
         try:
@@ -301,20 +288,19 @@ class Database:
             found = DBAPIError.instance(
                 None, None, error, driver.Error, True, lost, self.engine.dialect
             )
-            self._end_lost(connection, found)
+            self._end_lost(connection, pool, found)
             raise found from None
         except DBAPIError as error:
-            self._end_lost(connection, error)
+            self._end_lost(connection, pool, error)
             raise
 
-    def _end_lost(self, connection, error):
-        """Throws the connection away, and all that the pool has, when it was lost.
-
-        SQLAlchemy has done both where it has seen the error itself.
-        """
-        if is_lost(error) and not connection.invalidated:
-            connection.invalidate(error)
-            self.engine.dispose()
+    def _end_lost(self, connection, pool, error):
+        """Throws a lost connection away, and the others of its pool, which are as old."""
+        if is_lost(error):
+            if not connection.invalidated:
+                connection.invalidate(error)
+            if self.engine.pool is pool:
+                self.engine.dispose()
 
     def _check_file(self):
         wrong = file_problem(self._file)

@@ -180,7 +180,10 @@ def insert_missing(table, *names):
 
     def make(dialect):
         if dialect in _MYSQL:
-            return mysql.insert(table).prefix_with("IGNORE").values(row)
+            # INSERT IGNORE would share the lock of the row that is there: two that
+            # do so, and then want it for themselves, deadlock.
+            key = {column.name: column for column in table.primary_key}
+            return mysql.insert(table).values(row).on_duplicate_key_update(key)
         return _insert(dialect)(table).values(row).on_conflict_do_nothing()
 
     return make
