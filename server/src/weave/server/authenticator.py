@@ -9,7 +9,7 @@ import logging
 from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server import accounts, logins
-from weave.server.accounts import canonical_name
+from weave.server.accounts import Account, canonical_name
 from weave.server.database import reason
 from weave.server.http import unauthorized
 from weave.server.turns import Busy
@@ -65,7 +65,7 @@ class Authenticator:
     def account(self, req, name):
         """The Account called name in the URL, if it is the one that asks; 401."""
         login, password, network = _claim(req, name)
-        account = self._accounts.find(login)
+        account = self._accounts.find(login) or self._nobody(login)
         known = self._recall(account, password, network)
         if known is None:
             self._demand(account, password, network)
@@ -87,7 +87,7 @@ class Authenticator:
             )
 
         def read(connection):
-            account = accounts.find(connection, login)
+            account = accounts.find(connection, login) or self._nobody(login)
             if self._recall(account, password, network) is None:
                 return account, None
             return None, act(connection, account.user_id)
@@ -105,7 +105,7 @@ class Authenticator:
         database = self._accounts.database
         if database is self._records_database:
             with database.reading() as connection:
-                account = accounts.find(connection, login)
+                account = accounts.find(connection, login) or self._nobody(login)
                 if self._recall(account, password, network):
                     yield connection, account.user_id
                     return
@@ -115,10 +115,15 @@ class Authenticator:
         with self._records_database.reading() as connection:
             yield connection, account.user_id
 
+    def _nobody(self, name):
+        """The Account of a name that has none; no password is right.
+
+        Nobody can tell from the answer, or from its time, that there is none.
+        """
+        return Account(name, 0, "", self._passwords.hash_of_nobody(name))
+
     def _recall(self, account, password, network):
         """True for a password that is remembered; None for an unknown one; else 401."""
-        if account is None:
-            raise unauthorized()
         known = self._passwords.recall(account.password_hash, password, network)
         if known is False:
             raise unauthorized()
@@ -156,9 +161,19 @@ class Authenticator:
         """Whether it is the password, for one that this process does not know."""
         stored = account.password_hash
         here, anywhere = self._passwords.tags(stored, password, network)
-        known = self._logins.known(here, anywhere)
+        buckets = (
+            logins.of_address(network),
+            logins.of_both(account.name, network),
+            logins.of_name(account.name),
+        )
+        known, waits = self._logins.look((here, anywhere), buckets)
         if here not in known:
-            if not self._meet(account, password, network, anywhere in known):
+            # A stranger in that network.
+            if any(waits[:2]):
+                raise Busy("too many attempts from " + network, max(waits))
+            if anywhere not in known and not self._meet(
+                account, password, network, buckets, waits[2]
+            ):
                 return False
             self._logins.note_verified(here, anywhere)
         self._passwords.remember(stored, password, network)
@@ -166,27 +181,24 @@ class Authenticator:
             self._renew(account, password, network)
         return True
 
-    def _meet(self, account, password, network, is_known):
-        """Whether it is the password, for one who is new in that network."""
-        address, name = logins.of_address(network), logins.of_name(account.name)
-        waits = self._logins.waits(address, name)
-        if waits[0]:
-            raise Busy("too many attempts from " + network, max(waits))
-        if is_known:
-            return True
+    def _meet(self, account, password, network, buckets, wait):
+        """Whether it is the password, for one that no process knows.
+
+        wait is how long the bucket of the name, which is the last one, is full.
+        """
         try:
-            if waits[1]:
-                raise Busy("too many attempts for " + account.name, waits[1])
+            if wait:
+                raise Busy("too many attempts for " + account.name, wait)
             with self._passwords.strangers.taken():
                 # Others may have failed while this one waited.
-                self._logins.check(address, name)
+                self._logins.check(*buckets)
                 right = self._passwords.verify(account.password_hash, password, network)
                 if not right:
-                    self._logins.charge(address, name)
+                    self._logins.charge(*buckets)
                 return right
         except Busy:
             # It was told that it is not known, and that is worth something.
-            self._logins.charge(address)
+            self._logins.charge(*buckets[:2])
             raise
 
     def _renew(self, account, password, network):

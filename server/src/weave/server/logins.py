@@ -2,16 +2,18 @@
 """How often passwords may be tried, and which were right lately.
 
 Verifying a password is slow on purpose, so that whoever sends wrong ones costs
-much more than he spends. Each wrong one fills the buckets of the name and of
-the address that it came with, and while one of them is full, neither is served
-a password that nobody has verified: the answer is 503, never 401, which would
-stop a client until a person acts.
+much more than he spends. Each wrong one fills three buckets: that of the name,
+that of the address that it came with, and that of both. While one of them is
+full, a password that nobody has verified is not verified: the answer is 503,
+never 401, which would stop a client until a person acts. A bucket of both is
+smaller than that of the name, and slower, so that one address alone never fills
+that of a name.
 
 A password that was verified lately is recognised, so that nobody can be locked
-out by what others send: where its owner has used it before, no bucket counts,
-and elsewhere not that of the name. The one of the address does count there, and
-is filled by each attempt that is refused, or whoever guesses could go on until
-he is recognised.
+out by what others send. Where its owner has used it before, no bucket counts.
+Elsewhere that of the name does not. That of the address does, and is filled by
+each attempt that is refused: a guess that is answered differently when it is
+right has been tried, whatever the answer to the others is.
 
 Both are kept in the database of the accounts, because that is what all
 processes share: a subject, and when its row has no meaning any more.
@@ -27,14 +29,17 @@ from sqlalchemy import (
     MetaData,
     Table,
     and_,
+    bindparam,
     case,
     delete,
     select,
 )
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server.columns import ExactText
 from weave.server.database import reason
+from weave.server.queries import Query
 from weave.server.stamps import Stamp
 from weave.server.turns import Busy
 
@@ -57,6 +62,50 @@ _logins = Table(
     Column("subject", ExactText(200), primary_key=True),
     Column("ends", BigInteger, nullable=False, index=True),
 )
+
+
+_ENDS = Query(
+    select(_logins.c.subject, _logins.c.ends).where(
+        _logins.c.subject.in_(bindparam("subjects", expanding=True))
+    )
+)
+_WITHOUT_MEANING = Query(
+    select(_logins.c.subject).where(_logins.c.ends < bindparam("now")).limit(PURGE_AT_ONCE)
+)
+_PURGE = Query(
+    delete(_logins).where(
+        _logins.c.subject.in_(bindparam("subjects", expanding=True)),
+        _logins.c.ends < bindparam("now"),
+    )
+)
+
+
+def _write(changed):
+    """A Query that writes a row of "subject" and "first"; `changed` where it is there."""
+
+    def make(dialect):
+        values = {"subject": bindparam("its_subject"), "ends": bindparam("first")}
+        if dialect in ("mysql", "mariadb"):
+            insert = mysql.insert(_logins).values(values)
+            return insert.on_duplicate_key_update(ends=changed)
+        kind = postgresql if dialect == "postgresql" else sqlite
+        return (
+            kind.insert(_logins)
+            .values(values)
+            .on_conflict_do_update(
+                index_elements=[_logins.c.subject], set_={"ends": changed}
+            )
+        )
+
+    return Query(make)
+
+
+# What is over, or lies too far ahead because the clock was set back, counts from now.
+_IS_SOUND = and_(_logins.c.ends > bindparam("now"), _logins.c.ends <= bindparam("highest"))
+_CHARGE = _write(
+    case((_IS_SOUND, _logins.c.ends), else_=bindparam("now")) + bindparam("interval")
+)
+_NOTE = _write(bindparam("again"))
 
 
 @dataclass(frozen=True)
@@ -89,6 +138,11 @@ def of_address(its_network):
 
 def of_name(name):
     return Bucket("name " + name, burst=20, seconds=30)
+
+
+def of_both(name, its_network):
+    # Less than that of a name, in both numbers: see above.
+    return Bucket("login %s %s" % (its_network, name), burst=10, seconds=60)
 
 
 def of_sign_up(its_network):
@@ -127,46 +181,59 @@ class Logins:
 
     def waits(self, *buckets):
         """For each bucket, in how many seconds it has room."""
-        ends = self._read([bucket.subject for bucket in buckets])
+        return self.look((), buckets)[1]
+
+    def look(self, tags, buckets):
+        """(the tags that are known, [in how many seconds each bucket has room]).
+
+        Known are those that note_verified() was told of, and not too long ago.
+        """
+        subjects = [_of_tag(tag) for tag in tags]
+        subjects += [bucket.subject for bucket in buckets]
+        ends = dict(
+            self._database.read(
+                lambda connection: _ENDS.rows(connection, subjects=subjects)
+            )
+        )
         now = int(Stamp.now())
-        return [
+        left = {tag: ends.get(_of_tag(tag), 0) - now for tag in tags}
+        known = [tag for tag in tags if left[tag] > 0]
+        if any(left[tag] < (VERIFIED_DAYS - 1) * DAY for tag in known):
+            self.note_verified(*known)
+        waits = [
             bucket.wait_seconds(ends.get(bucket.subject, 0), now) for bucket in buckets
         ]
+        return known, waits
 
     def charge(self, *buckets):
         """Puts one attempt into each of the buckets."""
         self.purge()
         now = int(Stamp.now())
-        with self._database.writing() as connection:
+
+        def act(connection):
             # In one order everywhere, so that writers wait and do not deadlock.
             for bucket in sorted(buckets, key=lambda bucket: bucket.subject):
-                ends = _logins.c.ends
-                highest = now + 2 * bucket.burst * bucket.interval
-                filled = case((and_(ends > now, ends <= highest), ends), else_=now)
-                self._write(
+                _CHARGE.change(
                     connection,
-                    bucket.subject,
-                    now + bucket.interval,
-                    filled + bucket.interval,
+                    its_subject=bucket.subject,
+                    first=now + bucket.interval,
+                    now=now,
+                    highest=now + 2 * bucket.burst * bucket.interval,
+                    interval=bucket.interval,
                 )
 
-    def known(self, *tags):
-        """Those that note_verified() was told of, and not too long ago."""
-        ends = self._read(["verified " + tag for tag in tags])
-        now = int(Stamp.now())
-        left = {tag: ends.get("verified " + tag, 0) - now for tag in tags}
-        found = [tag for tag in tags if left[tag] > 0]
-        if any(left[tag] < (VERIFIED_DAYS - 1) * DAY for tag in found):
-            self.note_verified(*found)
-        return found
+        self._database.write(act)
 
     def note_verified(self, *tags):
         """Remembers a password by its Passwords.tags()."""
         ends = int(Stamp.now()) + VERIFIED_DAYS * DAY
+
+        def act(connection):
+            for subject in sorted(map(_of_tag, tags)):
+                _NOTE.change(connection, its_subject=subject, first=ends, again=ends)
+
         try:
-            with self._database.writing() as connection:
-                for tag in sorted(tags):
-                    self._write(connection, "verified " + tag, ends, ends)
+            self._database.write(act)
         except SQLAlchemyError as error:
             # The request has its answer all the same; a later one tries again.
             log.warning("a login could not be noted: %s", reason(error))
@@ -174,28 +241,23 @@ class Logins:
     def purge(self):
         """Removes some rows without meaning; how many."""
         now = int(Stamp.now())
-        query = select(_logins.c.subject).where(_logins.c.ends < now)
         try:
-            with self._database.reading() as connection:
-                query = query.limit(PURGE_AT_ONCE)
-                doomed = connection.execute(query).scalars().all()
+            rows = self._database.read(
+                lambda connection: _WITHOUT_MEANING.rows(connection, now=now)
+            )
+            doomed = sorted(subject for subject, in rows)
             if doomed:
-                query = delete(_logins).where(_logins.c.subject.in_(doomed))
-                with self._database.writing() as connection:
-                    connection.execute(query.where(_logins.c.ends < now))
+                self._database.write(
+                    lambda connection: _PURGE.change(
+                        connection, subjects=doomed, now=now
+                    )
+                )
         except SQLAlchemyError as error:
             # They harm nobody, and the next one removes them.
             log.info("old logins could not be removed: %s", reason(error))
             return 0
         return len(doomed)
 
-    def _read(self, subjects):
-        query = select(_logins.c.subject, _logins.c.ends)
-        query = query.where(_logins.c.subject.in_(subjects))
-        with self._database.reading() as connection:
-            return {row.subject: row.ends for row in connection.execute(query)}
 
-    def _write(self, connection, subject, first, changed):
-        row = {"subject": subject, "ends": first}
-        query = self._database.insert_or_update(_logins, row, {"ends": changed})
-        connection.execute(query)
+def _of_tag(tag):
+    return "verified " + tag

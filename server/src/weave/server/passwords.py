@@ -14,6 +14,7 @@ whenever a password is set, so a new password or a deleted account counts at
 once, in all processes.
 """
 
+import base64
 import collections
 import hashlib
 import hmac
@@ -39,6 +40,13 @@ CACHE_ENTRIES = 10000
 TAG_ROUNDS = 1000
 
 MIN_CHARS = 8
+
+TIME_COST = 2
+MEMORY_KIB = 19 * 1024
+HASH_BYTES = 32
+SALT_BYTES = 16
+# How a hash with these begins.
+PARAMETERS = "$argon2id$v=19$m=%d,t=%d,p=1" % (MEMORY_KIB, TIME_COST)
 
 
 class Memory:
@@ -72,7 +80,12 @@ class Passwords:
 
     def __init__(self, clock=time.monotonic):
         self._hasher = PasswordHasher(
-            time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID
+            time_cost=TIME_COST,
+            memory_cost=MEMORY_KIB,
+            parallelism=1,
+            hash_len=HASH_BYTES,
+            salt_len=SALT_BYTES,
+            type=Type.ID,
         )
         self._key = secrets.token_bytes(32)
         self._verified = Memory(CACHE_SECONDS, clock)
@@ -83,6 +96,19 @@ class Passwords:
 
     def hash(self, password):
         return self._hasher.hash(password)
+
+    def hash_of_nobody(self, name):
+        """What is verified for a name without an account: it takes as long, in vain.
+
+        It is the same for a name as long as the process lives, so that what was
+        wrong is remembered as for others.
+        """
+        drawn = hmac.new(self._key, name.encode("utf-8"), hashlib.sha512).digest()
+        salt, digest = (
+            base64.b64encode(part).decode("ascii").rstrip("=")
+            for part in (drawn[:SALT_BYTES], drawn[-HASH_BYTES:])
+        )
+        return "%s$%s$%s" % (PARAMETERS, salt, digest)
 
     def is_outdated(self, stored):
         """Whether a stored hash was made with other parameters than today's."""
