@@ -177,8 +177,8 @@ class Migration:
         if count:
             raise ConfigError(
                 self._said(
-                    "%d users have times in seconds, which release 0.1.0 has stored in place "
-                    "of hundredths: end all servers of that release, by `weavectl "
+                    "it has times in seconds (users: %d), which release 0.1.0 has stored in "
+                    "place of hundredths: end all servers of that release, by `weavectl "
                     "maintenance on` for example, and run `weave-server migrate INI`" % count
                 )
             )
