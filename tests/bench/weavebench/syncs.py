@@ -58,6 +58,7 @@ async def first(client):
                                        f"storage/{collection}", records)
             if answer.json["failed"] or len(answer.json["success"]) != POSTED:
                 raise Failed("a POST stored less than it was given")
+            client.last = answer.headers["x-weave-timestamp"]
 
 
 async def idle(client):
