@@ -14,7 +14,7 @@ from sqlalchemy import event
 from bulk import QUOTES_OF_A_RECORD, fill
 from conftest import basic, is_unavailable, sites
 from served import Process
-from weave.server import spool, storage
+from weave.server import formats, spool
 from weave.server.turns import RETRY_SECONDS
 
 # 110 MiB of large records, and many small ones
@@ -96,28 +96,6 @@ def test_list_from_a_file_is_that_from_memory(sizeable, monkeypatch, ids, accept
     text = answers[0].decode()
     records = json.loads(text) if accept.endswith("json") else text.splitlines()
     assert len(records) == RECORDS
-
-
-def test_database_breaks_in_the_middle_of_a_list(sizeable, monkeypatch, caplog):
-    (database,) = sizeable.site.databases
-    connections, given = [], []
-    as_record = storage._as_record
-    event.listen(database.engine, "checkout", lambda c, *_: connections.append(c))
-
-    def break_off(row):
-        given.append(row[0])
-        connections[-1].set_progress_handler(lambda: 1, 50)
-        return as_record(row)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(storage, "_as_record", break_off)
-        response = sizeable.get("storage/col?full=1", 503)
-    connections[-1].set_progress_handler(None, 0)
-    assert 0 < len(given) < RECORDS, "it was in the middle"
-    assert is_unavailable(response) and "X-Weave-Records" not in response.headers
-    assert "interrupted" in caplog.text
-    assert database.engine.pool.checkedout() == 0
-    assert len(sizeable.get("storage/col?full=1").json) == RECORDS
 
 
 class FullDisk(io.FileIO):
@@ -220,16 +198,16 @@ def test_no_connection_is_held_while_a_list_is_sent(sizeable):
 
 def test_part_of_a_batch_is_never_listed(sizeable, monkeypatch):
     # A write that comes while a list is read waits for nobody, and does not show.
-    as_record, written = storage._as_record, []
+    encode, written = formats.encode_record, []
 
     def write_first(row):
         if not written:
             written.append(1)
             batch = [{"id": str(n), "payload": "new"} for n in range(RECORDS + 1)]
             sizeable.post("storage/col", batch)
-        return as_record(row)
+        return encode(row)
 
-    monkeypatch.setattr(storage, "_as_record", write_first)
+    monkeypatch.setattr(formats, "encode_record", write_first)
     response = sizeable.get("storage/col?full=1")
     assert response.headers["X-Weave-Records"] == str(RECORDS)
     assert {len(record["payload"]) for record in response.json} == {RECORD_BYTES}

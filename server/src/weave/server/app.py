@@ -15,6 +15,7 @@ from weave.server.logins import Logins
 from weave.server.passwords import Passwords
 from weave.server.settings import load
 from weave.server.storage import Storage
+from weave.server.stream import Feeder
 from weave.server.welcome import Welcome
 
 log = logging.getLogger(__name__)
@@ -145,4 +146,4 @@ def create_application(path, databases=None):
     default = make(settings)
     by_host = {host: make(own) for host, own in hosts.items()}
     databases.prepare()
-    return Hosts(default, by_host) if by_host else default
+    return Feeder(Hosts(default, by_host) if by_host else default)

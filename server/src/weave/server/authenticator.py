@@ -3,7 +3,6 @@
 
 import base64
 import binascii
-import contextlib
 import logging
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -97,23 +96,6 @@ class Authenticator:
             return result
         self._demand(stranger, password, network)
         return database.read(lambda connection: act(connection, stranger.user_id))
-
-    @contextlib.contextmanager
-    def reading(self, req, name):
-        """The same for a block, which is given (connection, user_id). Nothing is repeated."""
-        login, password, network = _claim(req, name)
-        database = self._accounts.database
-        if database is self._records_database:
-            with database.reading() as connection:
-                account = accounts.find(connection, login) or self._nobody(login)
-                if self._recall(account, password, network):
-                    yield connection, account.user_id
-                    return
-            self._demand(account, password, network)
-        else:
-            account = self.account(req, name)
-        with self._records_database.reading() as connection:
-            yield connection, account.user_id
 
     def _nobody(self, name):
         """The Account of a name that has none; no password is right.

@@ -67,6 +67,8 @@ class Database:
         # Nobody waits for a server that others have waited for in vain.
         self._is_away = False
         self._turns = FairLock(self._file + "-turn") if self._file else None
+        # Connections whose transaction goes on behind the function that began it.
+        self._kept = set()
 
     @property
     def dialect(self):
@@ -128,6 +130,14 @@ class Database:
         after all other exceptions nothing has changed.
         """
         return self._repeat(act, begin_writing)
+
+    def kept(self, connection):
+        """Lets the transaction of a read() go on behind it: a context manager, to be used.
+
+        It ends the transaction, on any thread. To be called by act as the last thing.
+        """
+        self._kept.add(connection)
+        return self._going_on(connection, self.engine.pool)
 
     @contextlib.contextmanager
     def reading(self):
@@ -247,8 +257,9 @@ class Database:
     @contextlib.contextmanager
     def _alone(self, begin):
         pool = self.engine.pool
-        with self._connect() as connection:
-            # What is not committed is rolled back when the connection is closed.
+        connection = self._connect()
+        # What is not committed is rolled back when the connection is closed.
+        try:
             transaction = connection.begin()
             with self._translated(connection, pool):
                 begin(connection)
@@ -265,6 +276,16 @@ class Database:
                     "the connection was lost during COMMIT, so that the change was "
                     "stored as a whole or not at all: %s" % reason(error)
                 ) from None
+        finally:
+            if connection in self._kept:
+                self._kept.remove(connection)
+            else:
+                connection.close()
+
+    @contextlib.contextmanager
+    def _going_on(self, connection, pool):
+        with connection, self._translated(connection, pool):
+            yield
 
     def _connect(self):
         try:

@@ -61,21 +61,45 @@ def encode(value):
     return json.dumps(value, allow_nan=False)
 
 
-def encode_list(items, media_type):
-    """Yields the body of one of the three list formats, in pieces (bytes)."""
-    encoded = (encode(item).encode("ascii") for item in items)
+def encode_record(row):
+    """JSON text of a row (id, modified, payload, sortindex, parentid, predecessorid, ...).
+
+    What is None is left out.
+    """
+    id_, modified, payload, sortindex, parentid, predecessorid = row[:6]
+    text = '{"id":%s,"modified":%d.%02d,"payload":%s' % (
+        quote(id_),
+        modified // 100,
+        modified % 100,
+        quote(payload),
+    )
+    if sortindex is not None:
+        text += ',"sortindex":%d' % sortindex
+    if parentid is not None:
+        text += ',"parentid":' + quote(parentid)
+    if predecessorid is not None:
+        text += ',"predecessorid":' + quote(predecessorid)
+    return text + "}"
+
+
+def encode_list(batches, media_type):
+    """Yields one of the three list formats (bytes): a piece for each batch, and an end.
+
+    batches: lists of JSON texts (ASCII), of which none is empty.
+    """
     if media_type == NEWLINES:
-        for record in encoded:
-            yield record + b"\n"
+        for texts in batches:
+            yield ("\n".join(texts) + "\n").encode("ascii")
     elif media_type == WHOISI:
-        for record in encoded:
-            yield struct.pack(">I", len(record)) + record
+        for texts in batches:
+            records = [text.encode("ascii") for text in texts]
+            yield b"".join(struct.pack(">I", len(r)) + r for r in records)
     else:
-        separator = b"["
-        for record in encoded:
-            yield separator + record
-            separator = b","
-        yield b"[]" if separator == b"[" else b"]"
+        before = "["
+        for texts in batches:
+            yield (before + ",".join(texts)).encode("ascii")
+            before = ","
+        yield b"[]" if before == "[" else b"]"
 
 
 def check_shape(body, max_marks=MAX_MARKS):

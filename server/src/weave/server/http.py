@@ -141,11 +141,6 @@ def stamp_of(req):
     return req.context.stamp
 
 
-def stamp_at_least(req, stamps):
-    """No answer is older than what it shows, even if the clock went back."""
-    req.context.stamp = max(stamp_of(req), *stamps, Stamp(0))
-
-
 class Stamps:
     """Middleware: X-Weave-Timestamp on every answer, and paths that are text."""
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies and answers that may be too long for memory.
 
-A list is written here as fast as the database gives it, and sent when it is
-whole. So an error in the middle is an ordinary 503, a slow client holds a file
-and no connection to the database, and mod_weave can hand the file to httpd. A
-large body is written here as it comes, and is in memory when it is its turn.
+A list is written here as fast as the database gives it, and read here by who sends
+it: so a slow client holds a file and no connection to the database, and mod_weave
+can hand the file to httpd. A large body is written here as it comes, and is in
+memory when it is its turn.
 
 What slow clients hold is bounded, for all and for each owner.
 """
@@ -42,6 +42,8 @@ class _File:
     def __init__(self, owner):
         self.owner = owner
         self.size = 0
+        # What it will take, as far as that is known.
+        self.expected = 0
         # Without a buffer it is what wsgi.file_wrapper sends itself.
         self.stream = tempfile.TemporaryFile(buffering=0)
         fcntl.flock(self.stream, fcntl.LOCK_SH)
@@ -55,6 +57,11 @@ class _File:
             self.size += written
             data = data[written:]
 
+    @property
+    def held(self):
+        """Bytes that count as taken."""
+        return max(self.size, self.expected)
+
     def forget(self):
         """Closes what it takes to watch, once nobody has the file; whether so."""
         try:
@@ -63,6 +70,11 @@ class _File:
             return False
         os.close(self._second)
         return True
+
+    def leave(self):
+        """Closes all that this process has of it."""
+        self.stream.close()
+        os.close(self._second)
 
 
 class _Files:
@@ -77,6 +89,9 @@ class _Files:
         with self._lock:
             self._held = [file for file in self._held if not file.forget()]
 
+    def held(self):
+        return list(self._held)
+
     def add(self, file):
         with self._lock:
             self._held.append(file)
@@ -88,7 +103,7 @@ class _Files:
             others = [other for other in self._held if other is not file]
         own = [other for other in others if other.owner == file.owner]
         for some, part in ((others, 1), (own, OWNERS)):
-            size = file.size + sum(other.size for other in some)
+            size = file.held + sum(other.held for other in some)
             if some and (
                 size > MAX_BYTES // part or len(some) >= MAX_FILES // part
             ):
@@ -96,6 +111,17 @@ class _Files:
 
 
 _files = _Files()
+
+
+def _leave_files_to_the_parent():
+    """In a process that was forked: the other one has the files, and sends them."""
+    global _files
+    for file in _files.held():
+        file.leave()
+    _files = _Files()
+
+
+os.register_at_fork(after_in_child=_leave_files_to_the_parent)
 
 
 class Spool:
@@ -106,12 +132,18 @@ class Spool:
         self._parts = []
         self._held = 0
         self._file = None
+        self._is_read_meanwhile = False
         _files.forget()
+
+    @property
+    def size(self):
+        """Bytes that are in the file."""
+        return self._file.size
 
     def write(self, data):
         self._parts.append(data)
         self._held += len(data)
-        if self._held > MEMORY_BYTES:
+        if self._held > MEMORY_BYTES or self._is_read_meanwhile:
             self._flush()
 
     def read(self):
@@ -136,6 +168,18 @@ class Spool:
         self._file.stream.seek(0)
         resp.set_stream(self._file.stream, self._file.size)
 
+    def open(self, expected):
+        """The file, for one who reads what is written so far, and from now on.
+
+        expected: bytes of all. Raises Busy now, and never later on, where they are
+        too many.
+        """
+        self._flush()
+        self._file.expected = expected
+        _files.check(self._file)
+        self._is_read_meanwhile = True
+        return self._file.stream
+
     def _flush(self):
         data = b"".join(self._parts)
         self._parts, self._held = [], 0
@@ -144,7 +188,8 @@ class Spool:
                 self._file = _File(self._owner)
                 _files.add(self._file)
             self._file.write(data)
-        _files.check(self._file)
+        if not self._is_read_meanwhile:
+            _files.check(self._file)
 
 
 @contextlib.contextmanager

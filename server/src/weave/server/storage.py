@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, or_, select
 
 from weave.server import usage
 from weave.server.queries import Query
-from weave.server.rows import FIELDS, KB, Listing, collection_number
+from weave.server.rows import FIELDS, KB
 from weave.server.rules import V11, Rules
 from weave.server.schema import METADATA, collections, records, users
 from weave.server.stamps import Stamp
@@ -136,24 +136,6 @@ class Storage:
         return {each.name: each.bytes / KB for each in found if each.records}, Stamp(
             last
         )
-
-    def select(self, user_id, collection, selection):
-        """Yields the selected records, or only their ids unless selection.full.
-
-        The transaction lasts as long as the iteration: whoever reads this must
-        not wait for a client meanwhile.
-        """
-        with self.database.reading() as connection:
-            number = collection_number(connection, user_id, collection)
-            if number is None:
-                return
-            listing = Listing(connection, user_id, number, selection, Stamp.now())
-            if not selection.full:
-                for ids in listing.ids():
-                    yield from ids
-                return
-            for rows in listing.records():
-                yield from map(_as_record, rows)
 
     def get(self, connection, user_id, collection, record_id):
         """(the record or None, last stamp)"""

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage 1.0 and 1.1: /1.1/NAME/info/... and /1.1/NAME/storage/..."""
 
-import contextlib
 import re
 
 import falcon
 
-from weave.server import formats, http, query, records
+from weave.server import formats, http, lists, query, records
 from weave.server.rules import V11
-from weave.server.spool import Spool
 from weave.server.stamps import Stamp
 from weave.server.writer import Condition, Modified, OverQuota
 
@@ -158,23 +156,22 @@ class Collection(Resource):
         self._max_marks = max(formats.MAX_MARKS, max_count * MARKS_OF_A_RECORD)
 
     def on_get(self, req, resp, name, collection):
-        user_id = self.user_id(req, name)
-        _check_collection(collection)
-        selection = _selection(req)
         media_type = formats.choose(req.get_header("Accept") or "")
-        items = _Counted(self._storage.select(user_id, collection, selection))
-        spool = Spool(owner=user_id)
-        try:
-            with contextlib.closing(items):
-                for piece in formats.encode_list(items, media_type):
-                    spool.write(piece)
-        except BaseException:
-            spool.close()
-            raise
-        http.stamp_at_least(req, [items.latest])
-        resp.set_header("X-Weave-Records", str(items.count))
+
+        def find(connection, user_id):
+            _check_collection(collection)
+            selection = _selection(req)
+            return user_id, lists.find(
+                self._storage, connection, user_id, collection, selection, media_type
+            )
+
+        user_id, found = self._authenticator.read(req, name, find)
+        # Where HTTP/1.0 is spoken, a body may end with the connection.
+        may_stream = req.env.get("SERVER_PROTOCOL") != "HTTP/1.0"
+        found.send(resp, user_id, may_stream)
+        req.context.stamp = found.stamp
+        resp.set_header("X-Weave-Records", str(found.count))
         resp.content_type = media_type
-        spool.send(resp)
 
     def on_post(self, req, resp, name, collection):
         user_id = self.user_id(req, name)
@@ -273,25 +270,6 @@ def _id_as_sent(raw):
     if isinstance(id_, bool) or not isinstance(id_, (str, int, float)):
         return ""
     return str(id_)[:MAX_FAILED_ID_CHARS]
-
-
-class _Counted:
-    """Passes on what Storage.select() yields; counts it, keeps its last Stamp."""
-
-    def __init__(self, items):
-        self._items = items
-        self.count = 0
-        self.latest = Stamp(0)
-
-    def __iter__(self):
-        for item in self._items:
-            self.count += 1
-            if not isinstance(item, str):
-                self.latest = max(self.latest, item["modified"])
-            yield item
-
-    def close(self):
-        self._items.close()
 
 
 def refuse_path(_req, _resp, **_params):
