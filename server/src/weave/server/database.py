@@ -42,6 +42,7 @@ from weave.server.retries import (
     is_lost,
     is_rolled_back,
     is_transient,
+    reason,
 )
 
 log = logging.getLogger(__name__)
@@ -270,6 +271,7 @@ class Database:
                 with self._translated(connection, pool):
                     transaction.commit()
             except DBAPIError as error:
+                self._roll_back(connection)
                 if is_rolled_back(error) or not is_lost(error):
                     raise
                 raise OutcomeUnknown(
@@ -286,6 +288,14 @@ class Database:
     def _going_on(self, connection, pool):
         with connection, self._translated(connection, pool):
             yield
+
+    def _roll_back(self, connection):
+        """Rolls back after a COMMIT that has failed; SQLAlchemy leaves that undone."""
+        if not connection.invalidated:
+            try:
+                connection.connection.dbapi_connection.rollback()
+            except self.engine.dialect.dbapi.Error as error:
+                connection.invalidate(error)
 
     def _connect(self):
         try:
@@ -408,12 +418,11 @@ def url_problem(url, creates):
     path = sqlite_file(url)
     if not path:
         return None
+    try:
+        sqlite_timeout(url)
+    except ConfigError as error:
+        return str(error)
     wrong = file_problem(path)
     if not wrong and not creates and not os.path.exists(path):
         wrong = missing("its file")
     return wrong
-
-
-def reason(error):
-    """What the database itself said, without statement and parameters."""
-    return getattr(error, "orig", None) or error

@@ -37,7 +37,7 @@ def no_driver(url, error):
     package = _PACKAGES.get(_driver_name(url))
     cure = "install it in the virtualenv"
     if package:
-        cure = "install the package %s" % package
+        cure = "install Debian's package %s, or the driver in the virtualenv" % package
     return "its driver is missing (%s): %s" % (error, cure)
 
 
@@ -67,9 +67,8 @@ def sqlite_timeout(url):
     try:
         return float(url.query.get("timeout", SQLITE_TIMEOUT_SECONDS))
     except (TypeError, ValueError):
-        raise ConfigError(
-            "%r: timeout must be a number of seconds, such as ?timeout=5" % url
-        ) from None
+        text = "the timeout of its URL must be a number of seconds, such as ?timeout=5"
+        raise ConfigError(text) from None
 
 
 def make_engine(url, pool):

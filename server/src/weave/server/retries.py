@@ -9,6 +9,7 @@ of its own, in the exception of the driver.
 
 import logging
 import random
+import re
 import time
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -61,6 +62,21 @@ _LOST = frozenset(
 )
 
 
+# The message quotes what was to be stored, or a part of the statement with it.
+_QUOTES_VALUES = frozenset(
+    [
+        "42601",  # a syntax error: PostgreSQL
+        1062,  # a key that is there already
+        1064,  # a syntax error: MySQL and MariaDB
+        1292,  # text that is no value of its column
+        1366,  # text that is none in the charset
+    ]
+)
+
+# The class of SQLSTATEs about values that a column does not take.
+_DATA_EXCEPTIONS = "22"
+
+
 class OutcomeUnknown(SQLAlchemyError):
     """The connection was lost while COMMIT was under way; str() says why."""
 
@@ -76,6 +92,21 @@ def code(error):
     if isinstance(first, dict):
         first = first.get("C")
     return first if isinstance(first, (int, str)) else None
+
+
+def reason(error):
+    """What the database itself said, for people: no statement, and no user's data."""
+    its = getattr(error, "orig", None)
+    if its is None:
+        return str(error)
+    number = code(error)
+    # PostgreSQL says the statement, and the values of keys, in further lines.
+    text = getattr(getattr(its, "diag", None), "message_primary", None) or str(its)
+    if isinstance(number, int) and len(its.args) > 1:
+        text = str(its.args[1])
+    if number in _QUOTES_VALUES or str(number)[:2] == _DATA_EXCEPTIONS:
+        text = re.sub(r"\".*\"|'.*'", "...", text, flags=re.DOTALL)
+    return text if number is None or text == number else "%s (%s)" % (text, number)
 
 
 def is_lost(error):
