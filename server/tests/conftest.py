@@ -149,10 +149,12 @@ class Site:
     def digest(self, but=("weave_logins",)):
         """A hash of everything in the database, but for logins, or those tables."""
         lines = []
-        for table in sorted(inspect(self._engine).get_table_names()):
-            lines.append(table)
-            if table not in but:
-                lines += sorted(map(repr, self.sql("SELECT * FROM %s" % table)))
+        with self._engine.connect() as connection:
+            for table in sorted(inspect(connection).get_table_names()):
+                lines.append(table)
+                if table not in but:
+                    rows = connection.exec_driver_sql("SELECT * FROM %s" % table)
+                    lines += sorted(repr(tuple(row)) for row in rows)
         return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
 
 

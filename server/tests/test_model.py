@@ -315,7 +315,6 @@ def check_steps(user, clock, steps):
     client.read_info()
 
 
-@pytest.mark.xfail(reason="lists has yet to land its on_get")
 def test_any_requests(user, clock):
     check_steps(user, clock)
 

@@ -126,7 +126,6 @@ def shown(user, path):
     return user.get(path).headers["X-Weave-Timestamp"]
 
 
-@pytest.mark.xfail(reason="lists has yet to land its on_get")
 def test_a_get_tells_the_last_stamp_and_not_what_time_it_is(user, clock):
     last = user.put("storage/col/a", {"payload": "x"}).text
     clock.forward(3600)
@@ -139,7 +138,6 @@ def test_a_get_tells_the_last_stamp_and_not_what_time_it_is(user, clock):
     assert {shown(user, path) for path in READS} == {second}
 
 
-@pytest.mark.xfail(reason="lists has yet to land its on_get")
 def test_a_get_tells_the_stamp_of_each_kind_of_write(user, clock):
     user.post("storage/col", [{"id": id_, "payload": "x"} for id_ in "abc"])
     writes = [
@@ -163,7 +161,6 @@ def test_a_get_tells_the_stamp_of_each_kind_of_write(user, clock):
         assert shown(user, "storage/col?full=1") == stamp
 
 
-@pytest.mark.xfail(reason="lists has yet to land its on_get")
 def test_stamps_of_users_are_their_own(site, user, clock):
     other = site.user("bob")
     mine = user.put("storage/col/a", {"payload": "x"}).text
