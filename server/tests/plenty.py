@@ -45,7 +45,7 @@ CROWD = """
 insert into weave_users (user_id, modified) select n.i, {now} from {source};
 insert into weave_accounts (name, user_id, email, password_hash)
     select {id}, n.i, 'somebody@example.org', 'no hash' from {source};
-insert into weave_logins (subject, ends) select {id}, {now} + n.i * 1000 from {source};
+insert into weave_logins (subject, ends) select {id}, {now} - 2000 + n.i * 1000 from {source};
 insert into weave_collections (user_id, number, name, modified)
     select n.i, c.number, c.name, {now} from {source}, weave_collections c
     where c.user_id > {people};
