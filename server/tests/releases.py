@@ -2,20 +2,15 @@
 """Releases of the server that run in processes of their own, older and newer ones too."""
 
 import contextlib
-import http.client
-import json
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
-import threading
 
-from conftest import SOURCES, basic
+from conftest import SOURCES
+from syncing import Client, make_newer
 
 from weave.server.schema_version import SCHEMA_VERSION
-
-PASSWORD = "a good password"
 
 COMMAND = """
 import sys
@@ -73,8 +68,8 @@ class Release:
             server.close()
 
 
-class Server:
-    """Answers requests of the user alice, whose account sign_up() makes."""
+class Server(Client):
+    """A release that serves."""
 
     def __init__(self, sources, ini):
         self._process = subprocess.Popen(
@@ -86,7 +81,7 @@ class Server:
         line = self._process.stdout.readline()
         if not line:
             raise EOFError(self._process.communicate()[1])
-        self._port = int(line)
+        super().__init__(int(line))
 
     def close(self):
         """Ends it; its log, the second time nothing."""
@@ -94,79 +89,6 @@ class Server:
             return ""
         self._process.terminate()
         return self._process.communicate()[1]
-
-    def sign_up(self):
-        body = {"email": "alice@example.org", "password": PASSWORD}
-        status, value = self._exchange("PUT", "/user/1.0/alice", body)
-        assert status == 200, value
-
-    def ask(self, method, path, body=None):
-        """(status, what the JSON below /1.1/alice/ says)"""
-        status, text = self._exchange(method, "/1.1/alice/" + path, body)
-        return status, json.loads(text) if status == 200 else text
-
-    def _exchange(self, method, path, body):
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
-        headers = {"Authorization": basic("alice", PASSWORD)}
-        try:
-            connection.request(method, path, body and json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
-
-    def get(self, path):
-        status, value = self.ask("GET", path)
-        assert status == 200, value
-        return value
-
-    def put(self, path, body):
-        status, value = self.ask("PUT", path, body)
-        assert status == 200, value
-        return value
-
-
-class Load:
-    """Requests that are made all the time, to `server`, which may be another at any time."""
-
-    def __init__(self, server):
-        self.server = server
-        self.count = 0
-        self.failures = []
-        self._is_over = threading.Event()
-        self._turn = threading.Lock()
-        self._thread = threading.Thread(target=self._ask)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        self._is_over.set()
-        self._thread.join()
-
-    def move(self, server):
-        """From here on requests go there; none is under way when it returns."""
-        with self._turn:
-            self.server = server
-
-    def _ask(self):
-        last = 0
-        while not self._is_over.wait(0.02):
-            with self._turn:
-                try:
-                    stamp = self.server.put("storage/load/a", {"payload": "%d" % self.count})
-                    times = self.server.get("info/collections")
-                except Exception as error:
-                    self.failures.append(repr(error))
-                    continue
-            self.count += 1
-            if times.get("load") != stamp or stamp <= last:
-                self.failures.append((stamp, last, times))
-            last = stamp
 
 
 def ours():
@@ -177,21 +99,8 @@ def newer(folder, serves_from):
     """A release with another column and index, for those from a SCHEMA_VERSION on."""
     sources = folder / ("newer%d" % serves_from)
     shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns("__pycache__"))
-    package = sources / "weave" / "server"
-    _replace(package / "version.py", 'VERSION = ".*"', 'VERSION = "9.9"')
-    _replace(package / "schema_version.py", r"^SCHEMA_VERSION = \d+", "SCHEMA_VERSION = %d" % (
-        SCHEMA_VERSION + 1))
-    _replace(package / "schema_version.py", r"^SERVES_FROM = \d+", "SERVES_FROM = %d" % serves_from)
-    _replace(package / "schema.py", r'(    Column\("counted", StampColumn\),\n)',
-             r'\1    Column("color", Integer),\n    Index("weave_colors", "user_id", "color"),\n')
+    make_newer(sources / "weave" / "server", "9.9", SCHEMA_VERSION + 1, serves_from)
     return Release(sources)
-
-
-def _replace(path, pattern, text):
-    before = path.read_text()
-    after = re.sub(pattern, text, before, flags=re.MULTILINE)
-    assert after != before, pattern
-    path.write_text(after)
 
 
 def first(folder):

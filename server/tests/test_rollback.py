@@ -4,6 +4,7 @@
 import pytest
 import releases
 from conftest import KIND
+from syncing import Load
 from test_migrate import Ini
 
 EXPIRED = {"payload": "expired", "ttl": 0}
@@ -43,7 +44,7 @@ def test_a_newer_release_and_back(ini, tmp_path):
     with ours.serving(ini.path) as server:
         server.sign_up()
         write(server, "one", "a", "b")
-        with releases.Load(server) as load:
+        with Load(server) as load:
             status, said = newer.run("migrate", ini.path)
             assert (status, said.split("\n")[:2]) == (
                 0, ["made the column weave_collections.color", "made the index weave_colors"])
@@ -93,7 +94,7 @@ def test_the_first_release_and_back(ini, tmp_path):
             server.close()
             assert "mended the times of 1 users" in ours.run("migrate", ini.path)[1]
         else:
-            with releases.Load(server) as load:
+            with Load(server) as load:
                 assert ours.run("migrate", ini.path)[0] == 0
                 with ours.serving(ini.path) as new:
                     write(server, "two", "b")
