@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Sync server forward, back and forward again by weavectl, in httpd, under requests.
+
+The newer release brings the tables of its database to a version of its own; the older
+one serves them after a rollback.
+"""
+
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import httpds
+import nodes
+import pytest
+from conftest import TOP
+from fetching import DISTRIBUTION
+
+sys.path.append(str(TOP / "server" / "tests"))
+import syncing  # noqa: E402
+
+NEWER = "9.9"
+INI = """
+[wsgi]
+virtualenv = {home}/current
+script = share/weave/weave.wsgi
+[workers]
+user = nobody
+processes = 2
+[maintenance]
+style = sync
+[storage]
+sqluri = sqlite:///{folder}/data/weave.db
+[auth]
+strict_usernames = false
+[release]
+home = {home}
+find_links = {share}
+python = {python}
+system_site_packages = true
+migrate = weave-server migrate
+warmup = /__heartbeat__
+"""
+
+
+def put_release(node, sources, newer=None):
+    """Makes an sdist of the server, or of a newer one, in the share; its version."""
+    copy = node.folder / ("server" + (newer or ""))
+    shutil.copytree(sources, copy, ignore=shutil.ignore_patterns(
+        "*.egg-info", "dist", "__pycache__", "tests"))
+    package = copy / "src" / "weave" / "server"
+    if newer:
+        text = (package / "schema_version.py").read_text()
+        version = int(re.search(r"^SCHEMA_VERSION = (\d+)", text, re.MULTILINE).group(1))
+        syncing.make_newer(package, newer, version + 1, version)
+    subprocess.run([DISTRIBUTION, "setup.py", "-q", "sdist", "-d", node.share], cwd=str(copy),
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    text = (package / "version.py").read_text()
+    return re.search('^VERSION = "(.*)"', text, re.MULTILINE).group(1)
+
+
+@pytest.fixture(scope="module")
+def node():
+    """A node whose httpd serves this release; a newer one is in the share."""
+    made = nodes.Node()
+    made.version = put_release(made, TOP / "server")
+    (made.folder / "data").mkdir()
+    made.own(made.folder / "data", nodes.WORKERS)
+    made.ini.write_text(INI.format(home=made.home, folder=made.folder, share=made.share,
+                                   python=DISTRIBUTION))
+    made.run("install", "WeaveServer==" + made.version)
+    put_release(made, TOP / "server", NEWER)
+    made.httpd = httpds.Httpd(made)
+    made.httpd.start()
+    made.client = syncing.Client(made.httpd.port)
+    made.client.sign_up()
+    yield made
+    made.httpd.close()
+    made.close()
+
+
+def sql(node, statement):
+    connection = sqlite3.connect(str(node.folder / "data" / "weave.db"))
+    try:
+        with connection:
+            return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def write(node, collection, *names):
+    for name in names:
+        node.client.put("storage/%s/%s" % (collection, name), {"payload": name})
+
+
+def check_counts(node):
+    """What the server says of its collections is what the rows are."""
+    rows = sql(node, "select c.name, count(*) from weave_collections c join weave_records r"
+                     " on r.user_id = c.user_id and r.collection = c.number group by c.name")
+    assert node.client.get("info/collection_counts") == dict(rows)
+
+
+def test_forward_back_and_forward_again(node):
+    write(node, "one", "a", "b")
+    with syncing.Load(node.client) as load:
+        said = node.run("install", "WeaveServer==" + NEWER)
+        assert node.current() == "releases/weaveserver-" + NEWER
+        assert sql(node, "select color from weave_collections where name = 'one'") == [(None,)], said
+        write(node, "one", "c")
+        node.run("rollback")
+        assert node.current() == "releases/weaveserver-" + node.version
+        write(node, "one", "d")
+        write(node, "two", "a")
+        check_counts(node)
+        node.run("switch", "--again", NEWER)
+        assert node.current() == "releases/weaveserver-" + NEWER
+        write(node, "two", "b")
+        load.stop()
+        check_counts(node)
+    assert load.count > 20 and load.failures == []
+    told = [line for line in node.httpd.log().splitlines()
+            if "its tables are those of release 9.9; this older one, " in line]
+    assert told, node.httpd.log()
+    # of each process once: two workers and the candidate
+    pids = [re.search(r"\[pid (\d+)", line).group(1) for line in told]
+    assert len(pids) == len(set(pids)), told
+
+
+def test_a_release_that_cannot_serve_the_tables_does_not(node):
+    """A newer one has set itself as the oldest; what runs goes on."""
+    sql(node, "update weave_schema set version = 99, oldest = 99, release = '99.0'")
+    said = node.run("reload", status=1)
+    assert "only releases from" in said + node.httpd.log()
+    assert "weavectl install WeaveServer==99.0" in said + node.httpd.log()
+    write(node, "one", "e")
+    check_counts(node)
