@@ -106,7 +106,8 @@ def test_forward_back_and_forward_again(node):
     with syncing.Load(node.client) as load:
         said = node.run("install", "WeaveServer==" + NEWER)
         assert node.current() == "releases/weaveserver-" + NEWER
-        assert sql(node, "select color from weave_collections where name = 'one'") == [(None,)], said
+        color = "select color from weave_collections where name = 'one'"
+        assert sql(node, color) == [(None,)], said
         write(node, "one", "c")
         node.run("rollback")
         assert node.current() == "releases/weaveserver-" + node.version
