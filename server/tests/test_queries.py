@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What reaches the driver of a database."""
 
+import importlib
+import pkgutil
+
 import pytest
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
+import weave.server
 from weave.server import queries
 from weave.server.app import Databases
 from weave.server.queries import Query
@@ -64,3 +68,30 @@ def test_errors_are_those_of_sqlalchemy(database):
     with pytest.raises(IntegrityError), database.writing() as connection:
         assert stores.change(connection, its_id=1) == 1
         stores.change_many(connection, [{"its_id": 2}, {"its_id": 1}])
+
+
+def all_queries():
+    """{name: Query} of all modules."""
+    found = {}
+    for module in pkgutil.iter_modules(weave.server.__path__, "weave.server."):
+        if module.name != "weave.server.__main__":
+            names = vars(importlib.import_module(module.name))
+            found.update(
+                (module.name + "." + name, value)
+                for name, value in names.items()
+                if isinstance(value, Query)
+            )
+    return found
+
+
+def test_stamps_in_each_statement(site):
+    """Whatever parameter is a Stamp, the driver is given an integer."""
+    lists = {"ids": 10, "numbers": 10, "subjects": 10}
+    (database,) = site.databases
+    queries_ = all_queries()
+    assert len(queries_) > 30
+    for name, query in queries_.items():
+        _, names, constants = query._sql(database.engine.dialect, lists)
+        values = {n: [Stamp(5)] * 10 if n in lists else Stamp(5) for n in names}
+        given = queries._plain(dict(constants, **values), names, lists)
+        assert Stamp not in set(map(type, given)), name

@@ -5,7 +5,6 @@ import re
 
 from sqlalchemy import bindparam
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
 
 from weave.server.stamps import Stamp
 
@@ -17,6 +16,7 @@ MAX_LIST = LIST_LENGTHS[-1]
 _MYSQL = ("mysql", "mariadb")
 
 _LIST = re.compile(r"__\[POSTCOMPILE_(\w+?)\]")
+_ROW = re.compile(r"VALUES (\((?:%s, )*%s\))")
 _NAMED = re.compile(r"%\((\w+)\)s")
 
 
@@ -27,7 +27,8 @@ class Query:
     given as a function that makes the statement for the name of a dialect.
     Each parameter must be given by name. A bindparam("name", expanding=True) takes a
     list of 1 to MAX_LIST values. Rows are those of the driver: plain sequences in the
-    order of the select. Errors are those of SQLAlchemy.
+    order of the select. Errors are those of the driver; Database.read() and write() make
+    those of SQLAlchemy of them.
     """
 
     def __init__(self, statement):
@@ -39,8 +40,6 @@ class Query:
         cursor = self._run(connection, parameters)
         try:
             return cursor.fetchall()
-        except Exception as error:
-            raise _translated(connection, error) from error
         finally:
             cursor.close()
 
@@ -71,14 +70,9 @@ class Query:
         cursor = connection.connection.cursor()
         try:
             if connection.dialect.driver == "psycopg2":
-                # Its executemany() waits for the server after each of them.
-                from psycopg2.extras import execute_batch
-
-                execute_batch(cursor, sql, values)
+                _psycopg2_many(cursor, sql, values)
             else:
                 cursor.executemany(sql, values)
-        except Exception as error:
-            raise _translated(connection, error) from error
         finally:
             cursor.close()
 
@@ -93,9 +87,9 @@ class Query:
         cursor = connection.connection.cursor()
         try:
             cursor.execute(sql, _plain(parameters, names, lists))
-        except Exception as error:
+        except BaseException:
             cursor.close()
-            raise _translated(connection, error) from error
+            raise
         return cursor
 
     def _sql(self, dialect, lists):
@@ -153,25 +147,17 @@ def _plain(parameters, names, lists=()):
     return tuple(values)
 
 
-def _translated(connection, error):
-    """What SQLAlchemy would raise for an error of the driver."""
-    dialect = connection.dialect
-    base = dialect.dbapi.Error
-    if not isinstance(error, base):
-        return error
-    driver_connection = connection.connection.dbapi_connection
-    gone = dialect.is_disconnect(error, driver_connection, None)
-    if gone:
-        connection.invalidate(error)
-    return DBAPIError.instance(
-        None,
-        None,
-        error,
-        base,
-        hide_parameters=True,
-        connection_invalidated=gone,
-        dialect=dialect,
-    )
+def _psycopg2_many(cursor, sql, values):
+    """Like executemany(), which waits for the server after each of them there."""
+    # Others have not got it.
+    from psycopg2.extras import execute_batch, execute_values
+
+    row = _ROW.search(sql)
+    if row:
+        begin, end = row.span(1)
+        execute_values(cursor, sql[:begin] + "%s" + sql[end:], values, row.group(1))
+    else:
+        execute_batch(cursor, sql, values)
 
 
 def insert_missing(table, *names):
