@@ -3,7 +3,10 @@
 
 import re
 
+import pytest
+
 from weave.server.stamps import Stamp
+from weave.server.writer import Writer
 
 STAMP = re.compile(r"[0-9]+\.[0-9]{2}")
 
@@ -56,3 +59,29 @@ def test_stamp_of_what_is_read(user, monkeypatch):
         for path in paths:
             assert user.get(path).headers["X-Weave-Timestamp"] == stamp
         assert user.get("storage/col/b", 404).headers["X-Weave-Timestamp"] == stamp
+
+
+@pytest.mark.in_process
+def test_what_is_read_while_a_write_is_under_way(user, monkeypatch):
+    """Its stamp is older than that of the write, which a later `newer` shows."""
+    user.put("storage/col/a", {"payload": "x"})
+    paths = {"info/collections": 200, "info/collection_counts": 200, "info/quota": 200,
+             "storage/col": 200, "storage/col?full=1": 200, "storage/col?ids=a,b": 200,
+             "storage/col/a": 200, "storage/col/b": 404}  # fmt: skip
+    put, seen = Writer.put, {}
+
+    def put_and_read(writer, *arguments):
+        result = put(writer, *arguments)
+        for path, status in paths.items():
+            seen[path] = user.get(path, status)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "put", put_and_read)
+        stamp = float(user.put("storage/col/b", {"payload": "y"}).text)
+    for path, response in seen.items():
+        told = response.headers["X-Weave-Timestamp"]
+        assert float(told) < stamp, path
+        assert user.get("storage/col?newer=" + told).json == ["b"]
+    assert seen["info/collection_counts"].json == {"col": 1}
+    assert seen["storage/col"].json == ["a"]
