@@ -204,3 +204,19 @@ def test_a_driver_that_is_missing(monkeypatch, url, module, package):
 def test_a_timeout_that_is_no_number(tmp_path, timeout):
     with pytest.raises(ConfigError, match="must be a number of seconds"):
         Database("sqlite:///%s/x.db?timeout=%s" % (tmp_path, timeout), POOL)
+
+
+class Cockroach:
+    """What SQLAlchemy asks for the version."""
+
+    def exec_driver_sql(self, _statement):
+        return self
+
+    def scalar(self):
+        return "CockroachDB CCL v23.1.11 (x86_64-pc-linux-gnu)"
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@h/x", "postgresql+psycopg2://u:p@h/x"])
+def test_an_engine_that_speaks_as_postgresql_does(url):
+    dialect = Database(url, POOL).engine.dialect
+    assert dialect._get_server_version_info(Cockroach()) == (13, 0)

@@ -145,8 +145,7 @@ def test_lists_are_those_of_the_model(database, monkeypatch, batch, part, sorted
     )
     @given(RECORDS, st.lists(SELECTIONS, min_size=1, max_size=8))
     def check(stored, selections):
-        with database.writing() as connection:
-            store(connection, stored)
+        database.write(lambda connection: store(connection, stored))
         with database.reading() as connection:
             for selection in selections:
                 agree(connection, stored, selection)

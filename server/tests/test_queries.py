@@ -52,7 +52,8 @@ def test_lists(database):
         )
         .order_by(users.c.user_id)
     )
-    with database.writing() as connection:
+
+    def act(connection):
         rows = [{"user_id": i, "modified": Stamp(i)} for i in range(450)]
         connection.execute(users.insert(), rows)
         for count in (1, 2, 10, 11, 100, 101, 400):
@@ -60,14 +61,20 @@ def test_lists(database):
             rows = found.rows(connection, ids=ids, now=Stamp(50))
             assert [id_ for (id_,) in rows] == ids[1:]
 
+    database.write(act)
+
 
 def test_errors_are_those_of_sqlalchemy(database):
     stores = Query(
         users.insert().values(user_id=bindparam("its_id"), modified=Stamp(1))
     )
-    with pytest.raises(IntegrityError), database.writing() as connection:
+
+    def act(connection):
         assert stores.change(connection, its_id=1) == 1
         stores.change_many(connection, [{"its_id": 2}, {"its_id": 1}])
+
+    with pytest.raises(IntegrityError):
+        database.write(act)
 
 
 def all_queries():

@@ -9,7 +9,6 @@ import threading
 import time
 from urllib.parse import quote
 
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -21,7 +20,6 @@ from sqlalchemy.exc import (
 from weave.server.config import ConfigError
 from weave.server.engines import (
     KINDS,
-    MYSQL,
     SQLITE_TIMEOUT_SECONDS,
     begin_reading,
     begin_writing,
@@ -147,12 +145,6 @@ class Database:
         with self._transaction(begin_reading) as connection:
             yield connection
 
-    @contextlib.contextmanager
-    def writing(self):
-        self.prepare()
-        with self._transaction(begin_writing) as connection:
-            yield connection
-
     def close(self):
         """Closes the connections that nobody uses; new ones open by themselves."""
         if not is_in_memory(self._url):
@@ -170,18 +162,6 @@ class Database:
             return
         while not self._checkpoint() and time.monotonic() < until:
             time.sleep(0.02)
-
-    def insert_or_update(self, table, row, changes):
-        """An INSERT that makes the changes where its primary key is there already."""
-        if self.dialect in MYSQL:
-            query = mysql.insert(table).values(row)
-            return query.on_duplicate_key_update(**changes)
-        insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
-        return (
-            insert(table)
-            .values(row)
-            .on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
-        )
 
     def backup(self, target):
         """Writes a consistent copy of a SQLite database to the file target."""

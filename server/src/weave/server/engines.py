@@ -20,6 +20,9 @@ LOCK_TIMEOUT_SECONDS = 10
 # How long a new connection may take, unless the URL says otherwise.
 CONNECT_TIMEOUT_SECONDS = 5
 
+# What an engine is taken for that speaks as PostgreSQL does, and says no version of it.
+_POSTGRESQL_VERSION = (13, 0)
+
 # Debian's package of each driver; drivers without one are installed by pip.
 _PACKAGES = {
     "pymysql": "python3-pymysql",
@@ -92,7 +95,25 @@ def make_engine(url, pool):
     except (ImportError, ArgumentError) as error:
         raise ConfigError("%r: %s" % (url, no_driver(url, error))) from None
     event.listen(engine, "connect", _ON_CONNECT[engine.dialect.name])
+    if engine.dialect.name == "postgresql":
+        _accept_any_version(engine.dialect)
     return engine
+
+
+def _accept_any_version(dialect):
+    """Lets SQLAlchemy use what speaks as PostgreSQL does and has another name.
+
+    CockroachDB is such an engine; SQLAlchemy finds no version in what it says.
+    """
+    read_version = dialect._get_server_version_info
+
+    def read(connection):
+        try:
+            return read_version(connection)
+        except AssertionError:
+            return _POSTGRESQL_VERSION
+
+    dialect._get_server_version_info = read
 
 
 def _connect_args(url):
