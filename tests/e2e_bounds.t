@@ -3,21 +3,25 @@
 """What one user of weave.server may cost the others, through httpd and mod_weave.
 
 In processes and embedded: the memory of a list that is larger than all of it
-may be, and somebody who tries passwords.
+may be, and somebody who tries passwords. And what the log says of refusals.
 """
 
 import contextlib
+import http.client
 import os
 import pathlib
+import re
+import sqlite3
 import sys
 import threading
+import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP / "server/tests"), str(TOP / "tests/supp")]
 
 from bulk import QUOTES_OF_A_RECORD, fill  # noqa: E402
 from client import SyncClient, SyncError  # noqa: E402
-from e2e import INI, WORSE_THAN_NOTICE, Httpd, Tap, made_folder  # noqa: E402
+from e2e import INI, REFUSED, WAIT_S, WORSE_THAN_NOTICE, Httpd, Tap, made_folder  # noqa: E402
 
 MODES = ("processes", "embedded")
 WORKERS = "\n[workers]\nmode = %s\n"
@@ -62,9 +66,22 @@ def download(client):
     return response.headers["X-Weave-Records"], quotes, length
 
 
+class Data:
+    """The database behind the server's back, as bulk.fill() wants it."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def run(self, statements):
+        with contextlib.closing(sqlite3.connect(self._path, timeout=WAIT_S)) as connection:
+            for statement, parameters in statements:
+                connection.execute(statement, parameters)
+            connection.commit()
+
+
 def check_list(tap, mode, httpd, client):
     client.put("large", "0", "", sortindex=0)
-    fill(httpd.folder / "data/weave.db", "large", RECORDS - 1, RECORD_BYTES)
+    fill(Data(httpd.folder / "data/weave.db"), "large", RECORDS - 1, RECORD_BYTES)
     for _ in range(30):
         client.info()
     before = memory_kb(os.getpid())
@@ -119,22 +136,71 @@ def check_attack(tap, mode, url, client):
     tap.ok(set(own) == {200}, mode + ": their owner is served all the while", own)
 
 
+# Of each kind, and a secret that a log must not have.
+SECRET = "tell nobody"
+REFUSALS = (
+    ("GET", "/info/collections", None, {"Authorization": ""}, 401),
+    ("GET", "/info/quota", None, None, 401),
+    ("PUT", "/storage/col/bad", '{"payload": "%s' % SECRET, {}, 400),
+    ("GET", "/storage/col/none", None, {}, 404),
+    ("PATCH", "/storage/col", None, {}, 405),
+    ("PUT", "/storage/large/0", '{"payload": "%s"}' % SECRET, {"X-If-Unmodified-Since": "0"}, 412),
+    ("POST", "/storage/long", SECRET * 2600000, {}, 413),
+)
+
+
+def check_refusals(tap, mode, httpd, client):
+    """Each is in the error log once, with the id that the access log has."""
+    ids, wrong, sent = {}, [], client._authorization()
+    other = SyncClient("http://127.0.0.1:%d/" % httpd.port, EMAIL, SECRET)
+    for method, path, body, headers, status in REFUSALS:
+        path = "/1.1/%s%s" % (client.name, path)
+        headers = other._authorization() if headers is None else dict(sent, **headers)
+        connection = http.client.HTTPConnection("127.0.0.1", httpd.port, timeout=WAIT_S)
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        response.read()
+        connection.close()
+        if response.status != status:
+            wrong.append((method, path, response.status))
+        ids[method, path] = status
+    tap.ok(not wrong, mode + ": refusals of each kind", *wrong)
+    access, end = [], time.monotonic() + WAIT_S
+    while len(access) < len(ids) and time.monotonic() < end:
+        time.sleep(0.05)
+        access = re.findall("^([A-Z]+) (.*) [45].. ([^- ].*)$",
+                            (httpd.folder / ("access_" + mode)).read_text(), re.M)
+        access = [line for line in access if line[:2] in ids]
+    log = httpd.log()
+    for method, path, request in access:
+        text = "%s '%s' is answered %d: " % (method, path, ids[method, path])
+        lines = [line for line in log.splitlines() if text in line]
+        tap.ok(len(lines) == 1 and lines[0].endswith("(request %s)" % request),
+               "%s: %s has one line, with its id" % (mode, text), request, *lines)
+    tap.ok(len(access) == len(ids), mode + ": the access log has the ids", *access)
+    secrets = (SECRET, PASSWORD, sent["Authorization"].split()[1],
+               other._authorization()["Authorization"].split()[1])
+    tap.ok(not any(secret in log for secret in secrets), mode + ": and no secrets")
+
+
 def main():
     tap = Tap()
     with made_folder("weave-bounds-") as folder:
         for mode in MODES:
             (folder / "sync.ini").write_text(INI + WORKERS % mode)
             httpd = Httpd(folder, "event")
+            with (folder / "httpd.conf").open("a") as file:
+                file.write('CustomLog "%s/access_%s" "%%m %%U %%>s %%L"\n' % (folder, mode))
             with httpd.running() as url:
                 client = SyncClient(url, EMAIL, PASSWORD)
                 client.sign_up()
                 client.find_node()
                 check_list(tap, mode, httpd, client)
+                check_refusals(tap, mode, httpd, client)
                 check_attack(tap, mode, url, client)
                 client.close()
             bad = [line for line in httpd.log().splitlines()
-                   if WORSE_THAN_NOTICE.search(line)
-                   and "is refused: too many" not in line]
+                   if WORSE_THAN_NOTICE.search(line) and not REFUSED.search(line)]
             tap.ok(not bad, mode + ": nothing else at warn or above in the log", *bad)
     return tap.end()
 

@@ -226,12 +226,3 @@ def test_large_body_is_the_same_from_a_file(user, monkeypatch, kept):
     user.put("storage/col/a", b'{"payload": "' + b"x" * 100000, 400)
     spool._files.forget()
     assert not spool._files._held
-
-
-def test_refusals_do_not_fill_the_log(user, monkeypatch, caplog):
-    monkeypatch.setattr(http, "large_bodies", Turns("a test", 1, 0, 60))
-    large = b'{"payload": "x"}'.ljust(http.LARGE_BODY_BYTES + 1)
-    with http.large_bodies.taken():
-        for _ in range(3):
-            user.put("storage/col/a", large, 503)
-    assert caplog.text.count("is refused: too many wait for a test") == 1

@@ -131,6 +131,8 @@ class Life:
             user.post("storage/tabs", [{"id": "b", "payload": "x"}])
             user.get("storage/history?full=1")
             user.get("storage/history?full=1&sort=newest&limit=40000")
+            # It has no meaning any more: a wrong password removes it.
+            site.sql("insert into weave_logins (subject, ends) values ('name old', 1)")
             live(User(user.app, "bob"))
 
     def faults(self):

@@ -25,6 +25,8 @@ USERS = ("www-data", "apache", "nobody")
 PROGRAMS = ("weaved", "weave-worker", "weavectl")
 WAIT_S = 60
 
+# A client has done something wrong, or too often.
+REFUSED = re.compile(r":warn\].* is answered (?:4\d\d|503): ")
 WORSE_THAN_NOTICE = re.compile(r":(?:warn|error|crit|alert|emerg)\]|exit signal")
 
 INI = """\
@@ -125,7 +127,7 @@ def server_user():
 def load_modules(httpd, mpm):
     libexec = ask_apxs("LIBEXECDIR")
     builtin = subprocess.run([httpd, "-l"], stdout=subprocess.PIPE, text=True).stdout
-    names = [name for name in ("mpm_" + mpm, "unixd", "authz_core")
+    names = [name for name in ("mpm_" + mpm, "unixd", "authz_core", "log_config")
              if "mod_%s.c" % name not in builtin]
     lines = ['LoadModule %s_module "%s/mod_%s.so"' % (name, libexec, name) for name in names]
     return "\n".join(lines)

@@ -249,6 +249,8 @@ int mod_weave_failure(request_rec *r, const weave_conf_t *conf, int status)
     if (!mod_weave_is_sync(conf) || r->main || status == HTTP_NOT_IMPLEMENTED ||
         status < HTTP_INTERNAL_SERVER_ERROR)
         return status;
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "answered %d in place of the application", status);
     refusal_send(r, conf, status, refusal_choose(r, path, conf, NULL),
                  longer_choose(r, seconds_of(r, conf, NULL)));
     return OK;

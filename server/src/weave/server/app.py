@@ -13,6 +13,7 @@ from weave.server.authenticator import Authenticator
 from weave.server.database import Database, reason
 from weave.server.logins import Logins
 from weave.server.passwords import Passwords
+from weave.server.refusals import Refusals
 from weave.server.settings import load
 from weave.server.storage import Storage
 from weave.server.stream import Feeder
@@ -94,7 +95,7 @@ class Site:
 def make_app(site):
     """The falcon.App of one Site."""
     settings = site.settings
-    app = falcon.App(middleware=[http.Stamps()])
+    app = falcon.App(middleware=[http.Stamps(), Refusals()])
     app.req_options.strip_url_path_trailing_slash = True
     http.Errors(settings["global.retry_after"]).install(app)
     authenticator = Authenticator(

@@ -23,16 +23,16 @@ def _credentials(req):
     """(name, password) of Basic authentication; 401 when there are none."""
     scheme, _, encoded = (req.get_header("Authorization") or "").partition(" ")
     if scheme.lower() != "basic":
-        raise unauthorized(challenge=True)
+        raise unauthorized("there are no Basic credentials", challenge=True)
     if len(encoded) > MAX_CREDENTIALS_CHARS:
-        raise unauthorized()
+        raise unauthorized("the credentials are too long")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
-        raise unauthorized() from None
+        raise unauthorized("the credentials are malformed") from None
     name, colon, password = decoded.partition(":")
     if not colon:
-        raise unauthorized()
+        raise unauthorized("the credentials are malformed")
     return name, password
 
 
@@ -42,10 +42,16 @@ def _claim(req, name):
     try:
         login = canonical_name(login)
         if login != canonical_name(name):
-            raise unauthorized()
+            raise unauthorized("the credentials are of another name than the path")
     except ValueError:
-        raise unauthorized() from None
+        raise unauthorized("there is no user name") from None
     return login, password, logins.network(req.remote_addr)
+
+
+def _refused(account):
+    # The log may tell what the answer does not.
+    is_nobody = account.user_id is None
+    return unauthorized("the name has no account" if is_nobody else "the password is wrong")
 
 
 class Authenticator:
@@ -102,18 +108,18 @@ class Authenticator:
 
         Nobody can tell from the answer, or from its time, that there is none.
         """
-        return Account(name, 0, "", self._passwords.hash_of_nobody(name))
+        return Account(name, None, None, self._passwords.hash_of_nobody(name))
 
     def _recall(self, account, password, network):
         """True for a password that is remembered; None for an unknown one; else 401."""
         known = self._passwords.recall(account.password_hash, password, network)
         if known is False:
-            raise unauthorized()
+            raise _refused(account)
         return known
 
     def _demand(self, account, password, network):
         if not self._verify(account, password, network):
-            raise unauthorized()
+            raise _refused(account)
 
     def sign_up(self, req, name, email, password):
         """Creates the account; raises NameTaken."""

@@ -6,20 +6,16 @@ codes below (published as "Response codes" with the protocol).
 """
 
 import contextlib
-import logging
-import time
 
 import falcon
 from sqlalchemy.exc import SQLAlchemyError
 
-from weave.server import formats
+from weave.server import formats, refusals
 from weave.server.config import ConfigError
 from weave.server.database import reason
 from weave.server.spool import Spool, SpoolError
 from weave.server.stamps import Stamp
 from weave.server.turns import Busy, Turns
-
-log = logging.getLogger(__name__)
 
 VERSIONS = ("1", "1.0", "1.1")
 
@@ -49,19 +45,36 @@ LARGE_BODY_BYTES = 2 * 1024 * 1024
 # a second or two.
 large_bodies = Turns("the place of a large body", running=2, waiting=2, seconds=10)
 
-# Whoever sends many requests shall not fill the log: between two warnings that
-# one was refused.
-BUSY_WARNING_SECONDS = 60
+# For the log, where nothing more is known.
+_REASONS = {
+    BAD_PROTOCOL: "an argument or a header is malformed",
+    BAD_NAME: "the path has no user name",
+    EXISTS: "the name is taken",
+    BAD_JSON: "the body is incomplete, or no JSON that is taken",
+    NO_PASSWORD: "there is no password",
+    BAD_OBJECT: "the path or the record is malformed",
+    WEAK_PASSWORD: "the new password is weak",
+    BAD_RESET_KEY: "no reset key was given out",
+    UNSUPPORTED: "this is not offered, or closed (auth.allow_new_users)",
+    BAD_EMAIL: "there is no e-mail address",
+    BAD_COLLECTION: "the name of the collection is malformed",
+    OVER_QUOTA: "the user is over the quota",
+    NAME_IS_NOT_EMAIL: "the name is not that of the e-mail address",
+}
 
 
-def bad_request(code):
-    return falcon.HTTPBadRequest(code=code)
+def bad_request(code, why=None):
+    """400; why is for the log."""
+    return falcon.HTTPBadRequest(code=code, description=why or _REASONS[code])
 
 
-def unauthorized(challenge=False):
-    """401; browsers ask for a password only where there is a challenge."""
+def unauthorized(why, challenge=False):
+    """401; browsers ask for a password only where there is a challenge.
+
+    why is for the log.
+    """
     challenges = ['Basic realm="Sync"'] if challenge else None
-    return falcon.HTTPUnauthorized(challenges=challenges)
+    return falcon.HTTPUnauthorized(description=why, challenges=challenges)
 
 
 def _body_parts(req, max_bytes):
@@ -76,13 +89,13 @@ def _body_parts(req, max_bytes):
         try:
             part = req.env["wsgi.input"].read(min(left, 1024 * 1024))
         except OSError:
-            raise bad_request(BAD_JSON) from None  # the client has gone away
+            raise bad_request(BAD_JSON, "the body breaks off") from None
         if not part:
             break
         left -= len(part)
         yield part
     if length is not None and left:
-        raise bad_request(BAD_JSON)
+        raise bad_request(BAD_JSON, "the body breaks off")
     if length is None and not left:
         raise falcon.HTTPPayloadTooLarge()
 
@@ -178,7 +191,6 @@ class Errors:
 
     def __init__(self, retry_after):
         self._retry_after = retry_after
-        self._last_warning = -BUSY_WARNING_SECONDS
 
     def install(self, app):
         app.set_error_serializer(self.serialize)
@@ -188,36 +200,30 @@ class Errors:
         app.add_error_handler(SpoolError, self.on_full)
         app.add_error_handler(Busy, self.on_busy)
 
-    def serialize(self, _req, resp, error):
+    def serialize(self, req, resp, error):
+        refusals.note_error(req, error)
         if error.status == falcon.HTTP_400:
             send_json(resp, DEFAULT_CODE if error.code is None else error.code)
         else:
             send_json(resp, error.title)
 
-    def on_database(self, _req, resp, error, _params):
+    def on_database(self, req, resp, error, _params):
         """The database is full, locked, broken or away, or lacks its tables."""
-        log.error("the database does not answer: %s", reason(error))
+        why = "the database does not answer: " + refusals.first_line(reason(error))
+        refusals.note(req, why, is_fault=True)
         _send_unavailable(resp, self._retry_after, "database")
 
-    def on_full(self, _req, resp, error, _params):
+    def on_full(self, req, resp, error, _params):
         """The temporary folder has no room for a large body or a long list."""
-        log.error("the temporary folder cannot be written: %s", error)
+        refusals.note(req, "the temporary folder cannot be written: %s" % error, is_fault=True)
         _send_unavailable(resp, self._retry_after, "temporary folder")
 
     def on_busy(self, req, resp, error, _params):
         """What was asked for costs more than can be given just now."""
-        now, level = time.monotonic(), logging.DEBUG
-        if now - self._last_warning >= BUSY_WARNING_SECONDS:
-            self._last_warning, level = now, logging.WARNING
-        log.log(level, "%s %s is refused: %s", req.method, ascii(req.path), error)
+        refusals.note(req, str(error))
         _send_unavailable(resp, error.seconds, "busy")
 
     def on_unexpected(self, req, resp, error, _params):
-        log.error(
-            "unexpected exception in %s %s",
-            req.method,
-            ascii(req.path),
-            exc_info=(type(error), error, error.__traceback__),
-        )
+        refusals.note(req, "unexpected exception", error, is_fault=True)
         resp.status = falcon.HTTP_500
         send_json(resp, "server issue: unexpected error")

@@ -141,7 +141,7 @@ class Everything(Resource):
     def on_delete(self, req, resp, name):
         user_id = self.user_id(req, name)
         if req.get_header("X-Confirm-Delete") is None:
-            raise http.bad_request(http.EXISTS)
+            raise http.bad_request(http.EXISTS, "X-Confirm-Delete is missing")
         self.change(req, resp, user_id, None, lambda writer: writer.delete_all())
         http.send_json(resp, http.stamp_of(req))
 

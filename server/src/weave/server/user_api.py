@@ -10,6 +10,8 @@ from weave.server.records import is_text
 
 MAX_BODY_BYTES = 64 * 1024
 
+CHANGED_MEANWHILE = "the account was changed or deleted meanwhile"
+
 
 def _name(text):
     try:
@@ -70,7 +72,7 @@ class User(Resource):
         # still ask again.
         self._forget_records(account)
         if not self._accounts.delete(account):
-            raise http.unauthorized()
+            raise http.unauthorized(CHANGED_MEANWHILE)
         # And what came meanwhile, from devices that were let in before.
         self._forget_records(account)
         http.send_text(resp, "1")
@@ -119,7 +121,7 @@ class Password(Resource):
         if _is_weak(password, account.name):
             raise http.bad_request(http.WEAK_PASSWORD)
         if not self._authenticator.change_password(req, account, password):
-            raise http.unauthorized()
+            raise http.unauthorized(CHANGED_MEANWHILE)
         http.send_text(resp, "success")
 
 
@@ -130,7 +132,7 @@ class Email(Resource):
         if not is_email(email):
             raise http.bad_request(http.BAD_EMAIL)
         if not self._accounts.set_email(account, email):
-            raise http.unauthorized()
+            raise http.unauthorized(CHANGED_MEANWHILE)
         http.send_text(resp, email)
 
 
