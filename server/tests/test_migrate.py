@@ -210,13 +210,14 @@ def test_killed_at_any_point(old, make_ini, capsys, monkeypatch):
     is_as_new(old, make_ini, capsys)
 
 
-def test_many_at_once(old, make_ini, capsys):
-    """As a fleet does it with one database: all succeed, each thing is done once."""
-    environment = dict(os.environ, PYTHONPATH=SOURCES, WEAVE_INI=str(old.path))
+def many_at_once(ini, before="pass"):
+    """Runs migrate in five processes; what they have done. `before` is code of theirs."""
+    environment = dict(os.environ, PYTHONPATH=SOURCES, WEAVE_INI=str(ini.path))
     code = (
         "import sys, weave.server.__main__ as admin\n"
         "admin.become_owner = lambda *_: None\n"
-        "print('imported', flush=True)\n"
+        + before
+        + "\nprint('imported', flush=True)\n"
         "sys.stdin.readline()\n"
         "admin.main(['migrate'])\n"
     )
@@ -239,6 +240,11 @@ def test_many_at_once(old, make_ini, capsys):
         with process.stdout as stream:
             said.append(stream.read())
     assert [process.wait() for process in running] == [0] * len(running)
-    done = [line for text in said for line in text.splitlines(True) if line != NOTHING]
+    return [line for lines in said for line in lines.splitlines(True) if line != NOTHING]
+
+
+def test_many_at_once(old, make_ini, capsys):
+    """As a fleet does it with one database: all succeed, each thing is done once."""
+    done = many_at_once(old)
     assert len(done) == len(set(done)) >= 7
     is_as_new(old, make_ini, capsys)

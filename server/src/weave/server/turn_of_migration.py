@@ -21,7 +21,7 @@ LOCK_SECONDS = 3
 STEP_SECONDS = 300
 
 # Another node may have been quicker with the same step: then it is not the next any more.
-REFUSED_ATTEMPTS = 2
+REFUSED_ATTEMPTS = 5
 
 
 @contextlib.contextmanager
