@@ -37,7 +37,7 @@ WAIT_SECONDS = 240
 MAX_FOLDER_BYTES = 60
 
 DRIVERS = {
-    "mariadb": {"pymysql": "python3-pymysql"},
+    "mariadb": {"pymysql": "python3-pymysql", "MySQLdb": "python3-mysqldb"},
     "postgresql": {"psycopg2": "python3-psycopg2"},
 }
 

@@ -124,7 +124,7 @@ class Writer(threading.Thread):
         self._device.close()
 
     def _kinds(self):
-        kinds = [self._put] * 8 + [self._post] * 4 + [self._delete] * 3 + [self._count_up] * 2
+        kinds = [self._put] * 8 + [self._post] * 4 + [self._remove] * 3 + [self._count_up] * 2
         return self._random.choice(kinds + [self._wipe, self._look])
 
     def _unique(self):
@@ -148,7 +148,7 @@ class Writer(threading.Thread):
         return self._known if self._random.random() < 0.3 else None
 
     def _put(self):
-        id_, payload = self._random.choice(SHARED), self._unique()
+        id_, payload = self._random.choice(SHARED), self._unique() + "é😀"
         self._write("PUT", "shared/" + id_, {id_: payload}, {"payload": payload},
                     self._condition())  # fmt: skip
 
@@ -158,7 +158,7 @@ class Writer(threading.Thread):
         body = [{"id": id_, "payload": payload} for id_ in ids]
         self._write("POST", "shared", dict.fromkeys(ids, payload), body, self._condition())
 
-    def _delete(self):
+    def _remove(self):
         ids = self._random.sample(SHARED, 2)
         if self._random.random() < 0.5:
             self._write("DELETE", "shared/" + ids[0], {ids[0]: None})
