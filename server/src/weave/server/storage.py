@@ -24,6 +24,7 @@ from weave.server.writer import (
     check,
     last_stamp,
     lock_user,
+    make_user,
     purge_expired,
     stamp_user,
 )
@@ -161,7 +162,9 @@ class Storage:
         def write(connection):
             now = Stamp.now()
             if condition is not None:
-                lock_user(connection, user_id)
+                if not lock_user(connection, user_id):
+                    make_user(connection, user_id)
+                    lock_user(connection, user_id)
                 check(connection, user_id, now, condition, self._options.rules)
             stamp = stamp_user(connection, user_id, now)
             return act(Writer(connection, user_id, now, stamp, self._options))
@@ -193,7 +196,8 @@ class Storage:
 
     def _purge(self, user_id, number, at_most):
         def purge(connection):
-            lock_user(connection, user_id)
+            if not lock_user(connection, user_id):
+                return 0
             count, size = purge_expired(
                 connection, user_id, number, Stamp.now(), at_most
             )

@@ -74,14 +74,14 @@ class Resource:
         """The decoded body, for a block."""
         return http.json_body(req, MAX_BODY_BYTES, max_marks, owner=user_id)
 
-    def change(self, req, resp, user_id, collection, act, item=None):
+    def change(self, req, resp, user_id, collection, act):
         """Calls act(writer) in one transaction; returns what it returned.
 
         412 when X-If-Unmodified-Since says so, 400 when over quota: nothing
         has changed then.
         """
         since = _unmodified_since(req)
-        condition = None if since is None else Condition(since, collection, item)
+        condition = None if since is None else Condition(since, collection)
 
         def write(writer):
             return act(writer), writer.quota_left_kb(), writer.stamp

@@ -103,44 +103,50 @@ class Usage:
     bytes: int
 
 
-def read(connection, user_id, now):
-    """([Usage] of each collection, the user's last stamp); 0 where there is none."""
+def read(connection, user_id, now, keeps=False):
+    """([Usage] of each collection, the user's last stamp); 0 where there is none.
+
+    keeps: for one who writes. Counts that were not right are stored, or each write
+    under a quota would count anew.
+    """
     rows = _COLLECTIONS.rows(connection, user_id=user_id)
     found, expired, last = [], [], 0
-    for last, number, name, modified, counted, count, size, first_expiry in rows:
+    for last, number, name, modified, counted, count_, total, first_expiry in rows:
         if first_expiry is None:
             continue
-        if counted != modified:
-            count, size = _LIVE.row(connection, user_id=user_id, number=number, now=now)
-        elif first_expiry <= now:
-            expired.append(number)
-        found.append(Usage(number, name, int(count), int(size)))
+        if counted != modified and not keeps:
+            mine = {"user_id": user_id, "number": number}
+            count_, total = _LIVE.row(connection, now=now, **mine)
+        elif counted != modified:
+            count_, total = count(connection, user_id, number)
+            keep(connection, user_id, number, modified, count_, total)
+        usage = Usage(number, name, int(count_), int(total))
+        found.append(usage)
+        if first_expiry <= now and (counted == modified or keeps):
+            expired.append(usage)
     for start in range(0, len(expired), MAX_LIST):
-        some = expired[start : start + MAX_LIST]
-        gone = _EXPIRED.rows(connection, user_id=user_id, numbers=some, now=now)
-        less = {number: (count, size) for number, count, size in gone}
-        for usage in found:
-            count, size = less.get(usage.number, (0, 0))
-            usage.records -= count
-            usage.bytes -= int(size)
+        _subtract_expired(connection, user_id, now, expired[start : start + MAX_LIST])
     return found, last
+
+
+def _subtract_expired(connection, user_id, now, usages):
+    rows = _EXPIRED.rows(
+        connection,
+        user_id=user_id,
+        numbers=[usage.number for usage in usages],
+        now=now,
+    )
+    gone = {number: (count_, total) for number, count_, total in rows}
+    for usage in usages:
+        count_, total = gone.get(usage.number, (0, 0))
+        usage.records -= count_
+        usage.bytes -= int(total)
 
 
 def count(connection, user_id, number):
     """(rows, bytes of their payloads) of a collection, from the rows."""
     rows, size = _ALL.row(connection, user_id=user_id, number=number)
     return rows, int(size)
-
-
-def count_missing(connection, user_id):
-    """Counts the collections whose counts are not right, for one who writes.
-
-    Otherwise each write under a quota would do it.
-    """
-    for row in _COLLECTIONS.rows(connection, user_id=user_id):
-        _, number, _, modified, counted = row[:5]
-        if number is not None and counted != modified:
-            keep(connection, user_id, number, modified, *count(connection, user_id, number))
 
 
 def keep(connection, user_id, number, modified, rows, size):

@@ -155,16 +155,19 @@ class Condition:
 
 
 def lock_user(connection, user_id):
-    """Makes this the only writer of the user, who is made where there is none."""
-    if not _LOCK.change(connection, its_user=user_id):
-        _NEW_USER.change(connection, user_id=user_id, modified=0)
-        _LOCK.change(connection, its_user=user_id)
+    """Makes this the only writer of the user; whether there is one."""
+    return _LOCK.change(connection, its_user=user_id) > 0
+
+
+def make_user(connection, user_id):
+    """Makes a user where it is not there."""
+    _NEW_USER.change(connection, user_id=user_id, modified=0)
 
 
 def stamp_user(connection, user_id, now):
-    """Like lock_user(); the stamp of what is written now, later than all before it."""
+    """Locks and makes the user; the stamp of this write, later than all before it."""
     if not _STAMP.change(connection, its_user=user_id, now=now):
-        _NEW_USER.change(connection, user_id=user_id, modified=0)
+        make_user(connection, user_id)
         _STAMP.change(connection, its_user=user_id, now=now)
     return last_stamp(connection, user_id)
 
@@ -392,8 +395,9 @@ class Writer:
 
     def _used_bytes(self):
         if self._used is None:
-            usage.count_missing(self._connection, self._user_id)
-            found, _ = usage.read(self._connection, self._user_id, self._now)
+            found, _ = usage.read(
+                self._connection, self._user_id, self._now, keeps=True
+            )
             self._used = sum(each.bytes for each in found)
         return self._used
 
