@@ -24,7 +24,8 @@
 #include "weave_host.h"
 
 #define START_MS 60000
-#define LARGE_BLOCK (1024 * 1024)
+#define LARGE_BLOCK (128 * 1024)   /* what glibc begins with */
+#define KEPT_AT_MOST (1024 * 1024) /* free, at the end of a heap */
 
 static __attribute__((noreturn)) void start_fail(const char *why)
 {
@@ -136,7 +137,7 @@ static void malloc_bound(void)
     if (!getenv("MALLOC_MMAP_THRESHOLD_"))
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     if (!getenv("MALLOC_TRIM_THRESHOLD_"))
-        mallopt(M_TRIM_THRESHOLD, LARGE_BLOCK);
+        mallopt(M_TRIM_THRESHOLD, KEPT_AT_MOST);
 #endif
 }
 
