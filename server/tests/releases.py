@@ -2,13 +2,12 @@
 """Releases of the server that run in processes of their own, older and newer ones too."""
 
 import contextlib
-import pathlib
 import shutil
 import subprocess
 import sys
 
 from conftest import SOURCES
-from syncing import Client, make_newer
+from syncing import Client, extract_first, make_newer
 
 from weave.server.schema_version import SCHEMA_VERSION
 
@@ -105,25 +104,5 @@ def newer(folder, serves_from):
 
 def first(folder):
     """Release 0.1.0 as git has it, whose tables have version 1; None in a shallow clone."""
-    here = pathlib.Path(__file__).resolve().parent.parent
-    try:
-        top, prefix = _git(here, "rev-parse", "--show-toplevel", "--show-prefix").split()
-        its_file = prefix.decode() + "src/weave/server/columns.py"
-        added = _git(top, "log", "--diff-filter=A", "--format=%H", "--", its_file).split()
-        archive = _git(top, "archive", "%s^:%ssrc" % (added[-1].decode(), prefix.decode()))
-    except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
-        return None
-    sources = folder / "first"
-    sources.mkdir()
-    subprocess.run(["tar", "-x", "-C", str(sources)], input=archive, check=True)
-    return Release(sources)
-
-
-def _git(folder, *words):
-    return subprocess.run(
-        ["git", "-c", "safe.directory=*", *words],
-        cwd=folder,
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ).stdout
+    sources = extract_first(folder / "first")
+    return sources and Release(sources / "src")

@@ -7,7 +7,9 @@ It imports nothing of the server or of its tests, so that others use it, too.
 import base64
 import http.client
 import json
+import pathlib
 import re
+import subprocess
 import threading
 
 PASSWORD = "a good password"
@@ -109,3 +111,31 @@ def _replace(path, pattern, text):
     after = re.sub(pattern, text, before, flags=re.MULTILINE)
     assert after != before, pattern
     path.write_text(after)
+
+
+def extract_first(folder):
+    """Release 0.1.0 as git has it, in a new folder; None in a shallow clone.
+
+    It is what there was before columns.py, which came with version 2 of the tables.
+    """
+    here = pathlib.Path(__file__).resolve().parent.parent
+    try:
+        top, prefix = _git(here, "rev-parse", "--show-toplevel", "--show-prefix").split()
+        its_file = prefix.decode() + "src/weave/server/columns.py"
+        added = _git(top, "log", "--diff-filter=A", "--format=%H", "--", its_file).split()
+        archive = _git(top, "archive", "%s^:%s" % (added[-1].decode(), prefix.decode()))
+    except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
+        return None
+    folder.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+    return folder
+
+
+def _git(folder, *words):
+    return subprocess.run(
+        ["git", "-c", "safe.directory=*", *words],
+        cwd=folder,
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ).stdout

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Sync server forward, back and forward again by weavectl, in httpd, under requests.
 
-The newer release brings the tables of its database to a version of its own; the older
-one serves them after a rollback.
+Each release brings the tables of the database to a version of its own; the one before
+serves them after a rollback. The first is 0.1.0 where git has it.
 """
 
 import re
@@ -46,7 +46,7 @@ warmup = /__heartbeat__
 
 def put_release(node, sources, newer=None):
     """Makes an sdist of the server, or of a newer one, in the share; its version."""
-    copy = node.folder / ("server" + (newer or ""))
+    copy = node.folder / ("%s-%s" % (sources.name, newer))
     shutil.copytree(sources, copy, ignore=shutil.ignore_patterns(
         "*.egg-info", "dist", "__pycache__", "tests"))
     package = copy / "src" / "weave" / "server"
@@ -62,15 +62,16 @@ def put_release(node, sources, newer=None):
 
 @pytest.fixture(scope="module")
 def node():
-    """A node whose httpd serves this release; a newer one is in the share."""
+    """A node whose httpd serves the first release, or this one; this one is in the share."""
     made = nodes.Node()
+    first = syncing.extract_first(made.folder / "first")
+    made.first = first and put_release(made, first)
     made.version = put_release(made, TOP / "server")
     (made.folder / "data").mkdir()
     made.own(made.folder / "data", nodes.WORKERS)
     made.ini.write_text(INI.format(home=made.home, folder=made.folder, share=made.share,
                                    python=DISTRIBUTION))
-    made.run("install", "WeaveServer==" + made.version)
-    put_release(made, TOP / "server", NEWER)
+    made.run("install", "WeaveServer==" + (made.first or made.version))
     made.httpd = httpds.Httpd(made)
     made.httpd.start()
     made.client = syncing.Client(made.httpd.port)
@@ -101,24 +102,53 @@ def check_counts(node):
     assert node.client.get("info/collection_counts") == dict(rows)
 
 
-def test_forward_back_and_forward_again(node):
+def serves(node, version):
+    return node.current() == "releases/weaveserver-" + version
+
+
+def test_from_the_first_release_and_back(node):
+    """It knows neither counts nor versions, and removes what has expired."""
+    if not node.first:
+        pytest.skip("this clone has not the history with release 0.1.0")
     write(node, "one", "a", "b")
     with syncing.Load(node.client) as load:
-        said = node.run("install", "WeaveServer==" + NEWER)
-        assert node.current() == "releases/weaveserver-" + NEWER
-        color = "select color from weave_collections where name = 'one'"
-        assert sql(node, color) == [(None,)], said
+        node.run("install", "WeaveServer==" + node.version)
+        assert serves(node, node.version)
         write(node, "one", "c")
+        write(node, "two", "a", "b")
+        node.client.put("storage/two/x", {"payload": "x", "ttl": 0})
         node.run("rollback")
-        assert node.current() == "releases/weaveserver-" + node.version
+        assert serves(node, node.first)
         write(node, "one", "d")
-        write(node, "two", "a")
+        # It purges collections that it does not write to, and then their counts are wrong.
+        sql(node, "delete from weave_records where id = 'x'")
+        node.run("switch", "--again", node.version)
+        assert serves(node, node.version)
+        write(node, "two", "c")
+        load.stop()
+    check_counts(node)
+    assert load.count > 20 and load.failures == []
+
+
+def test_a_newer_release_and_back(node):
+    put_release(node, TOP / "server", NEWER)
+    node.run("install", "WeaveServer==" + node.version)
+    write(node, "three", "a", "b")
+    with syncing.Load(node.client) as load:
+        node.run("install", "WeaveServer==" + NEWER)
+        assert serves(node, NEWER)
+        color = "select color from weave_collections where name = 'three'"
+        assert sql(node, color) == [(None,)]
+        write(node, "three", "c")
+        node.run("rollback")
+        assert serves(node, node.version)
+        write(node, "three", "d")
         check_counts(node)
         node.run("switch", "--again", NEWER)
-        assert node.current() == "releases/weaveserver-" + NEWER
-        write(node, "two", "b")
+        assert serves(node, NEWER)
+        write(node, "three", "e")
         load.stop()
-        check_counts(node)
+    check_counts(node)
     assert load.count > 20 and load.failures == []
     told = [line for line in node.httpd.log().splitlines()
             if "its tables are those of release 9.9; this older one, " in line]
