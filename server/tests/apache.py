@@ -14,6 +14,7 @@ import http.client
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -202,6 +203,8 @@ class Apache:
         for file in [*e2e.BUILD.glob("*.so"), *(e2e.BUILD / name for name in e2e.PROGRAMS)]:
             shutil.copy(file, folder / "build")
         shutil.copytree(TOP / "server" / "src", folder / "src")
+        # whatever the umask of the checkout was
+        subprocess.run(["chmod", "-R", "a+rX", folder / "build", folder / "src"], check=True)
         (folder / "choose.wsgi").write_text(SCRIPT.format(clock=str(self._clock)))
         (folder / "sync.ini").write_text(INI.format(folder=folder))
         self._httpd = e2e.Httpd(folder, "event")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import KIND, THROUGH_HTTPD, sites
+from conftest import KIND, THROUGH_HTTPD, basic, sites
 from weave.server import formats
 
 NO_JSON = [
@@ -281,7 +281,7 @@ QUERY = st.dictionaries(
 NO_CONTROLS = st.characters(blacklist_categories=("Cc", "Cs"))
 
 FUZZ = settings(
-    max_examples=300 if KIND == "sqlite" and not THROUGH_HTTPD else 50,
+    max_examples=150 if KIND == "sqlite" and not THROUGH_HTTPD else 50,
     deadline=None, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
@@ -348,8 +348,57 @@ def test_shape_is_counted_exactly(value, ascii_only):
 @FUZZ
 @given(arguments=QUERY)
 def test_any_query(fuzzed, arguments):
-    response = fuzzed.get("storage/col?" + urlencode(arguments), "*")
+    path = "storage/col?" + urlencode(arguments)
+    response = fuzzed.get(path, "*")
     assert response.status_int in (200, 400)
+    if response.status_int == 400:
+        assert response.body == fuzzed.delete(path, 400).body == b"1"
+        assert fuzzed.site.digest() == fuzzed.digest
+
+
+HEADER = st.one_of(
+    st.text(NO_CONTROLS, max_size=40).map(lambda text: text.encode().decode("latin-1")),
+    st.text("0123456789.eE+-_ ,x", max_size=70),
+)
+
+
+@FUZZ
+@given(since=HEADER)
+def test_any_precondition(fuzzed, since):
+    response = fuzzed.put("storage/col/a", {"payload": "x"}, "*", X_If_Unmodified_Since=since)
+    assert response.status_int in (200, 400, 412)
+    if response.status_int == 200:
+        fuzzed.digest = fuzzed.site.digest()
+    else:
+        assert response.status_int == 412 or response.body == b"1"
+        assert fuzzed.site.digest() == fuzzed.digest
+
+
+@FUZZ
+@given(accept=HEADER | st.text("aplictonewsh/;=q0.159*, ", max_size=60))
+def test_any_accept(fuzzed, accept):
+    response = fuzzed.get("storage/col?full=1", Accept=accept)
+    assert response.content_type in (formats.JSON, formats.NEWLINES, formats.WHOISI)
+    assert {name.lower() for name in response.headers} <= {
+        "content-type", "content-length", "x-weave-timestamp", "x-weave-records"
+    }  # fmt: skip
+
+
+@FUZZ
+@given(
+    what=st.sampled_from(["email", "password"]),
+    body=st.binary(max_size=7) | st.binary(max_size=60).map(lambda body: body + b"\xff"),
+)
+def test_any_change_of_an_account(fuzzed, what, body):
+    headers = {"Authorization": basic(fuzzed.name, fuzzed.password)}
+    path = "/user/1.0/%s/%s" % (fuzzed.name, what)
+    response = fuzzed.app.post(path, body, headers=headers, status="*")
+    if what == "email" and response.status_int == 200:
+        assert b"@" in body
+        fuzzed.digest = fuzzed.site.digest()
+    else:
+        assert (response.status_int, response.body) == (400, b"12" if what == "email" else b"9")
+        assert fuzzed.site.digest() == fuzzed.digest
 
 
 @FUZZ
