@@ -99,7 +99,7 @@ class Bounds(unittest.TestCase):
         "list": {"worker_kb": 5120, "httpd_kb": 100, "first_byte_s": 0.25,
                  "seconds": 2.0, "bytes": 10**8},
         "guesses": {"without_50": 4.0, "beside_50": 5.0, "without_99": 10.0,
-                    "beside_99": 25.0, "ratio": 2.5, "ratios": [1.5, 2.5, 3.0],
+                    "beside_99": 25.0, "guess_cpu_us": 400.0, "ratio": 2.5, "ratios": [1.5, 2.5, 3.0],
                     "failed": 0, "guesses": 1200, "refused": 20,
                     "put_off": 1180}}]}
 

@@ -9,6 +9,7 @@ beside browsers that sync by the clock; the latency of those, with and without.
 import asyncio
 import base64
 import contextlib
+import statistics
 import time
 
 from . import databases, process
@@ -21,7 +22,7 @@ LIST_READ = 65536
 WRONG_PER_S = 50
 BROWSERS, BROWSER_PAUSE_S = 8, 0.2
 HALF_S = 8
-HALVES = 3
+PAIRS = 5
 
 
 # ---- a list of 100 MB ----
@@ -44,8 +45,9 @@ async def read_list(client, path):
     """{"first_byte_s", "seconds", "bytes"} of a list, of which little is kept."""
     began, first, size = time.monotonic(), None, 0
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-    writer.write((f"GET /1.1/{client.name}/{path} HTTP/1.0\r\n"
-                  f"Host: 127.0.0.1:{client.port}\r\nAuthorization: Basic "
+    writer.write((f"GET /1.1/{client.name}/{path} HTTP/1.1\r\n"
+                  f"Host: 127.0.0.1:{client.port}\r\n"
+                  "Connection: close\r\nAuthorization: Basic "
                   f"{client.authorization}\r\n\r\n").encode("ascii"))
     head = await reader.readuntil(b"\r\n\r\n")
     while data := await reader.read(LIST_READ):
@@ -133,24 +135,33 @@ async def half(browsers, numbers):
             [status for client in guesses for status in client.statuses])
 
 
-def measure_guesses(browsers):
+def spent_in(site, browsers, numbers):
+    """What half() returns, and the µs of CPU of all of the site's processes."""
+    before = site.usage()
+    found = run(browsers, half(browsers, numbers))
+    return (*found, sum(site.spent_us(before).values()))
+
+
+def measure_guesses(site, browsers):
     """The row of a report: pairs of halves, without guesses and with them."""
-    numbers, statuses, failed = iter(range(10**6)), [], 0
-    pairs = []
-    for _ in range(HALVES):
-        still, wrong, _ = run(browsers, half(browsers, None))
-        beside, more, seen = run(browsers, half(browsers, numbers))
-        failed += wrong + more
-        statuses += seen
-        pairs.append({
-            f"{name}_{share}": quantile(took, share / 100)
-            for name, took in (("without", still), ("beside", beside))
-            for share in (50, 99)})
-    middle = sorted(pairs, key=lambda pair: pair["beside_99"]
-                    / pair["without_99"])[HALVES // 2]
-    return {**middle, "ratio": middle["beside_99"] / middle["without_99"],
-            "ratios": [pair["beside_99"] / pair["without_99"]
-                       for pair in pairs],
+    numbers, statuses, failed, pairs = iter(range(10**6)), [], 0, []
+    for number in range(PAIRS):
+        halves = {}
+        for name in ("without", "beside")[::-1 if number % 2 else 1]:
+            halves[name] = spent_in(site, browsers,
+                                    numbers if name == "beside" else None)
+            failed += halves[name][1]
+            statuses += halves[name][2]
+        pair = {f"{name}_{share}": quantile(found[0], share / 100)
+                for name, found in halves.items() for share in (50, 99)}
+        pair["ratio"] = pair["beside_99"] / pair["without_99"]
+        pair["guess_cpu_us"] = (halves["beside"][3] - halves["without"][3]) \
+            / max(1, len(halves["beside"][2]))
+        pairs.append(pair)
+    middle = sorted(pairs, key=lambda pair: pair["ratio"])[PAIRS // 2]
+    return {**middle, "ratios": [pair["ratio"] for pair in pairs],
+            "guess_cpu_us": statistics.median(
+                pair["guess_cpu_us"] for pair in pairs),
             "failed": failed, "guesses": len(statuses),
             "refused": statuses.count(401), "put_off": statuses.count(503)}
 
@@ -162,7 +173,7 @@ def measure_one(site, kind, say):
     post = lister.call("POST", "POST", "storage/history", [
         {"id": "a", "payload": "x"}])
     run([lister], post)
-    row = {"database": kind, "guesses": measure_guesses(browsers)}
+    row = {"database": kind, "guesses": measure_guesses(site, browsers)}
     say("{}: p99 {:.0f} ms without, {:.0f} ms beside wrong passwords".format(
         kind, row["guesses"]["without_99"], row["guesses"]["beside_99"]))
     databases.of_tests("plenty").fill(

@@ -219,12 +219,13 @@ def bounds(report):
 def guesses(report):
     """The latency of others, in the pair of halves with the median ratio."""
     return table(
-        ("wrong passwords on", "sent", "401", "503", "others' p50 ms, without",
-         "with", "p99 ms, without", "with", "p99 ratio", "others failed"),
+        ("wrong passwords on", "sent", "401", "503", "CPU ms of each",
+         "others' p50 ms, without", "with", "p99 ms, without", "with",
+         "p99 ratio", "others failed"),
         [(row["database"], found["guesses"], found["refused"],
-          found["put_off"], *(number(found[name]) for name in
-                              ("without_50", "beside_50", "without_99",
-                               "beside_99")),
+          found["put_off"], number(found["guess_cpu_us"] / 1000),
+          *(number(found[name]) for name in
+            ("without_50", "beside_50", "without_99", "beside_99")),
           f"{number(found['ratio'])} ({number(min(found['ratios']))}.."
           f"{number(max(found['ratios']))})", found["failed"])
          for row in report["bounds"] for found in [row["guesses"]]])
