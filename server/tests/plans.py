@@ -9,6 +9,8 @@ from unittest import mock
 
 from sqlalchemy.pool.base import _ConnectionFairy
 
+from weave.server.queries import Query
+
 PRIMARY = "PRIMARY"
 
 # The columns that records are found or ordered by, each with an index.
@@ -67,6 +69,19 @@ def recorded(found):
         return _Cursor(cursor(self, *arguments, **options), seen)
 
     with mock.patch.object(_ConnectionFairy, "cursor", recording):
+        yield
+
+
+@contextlib.contextmanager
+def used(found):
+    """Adds to a set each Query that is run meanwhile."""
+    make = Query._sql
+
+    def seen(self, *arguments):
+        found.add(self)
+        return make(self, *arguments)
+
+    with mock.patch.object(Query, "_sql", seen):
         yield
 
 

@@ -25,8 +25,6 @@ NOT_OF_A_SYNC = {
     "weave.server.accounts._RESET_HASH": "an administrator's",
     "weave.server.storage._WITH_EXPIRED": "of the command purge",
     "weave.server.usage._LESS": "of the command purge",
-    "weave.server.rows._COUNT_LIVE": "of lists that are sent while they are read",
-    "weave.server.rows._COUNT_LIVE_UP_TO": "of lists that are sent while they are read",
     "weave.server.storage._TIMES_OF_ALL": "of Sync 1.5",
     "weave.server.writer._RECORD_MODIFIED": "of Sync 1.5",
     "weave.server.writer._DELETE_COLLECTION": "of Sync 1.5",
@@ -121,11 +119,11 @@ class Life:
         ids, newer = plenty.fill(self.url, "history", RECORDS, size=20)
         plenty.add_people(self.url, PEOPLE, RECORDS_OF_EACH)
         plenty.analyze(self.url)
-        self.statements, self.of_all = {}, {}
-        with plans.recorded(self.statements):
+        self.statements, self.of_all, self.queries = {}, {}, set()
+        with plans.recorded(self.statements), plans.used(self.queries):
             play(user, ids, "%d.%02d" % divmod(newer, 100))
         site.sql("update weave_collections set counted = null where name = 'tabs'")
-        with plans.recorded(self.of_all):
+        with plans.recorded(self.of_all), plans.used(self.queries):
             # They are counted once.
             user.get("info/collection_usage")
             user.post("storage/tabs", [{"id": "b", "payload": "x"}])
@@ -185,15 +183,16 @@ def test_rows_are_found_by_ranges_of_indexes(life):
 
 def test_every_statement_was_run(life):
     """A new statement needs a request in play(), or a reason in NOT_OF_A_SYNC."""
-    seen = life.statements.keys() | life.of_all.keys()
-    unseen = set()
-    for module in [m for name, m in sys.modules.items() if name.startswith("weave.server.")]:
-        for name, value in vars(module).items():
-            if isinstance(value, Query):
-                texts = {made[0] for made in value._made.values()}
-                if not texts & seen:
-                    unseen.add("%s.%s" % (module.__name__, name))
+    queries = {
+        "%s.%s" % (module.__name__, name): value
+        for module in list(sys.modules.values())
+        if module.__name__.startswith("weave.server.")
+        for name, value in vars(module).items()
+        if isinstance(value, Query)
+    }
+    unseen = {name for name, query in queries.items() if query not in life.queries}
     assert sorted(unseen - NOT_OF_A_SYNC.keys()) == []
+    assert sorted(NOT_OF_A_SYNC.keys() - queries.keys()) == []
 
 
 @pytest.mark.parametrize("index", ["weave_records_newest", "weave_records_sortindex"])
