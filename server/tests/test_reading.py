@@ -102,12 +102,20 @@ def test_newer_and_older_are_strict(filled):
     assert ids(filled, "older=" + c) == ["a", "b"]
     assert ids(filled, "newer=%s&older=%s" % (filled.stamps["a"], c)) == ["b"]
     assert ids(filled, "newer=-1") == list("abcde")
+    for more in ("sort=oldest", "sort=newest", "sort=index", "ids=a,b,c,d,e", "parentid=p0"):
+        found = ids(filled, "newer=%s&%s" % (c, more))
+        assert sorted(found) == (["e"] if more == "parentid=p0" else ["d", "e"]), more
+        found = ids(filled, "older=%s&%s" % (c, more))
+        assert sorted(found) == (["a"] if more == "parentid=p0" else ["a", "b"]), more
 
 
 def test_index_above_and_below_are_strict(filled):
     assert ids(filled, "index_above=2") == ["d", "e"]
     assert ids(filled, "index_below=2") == ["a", "b"]
     assert ids(filled, "index_above=1.5&index_below=2.5") == ["c"]
+    for more in ("sort=oldest", "sort=newest", "sort=index", "ids=a,b,c,d,e", "newer=0"):
+        assert sorted(ids(filled, "index_above=2&" + more)) == ["d", "e"]
+        assert sorted(ids(filled, "index_below=2&" + more)) == ["a", "b"]
 
 
 def test_sort(filled):
