@@ -335,6 +335,20 @@ def test_a_changed_hash_is_not_known(site, hasher):
     process_of(site, owner).get("info/collections", 401)
 
 
+def test_nothing_that_is_remembered_outlives_an_account(site, hasher):
+    """Not in the process that remembers, nor in the table of all of them."""
+    owner = site.user()
+    device = process_of(site, owner)
+    device.get("info/collections")
+    site.sql("update weave_accounts set name = 'bob'")
+    for process in device, process_of(site, owner):
+        process.get("info/collections", 401)
+    User(device.app, "bob").get("info/collections")
+    site.sql("delete from weave_accounts")
+    for process in device, process_of(site, owner):
+        User(process.app, "bob").get("info/collections", 401)
+
+
 def test_rows_without_meaning_are_removed(site, clock):
     owner = site.user()
     for number in range(5):

@@ -77,7 +77,8 @@ subtest 'with one that may not' => sub {
     my $res = $client->response;
     is $res->status, 502, 'a 502';
     is $res->header('Retry-After'), 7, 'and when to come again';
-    like $log, qr{weave:error WEAVE0137.*\b$pid\b.*POST /sleep}, 'it is said';
+    like $log, qr{weave:error WEAVE0137.*\b$pid\b.*POST /sleep \(request [^ -][^ ]+\)},
+        'it is said, with the id of the request';
 };
 
 subtest 'with the head out' => sub {

@@ -43,7 +43,7 @@ for my $processes (1, 2) {
         cmp_ok $answered, '>', 10, 'there was load';
         is_deeply \@failures, [], 'no good request failed';
         my $log = $httpd->log_text;
-        is scalar(() = $log =~ m{WEAVE0250.*GET /leave$}mg), $POISONS,
+        is scalar(() = $log =~ m{WEAVE0250.*GET /leave \(request}mg), $POISONS,
             'the log says which requests those were';
         my @deaths = $log =~ /(WEAVE0075.*)/g;
         is scalar(grep { /at once/ } @deaths[0 .. 4]), 5, 'five are replaced at once'

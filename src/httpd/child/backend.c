@@ -60,13 +60,13 @@ static int worker_lost(backend_t *backend, apr_uint32_t pid)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "WEAVE0250: a second worker (pid %u) was lost while it"
                       " had this request, which is not sent to a third one:"
-                      " %s %s",
-                      pid, r->method, r->uri);
+                      " %s %s (request %s)",
+                      pid, r->method, r->uri, mod_weave_request_id(r));
     else
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "WEAVE0137: the worker (pid %u) was lost while it had"
-                      " this request: %s %s",
-                      pid, r->method, r->uri);
+                      " this request: %s %s (request %s)",
+                      pid, r->method, r->uri, mod_weave_request_id(r));
     return answer_fail(backend);
 }
 

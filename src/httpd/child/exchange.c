@@ -30,6 +30,15 @@ const request_rec *mod_weave_request_top(const request_rec *r)
     return r;
 }
 
+const char *mod_weave_request_id(const request_rec *r)
+{
+    request_rec *top = (request_rec *)mod_weave_request_top(r);
+
+    if (!top->log_id)
+        ap_run_generate_log_id(top->connection, top, &top->log_id);
+    return top->log_id;
+}
+
 int mod_weave_head_is_out(const request_rec *r)
 {
     return mod_weave_request_top(r)->sent_bodyct;

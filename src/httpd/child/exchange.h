@@ -124,6 +124,9 @@ int mod_weave_client_fd(const request_rec *r);
 int mod_weave_is_aborted(const conn_rec *c);
 /* Returns the request that R is a subrequest of, or R. */
 const request_rec *mod_weave_request_top(const request_rec *r);
+/* Returns the id that httpd's logs have for the request (%L). httpd makes it
+ * when it first logs something of the request. */
+const char *mod_weave_request_id(const request_rec *r);
 /* Returns 1 where the head of the answer has left for the client; in a
  * subrequest, that of the page around it. */
 int mod_weave_head_is_out(const request_rec *r);

@@ -265,8 +265,9 @@ int mod_weave_refuse(mod_weave_exchange_t *exchange, weave_refused_e kind,
     /* maintenance that has begun meanwhile has a time of its own */
     if (mod_weave_maintenance_again(exchange) != OK)
         return OK;
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, exchange->r, "answered 503: %s",
-                  why);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, exchange->r,
+                  "answered 503: %s (request %s)", why,
+                  mod_weave_request_id(exchange->r));
     return mod_weave_unavailable(exchange->r, exchange->conf, kind, NULL);
 }
 

@@ -250,7 +250,8 @@ int mod_weave_failure(request_rec *r, const weave_conf_t *conf, int status)
         status < HTTP_INTERNAL_SERVER_ERROR)
         return status;
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                  "answered %d in place of the application", status);
+                  "answered %d in place of the application (request %s)",
+                  status, mod_weave_request_id(r));
     refusal_send(r, conf, status, refusal_choose(r, path, conf, NULL),
                  longer_choose(r, seconds_of(r, conf, NULL)));
     return OK;

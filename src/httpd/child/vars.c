@@ -285,17 +285,6 @@ static void add_scheme(mod_weave_vars_t *vars, request_rec *r)
     var_add(vars, WEAVE_VAR_REQUEST_SCHEME, NULL, scheme);
 }
 
-/* Returns the id that httpd's log has for the request (%L). httpd makes it when
- * it first logs something of the request. */
-static const char *request_id(const request_rec *r)
-{
-    request_rec *top = (request_rec *)mod_weave_request_top(r);
-
-    if (!top->log_id)
-        ap_run_generate_log_id(top->connection, top, &top->log_id);
-    return top->log_id;
-}
-
 /* Later entries win: what the administrator sets (SetEnv, WeaveSet) stands
  * above what the client sends. */
 void mod_weave_vars_fill(mod_weave_vars_t *vars,
@@ -314,7 +303,7 @@ void mod_weave_vars_fill(mod_weave_vars_t *vars,
     add_headers(vars, exchange);
     add_table(vars, r->subprocess_env);
     add_scheme(vars, r);
-    var_add(vars, WEAVE_VAR_OTHER, "weave.request_id", request_id(r));
+    var_add(vars, WEAVE_VAR_OTHER, "weave.request_id", mod_weave_request_id(r));
     if (environ != mount->app->environ)
         add_table(vars, environ);
 }
