@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from conftest import KIND, is_unavailable
+from weave.server import engines
 from weave.server.database import Database
 from weave.server.retries import ATTEMPTS, OutcomeUnknown, Retries, code
 
@@ -337,6 +338,25 @@ def test_a_server_that_is_killed_while_many_write(database, database_server):
     for id_ in (1, 2):
         certain, perhaps = done.count(id_), unknown.count(id_)
         assert certain <= found[id_ - 1] <= certain + perhaps
+
+
+@needs_server
+def test_a_lock_that_somebody_keeps(make_site, monkeypatch):
+    """Whoever is stopped in the middle of a transaction does not stop others for ever."""
+    monkeypatch.setattr(engines, "LOCK_TIMEOUT_SECONDS", 1)
+    site = make_site()
+    user, other = site.user(), site.user("bob")
+    user.put("storage/col/a", {"payload": "x"})
+    database = Database(site.url, POOL)
+    ((user_id,),) = site.sql("SELECT user_id FROM weave_users")
+    with database.engine.connect() as connection:
+        statement = "UPDATE weave_users SET modified = modified + 1 WHERE user_id = %d"
+        connection.exec_driver_sql(statement % user_id)
+        assert is_unavailable(user.put("storage/col/a", {"payload": "y"}, 503))
+        assert user.get("storage/col/a").json["payload"] == "x", "readers do not wait"
+        other.put("storage/col/a", {"payload": "z"})
+    user.put("storage/col/a", {"payload": "y"})
+    database.close()
 
 
 def test_patience_has_an_end(monkeypatch):

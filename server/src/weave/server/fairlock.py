@@ -206,11 +206,14 @@ class FairLock:
     def _warn(self, error):
         if not self._warned:
             self._warned = True
+            cure = ""
+            if error.errno in (errno.EACCES, errno.EPERM):
+                cure = ": give it to the user that the server runs as"
             log.warning(
-                "%s cannot be used (%s), so that processes that write do not take "
-                "turns: give it to the user that the server runs as",
+                "%s cannot be used (%s), so that processes that write do not take turns%s",
                 self._path,
                 error.strerror or error,
+                cure,
             )
 
     @classmethod

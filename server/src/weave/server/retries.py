@@ -34,14 +34,13 @@ _ROLLED_BACK = frozenset(
     ]
 )
 
-# The statement has failed, and the transaction has not been committed.
+# The server cannot do it just now. A lock that was waited for in vain is none of them
+# (55P03, 1205): that took long enough, and the lock may be there for longer.
 _REFUSED = frozenset(
     [
         "53300",  # too many connections
-        "55P03",  # waited too long for a lock
         1040,  # too many connections
         1047,  # this node of Galera is not ready
-        1205,  # waited too long for a lock
     ]
 )
 
