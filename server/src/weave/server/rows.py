@@ -42,12 +42,13 @@ _LIVE = _C.expires + 0 > bindparam("now")
 _EXPIRED = _C.expires <= bindparam("now")
 
 # The arguments of a Selection that are conditions, by their names. Where they do not
-# bound a way along an index (_Walk), no index shall be chosen for them.
+# bound a way along an index (_Walk), no index shall be chosen for them. PostgreSQL takes
+# two bounds of one expression for a range of few records, and two expressions for many.
 _FILTERS = {
     "newer": _C.modified + 0 > bindparam("newer"),
-    "older": _C.modified + 0 < bindparam("older"),
+    "older": _C.modified - 0 < bindparam("older"),
     "index_above": _C.sortindex + 0 > bindparam("index_above"),
-    "index_below": _C.sortindex + 0 < bindparam("index_below"),
+    "index_below": _C.sortindex - 0 < bindparam("index_below"),
     "parentid": _C.parentid == bindparam("parentid"),
     "predecessorid": _C.predecessorid == bindparam("predecessorid"),
 }
