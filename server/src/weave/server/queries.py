@@ -66,7 +66,9 @@ class Query:
         if not many:
             return
         sql, names, constants = self._sql(connection.dialect, {})
-        values = [_plain(dict(constants, **each), names) for each in many]
+        if constants:
+            many = [dict(constants, **each) for each in many]
+        values = [_plain(each, names) for each in many]
         cursor = connection.connection.cursor()
         try:
             if connection.dialect.driver == "psycopg2":

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, case, func, select
 
 from weave.server.queries import MAX_LIST, Query
 from weave.server.schema import collections, records
-from weave.server.stamps import LIMIT, Stamp
+from weave.server.stamps import LIMIT
 
 # Rows of a batch, and the longest payload (bytes) that is read with its row: 1 MiB
 # together. Longer ones are read by their ids, in parts of so many bytes.
@@ -71,11 +71,6 @@ def using(query, index):
     """The query, made to use that index where MySQL's optimiser might not."""
     hint = "FORCE INDEX (%s)" % index
     return query.with_hint(records, hint, "mysql").with_hint(records, hint, "mariadb")
-
-
-def is_live():
-    """The condition that a record has not expired, for rows found otherwise."""
-    return _C.expires + 0 > Stamp.now()
 
 
 def chunks(items, size=MAX_LIST):

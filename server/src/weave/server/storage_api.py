@@ -224,7 +224,7 @@ class Collection(Resource):
                     raise records.InvalidRecord("invalid id")
                 if position >= self._max_count:
                     raise records.InvalidRecord("retry wbo")
-                size = len(record.get("payload", "").encode("utf-8"))
+                size = records.byte_length(record.get("payload", ""))
                 if kept_bytes + size > self._max_bytes:
                     raise records.InvalidRecord("retry bytes")
             except records.InvalidRecord as reason:
