@@ -121,6 +121,9 @@ class Request(webtest.TestRequest):
     def blank(cls, path, environ=None, **more):
         request = super().blank(path, environ, **more)
         target = "/" + path.split("://", 1)[1].partition("/")[2] if "://" in path else path
+        query = (environ or {}).get("QUERY_STRING")  # TestApp.get() has taken it off
+        if query and "?" not in target:
+            target += "?" + query
         request.environ["test.target"] = quote(target, safe="%/:?#[]@!$&'()*+,;=~^|{}\"<>\\`")
         return request
 
