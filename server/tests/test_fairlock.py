@@ -348,6 +348,25 @@ def test_one_who_waits_is_stopped(tmp_path, holding):
 
 
 @pytest.mark.sqlite_only
+def test_purge_takes_its_turn(tmp_path, path, start):
+    ini = make(tmp_path, LONG_SECONDS)
+    user = User(webtest.TestApp(create_application(ini)), "alice").sign_up()
+    user.put("storage/col/a", {"payload": "x", "ttl": 0})
+    holder, before = start("holder"), drawn(path)
+    holder.take()
+    purge = subprocess.Popen(
+        [sys.executable, "-m", "weave.server", "purge", ini],
+        env=dict(os.environ, PYTHONPATH=SOURCES),
+        stdout=subprocess.PIPE,
+    )
+    with purge:
+        wait_until(lambda: drawn(path) > before + 1)
+        assert purge.poll() is None
+        holder.say("free")
+        assert purge.communicate()[0] == b"1 expired records removed\n"
+
+
+@pytest.mark.sqlite_only
 def test_the_file_is_closed_to_others(tmp_path):
     ini = make(tmp_path, 5)
     User(webtest.TestApp(create_application(ini)), "alice").sign_up()
