@@ -36,6 +36,9 @@ THROUGH_HTTPD = bool(os.environ.get("WEAVE_TEST_HTTPD"))
 if THROUGH_HTTPD:
     import apache
 
+# Whether another run has the tests of the protocol, on this database through httpd.
+BESIDE_HTTPD = bool(os.environ.get("WEAVE_TEST_BESIDE_HTTPD")) and not THROUGH_HTTPD
+
 # What says something about the way through httpd.
 OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users", "test_garbage",
             "test_model", "test_through_httpd"}  # fmt: skip
@@ -166,9 +169,9 @@ def pytest_configure(config):
 
 
 def _is_chosen(item):
-    if THROUGH_HTTPD:
-        if item.module.__name__ not in OF_HTTPD or item.get_closest_marker("in_process"):
-            return False
+    of_httpd = item.module.__name__ in OF_HTTPD and not item.get_closest_marker("in_process")
+    if of_httpd if BESIDE_HTTPD else THROUGH_HTTPD and not of_httpd:
+        return False
     return KIND == "sqlite" or (
         "database_server" in item.fixturenames and not item.get_closest_marker("sqlite_only")
     )

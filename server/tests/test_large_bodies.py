@@ -13,6 +13,8 @@ from weave.server import formats, http, spool
 from weave.server.storage_api import MAX_BODY_BYTES
 from weave.server.turns import RETRY_SECONDS, Busy, Turns
 
+pytestmark = pytest.mark.sqlite_only
+
 SIZE = 26_000_000
 
 
