@@ -100,6 +100,15 @@ def test_a_newer_one_that_this_release_cannot_serve(make_ini):
     assert ini.schema() == before
 
 
+def test_a_newer_one_without_a_table_that_this_release_needs(make_ini):
+    ini = make_ini(True)
+    start(ini)
+    record(ini, NEWER, SCHEMA_VERSION)
+    ini.sql("drop table weave_logins")
+    with pytest.raises(ConfigError, match="`weavectl install WeaveServer==9.1`"):
+        start(ini)
+
+
 def test_an_older_one_is_completed_where_that_is_wanted(make_ini, capsys):
     ini = make_ini(True)
     version1.make(ini.url, users_count=0 if KIND == "mariadb" else 3)

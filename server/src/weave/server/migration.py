@@ -124,7 +124,9 @@ class Migration:
             version = _version(recorded, part)
             is_newer = self._is_newer(version)
             if not all(there.has_table(table.name) for table in part.sorted_tables):
-                if not creates or is_newer:
+                if is_newer:
+                    raise self._too_new(version)
+                if not creates:
                     raise ConfigError(self._said(missing("a table")))
                 lacking.append(part)
             elif version.version < SCHEMA_VERSION:
@@ -144,15 +146,19 @@ class Migration:
     def _is_newer(self, version):
         """Whether a newer release has made a part; ConfigError if this one cannot serve it."""
         if version.oldest > SCHEMA_VERSION:
-            raise ConfigError(
-                self._said(
-                    "release %s has changed its tables, and only releases from %s on can "
-                    "serve them, but this is %s: install such a release, for example by "
-                    "`weavectl install WeaveServer==%s`"
-                    % (version.release, version.oldest_release, VERSION, version.release)
-                )
-            )
+            raise self._too_new(version)
         return version.version > SCHEMA_VERSION
+
+    def _too_new(self, version):
+        """The ConfigError that asks for another release."""
+        return ConfigError(
+            self._said(
+                "release %s has changed its tables, and only releases from %s on can "
+                "serve them, but this is %s: install such a release, for example by "
+                "`weavectl install WeaveServer==%s`"
+                % (version.release, version.oldest_release, VERSION, version.release)
+            )
+        )
 
     def _newer(self, version):
         return self._said(
