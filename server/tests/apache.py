@@ -241,6 +241,7 @@ class Apache:
     def rest(self):
         """Makes the workers close their databases."""
         connection, _ = self._connections.of_thread()
+        connection.close()  # httpd may have closed one that had rested
         connection.request("GET", "/")
         connection.getresponse().read()
 

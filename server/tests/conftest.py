@@ -41,7 +41,7 @@ BESIDE_HTTPD = bool(os.environ.get("WEAVE_TEST_BESIDE_HTTPD")) and not THROUGH_H
 
 # What says something about the way through httpd.
 OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users", "test_garbage",
-            "test_model", "test_through_httpd"}  # fmt: skip
+            "test_model", "test_streams_httpd", "test_through_httpd"}  # fmt: skip
 
 INI = """
 [storage]
