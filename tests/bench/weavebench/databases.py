@@ -14,6 +14,8 @@ from pathlib import Path
 from . import BenchError, process, servers
 
 KINDS = ("sqlite", "mariadb", "postgresql")
+# MariaDB by its driver in C, python3-mysqldb; `mariadb` has PyMySQL
+MYSQLDB = "mysqldb"
 
 
 def of_tests(name):
@@ -52,19 +54,22 @@ class Server:
         self.kind = kind
         self.numbers = itertools.count(1)
         dbservers = of_tests("dbservers")
-        lacks = dbservers.missing(kind)
+        server = "mariadb" if kind == MYSQLDB else kind
+        lacks = dbservers.missing(server)
         if lacks:
             raise BenchError(f"{kind}: {lacks}, or leave it out with "
                              "--databases")
-        self.server = dbservers.Server(kind)
-        if kind == "mariadb":
+        self.server = dbservers.Server(server)
+        if server == "mariadb":
             # as it is in life; the tests have little memory
             self.server.sql("SET GLOBAL innodb_buffer_pool_size=536870912",
                             "SET GLOBAL innodb_stats_persistent=1")
 
     def create(self):
         """The URL of a new database."""
-        return self.server.make_database(f"bench{next(self.numbers)}")
+        url = self.server.make_database(f"bench{next(self.numbers)}")
+        return url.replace("+pymysql", "+mysqldb") \
+            if self.kind == MYSQLDB else url
 
     def pids(self):
         """Every process whose CPU is the database's."""
@@ -77,8 +82,9 @@ class Server:
 @contextlib.contextmanager
 def running(kind, folder):
     """The server of one kind, stopped at the end; folder is for files."""
-    if kind not in KINDS:
-        raise BenchError(f"no database {kind!r}: there are {', '.join(KINDS)}")
+    if kind not in (*KINDS, MYSQLDB):
+        raise BenchError(f"no database {kind!r}: there are "
+                         f"{', '.join((*KINDS, MYSQLDB))}")
     found = Sqlite(folder) if kind == "sqlite" else Server(kind)
     try:
         yield found
