@@ -40,8 +40,10 @@ if THROUGH_HTTPD:
 BESIDE_HTTPD = bool(os.environ.get("WEAVE_TEST_BESIDE_HTTPD")) and not THROUGH_HTTPD
 
 # What says something about the way through httpd.
-OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users", "test_garbage",
-            "test_model", "test_streams_httpd", "test_through_httpd"}  # fmt: skip
+OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users",
+            "test_streams_httpd", "test_through_httpd"}  # fmt: skip
+if KIND == "sqlite":
+    OF_HTTPD |= {"test_garbage", "test_model"}
 
 INI = """
 [storage]
