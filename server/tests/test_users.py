@@ -3,6 +3,7 @@
 
 import base64
 import functools
+import threading
 
 import pytest
 import webtest
@@ -375,3 +376,22 @@ def test_nothing_is_done_to_who_took_the_name(
     monkeypatch.setattr(Accounts, "find", find_and_lose)
     account(user, method, what, body, 401)
     assert site.sql(query) == before
+
+
+def test_many_accounts_get_new_passwords_at_once(site):
+    """Those who have an account wait for their turn, and are not sent away."""
+    users = [site.user("user%d" % number) for number in range(16)]
+    statuses = []
+
+    def change(user):
+        headers = {"Authorization": basic(user.name, PASSWORD)}
+        path = "/user/1.0/%s/password" % user.name
+        response = site.app.post(path, b"new password", headers=headers, status="*")
+        statuses.append(response.status_int)
+
+    threads = [threading.Thread(target=change, args=(user,)) for user in users]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * len(users)
