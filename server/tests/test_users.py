@@ -378,6 +378,7 @@ def test_nothing_is_done_to_who_took_the_name(
     assert site.sql(query) == before
 
 
+@pytest.mark.in_process
 def test_many_accounts_get_new_passwords_at_once(site):
     """Those who have an account wait for their turn, and are not sent away."""
     users = [site.user("user%d" % number) for number in range(16)]
