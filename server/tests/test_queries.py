@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, event, select
 from sqlalchemy.exc import IntegrityError
 
 import weave.server
@@ -102,3 +102,46 @@ def test_stamps_in_each_statement(site):
         values = {n: [Stamp(5)] * 10 if n in lists else Stamp(5) for n in names}
         given = queries._plain(dict(constants, **values), names, lists)
         assert Stamp not in set(map(type, given)), name
+
+
+READS = {
+    "info/collections": 200, "info/collection_counts": 200, "info/collection_usage": 200,
+    "info/quota": 200, "storage/col": 200, "storage/col?full=1&newer=5&sort=index": 200,
+    "storage/col?full=1&ids=a,b": 200, "storage/none": 200, "storage/col/a": 200,
+    "storage/col/b": 404,
+}  # fmt: skip
+
+
+def sync(user):
+    """The requests of a sync."""
+    for path, status in READS.items():
+        user.get(path, status)
+    user.post("storage/col", [{"id": "a", "payload": "x"}, {"id": "b", "sortindex": 1}])
+    user.put("storage/col/a", {"payload": "x"}, X_If_Unmodified_Since="9999999999")
+    user.delete("storage/col/b")
+    user.delete("storage/col?ids=b,c")
+
+
+def test_whoever_reads_takes_one_transaction(site, user):
+    """The account is found in that of the records."""
+    user.put("storage/col/a", {"payload": "x"})
+    begun, (database,) = [], site.databases
+    event.listen(database.engine, "checkout", lambda *_: begun.append(1))
+    for path, status in READS.items():
+        begun.clear()
+        user.get(path, status)
+        assert len(begun) == 1, path
+
+
+def test_nothing_is_compiled_twice(site, user, monkeypatch):
+    """Neither by a Query nor by SQLAlchemy."""
+    user.put("storage/col/a", {"payload": "x"})
+    sync(user)
+
+    def fail(*_arguments, **_options):
+        raise AssertionError("a statement is compiled again")
+
+    (database,) = site.databases
+    monkeypatch.setattr(Query, "_compile", fail)
+    monkeypatch.setattr(database.engine.dialect.statement_compiler, "__init__", fail)
+    sync(user)
