@@ -73,10 +73,10 @@ def process_of(site, user, address="192.0.2.1"):
     return User(app, user.name, user.password)
 
 
-def wrong(user, number):
+def wrong(user, number, method="GET", path="info/collections"):
     return user.call(
-        "GET",
-        "info/collections",
+        method,
+        path,
         status="*",
         Authorization=basic(user.name, "wrong password %d" % number),
     )
@@ -167,14 +167,17 @@ def test_one_address_locks_no_name(site, clock, hasher):
     process_of(site, owner, "198.51.100.7").get("info/collections")
 
 
-def test_name_without_account_is_like_any_other(site, hasher):
+@pytest.mark.parametrize(
+    "request_", [("GET", "info/collections"), ("DELETE", "storage/col")], ids=["read", "write"]
+)
+def test_name_without_account_is_like_any_other(site, hasher, request_):
     owner = site.user()
     answers = []
     for name, address in ("alice", "192.0.2.1"), ("nobody", "192.0.2.2"):
         before = hasher.verified
         device = process_of(site, User(None, name), address)
-        own = [wrong(device, number) for number in range(OF_BOTH + 2)]
-        own.append(wrong(device, 1))  # which is remembered
+        own = [wrong(device, number, *request_) for number in range(OF_BOTH + 2)]
+        own.append(wrong(device, 1, *request_))  # which is remembered
         assert hasher.verified - before == OF_BOTH
         answers.append(
             [(a.status, sorted(set(a.headers) - {"X-Weave-Timestamp"}), a.body) for a in own]
@@ -184,7 +187,7 @@ def test_name_without_account_is_like_any_other(site, hasher):
     before = hasher.verified
     elsewhere = process_of(site, User(None, "nobody"), "192.0.2.3")
     for name in "nobody", "else", "alice":
-        assert wrong(User(elsewhere.app, name), 77).status_int == 401
+        assert wrong(User(elsewhere.app, name), 77, *request_).status_int == 401
     assert hasher.verified == before + 3
     owner.get("info/collections")
 
