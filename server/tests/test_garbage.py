@@ -63,6 +63,14 @@ def test_no_json(unchanged):
             assert response.body == b"6", body[:40]
 
 
+def test_no_json_of_an_account(unchanged):
+    for body in NO_JSON:
+        answer = unchanged.app.put("/user/1.0/bob", body, status="*")
+        expected = (413, None) if len(body) > 64 * 1024 else (400, b"6")
+        assert answer.status_int == expected[0], body[:40]
+        assert expected[1] is None or answer.body == expected[1], body[:40]
+
+
 def test_no_object(unchanged):
     for body in NO_OBJECT:
         for method, path in (("PUT", "col/a"), ("PUT", "col"), ("POST", "col")):

@@ -82,6 +82,22 @@ def test_the_body_of_a_400_is_an_integer(ask):
             assert re.fullmatch(rb"[1-9][0-9]?", ask(method, path).body), path
 
 
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        (b"", b"6"), (b"{", b"6"), (b'{"id": "a", "payload": "\xff"}', b"6"),
+        (b'{"id": "a", "sortindex": NaN}', b"6"), (b"5", b"8"), (b'"text"', b"8"),
+        (b'{"id": "a", "payload": 5}', b"8"), (b'{"id": "a", "payload": ["x"]}', b"8"),
+        (b'{"id": "a", "payload": {"x": "y"}}', b"8"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_body(ask, body, code):
+    for method, path in (("PUT", "/a"), ("PUT", ""), ("POST", "")):
+        answer = ask(method, "/1.1/alice/storage/col" + path, body)
+        assert (answer.status_int, answer.body) == (400, code), (method, path)
+    assert ask("GET", "/1.1/alice/storage/col/a").json["payload"] == "x"
+
+
 def test_known_paths_refuse_other_verbs(ask):
     """Also those of which httpd has an idea of its own."""
     allowed = {
