@@ -239,11 +239,15 @@ class Apache:
         return self._folders[folder]
 
     def rest(self):
-        """Makes the workers close their databases."""
+        """Makes the workers close their databases; nothing of httpd may have crashed."""
         connection, _ = self._connections.of_thread()
         connection.close()  # httpd may have closed one that had rested
-        connection.request("GET", "/")
-        connection.getresponse().read()
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        finally:
+            crashes = [line for line in self._httpd.log().splitlines() if "exit signal" in line]
+            assert not crashes, crashes
 
     def app(self, ini):
         """A webtest.TestApp whose answers come from httpd."""

@@ -5,6 +5,7 @@ With WEAVE_TEST_HTTPD=1 only.
 """
 
 import http.client
+import io
 import json
 import socket
 
@@ -26,6 +27,8 @@ class Raw:
     def __init__(self, site):
         self._ini = site.ini
         self._socket = socket.create_connection(("127.0.0.1", apache.server().port), 120)
+        # An answer may come in one piece with the one before.
+        self._file = self._socket.makefile("rb")
 
     def send(self, method, target, *lines, body=b"", user=ALICE):
         head = ["%s %s HTTP/1.1" % (method, target), "Host: localhost",
@@ -37,15 +40,39 @@ class Raw:
 
     def answer(self, method="GET"):
         """(status, headers, body); what is not final comes first."""
-        response = http.client.HTTPResponse(self._socket, method=method)
+        response = http.client.HTTPResponse(self, method=method)
         response.begin()
         return response.status, response.headers, response.read()
 
+    def makefile(self, _mode):
+        """For HTTPResponse, which closes what it has read to the end of an answer."""
+        return _Kept(self._file)
+
     def read(self, size):
-        return self._socket.recv(size, socket.MSG_WAITALL)
+        return self._file.read(size)
 
     def close(self):
+        self._file.close()
         self._socket.close()
+
+
+class _Kept(io.BufferedIOBase):
+    """Reads a file that somebody else closes."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def readable(self):
+        return True
+
+    def read(self, size=-1):
+        return self._file.read(size)
+
+    def readinto(self, data):
+        return self._file.readinto(data)
+
+    def readline(self, size=-1):
+        return self._file.readline(size)
 
 
 @pytest.fixture
