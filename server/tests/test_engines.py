@@ -7,10 +7,11 @@ import sys
 import threading
 
 import pytest
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from conftest import KIND
 from weave.server.config import ConfigError
+from weave.server.cures import told
 from weave.server.database import Database, reason, url_problem
 
 LONG_SECONDS = 120
@@ -203,6 +204,21 @@ def test_a_driver_that_is_missing(monkeypatch, url, module, package):
 def test_a_timeout_that_is_no_number(tmp_path, timeout):
     with pytest.raises(ConfigError, match="must be a number of seconds"):
         Database("sqlite:///%s/x.db?timeout=%s" % (tmp_path, timeout), POOL)
+
+
+@pytest.mark.parametrize("option", ["nonsense=1", "connect_timeout=soon"])
+@pytest.mark.parametrize("driver", sum(DRIVERS.values(), []))
+def test_an_option_that_the_driver_does_not_know(tmp_path, driver, option):
+    if driver == "sqlite":
+        url, option = "sqlite:///%s/x.db?" % tmp_path, "check_same_thread=x"
+    else:
+        modules = {"mysql+pymysql": "pymysql", "mysql+mysqldb": "MySQLdb"}
+        pytest.importorskip(modules.get(driver, "psycopg2"))
+        url = driver + "://u:secret@localhost/x?"
+    with pytest.raises((ConfigError, SQLAlchemyError)) as caught:
+        Database(url + option, POOL).engine.connect()
+    assert "behind `?`" in told(caught.value)
+    assert "secret" not in told(caught.value)
 
 
 class Cockroach:

@@ -14,7 +14,8 @@ from weave.server.accounts import canonical_name
 from weave.server import check as configuration
 from weave.server.app import Databases, Site
 from weave.server.config import ERROR, ConfigError, printable
-from weave.server.database import reason, sqlite_file
+from weave.server.cures import told
+from weave.server.database import sqlite_file
 from weave.server.newfile import NewFile
 from weave.server.owner import OwnerError, become_owner
 from weave.server.passwords import MIN_CHARS, Passwords
@@ -240,7 +241,7 @@ def main(words=None):
     except (ConfigError, Failed, OwnerError) as error:
         failure = error
     except (SQLAlchemyError, sqlite3.Error) as error:
-        failure = "the database does not answer: %s" % reason(error)
+        failure = told(error)
     except OSError as error:
         name = "%s: " % error.filename if error.filename else ""
         failure = name + (error.strerror or str(error))

@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from weave.server import health, http, storage_api, user_api
 from weave.server.accounts import Accounts
 from weave.server.authenticator import Authenticator
-from weave.server.database import Database, reason
+from weave.server.cures import told
+from weave.server.database import Database
 from weave.server.logins import Logins
 from weave.server.passwords import Passwords
 from weave.server.refusals import Refusals
@@ -51,7 +52,7 @@ class Databases:
             try:
                 database.prepare()
             except SQLAlchemyError as error:
-                log.error("the database does not answer yet: %s", reason(error))
+                log.error(told(error, " yet"))
             # A process that is forked from this one must not inherit them.
             database.close()
 

@@ -17,6 +17,7 @@ import configparser
 import functools
 import io
 import os
+import pwd
 import re
 import stat
 import string
@@ -212,7 +213,10 @@ def _read_text(path):
     try:
         data = _read_bytes(path)
     except OSError as error:
-        raise in_file(path, "cannot be read: " + error.strerror) from None
+        text = "cannot be read: " + error.strerror
+        if isinstance(error, PermissionError):
+            text += ": give it a group of the user %s, and the mode 0640" % _user_name()
+        raise in_file(path, text) from None
     if len(data) > MAX_BYTES or b"\0" in data:
         raise in_file(path, "is no ini file (too large, or binary)")
     try:
@@ -220,6 +224,14 @@ def _read_text(path):
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise in_file(path, "is not UTF-8", line) from None
+
+
+def _user_name():
+    """What the user of this process is called, or its number."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _read_bytes(path):

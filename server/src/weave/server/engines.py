@@ -94,10 +94,26 @@ def make_engine(url, pool):
         )
     except (ImportError, ArgumentError) as error:
         raise ConfigError("%r: %s" % (url, no_driver(url, error))) from None
+    except (TypeError, ValueError) as error:
+        raise _wrong_option(url, error) from None
+    event.listen(engine, "do_connect", lambda *what: _do_connect(url, *what))
     event.listen(engine, "connect", _ON_CONNECT[engine.dialect.name])
     if engine.dialect.name == "postgresql":
         _accept_any_version(engine.dialect)
     return engine
+
+
+def _do_connect(url, dialect, _record, arguments, options):
+    """Makes a connection. Drivers have no exception of their own for unknown options."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except (TypeError, ValueError) as error:
+        raise _wrong_option(url, error) from None
+
+
+def _wrong_option(url, error):
+    text = "mend what stands behind `?` in this URL; its driver says: %s" % error
+    return ConfigError("%r: %s" % (url, text))
 
 
 def _accept_any_version(dialect):

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server import formats, refusals
 from weave.server.config import ConfigError
-from weave.server.database import reason
+from weave.server.cures import told
 from weave.server.spool import Spool, SpoolError
 from weave.server.stamps import Stamp
 from weave.server.turns import Busy, Turns
@@ -209,8 +209,7 @@ class Errors:
 
     def on_database(self, req, resp, error, _params):
         """The database is full, locked, broken or away, or lacks its tables."""
-        why = "the database does not answer: " + refusals.first_line(reason(error))
-        refusals.note(req, why, is_fault=True)
+        refusals.note(req, told(error), is_fault=True)
         _send_unavailable(resp, self._retry_after, "database")
 
     def on_full(self, req, resp, error, _params):

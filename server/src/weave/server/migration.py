@@ -44,6 +44,15 @@ START_SECONDS = 60
 COMMAND_SECONDS = 3000
 
 
+# The first words of Step.what, and the same of what is still to be done.
+_TO_DO = {"made": "make", "removed": "remove", "converted": "convert"}
+
+
+def _to_do(what):
+    verb, rest = what.split(" ", 1)
+    return "%s %s" % (_TO_DO[verb], rest)
+
+
 def _version(recorded, part):
     return recorded.get(part.info["part"], FIRST)
 
@@ -90,10 +99,10 @@ class Migration:
         with self._engine.connect() as connection:
             lacking, notes = self._examine(connection, has_records=True)
             steps = find_steps(connection, lacking)
-        done = [line for step in steps for line in step.what]
-        if done:
-            what = "the next start, or `weave-server migrate INI`, does this: "
-            notes.append(self._said(what + ", ".join(done)))
+        to_do = [_to_do(line) for step in steps for line in step.what]
+        if to_do:
+            what = "the next start, or `weave-server migrate INI`, has to "
+            notes.append(self._said(what + ", ".join(to_do)))
         return notes
 
     def migrate(self, tell):
@@ -184,8 +193,9 @@ class Migration:
             raise ConfigError(
                 self._said(
                     "it has times in seconds (users: %d), which release 0.1.0 has stored in "
-                    "place of hundredths: end all servers of that release, by `weavectl "
-                    "maintenance on` for example, and run `weave-server migrate INI`" % count
+                    "place of hundredths: see that no server of that release writes, by `weavectl "
+                    "maintenance on --wait 10m` on all nodes, and run `weave-server migrate "
+                    "INI`" % count
                 )
             )
 

@@ -66,11 +66,6 @@ def note_error(req, error):
     note(req, error.description or _reason(_number(error.status)))
 
 
-def first_line(error):
-    """What an error says, without the lines below, in which databases quote a row."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 class Refusals:
     """Middleware that writes the line."""
 
