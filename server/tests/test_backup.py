@@ -157,10 +157,29 @@ def test_all_or_none(make_site, tmp_path):
     assert not (tmp_path / "copy").exists()
 
 
+def test_tables_of_another_release_are_copied_as_they_are(site, target):
+    """One makes a backup before a migration."""
+    site.ini.write_text(site.ini.read_text().replace("= true", "= false"))
+    site.sql("DROP INDEX weave_records_sortindex")
+    site.sql("UPDATE weave_schema SET version = 1, release = '0.1.0'")
+    assert "release 0.1.0" in fails("check", site.ini)
+    admin.main(["backup", str(site.ini), str(target)])
+    assert ids_in(target) == ["a"]
+    with contextlib.closing(sqlite3.connect(target)) as copy:
+        assert [row[0] for row in copy.execute("SELECT DISTINCT version FROM weave_schema")] == [1]
+
+
+def test_a_database_that_is_not_there_is_not_made(make_site, target, tmp_path):
+    ini = tmp_path / "other.ini"
+    ini.write_text("[storage]\nsqluri = sqlite:///%(here)s/none.db\ncreate_tables = true\n")
+    assert "there is nothing to copy yet" in fails("backup", ini, target)
+    assert not (tmp_path / "none.db").exists() and not target.exists()
+
+
 def test_databases_of_another_kind(site, target, monkeypatch):
     monkeypatch.setattr(Database, "is_sqlite", False)
     sentence = fails("backup", site.ini, target)
-    assert "use the backup program of " in sentence
+    assert "copies SQLite databases only: use the backup program of " in sentence
     assert not target.exists()
 
 
@@ -192,15 +211,15 @@ def test_what_is_locked_once_it_was_looked_at(site, target, tmp_path, monkeypatc
     """sqlite3's backup() would wait for ever."""
     monkeypatch.setattr(database, "SQLITE_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(app, "END_SECONDS", 0.1)
-    prepare = Database.prepare
+    check_file = Database._check_file
 
-    def prepare_and_lock(self):
-        prepare(self)
+    def check_and_lock(self):
+        check_file(self)
         self.close()
         owner.execute("PRAGMA locking_mode = EXCLUSIVE")
         owner.execute("UPDATE weave_users SET modified = modified")
 
-    monkeypatch.setattr(Database, "prepare", prepare_and_lock)
+    monkeypatch.setattr(Database, "_check_file", check_and_lock)
     with contextlib.closing(sqlite3.connect(tmp_path / "weave.db")) as owner:
         site.databases.end()
         assert "database is locked" in fails("backup", site.ini, target)

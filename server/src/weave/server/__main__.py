@@ -24,6 +24,12 @@ from weave.server.settings import load, read
 
 PURGE_BATCH = 1000
 
+_BACKUP_PROGRAMS = {
+    "mysql": "MariaDB or MySQL, such as `mariadb-dump --single-transaction`",
+    "mariadb": "MariaDB, such as `mariadb-dump --single-transaction`",
+    "postgresql": "PostgreSQL, such as `pg_dump`",
+}
+
 
 class Failed(Exception):
     """str() is what to tell the administrator."""
@@ -78,9 +84,10 @@ def backup(arguments, sites):
     found = _copies(arguments.target, sites)
     copies = {database: to for database, to in found.items() if database.is_sqlite}
     others = sorted({database.dialect for database in found if not database.is_sqlite})
-    advice = "use the backup program of " + " and ".join(others)
+    programs = [_BACKUP_PROGRAMS.get(dialect, dialect) for dialect in others]
+    advice = "use the backup program of " + " and of ".join(programs)
     if not copies:
-        raise Failed(advice)
+        raise Failed("this command copies SQLite databases only: " + advice)
     with contextlib.ExitStack() as stack:
         files = {
             database: stack.enter_context(NewFile(target))
@@ -188,7 +195,7 @@ def _opened(arguments, words):
             host: Site(own, databases, passwords, create) for host, own in hosts.items()
         }
         for database in databases:
-            if arguments.function not in (check, migrate):
+            if arguments.function not in (check, migrate, backup):
                 database.prepare()
         yield sites
     finally:

@@ -164,8 +164,14 @@ class Database:
             time.sleep(0.02)
 
     def backup(self, target):
-        """Writes a consistent copy of a SQLite database to the file target."""
-        with self.reading() as connection:
+        """Writes a consistent copy of a SQLite database to the file target.
+
+        The tables stay as they are, since one copies them before a migration, too.
+        """
+        self._check_file()
+        if not os.path.exists(self._file):
+            raise ConfigError("database %s: there is nothing to copy yet" % self._file)
+        with self._transaction(begin_reading) as connection:
             # Where it is locked this fails in time; what follows would wait for ever.
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
             source = connection.connection.dbapi_connection
