@@ -151,6 +151,17 @@ def test_text_of_any_language(database):
         assert name == "utf8mb4"
 
 
+@pytest.mark.parametrize("option", ["charset=utf8", "charset=latin1"])
+def test_the_charset_of_a_url_counts_for_nothing(database, option):
+    """Many guides have charset=utf8, which holds no emoji."""
+    if KIND != "mariadb":
+        pytest.skip("its driver knows no such option")
+    other = Database(database._url.update_query_string(option), POOL)
+    insert(other, 2, "\U0001f98a")
+    assert other.read(texts) == ["first", "\U0001f98a"]
+    other.close()
+
+
 def test_text_that_is_too_long_is_never_cut(database):
     if KIND == "sqlite":
         pytest.skip("SQLite takes it")

@@ -137,10 +137,13 @@ def _connect_args(url):
         return {"check_same_thread": False, "timeout": sqlite_timeout(url)}
     args = {}
     if _driver_name(url) in _PACKAGES:
-        args["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+        if "connect_timeout" not in url.query:
+            args["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
         if url.get_backend_name() in MYSQL:
+            # Whatever the URL says: with `charset=utf8`, which many guides have, a
+            # record with an emoji could not be stored.
             args["charset"] = "utf8mb4"
-    return {name: value for name, value in args.items() if name not in url.query}
+    return args
 
 
 def _connect_sqlite(connection, _record):
