@@ -4,6 +4,9 @@
 import re
 
 from weave.server.rules import V11
+from weave.server.schema import MAX_ID_CHARS
+
+MAX_SORTINDEX = 999999999
 
 _NUMBER = re.compile(r"([+-]?[0-9]{1,20})(\.[0-9]*)?", re.ASCII)
 
@@ -34,10 +37,10 @@ def byte_length(text):
     return len(text) if text.isascii() else len(text.encode("utf-8"))
 
 
-def _reference(value, rules):
+def _reference(value, _rules):
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
-    if not is_text(value) or len(value) > rules.max_id_chars:
+    if not is_text(value) or len(value) > MAX_ID_CHARS:
         raise ValueError
     return value
 
@@ -63,8 +66,8 @@ def _whole(value, low, high):
     return value
 
 
-def _sortindex(value, rules):
-    return _whole(value, -rules.max_sortindex, rules.max_sortindex)
+def _sortindex(value, _rules):
+    return _whole(value, -MAX_SORTINDEX, MAX_SORTINDEX)
 
 
 def _ttl(value, rules):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the versions of the storage protocol do differently, as data."""
+"""The differences between versions of the storage protocol, as data."""
 
 from dataclasses import dataclass
 from typing import FrozenSet, Tuple
@@ -9,16 +9,12 @@ from typing import FrozenSet, Tuple
 class Rules:
     """The rules of one version: what a record may be, and what a write does to it."""
 
-    # What clients may send of a record; other members are dropped.
+    # The members of a record that clients may send; others are dropped.
     fields: Tuple[str, ...]
-    max_id_chars: int
     max_payload_bytes: int
-    max_sortindex: int
     max_ttl_seconds: int
     max_collection_chars: int
 
-    # What a new record has that comes without a payload.
-    new_payload: str
     # Fields that stay as they are where a record comes without them. The payload
     # always does; others become empty, and a time to live becomes endless.
     kept: FrozenSet[str]
@@ -38,12 +34,9 @@ class Rules:
 
 V11 = Rules(
     fields=("id", "parentid", "predecessorid", "sortindex", "ttl", "payload"),
-    max_id_chars=64,
     max_payload_bytes=256 * 1024,
-    max_sortindex=999999999,
     max_ttl_seconds=365 * 24 * 3600,
     max_collection_chars=64,
-    new_payload="",
     kept=frozenset(["sortindex", "parentid", "predecessorid"]),
     moving=frozenset(["payload"]),
     always_moves_collection=False,

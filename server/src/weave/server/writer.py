@@ -378,7 +378,7 @@ class Writer:
             row["expires"] = NEVER if kept is None else kept
         is_moving = not rules.moving.isdisjoint(fields)
         row["modified"] = self.stamp if is_moving else before.get("modified", 0)
-        payload = fields.get("payload", None if before else rules.new_payload)
+        payload = fields.get("payload", None if before else "")
         if payload is not None:
             row["payload"] = payload
             row["payload_size"] = byte_length(payload)
