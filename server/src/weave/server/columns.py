@@ -5,7 +5,7 @@ from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator
 
-_MYSQL = ("mysql", "mariadb")
+from weave.server.engines import MYSQL
 
 
 class ExactText(String):
@@ -33,7 +33,7 @@ def exact_collation(dialect):
     return "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
 
 
-@compiles(ExactText, *_MYSQL)
+@compiles(ExactText, *MYSQL)
 def _exact_text(type_, compiler, **_options):
     return "VARCHAR(%d) CHARACTER SET utf8mb4 COLLATE %s" % (
         type_.length,
@@ -48,7 +48,7 @@ def _exact_text_of_postgresql(type_, _compiler, **_options):
     return 'VARCHAR(%d) COLLATE "C"' % type_.length
 
 
-@compiles(LongText, *_MYSQL)
+@compiles(LongText, *MYSQL)
 def _long_text(_type, compiler, **_options):
     # TEXT ends at 64 KiB there.
     return "MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE " + exact_collation(

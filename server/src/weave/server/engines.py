@@ -8,6 +8,7 @@ from sqlalchemy.pool import QueuePool
 from weave.server.config import ConfigError
 
 KINDS = ("sqlite", "postgresql", "mysql", "mariadb")
+# SQLAlchemy's names of MySQL and MariaDB: the URL decides which one it is.
 MYSQL = ("mysql", "mariadb")
 
 # How long a transaction waits for another one on SQLite, unless the URL says

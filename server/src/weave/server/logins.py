@@ -34,12 +34,11 @@ from sqlalchemy import (
     delete,
     select,
 )
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server.columns import ExactText
 from weave.server.database import reason
-from weave.server.queries import Query
+from weave.server.queries import Query, insert_or_update
 from weave.server.stamps import Stamp
 from weave.server.turns import Busy
 
@@ -78,34 +77,11 @@ _PURGE = Query(
         _logins.c.ends < bindparam("now"),
     )
 )
-
-
-def _write(changed):
-    """A Query that writes a row of "subject" and "first"; `changed` where it is there."""
-
-    def make(dialect):
-        values = {"subject": bindparam("its_subject"), "ends": bindparam("first")}
-        if dialect in ("mysql", "mariadb"):
-            insert = mysql.insert(_logins).values(values)
-            return insert.on_duplicate_key_update(ends=changed)
-        kind = postgresql if dialect == "postgresql" else sqlite
-        return (
-            kind.insert(_logins)
-            .values(values)
-            .on_conflict_do_update(
-                index_elements=[_logins.c.subject], set_={"ends": changed}
-            )
-        )
-
-    return Query(make)
-
-
-# What is over, or lies too far ahead because the clock was set back, counts from now.
+# A time that is over, or too far ahead because the clock was set back, counts as now.
 _IS_SOUND = and_(_logins.c.ends > bindparam("now"), _logins.c.ends <= bindparam("highest"))
-_CHARGE = _write(
-    case((_IS_SOUND, _logins.c.ends), else_=bindparam("now")) + bindparam("interval")
-)
-_NOTE = _write(bindparam("again"))
+_COUNTED = case((_IS_SOUND, _logins.c.ends), else_=bindparam("now"))
+_CHARGE = Query(insert_or_update(_logins, ends=_COUNTED + bindparam("interval")))
+_NOTE = Query(insert_or_update(_logins))
 
 
 @dataclass(frozen=True)
@@ -215,8 +191,8 @@ class Logins:
             for bucket in sorted(buckets, key=lambda bucket: bucket.subject):
                 _CHARGE.change(
                     connection,
-                    its_subject=bucket.subject,
-                    first=now + bucket.interval,
+                    subject=bucket.subject,
+                    ends=now + bucket.interval,
                     now=now,
                     highest=now + 2 * bucket.burst * bucket.interval,
                     interval=bucket.interval,
@@ -230,7 +206,7 @@ class Logins:
 
         def act(connection):
             for subject in sorted(map(_of_tag, tags)):
-                _NOTE.change(connection, its_subject=subject, first=ends, again=ends)
+                _NOTE.change(connection, subject=subject, ends=ends)
 
         try:
             self._database.write(act)

@@ -11,6 +11,7 @@ import logging
 from sqlalchemy import inspect
 
 from weave.server.config import ConfigError
+from weave.server.engines import MYSQL
 from weave.server.mending import (
     count_in_seconds,
     forget_counts,
@@ -28,7 +29,7 @@ from weave.server.schema_version import (
     read_versions,
     record_version,
 )
-from weave.server.steps import MYSQL, find_steps, has_more_rows
+from weave.server.steps import find_steps, has_more_rows
 from weave.server.turn_of_migration import migration_turn
 from weave.server.version import VERSION
 

@@ -6,14 +6,13 @@ import re
 from sqlalchemy import bindparam
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from weave.server.engines import MYSQL
 from weave.server.stamps import Stamp
 
 # A list has one of these lengths in a statement, so that few statements serve all
 # lists. SQLite before 3.32 takes at most 999 parameters.
 LIST_LENGTHS = (1, 10, 100, 400)
 MAX_LIST = LIST_LENGTHS[-1]
-
-_MYSQL = ("mysql", "mariadb")
 
 _LIST = re.compile(r"__\[POSTCOMPILE_(\w+?)\]")
 _ROW = re.compile(r"VALUES (\((?:%s, )*%s\))")
@@ -164,38 +163,40 @@ def _psycopg2_many(cursor, sql, values):
 
 def insert_missing(table, *names):
     """For a Query: an INSERT that leaves a row alone that is there already."""
-    row = {name: bindparam(name) for name in names}
 
     def make(dialect):
-        if dialect in _MYSQL:
+        query = _insert(dialect, table, names)
+        if dialect in MYSQL:
             # INSERT IGNORE would share the lock of the row that is there: two that
             # do so, and then want it for themselves, deadlock.
             key = {column.name: column for column in table.primary_key}
-            return mysql.insert(table).values(row).on_duplicate_key_update(key)
-        return _insert(dialect)(table).values(row).on_conflict_do_nothing()
+            return query.on_duplicate_key_update(key)
+        return query.on_conflict_do_nothing()
 
     return make
 
 
-def insert_or_update(table):
-    """For a Query: an INSERT of all columns that replaces a row of the same key."""
+def insert_or_update(table, **changes):
+    """For a Query: an INSERT of all columns, or an UPDATE of the row of the same key.
+
+    changes: {column: expression} that the UPDATE sets; without any, it sets all
+    columns to the values of the INSERT.
+    """
     key = list(table.primary_key)
     others = [column.name for column in table.columns if column not in key]
 
     def make(dialect):
-        query = (mysql.insert if dialect in _MYSQL else _insert(dialect))(table)
-        query = query.values({name: bindparam(name) for name in table.columns.keys()})
-        if dialect in _MYSQL:
-            return query.on_duplicate_key_update(
-                {name: query.inserted[name] for name in others}
-            )
-        return query.on_conflict_do_update(
-            index_elements=key,
-            set_={name: query.excluded[name] for name in others},
-        )
+        query = _insert(dialect, table, table.columns.keys())
+        if dialect in MYSQL:
+            new = {name: query.inserted[name] for name in others}
+            return query.on_duplicate_key_update(changes or new)
+        new = {name: query.excluded[name] for name in others}
+        return query.on_conflict_do_update(index_elements=key, set_=changes or new)
 
     return make
 
 
-def _insert(dialect):
-    return postgresql.insert if dialect == "postgresql" else sqlite.insert
+def _insert(dialect, table, names):
+    kind = postgresql if dialect == "postgresql" else sqlite
+    insert = (mysql if dialect in MYSQL else kind).insert(table)
+    return insert.values({name: bindparam(name) for name in names})

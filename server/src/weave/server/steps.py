@@ -9,8 +9,7 @@ from sqlalchemy.schema import CreateColumn, CreateIndex
 
 from weave.server.columns import ExactText, LongText, exact_collation
 from weave.server.config import ConfigError
-
-MYSQL = ("mysql", "mariadb")
+from weave.server.engines import MYSQL
 
 # Indexes of older releases, {table: names}: they are removed when all else is done.
 RETIRED_INDEXES = {"weave_records": ["weave_records_modified"]}
