@@ -13,7 +13,7 @@ import math
 from sqlalchemy import bindparam, case, func, select
 
 from weave.server.queries import MAX_LIST, Query
-from weave.server.schema import collections, records
+from weave.server.schema import RECORDS_OF_COLLECTION, collections, records
 from weave.server.stamps import LIMIT
 
 # Rows of a batch, and the longest payload (bytes) that is read with its row: 1 MiB
@@ -34,7 +34,8 @@ SORTINDEX = "weave_records_sortindex"
 USAGE = "weave_records_usage"
 
 _C = records.c
-_MINE = (_C.user_id == bindparam("user_id"), _C.collection == bindparam("number"))
+_MINE = RECORDS_OF_COLLECTION
+NAMED = _C.id.in_(bindparam("ids", expanding=True))
 
 # Nearly all records are live: the index on the expiry is the wrong one to find
 # them by, and "+ 0" keeps databases from choosing it.
@@ -186,9 +187,8 @@ def _count_all(walk, filters, expired):
 @functools.lru_cache(maxsize=None)
 def _keys_of(filters):
     """The keys of live records among `ids`."""
-    named = _C.id.in_(bindparam("ids", expanding=True))
     query = select(*_KEY).where(
-        *_MINE, named, _LIVE, *(_FILTERS[name] for name in filters)
+        *_MINE, NAMED, _LIVE, *(_FILTERS[name] for name in filters)
     )
     return Query(using(query, PRIMARY))
 
@@ -208,11 +208,7 @@ _COUNT_LIVE_UP_TO = Query(
 )
 _HAS_EXPIRED = Query(using(select(_C.expires).where(*_MINE, _EXPIRED).limit(1), USAGE))
 
-_RECORDS_OF = Query(
-    using(select(*_RECORD), PRIMARY).where(
-        *_MINE, _C.id.in_(bindparam("ids", expanding=True))
-    )
-)
+_RECORDS_OF = Query(using(select(*_RECORD), PRIMARY).where(*_MINE, NAMED))
 
 _NUMBER = Query(
     select(collections.c.number).where(

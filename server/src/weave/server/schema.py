@@ -10,6 +10,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    bindparam,
 )
 
 from weave.server.columns import ExactText, LongText, StampColumn
@@ -88,4 +89,15 @@ records = Table(
     Index("weave_records_sortindex", "user_id", "collection", "sortindex", "id"),
     # Counts, sizes and expiry are read from here, without touching payloads.
     Index("weave_records_usage", "user_id", "collection", "expires", "payload_size"),
+)
+
+# Conditions of a Query with the parameters user_id and number: the records of a
+# collection, and its row.
+RECORDS_OF_COLLECTION = (
+    records.c.user_id == bindparam("user_id"),
+    records.c.collection == bindparam("number"),
+)
+ROW_OF_COLLECTION = (
+    collections.c.user_id == bindparam("user_id"),
+    collections.c.number == bindparam("number"),
 )

@@ -8,16 +8,19 @@ as there is of it.
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from weave.server.queries import MAX_LIST, Query
-from weave.server.schema import collections, records, users
-
-_MINE = and_(
-    records.c.user_id == bindparam("user_id"),
-    records.c.collection == bindparam("number"),
+from weave.server.schema import (
+    RECORDS_OF_COLLECTION,
+    ROW_OF_COLLECTION,
+    collections,
+    records,
+    users,
 )
-_SIZES = (func.count(), func.coalesce(func.sum(records.c.payload_size), 0))
+
+# The fields of a select that counts records and adds up their payloads (bytes).
+SIZES = (func.count(), func.coalesce(func.sum(records.c.payload_size), 0))
 
 
 def expiry(descending=False):
@@ -56,10 +59,14 @@ _COLLECTIONS = Query(
     )
     .where(users.c.user_id == bindparam("user_id"))
 )
-_ALL = Query(select(*_SIZES).where(_MINE))
-_LIVE = Query(select(*_SIZES).where(_MINE, records.c.expires > bindparam("now")))
+_ALL = Query(select(*SIZES).where(*RECORDS_OF_COLLECTION))
+_LIVE = Query(
+    select(*SIZES).where(
+        *RECORDS_OF_COLLECTION, records.c.expires > bindparam("now")
+    )
+)
 _EXPIRED = Query(
-    select(records.c.collection, *_SIZES)
+    select(records.c.collection, *SIZES)
     .where(
         records.c.user_id == bindparam("user_id"),
         records.c.collection.in_(bindparam("numbers", expanding=True)),
@@ -69,10 +76,7 @@ _EXPIRED = Query(
 )
 _KEEP = Query(
     update(collections)
-    .where(
-        collections.c.user_id == bindparam("its_user"),
-        collections.c.number == bindparam("its_number"),
-    )
+    .where(*ROW_OF_COLLECTION)
     .values(
         modified=bindparam("modified"),
         counted=bindparam("modified"),
@@ -82,10 +86,7 @@ _KEEP = Query(
 )
 _LESS = Query(
     update(collections)
-    .where(
-        collections.c.user_id == bindparam("its_user"),
-        collections.c.number == bindparam("its_number"),
-    )
+    .where(*ROW_OF_COLLECTION)
     .values(
         records=collections.c.records - bindparam("fewer"),
         bytes=collections.c.bytes - bindparam("smaller"),
@@ -153,8 +154,8 @@ def keep(connection, user_id, number, modified, rows, size):
     """Stores when a collection was modified, and what it has."""
     _KEEP.change(
         connection,
-        its_user=user_id,
-        its_number=number,
+        user_id=user_id,
+        number=number,
         modified=modified,
         records=rows,
         bytes=size,
@@ -164,5 +165,5 @@ def keep(connection, user_id, number, modified, rows, size):
 def subtract(connection, user_id, number, rows, size):
     """Takes removed rows out of the counts, whether these are right or not."""
     _LESS.change(
-        connection, its_user=user_id, its_number=number, fewer=rows, smaller=size
+        connection, user_id=user_id, number=number, fewer=rows, smaller=size
     )

@@ -8,10 +8,12 @@ from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from weave.server import usage
 from weave.server.queries import Query, insert_missing, insert_or_update
 from weave.server.records import byte_length
-from weave.server.rows import KB, Listing, chunks
+from weave.server.rows import KB, NAMED, Listing, chunks
 from weave.server.schema import (
     FIRST_OTHER_COLLECTION,
     NEVER,
+    RECORDS_OF_COLLECTION,
+    ROW_OF_COLLECTION,
     STANDARD_COLLECTIONS,
     collections,
     records,
@@ -24,21 +26,14 @@ from weave.server.stamps import Stamp
 # expire does not grow; and it bounds what one write has to do.
 PURGE_PER_WRITE = 200
 
-_MINE = (
-    records.c.user_id == bindparam("its_user"),
-    records.c.collection == bindparam("its_number"),
-)
-_NAMED = records.c.id.in_(bindparam("ids", expanding=True))
+_MINE = RECORDS_OF_COLLECTION
+_USER = users.c.user_id == bindparam("user_id")
 
 _NEW_USER = Query(insert_missing(users, "user_id", "modified"))
-_LOCK = Query(
-    update(users)
-    .where(users.c.user_id == bindparam("its_user"))
-    .values(modified=users.c.modified)
-)
+_LOCK = Query(update(users).where(_USER).values(modified=users.c.modified))
 _STAMP = Query(
     update(users)
-    .where(users.c.user_id == bindparam("its_user"))
+    .where(_USER)
     .values(
         modified=case(
             (users.c.modified >= bindparam("now"), users.c.modified + 1),
@@ -46,8 +41,8 @@ _STAMP = Query(
         )
     )
 )
-_LAST = Query(select(users.c.modified).where(users.c.user_id == bindparam("user_id")))
-_FORGET_USER = Query(delete(users).where(users.c.user_id == bindparam("user_id")))
+_LAST = Query(select(users.c.modified).where(_USER))
+_FORGET_USER = Query(delete(users).where(_USER))
 
 _COLLECTION = Query(
     select(
@@ -79,12 +74,7 @@ _HIGHEST_NUMBER = Query(
         collections.c.number >= FIRST_OTHER_COLLECTION,
     )
 )
-_DELETE_COLLECTION = Query(
-    delete(collections).where(
-        collections.c.user_id == bindparam("its_user"),
-        collections.c.number == bindparam("its_number"),
-    )
-)
+_DELETE_COLLECTION = Query(delete(collections).where(*ROW_OF_COLLECTION))
 _DELETE_COLLECTIONS = Query(
     delete(collections).where(collections.c.user_id == bindparam("user_id"))
 )
@@ -108,12 +98,12 @@ _OLD = Query(
         records.c.id,
         records.c.payload_size,
         *(records.c[name] for name in _SET),
-    ).where(*_MINE, _NAMED)
+    ).where(*_MINE, NAMED)
 )
 _STORE = Query(insert_or_update(records))
 _ALTER = Query(
     update(records)
-    .where(*_MINE, records.c.id == bindparam("its_id"))
+    .where(*_MINE, records.c.id == bindparam("id"))
     .values({name: bindparam(name) for name in _SET})
 )
 _ANY_LIVE = Query(
@@ -125,12 +115,8 @@ _EXPIRED = Query(
     .order_by(records.c.expires)
     .limit(bindparam("at_most"))
 )
-_SIZE = Query(
-    select(func.count(), func.coalesce(func.sum(records.c.payload_size), 0)).where(
-        *_MINE, _NAMED
-    )
-)
-_DELETE_NAMED = Query(delete(records).where(*_MINE, _NAMED))
+_SIZE = Query(select(*usage.SIZES).where(*_MINE, NAMED))
+_DELETE_NAMED = Query(delete(records).where(*_MINE, NAMED))
 _DELETE_OF_COLLECTION = Query(delete(records).where(*_MINE))
 _DELETE_RECORDS = Query(
     delete(records).where(records.c.user_id == bindparam("user_id"))
@@ -156,7 +142,7 @@ class Condition:
 
 def lock_user(connection, user_id):
     """Makes this the only writer of the user; whether there is one."""
-    return _LOCK.change(connection, its_user=user_id) > 0
+    return _LOCK.change(connection, user_id=user_id) > 0
 
 
 def make_user(connection, user_id):
@@ -166,9 +152,9 @@ def make_user(connection, user_id):
 
 def stamp_user(connection, user_id, now):
     """Locks and makes the user; the stamp of this write, later than all before it."""
-    if not _STAMP.change(connection, its_user=user_id, now=now):
+    if not _STAMP.change(connection, user_id=user_id, now=now):
         make_user(connection, user_id)
-        _STAMP.change(connection, its_user=user_id, now=now)
+        _STAMP.change(connection, user_id=user_id, now=now)
     return last_stamp(connection, user_id)
 
 
@@ -182,7 +168,7 @@ def purge_expired(connection, user_id, number, now, at_most):
 
     The caller has the lock of the user, and keeps the counts of the collection.
     """
-    mine = {"its_user": user_id, "its_number": number}
+    mine = {"user_id": user_id, "number": number}
     rows = _EXPIRED.rows(connection, now=now, at_most=at_most, **mine)
     for some in chunks([id_ for id_, _ in rows]):
         _DELETE_NAMED.change(connection, ids=some, **mine)
@@ -245,7 +231,7 @@ class Writer:
                 )
                 collection.bytes += row["payload_size"] - size_before
             else:
-                altered.append(dict(row, its_id=id_, **self._mine(collection)))
+                altered.append(dict(row, id=id_, **self._mine(collection)))
             if row["expires"] > self._now:
                 live_growth += row.get("payload_size", size_before)
             live_growth -= size_before if is_live else 0
@@ -295,7 +281,7 @@ class Writer:
         return None if quota is None else max(0, quota - self._used_bytes()) / KB
 
     def _mine(self, collection):
-        return {"its_user": self._user_id, "its_number": collection.number}
+        return {"user_id": self._user_id, "number": collection.number}
 
     def _open(self, name, create):
         """The _Collection with its counts right; None where it is not there."""
