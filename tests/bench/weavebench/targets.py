@@ -55,6 +55,22 @@ class Target:
         return None
 
 
+class AtMost:
+    """A target that is an upper bound, with nothing to aim at beyond it."""
+
+    at_most = True
+
+    @property
+    def aim(self):
+        return self.must
+
+
+class ServerAtMost(AtMost):
+    """A bound of weave.server on a database."""
+
+    one = "server"
+
+
 @dataclass(frozen=True)
 class MemoryTarget:
     """MB that an idle worker has more than Python with the application."""
@@ -127,7 +143,7 @@ class OffTarget:
 
 
 @dataclass(frozen=True)
-class ReleaseTarget:
+class ReleaseTarget(AtMost):
     """What clients noticed of a command for releases: `field` of its row."""
 
     event: str
@@ -135,11 +151,6 @@ class ReleaseTarget:
     must: float
 
     one = releases.SERVER
-    at_most = True
-
-    @property
-    def aim(self):
-        return self.must
 
     @property
     def title(self):
@@ -176,7 +187,7 @@ class ListingTarget:
 
 
 @dataclass(frozen=True)
-class PythonTarget:
+class PythonTarget(ServerAtMost):
     """µs of CPU of a call of weave.server's WSGI callable.
 
     The least of all rounds: what else the machine does only adds to one.
@@ -185,13 +196,6 @@ class PythonTarget:
     database: str
     must: float
     request: str = "info/collections"
-
-    one = "server"
-    at_most = True
-
-    @property
-    def aim(self):
-        return self.must
 
     @property
     def title(self):
@@ -207,18 +211,11 @@ class PythonTarget:
 
 
 @dataclass(frozen=True)
-class ScaleTarget:
+class ScaleTarget(ServerAtMost):
     """The dearest request's CPU with many records ÷ that with few."""
 
     database: str
     must: float
-
-    one = "server"
-    at_most = True
-
-    @property
-    def aim(self):
-        return self.must
 
     @property
     def title(self):
@@ -234,18 +231,11 @@ class ScaleTarget:
 
 
 @dataclass(frozen=True)
-class SyncTarget:
+class SyncTarget(ServerAtMost):
     """Requests of whole syncs that failed."""
 
     database: str
     must: float = 0
-
-    one = "server"
-    at_most = True
-
-    @property
-    def aim(self):
-        return self.must
 
     @property
     def title(self):
@@ -258,19 +248,12 @@ class SyncTarget:
 
 
 @dataclass(frozen=True)
-class BoundTarget:
-    """What one client may cost the others: `what` of a row of the bounds."""
+class BoundTarget(ServerAtMost):
+    """A figure of what one client costs the others: `what` is list or guesses."""
 
     database: str
     what: str
     must: float
-
-    one = "server"
-    at_most = True
-
-    @property
-    def aim(self):
-        return self.must
 
     @property
     def title(self):
