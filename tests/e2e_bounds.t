@@ -279,7 +279,7 @@ CustomLog "{folder}/access_{mode}" "%m %U %>s %L"
 </IfModule>
 """
 
-# What the uploads above are meant to meet.
+# Lines of the log that the uploads above are meant to cause.
 EXPECTED = re.compile("limits.spool_total|is larger than the configured limit")
 
 

@@ -96,7 +96,7 @@ def write(node, collection, *names):
 
 
 def check_counts(node):
-    """What the server says of its collections is what the rows are."""
+    """The server counts as many records in each collection as there are rows."""
     rows = sql(node, "select c.name, count(*) from weave_collections c join weave_records r"
                      " on r.user_id = c.user_id and r.collection = c.number group by c.name")
     assert node.client.get("info/collection_counts") == dict(rows)
@@ -107,7 +107,7 @@ def serves(node, version):
 
 
 def test_from_the_first_release_and_back(node):
-    """It knows neither counts nor versions, and removes what has expired."""
+    """The first release knows neither counts nor versions, and removes what has expired."""
     if not node.first:
         pytest.skip("this clone has not the history with release 0.1.0")
     write(node, "one", "a", "b")

@@ -77,7 +77,7 @@ class Authenticator:
         return account
 
     def read(self, req, name, act):
-        """What act(connection, user_id) returns, for the one who asks; 401.
+        """Returns act(connection, user_id) of the user who asks; 401.
 
         The transaction of act reads one state of the database of the records, and
         may be repeated. The account is read in the same one where that is possible,
@@ -185,7 +185,7 @@ class Authenticator:
                     self._logins.charge(*buckets)
                 return right
         except Busy:
-            # It was told that it is not known, and that is worth something.
+            # Busy tells that the password is not known: that costs an attempt, too.
             self._logins.charge(*buckets[:2])
             raise
 

@@ -63,7 +63,7 @@ class Database:
         self._lock = threading.Lock()
         self._schemas = []
         self._prepared = 0
-        # Nobody waits for a server that others have waited for in vain.
+        # A server that was waited for in vain is not waited for until it is back.
         self._is_away = False
         self._turns = FairLock(self._file + "-turn") if self._file else None
         # Connections whose transaction goes on behind the function that began it.
@@ -111,7 +111,7 @@ class Database:
             self._prepared = len(self._schemas)
 
     def check(self):
-        """What a start would say and do, in sentences, without doing it; ConfigError."""
+        """Returns what a start would say and do, in sentences, and does nothing; ConfigError."""
         if self._file:
             self._check_file()
             if not os.path.exists(self._file):
@@ -119,11 +119,11 @@ class Database:
         return self._migration().check()
 
     def read(self, act):
-        """What act(connection) returns, in a transaction that reads one state."""
+        """Returns act(connection), run in a transaction that reads one state."""
         return self._repeat(act, begin_reading)
 
     def write(self, act):
-        """What act(connection) returns, in a transaction that is committed then.
+        """Returns act(connection), run in a transaction that is committed then.
 
         OutcomeUnknown when the connection was lost while COMMIT was under way;
         after all other exceptions nothing has changed.
@@ -227,9 +227,10 @@ class Database:
     def _in_turn(self):
         """A transaction that writes to a SQLite file when it is its turn.
 
-        SQLite itself lets the one be next that happens to look when the file is
-        free. Whose turn does not come in time asks it all the same, but once: the
-        one before may be stopped, and not in a transaction at all.
+        SQLite itself knows no order: it serves the process that happens to look when
+        the file is free. Where the turn does not come in time, SQLite is asked once
+        all the same: the process that has the turn may be stopped, outside of a
+        transaction.
         """
         seconds = sqlite_timeout(self._url)
         has_turn = self._turns.acquire(time.monotonic() + seconds)
@@ -245,7 +246,7 @@ class Database:
     def _alone(self, begin):
         pool = self.engine.pool
         connection = self._connect()
-        # What is not committed is rolled back when the connection is closed.
+        # Closing the connection rolls back a transaction that is not committed.
         try:
             transaction = connection.begin()
             with self._translated(connection, pool):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each kind of database is told before it is used, and at each BEGIN."""
+"""The connections of each kind of database: how they are opened, and how they BEGIN."""
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import ArgumentError
@@ -21,7 +21,7 @@ LOCK_TIMEOUT_SECONDS = 10
 # How long a new connection may take, unless the URL says otherwise.
 CONNECT_TIMEOUT_SECONDS = 5
 
-# What an engine is taken for that speaks as PostgreSQL does, and says no version of it.
+# The version that is assumed for an engine that speaks as PostgreSQL does and tells none.
 _POSTGRESQL_VERSION = (13, 0)
 
 # Debian's package of each driver; drivers without one are installed by pip.
@@ -37,7 +37,7 @@ def unsupported():
 
 
 def no_driver(url, error):
-    """What to do where the driver of a URL cannot be imported."""
+    """Says what to do where the driver of a URL cannot be imported."""
     package = _PACKAGES.get(_driver_name(url))
     cure = "install it in the virtualenv"
     if package:
@@ -118,7 +118,7 @@ def _wrong_option(url, error):
 
 
 def _accept_any_version(dialect):
-    """Lets SQLAlchemy use what speaks as PostgreSQL does and has another name.
+    """Lets SQLAlchemy use engines that speak as PostgreSQL does and have another name.
 
     CockroachDB is such an engine; SQLAlchemy finds no version in what it says.
     """
@@ -198,8 +198,8 @@ def begin_writing(connection):
     """
     dialect = connection.dialect
     if dialect.name == "sqlite":
-        # One that reads first and writes later could fail in the middle, for the
-        # snapshot that it has read.
+        # A transaction that reads first and writes later could fail in the middle,
+        # because others have changed what it has read.
         _execute(connection, "BEGIN IMMEDIATE")
     elif dialect.name == "postgresql":
         _begin_postgresql(connection, "READ COMMITTED", False)

@@ -218,7 +218,7 @@ class Errors:
         _send_unavailable(resp, self._retry_after, "temporary folder")
 
     def on_busy(self, req, resp, error, _params):
-        """What was asked for costs more than can be given just now."""
+        """The request costs more than the server can give just now."""
         refusals.note(req, str(error))
         _send_unavailable(resp, error.seconds, "busy")
 

@@ -18,14 +18,14 @@ from weave.server.schema import collections, records, users
 # Hundredths of a second in August 1976, and seconds in the year 2603.
 LOWEST_STAMP = 2 * 10**10
 
-# The driver's server has rounded to a second: no time is now before what it was, or a
-# client that has seen this one would not see the record again.
+# The database has rounded times to seconds. The latest hundredth that was rounded to the
+# same second is taken: with an earlier one, a client could miss the record.
 ROUNDED = 49
 
 RECORDS_AT_ONCE = 1000
 USERS_AT_ONCE = 200
 
-# So many collections are looked at for a sign when a server starts.
+# A start looks for stale counts in so many collections at most.
 COLLECTIONS_SEEN = 100_000
 
 

@@ -96,7 +96,7 @@ class Migration:
             forget_counts(self._write)
 
     def check(self):
-        """What a start would say and do, in sentences. It changes nothing; ConfigError."""
+        """Returns what a start would say and do, in sentences. It changes nothing; ConfigError."""
         with self._engine.connect() as connection:
             lacking, notes = self._examine(connection, has_records=True)
             steps = find_steps(connection, lacking)

@@ -99,10 +99,10 @@ class Passwords:
         return self._hasher.hash(password)
 
     def hash_of_nobody(self, name):
-        """What is verified for a name without an account: it takes as long, in vain.
+        """Returns a hash for a name without an account, which no password has.
 
-        It is the same for a name as long as the process lives, so that what was
-        wrong is remembered as for others.
+        Verifying it takes as long as any other. It is the same for a name as long
+        as the process lives, so that what was wrong is remembered as for others.
         """
         drawn = hmac.new(self._key, name.encode("utf-8"), hashlib.sha512).digest()
         salt, digest = (

@@ -4,8 +4,8 @@
 It has the id that httpd's logs have for the request, and never what the client
 has sent but for method and path: no password, no payload. What belongs to the
 protocol (a record that is not there, a precondition that does not hold) is said
-at level info. Whoever sends many requests fills no log at the levels above: there
-are Allowances, and what exceeds them is said at level info, too.
+at level info. So is a line that exceeds an Allowance: a client that sends many
+requests cannot fill the log at the levels above.
 """
 
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 MAX_PATH_CHARS = 200
 
-# Whoever asks for these has done nothing wrong.
+# Clients that get one of these have done nothing wrong.
 _OF_THE_PROTOCOL = (404, 412)
 
 _REASONS = {

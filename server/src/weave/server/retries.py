@@ -94,7 +94,7 @@ def code(error):
 
 
 def reason(error):
-    """What the database itself said, for people: no statement, and no user's data."""
+    """Returns what the database said, for people: no statement, and no user's data."""
     its = getattr(error, "orig", None)
     if its is None:
         return str(error)

@@ -56,7 +56,7 @@ _FILTERS = {
 _TIMES = {"newer", "older"}
 _INDEXES = {"index_above", "index_below"}
 
-# What clients are shown of a record, and the first fields of a row of records().
+# The fields that clients are shown; they are the first ones of a row of records().
 FIELDS = ("id", "modified", "payload", "sortindex", "parentid", "predecessorid")
 
 _RECORD = (*(_C[name] for name in FIELDS), _C.payload_size)

@@ -39,7 +39,7 @@ _versions = Table(
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a database says of a part: made by `release`, for releases from `oldest` on."""
+    """A row about a part: `release` has made it, for releases from version `oldest` on."""
 
     version: int
     oldest: int
@@ -74,7 +74,7 @@ def record_version(connection, part):
 
 
 def _newer(before):
-    """Nothing of what a newer release has recorded is taken back."""
+    """Returns what is recorded after `before`; what a newer release has recorded stays."""
     ours = (SCHEMA_VERSION, VERSION)
     if before.version >= SCHEMA_VERSION:
         ours = (before.version, before.release)

@@ -42,7 +42,7 @@ class _File:
     def __init__(self, owner):
         self.owner = owner
         self.size = 0
-        # What it will take, as far as that is known.
+        # Bytes that it will have at its end, as far as they are known.
         self.expected = 0
         # Without a buffer it is what wsgi.file_wrapper sends itself.
         self.stream = tempfile.TemporaryFile(buffering=0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tables lack for this release, as steps that are done one after the other."""
+"""Finds the steps that bring tables to what this release needs."""
 
 from dataclasses import dataclass
 from typing import Callable, Tuple

@@ -83,7 +83,7 @@ _WITH_EXPIRED = Query(
 
 
 def _as_record(row):
-    """What clients are shown of a row of FIELDS."""
+    """Returns the record that clients are shown, from a row of FIELDS."""
     record = {name: value for name, value in zip(FIELDS, row) if value is not None}
     record["modified"] = Stamp(record["modified"])
     return record
@@ -153,7 +153,7 @@ class Storage:
         return None if fields[0] is None else _as_record(fields), Stamp(last)
 
     def write(self, user_id, act, condition=None):
-        """What act(writer) returns, in one transaction; it may be called again.
+        """Returns act(writer), run in one transaction; act may be called again.
 
         Raises what act raises, and Modified where a Condition says so; nothing has
         changed then.

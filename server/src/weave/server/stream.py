@@ -35,7 +35,7 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Cut(Exception):
-    """The end of an answer cannot be had, and its beginning was sent; str() says why."""
+    """An answer cannot be read to its end after its beginning was sent; str() says why."""
 
 
 def take_place():

@@ -16,7 +16,7 @@ from weave.server.retries import is_transient
 _LOCK = 0x77656176  # "weav"
 
 # A statement that changes a table waits for those who use it, and all others wait
-# behind it: so it waits for so long at most, lets them pass, and is tried again.
+# behind it. After so many seconds it gives way to them, and is tried again.
 LOCK_SECONDS = 3
 STEP_SECONDS = 300
 

@@ -187,7 +187,7 @@ class _Collection:
 
 
 class Writer:
-    """What Storage.write() gives: everything it does shares `stamp`.
+    """The writes of one transaction, as Storage.write() makes it: all have one `stamp`.
 
     It has the lock of the user.
     """
