@@ -28,24 +28,27 @@ sys.path.insert(0, str(TOP / "tests" / "supp"))
 
 import e2e  # noqa: E402
 
-# Passwords are cheap to hash, and the clock shows what clock_file adds to it, so
-# that nobody waits.
-SCRIPT = '''
-"""Serves the sync.ini that a request names."""
-
-import threading
-
+# Makes Argon2 as cheap as it can be: these tests are not about passwords.
+CHEAP_HASHES = """
 import argon2
 from weave.server import passwords
-from weave.server.stamps import Stamp
 
 
 class Hasher(argon2.PasswordHasher):
     def __init__(self, **_):
-        super().__init__(time_cost=1, memory_cost=64, parallelism=1)
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
 
 
 passwords.PasswordHasher = Hasher
+"""
+
+# Serves the sync.ini that a request names. The clock shows what the file `clock` adds
+# to it, so that nobody waits.
+SCRIPT = '''
+import threading
+
+from weave.server.stamps import Stamp
+
 true_now = Stamp.now
 
 
@@ -93,8 +96,8 @@ def application(environ, start_response):
 
 INI = """
 [wsgi]
-script = {folder}/choose.wsgi
-python_path = {folder}/src
+script = %(here)s/weave.wsgi
+python_path = %(here)s/src
 [workers]
 processes = 1
 threads = 8
@@ -107,10 +110,10 @@ AllowEncodedSlashes On
 LimitRequestLine 100000
 """
 
-# What belongs to one connection, and is none of the application's.
+# Headers of one connection, which are none of the application's.
 OF_HTTPD = {"connection", "keep-alive", "transfer-encoding", "date", "server"}
 
-# What the environ of a test can say, and no client: such a test is skipped.
+# Variables that a test can set and a client cannot: such a test is skipped.
 INNER = ("SCRIPT_NAME", "REMOTE_ADDR")
 
 
@@ -194,6 +197,21 @@ class Forward:
             raise Unsendable(error) from None
 
 
+def make_httpd(folder, script, ini, conf):
+    """The e2e.Httpd, not running yet, of a folder with copies of what was built, and of the
+    server's sources in src. conf: more lines for its configuration."""
+    e2e.copy_build(folder)
+    shutil.copytree(TOP / "server" / "src", folder / "src")
+    # whatever the umask of the checkout was
+    subprocess.run(["chmod", "-R", "a+rX", folder / "src"], check=True)
+    (folder / "weave.wsgi").write_text(script)
+    (folder / "sync.ini").write_text(ini)
+    httpd = e2e.Httpd(folder, "event")
+    with (folder / "httpd.conf").open("a") as file:
+        file.write(conf)
+    return httpd
+
+
 class Apache:
     """An httpd that serves any sync.ini which its user can read."""
 
@@ -202,17 +220,8 @@ class Apache:
         self._clock = folder / "clock"
         self._folders = {}
         self.forward(0)
-        (folder / "build").mkdir()
-        for file in [*e2e.BUILD.glob("*.so"), *(e2e.BUILD / name for name in e2e.PROGRAMS)]:
-            shutil.copy(file, folder / "build")
-        shutil.copytree(TOP / "server" / "src", folder / "src")
-        # whatever the umask of the checkout was
-        subprocess.run(["chmod", "-R", "a+rX", folder / "build", folder / "src"], check=True)
-        (folder / "choose.wsgi").write_text(SCRIPT.format(clock=str(self._clock)))
-        (folder / "sync.ini").write_text(INI.format(folder=folder))
-        self._httpd = e2e.Httpd(folder, "event")
-        with (folder / "httpd.conf").open("a") as file:
-            file.write(CONF)
+        script = CHEAP_HASHES + SCRIPT.format(clock=str(self._clock))
+        self._httpd = make_httpd(folder, script, INI, CONF)
         self.port = self._httpd.port
         self._connections = Connections(self.port)
         self._stack = contextlib.ExitStack()

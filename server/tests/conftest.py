@@ -13,7 +13,9 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import sys
+import time
 
 import pytest
 import webtest
@@ -26,6 +28,7 @@ import dbservers
 SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
 sys.path.insert(0, SOURCES)
 
+from weave.server import secret  # noqa: E402
 from weave.server.app import Databases, create_application  # noqa: E402
 from weave.server.stamps import Stamp  # noqa: E402
 
@@ -39,7 +42,7 @@ if THROUGH_HTTPD:
 # Whether another run has the tests of the protocol, on this database through httpd.
 BESIDE_HTTPD = bool(os.environ.get("WEAVE_TEST_BESIDE_HTTPD")) and not THROUGH_HTTPD
 
-# What says something about the way through httpd.
+# The modules that say something about the way through httpd.
 OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users",
             "test_streams_httpd", "test_through_httpd"}  # fmt: skip
 if KIND == "sqlite":
@@ -57,6 +60,21 @@ strict_usernames = {strict}
 """
 
 PASSWORD = "correct:hörse"
+
+# Settings.pool() of a Database that a test opens itself.
+POOL = {
+    "pool_size": 10,
+    "pool_max_overflow": 5,
+    "pool_timeout": 120,
+    "pool_recycle": 3600,
+    "reset_on_return": True,
+}
+
+DRIVERS = {
+    "sqlite": ["sqlite"],
+    "postgresql": ["postgresql+psycopg2"],
+    "mariadb": ["mysql+pymysql", "mysql+mysqldb"],
+}
 
 RETRY_HEADERS = ("Retry-After", "X-Weave-Backoff", "X-Backoff")
 
@@ -277,6 +295,24 @@ def make_url(database_server):
         yield make
 
 
+@pytest.fixture(params=DRIVERS[KIND])
+def driver_url(request, make_url, tmp_path):
+    """The URL of a database of the test's own, with each driver."""
+    if request.param.endswith("mysqldb"):
+        pytest.importorskip("MySQLdb")
+    url = make_url().replace("%(here)s", str(tmp_path))
+    return re.sub(r"^[^:]+", request.param, url)
+
+
+@pytest.fixture
+def own_secret(tmp_path, monkeypatch):
+    """The folder of the shared secret, which is the test's own."""
+    folder = tmp_path / "shm"
+    folder.mkdir()
+    monkeypatch.setattr(secret, "FOLDER", str(folder))
+    return folder
+
+
 @pytest.fixture
 def make_site(make_url, tmp_path):
     """Makes a Site; the arguments are lines for the sections of its ini.
@@ -295,6 +331,21 @@ def site(make_site):
 @pytest.fixture
 def user(site):
     return site.user()
+
+
+# Against hanging, in seconds: a test that passes never waits for so long.
+LONG_SECONDS = 240
+
+
+def eventually(condition, what="a condition of the test"):
+    """Waits until condition() is true, and returns what it returned."""
+    until = time.monotonic() + LONG_SECONDS
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < until, "not in time: %s" % what
+        time.sleep(0.02)
 
 
 def is_unavailable(response, seconds=1800):

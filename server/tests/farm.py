@@ -4,34 +4,15 @@
 import contextlib
 import os
 import pathlib
-import shutil
 import signal
-import sys
 import tempfile
-import time
 
 import pytest
 
-from conftest import SOURCES
+from apache import CHEAP_HASHES, e2e, make_httpd
+from conftest import eventually
 
-TOP = pathlib.Path(SOURCES).parent.parent
-sys.path.insert(0, str(TOP / "tests" / "supp"))
-
-import e2e  # noqa: E402
-
-# Argon2 as cheap as it can be: these tests are not about passwords.
-SCRIPT = """
-import argon2
-from weave.server import passwords
-
-
-class Hasher(argon2.PasswordHasher):
-    def __init__(self, **_):
-        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
-
-
-passwords.PasswordHasher = Hasher
-
+SCRIPT = CHEAP_HASHES + """
 from weave.server.wsgi import application
 """
 
@@ -55,35 +36,14 @@ KeepAliveTimeout 300
 MaxKeepAliveRequests 0
 """
 
-WAIT_SECONDS = 240
-
-
-def eventually(condition, what):
-    """Waits until condition() is true; what it returned."""
-    until = time.monotonic() + WAIT_SECONDS
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < until, "not in time: %s" % what
-        time.sleep(0.05)
-
 
 class Farm:
     """httpd with the workers; `port` is where it listens."""
 
     def __init__(self, folder, url):
         self.folder = folder
-        for file in [*e2e.BUILD.glob("*.so"), *(e2e.BUILD / name for name in e2e.PROGRAMS)]:
-            (folder / "build").mkdir(exist_ok=True)
-            shutil.copy(file, folder / "build")
-        shutil.copytree(SOURCES, folder / "src")
-        (folder / "weave.wsgi").write_text(SCRIPT)
-        url = url.replace("%(here)s", "%(here)s/data")
-        (folder / "sync.ini").write_text(INI.replace("{url}", url))
-        self._httpd = e2e.Httpd(folder, "event")
-        with (folder / "httpd.conf").open("a") as file:
-            file.write(CONF)
+        ini = INI.replace("{url}", url.replace("%(here)s", "%(here)s/data"))
+        self._httpd = make_httpd(folder, SCRIPT, ini, CONF)
         self.port = self._httpd.port
 
     @contextlib.contextmanager

@@ -1,43 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drivers, and what transactions of each kind of database see."""
 
-import importlib.util
-import re
 import sys
 import threading
 
 import pytest
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from conftest import KIND
+from conftest import DRIVERS, KIND, LONG_SECONDS, POOL
 from weave.server.config import ConfigError
 from weave.server.cures import told
 from weave.server.database import Database, reason, url_problem
 
-LONG_SECONDS = 120
 
-DRIVERS = {
-    "sqlite": ["sqlite"],
-    "postgresql": ["postgresql+psycopg2"],
-    "mariadb": ["mysql+pymysql", "mysql+mysqldb"],
-}
-
-POOL = {
-    "pool_size": 5,
-    "pool_max_overflow": 0,
-    "pool_timeout": LONG_SECONDS,
-    "pool_recycle": 3600,
-    "reset_on_return": True,
-}
-
-
-@pytest.fixture(params=DRIVERS[KIND])
-def database(request, make_url, tmp_path):
+@pytest.fixture
+def database(driver_url):
     """A Database with the table notes of one row, with each driver."""
-    if request.param.endswith("mysqldb") and not importlib.util.find_spec("MySQLdb"):
-        pytest.skip("python3-mysqldb is not installed")
-    url = make_url().replace("%(here)s", str(tmp_path))
-    database = Database(re.sub(r"^[^:]+", request.param, url), POOL)
+    database = Database(driver_url, POOL)
 
     if KIND == "sqlite":
         with database.engine.connect() as connection:

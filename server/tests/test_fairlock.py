@@ -15,13 +15,10 @@ import time
 import pytest
 import webtest
 
-from conftest import SOURCES, User, is_unavailable
+from conftest import LONG_SECONDS, SOURCES, User, eventually, is_unavailable
 from weave.server.app import create_application
 from weave.server.database import Database
 from weave.server.fairlock import FairLock
-
-# Against hanging; a test that passes never waits for so long.
-LONG_SECONDS = 120
 
 PROCESSES, THREADS, WRITES = 3, 3, 30
 
@@ -90,13 +87,6 @@ def soon(seconds=LONG_SECONDS):
     return time.monotonic() + seconds
 
 
-def wait_until(is_so):
-    end = soon()
-    while not is_so():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.01)
-
-
 def drawn(path):
     """How many numbers were given out."""
     return int.from_bytes(pathlib.Path(path).read_bytes(), "big")
@@ -108,14 +98,14 @@ def test_processes_are_served_in_the_order_in_which_they_came(path, start):
     others = [start(str(number)) for number in range(1, 6)]
     for number, process in enumerate(others):
         process.say("take")
-        wait_until(lambda: drawn(path) == number + 2)
+        eventually(lambda: drawn(path) == number + 2)
     holder.say("free")
     # It wants the turn at once, again, and is the last one all the same.
     holder.say("take")
     for process in others:
         assert process.read() == "True"
         process.say("free")
-    wait_until(lambda: len(pathlib.Path(path + ".order").read_text().split()) == 7)
+    eventually(lambda: len(pathlib.Path(path + ".order").read_text().split()) == 7)
     assert pathlib.Path(path + ".order").read_text().split() == list("0123450")
 
 
@@ -131,7 +121,7 @@ def test_threads_are_served_in_the_order_in_which_they_came(path):
     threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
     for number, thread in enumerate(threads):
         thread.start()
-        wait_until(lambda: len(lock._waiting) == number + 1)
+        eventually(lambda: len(lock._waiting) == number + 1)
     lock.release()
     for thread in threads:
         thread.join()
@@ -147,7 +137,7 @@ def test_whoever_gives_up_leaves_no_gap(path, start):
         assert not lock.acquire(soon(seconds))
     thread = threading.Thread(target=lambda: results.append(lock.acquire(soon())))
     thread.start()
-    wait_until(lambda: lock._is_wanted)
+    eventually(lambda: lock._is_wanted)
     assert not lock.acquire(soon(0.01)), "a thread is in front of it"
     holder.say("free")
     thread.join()
@@ -163,7 +153,7 @@ def test_a_turn_that_nobody_waits_for_any_more_is_given_back(path, start):
     lock = FairLock(path)
     assert not lock.acquire(soon(0.01))
     other.say("take")
-    wait_until(lambda: drawn(path) == 3)
+    eventually(lambda: drawn(path) == 3)
     holder.say("free")
     assert other.read() == "True"
 
@@ -174,7 +164,7 @@ def test_a_process_that_is_killed(path, start, waits):
     holder.take()
     if waits:
         other.say("take")
-        wait_until(lambda: drawn(path) == 2)
+        eventually(lambda: drawn(path) == 2)
         other.signal(signal.SIGKILL)
     holder.signal(signal.SIGKILL)
     lock = FairLock(path)
@@ -193,10 +183,10 @@ def test_a_child_that_is_forked_has_neither_the_turn_nor_a_way_to_end_it(path, s
             signal.pause()
         os._exit(0)
     try:
-        wait_until(lambda: drawn(path) == 2)
+        eventually(lambda: drawn(path) == 2)
         assert os.read(reading, 10) == b"waited"
         other.say("take")
-        wait_until(lambda: drawn(path) == 3)
+        eventually(lambda: drawn(path) == 3)
         lock.release()
         assert other.read() == "True"
     finally:
@@ -248,7 +238,7 @@ def write_many(ini, process, barrier, finished):
 
 @pytest.mark.sqlite_only
 def test_nobody_starves(tmp_path):
-    """Nobody has written half of what somebody else has written."""
+    """No process writes less than half as much as another."""
     ini = make(tmp_path, LONG_SECONDS)
     create_application(ini)
     context = multiprocessing.get_context("spawn")
@@ -338,7 +328,7 @@ def test_one_who_waits_is_stopped(tmp_path, holding):
     assert holder.stdout.readline() == b"in\n"
     before = drawn(tmp_path / "weave.db-turn")
     waiter = holding(ini)
-    wait_until(lambda: drawn(tmp_path / "weave.db-turn") == before + 1)
+    eventually(lambda: drawn(tmp_path / "weave.db-turn") == before + 1)
     waiter.send_signal(signal.SIGSTOP)
     holder.communicate(b"\n")
     user.put("storage/col/a", {"payload": "x"})
@@ -360,7 +350,7 @@ def test_purge_takes_its_turn(tmp_path, path, start):
         stdout=subprocess.PIPE,
     )
     with purge:
-        wait_until(lambda: drawn(path) > before + 1)
+        eventually(lambda: drawn(path) > before + 1)
         assert purge.poll() is None
         holder.say("free")
         assert purge.communicate()[0] == b"1 expired records removed\n"

@@ -3,11 +3,10 @@
 
 import io
 import threading
-import time
 
 import pytest
 
-from conftest import basic, is_unavailable
+from conftest import basic, eventually, is_unavailable
 from served import Process
 from weave.server import formats, http, spool
 from weave.server.storage_api import MAX_BODY_BYTES
@@ -111,9 +110,7 @@ def test_turns():
     threads[0].start()
     assert inside.wait(60)
     threads[1].start()
-    end = time.monotonic() + 60
-    while turns._places._value and time.monotonic() < end:
-        time.sleep(0.01)
+    eventually(lambda: not turns._places._value)
     with pytest.raises(Busy, match="too many wait for a test"):
         with turns.taken():
             pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whoever tries passwords harms nobody who has one."""
+"""Clients that try passwords do not harm the owners of accounts."""
 
 import os
 import threading
@@ -8,25 +8,18 @@ import pytest
 import webtest
 
 from conftest import KIND, PASSWORD, RETRY_HEADERS, User, basic, is_unavailable
-from weave.server import logins, passwords, secret
+from weave.server import logins, passwords
 from weave.server.app import create_application
 from weave.server.passwords import Passwords
 from weave.server.stamps import Stamp
 from weave.server.turns import Turns
 
+pytestmark = pytest.mark.usefixtures("own_secret")
+
 BURST = 20
 
 # Of one address with one name.
 OF_BOTH = 10
-
-
-@pytest.fixture(autouse=True)
-def own_secret(tmp_path, monkeypatch):
-    """The shared secret of a test is its own."""
-    folder = tmp_path / "shm"
-    folder.mkdir()
-    monkeypatch.setattr(secret, "FOLDER", str(folder))
-    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ CHANGES = ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE")
 
 @pytest.fixture(autouse=True)
 def as_caller(monkeypatch):
-    """Whoever runs the tests is whom commands run as; test_owner.py is about that."""
+    """Commands run as the user who runs the tests; test_owner.py is about others."""
     monkeypatch.setattr(admin, "become_owner", lambda *_: None)
 
 

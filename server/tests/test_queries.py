@@ -10,19 +10,12 @@ from sqlalchemy import bindparam, create_engine, event, select
 from sqlalchemy.exc import IntegrityError
 
 import weave.server
+from conftest import POOL
 from weave.server import queries
 from weave.server.app import Databases
 from weave.server.queries import Query
 from weave.server.schema import METADATA, users
 from weave.server.stamps import Stamp
-
-POOL = {
-    "pool_size": 1,
-    "pool_max_overflow": 0,
-    "pool_timeout": 1,
-    "pool_recycle": 60,
-    "reset_on_return": True,
-}
 
 
 @pytest.fixture

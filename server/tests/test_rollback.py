@@ -24,7 +24,7 @@ def write(server, collection, *names):
 
 
 def check_counts(server, ini):
-    """What the server says of its collections is what the rows are."""
+    """The server's counts, sizes and times are those of the rows."""
     rows = ini.sql(
         "select c.name, count(*), sum(r.payload_size), max(c.modified)"
         " from weave_collections c join weave_records r"
@@ -82,7 +82,7 @@ def test_a_newer_release_that_lets_ours_not_serve(ini, tmp_path):
 
 
 def test_the_first_release_and_back(ini, tmp_path):
-    """Which knows neither versions nor counts; on MariaDB its times are wrong."""
+    """The first release knows neither versions nor counts; on MariaDB its times are wrong."""
     ours, first = releases.ours(), releases.first(tmp_path)
     if first is None:
         pytest.skip("this clone has not the history with release 0.1.0")

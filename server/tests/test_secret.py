@@ -8,15 +8,6 @@ import pytest
 from weave.server import secret
 
 
-@pytest.fixture(autouse=True)
-def own_secret(tmp_path, monkeypatch):
-    """The shared secret of a test is its own."""
-    folder = tmp_path / "shm"
-    folder.mkdir()
-    monkeypatch.setattr(secret, "FOLDER", str(folder))
-    return folder
-
-
 def test_shared_secret(own_secret, caplog):
     found = secret.shared_secret()
     assert len(found) == secret.SIZE and secret.shared_secret() == found

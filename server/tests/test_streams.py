@@ -4,14 +4,13 @@
 import os
 import socket
 import threading
-import time
 from wsgiref.headers import Headers
 from wsgiref.util import FileWrapper
 
 import pytest
 from sqlalchemy import event
 
-from conftest import basic, is_unavailable
+from conftest import basic, eventually, is_unavailable
 from weave.server import formats, spool, stream
 from weave.server.stream import Cut, Stream
 
@@ -31,15 +30,8 @@ def sizeable(site, user):
     user.site = site
     (user.database,) = site.databases
     yield user
-    wait_for(lambda: user.database.engine.pool.checkedout() == 0)
-    wait_for(lambda: stream._places._value == stream.READERS)
-
-
-def wait_for(condition):
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    eventually(lambda: user.database.engine.pool.checkedout() == 0)
+    eventually(lambda: stream._places._value == stream.READERS)
 
 
 def held():
@@ -48,7 +40,7 @@ def held():
 
 
 class Client:
-    """What a server of HTTP/1.1 does for one request."""
+    """Does for one request what a server of HTTP/1.1 does."""
 
     def __init__(self, user, path="storage/col?full=1", accept=formats.JSON, wraps=True):
         request = user.app.RequestClass.blank("/1.1/%s/%s" % (user.name, path))
@@ -125,7 +117,7 @@ def test_beginning_is_sent_before_the_end_is_read(sizeable, halfway):
     thread = threading.Thread(target=client.get, daemon=True)
     thread.start()
     assert halfway.reached.wait(PATIENCE_SECONDS)
-    wait_for(lambda: client.body)
+    eventually(lambda: client.body)
     assert client.headers["X-Weave-Records"] == str(RECORDS)
     halfway.go.set()
     thread.join(PATIENCE_SECONDS)
@@ -152,7 +144,7 @@ def test_slow_reader_holds_no_connection(sizeable):
     for wraps in (True, False):
         client = Client(sizeable, wraps=wraps)
         rest = client.begin()
-        wait_for(lambda: sizeable.database.engine.pool.checkedout() == 0)
+        eventually(lambda: sizeable.database.engine.pool.checkedout() == 0)
         assert wraps == (not isinstance(rest, Stream)), "the rest is a file for httpd"
         client.body += b"".join(rest)
         rest.close()
@@ -189,7 +181,7 @@ def test_error_in_the_midst_is_no_end(sizeable, breaking, caplog, wraps):
         client.get()
     assert client.status == 200
     assert "a list cannot be read to its end: " in caplog.text
-    wait_for(lambda: held() == before)
+    eventually(lambda: held() == before)
 
 
 def test_error_before_anything_is_sent(sizeable, breaking, halfway):
@@ -214,7 +206,7 @@ def test_client_that_leaves_ends_the_reader(sizeable, halfway):
     with pytest.raises(Gone):
         client.begin()
     halfway.go.set()
-    wait_for(lambda: held() == before)
+    eventually(lambda: held() == before)
     assert halfway.count < RECORDS
 
 
@@ -224,7 +216,7 @@ def test_client_that_never_reads_ends_the_reader(sizeable, halfway):
     assert halfway.reached.wait(PATIENCE_SECONDS)
     rest.close()
     halfway.go.set()
-    wait_for(lambda: held() == before)
+    eventually(lambda: held() == before)
     assert halfway.count < RECORDS
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of a long list on its way through httpd, with WEAVE_TEST_HTTPD=1 only.
+"""Long lists on their way through httpd, with WEAVE_TEST_HTTPD=1 only.
 
 The list stops at one of its records until the test lets it go on.
 """
@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from conftest import KIND, PASSWORD, THROUGH_HTTPD, basic
+from conftest import KIND, PASSWORD, THROUGH_HTTPD, basic, eventually
 
 if not THROUGH_HTTPD:
     pytest.skip("WEAVE_TEST_HTTPD is not set", allow_module_level=True)
@@ -101,10 +101,7 @@ class Site:
         (self.folder / "go").touch()
 
     def wait_for(self, what):
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not (self.folder / "data" / what).exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        eventually((self.folder / "data" / what).exists, what)
 
     def break_off(self):
         """The database ends the connection that reads, and then the list goes on."""
@@ -151,7 +148,7 @@ PATH = "/1.1/alice/storage/col?full=1"
 ALICE = basic("alice", PASSWORD)
 
 
-# What embedding changes is no matter of the database.
+# Embedding is tested on one database.
 MODES = ["processes", "embedded"] if KIND == "sqlite" else ["processes"]
 
 
@@ -188,7 +185,7 @@ def test_database_ends_in_the_midst(stopping):
     assert "WEAVE0041" in stopping.httpd.log()
     if KIND == "sqlite":
         (stopping.folder / "break").unlink()
-    # What the database has closed costs nobody an answer.
+    # A connection that the database has closed costs nobody an answer.
     response, body = stopping.begun(stopping.ask())
     assert (body + response.read()).count(b"\n") == RECORDS
 

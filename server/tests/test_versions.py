@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server makes of tables that are older or newer than it, when it starts."""
+"""A server that starts with tables that are older or newer than it."""
 
 import logging
 

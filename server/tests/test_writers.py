@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from farm import eventually, running_farm
+from conftest import eventually
+from farm import running_farm
 from writers import Device, Persistent, Reader, Writer, check_state, replay
 
 WRITERS = 16

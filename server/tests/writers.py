@@ -12,6 +12,7 @@ import random
 import threading
 import time
 
+import client
 from conftest import PASSWORD, basic
 
 SHARED = ["k%d" % number for number in range(10)]
@@ -28,11 +29,8 @@ def seconds(stamp):
     return "%d.%02d" % divmod(stamp, 100)
 
 
-class Answer:
-    def __init__(self, response):
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
+class Answer(client.Answer):
+    """An answer whose times are integers."""
 
     @property
     def json(self):
@@ -172,7 +170,7 @@ class Writer(threading.Thread):
             self._write("PUT", "wiped/x", {"x": self._unique()}, {"payload": self._unique()})
 
     def _count_up(self):
-        """One more, unless somebody else has counted since: no count may be lost."""
+        """Adds one, unless somebody else has counted since: no count may be lost."""
         answer = self._device.ask("GET", "storage/counter/c")
         assert answer.status in (200, 404), answer.body
         before = int(answer.json["payload"]) if answer.status == 200 else 0
@@ -228,7 +226,7 @@ class Reader(threading.Thread):
 
 
 class Model:
-    """What is stored: `records` is {collection: {id: (payload, stamp)}}."""
+    """The records that must be stored: {collection: {id: (payload, stamp)}}."""
 
     def __init__(self):
         self.records = {}

@@ -102,6 +102,15 @@ def make_venv(folder):
         "--find-links", folder / "dist", "WeaveServer")
 
 
+def copy_build(folder):
+    """Copies the module and its programs to folder/build, where every user can read them."""
+    (folder / "build").mkdir()
+    for file in [*BUILD.glob("*.so"), *(BUILD / name for name in PROGRAMS)]:
+        shutil.copy(file, folder / "build")
+    # whatever the umask of the checkout was
+    run("chmod", "-R", "a+rX", folder / "build")
+
+
 @contextlib.contextmanager
 def made_folder(prefix):
     """A folder with the virtualenv and the module, which httpd's user can read
@@ -110,9 +119,7 @@ def made_folder(prefix):
         folder = pathlib.Path(name)
         folder.chmod(0o755)
         make_venv(folder)
-        (folder / "build").mkdir()
-        for file in [*BUILD.glob("*.so"), *(BUILD / name for name in PROGRAMS)]:
-            shutil.copy(file, folder / "build")
+        copy_build(folder)
         yield folder
 
 
