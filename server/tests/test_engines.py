@@ -190,6 +190,28 @@ def test_a_driver_that_is_missing(monkeypatch, url, module, package):
         assert "secret" not in text
 
 
+@pytest.mark.parametrize(
+    "url, cure",
+    [
+        ("mysql+pymysql://u:sec@ret@h/x", "as %40"),
+        ("postgresql://u:sec@ret@h/x", "as %40"),
+        ("mysql+pymysql://u:secret@h", "name the database"),
+        ("mysql+pymysql://u:secret@h/", "name the database"),
+        ("mysql+pymysql://u:secret@h/x?ssl_ca=/nothing", "No such file"),
+        ("mysql+pymysql://u@h/x?password=secret&nonsense=1", "behind `?`"),
+        ("oracle://u@h/x?passwd=secret", "not supported"),
+    ],
+)
+def test_a_url_that_is_wrong_is_told_without_its_password(url, cure):
+    if "?" in url and url.startswith("mysql+pymysql"):
+        pytest.importorskip("pymysql")
+    with pytest.raises(ConfigError) as caught:
+        Database(url, POOL).engine.connect()
+    for text in filter(None, (str(caught.value), url_problem(url, True))):
+        assert "sec" not in text and "ret" not in text
+    assert cure in str(caught.value)
+
+
 @pytest.mark.parametrize("timeout", ["soon", "1s"])
 def test_a_timeout_that_is_no_number(tmp_path, timeout):
     with pytest.raises(ConfigError, match="must be a number of seconds"):

@@ -62,7 +62,8 @@ def told(error, but=""):
     for words in _NO_CONNECTION if reason(error) == number else ():
         if said.startswith(words):
             cure = _NO_CONNECTION[words]
-            # a line for each address that was tried
-            said = " ".join(reason(error).split())
+            # a line for each address that was tried, and below it a hint with a tab
+            lines = reason(error).splitlines()
+            said = "; ".join(line for line in lines if line and line[0] != "\t")
     text = "the database does not answer%s: %s" % (but, said)
     return "%s: %s" % (text, cure) if cure else text

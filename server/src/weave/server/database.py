@@ -28,6 +28,8 @@ from weave.server.engines import (
     is_in_memory,
     make_engine,
     no_driver,
+    server_problem,
+    shown,
     sqlite_timeout,
     unsupported,
 )
@@ -58,7 +60,10 @@ class Database:
     def __init__(self, url, pool):
         self._url = make_url(url)
         if self._url.get_backend_name() not in KINDS:
-            raise ConfigError("%r: %s" % (self._url, unsupported()))
+            raise ConfigError("%s: %s" % (shown(self._url), unsupported()))
+        wrong = server_problem(self._url)
+        if wrong:
+            raise ConfigError("a database URL in sync.ini: " + wrong)
         self.engine = make_engine(self._url, pool)
         self._lock = threading.Lock()
         self._schemas = []
@@ -195,7 +200,7 @@ class Database:
         parts = {}
         for metadata, create in self._schemas:
             parts[metadata] = create or parts.get(metadata, False)
-        return Migration(self.engine, self._file or repr(self._url), write, parts)
+        return Migration(self.engine, self._file or shown(self._url), write, parts)
 
     def _prepare_file(self):
         if self._file:
@@ -404,7 +409,7 @@ def url_problem(url, creates):
         return no_driver(url, error)
     path = sqlite_file(url)
     if not path:
-        return None
+        return server_problem(url)
     try:
         sqlite_timeout(url)
     except ConfigError as error:

@@ -36,6 +36,21 @@ def unsupported():
     return "databases of this kind are not supported; use one of " + ", ".join(KINDS)
 
 
+def shown(url):
+    """A URL for messages, without its passwords."""
+    query = {name: "..." if "pass" in name.lower() else url.query[name] for name in url.query}
+    return repr(url.set(query=query))
+
+
+def server_problem(url):
+    """What is wrong with the URL of a server, or None. It quotes nothing of the URL."""
+    if url.host and "@" in url.host:
+        return "write each @ of its user and password as %40"
+    if url.get_backend_name() in MYSQL and not url.database:
+        return "name the database at its end: ...@HOST/DATABASE"
+    return None
+
+
 def no_driver(url, error):
     """Says what to do where the driver of a URL cannot be imported."""
     package = _PACKAGES.get(_driver_name(url))
@@ -94,7 +109,7 @@ def make_engine(url, pool):
             url, poolclass=QueuePool, hide_parameters=True, future=True, **options
         )
     except (ImportError, ArgumentError) as error:
-        raise ConfigError("%r: %s" % (url, no_driver(url, error))) from None
+        raise ConfigError("%s: %s" % (shown(url), no_driver(url, error))) from None
     except (TypeError, ValueError) as error:
         raise _wrong_option(url, error) from None
     event.listen(engine, "do_connect", lambda *what: _do_connect(url, *what))
@@ -105,16 +120,16 @@ def make_engine(url, pool):
 
 
 def _do_connect(url, dialect, _record, arguments, options):
-    """Makes a connection. Drivers have no exception of their own for unknown options."""
+    """Makes a connection. Drivers have no exception of their own for wrong options."""
     try:
         return dialect.connect(*arguments, **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         raise _wrong_option(url, error) from None
 
 
 def _wrong_option(url, error):
     text = "mend what stands behind `?` in this URL; its driver says: %s" % error
-    return ConfigError("%r: %s" % (url, text))
+    return ConfigError("%s: %s" % (shown(url), text))
 
 
 def _accept_any_version(dialect):

@@ -230,7 +230,7 @@ def _section_problems(config):
         elif section not in _SECTIONS | _MODULE_SECTIONS:
             ours = sorted(_SECTIONS | _MODULE_SECTIONS)
             for close in difflib.get_close_matches(section, ours, 1, 0.75):
-                text = "the section is nobody's here; did you mean [%s]?" % close
+                text = "this section is unknown and not used; did you mean [%s]?" % close
                 problems.append(entry.problem(NOTICE, text))
     return problems
 
