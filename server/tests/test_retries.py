@@ -17,6 +17,7 @@ from conftest import KIND, LONG_SECONDS, POOL, is_unavailable
 from weave.server import engines
 from weave.server.database import Database
 from weave.server.retries import ATTEMPTS, OutcomeUnknown, Retries, code
+from weave.server.storage import Storage
 
 # Nothing of this happens to SQLite: nobody can end it, and it has one lock.
 needs_server = pytest.mark.skipif(KIND == "sqlite", reason="SQLite is no server")
@@ -362,7 +363,9 @@ def test_a_lock_that_somebody_keeps(make_site, monkeypatch):
     site = make_site()
     user, other = site.user(), site.user("bob")
     user.put("storage/col/a", {"payload": "x"})
-    database = Database(site.url, POOL)
+    user.put("storage/old/a", {"payload": "x", "ttl": 0})
+    database, (served,) = Database(site.url, POOL), site.databases
+    storage = Storage(served, create_tables=False)
     ((user_id,),) = site.sql("SELECT user_id FROM weave_users")
     with database.engine.connect() as connection:
         statement = "UPDATE weave_users SET modified = modified + 1 WHERE user_id = %d"
@@ -370,7 +373,11 @@ def test_a_lock_that_somebody_keeps(make_site, monkeypatch):
         assert is_unavailable(user.put("storage/col/a", {"payload": "y"}, 503))
         assert user.get("storage/col/a").json["payload"] == "x", "readers do not wait"
         other.put("storage/col/a", {"payload": "z"})
+        # Or it would change counts that a writer has read.
+        with pytest.raises(DBAPIError):
+            storage.purge(10)
     user.put("storage/col/a", {"payload": "y"})
+    assert storage.purge(10) == 1
     database.close()
 
 
