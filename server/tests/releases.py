@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from conftest import SOURCES
+from served import PROGRAM
 from syncing import Client, extract_first, make_newer
 
 from weave.server.schema_version import SCHEMA_VERSION
@@ -17,27 +18,6 @@ sys.path.insert(0, sys.argv.pop(1))
 import weave.server.__main__ as admin
 admin.become_owner = lambda *_: None
 admin.main()
-"""
-
-SERVER = """
-import logging, sys
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-sys.path.insert(0, sys.argv[1])
-logging.basicConfig(level=logging.WARNING)
-from weave.server.app import create_application
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-class Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-    request_queue_size = 50
-
-server = make_server("127.0.0.1", 0, create_application(sys.argv[2]), Server, Quiet)
-print(server.server_port, flush=True)
-server.serve_forever()
 """
 
 
@@ -72,7 +52,7 @@ class Server(Client):
 
     def __init__(self, sources, ini):
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, sources, str(ini)],
+            [sys.executable, "-c", PROGRAM, sources, str(ini), "threads"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

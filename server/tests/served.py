@@ -7,18 +7,26 @@ import sys
 
 from conftest import SOURCES, basic
 
+# Arguments: the folder with the sources, the sync.ini, and `threads` where each request
+# has a thread of its own. It prints its port.
 PROGRAM = """
-import sys
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+import logging, sys
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 sys.path.insert(0, sys.argv[1])
+logging.basicConfig(level=logging.WARNING)
 from weave.server.app import create_application
 
 class Quiet(WSGIRequestHandler):
     def log_message(self, *arguments):
         pass
 
-server = make_server("127.0.0.1", 0, create_application(sys.argv[2]),
-                     handler_class=Quiet)
+class Threads(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    request_queue_size = 50
+
+kind = Threads if sys.argv[3:] == ["threads"] else WSGIServer
+server = make_server("127.0.0.1", 0, create_application(sys.argv[2]), kind, Quiet)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
