@@ -10,44 +10,20 @@ import subprocess
 
 import nodes
 import pytest
+import sync_node
 from conftest import TOP
 from fetching import DISTRIBUTION
-
-INI = """
-[wsgi]
-virtualenv = {home}/current
-script = share/weave/weave.wsgi
-[workers]
-user = nobody
-processes = 1
-[storage]
-sqluri = sqlite:///{folder}/data/weave.db
-[auth]
-allow_new_users = true
-[release]
-home = {home}
-find_links = {share}
-python = {python}
-system_site_packages = true
-migrate = weave-server migrate
-warmup = /__heartbeat__
-"""
 
 
 @pytest.fixture(scope="module")
 def node():
     """A node that has installed the server from a plain folder, called as in the proposal."""
-    made = nodes.Node()
+    made = sync_node.node_make()
     source = made.folder / "server"
     shutil.copytree(TOP / "server", source, ignore=shutil.ignore_patterns("*.egg-info", "dist"))
-    subprocess.run([DISTRIBUTION, "setup.py", "-q", "sdist", "-d", "../dist"], cwd=str(source),
-                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    sync_node.sdist_make(source, made.folder / "dist")
     sdist = next((made.folder / "dist").iterdir())
     sdist.rename(made.share / sdist.name.replace("-", "").replace(".tar.gz", ".tgz"))
-    (made.folder / "data").mkdir()
-    made.own(made.folder / "data", nodes.WORKERS)
-    made.ini.write_text(INI.format(home=made.home, folder=made.folder, share=made.share,
-                                   python=DISTRIBUTION))
     made.said = made.run("install", "WeaveServer")
     yield made
     made.close()

@@ -8,40 +8,17 @@ serves them after a rollback. The first is 0.1.0 where git has it.
 import re
 import shutil
 import sqlite3
-import subprocess
 import sys
 
 import httpds
-import nodes
 import pytest
+import sync_node
 from conftest import TOP
-from fetching import DISTRIBUTION
 
 sys.path.append(str(TOP / "server" / "tests"))
 import syncing  # noqa: E402
 
 NEWER = "9.9"
-INI = """
-[wsgi]
-virtualenv = {home}/current
-script = share/weave/weave.wsgi
-[workers]
-user = nobody
-processes = 2
-[maintenance]
-style = sync
-[storage]
-sqluri = sqlite:///{folder}/data/weave.db
-[auth]
-strict_usernames = false
-[release]
-home = {home}
-find_links = {share}
-python = {python}
-system_site_packages = true
-migrate = weave-server migrate
-warmup = /__heartbeat__
-"""
 
 
 def put_release(node, sources, newer=None):
@@ -54,8 +31,7 @@ def put_release(node, sources, newer=None):
         text = (package / "schema_version.py").read_text()
         version = int(re.search(r"^SCHEMA_VERSION = (\d+)", text, re.MULTILINE).group(1))
         syncing.make_newer(package, newer, version + 1, version)
-    subprocess.run([DISTRIBUTION, "setup.py", "-q", "sdist", "-d", node.share], cwd=str(copy),
-                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    sync_node.sdist_make(copy, node.share)
     text = (package / "version.py").read_text()
     return re.search('^VERSION = "(.*)"', text, re.MULTILINE).group(1)
 
@@ -63,14 +39,10 @@ def put_release(node, sources, newer=None):
 @pytest.fixture(scope="module")
 def node():
     """A node whose httpd serves the first release, or this one; this one is in the share."""
-    made = nodes.Node()
+    made = sync_node.node_make()
     first = syncing.extract_first(made.folder / "first")
     made.first = first and put_release(made, first)
     made.version = put_release(made, TOP / "server")
-    (made.folder / "data").mkdir()
-    made.own(made.folder / "data", nodes.WORKERS)
-    made.ini.write_text(INI.format(home=made.home, folder=made.folder, share=made.share,
-                                   python=DISTRIBUTION))
     made.run("install", "WeaveServer==" + (made.first or made.version))
     made.httpd = httpds.Httpd(made)
     made.httpd.start()
