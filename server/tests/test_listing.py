@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
+from conftest import KIND
 from weave.server import rows
 from weave.server.query import Selection
 from weave.server.rows import FIELDS, Listing
@@ -141,7 +142,9 @@ def test_lists_are_those_of_the_model(database, monkeypatch, batch, part, sorted
     monkeypatch.setattr(rows, "SORTED_ROWS", sorted_rows)
 
     @settings(
-        max_examples=60, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=60 if KIND == "sqlite" else 20,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(RECORDS, st.lists(SELECTIONS, min_size=1, max_size=8))
     def check(stored, selections):
