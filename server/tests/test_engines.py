@@ -5,12 +5,14 @@ import sys
 import threading
 
 import pytest
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from conftest import DRIVERS, KIND, LONG_SECONDS, POOL
 from weave.server.config import ConfigError
 from weave.server.cures import told
 from weave.server.database import Database, reason, url_problem
+from weave.server.engines import make_engine_without_pool
 
 
 @pytest.fixture
@@ -245,5 +247,5 @@ class Cockroach:
 
 @pytest.mark.parametrize("url", ["postgresql://u:p@h/x", "postgresql+psycopg2://u:p@h/x"])
 def test_an_engine_that_speaks_as_postgresql_does(url):
-    dialect = Database(url, POOL).engine.dialect
-    assert dialect._get_server_version_info(Cockroach()) == (13, 0)
+    for engine in (Database(url, POOL).engine, make_engine_without_pool(make_url(url))):
+        assert engine.dialect._get_server_version_info(Cockroach()) == (13, 0)

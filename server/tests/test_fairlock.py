@@ -203,6 +203,34 @@ def test_without_a_file_threads_take_turns(tmp_path, caplog):
     assert caplog.text.count("cannot be used") == 1
 
 
+def test_no_thread_can_be_started(path, monkeypatch, caplog):
+    """Nobody waits in vain then, and later on turns are taken again."""
+    holder, lock = FairLock(path), FairLock(path)
+    assert holder.acquire(soon())
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert lock.acquire(soon())
+        lock.release()
+    assert "can't start new thread" in caplog.text
+    holder.release()
+    for _ in range(2):
+        assert lock.acquire(soon())
+        lock.release()
+
+
+def test_an_exception_leaves_the_turn_to_others(path, monkeypatch):
+    lock = FairLock(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(lock, "_reach", lambda until: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            lock.acquire(soon())
+    assert lock.acquire(soon(1))
+
+
 def make(folder, timeout):
     """The URL of a database, in an ini, with Alice and her like."""
     ini = folder / "sync.ini"

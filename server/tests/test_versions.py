@@ -2,16 +2,21 @@
 """A server that starts with tables that are older or newer than it."""
 
 import logging
+import re
+import threading
 
 import pytest
 import version1
-from conftest import KIND
+from conftest import KIND, POOL
+from sqlalchemy.exc import SQLAlchemyError
 from test_migrate import Ini, check_rows
 
 from weave.server import __main__ as admin
 from weave.server import migration
 from weave.server.app import Databases, create_application
 from weave.server.config import ConfigError
+from weave.server.database import Database
+from weave.server.schema import METADATA
 from weave.server.schema_version import SCHEMA_VERSION
 
 NEWER, MUCH_NEWER = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
@@ -211,3 +216,71 @@ def test_a_database_that_is_away(creates, make_ini, make_url, caplog):
     application = start(ini)
     assert application is not None
     assert "the database does not answer yet" in caplog.text
+
+
+POOR = {
+    "mariadb": [
+        "CREATE USER {0}@localhost IDENTIFIED BY 'secret'",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON {0}.* TO {0}@localhost",
+    ],
+    "postgresql": ["CREATE ROLE {0} LOGIN PASSWORD 'secret'", "GRANT USAGE ON SCHEMA {0} TO {0}"],
+}
+
+
+@pytest.mark.skipif(KIND == "sqlite", reason="there, files have rights")
+def test_a_user_who_may_not_make_tables(make_ini, make_url, database_server):
+    """The start fails, does not try again and again, and says what to do."""
+    url = make_url("poor")
+    name = url.rpartition("search_path%3D")[2] if KIND == "postgresql" else re.search("/([^/?]*)[?]", url)[1]
+    database_server.sql(*(line.format(name) for line in POOR[KIND]))
+    ini = make_ini(True, re.sub("//.*?@", "//%s:secret@" % name, url))
+    cure = "the database refuses: .*: give its user that right"
+    for command in (start, lambda ini: admin.main(["migrate", str(ini.path)])):
+        with pytest.raises((ConfigError, SystemExit), match=cure) as caught:
+            command(ini)
+        assert "secret" not in str(caught.value)
+
+
+class Lock:
+    """A lock that tells who comes."""
+
+    def __init__(self, comes):
+        self._lock = threading.Lock()
+        self._comes = comes
+
+    def __enter__(self):
+        self._comes.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
+def test_requests_wait_for_one_attempt(monkeypatch):
+    """Those that come while a server does not answer share what became of it."""
+    come, attempts, answers = threading.Semaphore(0), [], []
+    database = Database("sqlite://", POOL)
+    database.require(METADATA, True)
+    database._lock = Lock(come)
+
+    def fail(_migration):
+        attempts.append(1)
+        for _ in range(8 if len(attempts) == 1 else 0):
+            come.acquire(timeout=60)
+        raise SQLAlchemyError("it is away")
+
+    def ask():
+        with pytest.raises(SQLAlchemyError, match="it is away") as caught:
+            database.prepare()
+        answers.append(caught)
+
+    monkeypatch.setattr(migration.Migration, "prepare", fail)
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(attempts), len(answers)) == (1, 8)
+    # The next one tries it again.
+    monkeypatch.undo()
+    database.prepare()

@@ -68,6 +68,8 @@ class Database:
         self._lock = threading.Lock()
         self._schemas = []
         self._prepared = 0
+        # When prepare() has last failed (monotonic time), and what it said then.
+        self._failed = (0, None)
         # A server that was waited for in vain is not waited for until it is back.
         self._is_away = False
         self._turns = FairLock(self._file + "-turn") if self._file else None
@@ -97,14 +99,20 @@ class Database:
         ConfigError when the administrator has to act, an exception of
         SQLAlchemy when the database cannot be reached.
         """
+        came = time.monotonic()
         with self._lock:
             if self._prepared == len(self._schemas):
                 return
+            failed, why = self._failed
+            if failed > came:
+                # One after the other would wait for a server that does not answer.
+                raise SQLAlchemyError(why)
             try:
                 self._prepare()
-            except SQLAlchemyError:
+            except SQLAlchemyError as error:
                 # The next attempt shall not meet what this one left behind.
                 self.close()
+                self._failed = (time.monotonic(), reason(error))
                 raise
             self._prepared = len(self._schemas)
 

@@ -3,7 +3,7 @@
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from weave.server.config import ConfigError
 
@@ -114,8 +114,21 @@ def make_engine(url, pool):
         raise _wrong_option(url, error) from None
     event.listen(engine, "do_connect", lambda *what: _do_connect(url, *what))
     event.listen(engine, "connect", _ON_CONNECT[engine.dialect.name])
-    if engine.dialect.name == "postgresql":
-        _accept_any_version(engine.dialect)
+    _accept_any_version(engine.dialect)
+    return engine
+
+
+def make_engine_without_pool(url):
+    """One whose statements are each committed by themselves, for who changes tables."""
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args=_connect_args(url),
+        hide_parameters=True,
+        future=True,
+    )
+    _accept_any_version(engine.dialect)
     return engine
 
 
@@ -137,6 +150,8 @@ def _accept_any_version(dialect):
 
     CockroachDB is such an engine; SQLAlchemy finds no version in what it says.
     """
+    if dialect.name != "postgresql":
+        return
     read_version = dialect._get_server_version_info
 
     def read(connection):

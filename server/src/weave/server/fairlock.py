@@ -111,6 +111,9 @@ class FairLock:
         except OSError as error:
             self._warn(error)
             has_it = True
+        except BaseException:
+            self._leave()
+            raise
         if not has_it:
             self._leave()
         return has_it
@@ -185,12 +188,17 @@ class FairLock:
     def _carry(self, ticket):
         """Has the porter wait for a ticket: a thread, since files have no deadline."""
         with self._guard:
-            self._carried = ticket
             if self._porter is None:
-                self._porter = queue.SimpleQueue()
-                weakref.finalize(self, self._porter.put, None)
-                args = (weakref.ref(self), self._porter)
-                threading.Thread(target=_port, args=args, daemon=True).start()
+                porter = queue.SimpleQueue()
+                args = (weakref.ref(self), porter)
+                try:
+                    threading.Thread(target=_port, args=args, daemon=True).start()
+                except RuntimeError as error:
+                    ticket.close()
+                    raise OSError(errno.EAGAIN, str(error)) from None
+                weakref.finalize(self, porter.put, None)
+                self._porter = porter
+            self._carried = ticket
             self._porter.put(ticket)
 
     def _done(self, ticket):

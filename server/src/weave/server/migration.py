@@ -9,8 +9,10 @@ before serves meanwhile: nothing that it needs goes away.
 import logging
 
 from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
 
 from weave.server.config import ConfigError
+from weave.server.cures import told
 from weave.server.engines import MYSQL
 from weave.server.mending import (
     count_in_seconds,
@@ -18,6 +20,7 @@ from weave.server.mending import (
     has_stale_counts,
     mend_times,
 )
+from weave.server.retries import is_forbidden
 from weave.server.schema import METADATA as RECORDS
 from weave.server.schema import users
 from weave.server.schema_version import (
@@ -201,6 +204,14 @@ class Migration:
             )
 
     def _make(self, parts, seconds, tell):
+        try:
+            self._make_in_turn(parts, seconds, tell)
+        except DBAPIError as error:
+            if not is_forbidden(error):
+                raise
+            raise ConfigError(self._said(told(error))) from None
+
+    def _make_in_turn(self, parts, seconds, tell):
         with migration_turn(self._engine, self._write, seconds) as run:
             new, what = run(lambda connection: _make_new(connection, parts))
             for line in what:

@@ -60,6 +60,17 @@ _LOST = frozenset(
     ]
 )
 
+# The user of the database may not do that.
+_FORBIDDEN = frozenset(
+    [
+        "42501",  # PostgreSQL
+        "3F000",  # the schema: PostgreSQL
+        1044,  # to the whole database: MySQL and MariaDB, as the next ones
+        1142,  # to a table
+        1143,  # to a column
+        1227,  # to what is granted for all databases
+    ]
+)
 
 # The message quotes what was to be stored, or a part of the statement with it.
 _QUOTES_VALUES = frozenset(
@@ -121,6 +132,11 @@ def is_rolled_back(error):
 def is_transient(error):
     """Whether a transaction that has met a DBAPIError before COMMIT may succeed now."""
     return is_lost(error) or code(error) in _ROLLED_BACK | _REFUSED
+
+
+def is_forbidden(error):
+    """Whether a DBAPIError tells that a right is missing, which somebody has to grant."""
+    return code(error) in _FORBIDDEN
 
 
 class Retries:

@@ -6,12 +6,12 @@ import random
 import time
 import zlib
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from weave.server.config import ConfigError
-from weave.server.retries import is_transient
+from weave.server.engines import make_engine_without_pool
+from weave.server.retries import is_forbidden, is_transient
 
 _LOCK = 0x77656176  # "weav"
 
@@ -36,14 +36,7 @@ def migration_turn(engine, write, seconds):
         yield write
         return
     # A connection of its own: one that waits must not have the last of the pool.
-    own = create_engine(
-        engine.url,
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-        future=True,
-    )
-    with own.connect() as connection:
+    with make_engine_without_pool(engine.url).connect() as connection:
         _wait_for_turn(connection, seconds)
         # The turn ends with the connection, however the process ends.
         set_timeout = "SET lock_timeout = '%ds'"
@@ -90,7 +83,8 @@ def _run(connection, act):
         try:
             return act(connection)
         except DBAPIError as error:
-            if error.connection_invalidated or time.monotonic() > until:
+            is_over = error.connection_invalidated or time.monotonic() > until
+            if is_over or is_forbidden(error):
                 raise
             refused += not is_transient(error)
             if refused == REFUSED_ATTEMPTS:
