@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from weave.server import writer
 from weave.server.stamps import Stamp
 from weave.server.writer import Writer
 
@@ -85,3 +86,24 @@ def test_what_is_read_while_a_write_is_under_way(user, monkeypatch):
         assert user.get("storage/col?newer=" + told).json == ["b"]
     assert seen["info/collection_counts"].json == {"col": 1}
     assert seen["storage/col"].json == ["a"]
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize("since", [{}, {"X_If_Unmodified_Since": "5"}])
+def test_stamp_of_a_user_who_is_forgotten_meanwhile(site, user, monkeypatch, since):
+    """A write that makes the user anew has the lock, and a stamp of its own, all the same."""
+    make_user, made = writer.make_user, []
+
+    def make(connection, user_id):
+        made.append(user_id)
+        make_user(connection, user_id)
+        if len(made) == 1:
+            # as a deletion of the account does, on PostgreSQL between two statements
+            connection.exec_driver_sql("delete from weave_users")
+
+    monkeypatch.setattr(writer, "make_user", make)
+    before = Stamp.now()
+    stamp = user.put("storage/col/a", {"payload": "x"}, **since).text
+    assert float(stamp) * 100 >= before
+    assert site.sql("select modified from weave_users") == [(round(float(stamp) * 100),)]
+    assert len(made) == 2

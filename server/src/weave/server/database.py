@@ -112,7 +112,8 @@ class Database:
             except SQLAlchemyError as error:
                 # The next attempt shall not meet what this one left behind.
                 self.close()
-                self._failed = (time.monotonic(), reason(error))
+                if not isinstance(error, DBAPIError) or not is_transient(error):
+                    self._failed = (time.monotonic(), reason(error))
                 raise
             self._prepared = len(self._schemas)
 

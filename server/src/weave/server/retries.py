@@ -34,6 +34,9 @@ _ROLLED_BACK = frozenset(
     ]
 )
 
+# A table was changed since the snapshot of one that reads: MySQL and MariaDB.
+_TABLE_CHANGED = frozenset([1412])
+
 # The server cannot do it just now. A lock that was waited for in vain is none of them
 # (55P03, 1205): that took long enough, and the lock may be there for longer.
 _REFUSED = frozenset(
@@ -131,7 +134,7 @@ def is_rolled_back(error):
 
 def is_transient(error):
     """Whether a transaction that has met a DBAPIError before COMMIT may succeed now."""
-    return is_lost(error) or code(error) in _ROLLED_BACK | _REFUSED
+    return is_lost(error) or code(error) in _ROLLED_BACK | _TABLE_CHANGED | _REFUSED
 
 
 def is_forbidden(error):

@@ -23,8 +23,8 @@ from weave.server.writer import (
     Writer,
     check,
     last_stamp,
+    lock_or_make_user,
     lock_user,
-    make_user,
     purge_expired,
     stamp_user,
 )
@@ -162,9 +162,7 @@ class Storage:
         def write(connection):
             now = Stamp.now()
             if condition is not None:
-                if not lock_user(connection, user_id):
-                    make_user(connection, user_id)
-                    lock_user(connection, user_id)
+                lock_or_make_user(connection, user_id)
                 check(connection, user_id, now, condition, self._options.rules)
             stamp = stamp_user(connection, user_id, now)
             return act(Writer(connection, user_id, now, stamp, self._options))

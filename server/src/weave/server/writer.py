@@ -140,9 +140,21 @@ class Condition:
     record_id: str = None
 
 
+# Between a look at a user and the lock, others may have made it, or forgotten it.
+_ATTEMPTS = 20
+
+
 def lock_user(connection, user_id):
     """Makes this the only writer of the user; whether there is one."""
     return _LOCK.change(connection, user_id=user_id) > 0
+
+
+def lock_or_make_user(connection, user_id):
+    """Makes this the only writer of the user, who is made where there is none."""
+    for _ in range(_ATTEMPTS):
+        if lock_user(connection, user_id):
+            return
+        make_user(connection, user_id)
 
 
 def make_user(connection, user_id):
@@ -152,9 +164,10 @@ def make_user(connection, user_id):
 
 def stamp_user(connection, user_id, now):
     """Locks and makes the user; the stamp of this write, later than all before it."""
-    if not _STAMP.change(connection, user_id=user_id, now=now):
+    for _ in range(_ATTEMPTS):
+        if _STAMP.change(connection, user_id=user_id, now=now):
+            break
         make_user(connection, user_id)
-        _STAMP.change(connection, user_id=user_id, now=now)
     return last_stamp(connection, user_id)
 
 
