@@ -257,6 +257,18 @@ def test_list_for_which_there_is_no_room(sizeable, monkeypatch):
         rest.close()
 
 
+def test_folder_without_room(sizeable, monkeypatch):
+    """A list that would be cut is refused, so that its client knows when to come back."""
+    full = os.statvfs_result((4096, 4096, 1000, 1, 1, 0, 0, 0, 0, 255))
+    before = held()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstatvfs", lambda _file: full)
+        client = Client(sizeable).get()
+    assert (client.status, client.body) == (503, b'"server issue: temporary folder"')
+    assert held() == before
+    assert Client(sizeable).get().status == 200
+
+
 def test_forked_process_has_all_places(sizeable, halfway):
     rest = Client(sizeable, wraps=False).begin()
     assert halfway.reached.wait(PATIENCE_SECONDS)

@@ -128,6 +128,7 @@ def make_engine_without_pool(url):
         hide_parameters=True,
         future=True,
     )
+    event.listen(engine, "do_connect", lambda *what: _do_connect(url, *what))
     _accept_any_version(engine.dialect)
     return engine
 

@@ -10,6 +10,7 @@ What slow clients hold is bounded, for all and for each owner.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
@@ -56,6 +57,13 @@ class _File:
             written = self.stream.write(data)
             self.size += written
             data = data[written:]
+
+    def check_room(self):
+        """OSError where its folder has no room for what is expected."""
+        room = os.fstatvfs(self.stream.fileno())
+        # Without blocks, it is one that has no limit.
+        if room.f_blocks and room.f_bavail * room.f_frsize < self.expected - self.size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     @property
     def held(self):
@@ -172,11 +180,13 @@ class Spool:
         """The file, for one who reads what is written so far, and from now on.
 
         expected: bytes of all. Raises Busy now, and never later on, where they are
-        too many.
+        too many; and SpoolError where the folder has no room for them now.
         """
         self._flush()
         self._file.expected = expected
         _files.check(self._file)
+        with _told():
+            self._file.check_room()
         self._is_read_meanwhile = True
         return self._file.stream
 
