@@ -231,7 +231,8 @@ POOR = {
 def test_a_user_who_may_not_make_tables(make_ini, make_url, database_server):
     """The start fails, does not try again and again, and says what to do."""
     url = make_url("poor")
-    name = url.rpartition("search_path%3D")[2] if KIND == "postgresql" else re.search("/([^/?]*)[?]", url)[1]
+    found = "search_path%3D(.*)" if KIND == "postgresql" else "/([^/?]*)[?]"
+    name = re.search(found, url)[1]
     database_server.sql(*(line.format(name) for line in POOR[KIND]))
     ini = make_ini(True, re.sub("//.*?@", "//%s:secret@" % name, url))
     cure = "the database refuses: .*: give its user that right"
