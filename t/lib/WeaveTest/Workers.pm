@@ -22,9 +22,11 @@ our @EXPORT = qw(
     first_worker queue_is hold in_flight gone gate is_at opens
 );
 
-# Lines of faulthandler, and those of tracebacks.
+# Lines of faulthandler, and those of tracebacks. faulthandler writes a line in parts,
+# and another thread may say something between two of them.
 our $STACKS = qr/^(?:(?:Current[ ]thread|Thread)[ ]0x
     |[ ]{2}File[ ]"|[ ]*<no[ ]Python[ ]frame>
+    |[0-9a-f]*[ ]\(most[ ]recent[ ]call[ ]first\):|[^ ]*",[ ]line[ ]\d+[ ]in[ ]
     |Fatal[ ]Python|Extension[ ]modules
     |Traceback|[ ]{4}|\w+(?:Error|Exception)\b|$)/x;
 
