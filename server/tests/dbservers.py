@@ -191,7 +191,7 @@ class Keeper:
                 if time.monotonic() > until:
                     raise SystemExit("dbservers.py: the server is not ready:\n" + self.log())
                 time.sleep(0.02)
-            # What a killed PostgreSQL leaves behind may be there for a moment.
+            # A killed PostgreSQL leaves its socket and memory behind for a moment.
             if time.monotonic() > until:
                 raise SystemExit("dbservers.py: the server ended:\n" + self.log())
             time.sleep(0.2)

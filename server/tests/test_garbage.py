@@ -285,7 +285,7 @@ QUERY = st.dictionaries(
     max_size=4,
 )
 
-# What a client of httpd cannot send: http.client refuses it.
+# http.client refuses to send control characters and surrogates.
 NO_CONTROLS = st.characters(blacklist_categories=("Cc", "Cs"))
 
 FUZZ = settings(

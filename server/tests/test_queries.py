@@ -98,7 +98,7 @@ def test_stamps_in_each_statement(site):
         assert Stamp not in set(map(type, given)), name
 
 
-# What engines lack that speak as MySQL and PostgreSQL do, or what their shards cannot do.
+# CockroachDB, YugabyteDB, Vitess and Galera lack these, or cannot do them across shards.
 LACKING = re.compile(
     r"\b(RETURNING|GET_LOCK|advisory|SKIP LOCKED|FOR SHARE|LOCK IN SHARE MODE|REPLACE INTO"
     r"|INSERT IGNORE|STRAIGHT_JOIN|OVER|LATERAL|MERGE)\b|^UPDATE .* SET .* FROM |^DELETE .* USING ",
