@@ -201,11 +201,22 @@ static void problem_add(ctl_view_t *view, const char *problem)
         APR_ARRAY_PUSH(view->problems, const char *) = problem;
 }
 
+/* Says whether a process of httpd has ever read a state file. The counters of
+ * VIEW are a copy, from before a look at the file: httpd may have read it since
+ * then. */
+static int file_was_seen(const ctl_view_t *view, const ctl_t *ctl)
+{
+    weave_counters_t *counters = NULL;
+
+    if (view->httpd.counters)
+        weave_counters_read(&counters, ctl->dir, ctl->pool);
+    return counters && atomic_load(&counters->maintenance_seen);
+}
+
 /* A file that is damaged counts as on. One that has gone counts as httpd knew
  * it, which only httpd can tell. */
 void ctl_view_refresh(ctl_view_t *view, const ctl_t *ctl)
 {
-    const weave_counters_t *counters = view->httpd.counters;
     weave_maintenance_t on = {.mode = WEAVE_MAINTENANCE_ON,
                               .by = WEAVE_MAINTENANCE_BY_NOBODY};
     int i;
@@ -215,8 +226,7 @@ void ctl_view_refresh(ctl_view_t *view, const ctl_t *ctl)
                                view->httpd.state_dir, geteuid(), ctl->pool);
     if (view->file == WEAVE_MAINTENANCE_FILE_BAD)
         weave_maintenance_set(view->entries, NULL, &on);
-    if (view->file == WEAVE_MAINTENANCE_FILE_NONE && counters &&
-        atomic_load(&counters->maintenance_seen))
+    if (view->file == WEAVE_MAINTENANCE_FILE_NONE && file_was_seen(view, ctl))
         view->damage = apr_pstrcat(ctl->pool, view->httpd.state_dir,
                                    "/" WEAVE_MAINTENANCE_FILE
                                    " has gone, and what it said is not known",
