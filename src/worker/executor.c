@@ -381,16 +381,19 @@ int executors_start(void)
     worker.executors = calloc((size_t)threads, sizeof(*worker.executors));
     if (!worker.executors)
         return ENOMEM;
+    /* a block so large has pages of its own: those that no executor has used
+     * cost nothing */
+    worker.executors->buffer = malloc((size_t)threads * INPUT_BYTES);
+    if (!worker.executors->buffer)
+        return ENOMEM;
     rv = suspects_start();
     epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, worker.wake_fd, &wake);
     for (i = 0; i < threads && rv == 0; i++) {
         executor_t *executor = &worker.executors[i];
 
         executor->index = (unsigned)i;
-        executor->buffer = malloc(INPUT_BYTES);
-        rv = executor->buffer ? process_thread_start(executor_loop, executor, 0,
-                                                     "weave-executor")
-                              : ENOMEM;
+        executor->buffer = worker.executors->buffer + (size_t)i * INPUT_BYTES;
+        rv = process_thread_start(executor_loop, executor, 0, "weave-executor");
     }
     return rv;
 }
