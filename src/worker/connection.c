@@ -91,6 +91,7 @@ connection_t *connection_open(int fd)
     atomic_store(&worker.board->started[connection->slot], 0);
     atomic_fetch_add(&worker.board->connections, 1);
     connection->fd = fd;
+    output_begin(fd);
     connection->shut = connection->hung_up = 0;
     connection->broken = connection->pumped = connection->armed = 0;
     connection->current = connection->cut = 0;

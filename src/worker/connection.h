@@ -161,6 +161,8 @@ typedef struct batch_t {
     int pass; /* a descriptor for the first byte (borrowed), or -1 */
 } batch_t;
 
+/* Prepares the socket of a new connection for answers. */
+void output_begin(int fd);
 /* Sends BATCH, and keeps what a slow reader leaves. PATIENT 1: waits for a
  * reader that makes progress, and while nothing more can be kept; 0: never
  * waits. Returns WEAVE_IO_OK or WEAVE_IO_GONE. With the lock. */

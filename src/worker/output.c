@@ -11,15 +11,28 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "weave_control.h"
 
 #define STALL_MS 20
-#define MEMORY_BYTES (1 << 20) /* for one connection */
+#define PACE_BYTES (160 << 10) /* a reader that takes so much in that time */
+#define MEMORY_BYTES (1 << 19) /* for one connection, beside its socket */
+/* A socket takes an answer of 1 MiB whole, and the thread is free for the next
+ * request. The kernel doubles this, for what it needs beside the bytes; it may
+ * give less (net.core.wmem_max). */
+#define SOCKET_BYTES (550 << 10)
 #define FILE_BLOCK 65536
 #define PUMP_BYTES (1 << 20) /* then others are served */
+
+void output_begin(int fd)
+{
+    static const int bytes = SOCKET_BYTES;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
 
 /* ---- parts that wait ---- */
 
@@ -234,12 +247,24 @@ static int is_abandoned(const connection_t *connection)
            atomic_load(&connection->abandon) == connection->current;
 }
 
-/* Waits a while for room. Returns 1 when there is some. */
+/* Returns how many bytes in the socket the reader has not taken. */
+static int unread_count(const connection_t *connection)
+{
+    int unread = 0;
+
+    ioctl(connection->fd, TIOCOUTQ, &unread);
+    return unread;
+}
+
+/* Waits a while for room. Returns 1 when there is some: poll() says so only
+ * when three quarters of the socket are free. */
 static int room_wait(const connection_t *connection)
 {
     struct pollfd wait = {connection->fd, POLLOUT, 0};
+    int unread = unread_count(connection);
 
-    return poll(&wait, 1, STALL_MS) > 0;
+    return poll(&wait, 1, STALL_MS) > 0 ||
+           unread - unread_count(connection) >= PACE_BYTES;
 }
 
 /* Sends while the reader keeps up. Returns the first part that is left. */

@@ -17,7 +17,8 @@
 
 #include "weave_fd.h"
 
-#define BLOCK 65536       /* of an answer on its way through */
+#define BLOCK 65536       /* of a request body that is streamed */
+#define LARGE 262144      /* of an answer on its way through */
 #define RECEIPTS_CLOCK 16 /* after so many, a look at the clock */
 
 /* ---- receiving ---- */
@@ -169,7 +170,7 @@ static int body_forward(backend_t *backend, apr_size_t left, int flags)
     apr_bucket_alloc_t *list = backend->exchange->r->connection->bucket_alloc;
 
     while (left) {
-        apr_size_t size = left < BLOCK ? left : BLOCK, len;
+        apr_size_t size = left < LARGE ? left : LARGE, len;
         char *block = apr_bucket_alloc(size, list);
 
         len = backend->len - backend->at < size ? backend->len - backend->at
