@@ -13,6 +13,10 @@
 
 PyObject *engine_application;
 
+/* Requests in the application, also those that have given the GIL back there.
+ * Changed with the GIL. */
+static int inside;
+
 /* The part of an answer that is sent after the GIL was given back. */
 typedef struct {
     int ready; /* 1: send these pieces and then the end of the answer */
@@ -435,6 +439,13 @@ static int application_call(engine_request_t *request, plan_t *plan)
     return outcome;
 }
 
+static void application_enter(const engine_request_t *request)
+{
+    if (engine_host->python_entered)
+        engine_host->python_entered(request->in->host, inside);
+    inside++;
+}
+
 static int application_call_in_context(engine_request_t *request, plan_t *plan)
 {
     engine_context_t context;
@@ -470,9 +481,11 @@ int engine_run(const weave_request_t *in)
     thread->request = &request;
     thread->log_level = 0;
     if (engine_gil_take()) {
+        application_enter(&request);
         outcome = application_call_in_context(&request, &plan);
         engine_request_await_users(&request);
         engine_log_flush(thread);
+        inside--;
         engine_gil_give();
         if (plan.ready)
             outcome = end_send(&request, &plan, outcome);

@@ -24,7 +24,7 @@
 #include <sys/types.h>
 
 /* Raised whenever a struct below changes in any way. */
-#define WEAVE_ENGINE_ABI 7
+#define WEAVE_ENGINE_ABI 8
 #define WEAVE_ENGINE_MAGIC 0x57454156u /* "WEAV" */
 #define WEAVE_ENGINE_SYMBOL "weave_engine"
 
@@ -213,6 +213,11 @@ typedef struct weave_host_t {
      * application runs there. Not called for programs that subprocess or
      * posix_spawn() start. */
     void (*forked)(void);
+    /* Called with the GIL, right before the application has the request. INSIDE
+     * requests of other threads are in the application, and since none of them
+     * has the GIL, all of them wait there for something. It must not wait.
+     * NULL: the host does not want to know. */
+    void (*python_entered)(void *host, int inside);
 } weave_host_t;
 
 /* Says how a request ended. */

@@ -206,6 +206,7 @@ static int timers_run(void)
     if (control.exit_us && control.exit_us <= now)
         _exit(0);
     next = earlier_of(handshake_tick(now), pump_retry_tick(now));
+    next = earlier_of(next, parking_tick(now));
     next = earlier_of(next, intake_tick(now));
     next = earlier_of(next, drain_tick(now));
     if (control.exit_us)

@@ -102,6 +102,10 @@ int64_t timeout_tick(int64_t now_us);
 /* Watches workers.max_rss. Returns when to call it again. */
 int64_t rss_tick(int64_t now_us);
 
+/* parking.c */
+/* Wakes an executor where all stand still. Returns when to call it again. */
+int64_t parking_tick(int64_t now_us);
+
 /* stacks.c */
 /* Writes the stacks of all threads into the log. */
 void stacks_show(void);

@@ -161,7 +161,8 @@ static void request_begin(executor_t *executor, connection_t *connection)
     atomic_store_explicit(&shown->number, number, memory_order_relaxed);
     atomic_store_explicit(&shown->since_us, weave_clock_us(),
                           memory_order_release);
-    atomic_fetch_add_explicit(&board->running, 1, memory_order_relaxed);
+    executor->beside = (int)atomic_fetch_add_explicit(&board->running, 1,
+                                                      memory_order_relaxed);
     /* a client whose connection closes reads there what had begun */
     atomic_store(&board->started[connection->slot], number);
 }
@@ -326,10 +327,7 @@ static connection_t *event_take(int *short_is_empty)
     if (got < 0 && errno != EINTR)
         process_descriptors_lost();
     idle = atomic_fetch_sub(&worker.idle, 1);
-    if (idle == 1 &&
-        !atomic_load_explicit(&worker.saturated, memory_order_relaxed) &&
-        !atomic_exchange(&worker.saturated, 1))
-        events_wake();
+    parking_event_taken(idle > 1);
     if (got <= 0 || event.data.u64 == QUEUE_WAKE)
         return NULL;
     connection = connection_at((uint32_t)event.data.u64);
@@ -360,9 +358,10 @@ static void *executor_loop(void *data)
             if (connection->shut)
                 input_peer_check(connection);
             if (queue_count())
-                queue_executor_wake();
+                parking_wake();
         }
         else {
+            parking_enter(executor);
             connection = event_take(&short_is_empty);
         }
         if (connection)
@@ -381,6 +380,7 @@ int executors_start(void)
     worker.executors = calloc((size_t)threads, sizeof(*worker.executors));
     if (!worker.executors)
         return ENOMEM;
+    parking_start(threads);
     /* a block so large has pages of its own: those that no executor has used
      * cost nothing */
     worker.executors->buffer = malloc((size_t)threads * INPUT_BYTES);
@@ -392,6 +392,7 @@ int executors_start(void)
         executor_t *executor = &worker.executors[i];
 
         executor->index = (unsigned)i;
+        pthread_cond_init(&executor->unparked, NULL);
         executor->buffer = worker.executors->buffer + (size_t)i * INPUT_BYTES;
         rv = process_thread_start(executor_loop, executor, 0, "weave-executor");
     }

@@ -17,6 +17,11 @@ struct executor_t {
     weave_request_t request;
     connection_t *connection;
     uint32_t number;
+    int beside; /* requests of other executors that ran when it began */
+    /* under the lock of parking.c */
+    pthread_cond_t unparked;
+    int is_parked;
+    executor_t *next_parked;
     int64_t file_at, file_bytes; /* of a spooled body; file_bytes 0: none */
     int body_ended;
     int body_problem;           /* weave_io_e */
@@ -29,6 +34,22 @@ struct executor_t {
 /* executor.c */
 /* Starts all executors. Returns 0 or an errno. */
 int executors_start(void);
+
+/* parking.c: how many executors wait for events, and which wakes */
+/* Says how many there are, before they run. */
+void parking_start(int executors);
+/* Returns when the executor that calls it may wait for an event; until then it
+ * sleeps where enough others do. */
+void parking_enter(executor_t *executor);
+/* Notes that an executor has an event; OTHERS_WAIT 0: no other one waits for
+ * the next. Wakes one then, where that is worth its cost. */
+void parking_event_taken(int others_wait);
+/* Wakes an executor for the queue, if there is one that sleeps. Any thread. */
+void parking_wake(void);
+/* Notes what an executor has found when it got the GIL: when it took its
+ * request, BESIDE others ran, and INSIDE of them wait within the application.
+ */
+void parking_python_entered(int beside, int inside, int64_t now_us);
 
 /* host.c */
 extern const weave_host_t worker_host;

@@ -420,9 +420,23 @@ static void log_line(void *host, int level, const char *text, size_t len)
         pthread_mutex_unlock(&lock);
 }
 
+/* ---- Python ---- */
+
+static void python_entered(void *host, int inside)
+{
+    const executor_t *executor = host;
+    const weave_board_thread_t *shown = &worker.board->thread[executor->index];
+
+    if (executor->beside || inside)
+        parking_python_entered(
+            executor->beside, inside,
+            atomic_load_explicit(&shown->since_us, memory_order_relaxed));
+}
+
 /* No forked(): fork.c handles every fork of the process, also those that Python
  * does not know of. */
 const weave_host_t worker_host = {WEAVE_ENGINE_ABI, sizeof(weave_host_t),
                                   body_read,        head_send,
                                   body_send,        file_send,
-                                  log_line,         NULL};
+                                  log_line,         NULL,
+                                  python_entered};

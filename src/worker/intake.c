@@ -4,6 +4,7 @@
  * It finds what waits in their epoll set. So a request that is called back, or
  * for which the queue is full, is answered in time. */
 #include "control.h"
+#include "executor.h"
 
 #include <sys/epoll.h>
 
@@ -40,6 +41,7 @@ static int request_enqueue(connection_t *connection, const weave_frame_t *frame)
     }
     switch (queue_push(connection)) {
     case 0:
+        parking_wake();
         return 1;
     case 1: /* it may have been called back */
         input_receive(connection);
@@ -127,7 +129,7 @@ void intake_poll(void)
     } while (got == EVENTS);
     /* that event was for an executor, which may sleep beside a full queue */
     if (woken)
-        queue_executor_wake();
+        parking_wake();
 }
 
 void intake_drain(void)

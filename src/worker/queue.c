@@ -58,8 +58,6 @@ int queue_push(connection_t *connection)
         count_change(1);
     }
     pthread_mutex_unlock(&queue.lock);
-    if (rc == 0 && atomic_load(&worker.idle) > 0)
-        queue_executor_wake();
     return rc;
 }
 

@@ -69,11 +69,15 @@ static weave_io_e file_send(void *host, int fd, int64_t offset, int64_t length)
     return mod_weave_file_send(host, fd, offset, length);
 }
 
-static const weave_host_t embedded_host = {
-    WEAVE_ENGINE_ABI, sizeof(weave_host_t),
-    body_read,        head_send,
-    body_send,        file_send,
-    log_line,         fork_close};
+static const weave_host_t embedded_host = {WEAVE_ENGINE_ABI,
+                                           sizeof(weave_host_t),
+                                           body_read,
+                                           head_send,
+                                           body_send,
+                                           file_send,
+                                           log_line,
+                                           fork_close,
+                                           NULL};
 
 const weave_host_t *mod_weave_host_start(const char *ini)
 {
