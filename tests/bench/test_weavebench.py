@@ -23,7 +23,7 @@ def sample(rps, cpu_us, errors=0):
     return {"requests": rps, "rps": rps, "cpu_us": cpu_us, "p50_us": 500,
             "p99_us": 2000, "voluntary": 1, "involuntary": 0.5,
             "errors": errors, "bad_status": 0,
-            "other_cpu_percent": 0.0}
+            "other_cpu_percent": 0.0, "threads": {}}
 
 
 ROWS = {
@@ -97,13 +97,13 @@ class Targets(unittest.TestCase):
 
     def test_workers_are_judged_by_their_own_rows(self):
         rows = {"floor": ROWS["floor"], "workers": ROWS["weave"],
-                "wsgi_daemon": ROWS["mod_wsgi"], "nginx": ROWS["floor"]}
+                "proxy_uwsgi": ROWS["mod_wsgi"], "nginx": ROWS["floor"]}
         found = {row["title"]: row["verdict"] for row in targets.judge(
             self.report([described(rows)])) if row["server"] == "workers"}
-        self.assertEqual(found["hello c=16: throughput ÷ wsgi_daemon"],
+        self.assertEqual(found["hello c=16: throughput ÷ proxy_uwsgi"],
                          "PASS")
         self.assertEqual(found["hello c=16: throughput ÷ nginx"], "below")
-        self.assertEqual(found["hello c=16: throughput ÷ proxy_uwsgi"],
+        self.assertEqual(found["hello c=16: throughput ÷ wsgi_daemon"],
                          "not measured")
 
     def test_a_floor_in_both_modes_is_no_confusion(self):
@@ -151,8 +151,8 @@ class Targets(unittest.TestCase):
 
     def test_memory(self):
         sizes = {"python": {"rss_kb": 10240, "pss_kb": 7168},
-                 "workers": {"rss_kb": 13312, "pss_kb": 11264}}
-        self.assertEqual(memory.over_python(sizes, "workers", "rss_kb"), 3)
+                 "workers": {"rss_kb": 11776, "pss_kb": 11264}}
+        self.assertEqual(memory.over_python(sizes, "workers", "rss_kb"), 1.5)
         self.assertIsNone(memory.over_python({}, "workers", "rss_kb"))
         found = self.verdicts(dict(self.report(), memory=sizes))
         self.assertEqual(found["idle worker over plain Python: MB of RSS"],
@@ -432,7 +432,7 @@ class Process(unittest.TestCase):
                     pass
             finally:
                 busy.kill()
-        self.assertEqual(process.usage([busy.pid]).cpu_ns, {})
+        self.assertEqual(process.usage([busy.pid]).threads, {})
 
     def test_tree_and_footprint(self):
         with subprocess.Popen(["cat", "-"], stdin=subprocess.PIPE,

@@ -8,6 +8,8 @@ import platform
 
 from . import wrk
 from .client import Connection
+from .httpd import run_text
+from .servers import build_program
 from .workloads import ABOUT
 
 
@@ -49,11 +51,19 @@ def known():
     }
 
 
+def wakeup_us(bench):
+    """What a hand-over between two threads costs, of wakeup.c."""
+    found = json.loads(run_text(str(build_program(bench, "wakeup"))))
+    return {"wakeup_us_one_core": found["one_core_us"],
+            "wakeup_us_two_cores": found.get("two_cores_us")}
+
+
 def facts(bench, applications):
     """known() and more; `applications` is {name: about(server)}."""
     python = {seen["python"] for seen in applications.values()}
     return {
         **known(),
+        **wakeup_us(bench),
         "httpd": bench.installation.version(),
         "python": "/".join(sorted(python)),
         "mod_wsgi": next((seen["mod_wsgi"] for seen in applications.values()

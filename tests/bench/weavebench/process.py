@@ -2,6 +2,7 @@
 """What the kernel knows about processes: CPU, switches, memory, files."""
 
 import os
+import time
 from dataclasses import dataclass
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -70,6 +71,15 @@ def alive(pid):
     return state(pid) not in ("", "Z", "X")
 
 
+def wait_ended(pids, timeout_s):
+    """Those of `pids` that still run when all have ended, or at the latest."""
+    deadline = time.monotonic() + timeout_s
+    while (left := [pid for pid in pids if alive(pid)]) and \
+            time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
+
+
 def titled(*words):
     """The pids whose command line has all of `words` in it."""
     found = []
@@ -94,43 +104,81 @@ def memory(pid):
 
 @dataclass(frozen=True)
 class Usage:
-    """Spent so far by the threads of some processes: {(pid, tid): number}."""
+    """Spent so far by the threads of some processes.
 
-    cpu_ns: dict
-    voluntary: dict
-    involuntary: dict
+    {(pid, tid): (CPU in ns, voluntary, involuntary switches)}.
+    """
+
+    threads: dict
+
+    def by_kind(self, before, kinds):
+        """{kind: [CPU in µs, voluntary, involuntary switches]} since `before`.
+
+        `kinds` is what thread_kinds() gave. A thread that ended in between is
+        missing here and so counts nothing; the pools that the bench configures
+        keep their threads.
+        """
+        found = {}
+        for key, now in self.threads.items():
+            old = before.threads.get(key, (0, 0, 0))
+            row = found.setdefault(kinds.get(key, ""), [0, 0, 0])
+            for place, unit in enumerate((1000, 1, 1)):
+                row[place] += (now[place] - old[place]) / unit
+        return found
 
     def since(self, before):
-        """(CPU in µs, voluntary, involuntary switches) spent since.
+        """The same three of all threads together."""
+        return tuple(self.by_kind(before, {}).get("", (0, 0, 0)))
 
-        A thread that ended in between is missing here and so counts
-        nothing; the pools that the bench configures keep their threads.
-        """
-        def grown(name):
-            old = getattr(before, name)
-            return sum(value - old.get(key, 0)
-                       for key, value in getattr(self, name).items())
-        return (grown("cpu_ns") / 1000, grown("voluntary"),
-                grown("involuntary"))
+
+def tasks(pids):
+    """(pid, tid) of every thread of `pids`."""
+    for pid in pids:
+        try:
+            names = os.listdir(f"/proc/{pid}/task")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for name in names:
+            yield pid, int(name)
 
 
 def usage(pids):
     """The Usage of every thread of `pids` as of now."""
-    spent = Usage({}, {}, {})
+    spent = {}
+    for pid, task in tasks(pids):
+        schedstat = read(f"/proc/{pid}/task/{task}/schedstat")
+        switches = status(f"{pid}/task/{task}", "voluntary_ctxt_switches",
+                          "nonvoluntary_ctxt_switches")
+        if schedstat and switches:
+            spent[pid, task] = (int(schedstat.split()[0]), *switches)
+    return Usage(spent)
+
+
+def thread_kinds(pids):
+    """{(pid, tid): what the thread is for}, of servers that have no work.
+
+    Its own name says it. httpd's threads have none: the listener is the one
+    that waits for events, and the first one of a process handles no requests.
+    """
+    found = {}
     for pid in pids:
-        try:
-            tasks = os.listdir(f"/proc/{pid}/task")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        for task in tasks:
-            schedstat = read(f"/proc/{pid}/task/{task}/schedstat")
-            switches = status(f"{pid}/task/{task}", "voluntary_ctxt_switches",
-                              "nonvoluntary_ctxt_switches")
-            if schedstat and switches:
-                key = pid, int(task)
-                spent.cpu_ns[key] = int(schedstat.split()[0])
-                spent.voluntary[key], spent.involuntary[key] = switches
-    return spent
+        program = command(pid).partition(" ")[0].rpartition("/")[2]
+        for _, task in tasks([pid]):
+            name = (read(f"/proc/{pid}/task/{task}/comm") or "").strip()
+            if name in ("apache2", "httpd"):
+                name = httpd_thread_kind(pid, task, name, program)
+            found[pid, task] = name
+    return found
+
+
+def httpd_thread_kind(pid, task, name, program):
+    if program != name:  # mod_wsgi's daemon is a fork with another title
+        return program
+    if task == pid:
+        return "httpd main"
+    waits = read(f"/proc/{pid}/task/{task}/wchan") or ""
+    return "httpd listener" if "ep" in waits and "poll" in waits \
+        else "httpd worker"
 
 
 def machine_busy_us():

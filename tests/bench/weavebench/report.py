@@ -10,6 +10,8 @@ from .memory import PYTHON, over_python
 # of the requests; at c=48 httpd now and then closes a kept-alive connection
 # when more than 32 of them have met in one child
 ERRORS_MAX = 0.01
+# threads with less CPU in a request are left out
+IDLE_US = 0.1
 
 
 def table(head, rows):
@@ -60,6 +62,20 @@ def sets(report):
         ("workload", "c", "server", "requests/s", "÷ floor", "p50 ms",
          "p99 ms", "CPU ms/1,000", "vol. sw.", "invol.", "errors", ""),
         [row for found in report["sets"] for row in set_rows(found)])
+
+
+def threads(report):
+    """Where the switches and the CPU of each server's requests come from."""
+    return table(
+        ("workload", "c", "server", "threads", "vol. sw.", "invol.",
+         "CPU ms/1,000"),
+        [(found["workload"], found["connections"], name, kind,
+          *(number(row[metric]["median"]) for metric in
+            ("voluntary", "involuntary", "cpu_us")))
+         for found in report["sets"]
+         for name, kinds in found["threads"].items()
+         for kind, row in sorted(kinds.items())
+         if row["cpu_us"]["median"] >= IDLE_US])
 
 
 def instructions(report):
@@ -297,6 +313,8 @@ def text(report):
                        if value is not None)]
     if report["sets"]:
         parts.append(sets(report))
+        if report["options"].get("threads"):
+            parts.append(threads(report))
     if report["instructions"]:
         parts.append(instructions(report))
         parts.extend(functions(report))

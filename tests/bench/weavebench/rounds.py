@@ -17,12 +17,14 @@ METRICS = ("rps", "p50_us", "p99_us", "cpu_us", "voluntary", "involuntary",
 def sample(httpd, workload, connections, seconds):
     """One server under load for `seconds`: a dict with METRICS."""
     pids = httpd.pids()
+    kinds = process.thread_kinds(pids)
     spent, busy, clock = (process.usage(pids), process.machine_busy_us(),
                           time.monotonic())
     said = wrk.load(httpd.port, workload, connections, seconds)
     wall_us = (time.monotonic() - clock) * 1e6
     all_busy = process.machine_busy_us() - busy
-    cpu, voluntary, involuntary = process.usage(httpd.pids()).since(spent)
+    now = process.usage(httpd.pids())
+    cpu, voluntary, involuntary = now.since(spent)
     count = max(said["requests"], 1)
     return {
         "requests": said["requests"],
@@ -36,6 +38,10 @@ def sample(httpd, workload, connections, seconds):
         "bad_status": said["status"],
         "other_cpu_percent": max(
             0.0, (all_busy - cpu - said["wrk_cpu_us"]) * 100 / wall_us),
+        "threads": {
+            kind: {name: value / count for name, value in
+                   zip(("cpu_us", "voluntary", "involuntary"), row)}
+            for kind, row in now.by_kind(spent, kinds).items()},
     }
 
 
@@ -47,7 +53,7 @@ def summary(values):
 def ratios(rows, over):
     """{metric: summary} of rows ÷ over, each pair from one round."""
     found = {}
-    for metric in ("rps", "cpu_us"):
+    for metric in ("rps", "cpu_us", "p50_us", "voluntary"):
         pairs = [(one[metric], other[metric])
                  for one, other in zip(rows, over) if other[metric] > 0]
         if pairs:
@@ -82,6 +88,15 @@ def spread(samples):
     return max(rates) / max(min(rates), 1e-9)
 
 
+def thread_rows(samples):
+    """{kind of thread: {metric: summary}} of one server's samples."""
+    kinds = {kind for row in samples for kind in row["threads"]}
+    nothing = {"cpu_us": 0, "voluntary": 0, "involuntary": 0}
+    return {kind: {metric: summary([
+        row["threads"].get(kind, nothing)[metric] for row in samples])
+        for metric in nothing} for kind in kinds}
+
+
 def describe(rows, workload, connections, servers):
     """The set as it goes into the report."""
     floors = [server.name for server in servers if server.floor]
@@ -97,6 +112,8 @@ def describe(rows, workload, connections, servers):
             name: {metric: summary([row[metric] for row in samples])
                    for metric in METRICS}
             for name, samples in rows.items()},
+        "threads": {name: thread_rows(samples)
+                    for name, samples in rows.items()},
         "ratios": {
             f"{one}/{other}": ratios(rows[one], rows[other])
             for one in compared for other in compared if one != other},

@@ -16,6 +16,7 @@ from typing import Callable
 
 from . import BenchError, peers, process
 from .httpd import CHILDREN, Httpd, Installation, run_text, unprivileged_user
+from .passenger import passenger
 from .program import Chain
 from .weave import RUNTIME_DIR, STATE_DIR, WeaveHttpd
 
@@ -97,6 +98,18 @@ def build_module(bench, name):
     return target
 
 
+def build_program(bench, name):
+    """build/bench/NAME, compiled when NAME.c is newer."""
+    target = bench.build / "bench" / name
+    source = HERE / f"{name}.c"
+    if not target.exists() or \
+            target.stat().st_mtime < source.stat().st_mtime:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        run_text(os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-pthread",
+                 "-o", str(target), str(source))
+    return target
+
+
 def make_floor(bench):
     return bench.httpd(
         "floor", '<Location "/">\n    SetHandler weave-floor\n</Location>',
@@ -111,23 +124,22 @@ def weave_worker(bench):
     return bench.build / "weave-worker"
 
 
-def copy_programs(bench, lib):
+def copy_programs(build, lib):
     """Makes the folder lib, with a copy of what was built."""
     lib.mkdir()
-    for path in (weave_module(bench),
-                 *bench.build.glob("weave-engine*.so"),
-                 *(bench.build / name for name in PROGRAMS)):
+    for path in (build / "mod_weave.so", *build.glob("weave-engine*.so"),
+                 *(build / name for name in PROGRAMS)):
         if path.exists():
             shutil.copy(path, lib, follow_symlinks=False)
 
 
-def weave(bench, name, kind, directives, mode, virtualenv=None):
+def weave(bench, name, kind, directives, mode, virtualenv=None, build=None):
     """An httpd with a copy of what was built, and its sync.ini."""
     server = bench.httpd(
         name, f'{directives}\nWeaveStateDir "{STATE_DIR}"\n'
         f'WeaveApp "/" bench.ini',
         "LoadModule weave_module lib/mod_weave.so", kind)
-    copy_programs(bench, server.root / "lib")
+    copy_programs(build or bench.build, server.root / "lib")
     (server.root / "bench.ini").write_text(WEAVE_INI.format(
         application=bench.application, mode=mode,
         virtualenv=virtualenv or bench.virtualenv))
@@ -138,11 +150,19 @@ def make_weave(bench):
     return weave(bench, "weave", Httpd, "", "embedded")
 
 
-def make_workers(bench, threads=WORKER_THREADS, virtualenv=None):
+def make_workers(bench, threads=WORKER_THREADS, virtualenv=None, build=None):
     return weave(bench, "workers", WeaveHttpd,
                  f'WeaveRuntimeDir "{RUNTIME_DIR}"',
                  f"processes\nprocesses = {CHILDREN}\nthreads = {threads}",
-                 virtualenv)
+                 virtualenv, build)
+
+
+def before(build):
+    """The Server of an older build, with today's configuration."""
+    return Server("before", f"mod_weave workers of {build}",
+                  lambda bench, threads: make_workers(bench, threads,
+                                                      build=build),
+                  lambda bench: build / "weave-worker", "build it: make")
 
 
 def mod_wsgi_module(bench):
@@ -156,6 +176,18 @@ def make_mod_wsgi(bench):
         f'WSGIApplicationGroup %{{GLOBAL}}\n'
         f'WSGIScriptAlias / "{bench.application}"',
         f'LoadModule wsgi_module "{mod_wsgi_module(bench)}"')
+
+
+def passenger_module(bench):
+    return bench.installation.modules / "mod_passenger.so"
+
+
+def make_passenger(bench, threads=WORKER_THREADS):
+    """Two processes; where the threads must not be what is short, as many as
+    others have threads.
+    """
+    return passenger(bench, CHILDREN if threads == WORKER_THREADS
+                     else CHILDREN * threads)
 
 
 def make_wsgi_daemon(bench, threads=WORKER_THREADS):
@@ -231,6 +263,8 @@ class Server:
 
 MOD_WSGI = ("Debian: apt-get install libapache2-mod-wsgi-py3; "
             "RPM systems: dnf install python3-mod_wsgi")
+PASSENGER = ("Debian: apt-get install libapache2-mod-passenger; "
+             "RPM systems: dnf install mod_passenger")
 UWSGI = "apt-get install uwsgi-core uwsgi-plugin-python3"
 
 SERVERS = {server.name: server for server in (
@@ -246,6 +280,8 @@ SERVERS = {server.name: server for server in (
            mod_wsgi_module, MOD_WSGI),
     Server("proxy_uwsgi", "mod_proxy_uwsgi, uWSGI", make_proxy_uwsgi,
            lambda bench: peers.program("uwsgi"), UWSGI),
+    Server("passenger", "Phusion Passenger", make_passenger, passenger_module,
+           PASSENGER),
     Server("gunicorn", "mod_proxy_http, gunicorn", make_gunicorn,
            lambda bench: peers.program("gunicorn"),
            "apt-get install gunicorn"),
@@ -256,13 +292,15 @@ SERVERS = {server.name: server for server in (
 MODES = ("embedded", "workers")
 
 
-def choose(names, bench):
-    """The rows named in a comma-separated list, checked."""
+def choose(names, bench, older=None):
+    """The rows named in a list, checked, and that of an older build."""
     unknown = [name for name in names if name not in SERVERS]
     if unknown:
         raise BenchError(f"no server {unknown[0]!r}: there are "
                          f"{', '.join(SERVERS)}")
     chosen = [SERVERS[name] for name in names]
+    if older:
+        chosen.append(before(older))
     for server in chosen:
         server.check(bench)
     return chosen

@@ -61,7 +61,7 @@ class SyncSite:
         self.httpd = bench.httpd("sync", DIRECTIVES,
                                  "LoadModule weave_module lib/mod_weave.so",
                                  WeaveHttpd)
-        servers.copy_programs(bench, self.httpd.root / "lib")
+        servers.copy_programs(bench.build, self.httpd.root / "lib")
         self.httpd.ini.write_text(SYNC_INI.format(
             sources=sources(bench, tree), url=self.url,
             processes=CHILDREN, threads=servers.WORKER_THREADS))

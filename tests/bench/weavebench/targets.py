@@ -11,7 +11,8 @@ SLOWEST_MS = 150
 
 @dataclass(frozen=True)
 class Target:
-    """One figure: `metric` of `one` ÷ `other`, or an instruction count.
+    """One figure: `metric` of `one` ÷ `other`, or of `one` alone when there is
+    no other, or an instruction count.
 
     reached() of every kind of target gives (median, min, max), or None when
     that was not measured.
@@ -33,9 +34,10 @@ class Target:
     def title(self):
         if self.metric == "instructions":
             return f"{self.workload}: instructions over the {self.other}"
-        what = {"rps": "throughput", "cpu_us": "CPU"}[self.metric]
-        return (f"{self.workload} c={self.connections}: {what} "
-                f"÷ {self.other}")
+        what = {"rps": "throughput", "cpu_us": "CPU", "p50_us": "latency",
+                "voluntary": "voluntary switches a request"}[self.metric]
+        over = f" ÷ {self.other}" if self.other else ""
+        return f"{self.workload} c={self.connections}: {what}{over}"
 
     def instructions(self, report):
         row = report["instructions"].get(self.workload, {})
@@ -46,11 +48,12 @@ class Target:
         if self.metric == "instructions":
             return self.instructions(report)
         for found in report["sets"]:
-            ratio = found["ratios"].get(f"{self.one}/{self.other}", {})
+            rows = found["ratios"].get(f"{self.one}/{self.other}", {}) \
+                if self.other else found["servers"].get(self.one, {})
             if (found["workload"], found["connections"]) == \
                     (self.workload, self.connections) and \
-                    self.metric in ratio and not found["thrown_away"]:
-                row = ratio[self.metric]
+                    self.metric in rows and not found["thrown_away"]:
+                row = rows[self.metric]
                 return row["median"], row["min"], row["max"]
         return None
 
@@ -294,18 +297,30 @@ EMBEDDED = (
 
 
 WORKERS = (
-    Target("hello", "rps", "workers", "wsgi_daemon", 2, 3),
-    Target("hello", "cpu_us", "workers", "wsgi_daemon", 0.5, 0.4),
-    Target("hello", "rps", "workers", "proxy_uwsgi", 1.6, 2),
-    Target("hello", "rps", "workers", "nginx", 1, 1.2),
-    Target("hello", "rps", "workers", "floor", 0.55, 0.75),
+    Target("hello", "rps", "workers", "nginx", 1.1, 1.3),
+    Target("hello", "cpu_us", "workers", "nginx", 0.9, 0.75),
+    Target("hello", "rps", "workers", "floor", 0.65, 0.8),
+    Target("hello", "rps", "workers", "wsgi_daemon", 2.2, 3),
+    Target("hello", "cpu_us", "workers", "wsgi_daemon", 0.45, 0.35),
+    Target("hello", "rps", "workers", "proxy_uwsgi", 1.7, 2),
+    Target("hello", "rps", "workers", "passenger", 2.5, 3),
+    Target("hello", "p50_us", "workers", "floor", 1.8, 1.5, connections=1),
+    Target("hello", "voluntary", "workers", "", 3.0, 2.2),
     Target("post", "rps", "workers", "wsgi_daemon", 2, 3),
     Target("big", "rps", "workers", "wsgi_daemon", 2, 3),
     Target("cpu", "rps", "workers", "wsgi_daemon", 1.2, 1.4),
     Target("sleep", "cpu_us", "workers", "wsgi_daemon", 0.5, 0.35),
-    MemoryTarget("workers", "rss_kb", 3, 1),
-    MemoryTarget("workers", "pss_kb", 3, 1),
+    MemoryTarget("workers", "rss_kb", 1.5, 1),
+    MemoryTarget("workers", "pss_kb", 1.5, 1),
     *maintenance_targets("workers"),
+)
+
+# with --before; what sleeps is as quick as its sleep, so its CPU must tell
+BEFORE = (
+    *(Target(workload, "rps", "workers", "before", 1.0, 1.2)
+      for workload in ("hello", "mix", "cpu", "post", "big")),
+    *(Target(workload, "cpu_us", "workers", "before", 1.0, 0.83)
+      for workload in ("hello", "mix", "sleep", "cpu", "post", "big")),
 )
 
 STEADY = tuple(

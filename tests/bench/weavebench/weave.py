@@ -102,11 +102,7 @@ class WeaveHttpd(Httpd):
         mine = {*self.workers(), *self.ours("weaved"),
                 *([supervisor] if supervisor else ())}
         super().stop()
-        deadline = time.monotonic() + ENDING_TIMEOUT_S
-        while (left := [pid for pid in mine if process.alive(pid)]) and \
-                time.monotonic() < deadline:
-            time.sleep(0.02)
-        for pid in left:
+        for pid in process.wait_ended(mine, ENDING_TIMEOUT_S):
             what = process.command(pid)
             try:
                 os.kill(pid, signal.SIGKILL)
