@@ -14,11 +14,33 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from test_weavebench import ROWS, described, sample  # noqa: E402
 from weavebench import (machine, process, report, rounds,  # noqa: E402
-                        servers, targets)
+                        servers, systemcalls, targets)
 
 THREADS = {"weave-executor": {"cpu_us": 20, "voluntary": 1.5,
                               "involuntary": 0.5},
            "weaved": {"cpu_us": 0, "voluntary": 0, "involuntary": 0}}
+
+# as perf trace -s writes it
+SUMMARY = """
+ Summary of events:
+
+ weave-executor (7), 552 events, 0.4%
+
+   syscall            calls  errors  total       min       avg       max
+                                     (msec)    (msec)    (msec)    (msec)
+   --------------- --------  ------ -------- --------- --------- ---------
+   epoll_wait            92      0  1986.571     0.000    21.593   586.679
+   recvmsg               92      0     1.384     0.012     0.015     0.026
+
+ weave-executor (8), 12 events, 0.4%
+
+   epoll_wait            50      0  1986.571     0.000    21.593   586.679
+   futex                  1      1     0.000     0.000     0.000     0.000
+
+ Passenger core (9), 12 events, 0.0%
+
+   read                   5      0  1986.571     0.000    21.593   586.679
+"""
 
 
 class ByKind(unittest.TestCase):
@@ -77,6 +99,20 @@ class ByKind(unittest.TestCase):
             "threads": {"workers": found}}]})
         self.assertIn("| weave-executor | 1.50 ", text)
         self.assertNotIn("weaved", text)
+
+    def test_system_calls_of_threads_of_a_kind_are_summed(self):
+        found = systemcalls.calls(SUMMARY.splitlines(),
+                                  {7: "executor", 8: "executor"})
+        self.assertEqual(found, {
+            "executor": {"epoll_wait": 142, "recvmsg": 92, "futex": 1},
+            "?": {"read": 5}})
+        text = report.threads({"sets": [{
+            "workload": "hello", "connections": 16,
+            "calls": {"workers": {"weave-executor": {"recvmsg": 1.0,
+                                                     "futex": 0.05}}},
+            "threads": {"workers": rounds.thread_rows(
+                [dict(sample(1, 1), threads=THREADS)])}}]})
+        self.assertIn("| 1.05         | recvmsg 1.00 |", text)
 
 
 class Targets(unittest.TestCase):

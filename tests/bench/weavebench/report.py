@@ -64,14 +64,23 @@ def sets(report):
         [row for found in report["sets"] for row in set_rows(found)])
 
 
+def calls(found, server, kind):
+    """(how many, which) system calls: those of a tenth of the requests."""
+    rows = found.get("calls", {}).get(server, {}).get(kind, {})
+    return (number(sum(rows.values())) if rows else "",
+            ", ".join(f"{name} {number(count)}" for name, count in
+                      rows.items() if count >= 0.1))
+
+
 def threads(report):
     """Where the switches and the CPU of each server's requests come from."""
     return table(
         ("workload", "c", "server", "threads", "vol. sw.", "invol.",
-         "CPU ms/1,000"),
+         "CPU ms/1,000", "system calls", ""),
         [(found["workload"], found["connections"], name, kind,
           *(number(row[metric]["median"]) for metric in
-            ("voluntary", "involuntary", "cpu_us")))
+            ("voluntary", "involuntary", "cpu_us")),
+          *calls(found, name, kind))
          for found in report["sets"]
          for name, kinds in found["threads"].items()
          for kind, row in sorted(kinds.items())
