@@ -211,9 +211,10 @@ static int timers_run(void)
     next = earlier_of(next, drain_tick(now));
     if (control.exit_us)
         next = earlier_of(next, control.exit_us);
-    next = earlier_of(next, rss_tick(now));
-    if (atomic_load(&worker.ready))
+    if (atomic_load(&worker.ready)) {
+        next = earlier_of(next, memory_tick(now));
         next = earlier_of(next, timeout_tick(now));
+    }
     if (next == INT64_MAX)
         return -1;
     left = (next - weave_clock_us() + 999) / 1000;

@@ -99,8 +99,9 @@ void handshake_fork_close(void);
 /* timeout.c */
 /* Ends requests that are over their time. Returns when to call it again. */
 int64_t timeout_tick(int64_t now_us);
-/* Watches workers.max_rss. Returns when to call it again. */
-int64_t rss_tick(int64_t now_us);
+/* Watches workers.max_rss, and gives back memory that an idle worker keeps.
+ * Returns when to call it again. */
+int64_t memory_tick(int64_t now_us);
 
 /* parking.c */
 /* Wakes an executor where all stand still. Returns when to call it again. */

@@ -24,8 +24,9 @@
 #include "weave_host.h"
 
 #define START_MS 60000
-#define LARGE_BLOCK (128 * 1024)   /* what glibc begins with */
-#define KEPT_AT_MOST (1024 * 1024) /* free, at the end of a heap */
+#define LARGE_BLOCK (2 << 20)  /* larger than an ordinary answer */
+#define KEPT_AT_MOST (4 << 20) /* free, at the end of a heap */
+#define HEAPS 4
 
 static __attribute__((noreturn)) void start_fail(const char *why)
 {
@@ -127,10 +128,12 @@ static void locale_set(void)
                        " set workers.env.LANG to one that `locale -a` lists");
 }
 
-/* Gives large blocks back to the system when they are freed. Otherwise malloc()
- * takes the size of a block that was freed for one that is needed often (up to
- * 32 MiB, mallopt(3)), and keeps so much for each thread. Who says in the
- * environment what it is to do has the last word. */
+/* Bounds what malloc() keeps of memory that was freed. By itself it takes the
+ * size of a block that was freed for one that is needed often (up to 32 MiB,
+ * mallopt(3)), and keeps so much for each thread. A block that comes from the
+ * system each time has new pages each time: for an answer of 1 MiB they cost as
+ * much as everything else. Threads that hold the GIL do not need a heap each.
+ * Who says in the environment what it is to do has the last word. */
 static void malloc_bound(void)
 {
 #ifdef __GLIBC__
@@ -138,6 +141,8 @@ static void malloc_bound(void)
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     if (!getenv("MALLOC_TRIM_THRESHOLD_"))
         mallopt(M_TRIM_THRESHOLD, KEPT_AT_MOST);
+    if (!getenv("MALLOC_ARENA_MAX"))
+        mallopt(M_ARENA_MAX, HEAPS);
 #endif
 }
 

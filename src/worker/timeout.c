@@ -3,6 +3,9 @@
 #include "control.h"
 
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -10,7 +13,7 @@
 
 #include "executor.h"
 
-#define RSS_US 5000000
+#define MEMORY_US 5000000
 
 /* Logs a request that is over its time. With the lock of its connection: the
  * executor cannot change the request. */
@@ -132,18 +135,40 @@ static int64_t rss_bytes(void)
     return strtoll(end, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
-int64_t rss_tick(int64_t now_us)
+static void rss_check(void)
+{
+    int64_t most = weave_spec_int(worker.spec, WEAVE_WORKERS_MAX_RSS);
+
+    if (most > 0 && rss_bytes() > most)
+        channel_successor_ask(WEAVE_REPORT_RECYCLE,
+                              "workers.max_rss is reached");
+}
+
+/* Gives what malloc() keeps free back to the system, once after no request has
+ * run for a while. */
+static void idle_trim(void)
+{
+    static uint64_t seen, trimmed;
+    uint64_t requests = atomic_load(&worker.board->requests);
+    int is_idle = requests == seen && !atomic_load(&worker.board->running);
+
+    seen = requests;
+    if (!is_idle || requests == trimmed)
+        return;
+    trimmed = requests;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+int64_t memory_tick(int64_t now_us)
 {
     static int64_t next_us;
 
-    if (weave_spec_int(worker.spec, WEAVE_WORKERS_MAX_RSS) <= 0 ||
-        !atomic_load(&worker.ready))
-        return INT64_MAX;
     if (now_us >= next_us) {
-        next_us = now_us + RSS_US;
-        if (rss_bytes() > weave_spec_int(worker.spec, WEAVE_WORKERS_MAX_RSS))
-            channel_successor_ask(WEAVE_REPORT_RECYCLE,
-                                  "workers.max_rss is reached");
+        next_us = now_us + MEMORY_US;
+        rss_check();
+        idle_trim();
     }
     return next_us;
 }
