@@ -138,7 +138,7 @@ WeaveApp /sync "DIR/sync.ini"
 </Location>
 END
     $httpd->write('page.html', '{message}');
-    is_refusal($httpd->get("/sync$_->[0]"), "of Sync: $_->[0]",
+    is_failure($httpd->get("/sync$_->[0]"), "of Sync: $_->[0]",
         body => $_->[1]) for @PLACES;
     is_plain_refusal($httpd->get($_->[0]), "not of Sync: $_->[0]",
         body => $FAILS) for @PLACES;
@@ -150,7 +150,7 @@ END
     like $page->body, qr/<h1>Not available<\/h1>/, 'that says what it is';
     unlike $page->body, qr/maintenance|moving|pause/, 'and not what it is not';
     my $sync = $httpd->get('/sync/', @asks);
-    is_refusal($sync, 'of Sync, too', %html, body => $page->body);
+    is_failure($sync, 'of Sync, too', %html, body => $page->body);
     is $httpd->request('POST', '/1.1/u/storage/x', body => '[]')->status, 503,
         'POST';
     is $httpd->request('HEAD', '/1.1/u')->status, 503, 'HEAD';

@@ -99,7 +99,7 @@ for my $mode (modes()) {
             my $httpd = paused('', mode => $mode, conf => $H2, more => $more,
                 app => "raise RuntimeError('none')\n", script => undef,
                 expect => qr/WEAVE|RuntimeError|Traceback|File "|^\s/);
-            sees_all(h2($httpd), $PATH, $STORAGE, 'refused');
+            sees_all(h2($httpd), $PATH, $FAILURE, 'refused');
         };
     }
 }
@@ -115,7 +115,7 @@ for my $stream (qw(false true)) {
         my $busy = $httpd->client;
         $busy->send("GET /x?gate=$gate->{name} HTTP/1.1\r\nHost: x\r\n\r\n");
         is_at($gate);
-        sees(h2($httpd), $PATH, $BIG, $STORAGE, 'refused');
+        sees(h2($httpd), $PATH, $BIG, $FAILURE, 'refused');
         opens($gate);
         is $busy->response->status, 200, 'who was first is served';
     };
@@ -151,7 +151,7 @@ subtest 'Expect: 100-continue' => sub {
 # httpd answers, or mod_weave in the words of Sync.
 my %FAILED = (
     plain => [qr/Internal Server Error/, qr/Bad Gateway/],
-    sync  => [$STORAGE, $STORAGE]);
+    sync  => [$FAILURE, $FAILURE]);
 
 for my $mode (modes()) {
     for my $style (sort keys %FAILED) {

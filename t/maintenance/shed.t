@@ -196,14 +196,14 @@ END
     my $gate   = gate($httpd);
     my ($busy) = in_flight($httpd, 'GET', "/held?gate=$gate->{name}");
     is_at($gate);
-    is_refusal($httpd->get('/1.1/u/short/who'), 'too long in the queue',
+    is_failure($httpd->get('/1.1/u/short/who'), 'too long in the queue',
         body => $STORAGE, retry => 123) for 1 .. 2;
     my @clients = map { $httpd->client } 1 .. 3;
     $_->send("GET /1.1/u/who HTTP/1.1\r\nHost: localhost\r\n\r\n") for @clients;
     # whichever comes last
     my $full;
     ok eventually(sub { ($full) = grep { $_->readable(0) } @clients }), 'full';
-    is_refusal($full->response, 'the queue is full', body => $STORAGE,
+    is_failure($full->response, 'the queue is full', body => $STORAGE,
         retry => 123);
     opens($gate);
     is $_->response->status, 200, 'who was before is answered'
@@ -229,7 +229,7 @@ subtest 'no worker' => sub {
     ok eventually(sub {
         !grep { (eval { slurp("/proc/$_/stat") } || ") Z ") !~ /\) Z / } @pids }),
         'they have ended';
-    is_refusal($httpd->get('/1.5/42/who'), 'all workers are gone',
+    is_failure($httpd->get('/1.5/42/who'), 'all workers are gone',
         body => $V15, retry => 123);
     my %refused = since($httpd, $before);
     is $refused{down} + $refused{late}, 1, 'it is counted';
@@ -246,7 +246,7 @@ subtest 'no application' => sub {
         expect => qr/WEAVE00\d\d|$STACKS/);
     $httpd->start;
     ok eventually(sub { $httpd->log_text =~ /no application/ }), 'none here';
-    is_refusal($httpd->get('/1.1/u/who'), 'it could not be imported',
+    is_failure($httpd->get('/1.1/u/who'), 'it could not be imported',
         body => $STORAGE, retry => 123);
     cmp_ok counters($httpd)->{refused}{down}, '>=', 1, 'it is counted';
     ok defined $httpd->stop, 'httpd stops';

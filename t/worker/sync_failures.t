@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # maintenance.style = sync: what mod_weave answers where the application fails
-# (500, 502, 504) has the headers and the body that Sync clients read.
+# (500, 502, 504) has the headers and the body that Sync clients read, and is no
+# maintenance.
 
 use strict;
 use warnings FATAL => 'all';
@@ -88,13 +89,13 @@ for my $mode (modes()) {
                 next if $what eq 'dies' && $path !~ m{^/1\.[15]/};
                 my $res = $httpd->request($method, "$path?$what",
                     $method eq 'POST' ? (body => 'x' x 100_000) : ());
-                is_refusal $res, "$method $path $what: $status",
+                is_failure $res, "$method $path $what: $status",
                     status => $status, body => $body, retry => 7, @more;
             }
         }
         my $res = $httpd->get('/1.1/deflated?short',
             headers => ['Accept-Encoding' => 'gzip']);
-        is_refusal $res, 'an answer that mod_deflate had kept', status => 502,
+        is_failure $res, 'an answer that mod_deflate had kept', status => 502,
             body => $STORAGE, retry => 7, @more;
         my $client = $httpd->client;
         is $client->request('POST', '/1.1/u?short', body => 'x')->status, 502, 'a failure';
@@ -103,7 +104,7 @@ for my $mode (modes()) {
         is $res->status, 500, 'to a browser: a page';
         like $res->body, qr/<html/i, 'of our own';
         $res = $httpd->request('HEAD', '/1.1/u?raises');
-        is_refusal $res, 'HEAD', status => 500, body => $STORAGE, retry => 7, head => 1, @more;
+        is_failure $res, 'HEAD', status => 500, body => $STORAGE, retry => 7, head => 1, @more;
         http2($httpd);
         ok defined $httpd->stop, 'httpd stops';
     };
@@ -116,9 +117,9 @@ sub http2 {
         my $res = $h2 && $h2->request('GET', '/1.5/1/x?raises');
         skip 'no HTTP/2', 1 unless $res && $res->{status};
         is $res->{body}, $V15, 'HTTP/2';
-        is $h2->request('POST', '/1.1/u?raises', body => 'x' x 60_000)->{body}, $STORAGE,
+        is $h2->request('POST', '/1.1/u?raises', body => 'x' x 60_000)->{body}, $FAILURE,
             'with a body';
-        is $h2->request('GET', '/1.1/deflated?short')->{body}, $STORAGE, 'one that was kept';
+        is $h2->request('GET', '/1.1/deflated?short')->{body}, $FAILURE, 'one that was kept';
     }
 }
 
@@ -127,7 +128,7 @@ subtest 'over limits.request_timeout' => sub {
     my $httpd = started('sync', 'processes',
         more => "[limits]\nrequest_timeout = 1\n[workers]\nprocesses = 1\n");
     my @more = $load =~ /headers/ || $known =~ /headers_module/ ? (more => ['X-Always']) : ();
-    is_refusal $httpd->get('/1.1/u/info/collections?hangs'), 'a request that hangs', status => 504,
+    is_failure $httpd->get('/1.1/u/info/collections?hangs'), 'a request that hangs', status => 504,
         body => $STORAGE, retry => 7, @more;
     ok defined $httpd->stop, 'httpd stops';
 };

@@ -72,7 +72,8 @@ int mod_weave_maintenance_refuse(request_rec *r);
 int mod_weave_is_shedding(const mod_weave_mount_t *mount);
 
 /* unavailable.c: the 503 that Sync clients obey; OK, as a handler returns it.
- * Its seconds: of VERDICT, or limits.backoff where that is NULL. */
+ * Its seconds: of VERDICT, or limits.backoff where that is NULL. It speaks of a
+ * maintenance where WHY is one. */
 int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                           weave_refused_e why,
                           const mod_weave_verdict_t *verdict);

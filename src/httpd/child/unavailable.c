@@ -4,16 +4,21 @@
  * With maintenance.style = sync, headers and bodies are those that clients of
  * Sync 1.0 to 1.5 read: decimal seconds, the same number in every header, a
  * body each API can parse. Then 500, 502 and 504 that mod_weave answers in
- * place of the application have them as well. */
+ * place of the application have them as well. Only during a maintenance does
+ * an answer speak of one. */
 #include "exchange.h"
 
 #include <apr_buckets.h>
 #include <apr_strings.h>
 
-static const char storage_body[] = "\"server issue: maintenance\"";
-static const char token_body[] =
-    "{\"status\":\"error\",\"errors\":[{\"location\":\"internal\",\"name\":"
-    "\"\",\"description\":\"maintenance\"}]}";
+/* what the clients of each API can read */
+#define SYNC_STORAGE(issue) "\"server issue: " issue "\""
+#define SYNC_TOKEN(issue)                                                      \
+    "{\"status\":\"error\",\"errors\":[{\"location\":\"internal\",\"name\":"   \
+    "\"\",\"description\":\"" issue "\"}]}"
+#define PAUSE_ISSUE "maintenance"
+#define FAILURE_ISSUE "not available"
+
 static const char pause_body[] = "This service pauses for a moment.\n";
 static const char failure_body[] =
     "This service is not available at the moment. Please try again later.\n";
@@ -48,9 +53,12 @@ int mod_weave_is_sync(const weave_conf_t *conf)
     {                                                                          \
         type, text, sizeof(text) - 1                                           \
     }
+#define SYNC_KIND(body, is_pause)                                              \
+    ((is_pause) ? KIND("application/json", body(PAUSE_ISSUE))                  \
+                : KIND("application/json", body(FAILURE_ISSUE)))
 
 /* Chooses by path, never by User-Agent. MESSAGE is NULL where this is no
- * maintenance: then nothing but the protocol of Sync speaks of one. */
+ * maintenance. */
 static kind_t refusal_choose(request_rec *r, const char *path,
                              const weave_conf_t *conf, const char *message)
 {
@@ -59,18 +67,18 @@ static kind_t refusal_choose(request_rec *r, const char *path,
     apr_size_t len;
 
     if (sync && path_ends(path, "/1.0/sync/1.5"))
-        return KIND("application/json", token_body);
+        return SYNC_KIND(SYNC_TOKEN, message);
     if (sync && path_starts(path, "/1.5/"))
         return KIND("application/json", "0");
     if (sync && (path_starts(path, "/1.0/") || path_starts(path, "/1.1/") ||
                  path_starts(path, "/1/") || path_starts(path, "/user/") ||
                  path_starts(path, "/misc/")))
-        return KIND("application/json", storage_body);
+        return SYNC_KIND(SYNC_STORAGE, message);
     page = mod_weave_page(r, conf, message, &len);
     if (page)
         return (kind_t){"text/html; charset=utf-8", page, len};
     if (sync)
-        return KIND("application/json", storage_body);
+        return SYNC_KIND(SYNC_STORAGE, message);
     if (!message)
         return KIND("text/plain; charset=utf-8", failure_body);
     if (*message)
@@ -123,7 +131,7 @@ static const char *seconds_of(request_rec *r, const weave_conf_t *conf,
 /* ---- answers ---- */
 
 static void refusal_headers(request_rec *r, const weave_conf_t *conf,
-                            const char *seconds)
+                            const char *seconds, int is_pause)
 {
     apr_table_t *out = r->err_headers_out;
     apr_time_t now = apr_time_now();
@@ -137,7 +145,8 @@ static void refusal_headers(request_rec *r, const weave_conf_t *conf,
         return;
     apr_table_setn(out, "X-Weave-Backoff", seconds);
     apr_table_setn(out, "X-Backoff", seconds);
-    apr_table_setn(out, "X-Weave-Maintenance", "1");
+    if (is_pause)
+        apr_table_setn(out, "X-Weave-Maintenance", "1");
     apr_table_setn(out, "X-Weave-Timestamp",
                    apr_psprintf(r->pool, "%" APR_TIME_T_FMT ".%02d",
                                 apr_time_sec(now),
@@ -205,15 +214,18 @@ static void refusal_count(const mod_weave_mount_t *mount, weave_refused_e why)
         atomic_fetch_add_explicit(&row->refused[why], 1, memory_order_relaxed);
 }
 
-/* Sends STATUS with the body of KIND. */
+/* Sends STATUS. MESSAGE is NULL where this is no maintenance. */
 static void refusal_send(request_rec *r, const weave_conf_t *conf, int status,
-                         kind_t kind, const char *seconds)
+                         const char *message, const char *seconds)
 {
+    const char *path = r->uri + mod_weave_mount_of(r)->prefix_len;
+    kind_t kind = refusal_choose(r, path, conf, message);
+
     if (is_chunked(r))
         r->connection->keepalive = AP_CONN_CLOSE;
     else
         body_read_off(r);
-    refusal_headers(r, conf, seconds);
+    refusal_headers(r, conf, seconds, message != NULL);
     r->status = status;
     r->status_line = NULL;
     ap_set_content_type(r, kind.type);
@@ -227,32 +239,27 @@ int mod_weave_unavailable(request_rec *r, const weave_conf_t *conf,
                           weave_refused_e why,
                           const mod_weave_verdict_t *verdict)
 {
-    const mod_weave_mount_t *mount = mod_weave_mount_of(r);
     const char *message = NULL, *seconds = seconds_of(r, conf, verdict);
-    kind_t kind;
 
-    refusal_count(mount, why);
+    refusal_count(mod_weave_mount_of(r), why);
     if (why == WEAVE_REFUSED_MAINTENANCE)
         message = verdict && *verdict->all.message
                       ? verdict->all.message
                       : weave_conf_str(conf, WEAVE_MAINTENANCE_MESSAGE);
-    kind = refusal_choose(r, r->uri + mount->prefix_len, conf, message);
-    refusal_send(r, conf, HTTP_SERVICE_UNAVAILABLE, kind,
+    refusal_send(r, conf, HTTP_SERVICE_UNAVAILABLE, message,
                  verdict ? seconds : longer_choose(r, seconds));
     return OK;
 }
 
 int mod_weave_failure(request_rec *r, const weave_conf_t *conf, int status)
 {
-    const char *path = r->uri + mod_weave_mount_of(r)->prefix_len;
-
     if (!mod_weave_is_sync(conf) || r->main || status == HTTP_NOT_IMPLEMENTED ||
         status < HTTP_INTERNAL_SERVER_ERROR)
         return status;
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                   "answered %d in place of the application (request %s)",
                   status, mod_weave_request_id(r));
-    refusal_send(r, conf, status, refusal_choose(r, path, conf, NULL),
+    refusal_send(r, conf, status, NULL,
                  longer_choose(r, seconds_of(r, conf, NULL)));
     return OK;
 }

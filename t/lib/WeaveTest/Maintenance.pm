@@ -19,8 +19,9 @@ use WeaveTest::Httpd ();
 use WeaveTest::Workers qw(new_httpd weavectl workers);
 
 our @EXPORT = qw(
-    $STORAGE $V15 $TOKEN $PLAIN $FAILS $ASKS $CLOCK @PLACES paused two_apps modes ctl printed
-    in_time is_refusal is_plain_refusal is_served has_backoff has_no_backoff
+    $STORAGE $V15 $TOKEN $PLAIN $FAILS $FAILURE $ASKS $CLOCK @PLACES paused two_apps modes
+    ctl printed in_time is_refusal is_plain_refusal is_failure is_served has_backoff
+    has_no_backoff
 );
 
 our $STORAGE = '"server issue: maintenance"';
@@ -28,8 +29,9 @@ our $V15     = '0';
 our $TOKEN   = '{"status":"error","errors":[{"location":"internal",'
     . '"name":"","description":"maintenance"}]}';
 our $PLAIN = "This service pauses for a moment.\n";
-# Without any maintenance: nothing can answer.
-our $FAILS = "This service is not available at the moment. Please try again later.\n";
+# Without any maintenance, the application cannot answer: plain, and to Sync clients.
+our $FAILS   = "This service is not available at the moment. Please try again later.\n";
+our $FAILURE = _without_pause($STORAGE);
 
 # A time as weavectl shows it: with the date when that is another day.
 our $CLOCK = qr/(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d/;
@@ -174,6 +176,7 @@ sub _problems {
     push @bad, 'status ' . $res->status if $res->status != ($want{status} || 503);
     my %expected = %SYNC;
     delete @expected{ grep { /^x-/ } keys %expected } if $plain;
+    delete $expected{'x-weave-maintenance'} if $want{failure};
     my @names = grep { !$OF_HTTPD{$_} } _names($res);
     my @more  = map { lc } @{ $want{more} || [] };
     my $want  = join ' ', sort keys %expected, @more;
@@ -185,11 +188,8 @@ sub _problems {
         'Cache-Control' => 'no-store',
         'Content-Type'  => $want{type}
             || ($plain ? 'text/plain; charset=utf-8' : 'application/json'),
-        $plain ? () : (
-            'X-Weave-Backoff'     => $seconds,
-            'X-Backoff'           => $seconds,
-            'X-Weave-Maintenance' => '1',
-        ),
+        $plain ? () : ('X-Weave-Backoff' => $seconds, 'X-Backoff' => $seconds),
+        $expected{'x-weave-maintenance'} ? ('X-Weave-Maintenance' => '1') : (),
     );
     for my $name (sort keys %value) {
         my $is = $res->header($name);
@@ -237,6 +237,22 @@ sub is_plain_refusal {
     my ($res, $name, %want) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     return is_refusal($res, $name, %want, plain => 1);
+}
+
+# The same where the application cannot answer and nobody has asked for maintenance: of
+# `body`, which is what a refusal has, it says so.
+sub is_failure {
+    my ($res, $name, %want) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $want{body} = _without_pause($want{body}) if defined $want{body};
+    return is_refusal($res, $name, %want, failure => 1);
+}
+
+# BODY with what it says of a maintenance replaced.
+sub _without_pause {
+    my $body = shift;
+    $body =~ s/\bmaintenance\b/not available/;
+    return $body;
 }
 
 # One X-Weave-Backoff and one X-Backoff, both of RETRY seconds, and no
