@@ -130,7 +130,7 @@ void engine_request_await_users(engine_request_t *request);
 /* Implements wait() of weave_engine_t. */
 void engine_signals_wait(int fd);
 /* Implements stacks_on() of weave_engine_t. */
-int engine_stacks_on(int signum);
+int engine_stacks_on(int signum, int fd);
 
 /* spawn.c: programs that an embedded application starts */
 int engine_spawn_start(void);

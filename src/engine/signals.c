@@ -66,14 +66,14 @@ void engine_signals_wait(int fd)
     }
 }
 
-int engine_stacks_on(int signum)
+int engine_stacks_on(int signum, int fd)
 {
     engine_thread_t *thread = engine_gil_take();
     int rc = -1;
 
     if (!thread)
         return rc;
-    rc = engine_support_call(NULL, "stacks", "(i)", signum);
+    rc = engine_support_call(NULL, "stacks", "(ii)", signum, fd);
     if (rc < 0)
         engine_support_report("WEAVE0091: the stacks of Python's threads"
                               " cannot be shown",

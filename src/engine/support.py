@@ -250,12 +250,13 @@ def wake_on_signal(fd):
         signal.set_wakeup_fd(theirs)
 
 
-def stacks(signum):
-    """Makes C code write the stacks of all threads to the error log, without the
-    GIL, when the process crashes or receives this signal."""
+def stacks(signum, fd):
+    """Makes C code write the stacks of all threads to fd, without the GIL, when the
+    process receives this signal, or crashes. Where something such as sitecustomize
+    has enabled that before, nobody reads fd then: they go to the error log itself."""
     import faulthandler
-    faulthandler.enable(file=2, all_threads=True)
-    faulthandler.register(signum, file=2, all_threads=True, chain=False)
+    faulthandler.enable(file=2 if faulthandler.is_enabled() else fd, all_threads=True)
+    faulthandler.register(signum, file=fd, all_threads=True, chain=False)
 
 
 def report(what, error):

@@ -261,10 +261,11 @@ typedef struct weave_engine_t {
      * or until a signal handler raises SystemExit. Meanwhile it runs the
      * signal handlers that the application has installed. */
     void (*wait)(int fd);
-    /* Makes the signal `signum` write the stacks of all Python threads to
-     * descriptor 2, whichever thread receives it, also while C code holds the
-     * GIL. Returns 0; or logs why it failed and returns -1. */
-    int (*stacks_on)(int signum);
+    /* Makes the signal `signum` write the stacks of all Python threads to the
+     * descriptor `fd`, whichever thread receives it, also while C code holds
+     * the GIL; and so does a crash, before its signal has the action that it
+     * had before. Returns 0; or logs why it failed and returns -1. */
+    int (*stacks_on)(int signum, int fd);
 } weave_engine_t;
 
 /* Checks that the engine found in `path` fits this host and the Python `wanted`

@@ -99,7 +99,7 @@ void application_start(apr_pool_t *pool)
         problem = worker.engine->start(app, &worker_host);
     if (problem)
         failure_report(problem);
-    if (worker.engine->stacks_on(STACK_SIGNAL) == 0)
+    if (worker.engine->stacks_on(STACK_SIGNAL, stacks_open()) == 0)
         worker.stack_signal = STACK_SIGNAL;
     problem = worker.engine->load();
     if (worker.forked)

@@ -108,6 +108,12 @@ int64_t memory_tick(int64_t now_us);
 int64_t parking_tick(int64_t now_us);
 
 /* stacks.c */
+/* Returns a descriptor for faulthandler. What it writes there in a crash goes
+ * into the log. Called once, after Python has started. */
+int stacks_open(void);
+/* Makes that descriptor standard error, in a process that the application has
+ * forked. */
+void stacks_fork(void);
 /* Writes the stacks of all threads into the log. */
 void stacks_show(void);
 

@@ -58,6 +58,7 @@ static void child_let_go(void)
             close(connection_at(i)->fd);
     handshake_fork_close();
     channel_fork_close();
+    stacks_fork();
     for (k = 0; k < sizeof(ours) / sizeof(*ours); k++)
         if (ours[k] >= 0)
             close(ours[k]);

@@ -194,10 +194,11 @@ static void on_stacks(int signum)
     (void)signum;
 }
 
-static int stacks_on(int signum)
+static int stacks_on(int signum, int fd)
 {
     struct sigaction action = {.sa_handler = on_stacks, .sa_flags = SA_RESTART};
 
+    (void)fd;
     return sigaction(signum, &action, NULL);
 }
 

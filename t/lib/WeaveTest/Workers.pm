@@ -22,12 +22,10 @@ our @EXPORT = qw(
     first_worker queue_is hold in_flight gone gate is_at opens
 );
 
-# Lines of faulthandler, and those of tracebacks. faulthandler writes a line in parts,
-# and another thread may say something between two of them.
-our $STACKS = qr/^(?:(?:Current[ ]thread|Thread)[ ]0x
-    |[ ]{2}File[ ]"|[ ]*<no[ ]Python[ ]frame>
-    |[0-9a-f]*[ ]\(most[ ]recent[ ]call[ ]first\):|[^ ]*",[ ]line[ ]\d+[ ]in[ ]
-    |Fatal[ ]Python|Extension[ ]modules
+# Lines of faulthandler, and those of tracebacks.
+our $STACKS = qr/^(?:(?:Current[ ]thread|Thread)[ ]0x[0-9a-f]+[ ].*\(most[ ]recent[ ]call[ ]first\):$
+    |[ ]{2}File[ ]".*",[ ]line[ ](?:\d+|[?]{3})(?:$|,?[ ]in[ ][^ ]+$)|[ ]{2}<no[ ]Python[ ]frame>$
+    |Fatal[ ]Python[ ]error:[ ]|Extension[ ]modules:[ ]
     |Traceback|[ ]{4}|\w+(?:Error|Exception)\b|$)/x;
 
 # For an app.wsgi: stands_at() waits until the test opens that gate, with the
