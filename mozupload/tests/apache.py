@@ -2,12 +2,14 @@
 """A real Apache httpd with mod_dav on a port of its own, in a folder of its own."""
 
 import glob
+import http.client
 import os
 import pathlib
 import pwd
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -54,6 +56,25 @@ def port_held():
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("127.0.0.1", 0))
     return held
+
+
+PROBE = "/does-it-serve"
+
+
+def answers(port, tls=False):
+    """Whether httpd answers. It listens before it has read its configuration a second time,
+    and comes not up where what that names has changed; TERM before it serves is lost with -X."""
+    made = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    if tls:
+        made = http.client.HTTPSConnection("127.0.0.1", port, timeout=60,
+                                           context=ssl._create_unverified_context())
+    try:
+        made.request("GET", PROBE)
+        return made.getresponse().status > 0
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        made.close()
 
 
 class Apache:
@@ -105,14 +126,10 @@ class Apache:
         self.process = subprocess.Popen([program, "-X", "-f", str(config)],
                                         stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 300
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 5).close()
-                return
-            except OSError:
-                assert self.process.poll() is None and time.monotonic() < deadline, (
-                    self.top / "error.log").read_text()
-                time.sleep(0.05)
+        while not answers(self.port, bool(tls_lines)):
+            assert self.process.poll() is None and time.monotonic() < deadline, (
+                self.top / "error.log").read_text()
+            time.sleep(0.05)
 
     @staticmethod
     def _group():
@@ -123,7 +140,7 @@ class Apache:
     def log(self):
         """[(method, path, status)] of the requests so far."""
         lines = (self.top / "access.log").read_text().splitlines()
-        return [tuple(line.split()) for line in lines]
+        return [tuple(line.split()) for line in lines if PROBE not in line]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

@@ -51,6 +51,15 @@ def is_alive(pid):
         return False
 
 
+def kill(pid):
+    """Sends KILL to a process. False: it has ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False
+
+
 def httpd_user():
     """The user that httpd serves as where root starts it."""
     for name in USERS:

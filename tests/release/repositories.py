@@ -4,7 +4,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import time
 from conftest import TOP
 
 sys.path.insert(0, str(TOP / "mozupload" / "tests"))
-from apache import port_held  # noqa: E402
+from apache import answers, port_held  # noqa: E402
 from hg_server import hg_run  # noqa: E402
 
 # What an engineer's git and hg have. Nothing of whoever runs the tests is in it.
@@ -189,11 +188,9 @@ Require all granted
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            if answers(self.port):
                 return
-            except OSError:
-                time.sleep(0.05)
+            time.sleep(0.05)
         self.stop()
         raise AssertionError("httpd does not start; see %s/error_log" % self.folder)
 

@@ -151,6 +151,14 @@ def hold_port():
     return holder
 
 
+def is_caught(pid, number):
+    """Whether a process has a handler for a signal."""
+    with contextlib.suppress(OSError):
+        text = pathlib.Path("/proc", str(pid), "status").read_text()
+        return int(re.search(r"^SigCgt:\s*(\w+)", text, re.MULTILINE)[1], 16) >> (number - 1) & 1
+    return 0
+
+
 def list_sleeps(parent):
     """How often each thread of the children has gone to sleep; None if it is awake."""
     found = {}
@@ -220,9 +228,11 @@ class Httpd:
     def wait_listening(self, process):
         end = time.monotonic() + WAIT_S
         while process.poll() is None and time.monotonic() < end:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
+            # it listens before it reads its configuration again, and a signal ends it then
+            if is_caught(process.pid, signal.SIGUSR1):
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", self.port), 1).close()
+                    return
             time.sleep(0.05)
         raise RuntimeError("httpd does not listen:\n" + self.log())
 
