@@ -9,13 +9,18 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
+#include <apr_time.h>
 
+#include "weave_clock.h"
 #include "weave_control.h"
 #include "weave_folder.h"
 #include "weave_httpd_state.h"
 #include "weave_maintenance.h"
 
 #define ANSWER_MS 10000
+/* An httpd that starts or ends has one of its two files for a moment only. */
+#define MOMENT_US 1000000
+#define LOOK_US 100000
 
 const char *ctl_rights_why_not(const ctl_t *ctl)
 {
@@ -63,9 +68,16 @@ static apr_status_t state_release(void *state)
     return APR_SUCCESS;
 }
 
-/* Reads what the httpd of ctl->dir has written. Returns NULL, or why it is not
- * known what runs. */
-static const char *httpd_read(ctl_httpd_t *httpd, const ctl_t *ctl)
+/* Says whether what was read is all that an httpd that runs writes. */
+static int httpd_is_whole(const ctl_httpd_t *httpd)
+{
+    return !httpd->runs || (httpd->counters && ctl_int(httpd->state, "pid") ==
+                                                   httpd->counters->parent);
+}
+
+/* Reads once what the httpd of ctl->dir has written. Returns NULL, or why it is
+ * not known what runs. */
+static const char *files_read(ctl_httpd_t *httpd, const ctl_t *ctl)
 {
     const char *why = dir_why_not(ctl->dir, ctl->pool);
     weave_counters_t *counters = NULL;
@@ -90,14 +102,28 @@ static const char *httpd_read(ctl_httpd_t *httpd, const ctl_t *ctl)
         why = weave_counters_read(&counters, ctl->dir, ctl->pool);
     httpd->state = state;
     httpd->counters = counters;
-    if (!why && httpd->runs &&
-        (!counters || ctl_int(state, "pid") != counters->parent))
-        why = apr_psprintf(ctl->pool,
-                           "an httpd runs with %s, and has not"
-                           " written " WEAVE_HTTPD_STATE_FILE
-                           " there: its error log says why",
-                           ctl->dir);
     return why;
+}
+
+/* Does the same until both files are of one httpd, a moment long. */
+static const char *httpd_read(ctl_httpd_t *httpd, const ctl_t *ctl)
+{
+    int64_t until = weave_clock_us() + MOMENT_US;
+    const char *why;
+
+    for (;;) {
+        *httpd = (ctl_httpd_t){0};
+        why = files_read(httpd, ctl);
+        if (why || httpd_is_whole(httpd))
+            return why;
+        if (weave_clock_us() >= until)
+            return apr_psprintf(ctl->pool,
+                                "an httpd runs with %s, and has not"
+                                " written " WEAVE_HTTPD_STATE_FILE
+                                " there: its error log says why",
+                                ctl->dir);
+        apr_sleep(LOOK_US);
+    }
 }
 
 int ctl_path_is_same(const char *one, const char *other)
@@ -111,11 +137,10 @@ int ctl_path_is_same(const char *one, const char *other)
 
 const char *ctl_httpd_find(ctl_httpd_t *httpd, const ctl_t *ctl)
 {
-    const char *own;
+    const char *own, *unseen = httpd_read(httpd, ctl);
     int is_other;
 
-    *httpd = (ctl_httpd_t){0};
-    httpd->unseen = httpd_read(httpd, ctl);
+    httpd->unseen = unseen;
     own = ctl_text(httpd->state, "state_dir");
     is_other = ctl->state_dir && *own && !ctl_path_is_same(own, ctl->state_dir);
     if (is_other && ctl->dir_given)

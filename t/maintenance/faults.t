@@ -8,6 +8,7 @@ use warnings FATAL => 'all';
 use Test::More;
 use File::Path qw(remove_tree);
 use JSON::PP ();
+use POSIX ();
 use Time::HiRes qw(sleep);
 use WeaveTest;
 use WeaveTest::Httpd ();
@@ -27,8 +28,39 @@ sub started {
     return $httpd;
 }
 
+# FILE has TEXT, and is known by now. A child that reads while it is written would
+# find it damaged.
+sub becomes {
+    my ($file, $text) = @_;
+    spew("$file.new", $text);
+    rename "$file.new", $file or die $!;
+    sleep $MOMENT;
+}
+
 sub is_on  { return is_refusal($_[0]->get('/'), $_[1]) }
 sub is_off { return is_served($_[0]->get('/'), $_[1]) }
+
+# While httpd starts or ends, its FILE is not there for a moment: weavectl waits a second
+# for it, which may be too short on a machine that is busy.
+sub comes_while_weavectl_looks {
+    my ($httpd, $file) = @_;
+    my ($exit, $text);
+    for (1 .. 5) {
+        rename $file, "$file.away" or die $!;
+        my $pid = fork;
+        die "fork: $!" unless defined $pid;
+        if (!$pid) {
+            sleep 0.3;
+            rename "$file.away", $file;
+            POSIX::_exit(0);
+        }
+        ($exit, $text) = weavectl($httpd, 'status');
+        waitpid $pid, 0;
+        last if $text !~ /has not written/;
+    }
+    is $exit, 0, 'a file that comes while weavectl looks';
+    return unlike $text, qr/has not written/, 'is seen';
+}
 
 for my $mode (modes()) {
     subtest "the file, $mode" => sub {
@@ -37,17 +69,15 @@ for my $mode (modes()) {
 
         ctl($httpd, 0, 'maintenance', 'on');
         (my $text = slurp($file)) =~ s/"mode": "on"/"mode": "backoff"/;
-        spew($file, $text);
-        sleep $MOMENT;
+        becomes($file, $text);
         has_backoff($httpd->get('/'), 'changed by hand: as it says');
-        spew($file, $text . ' ' x 10_000_000);
-        sleep $MOMENT;
+        becomes($file, $text . ' ' x 10_000_000);
         is_on($httpd, '10 MB of it');
         like $httpd->log_text, qr/WEAVE0152: .*is damaged: it is larger than 1 MiB/, 'it says so';
         ctl($httpd, 0, 'maintenance', 'off');
         is_off($httpd, 'off');
 
-        spew($file, $text);
+        becomes($file, $text);
         chmod 0, $file or die $!;
         sleep $MOMENT;
         is_on($httpd, 'what cannot be read is on');
@@ -83,9 +113,8 @@ for my $mode (modes()) {
         is_on($httpd, 'a link in its place: on');
         # and one in which anybody may say it
         chmod 0777, "$state.other" or die $!;
-        spew("$state.other/maintenance.json",
+        becomes("$state.other/maintenance.json",
             '{"format": "mod_weave maintenance", "version": 1, "entries": []}');
-        sleep $MOMENT;
         is_on($httpd, 'a folder of everybody: on');
         like $httpd->log_text, qr/WEAVE0152: .*is not believed: .*can be written by others/, 'why';
         ctl($httpd, 1, 'maintenance', 'off');
@@ -106,6 +135,7 @@ for my $mode (modes()) {
         is $has->{pid}, $httpd->pid, 'whose it is';
         is $has->{state_dir}, $httpd->state, 'where it says what is said';
         is $has->{applications}[0]{ini}, $httpd->dir . '/sync.ini', 'which applications';
+        comes_while_weavectl_looks($httpd, $state);
         unlink $state or die $!;
         ok $httpd->renew, 'a graceful';
         ok -e $state, 'makes it again';
