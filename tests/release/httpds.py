@@ -43,12 +43,17 @@ def eventually(condition, what, seconds=WAIT_SECONDS):
         time.sleep(0.05)
 
 
-def is_alive(pid):
+def state(pid):
+    """The letter of a process as ps shows it; "": there is none."""
     try:
         with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+            return file.read().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return False
+        return ""
+
+
+def is_alive(pid):
+    return state(pid) not in ("", "Z")
 
 
 def kill(pid):

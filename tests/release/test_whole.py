@@ -258,6 +258,8 @@ def test_httpd_is_killed(whole):
     put(whole, "2.6")
 
     def act(name):
+        os.kill(whole.httpd.pid, signal.SIGSTOP)  # it starts no child that is not seen
+        eventually(lambda: httpds.state(whole.httpd.pid) == "T", "httpd is stopped")
         children = whole.httpd.children()
         for pid in [whole.httpd.pid] + children:
             httpds.kill(pid)
