@@ -84,7 +84,7 @@ sub behind {
     my ($busy) = in_flight($httpd, 'GET', "$slow?gate=$gate->{name}");
     is_at($gate);
     my @asked = map { asks($_) } @targets;
-    sleep 0.3;
+    requests_are($httpd, $slow =~ /one/ ? qr/sync\.ini/ : qr/two\.ini/, 1 + @asked);
     return ($busy, $gate, @asked);
 }
 

@@ -15,7 +15,7 @@ use WeaveTest;
 use WeaveTest::Client ();
 use WeaveTest::Httpd ();
 use WeaveTest::Maintenance;
-use WeaveTest::Workers qw($GATES weavectl gate is_at opens);
+use WeaveTest::Workers qw($GATES weavectl gate is_at opens requests_are);
 
 my $CLIENTS = 14;
 my $ROUNDS  = 20;
@@ -321,7 +321,7 @@ sub behind_another {
     $first->send("GET /?hold=$gate->{name} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     is_at($gate);
     $second->send("GET /?second HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    sleep 0.2;
+    requests_are($httpd, qr/sync\.ini/, 2);
     switched($httpd, 'on');
     ok !$first->readable(0), 'the first one is still at it';
     opens($gate);

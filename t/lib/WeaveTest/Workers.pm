@@ -19,7 +19,7 @@ use WeaveTest::Httpd ();
 
 our @EXPORT = qw(
     $STACKS $GATES new_httpd weavectl status workers generation serves reloads
-    first_worker queue_is hold in_flight gone gate is_at opens
+    first_worker queue_is requests_are hold in_flight gone gate is_at opens
 );
 
 # Lines of faulthandler, and those of tracebacks.
@@ -149,6 +149,21 @@ sub queue_is {
         $now = first_worker($httpd)->{queued};
         return defined $now && $now == $want;
     }), $name) || diag((defined $now ? $now : 'none') . ' wait');
+}
+
+# Waits until the application whose ini is like WHICH has COUNT requests: in Python, or
+# before it.
+sub requests_are {
+    my ($httpd, $which, $count) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $now;
+    return ok(eventually(sub {
+        my $app = _app($httpd, $which) or return 0;
+        $now = $app->{running} || 0;
+        $now += $_->{running} + $_->{queued}
+            for map { @{ $_->{workers} } } @{ $app->{generations} };
+        return $now == $count;
+    }), "requests: $count") || diag((defined $now ? $now : 'not known') . ' are there');
 }
 
 # A request that a worker has until there is a file: (client, file).
