@@ -83,6 +83,12 @@ void application_start(apr_pool_t *pool);
  * when one of them raises SystemExit, as after SIGTERM. */
 void application_wait(void);
 
+/* memory.c */
+/* Gives back what the start has needed and nothing else does: free blocks of
+ * malloc(), and pages of libpython such as its relocations, which are half as
+ * large as its code. What is read again comes from the file again. */
+void memory_return(void);
+
 /* ini.c */
 /* Returns the path at which the application reads its sync.ini: that of the
  * file while it says what this worker was started with. */
