@@ -54,7 +54,7 @@ sub new_server {
         limits  => "backoff = 123\n" . ($limits || ''),
         release => $SPREAD,
         conf    => $SLOTS . "WeaveApp / \"DIR/sync.ini\"\n" . $conf,
-        expect  => qr/AH00484|AH10159|AH03490|AH00161|AH0028[67]|WEAVE0046/,
+        expect  => qr/AH00484|AH10159|AH00161|AH0028[67]|WEAVE0046/,
         %arg);
     $httpd->start;
     ok eventually(sub { $httpd->get('/who')->status == 200 }), 'it serves';

@@ -26,7 +26,7 @@ WeaveApp / "DIR/sync.ini"
 </Location>
 END
     # httpd's own, for a connection of before the step
-    expect => qr/AH03490|AH02646/,
+    expect => qr/AH02646/,
 );
 my $clock = $httpd->dir . '/clock';
 step(0);

@@ -14,9 +14,10 @@ my $LINE = qr/^\[[^\]]*\]\ \[(\w*):(\w+)\]
     \ \[pid\ (\d+)(?:\]\ \[id\ ([^\]]*)|:tid\ \d+)\]
     \ (?:\[(?:client|app)\ [^\]]*\]\ )?(.*)$/x;
 
-# Warnings that are not about us: a libssl older than mod_ssl's; and what a thread
-# of event says whose connection httpd has closed at TERM.
-my $MACHINE = qr/AH01882:|AH0309[23]:/;
+# What is not about us: a libssl older than mod_ssl's; what a thread of event says whose
+# connection httpd has closed at TERM; and that children of before have not left yet where
+# event wants to start others.
+my $MACHINE = qr/AH01882:|AH0309[23]:|AH03490:/;
 
 # What httpd says at notice when a child crashes is no notice to us.
 my $CRASH = qr/exit signal|Fatal Python error/;
