@@ -104,6 +104,14 @@ apr_status_t weave_socket_peer(int fd, long *uid, long *pid)
     return APR_SUCCESS;
 }
 
+void weave_socket_room_set(int fd, int bytes)
+{
+    /* the kernel doubles it, and counts its own structures in */
+    int half = bytes / 2 + bytes / 16;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half));
+}
+
 static apr_status_t owner_check(int fd, uid_t owner)
 {
     long uid = -1, pid;

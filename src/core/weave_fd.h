@@ -44,6 +44,10 @@ void weave_fd_pass_set(int fd, int allowed);
 /** Forbids the other end to pass descriptors (weave_fd_pass_set). */
 #define WEAVE_SOCKET_REFUSE 0x2
 
+/** Makes room for BYTES that the other end has not read, as far as the kernel
+ *  allows it (net.core.wmem_max). */
+void weave_socket_room_set(int fd, int bytes);
+
 /** Connects to the socket at PATH, and sets *fd (close-on-exec), which the
  *  caller closes. Returns EPERM, without sending anything, unless the user
  *  OWNER has called listen() there: weaved does so for its own socket and those

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "weave_fd.h"
+
 /* A client reads started[slot] after its connection has closed: so long the
  * slot stays unused. */
 #define REST_US 1000000
@@ -91,7 +93,7 @@ connection_t *connection_open(int fd)
     atomic_store(&worker.board->started[connection->slot], 0);
     atomic_fetch_add(&worker.board->connections, 1);
     connection->fd = fd;
-    output_begin(fd);
+    weave_socket_room_set(fd, OUTPUT_BYTES);
     connection->shut = connection->hung_up = 0;
     connection->broken = connection->pumped = connection->armed = 0;
     connection->current = connection->cut = 0;

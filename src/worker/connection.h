@@ -149,6 +149,8 @@ void input_drop(connection_t *connection);
 void input_problem_log(weave_frame_status_e status);
 
 /* output.c: frames to a client */
+/* What a socket takes at once; then the thread is free for another request. */
+#define OUTPUT_BYTES (1 << 20)
 #define INLINE_BYTES 65536 /* a body up to this size goes with its head */
 #define BATCH_PARTS 64
 
@@ -161,8 +163,6 @@ typedef struct batch_t {
     int pass; /* a descriptor for the first byte (borrowed), or -1 */
 } batch_t;
 
-/* Prepares the socket of a new connection for answers. */
-void output_begin(int fd);
 /* Sends BATCH, and keeps what a slow reader leaves. PATIENT 1: waits for a
  * reader that makes progress, and while nothing more can be kept; 0: never
  * waits. Returns WEAVE_IO_OK or WEAVE_IO_GONE. With the lock. */

@@ -20,19 +20,8 @@
 #define STALL_MS 20
 #define PACE_BYTES (160 << 10) /* a reader that takes so much in that time */
 #define MEMORY_BYTES (1 << 19) /* for one connection, beside its socket */
-/* A socket takes an answer of 1 MiB whole, and the thread is free for the next
- * request. The kernel doubles this, for what it needs beside the bytes; it may
- * give less (net.core.wmem_max). */
-#define SOCKET_BYTES (550 << 10)
 #define FILE_BLOCK 65536
 #define PUMP_BYTES (1 << 20) /* then others are served */
-
-void output_begin(int fd)
-{
-    static const int bytes = SOCKET_BYTES;
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-}
 
 /* ---- parts that wait ---- */
 

@@ -21,7 +21,8 @@
 #include "weave_handshake.h"
 
 #define WELCOME_MS 5000
-#define WELCOME_LEAST_MS 1000 /* also for who has waited long enough */
+#define WELCOME_LEAST_MS 1000      /* also for who has waited long enough */
+#define REQUEST_BYTES (272 * 1024) /* most fit into the socket */
 #define WAKE_MS 100 /* how often a waiting thread looks up from its socket */
 
 typedef struct backend_pool_t backend_pool_t;
@@ -196,6 +197,8 @@ static int conn_connect(const char *path)
     apr_status_t rv = weave_socket_connect(
         &fd, path, mod_weave_retained_get()->starter, WEAVE_SOCKET_NONBLOCK);
 
+    if (rv == APR_SUCCESS)
+        weave_socket_room_set(fd, REQUEST_BYTES);
     if (rv == APR_SUCCESS &&
         (fcntl(fd, F_SETFL, 0) < 0 ||
          setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wake, sizeof(wake)) < 0)) {
