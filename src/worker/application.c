@@ -108,7 +108,7 @@ void application_start(apr_pool_t *pool)
     if (problem)
         failure_report(apr_pstrcat(
             pool, "the application cannot be imported: ", problem, NULL));
-    memory_return();
+    memory_settle();
     if (executors_start() != 0)
         failure_report("there is no memory for its threads");
     atomic_store(&worker.ready, 1);

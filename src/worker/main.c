@@ -7,9 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,9 +21,6 @@
 #include "weave_host.h"
 
 #define START_MS 60000
-#define LARGE_BLOCK (2 << 20)  /* larger than an ordinary answer */
-#define KEPT_AT_MOST (4 << 20) /* free, at the end of a heap */
-#define HEAPS 4
 
 static __attribute__((noreturn)) void start_fail(const char *why)
 {
@@ -128,24 +122,6 @@ static void locale_set(void)
                        " set workers.env.LANG to one that `locale -a` lists");
 }
 
-/* Bounds what malloc() keeps of memory that was freed. By itself it takes the
- * size of a block that was freed for one that is needed often (up to 32 MiB,
- * mallopt(3)), and keeps so much for each thread. A block that comes from the
- * system each time has new pages each time: for an answer of 1 MiB they cost as
- * much as everything else. Threads that hold the GIL do not need a heap each.
- * Who says in the environment what it is to do has the last word. */
-static void malloc_bound(void)
-{
-#ifdef __GLIBC__
-    if (!getenv("MALLOC_MMAP_THRESHOLD_"))
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
-    if (!getenv("MALLOC_TRIM_THRESHOLD_"))
-        mallopt(M_TRIM_THRESHOLD, KEPT_AT_MOST);
-    if (!getenv("MALLOC_ARENA_MAX"))
-        mallopt(M_ARENA_MAX, HEAPS);
-#endif
-}
-
 int main(int argc, char **argv)
 {
     weave_control_t channel = {.fd = WEAVE_WORKER_CONTROL_FD};
@@ -153,7 +129,7 @@ int main(int argc, char **argv)
 
     /* other processes of the same user must not read this memory */
     prctl(PR_SET_DUMPABLE, 0);
-    malloc_bound();
+    memory_bound();
     if (apr_initialize() != APR_SUCCESS ||
         apr_pool_create(&pool, NULL) != APR_SUCCESS)
         start_fail("no memory");

@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memory.c: gives back the memory that only the start of a worker needs */
+/* memory.c: what a worker keeps of memory that was freed, and of memory that
+ * only its start needs */
 #include "process.h"
 
 #include <link.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+/* A block that comes from the system each time has new pages each time: for an
+ * answer of 1 MiB they cost as much as everything else. But tables that Python
+ * makes when it starts, of 256 KiB and mostly empty, need new pages: in a heap
+ * calloc() would clear used ones. */
+#define START_BLOCK (128 << 10) /* what glibc begins with */
+#define LARGE_BLOCK (2 << 20)   /* larger than an ordinary answer */
+#define KEPT_AT_MOST (4 << 20)  /* free, at the end of a heap */
+#define HEAPS 4
 
 typedef ElfW(Phdr) segment_t;
 typedef ElfW(Dyn) dynamic_t;
@@ -69,11 +80,25 @@ static int constants_drop(struct dl_phdr_info *object, size_t size, void *data)
     return 1;
 }
 
-void memory_return(void)
+void memory_bound(void)
+{
+#ifdef __GLIBC__
+    if (!getenv("MALLOC_MMAP_THRESHOLD_"))
+        mallopt(M_MMAP_THRESHOLD, START_BLOCK);
+    if (!getenv("MALLOC_TRIM_THRESHOLD_"))
+        mallopt(M_TRIM_THRESHOLD, KEPT_AT_MOST);
+    if (!getenv("MALLOC_ARENA_MAX"))
+        mallopt(M_ARENA_MAX, HEAPS);
+#endif
+}
+
+void memory_settle(void)
 {
     uintptr_t python = (uintptr_t)worker.engine->runtime_version;
 
 #ifdef __GLIBC__
+    if (!getenv("MALLOC_MMAP_THRESHOLD_"))
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     malloc_trim(0);
 #endif
     dl_iterate_phdr(constants_drop, &python);

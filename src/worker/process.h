@@ -84,10 +84,17 @@ void application_start(apr_pool_t *pool);
 void application_wait(void);
 
 /* memory.c */
+/* Bounds what malloc() keeps of memory that was freed. By itself it takes the
+ * size of a block that was freed for one that is needed often (up to 32 MiB,
+ * mallopt(3)), and keeps so much for each thread. Threads that hold the GIL do
+ * not need a heap each. Who says in the environment what it is to do has the
+ * last word. Called before Python starts. */
+void memory_bound(void);
 /* Gives back what the start has needed and nothing else does: free blocks of
  * malloc(), and pages of libpython such as its relocations, which are half as
- * large as its code. What is read again comes from the file again. */
-void memory_return(void);
+ * large as its code. What is read again comes from the file again. Called when
+ * the application is loaded: from now on malloc() keeps blocks for requests. */
+void memory_settle(void);
 
 /* ini.c */
 /* Returns the path at which the application reads its sync.ini: that of the
