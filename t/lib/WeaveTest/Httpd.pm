@@ -189,23 +189,8 @@ sub graceful { return $_[0]->signal('USR1') }
 sub renew {
     my ($self, $code) = @_;
     my %old = map { $_ => 1 } $self->serving;
-    $code ? $code->() : $self->_graceful_beside(\%old);
+    $code ? $code->() : $self->graceful;
     return eventually(sub { !grep { $old{$_} } $self->serving });
-}
-
-# `graceful`, until httpd goes on. What it had started until then is put into OLD:
-# it may have started a spare child just before the signal.
-sub _graceful_beside {
-    my ($self, $old) = @_;
-    my $count  = sub { scalar(() = $self->log_text =~ /resuming normal operations/g) };
-    my $before = $count->();
-    $self->graceful;
-    eventually(sub {
-        my @now = $self->serving;
-        return 1 if $count->() > $before || !$self->running;
-        @$old{@now} = (1) x @now;
-        return 0;
-    });
 }
 
 sub running { return $_[0]{pid} && alive($_[0]{pid}) }
