@@ -37,6 +37,7 @@ static void register_hooks(apr_pool_t *pool)
     (void)pool;
     mod_weave_vars_init();
     mod_weave_answer_init();
+    mod_weave_keepalive_init();
     ap_hook_check_config(mod_weave_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     /* the last: by then SERVER_SOFTWARE has all its parts */
     ap_hook_post_config(mod_weave_post_config, NULL, NULL, APR_HOOK_LAST);
@@ -49,6 +50,7 @@ static void register_hooks(apr_pool_t *pool)
                        APR_HOOK_REALLY_FIRST - 1);
     ap_hook_child_init(mod_weave_backend_start, NULL, NULL,
                        APR_HOOK_REALLY_FIRST);
+    ap_hook_child_init(mod_weave_keepalive_start, NULL, NULL, APR_HOOK_MIDDLE);
     /* first to register is last to be cleaned up; and threads of other modules
      * get the larger stacks */
     ap_hook_child_init(mod_weave_embedded_start, NULL, NULL,

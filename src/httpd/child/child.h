@@ -92,6 +92,15 @@ void mod_weave_backoff_add(request_rec *r, const weave_conf_t *conf,
 const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
                            const char *message, apr_size_t *len);
 
+/* keepalive.c: the wait for the next request of a busy connection */
+/* While hooks are registered. */
+void mod_weave_keepalive_init(void);
+/* A hook of children. */
+void mod_weave_keepalive_start(apr_pool_t *pchild, server_rec *s);
+/* Around the handler, which returns RC. */
+void mod_weave_keepalive_begin(const request_rec *r);
+void mod_weave_keepalive_end(const request_rec *r, int rc);
+
 /* handler.c */
 int mod_weave_handler(request_rec *r);
 

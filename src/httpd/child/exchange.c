@@ -11,16 +11,21 @@ int mod_weave_is_aborted(const conn_rec *c)
     return c->aborted || (c->master && c->master->aborted);
 }
 
-int mod_weave_client_fd(const request_rec *r)
+int mod_weave_conn_fd(conn_rec *c)
 {
     apr_os_sock_t fd = -1;
     apr_socket_t *socket;
 
     /* a stream of HTTP/2 has no socket of its own */
-    if (r->connection->master)
+    if (c->master)
         return -1;
-    socket = ap_get_conn_socket(r->connection);
+    socket = ap_get_conn_socket(c);
     return socket && apr_os_sock_get(&fd, socket) == APR_SUCCESS ? fd : -1;
+}
+
+int mod_weave_client_fd(const request_rec *r)
+{
+    return mod_weave_conn_fd(r->connection);
 }
 
 const request_rec *mod_weave_request_top(const request_rec *r)

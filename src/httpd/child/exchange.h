@@ -119,6 +119,7 @@ int mod_weave_body_refuse(mod_weave_exchange_t *exchange, int rc);
 extern const weave_engine_t *mod_weave_engine;
 /* Returns the socket of the client, or -1 with HTTP/2. */
 int mod_weave_client_fd(const request_rec *r);
+int mod_weave_conn_fd(conn_rec *c);
 /* Returns 1 where C is seen to have ended: mod_http2 sets that when the stream
  * is reset, or its connection closed. */
 int mod_weave_is_aborted(const conn_rec *c);

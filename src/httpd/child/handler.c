@@ -98,7 +98,9 @@ int mod_weave_handler(request_rec *r)
     if (!exchange.mount)
         return DECLINED;
     exchange.conf = mod_weave_conf_of(r, exchange.mount);
+    mod_weave_keepalive_begin(r);
     rc = request_answer(&exchange);
     mod_weave_maintenance_done(&exchange);
+    mod_weave_keepalive_end(r, rc);
     return rc;
 }

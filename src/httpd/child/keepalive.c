@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* keepalive.c: waits a moment for the next request of a busy connection
+ *
+ * The event MPM hands a connection back to its listener after each answer, and
+ * the listener hands it to some thread when the next request comes: two threads
+ * wake, and the first of them often waits for a lock at once. A proxy or a load
+ * generator sends its next request before that is done. So where a connection
+ * has just done that, the thread waits for it, within the read by which httpd
+ * looks for pipelined requests: the answer is out and logged by then. httpd
+ * goes on as with any pipelined request. */
+#include "exchange.h"
+
+#include <poll.h>
+
+#define WAIT_US 1000   /* for a request; and how soon the one before had come */
+#define STINT_MOST 64  /* requests in a row: others may wait for the thread */
+#define SPARE_SHARE 16 /* of the child's threads, more than 1/16 stay free */
+
+/* A connection of a client, in the memory of that connection. */
+typedef struct {
+    int64_t answered_us; /* the end of the last answer; 0: none */
+    int is_quick;        /* 1: the request at hand came soon after that */
+    int is_due;          /* 1: the next look for a request may wait */
+    int waits;           /* in a row */
+    int has_filter;
+} keepalive_t;
+
+static ap_filter_rec_t *filter;
+static int threads;       /* of this child; 0: nothing waits here */
+static atomic_int inside; /* those in our handler, or waiting here */
+
+void mod_weave_keepalive_start(apr_pool_t *pchild, server_rec *s)
+{
+    int is_async = 0;
+
+    (void)pchild;
+    (void)s;
+    /* the threads of other MPMs wait in any case */
+    if (ap_mpm_query(AP_MPMQ_IS_ASYNC, &is_async) != APR_SUCCESS || !is_async ||
+        ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS)
+        threads = 0;
+}
+
+/* Sends what is left of the answer, as the MPM does, and waits for no client.
+ * Returns 1 where all of it is out. */
+static int answer_is_out(conn_rec *c)
+{
+    ap_filter_t *last = c->output_filters;
+
+    while (last->next)
+        last = last->next;
+    return last->frec->filter_func.out_func(last, NULL) == APR_SUCCESS &&
+           !c->data_in_output_filters;
+}
+
+static int socket_wait(conn_rec *c)
+{
+    struct pollfd client = {mod_weave_conn_fd(c), POLLIN, 0};
+    struct timespec most = {0, WAIT_US * 1000L};
+    int spare = threads - (atomic_fetch_add(&inside, 1) + 1), rc = 0;
+
+    if (client.fd >= 0 && spare > threads / SPARE_SHARE)
+        rc = ppoll(&client, 1, &most, NULL);
+    atomic_fetch_sub(&inside, 1);
+    return rc > 0;
+}
+
+static apr_status_t request_await(ap_filter_t *f, apr_bucket_brigade *in,
+                                  ap_input_mode_t mode, apr_read_type_e block,
+                                  apr_off_t bytes)
+{
+    keepalive_t *keep = f->ctx;
+    int is_due = keep->is_due;
+    apr_status_t rv = ap_get_brigade(f->next, in, mode, block, bytes);
+
+    if (!is_due || mode != AP_MODE_SPECULATIVE || block != APR_NONBLOCK_READ)
+        return rv;
+    keep->is_due = 0;
+    if (rv == APR_SUCCESS ? !APR_BRIGADE_EMPTY(in) : !APR_STATUS_IS_EAGAIN(rv))
+        return rv;
+    if (!answer_is_out(f->c))
+        return rv;
+    if (!socket_wait(f->c)) {
+        keep->waits = 0;
+        return rv;
+    }
+    return ap_get_brigade(f->next, in, mode, block, bytes);
+}
+
+void mod_weave_keepalive_init(void)
+{
+    filter = ap_register_input_filter("WEAVE_KEEPALIVE", request_await, NULL,
+                                      AP_FTYPE_CONNECTION);
+}
+
+/* Returns what is known of the connection of R, or NULL: nothing waits there. A
+ * stream of HTTP/2 is no connection. */
+static keepalive_t *keepalive_get(const request_rec *r)
+{
+    conn_rec *c = r->connection;
+    keepalive_t *keep;
+
+    if (!threads || r->main || c->master)
+        return NULL;
+    keep = ap_get_module_config(c->conn_config, &weave_module);
+    if (!keep) {
+        keep = apr_pcalloc(c->pool, sizeof(*keep));
+        ap_set_module_config(c->conn_config, &weave_module, keep);
+    }
+    return keep;
+}
+
+void mod_weave_keepalive_begin(const request_rec *r)
+{
+    keepalive_t *keep = keepalive_get(r);
+
+    atomic_fetch_add(&inside, 1);
+    if (!keep)
+        return;
+    keep->is_due = 0;
+    keep->is_quick =
+        keep->answered_us && weave_clock_us() - keep->answered_us <= WAIT_US;
+}
+
+void mod_weave_keepalive_end(const request_rec *r, int rc)
+{
+    conn_rec *c = r->connection;
+    keepalive_t *keep = keepalive_get(r);
+
+    atomic_fetch_sub(&inside, 1);
+    if (!keep)
+        return;
+    keep->answered_us = weave_clock_us();
+    if (rc != OK || !keep->is_quick || c->keepalive != AP_CONN_KEEPALIVE)
+        return;
+    if (keep->waits++ == STINT_MOST) {
+        keep->waits = 0;
+        return;
+    }
+    if (!keep->has_filter)
+        ap_add_input_filter_handle(filter, keep, NULL, c);
+    keep->has_filter = 1;
+    keep->is_due = 1;
+}
