@@ -13,7 +13,7 @@
 #include <poll.h>
 
 #define WAIT_US 1000   /* for a request; and how soon the one before had come */
-#define STINT_MOST 64  /* requests in a row: others may wait for the thread */
+#define STINT_MOST 32  /* requests in a row: others may wait for the thread */
 #define SPARE_SHARE 16 /* of the child's threads, more than 1/16 stay free */
 
 /* A connection of a client, in the memory of that connection. */
