@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# A client that sends the next request as soon as it has the answer: on event,
+# A client that sends the next request as soon as it has the answer: on event, with workers,
 # httpd's thread waits a moment for it (keepalive.c).
 
 use strict;
@@ -76,7 +76,7 @@ subtest 'one thread' => sub {
         'the last one is logged without another request';
     sleep 0.1;
     is hurry($client, 1), 0, 'one after a pause has its answer, too';
-} if mpm() eq 'event';
+} if mpm() eq 'event' && mode() eq 'processes';
 
 subtest 'all kinds of answers and requests' => sub {
     my $client = $httpd->client;

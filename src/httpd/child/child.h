@@ -97,9 +97,9 @@ const char *mod_weave_page(request_rec *r, const weave_conf_t *conf,
 void mod_weave_keepalive_init(void);
 /* A hook of children. */
 void mod_weave_keepalive_start(apr_pool_t *pchild, server_rec *s);
-/* Around the handler, which returns RC. */
+/* Around the handler. MAY_WAIT: a worker has answered. */
 void mod_weave_keepalive_begin(const request_rec *r);
-void mod_weave_keepalive_end(const request_rec *r, int rc);
+void mod_weave_keepalive_end(const request_rec *r, int may_wait);
 
 /* handler.c */
 int mod_weave_handler(request_rec *r);

@@ -101,6 +101,8 @@ int mod_weave_handler(request_rec *r)
     mod_weave_keepalive_begin(r);
     rc = request_answer(&exchange);
     mod_weave_maintenance_done(&exchange);
-    mod_weave_keepalive_end(r, rc);
+    /* embedded, it costs more than it saves with many connections */
+    mod_weave_keepalive_end(r, rc == OK && exchange.mount->app &&
+                                   !exchange.mount->app->embedded);
     return rc;
 }

@@ -122,7 +122,7 @@ void mod_weave_keepalive_begin(const request_rec *r)
         keep->answered_us && weave_clock_us() - keep->answered_us <= WAIT_US;
 }
 
-void mod_weave_keepalive_end(const request_rec *r, int rc)
+void mod_weave_keepalive_end(const request_rec *r, int may_wait)
 {
     conn_rec *c = r->connection;
     keepalive_t *keep = keepalive_get(r);
@@ -131,7 +131,7 @@ void mod_weave_keepalive_end(const request_rec *r, int rc)
     if (!keep)
         return;
     keep->answered_us = weave_clock_us();
-    if (rc != OK || !keep->is_quick || c->keepalive != AP_CONN_KEEPALIVE)
+    if (!may_wait || !keep->is_quick || c->keepalive != AP_CONN_KEEPALIVE)
         return;
     if (keep->waits++ == STINT_MOST) {
         keep->waits = 0;
