@@ -189,6 +189,11 @@ int spool_write(connection_t *connection, const char *data, size_t len);
 /* Closes the file. With the lock. */
 void spool_close(connection_t *connection);
 
+/* parking.c: around a wait of an executor that is not Python's. Others take
+ * requests meanwhile. */
+void parking_leave(void);
+void parking_return(void);
+
 /* queue.c: requests that wait for an executor. Any thread. */
 /* The event of worker.wake_fd in the executors' epoll set. */
 #define QUEUE_WAKE UINT64_MAX

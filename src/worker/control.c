@@ -142,6 +142,11 @@ static void orders_take(void)
     }
 }
 
+static int executor_is_free(void)
+{
+    return atomic_load(&worker.idle) > 0 || parking_has_parked();
+}
+
 static int64_t intake_tick(int64_t now_us)
 {
     if (!control.intake_us) {
@@ -152,10 +157,10 @@ static int64_t intake_tick(int64_t now_us)
     if (control.intake_us > now_us)
         return control.intake_us;
     control.intake_us = now_us + INTAKE_US;
-    if (atomic_load(&worker.idle) > 0) {
+    if (executor_is_free()) {
         atomic_store(&worker.saturated, 0);
         /* an executor that became busy just before has not raised it */
-        if (atomic_load(&worker.idle) > 0) {
+        if (executor_is_free()) {
             control.intake_us = 0;
             return INT64_MAX;
         }

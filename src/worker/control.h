@@ -106,6 +106,10 @@ int64_t memory_tick(int64_t now_us);
 /* parking.c */
 /* Wakes an executor where all stand still. Returns when to call it again. */
 int64_t parking_tick(int64_t now_us);
+/* Has executors wake each other: this thread is about to wait. */
+void parking_watch_end(void);
+/* Says whether an executor is parked: it can be woken. */
+int parking_has_parked(void);
 
 /* stacks.c */
 /* Returns a descriptor for faulthandler. What it writes there in a crash goes

@@ -162,7 +162,8 @@ static void request_begin(executor_t *executor, connection_t *connection)
     atomic_store_explicit(&shown->since_us, weave_clock_us(),
                           memory_order_release);
     executor->beside = (int)atomic_fetch_add_explicit(&board->running, 1,
-                                                      memory_order_relaxed);
+                                                      memory_order_relaxed) -
+                       parking_away();
     /* a client whose connection closes reads there what had begun */
     atomic_store(&board->started[connection->slot], number);
 }
@@ -381,8 +382,7 @@ int executors_start(void)
     if (!worker.executors)
         return ENOMEM;
     parking_start(threads);
-    /* a block so large has pages of its own: those that no executor has used
-     * cost nothing */
+    /* pages of it that no executor has used cost nothing */
     worker.executors->buffer = malloc((size_t)threads * INPUT_BYTES);
     if (!worker.executors->buffer)
         return ENOMEM;

@@ -38,6 +38,8 @@ int executors_start(void);
 /* parking.c: how many executors wait for events, and which wakes */
 /* Says how many there are, before they run. */
 void parking_start(int executors);
+/* Returns how many executors wait outside Python. */
+int parking_away(void);
 /* Returns when the executor that calls it may wait for an event; until then it
  * sleeps where enough others do. */
 void parking_enter(executor_t *executor);
@@ -47,9 +49,9 @@ void parking_event_taken(int others_wait);
 /* Wakes an executor for the queue, if there is one that sleeps. Any thread. */
 void parking_wake(void);
 /* Notes what an executor has found when it got the GIL: when it took its
- * request, BESIDE others ran, and INSIDE of them wait within the application.
- */
-void parking_python_entered(int beside, int inside, int64_t now_us);
+ * request, at SINCE_US, BESIDE others ran, and INSIDE of them wait within the
+ * application. */
+void parking_python_entered(int beside, int inside, int64_t since_us);
 
 /* host.c */
 extern const weave_host_t worker_host;

@@ -250,10 +250,12 @@ static int unread_count(const connection_t *connection)
 static int room_wait(const connection_t *connection)
 {
     struct pollfd wait = {connection->fd, POLLOUT, 0};
-    int unread = unread_count(connection);
+    int unread = unread_count(connection), has_room;
 
-    return poll(&wait, 1, STALL_MS) > 0 ||
-           unread - unread_count(connection) >= PACE_BYTES;
+    parking_leave();
+    has_room = poll(&wait, 1, STALL_MS) > 0;
+    parking_return();
+    return has_room || unread - unread_count(connection) >= PACE_BYTES;
 }
 
 /* Sends while the reader keeps up. Returns the first part that is left. */

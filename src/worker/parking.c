@@ -7,17 +7,18 @@
  * the others are parked, and the one that was parked last is woken first. More
  * go round as soon as the application gives the GIL back while it works, that
  * is, waits for something: an executor that gets the GIL sees how many others
- * are inside the application, and all of those wait.
+ * are inside the application, and those wait. An executor that waits outside
+ * Python, such as for a reader, is away, and does not count.
  *
- * The executor that leaves nobody waiting for events wakes a parked one. Where
- * that was in vain again and again, it does not any more: then the control
- * thread watches, and wakes one when all of them stand still. */
+ * The last executor that waits for events wakes a parked one when it goes.
+ * Where that was in vain again and again, it does not any more: then the
+ * control thread watches, and wakes one when all of them stand still. */
 #include "control.h"
 #include "executor.h"
 
 #define WATCH_US 1000   /* between two looks */
-#define WINDOW_LOOKS 16 /* so many looks without much to do end it */
-#define WIDTH_US 100000 /* how long a need for executors is remembered */
+#define WINDOW_LOOKS 16 /* in so many it ends, with fewer events */
+#define WIDTH_US 100000 /* a need for executors is remembered, in a watch */
 #define VAIN_MOST 16    /* wake-ups in vain within that time */
 #define ALONE 1         /* executors that go round, while watched */
 #define PAIR 2          /* and otherwise */
@@ -25,7 +26,9 @@
 static struct {
     pthread_mutex_t lock;
     executor_t *parked;             /* the last one first */
-    atomic_int going;               /* executors that are not parked */
+    atomic_int going;               /* executors neither parked nor away */
+    atomic_int resting;             /* those that are parked */
+    atomic_int away;                /* those that wait outside Python */
     _Alignas(64) atomic_int width;  /* so many may be going */
     atomic_int peak;                /* that were needed in this window */
     atomic_int watched;             /* 1: the control thread watches */
@@ -66,6 +69,7 @@ void parking_enter(executor_t *executor)
     }
     else {
         atomic_fetch_sub(&parking.going, 1);
+        atomic_fetch_add(&parking.resting, 1);
         executor->is_parked = 1;
         while (executor->is_parked)
             pthread_cond_wait(&executor->unparked, &parking.lock);
@@ -83,6 +87,7 @@ static int executor_unpark(void)
     if (executor) {
         parking.parked = executor->next_parked;
         executor->is_parked = 0;
+        atomic_fetch_sub(&parking.resting, 1);
         atomic_fetch_add(&parking.going, 1);
         pthread_cond_signal(&executor->unparked);
     }
@@ -98,6 +103,28 @@ void parking_wake(void)
         executor_unpark();
 }
 
+int parking_has_parked(void)
+{
+    return atomic_load(&parking.resting) > 0;
+}
+
+void parking_leave(void)
+{
+    atomic_fetch_add(&parking.away, 1);
+    atomic_fetch_sub(&parking.going, 1);
+}
+
+void parking_return(void)
+{
+    atomic_fetch_add(&parking.going, 1);
+    atomic_fetch_sub(&parking.away, 1);
+}
+
+int parking_away(void)
+{
+    return atomic_load_explicit(&parking.away, memory_order_relaxed);
+}
+
 /* ---- who wakes whom ---- */
 
 static void saturation_raise(void)
@@ -110,9 +137,7 @@ static void saturation_raise(void)
 void parking_event_taken(int others_wait)
 {
     atomic_fetch_add_explicit(&parking.taken, 1, memory_order_relaxed);
-    if (!others_wait &&
-        !atomic_load_explicit(&parking.watched, memory_order_relaxed) &&
-        !executor_unpark())
+    if (!others_wait && !atomic_load(&parking.watched) && !executor_unpark())
         saturation_raise();
 }
 
@@ -127,11 +152,12 @@ static void width_raise(int want)
         atomic_store(&parking.width, want);
 }
 
-static void vain_count(int64_t now_us)
+static void vain_count(int64_t since_us)
 {
-    if (now_us - atomic_load_explicit(&parking.vain_us, memory_order_relaxed) >
+    if (since_us -
+            atomic_load_explicit(&parking.vain_us, memory_order_relaxed) >
         WIDTH_US) {
-        atomic_store_explicit(&parking.vain_us, now_us, memory_order_relaxed);
+        atomic_store_explicit(&parking.vain_us, since_us, memory_order_relaxed);
         atomic_store_explicit(&parking.vain, 0, memory_order_relaxed);
     }
     if (atomic_fetch_add_explicit(&parking.vain, 1, memory_order_relaxed) ==
@@ -140,14 +166,19 @@ static void vain_count(int64_t now_us)
         events_wake();
 }
 
-void parking_python_entered(int beside, int inside, int64_t now_us)
+void parking_python_entered(int beside, int inside, int64_t since_us)
 {
     int watched = atomic_load_explicit(&parking.watched, memory_order_relaxed);
 
-    if (inside)
+    if (inside) {
         width_raise(inside + (watched ? ALONE : PAIR));
+        /* this request may wait there, too */
+        if (watched && !atomic_load(&worker.idle) &&
+            atomic_load(&parking.going) <= inside + 1)
+            executor_unpark();
+    }
     if (beside > inside && !watched)
-        vain_count(now_us);
+        vain_count(since_us);
 }
 
 /* ---- the control thread ---- */
@@ -163,8 +194,10 @@ static void watch_begin(int64_t now_us)
     atomic_store(&parking.width, ALONE);
 }
 
-static void watch_end(void)
+void parking_watch_end(void)
 {
+    if (!atomic_load(&parking.watched))
+        return;
     parking.look_us = 0;
     if (atomic_load(&parking.width) < PAIR)
         atomic_store(&parking.width, PAIR);
@@ -181,7 +214,7 @@ static void window_count(unsigned taken)
     if (++parking.looks < WINDOW_LOOKS)
         return;
     if (taken - parking.taken_window < WINDOW_LOOKS)
-        watch_end();
+        parking_watch_end();
     parking.looks = 0;
     parking.taken_window = taken;
 }

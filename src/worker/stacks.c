@@ -154,6 +154,7 @@ void stacks_show(void)
         return; /* the last ones still wait for their reader */
     if (process_thread_start(stacks_write, NULL, STACK_BYTES, "weave-stacks"))
         atomic_store(&running, 0);
+    parking_watch_end();
     for (i = 0; i < WAITS && atomic_load(&running); i++)
         usleep(WAIT_US);
 }

@@ -35,12 +35,14 @@ int suspect_enter(void)
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += WAIT_S;
+    parking_leave();
     pthread_mutex_lock(&suspect.lock);
     while (suspect.inside && rc == 0)
         rc = pthread_cond_timedwait(&suspect.left, &suspect.lock, &until);
     alone = !suspect.inside;
     suspect.inside = 1;
     pthread_mutex_unlock(&suspect.lock);
+    parking_return();
     return alone;
 }
 

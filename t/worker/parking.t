@@ -16,7 +16,7 @@ use constant THREADS => 6;
 
 my $httpd = WeaveTest::Httpd->new(
     mode => 'processes', more => "[workers]\nprocesses = 1\nthreads = "
-        . THREADS . "\n", app => <<'END');
+        . THREADS . "\n[limits]\nqueue_length = 2\n", app => <<'END');
 import threading
 
 meeting = threading.Barrier(6, timeout=30)
@@ -42,7 +42,8 @@ sub meet {
         $name;
 }
 
-# Short requests from several clients at once: they get executors to be parked.
+# Short requests from as many clients as executors and queue are for: they get
+# executors to be parked, which is no reason to refuse one.
 sub hurry {
     my $until = time + 0.5;
     my @pids  = map {
@@ -53,7 +54,7 @@ sub hurry {
             POSIX::_exit(time < $until ? 1 : 0);
         }
         $pid;
-    } 1 .. THREADS;
+    } 1 .. THREADS + 2;
     my $failed = grep { waitpid($_, 0) < 0 || $? } @pids;
     is $failed, 0, 'short requests are answered';
 }
