@@ -14,10 +14,15 @@ use WeaveTest::Httpd ();
 
 my $httpd = WeaveTest::Httpd->new(
     mode => mode(), app => <<'END', conf => <<'END');
+import time
+
+
 def application(environ, start_response):
     body = environ["QUERY_STRING"].encode() + environ["wsgi.input"].read()
     headers = [("Content-Type", "text/plain")]
     path = environ["PATH_INFO"]
+    if path == "/slow":
+        time.sleep(0.02)
     if path == "/large":
         body *= 100000
     if path != "/open":
@@ -52,10 +57,11 @@ sub hurry {
     } 1 .. $count;
 }
 
-# The most requests in a row that one thread has had.
+# The most requests in a row that one thread has had, of those whose query has WHICH.
 sub longest {
+    my $which = shift || '';
     my ($most, $run, $before) = (0, 0, '');
-    for my $line (split /\n/, slurp($httpd->dir . '/threads')) {
+    for my $line (grep { /\Q$which/ } split /\n/, slurp($httpd->dir . '/threads')) {
         my ($thread) = split / /, $line;
         $run    = $thread eq $before ? $run + 1 : 1;
         $most   = $run if $run > $most;
@@ -76,6 +82,11 @@ subtest 'one thread' => sub {
         'the last one is logged without another request';
     sleep 0.1;
     is hurry($client, 1), 0, 'one after a pause has its answer, too';
+
+    is scalar(grep { $client->request('GET', "/app/slow?slow$_")->status != 200 } 1 .. 20), 0,
+        'requests that take a while';
+    ok eventually(sub { slurp($httpd->dir . '/threads') =~ /slow20$/m }), 'are logged';
+    cmp_ok longest('slow'), '<', 15, 'and keep no thread from others';
 } if mpm() eq 'event' && mode() eq 'processes';
 
 subtest 'all kinds of answers and requests' => sub {

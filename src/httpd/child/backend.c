@@ -81,6 +81,7 @@ static int outcome_take(backend_t *backend, apr_uint32_t pid, tries_t *tries,
 {
     switch (backend->end) {
     case BACKEND_DONE:
+        backend->exchange->worker_answered = backend->outcome == WEAVE_RUN_DONE;
         *rc = mod_weave_finish(backend->exchange, backend->outcome);
         return 0;
     case BACKEND_GONE:

@@ -102,7 +102,6 @@ int mod_weave_handler(request_rec *r)
     rc = request_answer(&exchange);
     mod_weave_maintenance_done(&exchange);
     /* embedded, it costs more than it saves with many connections */
-    mod_weave_keepalive_end(r, rc == OK && exchange.mount->app &&
-                                   !exchange.mount->app->embedded);
+    mod_weave_keepalive_end(r, rc == OK && exchange.worker_answered);
     return rc;
 }

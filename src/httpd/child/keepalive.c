@@ -4,24 +4,30 @@
  * The event MPM hands a connection back to its listener after each answer, and
  * the listener hands it to some thread when the next request comes: two threads
  * wake, and the first of them often waits for a lock at once. A proxy or a load
- * generator sends its next request before that is done. So where a connection
- * has just done that, the thread waits for it, within the read by which httpd
- * looks for pipelined requests: the answer is out and logged by then. httpd
- * goes on as with any pipelined request. */
+ * generator sends its next request sooner than these threads have woken. Where
+ * the last request of a connection came so soon, the thread that has answered
+ * it waits for the next one. It waits in the read by which httpd looks for
+ * pipelined requests: by then the answer is sent and logged. httpd treats the
+ * next request as a pipelined one. */
 #include "exchange.h"
 
 #include <poll.h>
 
-#define WAIT_US 1000   /* for a request; and how soon the one before had come */
-#define STINT_MOST 32  /* requests in a row: others may wait for the thread */
-#define SPARE_SHARE 16 /* of the child's threads, more than 1/16 stay free */
+#define WAIT_US 1000 /* for a request; and how soon the one before had come */
+#define REQUEST_US 5000 /* after a longer request, waiting saves too little */
+#define STINT_US 20000  /* then the thread is for others, who may wait for it  \
+                         */
+/* 1/4 of the child's threads stay free: where none is, the event MPM accepts no
+ * connection, and closes idle ones */
+#define SPARE_SHARE 4
 
 /* A connection of a client, in the memory of that connection. */
 typedef struct {
+    int64_t begun_us;    /* the request at hand */
     int64_t answered_us; /* the end of the last answer; 0: none */
+    int64_t stint_us;    /* the first of the requests in a row; 0: none */
     int is_quick;        /* 1: the request at hand came soon after that */
     int is_due;          /* 1: the next look for a request may wait */
-    int waits;           /* in a row */
     int has_filter;
 } keepalive_t;
 
@@ -59,7 +65,7 @@ static int socket_wait(conn_rec *c)
     struct timespec most = {0, WAIT_US * 1000L};
     int spare = threads - (atomic_fetch_add(&inside, 1) + 1), rc = 0;
 
-    if (client.fd >= 0 && spare > threads / SPARE_SHARE)
+    if (client.fd >= 0 && spare * SPARE_SHARE >= threads)
         rc = ppoll(&client, 1, &most, NULL);
     atomic_fetch_sub(&inside, 1);
     return rc > 0;
@@ -81,7 +87,7 @@ static apr_status_t request_await(ap_filter_t *f, apr_bucket_brigade *in,
     if (!answer_is_out(f->c))
         return rv;
     if (!socket_wait(f->c)) {
-        keep->waits = 0;
+        keep->stint_us = 0;
         return rv;
     }
     return ap_get_brigade(f->next, in, mode, block, bytes);
@@ -118,8 +124,9 @@ void mod_weave_keepalive_begin(const request_rec *r)
     if (!keep)
         return;
     keep->is_due = 0;
+    keep->begun_us = weave_clock_us();
     keep->is_quick =
-        keep->answered_us && weave_clock_us() - keep->answered_us <= WAIT_US;
+        keep->answered_us && keep->begun_us - keep->answered_us <= WAIT_US;
 }
 
 void mod_weave_keepalive_end(const request_rec *r, int may_wait)
@@ -131,10 +138,12 @@ void mod_weave_keepalive_end(const request_rec *r, int may_wait)
     if (!keep)
         return;
     keep->answered_us = weave_clock_us();
-    if (!may_wait || !keep->is_quick || c->keepalive != AP_CONN_KEEPALIVE)
-        return;
-    if (keep->waits++ == STINT_MOST) {
-        keep->waits = 0;
+    if (!keep->stint_us)
+        keep->stint_us = keep->begun_us;
+    if (!may_wait || !keep->is_quick || c->keepalive != AP_CONN_KEEPALIVE ||
+        keep->answered_us - keep->begun_us > REQUEST_US ||
+        keep->answered_us - keep->stint_us > STINT_US) {
+        keep->stint_us = 0;
         return;
     }
     if (!keep->has_filter)
