@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "weave_file.h"
@@ -32,8 +33,19 @@ static const int crashes[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
 
 static struct sigaction before[CRASHES];
 static int text_fd = 2;
-static const char *text; /* NULL: faulthandler writes to standard error */
+static struct stat text_stat; /* of the memory behind it */
+static const char *text;      /* NULL: faulthandler writes to standard error */
 static atomic_int running;
+
+/* The application may have closed it, and opened a file that has its number
+ * now. Async-signal-safe. */
+static int text_is_ours(void)
+{
+    struct stat now;
+
+    return fstat(text_fd, &now) == 0 && now.st_dev == text_stat.st_dev &&
+           now.st_ino == text_stat.st_ino;
+}
 
 /* ---- lines; async-signal-safe ---- */
 
@@ -54,7 +66,7 @@ static void text_pass(void)
 {
     off_t end, at = 0;
 
-    if (!text)
+    if (!text || !text_is_ours())
         return;
     end = lseek(text_fd, 0, SEEK_CUR);
     while (at < end) {
@@ -94,7 +106,8 @@ static int memory_create(void)
     int fd = memfd_create("weave-stacks", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     void *mapped = MAP_FAILED;
 
-    if (fd >= 0 && ftruncate(fd, TEXT_BYTES) == 0 &&
+    if (fd >= 0 && fstat(fd, &text_stat) == 0 &&
+        ftruncate(fd, TEXT_BYTES) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
         mapped = mmap(NULL, TEXT_BYTES, PROT_READ, MAP_SHARED, fd, 0);
     if (mapped != MAP_FAILED) {
@@ -123,7 +136,7 @@ int stacks_open(void)
 
 void stacks_fork(void)
 {
-    if (text)
+    if (text && text_is_ours())
         dup3(2, text_fd, O_CLOEXEC);
 }
 
@@ -148,6 +161,12 @@ void stacks_show(void)
     if (!worker.stack_signal) {
         weave_line_say(WEAVE_LOG_INFO,
                        "Python does not run yet: no stacks to show");
+        return;
+    }
+    if (text && !text_is_ours()) {
+        weave_line_say(WEAVE_LOG_INFO,
+                       "the application has closed the descriptor that the"
+                       " stacks go through: no stacks to show");
         return;
     }
     if (atomic_exchange(&running, 1))

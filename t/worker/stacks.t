@@ -41,6 +41,27 @@ def stacks_to(name):
     os.abort()
 
 
+def reuses(name):
+    """Has a file of its own at the number that the stacks go to."""
+    (fd,) = [fd for fd in map(int, os.listdir("/proc/self/fd"))
+             if "weave-stacks" in read_link(fd)]
+    os.dup2(os.open(name, os.O_RDWR), fd, inheritable=False)
+    if not os.fork():
+        try:
+            os.pwrite(fd, b"y", 0)
+        finally:
+            os._exit(0)
+    os.wait()
+    time.sleep(600)
+
+
+def read_link(fd):
+    try:
+        return os.readlink("/proc/self/fd/%d" % fd)
+    except OSError:
+        return ""
+
+
 ENDS = {
     "hangs": lambda: time.sleep(600),
     "hangs_with_gil": lambda: ctypes.PyDLL(None).sleep(600),
@@ -68,6 +89,8 @@ def application(environ, start_response):
         os.abort()
     elif name == "to":
         stacks_to(value)
+    elif name == "reuses":
+        reuses(value)
     elif name:
         if value:
             for _ in range(3):
@@ -146,6 +169,18 @@ subtest 'what the application sees of it' => sub {
     });
     unlike $log, qr/Fatal Python error/, 'not in the log';
     like slurp($file), qr/Fatal Python error: Aborted.* in stacks_to$/ms, 'but in the file';
+};
+
+subtest 'a file of the application at the number of ours' => sub {
+    my $file = $httpd->dir . '/reused';
+    spew($file, 'x' x 3000);
+    chmod 0666, $file;
+    my $pid = worker_pid();
+    $httpd->logged(qr/WEAVE007[35]/, sub {
+        is $httpd->request('POST', "/?reuses=$file")->status, 504, 'a timeout';
+        ok gone($pid), 'ends the worker';
+    });
+    ok slurp($file) eq 'y' . 'x' x 2999, 'and leaves the file as it was';
 };
 
 ok defined $httpd->stop, 'httpd stops';
