@@ -5,14 +5,15 @@
 forked() and spawn(bits, function, args), and the attributes script, module,
 callable, python_path and own_signals.
 
-What Python has imported before is enough for it, but for threading: importlib.util
-alone would bring contextlib and others, and 170 KB to each process.
+importlib.util brings contextlib and others, 170 KB to each process. It stays: there
+are applications that only say `import importlib`, and use importlib.util.
 """
-import _frozen_importlib
-import _frozen_importlib_external as machinery
 import _posixsubprocess
 import atexit
 import errno
+import importlib
+import importlib.machinery
+import importlib.util
 import io
 import os
 import signal
@@ -97,7 +98,7 @@ class LateFinder:
     def find_spec(self, name, path=None, target=None):
         if name not in self._changes:
             return None
-        spec = machinery.PathFinder.find_spec(name, path, target)
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if not spec:
             return None
         execute = spec.loader.exec_module
@@ -301,11 +302,12 @@ def applications(frames):
 
 # Runs also in processes that multiprocessing spawns.
 SCRIPT = '''
-import _frozen_importlib_external as machinery
+import importlib.machinery
+import importlib.util
 import sys
 
 
-class Script(machinery.SourceFileLoader):
+class Script(importlib.machinery.SourceFileLoader):
     """Loads a script with any suffix and writes no bytecode: app.wsgi must not
     share a .pyc with app.py."""
 
@@ -321,7 +323,7 @@ class Finder:
     def find_spec(name, folders=None, target=None):
         if name != '_weave_script':
             return None
-        return machinery.spec_from_file_location(
+        return importlib.util.spec_from_file_location(
             name, path, loader=Script(name, path))
 '''
 
@@ -331,7 +333,7 @@ def load_script(path):
     parts = {'path': path}
     exec(compile(SCRIPT, '<mod_weave>', 'exec'), parts)
     spec = parts['Finder'].find_spec(name)
-    module = _frozen_importlib.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
@@ -364,8 +366,7 @@ def load():
         if _weave.script:
             found = load_script(_weave.script)
         else:
-            __import__(_weave.module)
-            found = sys.modules[_weave.module]
+            found = importlib.import_module(_weave.module)
         try:
             for name in _weave.callable.split('.'):
                 found = getattr(found, name)
@@ -415,7 +416,7 @@ def is_extension(module):
         loader = module.__spec__.loader
     except Exception:  # a module may be any object
         return False
-    return isinstance(loader, machinery.ExtensionFileLoader)
+    return isinstance(loader, importlib.machinery.ExtensionFileLoader)
 
 
 def finish():
