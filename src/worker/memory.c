@@ -8,6 +8,7 @@
 #include <malloc.h>
 #endif
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -60,8 +61,8 @@ static void pages_drop(uintptr_t start, size_t bytes)
         madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-/* Drops the constants of the object that DATA is the address of a function of.
- * Code stays: debuggers and tracers may have written to its pages. */
+/* Drops the constants of the library that has the address *DATA. Code stays:
+ * debuggers and tracers may have written to its pages. */
 static int constants_drop(struct dl_phdr_info *object, size_t size, void *data)
 {
     const segment_t *part = object->dlpi_phdr;
@@ -80,14 +81,29 @@ static int constants_drop(struct dl_phdr_info *object, size_t size, void *data)
     return 1;
 }
 
+#ifdef __GLIBC__
+/* Returns 1 where the environment says it, by one of these names. */
+static int is_said(const char *variable, const char *tunable)
+{
+    const char *tunables = getenv("GLIBC_TUNABLES");
+
+    return getenv(variable) || (tunables && strstr(tunables, tunable));
+}
+
+static void blocks_bound(int bytes)
+{
+    if (!is_said("MALLOC_MMAP_THRESHOLD_", "glibc.malloc.mmap_threshold"))
+        mallopt(M_MMAP_THRESHOLD, bytes);
+}
+#endif
+
 void memory_bound(void)
 {
 #ifdef __GLIBC__
-    if (!getenv("MALLOC_MMAP_THRESHOLD_"))
-        mallopt(M_MMAP_THRESHOLD, START_BLOCK);
-    if (!getenv("MALLOC_TRIM_THRESHOLD_"))
+    blocks_bound(START_BLOCK);
+    if (!is_said("MALLOC_TRIM_THRESHOLD_", "glibc.malloc.trim_threshold"))
         mallopt(M_TRIM_THRESHOLD, KEPT_AT_MOST);
-    if (!getenv("MALLOC_ARENA_MAX"))
+    if (!is_said("MALLOC_ARENA_MAX", "glibc.malloc.arena_max"))
         mallopt(M_ARENA_MAX, HEAPS);
 #endif
 }
@@ -97,8 +113,7 @@ void memory_settle(void)
     uintptr_t python = (uintptr_t)worker.engine->runtime_version;
 
 #ifdef __GLIBC__
-    if (!getenv("MALLOC_MMAP_THRESHOLD_"))
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    blocks_bound(LARGE_BLOCK);
     malloc_trim(0);
 #endif
     dl_iterate_phdr(constants_drop, &python);

@@ -19,7 +19,7 @@
 
 #define STALL_MS 20
 #define PACE_BYTES (160 << 10) /* a reader that takes so much in that time */
-#define MEMORY_BYTES (1 << 19) /* for one connection, beside its socket */
+#define MEMORY_BYTES (3 << 19) /* for one connection, with its socket */
 #define FILE_BLOCK 65536
 #define PUMP_BYTES (1 << 20) /* then others are served */
 
@@ -106,6 +106,19 @@ static int part_keep_in_file(connection_t *connection, const struct iovec *part)
     return 0;
 }
 
+/* Returns how much may be kept in memory. The socket has less than was asked
+ * for where net.core.wmem_max is small; see weave_socket_room_set(). */
+static size_t memory_most(const connection_t *connection)
+{
+    int room = 0;
+    socklen_t bytes = sizeof(room);
+
+    getsockopt(connection->fd, SOL_SOCKET, SO_SNDBUF, &room, &bytes);
+    room -= room / 9; /* the kernel's own structures */
+    return room < OUTPUT_BYTES ? (size_t)(MEMORY_BYTES - room)
+                               : MEMORY_BYTES - OUTPUT_BYTES;
+}
+
 /* Keeps PART, or releases its owner when it is empty or in the file. Returns 0,
  * or -1 when no more can be kept. */
 static int part_keep(connection_t *connection, const struct iovec *part,
@@ -116,7 +129,8 @@ static int part_keep(connection_t *connection, const struct iovec *part,
             worker.engine->release(owner);
         return 0;
     }
-    if (connection->memory + part->iov_len <= MEMORY_BYTES || pass >= 0)
+    if (connection->memory + part->iov_len <= memory_most(connection) ||
+        pass >= 0)
         return part_keep_in_memory(connection, part, owner, pass);
     if (part_keep_in_file(connection, part) < 0)
         return -1;
