@@ -214,8 +214,9 @@ typedef struct weave_host_t {
      * posix_spawn() start. */
     void (*forked)(void);
     /* Called with the GIL, right before the application has the request. INSIDE
-     * requests of other threads are in the application, and since none of them
-     * has the GIL, all of them wait there for something. It must not wait.
+     * requests of other threads are in the application then. None of them has
+     * the GIL: each waits for something, or for the GIL itself, which Python
+     * has taken from it (sys.setswitchinterval()). It must not wait.
      * NULL: the host does not want to know. */
     void (*python_entered)(void *host, int inside);
 } weave_host_t;

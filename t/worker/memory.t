@@ -12,7 +12,7 @@ use WeaveTest::Workers;
 my $THREADS = 8;
 
 # Beside Python it has threads, httpd's libraries, `threading` and `importlib.util`; and libpython
-# instead of a program with the same code. Measured: 1.5 MB, and 3.0 MB before it gave back what
+# instead of a program with the same code. Measured: 1.7 MB, and 3.0 MB before it gave back what
 # only its start had needed.
 SKIP: {
     skip 'AddressSanitizer needs more', 3 if $ENV{ASAN_OPTIONS};
@@ -43,7 +43,7 @@ END
     my $script = $idle->dir . '/app.wsgi';
     my $plain  = `'$empty/bin/python' -I -B -c 'exec(open("$script").read()); print(resident())'`;
     diag "$worker KB, Python $plain";
-    cmp_ok $worker - $plain, '<', 2000, 'an idle worker needs less than 2 MB over Python';
+    cmp_ok $worker - $plain, '<', 2300, 'an idle worker needs less than 2.3 MB over Python';
     is $idle->get('/util')->body, 'importlib.util', 'we have imported what many only use';
     ok defined $idle->stop, 'httpd stops';
 }

@@ -21,8 +21,9 @@
 #include "weave_handshake.h"
 
 #define WELCOME_MS 5000
-#define WELCOME_LEAST_MS 1000      /* also for who has waited long enough */
-#define REQUEST_BYTES (272 * 1024) /* most fit into the socket */
+#define WELCOME_LEAST_MS 1000 /* also for who has waited long enough */
+/* a socket takes a request with a body of 256 KiB before its worker reads */
+#define REQUEST_BYTES (272 * 1024)
 #define WAKE_MS 100 /* how often a waiting thread looks up from its socket */
 
 typedef struct backend_pool_t backend_pool_t;

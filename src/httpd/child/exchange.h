@@ -33,7 +33,7 @@ typedef struct mod_weave_exchange_t {
     weave_io_e in_problem;   /* the first one; there is no reading on */
     int head_sent;
     int worker_answered; /* 1: with the whole answer */
-    int taken_over; /* 1: a filter has failed, or answered in our place */
+    int taken_over;      /* 1: a filter has failed, or answered in our place */
     int cut; /* 1: by then the head was out, and the end of it is missing */
     int head_was_out; /* when the body was last read from */
 } mod_weave_exchange_t;

@@ -13,10 +13,9 @@
 
 #include <poll.h>
 
-#define WAIT_US 1000 /* for a request; and how soon the one before had come */
+#define WAIT_US 1000    /* for a request; and how soon the last one had come */
 #define REQUEST_US 5000 /* after a longer request, waiting saves too little */
-#define STINT_US 20000  /* then the thread is for others, who may wait for it  \
-                         */
+#define STINT_US 20000  /* of requests in a row: others may need the thread */
 /* 1/4 of the child's threads stay free: where none is, the event MPM accepts no
  * connection, and closes idle ones */
 #define SPARE_SHARE 4
