@@ -14,6 +14,7 @@
 #include "executor.h"
 
 #define MEMORY_US 5000000
+#define GROWN_BYTES (32 << 20) /* then it is worth a look */
 
 /* Logs a request that is over its time. With the lock of its connection: the
  * executor cannot change the request. */
@@ -135,40 +136,44 @@ static int64_t rss_bytes(void)
     return strtoll(end, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
-static void rss_check(void)
+static void rss_check(int64_t rss)
 {
     int64_t most = weave_spec_int(worker.spec, WEAVE_WORKERS_MAX_RSS);
 
-    if (most > 0 && rss_bytes() > most)
+    if (most > 0 && rss > most)
         channel_successor_ask(WEAVE_REPORT_RECYCLE,
                               "workers.max_rss is reached");
 }
 
-/* Gives what malloc() keeps free back to the system, once after no request has
- * run for a while. */
-static void idle_trim(void)
+/* Gives what malloc() keeps free back to the system: where the worker has grown
+ * since the last time, and once after no request has run for a while. */
+static void memory_trim(int64_t rss)
 {
     static uint64_t seen, trimmed;
+    static int64_t kept;
     uint64_t requests = atomic_load(&worker.board->requests);
     int is_idle = requests == seen && !atomic_load(&worker.board->running);
 
     seen = requests;
-    if (!is_idle || requests == trimmed)
+    if (rss <= kept + GROWN_BYTES && (!is_idle || requests == trimmed))
         return;
-    trimmed = requests;
+    trimmed = is_idle ? requests : trimmed;
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
+    kept = rss_bytes();
 }
 
 int64_t memory_tick(int64_t now_us)
 {
     static int64_t next_us;
+    int64_t rss;
 
     if (now_us >= next_us) {
         next_us = now_us + MEMORY_US;
-        rss_check();
-        idle_trim();
+        rss = rss_bytes();
+        rss_check(rss);
+        memory_trim(rss);
     }
     return next_us;
 }
