@@ -35,22 +35,25 @@ for fd in 3, 4, 5:
     os.close(fd)
 httpd = socket.socket(fileno=HTTPD)
 line = b""
-while True:
-    for one in select.select([httpd, ours], [], [])[0]:
-        data, fds, _, _ = socket.recv_fds(one, 1 << 16, 4)
-        if not data:
-            sys.exit()
-        if one is ours:
-            httpd.sendall(data)
-            continue
-        line += data
-        if line.endswith(b"\\n"):
-            if b'"want"' not in line or not os.path.exists("DIR/hold"):
-                socket.send_fds(ours, [line[:1]], fds)
-                ours.sendall(line[1:])
-            line = b""
-        for fd in fds:
-            os.close(fd)
+try:
+    while True:
+        for one in select.select([httpd, ours], [], [])[0]:
+            data, fds, _, _ = socket.recv_fds(one, 1 << 16, 4)
+            if not data:
+                sys.exit()
+            if one is ours:
+                httpd.sendall(data)
+                continue
+            line += data
+            if line.endswith(b"\\n"):
+                if b'"want"' not in line or not os.path.exists("DIR/hold"):
+                    socket.send_fds(ours, [line[:1]], fds)
+                    ours.sendall(line[1:])
+                line = b""
+            for fd in fds:
+                os.close(fd)
+except OSError:
+    pass  # one of them was killed with something unread
 END
     workers => "processes = 1\nthreads = 2\n",
     conf    => $two,
