@@ -24,7 +24,7 @@ Listen 127.0.0.1:{port}
 PidFile {top}/httpd.pid
 DefaultRuntimeDir {top}
 ErrorLog {top}/error.log
-LogFormat "%m %U %>s" short
+LogFormat "%{usec}t %m %U %>s" short
 CustomLog {top}/access.log short
 {user}
 StartServers 1
@@ -138,9 +138,12 @@ class Apache:
         return grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
 
     def log(self):
-        """[(method, path, status)] of the requests so far."""
+        """[(method, path, status)] of the requests that are logged, as they came.
+
+        httpd logs a request after its answer has left, and a thread may log before another."""
         lines = (self.top / "access.log").read_text().splitlines()
-        return [tuple(line.split()) for line in lines if PROBE not in line]
+        rows = sorted(tuple(line.split()) for line in lines if PROBE not in line)
+        return [row[1:] for row in rows]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

@@ -53,6 +53,7 @@ def test_layout(server, url, tmp_path):
     assert len([line for line in lines if line.endswith("stored")]) == 4
     # the order that hides what is not whole
     base = "/" + url.rstrip("/").rpartition("/")[2] + "/"
+    _logged(server, ("PUT", base + "channels/prod", "201"))
     puts = [path[len(base):] for method, path, status in server.log()
             if method == "PUT" and path.startswith(base)]
     assert puts[:4] == [
