@@ -24,7 +24,7 @@ Listen 127.0.0.1:{port}
 PidFile {top}/httpd.pid
 DefaultRuntimeDir {top}
 ErrorLog {top}/error.log
-LogFormat "%{usec}t %m %U %>s" short
+LogFormat "%{{usec}}t %m %U %>s" short
 CustomLog {top}/access.log short
 {user}
 StartServers 1
