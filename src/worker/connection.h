@@ -149,7 +149,7 @@ void input_drop(connection_t *connection);
 void input_problem_log(weave_frame_status_e status);
 
 /* output.c: frames to a client */
-/* What a socket takes at once; then the thread is free for another request. */
+/* A socket takes so many bytes of an answer at once, which frees its thread. */
 #define OUTPUT_BYTES (1 << 20)
 #define INLINE_BYTES 65536 /* a body up to this size goes with its head */
 #define BATCH_PARTS 64

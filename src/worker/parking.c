@@ -11,8 +11,8 @@
  * Python, such as for a reader, is away, and does not count.
  *
  * The last executor that waits for events wakes a parked one when it goes.
- * Where that was in vain again and again, it does not any more: then the
- * control thread watches, and wakes one when all of them stand still. */
+ * After many wake-ups in vain, executors wake no other one: the control thread
+ * watches instead, and wakes one when all of them stand still. */
 #include "control.h"
 #include "executor.h"
 
