@@ -8,7 +8,8 @@ import re
 import pytest
 
 from weave.server.config import Config, ConfigError
-from weave.server.settings import KEYS, load
+from weave.server.keys import KEYS
+from weave.server.settings import load
 
 
 @pytest.fixture

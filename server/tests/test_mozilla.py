@@ -7,7 +7,7 @@ import pytest
 import webtest
 
 from conftest import User
-from weave.server import mozilla, settings
+from weave.server import keys, mozilla
 from weave.server.accounts import canonical_name
 from weave.server.app import create_application
 from weave.server.check import check
@@ -181,7 +181,7 @@ def test_file_that_is_none(write):
 
 
 def test_tables_of_keys():
-    ours = {key.name for key in settings.KEYS}
+    ours = {key.name for key in keys.KEYS}
     theirs = [*mozilla.ALIASES, *mozilla.IDLE, *mozilla.JUDGED]
     assert len(set(theirs)) == len(theirs) and not ours & set(theirs)
     assert set(mozilla.ALIASES.values()) <= ours

@@ -1,178 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of sync.ini that are the application's, and their values."""
+"""The values of the keys of sync.ini that are the application's."""
 
 import difflib
-import re
-from dataclasses import dataclass
-from typing import Any, Callable, Optional
 from urllib.parse import urlsplit
-
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from weave.server import mozilla
 from weave.server.config import ERROR, NOTICE, Config, ConfigError, Problem
+from weave.server.keys import KEYS
 
 HOST = "host:"
 PASTE = "app:main"
 
-
-@dataclass(frozen=True)
-class Key:
-    """One key: `kind` is the type of its value, `help` ends in the unit."""
-
-    name: str
-    kind: type
-    default: Any
-    help: str
-    least: Optional[int] = None
-    most: Optional[int] = None
-    check: Optional[Callable[[str], str]] = None  # converts; ValueError says why
-
-    def convert(self, value):
-        """The checked value; ValueError with what is allowed."""
-        if type(value) is not self.kind:
-            raise ValueError("must be " + _KIND_NAMES[self.kind])
-        if self.kind is int and not self.least <= value <= self.most:
-            raise ValueError("must be from %d to %d" % (self.least, self.most))
-        return self.check(value) if self.check else value
-
-
-_KIND_NAMES = {int: "a whole number", bool: "true or false", str: "one line of text"}
-
-
-def _page(value):
-    if not re.fullmatch(r"/?[A-Za-z0-9._~/-]+", value):
-        raise ValueError("must be a path such as __heartbeat__")
-    return value.strip("/")
-
-
-# The names that Mozilla's servers had for drivers, and SQLAlchemy has no more.
-_DRIVERS = {
-    "postgres": "postgresql",
-    "pymysql": "mysql+pymysql",
-    "pymsql": "mysql+pymysql",
-}
-
-
-def _database(value):
-    scheme, mark, rest = value.partition("://")
-    if scheme in _DRIVERS:
-        value = _DRIVERS[scheme] + mark + rest
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):  # the latter quotes what it takes as a port
-        raise ValueError(
-            "must be a database URL, such as sqlite:///%(here)s/weave.db"
-        ) from None
-    path = url.database
-    if url.get_backend_name() == "sqlite" and path and path != ":memory:":
-        if not path.startswith("/"):
-            raise ValueError(
-                "must name the file by its whole path (sqlite:// and then two "
-                "slashes more), or start with sqlite:///%(here)s/"
-            )
-    return value
-
-
-def _node(value):
-    url = value if "://" in value else "https://" + value
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be a URL such as https://sync.example.org/")
-    return url.rstrip("/") + "/"
-
-
-_POOL = "Connections kept open"
-_OVERFLOW = "Connections opened beyond pool_size when all are busy"
-_RECYCLE = "Age at which a connection is replaced, in seconds; -1 is never"
-_CREATE = "Create missing tables at the first use"
-
-KEYS = (
-    Key(
-        "global.retry_after",
-        int,
-        1800,
-        "Told to clients with each 503, in seconds",
-        1,
-        604800,
-    ),
-    Key(
-        "global.heartbeat_page",
-        str,
-        "__heartbeat__",
-        "Path of the health page",
-        check=_page,
-    ),
-    Key(
-        "global.debug_page",
-        str,
-        None,
-        "Path of a page with versions and connections",
-        check=_page,
-    ),
-    Key(
-        "global.welcome_page",
-        bool,
-        True,
-        "Tell people at / how to set up a browser",
-    ),
-    Key("storage.sqluri", str, None, "Database of the records", check=_database),
-    Key(
-        "storage.standard_collections",
-        bool,
-        True,
-        "Fixed numbers for well-known collections",
-    ),
-    Key("storage.use_quota", bool, False, "Limit what each user may store"),
-    Key("storage.quota_size", int, 0, "The limit, in KB of payload", 0, 2**31),
-    Key("storage.pool_size", int, 100, _POOL, 1, 10000),
-    Key("storage.pool_recycle", int, 60, _RECYCLE, -1, 604800),
-    Key(
-        "storage.pool_timeout",
-        int,
-        30,
-        "Wait for a free connection, in seconds",
-        0,
-        600,
-    ),
-    Key("storage.pool_max_overflow", int, 10, _OVERFLOW, 0, 10000),
-    Key("storage.reset_on_return", bool, True, "Roll back what a connection had open"),
-    Key("storage.create_tables", bool, False, _CREATE),
-    Key("storage.batch_max_count", int, 100, "Records kept of one POST", 1, 100000),
-    Key(
-        "storage.batch_max_bytes",
-        int,
-        1024 * 1024,
-        "Payload kept of one POST, in bytes",
-        1024,
-        2**31,
-    ),
-    Key(
-        "auth.sqluri",
-        str,
-        None,
-        "Database of the accounts (storage.sqluri)",
-        check=_database,
-    ),
-    Key("auth.pool_size", int, 20, _POOL, 1, 10000),
-    Key("auth.pool_recycle", int, 60, _RECYCLE, -1, 604800),
-    Key("auth.create_tables", bool, None, _CREATE + " (storage.create_tables)"),
-    Key("auth.allow_new_users", bool, True, "Let people sign up"),
-    Key(
-        "auth.strict_usernames",
-        bool,
-        True,
-        "The name must be the one made from the e-mail address",
-    ),
-    Key(
-        "nodes.fallback_node",
-        str,
-        None,
-        "URL of this server, as clients reach it",
-        check=_node,
-    ),
-)
 
 _BY_NAME = {key.name: key for key in KEYS}
 _THEIRS = {**mozilla.ALIASES, **mozilla.IDLE, **mozilla.JUDGED}
@@ -337,6 +175,8 @@ class Settings:
                 entry = self._entries.get("storage." + name)
                 if entry:
                     self._entries["auth." + name] = entry
+        if values["sync15.public_url"] is None:
+            values["sync15.public_url"] = values["nodes.fallback_node"]
         if _is_this_machine(values["nodes.fallback_node"]):
             text = (
                 "clients are sent to localhost after they have signed in, which only "
