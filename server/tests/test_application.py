@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 from conftest import PASSWORD, User
 from weave.server import __main__ as admin
 from weave.server import wsgi
+from weave.server.commands import purge
 from weave.server.config import ConfigError
 from weave.server.version import VERSION
 
@@ -183,7 +184,7 @@ def test_admin_create_tables(tmp_path, capsys):
 
 
 def test_admin_purge(site, user, capsys, monkeypatch):
-    monkeypatch.setattr(admin, "PURGE_BATCH", 10)
+    monkeypatch.setattr(purge, "BATCH", 10)
     for name in ("one", "two"):
         batch = [{"id": str(n), "payload": "x", "ttl": 0} for n in range(12)]
         user.post("storage/" + name, batch)
