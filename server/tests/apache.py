@@ -212,6 +212,13 @@ def make_httpd(folder, script, ini, conf):
     return httpd
 
 
+def give(path):
+    """Makes it a file or a folder of the workers' user."""
+    user = e2e.server_user()
+    if user:
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
 class Apache:
     """An httpd that serves any sync.ini which its user can read."""
 
@@ -241,9 +248,7 @@ class Apache:
         if folder not in self._folders:
             made = self.folder / "data" / str(len(self._folders))
             made.mkdir()
-            user = e2e.server_user()
-            if user:
-                os.chown(made, user.pw_uid, user.pw_gid)
+            give(made)
             self._folders[folder] = made
         return self._folders[folder]
 

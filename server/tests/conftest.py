@@ -23,6 +23,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.pool import NullPool
 
+import client15
 import dbservers
 
 SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
@@ -44,9 +45,9 @@ BESIDE_HTTPD = bool(os.environ.get("WEAVE_TEST_BESIDE_HTTPD")) and not THROUGH_H
 
 # The modules that say something about the way through httpd.
 OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users",
-            "test_streams_httpd", "test_through_httpd"}  # fmt: skip
+            "test_streams_httpd", "test_through_httpd", "test_traps15"}  # fmt: skip
 if KIND == "sqlite":
-    OF_HTTPD |= {"test_garbage", "test_model"}
+    OF_HTTPD |= {"test_garbage", "test_model", "test_model15", "test_garbage15"}
 
 INI = """
 [storage]
@@ -134,6 +135,7 @@ class Site:
             folder = apache.server().folder_for(folder)
         self.folder = folder
         self.url = url
+        self.prepare()
         self.ini = folder / "sync.ini"
         self.ini.write_text(
             INI.replace("{url}", url)
@@ -152,6 +154,9 @@ class Site:
         self.application = create_application(str(self.ini), self.databases)
         # lint: whatever is wrong by PEP 3333 raises.
         self.app = webtest.TestApp(self.application, lint=True)
+
+    def prepare(self):
+        """Makes what else must be in the folder."""
 
     def user(self, name="alice"):
         return User(self.app, name).sign_up()
@@ -179,6 +184,61 @@ class Site:
                     rows = connection.exec_driver_sql("SELECT * FROM %s" % table)
                     lines += sorted(repr(tuple(row)) for row in rows)
         return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
+
+
+class Site15(Site):
+    """An application that serves Sync 1.5, too. With a token of the test client's own, or
+    with one of its token server, which has the test key among the account server's."""
+
+    secret = "5ec2e7" * 10
+    node = "http://localhost"
+
+    def __init__(self, folder, url, sync15="", more="", **lines):
+        section = "\n[sync15]\nsecret_file = %(here)s/secrets\npublic_url = " + self.node
+        super().__init__(folder, url, more=more + section + "\n" + sync15, **lines)
+        self.transport = client15.InProcess(self.app)
+        self.app.get("/__heartbeat__")  # makes the tables
+
+    def prepare(self):
+        path = self.folder / "secrets"
+        path.write_text(self.secret + "\n")
+        path.chmod(0o600)
+        if THROUGH_HTTPD:
+            apache.give(path)
+
+    def add_member(self, uid, **values):
+        """Makes the rows of a user without the token server."""
+        stamp = int(time.time() * 100)
+        rows = {
+            "weave_users": {"user_id": uid, "modified": 0},
+            "weave_fxa_users": {
+                "user_id": uid,
+                "fxa_uid": "%032x" % uid,
+                "client_state": client15.CLIENT_STATE,
+                "generation": client15.KEYS_CHANGED_AT,
+                "keys_changed_at": client15.KEYS_CHANGED_AT,
+                "created": stamp,
+                "endpoint": "%s/1.5/%d" % (self.node, uid),
+                "seen": stamp,
+            },
+        }
+        rows["weave_fxa_users"].update(values)
+        with self._engine.connect() as connection:
+            known = inspect(connection)
+            names = {table: {column["name"] for column in known.get_columns(table)}
+                     for table in set(rows) & set(known.get_table_names())}  # fmt: skip
+        for table in sorted(names, reverse=True):
+            row = {name: value for name, value in rows[table].items() if name in names[table]}
+            marks = ",".join("?" * len(row))
+            statement = "insert into %s (%s) values (%s)" % (table, ",".join(row), marks)
+            self.sql(statement, row.values())
+
+    def device(self, uid=12345, **claims):
+        """A client15.Client that has a token; the user is made when the test has not yet."""
+        if not self.sql("select 1 from weave_users where user_id = ?", [uid]):
+            self.add_member(uid)
+        id_, key = client15.make_token(self.secret, uid, self.node, **claims)
+        return client15.Client(self.transport, "%s/1.5/%d" % (self.node, uid), id_, key)
 
 
 def pytest_configure(config):
@@ -275,9 +335,9 @@ def sites(server, folder):
 def _sites(make_url, folder):
     made = []
 
-    def make(**lines):
+    def make(kind=Site, **lines):
         url = make_url() + ("?timeout=0.2" if KIND == "sqlite" else "")
-        made.append(Site(folder, url, **lines))
+        made.append(kind(folder, url, **lines))
         return made[-1]
 
     yield make
@@ -326,6 +386,12 @@ def make_site(make_url, tmp_path):
 @pytest.fixture
 def site(make_site):
     return make_site()
+
+
+@pytest.fixture
+def site15(make_site):
+    """A Site15; make_site(Site15, sync15=LINES) makes others."""
+    return make_site(Site15)
 
 
 @pytest.fixture
