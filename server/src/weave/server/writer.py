@@ -224,37 +224,28 @@ class Writer:
         if not changes:
             return {}
         self._purge(collection)
-        old = self._old(collection, list(changes))
-        stored, altered, times, live_growth = [], [], {}, 0
-        moves = self._rules.always_moves_collection
-        for id_, fields in changes.items():
-            before = old.get(id_)
-            is_live = before is not None and before["expires"] > self._now
-            row = self._row(fields, before if is_live else {})
-            size_before = before["payload_size"] if before else 0
-            collection.records += before is None
-            if "payload" in row:
-                stored.append(
-                    dict(
-                        row,
-                        user_id=self._user_id,
-                        collection=collection.number,
-                        id=id_,
-                    )
-                )
-                collection.bytes += row["payload_size"] - size_before
-            else:
-                altered.append(dict(row, id=id_, **self._mine(collection)))
-            if row["expires"] > self._now:
-                live_growth += row.get("payload_size", size_before)
-            live_growth -= size_before if is_live else 0
-            moves = moves or row["modified"] == self.stamp
-            times[id_] = Stamp(row["modified"]) if row["modified"] else None
-        _STORE.change_many(self._connection, stored)
-        _ALTER.change_many(self._connection, altered)
+        times, moves, growth = self._store(collection, changes)
         self._close(collection, moves)
-        self._check_quota(live_growth)
+        self._check_quota(growth)
         return times
+
+    def put_parts(self, name, parts):
+        """Like put(), of changes that come in parts, of which one is in memory at a time.
+
+        All records count as modified now, whatever they bring. No id is in two parts.
+        Returns how many records there were.
+        """
+        collection, count, growth = None, 0, 0
+        for changes in parts:
+            if collection is None:
+                collection = self._open(name, create=True)
+            self._purge(collection)
+            growth += self._store(collection, changes, all_move=True)[2]
+            count += len(changes)
+        if collection is not None:
+            self._close(collection, True)
+            self._check_quota(growth)
+        return count
 
     def delete(self, name, selection=None):
         """Deletes the selected records, or all of the collection."""
@@ -292,6 +283,41 @@ class Writer:
         """KB that the user may still store; None without a quota."""
         quota = self._options.quota_bytes
         return None if quota is None else max(0, quota - self._used_bytes()) / KB
+
+    def _store(self, collection, changes, all_move=False):
+        """Writes records; ({id: Stamp or None}, whether the collection is modified by
+        them, by how many bytes its live records have grown)."""
+        old = self._old(collection, list(changes))
+        stored, altered, times, live_growth = [], [], {}, 0
+        moves = all_move or self._rules.always_moves_collection
+        for id_, fields in changes.items():
+            before = old.get(id_)
+            is_live = before is not None and before["expires"] > self._now
+            row = self._row(fields, before if is_live else {})
+            if all_move:
+                row["modified"] = self.stamp
+            size_before = before["payload_size"] if before else 0
+            collection.records += before is None
+            if "payload" in row:
+                stored.append(
+                    dict(
+                        row,
+                        user_id=self._user_id,
+                        collection=collection.number,
+                        id=id_,
+                    )
+                )
+                collection.bytes += row["payload_size"] - size_before
+            else:
+                altered.append(dict(row, id=id_, **self._mine(collection)))
+            if row["expires"] > self._now:
+                live_growth += row.get("payload_size", size_before)
+            live_growth -= size_before if is_live else 0
+            moves = moves or row["modified"] == self.stamp
+            times[id_] = Stamp(row["modified"]) if row["modified"] else None
+        _STORE.change_many(self._connection, stored)
+        _ALTER.change_many(self._connection, altered)
+        return times, moves, live_growth
 
     def _mine(self, collection):
         return {"user_id": self._user_id, "number": collection.number}
@@ -351,6 +377,8 @@ class Writer:
         )
         collection.records -= count
         collection.bytes -= size
+        if count < PURGE_PER_WRITE:
+            collection.first_expiry = None
 
     def _old(self, collection, ids):
         """{id: {column: value}} of those that are there, expired or not."""
