@@ -11,9 +11,9 @@ import pytest
 import webtest
 from sqlalchemy import inspect
 
-from conftest import PASSWORD, User
+from conftest import PASSWORD, Site15, User
 from weave.server import __main__ as admin
-from weave.server import wsgi
+from weave.server import clients, wsgi
 from weave.server.commands import purge
 from weave.server.config import ConfigError
 from weave.server.version import VERSION
@@ -67,6 +67,30 @@ def test_welcome_page_of_a_closed_server_below_a_path(make_site):
     assert "New accounts are not made here" in page
     assert '<a href="/sync/__heartbeat__">' in page
     assert VERSION not in page
+
+
+def test_welcome_page_without_sync15(make_site):
+    page = make_site(more="[sync15]\npublic_url = https://a.example.org/").app.get("/")
+    assert "cannot use this" in page
+    assert "a.example.org" not in page and clients.PREFERENCE not in page
+
+
+class Elsewhere(Site15):
+    node = "https://a.example.org:444/p"
+
+
+@pytest.mark.parametrize("kind", [Site15, Elsewhere])
+def test_welcome_page_for_todays_firefox(make_site, kind):
+    """What is typed is on the page, exactly; the text for Pale Moon stays."""
+    page = make_site(kind).app.get("/")
+    uri = "<code>%s/1.0/sync/1.5</code>" % kind.node
+    assert "<code>identity.sync.tokenserver.uri</code> to " + uri in page
+    assert "Custom Sync server to " + uri in page
+    assert "token server: <code>%s</code>" % kind.node in page
+    assert "<code>services.sync.serverURL</code> to <code>http://localhost:80/</code>" in page
+    assert "The first account that comes may" in page
+    assert "cannot use this" not in page
+    assert "{" not in page.text.split("</style>")[1]
 
 
 def test_no_welcome_page(make_site):

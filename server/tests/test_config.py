@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from weave.server.config import Config, ConfigError
+from weave.server.config import NOTICE, Config, ConfigError
 from weave.server.keys import KEYS
-from weave.server.settings import load
+from weave.server.settings import load, read
 
 
 @pytest.fixture
@@ -243,6 +243,102 @@ def test_bad_settings(write, lines, message):
 def test_bad_storage_settings(write, lines, message):
     with pytest.raises(ConfigError, match=r"sync.ini:3: \[storage\] " + message):
         load(write(MINIMAL + lines))
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        ("secret_file = s", "secret_file: must be a whole path"),
+        ("public_url = ftp://x", "public_url: must be a URL"),
+        ("public_url = https://x:port", "public_url: must be a URL"),
+        ("public_url = https://x/?a", "public_url: must be a URL"),
+        (
+            "public_url = https://x/1.0/sync/1.5",
+            "public_url: must be the URL of the server alone, without 1.0/sync/1.5",
+        ),
+        ("allow_new_users = some", "allow_new_users: must be first, true or false"),
+        ("token_duration = 0", "token_duration: must be from 1"),
+        ("max_post_records = 0", "max_post_records: must be from 1"),
+        (
+            "secret_file = /srv/x/releases/a/secret\n[release]\nhome = /srv/x",
+            "secret_file: is in /srv/x, where releases are made and removed",
+        ),
+        (
+            "secret_file = /var/sync/secret\n[wsgi]\nvirtualenv = /var/sync/current",
+            "secret_file: is in /var/sync, where",
+        ),
+    ],
+)
+def test_bad_settings_of_sync15(write, lines, message):
+    with pytest.raises(ConfigError, match=r"sync.ini:4: \[sync15\] " + message):
+        load(write(MINIMAL + "[sync15]\n" + lines))
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        (
+            "max_request_bytes = 1048576",
+            r"max_request_bytes: max_post_bytes \(2621440\) must not be more than "
+            r"max_request_bytes \(1048576\) less 4096, since browsers would send what is "
+            "refused then: set max_post_bytes = 1044480, or raise max_request_bytes$",
+        ),
+        ("max_post_bytes = 2621441", r"max_post_bytes: max_post_bytes \(2621441\) must not"),
+        (
+            "max_post_bytes = 1048576",
+            r"max_post_bytes: max_record_payload_bytes \(2621440\) must not be more than "
+            r"max_post_bytes \(1048576\), since",
+        ),
+        (
+            "max_record_payload_bytes = 2621441",
+            r"max_record_payload_bytes: max_record_payload_bytes \(2621441\) must not",
+        ),
+    ],
+)
+def test_limits_of_sync15_fit_each_other(write, lines, message):
+    """Browsers would send what is refused, again and again."""
+    text = MINIMAL + "[sync15]\n" + lines
+    load(write(text))  # nothing is served with them
+    with pytest.raises(ConfigError, match=r"sync.ini:4: \[sync15\] " + message):
+        load(write(text + "\nsecret_file = /a/b"))
+
+
+def test_limits_of_sync15_that_fit(write):
+    values, _ = load(
+        write(
+            MINIMAL + "[sync15]\nsecret_file = %(here)s/x\nmax_request_bytes = 1048576\n"
+            "max_post_bytes = 1044480\nmax_record_payload_bytes = 1044480\n"
+            "[release]\nhome = /srv/x"
+        )
+    )
+    assert values["sync15.max_post_bytes"] == 1044480
+
+
+@pytest.mark.parametrize(
+    "lines, expected",
+    [
+        ("", None),
+        ("[nodes]\nfallback_node = https://a/b", "https://a/b/"),
+        ("[sync15]\npublic_url = a.example.org:81/", "https://a.example.org:81/"),
+        (
+            "[nodes]\nfallback_node = https://a/\n[sync15]\npublic_url = https://b",
+            "https://b/",
+        ),
+    ],
+)
+def test_public_url(write, lines, expected):
+    assert load(write(MINIMAL + lines))[0]["sync15.public_url"] == expected
+
+
+@pytest.mark.parametrize("url", ["http://localhost:5000", "http://127.0.0.1", "http://[::1]/"])
+def test_public_url_that_only_this_machine_reaches(write, url):
+    _, _, problems = read(write(MINIMAL + "[sync15]\npublic_url = " + url))
+    (problem,) = problems
+    assert problem.severity == NOTICE and problem.line == 4
+    assert "only browsers on this machine reach localhost" in problem.message
+    # where it is taken from there, there is one word and not two
+    _, _, problems = read(write(MINIMAL + "[nodes]\nfallback_node = " + url))
+    assert len(problems) == 1
 
 
 def test_database_must_be_named(write):

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from weave.server.clients import node_url
+
 
 @dataclass(frozen=True)
 class Key:
@@ -67,14 +69,6 @@ def _database(value):
                 "slashes more), or start with sqlite:///%(here)s/"
             )
     return value
-
-
-def _node(value):
-    url = value if "://" in value else "https://" + value
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be a URL such as https://sync.example.org/")
-    return url.rstrip("/") + "/"
 
 
 def _url(value):
@@ -186,7 +180,7 @@ KEYS = (
         str,
         None,
         "URL of this server, as clients reach it",
-        check=_node,
+        check=node_url,
     ),
     Key(
         "sync15.secret_file",
@@ -200,7 +194,7 @@ KEYS = (
         str,
         None,
         "URL of this server, as Firefox reaches it (nodes.fallback_node)",
-        check=_node,
+        check=node_url,
     ),
     Key(
         "sync15.allow_new_users",

@@ -2,9 +2,9 @@
 """The values of the keys of sync.ini that are the application's."""
 
 import difflib
-from urllib.parse import urlsplit
 
-from weave.server import mozilla
+from weave.server import mozilla, settings15
+from weave.server.clients import is_this_machine
 from weave.server.config import ERROR, NOTICE, Config, ConfigError, Problem
 from weave.server.keys import KEYS
 
@@ -104,6 +104,10 @@ class Settings:
     def __getitem__(self, name):
         return self._values[name]
 
+    def is_set(self, name):
+        """Whether the file says something about the key."""
+        return name in self._entries
+
     def pool(self, section):
         """What decides about the connections of a section's database."""
         names = ("pool_size", "pool_recycle")
@@ -177,7 +181,7 @@ class Settings:
                     self._entries["auth." + name] = entry
         if values["sync15.public_url"] is None:
             values["sync15.public_url"] = values["nodes.fallback_node"]
-        if _is_this_machine(values["nodes.fallback_node"]):
+        if is_this_machine(values["nodes.fallback_node"]):
             text = (
                 "clients are sent to localhost after they have signed in, which only "
                 "browsers on this machine reach: remove the key, or name the URL "
@@ -187,11 +191,10 @@ class Settings:
         if values["storage.use_quota"] and not values["storage.quota_size"]:
             text = "needs storage.quota_size, in KB, above 0"
             self.problems.append(self.problem(ERROR, "storage.use_quota", text))
-
-
-def _is_this_machine(url):
-    host = urlsplit(url).hostname if url else None
-    return host in ("localhost", "::1") or (host or "").startswith("127.")
+        if values["sync15.public_url"] is None:
+            values["sync15.public_url"] = values["nodes.fallback_node"]
+        for severity, name, text in settings15.problems(self, config):
+            self.problems.append(self.problem(severity, name, text))
 
 
 def _unknown(name):

@@ -3,7 +3,7 @@
 
 from html import escape
 
-from weave.server import http
+from weave.server import clients, http
 from weave.server.version import VERSION
 
 _PAGE = """<!DOCTYPE html>
@@ -19,6 +19,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #f4f4f2;
 main { background: #fff; border: 1px solid #ddd; border-radius: 6px; padding: 1em 2em; }
 h1 { font-size: 1.6em; margin-bottom: 0; }
 h2 { font-size: 1.15em; margin-top: 1.6em; }
+h3 { font-size: 1em; margin-bottom: 0; }
 code { background: #eef1f4; border-radius: 3px; padding: .15em .4em;
        overflow-wrap: anywhere; }
 footer { color: #666; font-size: .9em; margin: 1em 0 0 2em; }
@@ -27,10 +28,9 @@ footer { color: #666; font-size: .9em; margin: 1em 0 0 2em; }
 <body>
 <main>
 <h1>This is a Sync server</h1>
-<p>It keeps bookmarks, passwords and open tabs of your browsers the same, for
-Pale&nbsp;Moon, Basilisk and others that speak Firefox Sync&nbsp;1.1. Browsers encrypt
-what they store here: the server cannot read it.</p>
-<h2>Setting up a browser</h2>
+<p>It keeps bookmarks, passwords and open tabs of your browsers the same, for {for}
+Browsers encrypt what they store here: the server cannot read it.</p>
+{firefox}<h2>{others}</h2>
 <ol>
 <li>Open <code>about:config</code>.</li>
 <li>Set <code>services.sync.serverURL</code> to <code>{url}</code>, with the slash at
@@ -39,16 +39,43 @@ its end.</li>
 <li>On each further device, set the same URL before you pair it.</li>
 </ol>
 <p>Keep the recovery key: nobody can read the data without it.</p>
-<h2>Today's Firefox</h2>
-<p>It speaks another protocol, Sync&nbsp;1.5 with a Mozilla account, and cannot use this
-server.</p>
-</main>
+{no_firefox}</main>
 <footer>{footer}</footer>
 </body>
 </html>
 """
 _OPEN = "Anybody may make an account."
 _CLOSED = "New accounts are not made here; the old ones go on."
+_OTHERS = "Pale&nbsp;Moon, Basilisk and others that speak Firefox Sync&nbsp;1.1."
+_NO_FIREFOX = """<h2>Today's Firefox</h2>
+<p>It speaks another protocol, Sync&nbsp;1.5 with a Mozilla account, and cannot use this
+server.</p>
+"""
+# By sync15.allow_new_users.
+_ADMISSION = {
+    "first": "The first account that comes may use this server; its administrator lets "
+    "others in.",
+    "true": "Everybody with a Mozilla account may use this server.",
+    "false": "Those who use this server go on; its administrator lets others in.",
+}
+
+
+def _firefox(base, admission):
+    """What today's Firefox needs, as HTML."""
+    parts = ["<h2>Today's Firefox</h2>\n"]
+    for name, steps in clients.setups(base):
+        items = "".join("<li>%s</li>\n" % _marked(step) for step in steps)
+        parts.append("<h3>%s</h3>\n<ol>\n%s</ol>\n" % (escape(name), items))
+    for text in (_ADMISSION[admission], clients.MOZILLA, clients.PHONES):
+        parts.append("<p>%s</p>\n" % escape(text))
+    return "".join(parts)
+
+
+def _marked(step):
+    """A step with what stands between backticks as code."""
+    texts = escape(step).split("`")
+    texts[1::2] = ["<code>%s</code>" % text for text in texts[1::2]]
+    return "".join(texts)
 
 
 class Welcome:
@@ -69,11 +96,30 @@ class Welcome:
         ]
         return text + " &middot; " + " &middot; ".join(links)
 
+    def _of_firefox(self, site):
+        """What differs where the server serves Sync 1.5, as pairs."""
+        if not self._settings["sync15.secret_file"]:
+            return (
+                ("{for}", _OTHERS),
+                ("{firefox}", ""),
+                ("{others}", "Setting up a browser"),
+                ("{no_firefox}", _NO_FIREFOX),
+            )
+        base = self._settings["sync15.public_url"] or site
+        return (
+            ("{for}", "today's Firefox, and for " + _OTHERS),
+            ("{firefox}", _firefox(base, self._settings["sync15.allow_new_users"])),
+            ("{others}", "Pale&nbsp;Moon and Basilisk"),
+            ("{no_firefox}", ""),
+        )
+
     def on_get(self, req, resp):
-        url = self._settings["nodes.fallback_node"] or http.site_url(req)
+        site = http.site_url(req)
+        url = self._settings["nodes.fallback_node"] or site
         open_to_all = self._settings["auth.allow_new_users"]
         page = _PAGE
         for name, value in (
+            *self._of_firefox(site),
             ("{url}", escape(url)),
             ("{sign_up}", _OPEN if open_to_all else _CLOSED),
             ("{footer}", self._footer(req.root_path.rstrip("/"))),

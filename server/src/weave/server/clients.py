@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people type into today's Firefox, so that it syncs with this server.
+
+weavectl, `weave-server init` and the page at / show the same: what is typed is exact, since
+a path that is wrong by a slash is what people search for longest. This module needs nothing
+but Python: the Makefile copies it for weavectl.
+"""
+
+from urllib.parse import urlsplit
+
+PREFERENCE = "identity.sync.tokenserver.uri"
+
+# Where today's Firefox asks for a token, below the URL of the server. The preference of the
+# desktop is used as it is; the phones cut a slash at the end, and append this path where it
+# is missing.
+TOKEN_PATH = "1.0/sync/1.5"
+
+# What stands for a URL that is not known.
+UNKNOWN = "https://HOST/"
+
+# Browser: steps. `code` is what is typed or looked for; {token} and {base} are URLs.
+SETUPS = (
+    (
+        "Firefox on the desktop",
+        (
+            "Where it is signed in already, sign out.",
+            "Open `about:config`.",
+            "Set `%s` to `{token}`" % PREFERENCE,
+            "Sign in with a Mozilla account, in the menu under Sync.",
+        ),
+    ),
+    (
+        "Firefox for Android",
+        (
+            "Where it is signed in already, sign out.",
+            "In Settings, About Firefox, tap the logo five times.",
+            "Back in Settings, under Sync Debug, set Custom Sync server to `{token}`",
+            "Let Firefox end, start it again, and sign in.",
+        ),
+    ),
+    (
+        "Firefox for iOS",
+        (
+            "Where it is signed in already, sign out.",
+            "In Settings, tap the version five times or more.",
+            "In Advanced Sync Settings, near the top, use a custom token server: `{base}`",
+            "Sign in.",
+        ),
+    ),
+)
+
+MOZILLA = (
+    "Accounts are Mozilla's: it sees that you sign in, and sends notices between your "
+    "devices. What you sync is here, encrypted by the browser."
+)
+PHONES = "Phones want https, with a certificate that they trust."
+
+
+def node_url(text):
+    """The URL of a server with a slash at its end; ValueError where it is none."""
+    url = text if "://" in text else "https://" + text
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and parts.hostname
+        is_url = is_url and (parts.port is None or parts.port)
+    except ValueError:
+        is_url = False
+    if not is_url or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ValueError("must be a URL such as https://sync.example.org/")
+    if url.rstrip("/").endswith(TOKEN_PATH):
+        raise ValueError("must be the URL of the server alone, without " + TOKEN_PATH)
+    return url.rstrip("/") + "/"
+
+
+def is_this_machine(url):
+    """Whether only browsers on the server's own machine reach the URL; None is none."""
+    host = urlsplit(url).hostname if url else None
+    return host in ("localhost", "::1") or (host or "").startswith("127.")
+
+
+def token_url(base):
+    """The URL that the preference of the desktop gets."""
+    return base.rstrip("/") + "/" + TOKEN_PATH
+
+
+def setups(base):
+    """[(browser, [step])] for the server with the URL base, or None where it is not known."""
+    base = base or UNKNOWN
+    return [
+        (name, [_filled(step, base) for step in steps]) for name, steps in SETUPS
+    ]
+
+
+def _filled(step, base):
+    return step.replace("{token}", token_url(base)).replace("{base}", base.rstrip("/"))
+
+
+def text(base):
+    """The same as lines for a terminal."""
+    lines = []
+    for name, steps in setups(base):
+        lines.append(name + ":")
+        for number, step in enumerate(steps, 1):
+            lines.append("    %d. %s" % (number, step.replace("`", "")))
+    lines += [MOZILLA, PHONES]
+    if not base:
+        lines.append(
+            "HOST stands for the name of this server, with its port and path where it "
+            "has them. The page at / has the same with the right URL."
+        )
+    return lines

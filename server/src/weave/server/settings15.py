@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the keys of [sync15] must be to each other, and to those of other sections."""
+
+import os
+
+from weave.server.clients import is_this_machine
+from weave.server.config import ERROR, NOTICE, ConfigError
+
+# A body has ids, names and commas beside its payloads: browsers cut payloads that much
+# below the longest body.
+ROOM_BYTES = 4096
+
+# (the smaller key, the larger one, by how much)
+_ORDER = (
+    ("max_record_payload_bytes", "max_post_bytes", 0),
+    ("max_post_bytes", "max_request_bytes", ROOM_BYTES),
+)
+
+# Where releases are, unless release.home says it, for whoever has a link in it as virtualenv.
+_USUAL_HOME = "/var/sync"
+
+
+def problems(settings, config):
+    """Yields (severity, key, what is wrong and the cure); config is the file as it was read."""
+    if settings.is_set("sync15.public_url") and is_this_machine(settings["sync15.public_url"]):
+        yield NOTICE, "sync15.public_url", (
+            "only browsers on this machine reach localhost: name the URL that all "
+            "browsers use"
+        )
+    path = settings["sync15.secret_file"]
+    if path is None:
+        if "syncserver" in config.sections():
+            yield ERROR, "sync15.secret_file", (
+                "is missing: [syncserver] is of a server for Sync 1.5. `weave-server init`, "
+                "or under mod_weave `weavectl init`, makes the file and shows the lines"
+            )
+        return
+    yield from _limits(settings)
+    home = _release_home(config)
+    if home and _is_below(path, home):
+        yield ERROR, "sync15.secret_file", (
+            "is in %s, where releases are made and removed: move the file beside the "
+            "sync.ini, and name it here" % home
+        )
+
+
+def _limits(settings):
+    for name, other, room in _ORDER:
+        value, most = settings["sync15." + name], settings["sync15." + other] - room
+        if value <= most:
+            continue
+        # the one that is set is the one to mend; the other may be the default
+        key = "sync15." + (name if settings.is_set("sync15." + name) else other)
+        less = " less %d" % room if room else ""
+        yield ERROR, key, (
+            "%s (%d) must not be more than %s (%d)%s, since browsers would send what is "
+            "refused then: set %s = %d, or raise %s"
+            % (name, value, other, most + room, less, name, most, other)
+        )
+
+
+def _release_home(config):
+    """The folder of releases, or None where mod_weave makes none."""
+    entry = config.find("release", "home")
+    try:
+        if entry:
+            return str(entry.value(typed=False))
+        virtualenv = config.find("wsgi", "virtualenv")
+        if virtualenv and _is_below(str(virtualenv.value(typed=False)), _USUAL_HOME):
+            return _USUAL_HOME
+    except ConfigError:
+        pass  # of a variable that is not set: mod_weave says it
+    return None
+
+
+def _is_below(path, folder):
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath((path, folder)) == folder
