@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is asking Sync 1.5: a token, and a request that is signed with its key."""
+
+import time
+
+import falcon
+
+from weave.server import hawk
+from weave.server.tokens import TokenError
+
+# The first request of a sync is answered where the token is over for not longer than
+# this: the sync would begin again otherwise, when it began just before.
+GRACE_SECONDS = 2 * 3600
+OF_GRACE = ("GET", "/info/collections")
+
+MAX_URL_CHARS = 200
+
+
+def unauthorized(why):
+    """401; why is for the log."""
+    return falcon.HTTPUnauthorized(description=why, challenges=["Hawk"])
+
+
+class HawkAuthenticator:
+    """Tells whose request it is. secrets: tokens.Secrets. Thread-safe.
+
+    is_current(connection, user_id) says whether tokens of this user are still good.
+    The clock of the client, which is in each header, is not compared: telephones
+    are often wrong by hours, and a token ends by the clock of the server.
+    """
+
+    def __init__(self, secrets, public_url, is_current, clock=time.time):
+        self._secrets = secrets
+        self._public_url = public_url
+        self._is_current = is_current
+        self._clock = clock
+
+    def claim(self, req, uid_text):
+        """The id of the user who sent the request, who is uid_text in its path; 401.
+
+        No database is asked: whether the user is still there is for check().
+        """
+        try:
+            header = hawk.parse(req.get_header("Authorization"))
+            token = self._secrets.read(header.id)
+        except (hawk.HawkError, TokenError) as error:
+            raise unauthorized(str(error)) from None
+        if str(token.uid) != uid_text:
+            raise unauthorized("the token is of user %d, and the path of another" % token.uid)
+        self._check_mac(req, header, token)
+        self._check_time(req, token)
+        return token.uid
+
+    def check(self, connection, user_id):
+        """401 where the user was deleted or replaced; asks in this transaction."""
+        if not self._is_current(connection, user_id):
+            raise unauthorized(
+                "the token's user %d was deleted, or replaced when the key of the account "
+                "changed: the client gets a new token" % user_id
+            )
+
+    def _check_mac(self, req, header, token):
+        tried = []
+        for url in hawk.candidates(
+            req.env, "/1.5/%d" % token.uid, token.node, self._public_url
+        ):
+            if hawk.is_signed(header, token.key, req.method, url):
+                return
+            tried.append(url)
+        raise unauthorized(_mismatch(req.method, tried))
+
+    def _check_time(self, req, token):
+        late = self._clock() - token.expires
+        if late < 0:
+            return
+        path = req.path.partition("/1.5/%d" % token.uid)[2].rstrip("/")
+        if (req.method, path) == OF_GRACE and late < GRACE_SECONDS:
+            return
+        raise unauthorized(
+            "the token has expired %d s ago: the client gets a new one" % late
+        )
+
+
+def _mismatch(method, urls):
+    """What to say of a MAC that is right for none of the URLs."""
+    tried = list(dict.fromkeys(_shown(url) for url in urls))
+    return (
+        "the MAC does not match for %s at any of %s: a proxy in front has changed the "
+        "path, the query or the method (let it hand on the request line as it is), or "
+        "the client does not have the key of its token"
+        % (ascii(method)[1:-1][:20], ", ".join(tried))
+    )
+
+
+def _shown(url):
+    """The URL for the log: of the query the names, since its values may be private."""
+    path, mark, query = url.target.partition("?")
+    names = [part.partition("=")[0] for part in query.split("&")]
+    text = "%s:%d%s%s%s" % (url.host, url.port, path, mark, "&".join(names))
+    return ascii(text)[1:-1][:MAX_URL_CHARS]

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file of sync15.secret_file: the secrets of the tokens of Sync 1.5.
+
+It has one secret a line. The last one signs new tokens; all of them verify. So a new one
+is added below the old one, which is removed an hour later, when its last token has
+expired. Empty lines, and lines that begin with `#`, are left out.
+"""
+
+import os
+import stat
+
+from weave.server.config import in_file
+from weave.server.tokens import Secrets
+
+MAX_BYTES = 16 * 1024
+
+# Whoever has one token can try secrets without asking the server.
+MIN_CHARS = 32
+
+HOW_TO_MAKE = "`weave-server init` makes it"
+
+
+def read_secrets(path):
+    """The Secrets of the file; ConfigError, which says how to mend it."""
+    secrets = []
+    for number, line in enumerate(_read_text(path).splitlines(), 1):
+        secret = line.strip()
+        if not secret or secret.startswith("#"):
+            continue
+        if len(secret) < MIN_CHARS:
+            raise in_file(
+                path,
+                "this secret has less than %d characters: write a longer one, such as "
+                "`openssl rand -hex 32` prints" % MIN_CHARS,
+                number,
+            )
+        secrets.append(secret)
+    if not secrets:
+        raise in_file(path, "has no secret: remove the file, and " + HOW_TO_MAKE)
+    return Secrets(secrets)
+
+
+def _read_text(path):
+    try:
+        data = _read_bytes(path)
+    except OSError as error:
+        cure = HOW_TO_MAKE
+        if isinstance(error, PermissionError):
+            cure = "it must belong to the user that the server runs as, with mode 0600"
+        text = "the file of sync15.secret_file cannot be read: %s: %s"
+        raise in_file(path, text % (error.strerror, cure)) from None
+    if len(data) > MAX_BYTES:
+        raise in_file(path, "is too long for a file of secrets: it has one a line")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise in_file(path, "is not UTF-8: it has one secret a line") from None
+
+
+def _read_bytes(path):
+    """Reads at most MAX_BYTES and one more: root may read what others have named."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise in_file(path, "is no regular file: name one in sync15.secret_file")
+        # A group that reads it may be that of the workers.
+        if status.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+            raise in_file(
+                path,
+                "others may use it, and so be any user of Sync: `chmod 600` it, and "
+                "replace its secrets where others are on this machine",
+            )
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES + 1)
+    finally:
+        os.close(handle)
