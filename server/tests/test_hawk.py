@@ -195,6 +195,7 @@ PROXIES = [
     ("https://sync.example.org:8443/a/b%20c", "sync.example.org", "/a/b%20c"),
     ("http://sync.example.org", "sync.example.org:8080", ""),
     ("http://SYNC.example.org:5000/x/storage", "localhost", "/x/storage"),
+    ("https://sync.example.org/sync", "backend", "/1.5/421"),
     ("http://192.0.2.7:81", "backend", ""),
     ("https://[2001:DB8::7]:444/s", "backend", ""),
 ]
@@ -231,7 +232,8 @@ def test_the_host_header_where_the_node_is_another(node, host, signed):
     browser.id, browser.key = Secrets([SECRET]).make(dict(CLAIMS, node=node), NOW)
     fields = browser.fields()
     fields["mac"] = sign(browser.key, "GET", "/s" + PATH, *signed, **fields)
-    assert claimed(header(fields), "GET", PATH, host=host, REQUEST_URI="/s" + PATH) == 42
+    for uri in ("/s" + PATH, "http://inside:8080/s" + PATH):
+        assert claimed(header(fields), "GET", PATH, host=host, REQUEST_URI=uri) == 42
 
 
 def test_the_public_url_where_all_else_is_another():

@@ -84,6 +84,7 @@ def test_the_last_secret_signs_and_all_verify():
     of_old, of_both = old.make(CLAIMS, NOW), both.make(CLAIMS, NOW)
     assert both.read(of_old[0]).key == of_old[1].encode()
     assert both.read(of_both[0]) == new.read(of_both[0])
+    assert both.read(of_both[0]).key == of_both[1].encode()
     for secrets, id_text in ((old, of_both[0]), (new, of_old[0])):
         with pytest.raises(TokenError, match="signed with none of the secrets"):
             secrets.read(id_text)
@@ -145,6 +146,12 @@ def test_other_spellings_are_refused(spoil):
     assert secrets.read(id_text)
     with pytest.raises(TokenError):
         secrets.read(spoil(id_text))
+
+
+def test_a_long_text_costs_nothing():
+    for length in (MAX_ID_CHARS + 1, 10**7):
+        with pytest.raises(TokenError, match="has over %d characters" % MAX_ID_CHARS):
+            Secrets([SECRET]).read("A" * length)
 
 
 def test_unused_bits_at_the_end_are_refused():
