@@ -91,6 +91,12 @@ class Site:
         )
         self.accounts = Accounts(self.auth_database, creates("auth"))
         self.logins = Logins(self.auth_database, creates("auth"))
+        # What serves today's Firefox, or None.
+        self.sync15 = None
+        if settings["sync15.secret_file"]:
+            from weave.server.sync15 import Sync15
+
+            self.sync15 = Sync15(settings, self.storage_database, creates("storage"))
 
 
 def make_app(site):
@@ -110,6 +116,8 @@ def make_app(site):
         settings["storage.batch_max_bytes"],
     )
     user_api.add_routes(app, site.accounts, authenticator, site.storage, settings)
+    if site.sync15:
+        site.sync15.add_routes(app)
     if settings["global.welcome_page"]:
         app.add_route("/", Welcome(settings))
     # Of one path the last has it: `heartbeat_page = /` is for a load balancer.

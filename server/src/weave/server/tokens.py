@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 SIGNING = b"services.mozilla.com/tokenlib/v1/signing"
 DERIVING = b"services.mozilla.com/tokenlib/v1/derive/"
+NAMING = b"weave.server/hashed_fxa_uid"
 SIGNATURE_BYTES = 32
 SALT_BYTES = 3
 
@@ -82,6 +83,11 @@ class Secrets:
             raise ValueError("the token would have over %d characters" % MAX_ID_CHARS)
         key = _key(self._secrets[-1], body["salt"], id_bytes)
         return id_bytes.decode("ascii"), key.decode("ascii")
+
+    def pseudonym(self, fxa_uid):
+        """32 hexadecimal digits that stand for an account where its id must not be known."""
+        key = _hkdf(self._secrets[-1], b"", NAMING)
+        return hmac.digest(key, fxa_uid.encode("utf-8"), "sha256").hex()[:32]
 
     def _read(self, id_text):
         """The Token of an id, expired or not; TokenError."""

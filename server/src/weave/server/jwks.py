@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The public keys of the account server (RFC 7517), and where they are remembered.
+
+They change once in years. So they are kept in the database, for all processes, and in
+memory for a minute. They are fetched when there are none, or a token names one that is
+not among them: at most once a minute in all processes together, outside of any transaction,
+and by one thread, while the others go on with what there is. What cannot be fetched or
+read leaves the keys as they are. An administrator can load them from a file.
+"""
+
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Tuple
+
+from weave.server import formats, settings_table
+from weave.server.fetch import FetchError, fetch
+from weave.server.oauth import MAX_KID_CHARS, decode_base64url
+from weave.server.rs256 import RsaKey
+
+log = logging.getLogger(__name__)
+
+# Names in weave_settings: the keys, as _encode() writes them; and when (Unix seconds)
+# somebody last began to fetch them.
+KEYS = "jwks"
+ATTEMPT = "jwks_attempt"
+
+MEMORY_SECONDS = 60
+ATTEMPT_SECONDS = 60
+
+# The account server shows a key for longer than this before it signs with it. So a
+# token with another key is no good where the keys are younger.
+FRESH_SECONDS = 24 * 3600
+
+MAX_BYTES = 64 * 1024
+MAX_KEYS = 16
+
+# Told to clients with the 503, in seconds.
+RETRY_SECONDS = 60
+
+
+class KeysError(Exception):
+    """A document has no keys that can be used; str() says why."""
+
+
+class NoKeys(Exception):
+    """There are no keys by which a token could be checked; str() is for the log."""
+
+    seconds = RETRY_SECONDS
+
+
+@dataclass(frozen=True)
+class Keys:
+    """RsaKeys, and when they were fetched or loaded (Unix seconds)."""
+
+    keys: Tuple[RsaKey, ...]
+    since: float
+
+    def named(self, kid):
+        """The keys that may have signed what names kid; None names none."""
+        return [key for key in self.keys if kid is None or key.kid in (kid, None)]
+
+
+NOTHING = Keys((), 0)
+
+
+def read_document(data):
+    """The RsaKeys of a JWKS (bytes); KeysError. Keys for other uses are left out."""
+    if len(data) > MAX_BYTES:
+        raise KeysError("it has over %d bytes" % MAX_BYTES)
+    try:
+        found = formats.decode(data)
+    except ValueError as error:
+        raise KeysError("it is no JSON: %s" % error) from None
+    listed = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(listed, list):
+        raise KeysError("it has no list of keys")
+    keys = tuple(filter(None, map(_read_key, listed)))
+    if not keys or len(keys) > MAX_KEYS:
+        raise KeysError("%d of its keys are for RS256, not from 1 to %d" % (len(keys), MAX_KEYS))
+    return keys
+
+
+def _read_key(jwk):
+    """The RsaKey of a JWK, or None where it is no key for RS256."""
+    if not isinstance(jwk, dict) or jwk.get("kty") != "RSA":
+        return None
+    if jwk.get("alg", "RS256") != "RS256" or jwk.get("use", "sig") != "sig":
+        return None
+    kid = jwk.get("kid")
+    if kid is not None and (not isinstance(kid, str) or len(kid) > MAX_KID_CHARS):
+        return None
+    try:
+        n, e = (int.from_bytes(decode_base64url(jwk[name]), "big") for name in "ne")
+        return RsaKey(kid, n, e)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _encode(keys):
+    listed = [[key.kid, "%x" % key.n, key.e] for key in keys.keys]
+    return json.dumps({"since": keys.since, "keys": listed})
+
+
+def _decode(text):
+    if not text:
+        return NOTHING
+    found = json.loads(text)
+    listed = [RsaKey(kid, int(n, 16), e) for kid, n, e in found["keys"]]
+    return Keys(tuple(listed), found["since"])
+
+
+class Jwks:
+    """The keys that the account server at url has. Thread-safe.
+
+    create_tables of sync15's part of the database is up to Members.
+    """
+
+    def __init__(self, database, url, clock=time.time):
+        self._database = database
+        self._url = url
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._keys = NOTHING
+        self._read_at = None  # monotonic time
+        self._attempted_at = None
+
+    def find(self, kid):
+        """The RsaKeys that may have signed a token that names kid, or None.
+
+        None at all: no such key exists. NoKeys where that is not sure. It may take
+        as long as fetch() takes.
+        """
+        keys = self._remembered()
+        if not keys.named(kid):
+            keys = self._read()
+        if not keys.named(kid) and self._fetch():
+            keys = self._keys
+        age_seconds = self._clock() - keys.since
+        if not keys.named(kid) and not 0 <= age_seconds < FRESH_SECONDS:
+            raise NoKeys(
+                "the keys of the account server are not known, or too old to tell, and "
+                "cannot be fetched now from %s; `weave-server fetch-keys INI FILE` loads "
+                "them from a file that a browser has saved from there" % self._url
+            )
+        return keys.named(kid)
+
+    def fetch_now(self):
+        """Fetches and stores the keys, for an administrator: how many; KeysError."""
+        try:
+            return self.load(fetch(self._url, MAX_BYTES))
+        except FetchError as error:
+            raise KeysError("%s: %s" % (self._url, error)) from None
+
+    def load(self, data):
+        """Stores the keys of a JWKS (bytes): how many; KeysError."""
+        keys = Keys(read_document(data), self._clock())
+        self._database.write(
+            lambda connection: settings_table.put(connection, KEYS, _encode(keys))
+        )
+        self._remember(keys)
+        return len(keys.keys)
+
+    def _remembered(self):
+        read_at = self._read_at
+        if read_at is None or time.monotonic() - read_at > MEMORY_SECONDS:
+            return self._read()
+        return self._keys
+
+    def _read(self):
+        text = self._database.read(
+            lambda connection: settings_table.get(connection, KEYS)
+        )
+        keys = _decode(text)
+        self._remember(keys)
+        return keys
+
+    def _remember(self, keys):
+        self._keys = keys
+        self._read_at = time.monotonic()
+
+    def _fetch(self):
+        """Fetches the keys if it is time for that; whether there are new ones now."""
+        if not self._lock.acquire(blocking=False):
+            return False  # another thread does it
+        try:
+            if not self._may_attempt():
+                return False
+            count = self.fetch_now()
+        except KeysError as error:
+            log.error(
+                "the keys of the account server are not fetched, and those that are "
+                "there are used on: %s",
+                error,
+            )
+            return False
+        finally:
+            self._lock.release()
+        log.warning("%d keys of the account server were fetched from %s", count, self._url)
+        return True
+
+    def _may_attempt(self):
+        """Whether nobody has begun to fetch them lately; notes that this one does."""
+        last = self._attempted_at
+        if last is not None and time.monotonic() - last < ATTEMPT_SECONDS:
+            return False
+        self._attempted_at = time.monotonic()
+        return self._database.write(self._claim_attempt)
+
+    def _claim_attempt(self, connection):
+        settings_table.lock(connection, ATTEMPT)
+        now = self._clock()
+        last = float(settings_table.get(connection, ATTEMPT) or 0)
+        # A time ahead is of a clock that was wrong.
+        if 0 <= now - last < ATTEMPT_SECONDS:
+            return False
+        settings_table.put(connection, ATTEMPT, repr(now))
+        return True

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The accounts that store records by Sync 1.5, and the user whose records they are.
+
+What changes members is done in turns, in all processes, so that two devices of a new
+account get one user, and two newcomers do not get one place. Most requests for a
+token change nothing, and read one row or two.
+"""
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from weave.server import claims as rules
+from weave.server import settings_table
+from weave.server.claims import Member
+from weave.server.queries import Query
+from weave.server.retries import reason
+from weave.server.schema import users
+from weave.server.schema15 import METADATA, members
+from weave.server.stamps import Stamp
+
+log = logging.getLogger(__name__)
+
+# Ids have ten digits at most, as those of other servers. They are drawn, not counted:
+# where a database is lost and made anew, nobody is given the records of somebody else.
+MAX_USER_ID = 9_999_999_999
+DRAWS = 5
+
+# `seen` is written when it is older than this.
+SEEN_SECONDS = 600
+
+# The name in weave_settings that is locked by who changes members.
+LOCK = "members"
+
+_FIELDS = (
+    "user_id",
+    "client_state",
+    "generation",
+    "keys_changed_at",
+    "replaced",
+    "endpoint",
+    "seen",
+    "note",
+)
+_USER = members.c.user_id == bindparam("its_user")
+
+_CURRENT = Query(select(members.c.replaced).where(_USER))
+_OF_ACCOUNT = Query(
+    select(*(members.c[name] for name in _FIELDS)).where(
+        members.c.fxa_uid == bindparam("fxa_uid")
+    )
+)
+_ADD_USER = Query(
+    insert(users).values(user_id=bindparam("user_id"), modified=0)
+)
+_ADD = Query(
+    insert(members).values({name: bindparam(name) for name in members.columns.keys()})
+)
+_RAISE = Query(
+    update(members)
+    .where(_USER)
+    .values(
+        generation=bindparam("new_generation"),
+        keys_changed_at=bindparam("new_keys_changed_at"),
+    )
+)
+_SEE = Query(
+    update(members)
+    .where(_USER)
+    .values(seen=bindparam("now"), endpoint=bindparam("new_endpoint"))
+)
+_REPLACE = Query(
+    update(members)
+    .where(members.c.fxa_uid == bindparam("its_account"), members.c.replaced.is_(None))
+    .values(replaced=bindparam("now"))
+)
+
+
+def is_current(connection, user_id):
+    """Whether tokens of this user are good: he was neither deleted nor replaced."""
+    row = _CURRENT.row(connection, its_user=user_id)
+    return row is not None and row[0] is None
+
+
+def endpoint_of(node, user_id):
+    """The URL below which the records of a user are; node is the URL of the server."""
+    return "%s/1.5/%d" % (node.rstrip("/"), user_id)
+
+
+def node_of(endpoint):
+    """The URL of the server in an endpoint."""
+    return endpoint.rpartition("/1.5/")[0]
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What a device is told: its user, and the URL of the server, without a slash."""
+
+    user_id: int
+    node: str
+
+
+class Members:
+    """The members in a Database. admission is an Admission.
+
+    public_url is the URL of this server for all members, or None: each has then the one
+    by which he came first.
+    """
+
+    def __init__(self, database, create_tables, admission, public_url=None):
+        self._database = database
+        self._admission = admission
+        self._public_url = public_url and public_url.rstrip("/")
+        database.require(METADATA, create_tables)
+
+    def enter(self, claims, node):
+        """The Entered of a device with these Claims, who came by the URL node; Refused.
+
+        The account becomes a member, or gets another user, where the rules want that.
+        """
+        found = self._database.read(lambda connection: self._look(connection, claims))
+        row, has_changed = found
+        if has_changed:
+            row = self._change(claims, node)
+        node = self._node(row, node)
+        self._see(row, endpoint_of(node, row.user_id))
+        return Entered(row.user_id, node)
+
+    def _node(self, row, node):
+        return self._public_url or (node_of(row.endpoint) if row else node.rstrip("/"))
+
+    def _look(self, connection, claims):
+        """(current Member or None, whether the Claims change anything); Refused."""
+        row, old = _read(connection, claims.fxa_uid)
+        if row is None:
+            self._admission.check(connection, claims.fxa_uid)
+            return None, True
+        rules.check(claims, row, old)
+        has_other_key = claims.client_state != row.client_state
+        return row, has_other_key or rules.times_after(claims, row) != row.times
+
+    def _change(self, claims, node):
+        """Does what the Claims want, and returns the current Member; Refused."""
+        for draw in range(1, DRAWS + 1):
+            try:
+                return self._database.write(
+                    lambda connection: self._change_in_turn(connection, claims, node)
+                )
+            except IntegrityError:
+                # Somebody has the id that was drawn.
+                if draw == DRAWS:
+                    raise
+
+    def _change_in_turn(self, connection, claims, node):
+        settings_table.lock(connection, LOCK)
+        # Others may have changed something since.
+        row, has_changed = self._look(connection, claims)
+        if not has_changed:
+            return row
+        now = Stamp.now()
+        if row is None:
+            note = self._admission.take(connection, claims.fxa_uid)
+        elif row.client_state == claims.client_state:
+            generation, keys_changed_at = rules.times_after(claims, row)
+            _RAISE.change(
+                connection,
+                its_user=row.user_id,
+                new_generation=generation,
+                new_keys_changed_at=keys_changed_at,
+            )
+            return row
+        else:
+            note = row.note
+            _REPLACE.change(connection, its_account=claims.fxa_uid, now=now)
+        return _add(connection, claims, row, self._node(row, node), note)
+
+    def _see(self, row, endpoint):
+        """Notes that the member was here, and where he was sent."""
+        now = Stamp.now()
+        age_seconds = abs(now - row.seen) / 100
+        if age_seconds < SEEN_SECONDS and endpoint == row.endpoint:
+            return
+        try:
+            self._database.write(
+                lambda connection: _SEE.change(
+                    connection, its_user=row.user_id, now=now, new_endpoint=endpoint
+                )
+            )
+        except SQLAlchemyError as error:
+            # The device has its token all the same; the next one notes it.
+            log.warning("the visit of a member could not be noted: %s", reason(error))
+
+
+def _read(connection, fxa_uid):
+    """(the current Member of an account or None, {client states of its other rows})"""
+    rows = [Member(*row) for row in _OF_ACCOUNT.rows(connection, fxa_uid=fxa_uid)]
+    current = [row for row in rows if row.replaced is None]
+    old = {row.client_state for row in rows if row.replaced is not None}
+    return (current[0] if current else None), old
+
+
+def _add(connection, claims, before, node, note):
+    """Makes a user for the Claims; the Member. before is the one it replaces, or None."""
+    user_id, now = 1 + secrets.randbelow(MAX_USER_ID), Stamp.now()
+    generation, keys_changed_at = rules.times_after(claims, before)
+    row = {
+        "user_id": user_id,
+        "client_state": claims.client_state,
+        "generation": generation,
+        "keys_changed_at": keys_changed_at,
+        "replaced": None,
+        "endpoint": endpoint_of(node, user_id),
+        "seen": now,
+        "note": note,
+    }
+    _ADD_USER.change(connection, user_id=user_id)
+    _ADD.change(connection, fxa_uid=claims.fxa_uid, created=now, **row)
+    return Member(**row)

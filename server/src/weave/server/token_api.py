@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The token server 1.0 for Sync 1.5: an access token of the account server in, and out
+come a token of ours and the URL of the records.
+
+Every answer is a JSON object, whatever happens, since clients take anything else for a
+broken server. Where their own token is at fault they get a 401, and fetch another one;
+who is not admitted gets a 403, and where we cannot tell, a 503.
+"""
+
+import base64
+import re
+import time
+
+import falcon
+
+from weave.server import http, jwks, oauth, refusals
+from weave.server.claims import Claims, Refused
+from weave.server.members import endpoint_of
+
+# Today's guides have the one, older ones the other.
+PATHS = ("/1.0/sync/1.5", "/token/1.0/sync/1.5")
+
+_KEY_ID = re.compile(r"([0-9]{1,16})-([A-Za-z0-9_-]{0,22})=*", re.ASCII)
+_CLIENT_STATE = re.compile(r"[A-Za-z0-9._-]{1,32}", re.ASCII)
+_DURATION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
+
+MAX_NODE_CHARS = 400
+
+
+def _unauthorized(description, why):
+    return Refused(why, "error", description)
+
+
+def _invalid(status, why):
+    return Refused(why, status)
+
+
+def _bearer(req):
+    """The access token of the request."""
+    header = req.get_header("Authorization")
+    if not header:
+        raise _unauthorized("Unauthorized", "there is no Authorization header")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise _unauthorized("Unsupported", "the Authorization header is none of OAuth (Bearer)")
+    return token.strip()
+
+
+def _key_id(req):
+    """(keys_changed_at, client_state in hexadecimal digits) of X-KeyID."""
+    found = _KEY_ID.fullmatch(req.get_header("X-KeyID") or "")
+    try:
+        keys_changed_at, text = int(found.group(1)), found.group(2)
+        state = oauth.decode_base64url(text) if text else b""
+    except (AttributeError, ValueError):
+        raise _invalid("invalid-key-id", "X-KeyID is missing or malformed") from None
+    if keys_changed_at > oauth.MAX_NUMBER or len(state) > 16:
+        raise _invalid("invalid-key-id", "X-KeyID has a number that is too large")
+    return keys_changed_at, state.hex()
+
+
+def _check_client_state(req, client_state):
+    given = req.get_header("X-Client-State")
+    if given is None:
+        return
+    place = {"location": "header", "name": "X-Client-State"}
+    if not _CLIENT_STATE.fullmatch(given):
+        raise Refused(
+            "X-Client-State is malformed",
+            "error",
+            "Invalid client state value",
+            http_status=400,
+            **place,
+        )
+    if given.lower() != client_state:
+        why = "X-Client-State is of another key than X-KeyID"
+        raise Refused(why, "invalid-client-state", **place)
+
+
+def _node(req):
+    """The URL by which the client came, without a slash at its end."""
+    if not _HOST.fullmatch(req.netloc):
+        raise Refused(
+            "the Host header is no name of a host, and there is no sync15.public_url",
+            "error",
+            "Invalid Host",
+            "header",
+            "Host",
+            400,
+        )
+    node = http.site_url(req).rstrip("/")
+    if len(node) > MAX_NODE_CHARS:
+        raise Refused("the URL of the request is too long", "error", http_status=400)
+    return node.replace(req.netloc, req.netloc.lower(), 1)
+
+
+def _key_name(claims):
+    """The name of the account's key, as in X-KeyID."""
+    state = base64.urlsafe_b64encode(bytes.fromhex(claims.client_state))
+    return "%013d-%s" % (claims.keys_changed_at, state.decode("ascii").rstrip("="))
+
+
+class Tokens:
+    """Gives out tokens. duration is in seconds."""
+
+    def __init__(self, members, keys, secrets, public_url, duration, clock=time.time):
+        self._members = members
+        self._keys = keys
+        self._secrets = secrets
+        self._public_url = public_url
+        self._duration = duration
+        self._clock = clock
+
+    def on_get(self, req, resp):
+        claims = self._claims(req)
+        node = self._public_url or _node(req)
+        entered = self._members.enter(claims, node)
+        http.send_json(resp, self._answer(claims, entered, self._seconds(req)))
+
+    def _claims(self, req):
+        """The Claims of the request, once its token was verified; Refused."""
+        token = _bearer(req)
+        keys_changed_at, client_state = _key_id(req)
+        _check_client_state(req, client_state)
+        try:
+            identity = oauth.verify(token, self._keys.find, self._clock())
+        except oauth.BadToken as error:
+            raise _invalid("invalid-credentials", str(error)) from None
+        return Claims(
+            identity.fxa_uid, client_state, identity.generation, keys_changed_at
+        )
+
+    def _seconds(self, req):
+        """How long the token shall last: clients may want it shorter."""
+        wanted = req.get_param("duration") or ""
+        if _DURATION.fullmatch(wanted):
+            return min(self._duration, int(wanted))
+        return self._duration
+
+    def _answer(self, claims, entered, seconds):
+        now = self._clock()
+        id_, key = self._secrets.make(
+            {
+                "uid": entered.user_id,
+                "node": entered.node,
+                "expires": int(now) + seconds,
+                "fxa_uid": claims.fxa_uid,
+                "fxa_kid": _key_name(claims),
+            },
+            now,
+        )
+        return {
+            "id": id_,
+            "key": key,
+            "uid": entered.user_id,
+            "api_endpoint": endpoint_of(entered.node, entered.user_id),
+            "duration": seconds,
+            "hashalg": "sha256",
+            "hashed_fxa_uid": self._secrets.pseudonym(claims.fxa_uid),
+            "node_type": "weave",
+        }
+
+
+class Unsupported:
+    """Tokens for other applications, and other versions."""
+
+    def on_get(self, _req, _resp, application, version):
+        what = "version" if application == "sync" else "application"
+        raise Refused(
+            "there are tokens for sync 1.5 only",
+            "error",
+            "Unsupported " + what,
+            "url",
+            what,
+            404,
+        )
+
+
+# The status of an error, and what is said of it, where no Refused does.
+_ERRORS = {
+    400: ("error", "Bad Request"),
+    401: ("error", "Unauthorized"),
+    404: ("error", "Not Found"),
+    405: ("error", "Method Not Allowed"),
+    500: ("internal-error", "Internal error"),
+    503: ("error", "Resource is not available"),
+}
+
+
+def _send_error(resp, status, description, location="body", name=""):
+    error = {"location": location, "name": name, "description": description}
+    http.send_json(resp, {"status": status, "errors": [error]})
+
+
+def _on_refused(req, resp, error, _params):
+    refusals.note(req, str(error))
+    resp.status = falcon.code_to_http_status(error.http_status)
+    resp.context.is_object = True
+    if error.http_status == 401:
+        resp.set_header("WWW-Authenticate", "Bearer")
+    _send_error(resp, error.status, error.description, error.location, error.name)
+
+
+def _on_no_keys(req, resp, error, _params):
+    refusals.note(req, str(error), is_fault=True)
+    resp.status = falcon.HTTP_503
+    resp.set_header("Retry-After", str(error.seconds))
+
+
+class Answers:
+    """Middleware: the headers of each answer, and errors as this protocol has them."""
+
+    def process_response(self, req, resp, resource, _succeeded):
+        if req.path not in PATHS and not isinstance(resource, Unsupported):
+            return
+        resp.set_header("X-Timestamp", "%d" % time.time())
+        resp.set_header("X-Content-Type-Options", "nosniff")
+        resp.set_header("Cache-Control", "no-store")
+        status = falcon.http_status_to_code(resp.status)
+        if status != 200 and not hasattr(resp.context, "is_object"):
+            _send_error(resp, *_ERRORS.get(status, ("error", resp.status)))
+
+
+def add_routes(app, tokens):
+    for path in PATHS:
+        app.add_route(path, tokens)
+    # Not without /token: names of users of Sync 1.0 are there.
+    app.add_route("/token/1.0/{application}/{version}", Unsupported())
+    app.add_middleware(Answers())
+    app.add_error_handler(Refused, _on_refused)
+    app.add_error_handler(jwks.NoKeys, _on_no_keys)
