@@ -1,37 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The storage under other rules than those of Sync 1.1: what differs is data."""
 
-import dataclasses
-
 import pytest
 
 from weave.server import records
 from weave.server.query import Selection
-from weave.server.rules import V11
+from weave.server.rules import V11, V15
 from weave.server.stamps import Stamp
-from weave.server.storage import Options, Storage
+from weave.server.storage import Storage
 from weave.server.writer import Condition, Modified
 
 USER = 5
-OTHER = dataclasses.replace(
-    V11,
-    fields=("id", "sortindex", "ttl", "payload"),
-    max_ttl_seconds=999999999,
-    kept=frozenset(["sortindex", "ttl"]),
-    moving=frozenset(["payload", "sortindex"]),
-    always_moves_collection=True,
-    condition_of_item=True,
-    forgets_deleted=True,
-    shows_empty=True,
-)
 
 
 class Store:
     """A Storage with rules; what is written and read is of one user."""
 
     def __init__(self, database, rules):
-        self.storage = Storage(database, create_tables=False)
-        self.storage._options = Options(rules, True, None)
+        self.storage = Storage(database, create_tables=False, rules=rules)
 
     def put(self, condition=None, **changes):
         def write(writer):
@@ -72,7 +58,7 @@ def store(site):
 def test_time_to_live_that_is_not_given(store, monkeypatch):
     now = Stamp.now()
     monkeypatch.setattr(Stamp, "now", classmethod(lambda cls: cls(now)))
-    for rules, lives in ((V11, True), (OTHER, False)):
+    for rules, lives in ((V11, True), (V15, False)):
         its = store(rules)
         its.put(a={"payload": "x", "ttl": 10})
         its.put(a={"payload": "y"})
@@ -81,7 +67,7 @@ def test_time_to_live_that_is_not_given(store, monkeypatch):
             assert (its.get("a") is not None) == lives
 
 
-@pytest.mark.parametrize("rules", [V11, OTHER])
+@pytest.mark.parametrize("rules", [V11, V15])
 def test_what_modifies(store, rules):
     its = store(rules)
     _, first = its.put(a={"payload": "x", "sortindex": 1})
@@ -91,12 +77,12 @@ def test_what_modifies(store, rules):
     times, third = its.put(a={"ttl": 1000})
     assert its.times() == {"col": first if rules is V11 else third}
     assert its.get("a")["sortindex"] == 2
-    times, _ = its.put(b={"ttl": 1000})
-    assert times == {"b": None}
+    times, fourth = its.put(b={"ttl": 1000})
+    assert times == {"b": None if rules is V11 else fourth}
     assert its.get("b")["payload"] == ""
 
 
-@pytest.mark.parametrize("rules", [V11, OTHER])
+@pytest.mark.parametrize("rules", [V11, V15])
 def test_what_is_left_of_a_collection(store, rules):
     its = store(rules)
     its.put(a={"payload": "x"})
@@ -113,7 +99,7 @@ def test_what_is_left_of_a_collection(store, rules):
         its.put(new, a={"payload": "x"})
 
 
-@pytest.mark.parametrize("rules", [V11, OTHER])
+@pytest.mark.parametrize("rules", [V11, V15])
 def test_what_a_condition_is_about(store, rules):
     its = store(rules)
     _, stamp = its.put(a={"payload": "x"})
@@ -131,8 +117,20 @@ def test_what_a_condition_is_about(store, rules):
 
 
 def test_bounds_and_fields():
-    raw = {"id": "a", "ttl": 94608000, "parentid": "p", "payload": "x"}
+    raw = {"id": "a", "ttl": 94608000, "payload": "x", "modified": 1}
     with pytest.raises(records.InvalidRecord):
         records.parse(raw)
     known = {"id": "a", "ttl": 94608000, "payload": "x"}
-    assert records.parse(raw, OTHER) == known
+    assert records.parse(raw, V15) == known
+    for wrong in (
+        {"parentid": "p"},
+        {"ttl": "1"},
+        {"ttl": 10**9},
+        {"sortindex": 1.0},
+        {"sortindex": True},
+        {"id": "ä"},
+        {"id": 5},
+        {"id": ""},
+    ):
+        with pytest.raises(records.InvalidRecord):
+            records.parse(dict(known, **wrong), V15)

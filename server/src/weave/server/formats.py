@@ -27,6 +27,26 @@ _MARKS = b'"[]{},'
 _NO_MARKS = bytes(set(range(256)) - set(_MARKS))
 
 
+def negotiate(accept, offered):
+    """The best of the media types offered by RFC 9110, section 12.5.1; None: none will do.
+
+    Among equals it is the first one. An empty header accepts everything.
+    """
+    ranges = {}
+    for part in accept.split(","):
+        media_range, *parameters = (word.strip() for word in part.split(";"))
+        if media_range:
+            ranges[media_range.lower()] = _quality(parameters)
+    best, best_quality = None, 0.0
+    for media_type in offered:
+        kind = media_type.split("/")[0]
+        named = [n for n in (media_type, kind + "/*", "*/*") if n in ranges]
+        quality = ranges[named[0]] if named else float(not ranges)
+        if quality > best_quality:
+            best, best_quality = media_type, quality
+    return best
+
+
 def choose(accept):
     """The list format that an Accept header asks for; JSON unless it does."""
     best, best_quality = JSON, 0.0
@@ -172,3 +192,16 @@ def decode(body, max_marks=MAX_MARKS):
         return _DECODER.decode(body.decode("utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def decode_lines(body, max_marks=MAX_MARKS):
+    """The list of the JSON values that a body has, one on each line; ValueError.
+
+    As decode(), and max_marks is for all lines together. The last line may lack its end,
+    and no line is blank.
+    """
+    if not body:
+        return []
+    lines = (body[:-1] if body.endswith(b"\n") else body).split(b"\n")
+    check_shape(b"[" + b",".join(lines) + b"]", max_marks)
+    return [decode(line, max_marks) for line in lines]

@@ -30,6 +30,13 @@ class LoadBalancerHeartbeat:
         http.send_json(resp, {"status": "ok"})
 
 
+class Version:
+    """What runs here."""
+
+    def on_get(self, _req, resp):
+        http.send_json(resp, {"name": "weave.server", "version": VERSION})
+
+
 class Debug:
     """What one wants to know first when something is wrong; no secrets."""
 

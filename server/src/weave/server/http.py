@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all resources share: bodies and errors.
 
-Answers that are not 2xx have a JSON body. For a 400 it is a number, one of the
-codes below (published as "Response codes" with the protocol).
+Answers that are not 2xx have a JSON body. For a 400 of Sync 1.0 to 1.5 it is a number, one
+of the codes below (published as "Response codes" with the protocol).
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from weave.server.turns import Busy, Turns
 
 VERSIONS = ("1", "1.0", "1.1")
 
+UNKNOWN = 0
 BAD_PROTOCOL = 1
 BAD_NAME = 3
 EXISTS = 4
@@ -32,6 +33,7 @@ BAD_EMAIL = 12
 BAD_COLLECTION = 13
 OVER_QUOTA = 14
 NAME_IS_NOT_EMAIL = 15
+OVER_LIMIT = 17
 
 # The sign-up form reads a body of 0 or 1 as "taken" or "free", so that
 # anything we have no code for is called a bad object.
@@ -60,6 +62,7 @@ _REASONS = {
     BAD_COLLECTION: "the name of the collection is malformed",
     OVER_QUOTA: "the user is over the quota",
     NAME_IS_NOT_EMAIL: "the name is not that of the e-mail address",
+    OVER_LIMIT: "the client announces more than info/configuration allows",
 }
 
 
@@ -106,27 +109,29 @@ def read_body(req, max_bytes):
 
 
 @contextlib.contextmanager
-def json_body(req, max_bytes, max_marks=formats.MAX_MARKS, owner=None):
+def json_body(
+    req, max_bytes, max_marks=formats.MAX_MARKS, owner=None, decode=formats.decode
+):
     """The decoded body, for a block; 400 with BAD_JSON when it is none.
 
     What a large one takes is bounded until the block ends, or Busy is raised;
-    owner is whose it is.
+    owner is whose it is. decode(body, max_marks) raises ValueError.
     """
     length = max_bytes if req.content_length is None else req.content_length
     if not LARGE_BODY_BYTES < length <= max_bytes:
-        yield _decode(read_body(req, max_bytes), max_marks)
+        yield _decode(read_body(req, max_bytes), max_marks, decode)
         return
     with contextlib.closing(Spool(owner)) as spool:
         # A client that sends slowly keeps nobody from having a turn.
         for part in _body_parts(req, max_bytes):
             spool.write(part)
         with large_bodies.taken():
-            yield _decode(spool.read(), max_marks)
+            yield _decode(spool.read(), max_marks, decode)
 
 
-def _decode(body, max_marks):
+def _decode(body, max_marks, decode):
     try:
-        return formats.decode(body, max_marks)
+        return decode(body, max_marks)
     except ValueError:
         raise bad_request(BAD_JSON) from None
 
@@ -177,13 +182,16 @@ class Stamps:
         resp.set_header("X-Weave-Timestamp", stamp_of(req).text)
 
 
-def _send_unavailable(resp, seconds, issue):
-    """The 503 that clients know how to take."""
-    resp.status = falcon.HTTP_503
-    for name in ("Retry-After", "X-Weave-Backoff", "X-Backoff"):
-        resp.set_header(name, str(seconds))
-    resp.set_header("Cache-Control", "no-store")
-    send_json(resp, "server issue: " + issue)
+def error_of_11(status, code, text):
+    """The body of an error of Sync 1.0 and 1.1, and of all other paths."""
+    if status == 400:
+        return DEFAULT_CODE if code is None else code
+    return text
+
+
+def error_of_15(status, code, _text):
+    """The body of an error of the storage of Sync 1.5: always a number."""
+    return code if status == 400 and code is not None else UNKNOWN
 
 
 class Errors:
@@ -191,6 +199,14 @@ class Errors:
 
     def __init__(self, retry_after):
         self._retry_after = retry_after
+        self._bodies = {}
+
+    def add(self, prefix, body):
+        """Below the path prefix, body(status, code, text) gives the JSON of errors.
+
+        code: of a 400, or None. text: one line for people.
+        """
+        self._bodies[prefix] = body
 
     def install(self, app):
         app.set_error_serializer(self.serialize)
@@ -202,27 +218,39 @@ class Errors:
 
     def serialize(self, req, resp, error):
         refusals.note_error(req, error)
-        if error.status == falcon.HTTP_400:
-            send_json(resp, DEFAULT_CODE if error.code is None else error.code)
-        else:
-            send_json(resp, error.title)
+        self._send(req, resp, error.status, error.code, error.title)
 
     def on_database(self, req, resp, error, _params):
         """The database is full, locked, broken or away, or lacks its tables."""
         refusals.note(req, told(error), is_fault=True)
-        _send_unavailable(resp, self._retry_after, "database")
+        self._send_unavailable(req, resp, self._retry_after, "database")
 
     def on_full(self, req, resp, error, _params):
         """The temporary folder has no room for a large body or a long list."""
         refusals.note(req, "the temporary folder cannot be written: %s" % error, is_fault=True)
-        _send_unavailable(resp, self._retry_after, "temporary folder")
+        self._send_unavailable(req, resp, self._retry_after, "temporary folder")
 
     def on_busy(self, req, resp, error, _params):
         """The request costs more than the server can give just now."""
         refusals.note(req, str(error))
-        _send_unavailable(resp, error.seconds, "busy")
+        self._send_unavailable(req, resp, error.seconds, "busy")
 
     def on_unexpected(self, req, resp, error, _params):
         refusals.note(req, "unexpected exception", error, is_fault=True)
         resp.status = falcon.HTTP_500
-        send_json(resp, "server issue: unexpected error")
+        self._send(req, resp, resp.status, None, "server issue: unexpected error")
+
+    def _send_unavailable(self, req, resp, seconds, issue):
+        """The 503 that clients know how to take."""
+        resp.status = falcon.HTTP_503
+        for name in ("Retry-After", "X-Weave-Backoff", "X-Backoff"):
+            resp.set_header(name, str(seconds))
+        resp.set_header("Cache-Control", "no-store")
+        self._send(req, resp, resp.status, None, "server issue: " + issue)
+
+    def _send(self, req, resp, status, code, text):
+        body = error_of_11
+        for prefix, other in self._bodies.items():
+            if (req.path + "/").startswith(prefix + "/"):
+                body = other
+        send_json(resp, body(falcon.http_status_to_code(status), code, text))

@@ -1,25 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
 """The answer to a GET of a collection."""
 
+from sqlalchemy import and_, bindparam, select
+
 from weave.server import formats, spool, stream
-from weave.server.rows import Listing, collection_number
+from weave.server.queries import Query
+from weave.server.rows import Listing
+from weave.server.schema import collections, users
 from weave.server.spool import Spool
 from weave.server.stamps import Stamp
 
 # How much longer a list may be than its beginning tells.
 MARGIN = 1.1
 
+_STATE = Query(
+    select(users.c.modified, collections.c.number, collections.c.modified)
+    .select_from(
+        users.outerjoin(
+            collections,
+            and_(
+                collections.c.user_id == users.c.user_id,
+                collections.c.name == bindparam("name"),
+            ),
+        )
+    )
+    .where(users.c.user_id == bindparam("user_id"))
+)
+
+
+def _collection_state(connection, user_id, name):
+    """(the user's last Stamp, number of the collection or None, when it was modified)"""
+    row = _STATE.row(connection, user_id=user_id, name=name)
+    last, number, modified = row or (0, None, None)
+    return Stamp(last), number, Stamp(modified or 0)
+
 
 class Found:
     """The beginning of a list, and how it goes on; all from one state of the database.
 
-    stamp: the user's last one. count: of the records. Where it is long, its
-    transaction is left open: send() must be called at once, and sees to its end.
+    stamp: the user's last one. modified: the collection's. count: of the records. end: as
+    that of a Listing. Where it is long, its transaction is left open: send() must be
+    called at once, and sees to its end.
     """
 
-    def __init__(self, stamp, batches, encode, media_type):
+    def __init__(self, stamp, modified, batches, encode, media_type):
         self.stamp = stamp
+        self.modified = modified
         self.count = 0
+        self.end = None
         self._pieces = []
         self._rest = formats.encode_list(self._texts(batches, encode), media_type)
         self._transaction = None
@@ -81,19 +109,27 @@ class Found:
             raise
 
 
-def find(storage, connection, user_id, collection, selection, media_type):
-    """The Found of a list; an act of database.read()."""
-    stamp = storage.last_stamp(connection, user_id)
-    number = collection_number(connection, user_id, collection)
+def find(
+    storage, connection, user_id, collection, selection, media_type, check=None
+):
+    """The Found of a list; an act of database.read().
+
+    check(modified, stamp) raises what keeps it from being read.
+    """
+    stamp, number, modified = _collection_state(connection, user_id, collection)
+    if check is not None:
+        check(modified, stamp)
     if number is None:
-        found = Found(stamp, (), None, media_type)
+        found = Found(stamp, modified, (), None, media_type)
         found.read()
         return found
     listing = Listing(connection, user_id, number, selection, Stamp.now())
     if selection.full:
-        found = Found(stamp, listing.records(), formats.encode_record, media_type)
+        batches, encode = listing.records(), formats.encode_record
     else:
-        found = Found(stamp, listing.ids(), formats.quote, media_type)
+        batches, encode = listing.ids(), formats.quote
+    found = Found(stamp, modified, batches, encode, media_type)
     if not found.read():
         found.leave_open(storage.database, connection, listing.count())
+    found.end = listing.end
     return found

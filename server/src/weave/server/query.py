@@ -3,7 +3,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import List, Optional
+from typing import List, Optional, Tuple
 from urllib.parse import parse_qs
 
 from weave.server.stamps import LIMIT, Stamp, parse_number
@@ -23,7 +23,11 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 @dataclass
 class Selection:
-    """Which records, in which order; the bounds are all exclusive."""
+    """Which records, in which order; the bounds are all exclusive.
+
+    A page has `limit` records, and its end is looked for. What follows a page is behind
+    the position `after`: (id, modified, sortindex) of its last record.
+    """
 
     ids: Optional[List[str]] = None
     parentid: Optional[str] = None
@@ -36,6 +40,8 @@ class Selection:
     limit: Optional[int] = None
     offset: int = 0
     full: bool = False
+    is_page: bool = False
+    after: Optional[Tuple[str, int, Optional[int]]] = None
 
 
 def _integer(text):
@@ -68,11 +74,10 @@ _ARGUMENTS = {
 }
 
 
-def parse(query_string):
-    """The Selection of a raw query string; ValueError when it is malformed.
+def arguments(query_string):
+    """{name: text} of a raw query string; ValueError when it is malformed.
 
-    Unknown arguments are ignored, of repeated ones the last counts. A limit
-    or offset below one is ignored, and so is an offset without a limit.
+    Of repeated arguments the last counts.
     """
     if len(query_string) > MAX_CHARS:
         raise ValueError("too long")
@@ -82,10 +87,20 @@ def parse(query_string):
         errors="strict",
         max_num_fields=MAX_ARGUMENTS,
     )
+    return {name: texts[-1] for name, texts in given.items()}
+
+
+def parse(query_string):
+    """The Selection of a raw query string; ValueError when it is malformed.
+
+    Unknown arguments are ignored, of repeated ones the last counts. A limit
+    or offset below one is ignored, and so is an offset without a limit.
+    """
+    given = arguments(query_string)
     values = {}
     for name, convert in _ARGUMENTS.items():
         if name in given:
-            text = given[name][-1]
+            text = given[name]
             if "\0" in text:
                 raise ValueError("no text that a record can have")
             values[name] = convert(text)

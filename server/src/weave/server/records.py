@@ -8,6 +8,7 @@ from weave.server.schema import MAX_ID_CHARS
 
 MAX_SORTINDEX = 999999999
 
+_PRINTABLE = re.compile(r"[ -~]{1,%d}" % MAX_ID_CHARS)
 _NUMBER = re.compile(r"([+-]?[0-9]{1,20})(\.[0-9]*)?", re.ASCII)
 
 
@@ -46,14 +47,21 @@ def _reference(value, _rules):
 
 
 def _identifier(value, rules):
+    if rules.strict:
+        if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+            raise ValueError
+        return value
     value = _reference(value, rules)
     if not value:
         raise ValueError
     return value
 
 
-def _whole(value, low, high):
-    if isinstance(value, str):
+def _whole(value, low, high, rules):
+    if rules.strict:
+        if type(value) is not int:
+            raise ValueError
+    elif isinstance(value, str):
         match = _NUMBER.fullmatch(value.strip())
         if not match:
             raise ValueError
@@ -66,12 +74,12 @@ def _whole(value, low, high):
     return value
 
 
-def _sortindex(value, _rules):
-    return _whole(value, -MAX_SORTINDEX, MAX_SORTINDEX)
+def _sortindex(value, rules):
+    return _whole(value, -MAX_SORTINDEX, MAX_SORTINDEX, rules)
 
 
 def _ttl(value, rules):
-    return _whole(value, 0, rules.max_ttl_seconds)
+    return _whole(value, 0, rules.max_ttl_seconds, rules)
 
 
 def _payload(value, rules):
@@ -93,11 +101,13 @@ _CONVERTERS = {
 def parse(raw, rules=V11):
     """The known fields of a decoded JSON value, checked and converted.
 
-    A field that is null counts as absent; unknown fields (and `modified`,
-    which the server sets) are dropped. Raises InvalidRecord.
+    A field that is null counts as absent. `modified`, which the server sets, is dropped,
+    and what becomes of unknown fields is in the rules. Raises InvalidRecord.
     """
     if not isinstance(raw, dict):
         raise InvalidRecord("invalid wbo")
+    if rules.dropped is not None and not raw.keys() <= rules.dropped.union(rules.fields):
+        raise InvalidRecord("unknown field")
     record = {}
     for name in rules.fields:
         value = raw.get(name)
@@ -111,9 +121,9 @@ def parse(raw, rules=V11):
 
 
 def parse_one(raw, rules=V11):
-    """Parses a record that comes alone, whose id has to fit into a URL."""
+    """Parses a record that comes alone, whose id has to fit into a URL of its version."""
     record = parse(raw, rules)
-    if "/" in record.get("id", ""):
+    if not rules.strict and "/" in record.get("id", ""):
         raise InvalidRecord("invalid id")
     return record
 

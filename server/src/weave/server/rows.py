@@ -13,7 +13,7 @@ import math
 from sqlalchemy import bindparam, case, func, select
 
 from weave.server.queries import MAX_LIST, Query
-from weave.server.schema import RECORDS_OF_COLLECTION, collections, records
+from weave.server.schema import RECORDS_OF_COLLECTION, records
 from weave.server.stamps import LIMIT
 
 # Rows of a batch, and the longest payload (bytes) that is read with its row: 1 MiB
@@ -63,7 +63,9 @@ _RECORD = (*(_C[name] for name in FIELDS), _C.payload_size)
 # Payloads are left out where they are long.
 _SHORT = case((_C.payload_size <= INLINE_BYTES, _C.payload), else_=None)
 _INLINE = tuple(_SHORT if column is _C.payload else column for column in _RECORD)
-_KEY = (_C.id, _C.modified, _C.sortindex, _C.payload_size)
+# Where a record is in a list, whatever its order; what does not matter there may be None.
+_POSITION = (_C.id, _C.modified, _C.sortindex)
+_KEY = (*_POSITION, _C.payload_size)
 
 _PAYLOAD = FIELDS.index("payload")
 
@@ -109,6 +111,26 @@ class _Walk:
             return self._condition
         bounds = (self.major > bindparam("low"), self.major < bindparam("high"))
         return self._condition + bounds
+
+    def columns(self, columns):
+        """Those, or where they are None the ones that order the rows; the id is the first."""
+        if columns is not None:
+            return columns
+        return (_C.id,) if self.major is None else (_C.id, self.major)
+
+    def position_of(self, row, columns):
+        """Where a row of those columns is; see query.Selection."""
+        columns = self.columns(columns)
+        return tuple(row[columns.index(c)] if c in columns else None for c in _POSITION)
+
+    def has(self, position):
+        """Whether the position is on this way, and not on another one of the same list."""
+        if self._empty is not None:
+            return position[_POSITION.index(self._empty)] is None
+        return self.major is None or self.major_of(position) is not None
+
+    def major_of(self, position):
+        return position[_POSITION.index(self.major)]
 
     def behind(self):
         """The conditions of the rows that follow last_id where major stays last."""
@@ -210,18 +232,6 @@ _HAS_EXPIRED = Query(using(select(_C.expires).where(*_MINE, _EXPIRED).limit(1), 
 
 _RECORDS_OF = Query(using(select(*_RECORD), PRIMARY).where(*_MINE, NAMED))
 
-_NUMBER = Query(
-    select(collections.c.number).where(
-        collections.c.user_id == bindparam("user_id"),
-        collections.c.name == bindparam("name"),
-    )
-)
-
-
-def collection_number(connection, user_id, name):
-    """The number of a collection by its name, or None."""
-    return _NUMBER.value(connection, user_id=user_id, name=name)
-
 
 class Listing:
     """The live records of a collection that a query.Selection selects, in its order.
@@ -229,6 +239,9 @@ class Listing:
     number: of the collection. now: the Stamp by which records have expired, one for
     the whole list. Batches are read when they are asked for, in the transaction of
     the connection.
+
+    end: where the Selection is a page, the position of its last record if others follow.
+    It is known once all batches are read, or count() has returned.
     """
 
     def __init__(self, connection, user_id, number, selection, now):
@@ -237,6 +250,9 @@ class Listing:
         self._now = now
         self._limit = selection.limit
         self._offset = selection.offset
+        self._after = selection.after
+        self._is_page = selection.is_page
+        self.end = None
         self._given = _given(selection)
         self._sort = selection.sort
         if self._sort is None and self._given.keys() & _TIMES:
@@ -282,6 +298,8 @@ class Listing:
         """How many records the whole list has."""
         if self._keys is not None:
             return len(self._keys)
+        if self._is_page or self._after is not None:
+            return sum(map(len, self._all_batches(None, True)))
         if self._limit is None:
             if not self._given:
                 return self._ask(_COUNT_LIVE.value)
@@ -327,31 +345,69 @@ class Listing:
 
     def _all_batches(self, columns, live):
         """Yields lists of rows of the columns (None: what orders them), id first."""
-        left, skipped = self._limit, self._offset
-        for walk in self._walks:
-            found = 0
-            for rows in self._batches(walk, columns, live, left, skipped):
-                found += len(rows)
+        if not self._is_page:
+            for _, rows in self._along_walks(columns, live, self._limit):
                 yield rows
+            return
+        left, last = self._limit, None
+        # One more is read to know whether there is one.
+        for walk, rows in self._along_walks(columns, live, left + 1):
+            kept = rows[:left]
+            if kept:
+                last = walk.position_of(kept[-1], columns)
+                yield kept
+            if len(rows) > left:
+                self.end = last
+                return
+            left -= len(rows)
+
+    def _along_walks(self, columns, live, left):
+        """Yields (walk, list of rows), up to `left` rows in all."""
+        skipped, after = self._offset, self._after
+        for walk in self._walks:
+            if after is not None and not walk.has(after):
+                continue
+            found = 0
+            for rows in self._batches(walk, columns, live, left, skipped, after):
+                found += len(rows)
+                yield walk, rows
             if left is not None:
                 left -= found
                 if not left:
                     return
             if skipped:
                 skipped = 0 if found else skipped - self._count(walk, skipped)
+            after = None
 
-    def _batches(self, walk, columns, live, left, skipped):
-        """Yields lists of rows on one way: `left` in all, behind those skipped."""
-        if columns is None:
-            columns = (_C.id,) if walk.major is None else (_C.id, walk.major)
+    def _batches(self, walk, columns, live, left, skipped, after=None):
+        """Yields lists of rows on one way: `left` in all, behind those skipped, or `after`."""
+        columns = walk.columns(columns)
         at = 0 if walk.major is None else columns.index(walk.major)
         first, behind = (
             _batch(walk, columns, self._filters(walk), live, following)
             for following in (False, True)
         )
         given = self._parameters(walk)
+
+        def rows_behind(last, last_id, most):
+            rows = []
+            if walk.major is None or given["low"] < last < given["high"]:
+                rows += behind.rows(
+                    self._connection, rows=most, last=last, last_id=last_id, **given
+                )
+            more = most - len(rows)
+            if walk.major is not None and more:
+                edge, narrower = ("high", min) if walk.backwards else ("low", max)
+                given[edge] = narrower(given[edge], last)
+                rows += first.rows(self._connection, rows=more, skipped=0, **given)
+            return rows
+
         most = _room(left)
-        rows = first.rows(self._connection, rows=most, skipped=skipped, **given)
+        if after is None:
+            rows = first.rows(self._connection, rows=most, skipped=skipped, **given)
+        else:
+            last = walk.major_of(after) if walk.major is not None else None
+            rows = rows_behind(last, after[0], most)
         while rows:
             yield rows
             if left is not None:
@@ -359,15 +415,7 @@ class Listing:
             if len(rows) < most or left == 0:
                 return
             most, last = _room(left), rows[-1]
-            rows = list(
-                behind.rows(
-                    self._connection, rows=most, last=last[at], last_id=last[0], **given
-                )
-            )
-            more = most - len(rows)
-            if walk.major is not None and more:
-                given["high" if walk.backwards else "low"] = last[at]
-                rows += first.rows(self._connection, rows=more, skipped=0, **given)
+            rows = rows_behind(last[at], last[0], most)
 
     # ---- rows that are put into order here ----
 
@@ -393,8 +441,13 @@ class Listing:
 
     def _in_order(self, keys):
         key, backwards = _key_order(self._sort)
+        if self._after is not None:
+            after = key(self._after)
+            keys = [k for k in keys if (key(k) < after if backwards else key(k) > after)]
         keys.sort(key=key, reverse=backwards)
         end = None if self._limit is None else self._offset + self._limit
+        if self._is_page and len(keys) > end:
+            self.end = tuple(keys[end - 1][: len(_POSITION)])
         return keys[self._offset : end]
 
     def _records_of(self, ids):

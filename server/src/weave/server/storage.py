@@ -108,17 +108,23 @@ class Storage:
     last_stamp = staticmethod(last_stamp)
 
     def __init__(
-        self, database, create_tables, standard_collections=True, quota_kb=None
+        self,
+        database,
+        create_tables,
+        standard_collections=True,
+        quota_kb=None,
+        rules=V11,
     ):
         self.database = database
         self.quota_kb = quota_kb
+        self.rules = rules
         quota_bytes = None if quota_kb is None else quota_kb * KB
-        self._options = Options(V11, standard_collections, quota_bytes)
+        self._options = Options(rules, standard_collections, quota_bytes)
         database.require(METADATA, create_tables)
 
     def timestamps(self, connection, user_id):
         """({name: Stamp} of the collections that hold something, last stamp)"""
-        if self._options.rules.shows_empty:
+        if self.rules.shows_empty:
             rows = _TIMES_OF_ALL.rows(connection, user_id=user_id)
         else:
             now = Stamp.now()
@@ -152,18 +158,22 @@ class Storage:
         last, *fields = row
         return None if fields[0] is None else _as_record(fields), Stamp(last)
 
-    def write(self, user_id, act, condition=None):
+    def write(self, user_id, act, condition=None, guard=None):
         """Returns act(writer), run in one transaction; act may be called again.
 
-        Raises what act raises, and Modified where a Condition says so; nothing has
-        changed then.
+        guard(connection) raises what refuses the user; it is called first, with the lock
+        of the user. Raises what they raise, and Modified where a Condition says so;
+        nothing has changed then.
         """
 
         def write(connection):
             now = Stamp.now()
-            if condition is not None:
+            if guard is not None or condition is not None:
                 lock_or_make_user(connection, user_id)
-                check(connection, user_id, now, condition, self._options.rules)
+            if guard is not None:
+                guard(connection)
+            if condition is not None:
+                check(connection, user_id, now, condition, self.rules)
             stamp = stamp_user(connection, user_id, now)
             return act(Writer(connection, user_id, now, stamp, self._options))
 

@@ -6,6 +6,7 @@ import re
 import falcon
 
 from weave.server import formats, http, lists, query, records
+from weave.server.quota import send_quota_left
 from weave.server.rules import V11
 from weave.server.stamps import Stamp
 from weave.server.writer import Condition, Modified, OverQuota
@@ -18,8 +19,6 @@ MARKS_OF_A_RECORD = 50
 
 # The longest id that comes back among those that failed.
 MAX_FAILED_ID_CHARS = 256
-
-QUOTA_WARNING_KB = 1024
 
 _COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,%d}" % V11.max_collection_chars, re.ASCII)
 
@@ -93,8 +92,7 @@ class Resource:
         except OverQuota:
             raise http.bad_request(http.OVER_QUOTA) from None
         req.context.stamp = stamp
-        if left is not None and left < QUOTA_WARNING_KB:
-            resp.set_header("X-Weave-Quota-Remaining", "%.2f" % left)
+        send_quota_left(resp, left)
         return result
 
     def put_one(self, req, resp, user_id, collection, record):

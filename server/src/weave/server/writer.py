@@ -124,7 +124,11 @@ _DELETE_RECORDS = Query(
 
 
 class Modified(Exception):
-    """Somebody else has written since the client last looked."""
+    """Somebody else has written since the client last looked; `when` (a Stamp)."""
+
+    def __init__(self, when):
+        super().__init__("modified at " + when.text)
+        self.when = when
 
 
 class OverQuota(Exception):
@@ -220,9 +224,9 @@ class Writer:
         What becomes of fields that are not given is in Rules. Returns {id: Stamp} of
         when each was modified last; None where that is never. Raises OverQuota.
         """
-        collection = self._open(name, create=bool(changes))
-        if not changes:
+        if not changes and not self._rules.always_moves_collection:
             return {}
+        collection = self._open(name, create=True)
         self._purge(collection)
         times, moves, growth = self._store(collection, changes)
         self._close(collection, moves)
@@ -248,19 +252,23 @@ class Writer:
         return count
 
     def delete(self, name, selection=None):
-        """Deletes the selected records, or all of the collection."""
+        """Deletes the selected records, or all of the collection.
+
+        Returns how many were selected; None where all were.
+        """
         collection = self._open(name, create=False)
         if collection is None:
-            return
+            return 0
         if selection is None:
             self._delete_collection(collection)
-            return
+            return None
         mine = self._mine(collection)
         listing = Listing(
             self._connection, self._user_id, collection.number, selection, self._now
         )
-        moves = self._rules.always_moves_collection
+        selected, moves = 0, self._rules.always_moves_collection
         for ids in listing.ids():
+            selected += len(ids)
             count, size = _SIZE.row(self._connection, ids=ids, **mine)
             _DELETE_NAMED.change(self._connection, ids=ids, **mine)
             collection.records -= count
@@ -268,6 +276,7 @@ class Writer:
             moves = True
         if moves:
             self._close(collection, True)
+        return selected
 
     def delete_all(self):
         """Deletes all records and collections."""
@@ -404,6 +413,7 @@ class Writer:
             kept = before.get("expires") if "ttl" in rules.kept else None
             row["expires"] = NEVER if kept is None else kept
         is_moving = not rules.moving.isdisjoint(fields)
+        is_moving = is_moving or rules.always_moves_new and not before
         row["modified"] = self.stamp if is_moving else before.get("modified", 0)
         payload = fields.get("payload", None if before else "")
         if payload is not None:
@@ -445,4 +455,4 @@ def check(connection, user_id, now, condition, rules):
         row = _COLLECTION.row(connection, user_id=user_id, name=condition.collection)
         modified = row and row[1]
     if (modified or 0) > condition.since:
-        raise Modified
+        raise Modified(Stamp(modified))

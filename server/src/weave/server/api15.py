@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the resources of the storage of Sync 1.5 share: conditions, times, refusals.
+
+An authenticator has claim(req, uid), which returns the user_id of who asks or raises a 401
+and opens no database, and check(connection, user_id), which raises a 401 where the user is
+there no longer.
+"""
+
+import re
+
+import falcon
+
+from weave.server import formats, http, query15
+from weave.server.quota import send_quota_left
+from weave.server.records import InvalidRecord, parse_id
+from weave.server.rules import V15
+from weave.server.stamps import Stamp
+from weave.server.writer import Condition, Modified, OverQuota
+
+_COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,%d}" % V15.max_collection_chars, re.ASCII)
+
+
+class NotModified(Exception):
+    """The client has what there is; `when` (a Stamp) it was modified."""
+
+    def __init__(self, when):
+        super().__init__("not modified since " + when.text)
+        self.when = when
+
+
+class Conditions:
+    """X-If-Modified-Since and X-If-Unmodified-Since of a request; 400."""
+
+    def __init__(self, req):
+        self._modified_since = _time(req, "X-If-Modified-Since")
+        self.unmodified_since = _time(req, "X-If-Unmodified-Since")
+        if None not in (self._modified_since, self.unmodified_since):
+            raise http.bad_request(http.BAD_PROTOCOL, "both conditions at once")
+
+    def check(self, modified):
+        """Raises Modified and NotModified for a GET of what was modified then."""
+        if self.unmodified_since is not None and modified > self.unmodified_since:
+            raise Modified(modified)
+        if self._modified_since is not None and modified <= self._modified_since:
+            raise NotModified(modified)
+
+
+def _time(req, name):
+    text = req.get_header(name)
+    if text is None:
+        return None
+    try:
+        return query15.stamp(text)
+    except ValueError:
+        raise http.bad_request(http.BAD_PROTOCOL, name + " is malformed") from None
+
+
+def check_collection(name):
+    """404 where no collection can have the name."""
+    if not _COLLECTION.fullmatch(name):
+        raise falcon.HTTPNotFound(description="the name of the collection is malformed")
+
+
+def item_id(req, text):
+    """The id of a record from its URL; 404 where no record can have it."""
+    if req.env.get("PATH_INFO", "").endswith("/"):
+        # Falcon has cut it off.
+        text += "/"
+    try:
+        return parse_id(text, V15)
+    except InvalidRecord:
+        raise falcon.HTTPNotFound(description="the id is malformed") from None
+
+
+def arguments(parse, req, *more):
+    """What parse() makes of the query string; 400."""
+    try:
+        return parse(req.query_string, *more)
+    except ValueError:
+        raise http.bad_request(http.BAD_PROTOCOL) from None
+
+
+def media_type_of(req, offered=(formats.JSON,)):
+    """The best media type of an answer; 406."""
+    media_type = formats.negotiate(req.get_header("Accept") or "", offered)
+    if media_type is None:
+        raise falcon.HTTPNotAcceptable(
+            description="no offered format is acceptable: " + ", ".join(offered)
+        )
+    return media_type
+
+
+class Resource:
+    """A URL at or below that of a user."""
+
+    def __init__(self, storage, authenticator):
+        self._storage = storage
+        self._authenticator = authenticator
+
+    def read(self, req, resp, user_id, find):
+        """Returns what find(connection, check) returns, from one state of the database.
+
+        find calls check(modified, last) with when the resource and the store were modified,
+        which raises what answers a condition. None: the answer is complete.
+        """
+        conditions = Conditions(req)
+
+        def check(modified, last):
+            _set_times(req, resp, modified, last)
+            conditions.check(modified)
+
+        def act(connection):
+            self._authenticator.check(connection, user_id)
+            return find(connection, check)
+
+        try:
+            return self._storage.database.read(act)
+        except NotModified:
+            resp.status = falcon.HTTP_304
+            return None
+        except Modified as error:
+            raise _precondition_failed(error.when) from None
+
+    def change(self, req, resp, user_id, collection, act, record_id=None):
+        """Returns (act(writer), stamp), run in one transaction.
+
+        412 when X-If-Unmodified-Since says so, 400 when over quota: nothing has
+        changed then. It is about the record, the collection, or the whole store.
+        """
+        since = Conditions(req).unmodified_since
+        condition = None if since is None else Condition(since, collection, record_id)
+
+        def guard(connection):
+            self._authenticator.check(connection, user_id)
+
+        def write(writer):
+            return act(writer), writer.stamp, writer.quota_left_kb()
+
+        try:
+            result, stamp, left = self._storage.write(user_id, write, condition, guard)
+        except Modified as error:
+            _raise_time(req, error.when)
+            raise _precondition_failed(error.when) from None
+        except OverQuota:
+            raise http.bad_request(http.OVER_QUOTA) from None
+        send_quota_left(resp, left)
+        req.context.stamp = stamp
+        resp.set_header("X-Last-Modified", stamp.text)
+        return result, stamp
+
+
+def _set_times(req, resp, modified, last):
+    """X-Last-Modified, and an X-Weave-Timestamp that is not before what is shown."""
+    resp.set_header("X-Last-Modified", modified.text)
+    _raise_time(req, last)
+
+
+def _raise_time(req, last):
+    req.context.stamp = max(http.stamp_of(req), Stamp(last))
+
+
+def _precondition_failed(when):
+    return falcon.HTTPPreconditionFailed(headers={"X-Last-Modified": when.text})

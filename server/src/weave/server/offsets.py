@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the next page of a list begins, as text for clients of Sync 1.5.
+
+A token names the last record of a page by its place in the order of the list, and not by
+how many are before it: so what others write meanwhile moves nothing. Clients may not look
+into it. It has a checksum over itself, the user, the collection and the order, so that one
+that was cut, changed or taken from another list is refused. That is no secret: a token that
+somebody made up with a right checksum gives a part of the user's own list.
+"""
+
+import base64
+import hashlib
+import json
+
+CHECKSUM_BYTES = 6
+
+# Far more than a token has.
+MAX_CHARS = 400
+
+
+def encode(position, user_id, collection, sort):
+    """The token (A-Z a-z 0-9 - _) of a position; see query.Selection."""
+    text = json.dumps(position, separators=(",", ":")).encode("ascii")
+    data = _checksum(text, user_id, collection, sort) + text
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode(token, user_id, collection, sort):
+    """The position; ValueError unless encode() has made the token of the same list."""
+    if len(token) > MAX_CHARS:
+        raise ValueError("too long")
+    raw = token.encode("ascii")
+    data = base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
+    text = data[CHECKSUM_BYTES:]
+    if data[:CHECKSUM_BYTES] != _checksum(text, user_id, collection, sort):
+        raise ValueError("no token of this list")
+    position = tuple(json.loads(text))
+    if encode(position, user_id, collection, sort) != token:
+        raise ValueError("not as it was made")
+    return position
+
+
+def _checksum(text, user_id, collection, sort):
+    whole = b"%d %s %s %s" % (
+        user_id,
+        collection.encode("ascii"),
+        (sort or "none").encode("ascii"),
+        text,
+    )
+    return hashlib.blake2s(whole, digest_size=CHECKSUM_BYTES).digest()
