@@ -137,6 +137,14 @@ class Members:
         row, old = _read(connection, claims.fxa_uid)
         if row is None:
             self._admission.check(connection, claims.fxa_uid)
+            if old:
+                raise rules.Refused(
+                    "the account %s was not deleted completely: do it again by "
+                    "weave-server users delete INI %s" % (claims.fxa_uid, claims.fxa_uid),
+                    "error",
+                    "Resource is not available",
+                    http_status=503,
+                )
             return None, True
         rules.check(claims, row, old)
         has_other_key = claims.client_state != row.client_state

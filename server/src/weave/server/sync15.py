@@ -4,19 +4,23 @@
 This module is imported where [sync15] has a secret_file, and only there.
 """
 
-from weave.server import token_api
+from dataclasses import fields
+
+from weave.server import storage15_api, token_api
 from weave.server.admission import Admission
 from weave.server.hawk_authenticator import HawkAuthenticator
 from weave.server.jwks import Jwks
 from weave.server.members import Members, is_current
+from weave.server.rules import Limits
 from weave.server.secret_file import read_secrets
+from weave.server.storage import Storage
 
 
 class Sync15:
     """Members, keys and tokens. ConfigError where the file of the secrets is wrong."""
 
     def __init__(self, settings, database, create_tables):
-        self.settings = settings
+        self._duration = settings["sync15.token_duration"]
         self.secrets = read_secrets(settings["sync15.secret_file"])
         self.public_url = settings["sync15.public_url"]
         self.members = Members(
@@ -29,10 +33,20 @@ class Sync15:
         self.authenticator = HawkAuthenticator(
             self.secrets, self.public_url, is_current
         )
+        self.limits = Limits(
+            **{field.name: settings["sync15." + field.name] for field in fields(Limits)}
+        )
+        self.storage = Storage(
+            database,
+            create_tables,
+            settings["storage.standard_collections"],
+            settings["storage.quota_size"] if settings["storage.use_quota"] else None,
+            self.limits.rules,
+        )
 
     def add_routes(self, app):
-        duration = self.settings["sync15.token_duration"]
         tokens = token_api.Tokens(
-            self.members, self.keys, self.secrets, self.public_url, duration
+            self.members, self.keys, self.secrets, self.public_url, self._duration
         )
         token_api.add_routes(app, tokens)
+        storage15_api.add_routes(app, self.storage, self.authenticator, self.limits)
