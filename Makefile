@@ -86,16 +86,20 @@ $(BUILD)/obj/src/ctl/release.o: $(BUILD)/obj/src/ctl/python
 
 RELEASE_SRC := src/release/__main__.py $(sort $(wildcard src/release/weave_release/*.py))
 UPLOAD_SRC  := $(wildcard $(addprefix mozupload/src/mozupload/,$(addsuffix .py,names manifest share)))
+# what weavectl init knows of the Sync server
+SERVER_SRC  := $(addprefix server/src/weave/server/,clients.py config.py)
 RELEASE     := $(BUILD)/weave-release
 programs: $(RELEASE)/compiled
 
 # Names within the package alone are compiled in: two builds are the same. The
 # time of a file does not matter, for `make install` makes it new.
-$(RELEASE)/compiled: $(RELEASE_SRC) $(UPLOAD_SRC) conf/sync.ini $(BUILD)/flags
+$(RELEASE)/compiled: $(RELEASE_SRC) $(UPLOAD_SRC) $(SERVER_SRC) conf/sync.ini $(BUILD)/flags
 	@rm -rf $(RELEASE)
-	@mkdir -p $(RELEASE)/weave_release $(RELEASE)/mozupload
+	@mkdir -p $(addprefix $(RELEASE)/,weave_release weave_server mozupload)
 	@cp src/release/__main__.py conf/sync.ini $(RELEASE)
 	@cp src/release/weave_release/*.py $(RELEASE)/weave_release
+	@cp $(SERVER_SRC) $(RELEASE)/weave_server
+	@printf '"""What weavectl needs of the Sync server."""\n' >$(RELEASE)/weave_server/__init__.py
 	@$(if $(UPLOAD_SRC),cp $(UPLOAD_SRC) $(RELEASE)/mozupload)
 	@printf '"""What nodes need of mozupload."""\n' >$(RELEASE)/mozupload/__init__.py
 	$(call brief,PY,$(@D))$(RELEASE_PYTHON) -I -S -m compileall -q -d weave-release \

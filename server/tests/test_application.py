@@ -88,7 +88,7 @@ def test_welcome_page_for_todays_firefox(make_site, kind):
     assert "Custom Sync server to " + uri in page
     assert "token server: <code>%s</code>" % kind.node in page
     assert "<code>services.sync.serverURL</code> to <code>http://localhost:80/</code>" in page
-    assert "The first account that comes may" in page
+    assert "The first Mozilla account that comes may" in page
     assert "cannot use this" not in page
     assert "{" not in page.text.split("</style>")[1]
 

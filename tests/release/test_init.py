@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import stat
 import subprocess
 import tempfile
@@ -40,6 +41,7 @@ class Place:
         self.top = top
         self.home = top / "sync"
         self.ini = top / "etc" / "sync.ini"
+        self.secret = top / "etc" / "sync.secret"
         self.ini.parent.mkdir()
 
     def init(self, *words, umask=0o022):
@@ -67,6 +69,11 @@ class Place:
     def config(self):
         said = subprocess.check_output([BUILD / "weavectl", "config", "--json", "-i", self.ini])
         return {row["key"]: row["value"] for row in json.loads(said)}
+
+    def server_key(self, name):
+        """The value of a key of [sync15], as the server reads it."""
+        from weave_server.config import Config
+        return Config(str(self.ini)).find("sync15", name).value(typed=False)
 
     def state(self):
         return {
@@ -106,7 +113,7 @@ def test_from_nothing_and_once_more(place):
     assert config["wsgi.virtualenv"] == "%s/current" % place.home
     assert config["release.home"] == str(place.home)
     assert config["release.migrate"] == "weave-server migrate"
-    assert said.splitlines()[-3:] == [
+    assert said.split("then, in each browser:\n")[0].splitlines()[-3:] == [
         "next:", "    weavectl install -i %s NAME --find-links SHARE" % place.ini,
         "    apachectl configtest && apachectl restart"]
     before = place.state()
@@ -145,7 +152,9 @@ def test_dry_run(place):
 def test_json(place):
     said = json.loads(place.makes("--owner", OWNER, "--json"))
     assert (said["result"], said["home"], said["owner"]) == ("done", str(place.home), OWNER)
-    assert [one["path"] for one in said["made"]] == [str(place.home), str(place.ini)]
+    paths = [str(path) for path in (place.home, place.secret, place.ini)]
+    assert [one["path"] for one in said["made"]] == paths
+    assert (said["add"], said["token_url"]) == ([], None)
     assert json.loads(place.makes("--json"))["made"] == []
 
 
@@ -161,6 +170,9 @@ def test_an_ini_that_is_there(place):
     group = grp.getgrgid(workers_user().pw_gid).gr_name
     assert "chgrp %s %s && chmod o-r %s" % (group, place.ini, place.ini) in said
     assert place.home.lstat().st_uid == uid(OWNER)
+    # it is no Sync server
+    assert not place.secret.exists() and "Firefox" not in said
+    assert "is of another application" in place.refuses("--public-url", "a.example.org")
     assert "has release.home = %s" % place.home in place.refuses("--home", place.top / "other")
 
 
@@ -266,4 +278,122 @@ def test_the_folder_of_the_ini(place):
 def test_what_a_killed_one_has_left(place):
     (place.ini.parent / ".sync.ini.weavectl-init").write_text("half")
     place.makes("--owner", OWNER)
-    assert os.listdir(place.ini.parent) == ["sync.ini"]
+    assert sorted(os.listdir(place.ini.parent)) == ["sync.ini", "sync.secret"]
+    secret = place.secret.read_bytes()
+    place.ini.unlink()
+    (place.ini.parent / ".sync.secret.weavectl-init").write_text("half")
+    place.makes()   # as if the first had been killed between the two files
+    assert place.secret.read_bytes() == secret
+
+
+SYNC = """[wsgi]
+virtualenv = HOME/current
+script = share/weave/weave.wsgi
+[release]
+home = HOME
+"""
+
+
+def test_secret(place):
+    said = place.makes("--owner", OWNER, umask=0)
+    info = place.secret.lstat()
+    workers = workers_user()
+    assert (info.st_uid, info.st_gid) == (workers.pw_uid, workers.pw_gid)
+    assert stat.S_IMODE(info.st_mode) == 0o600
+    assert re.fullmatch("[0-9a-f]{64}\n", place.secret.read_text())
+    assert place.server_key("secret_file") == str(place.secret)
+    assert "made %s  (%s, 0600)" % (place.secret, workers.pw_name) in said
+    assert "copy %s to the others" % place.secret in said
+    assert place.secret.read_text().strip() not in said + place.ini.read_text()
+    before = place.state()
+    assert "copy" not in place.makes()
+    assert place.state() == before
+
+
+def test_secret_of_workers_of_their_own_and_of_another_ini(place):
+    place.ini = place.ini.parent / "two.ini"
+    place.makes("--owner", OWNER)
+    assert place.server_key("secret_file") == str(place.ini.with_suffix(".secret"))
+    place.ini.write_text(SYNC.replace("HOME", str(place.home)) + "[workers]\nuser = " + OTHER
+                         + "\n[sync15]\nsecret_file = %(here)s/other\n")
+    place.makes()
+    assert (place.ini.parent / "other").lstat().st_uid == uid(OTHER)
+
+
+def test_names_that_an_ini_would_read_differently(place):
+    place.ini = place.ini.parent / "a%(here)s b.ini"
+    place.makes("--owner", OWNER)
+    path = place.server_key("secret_file")
+    assert path == str(place.ini)[:-4] + ".secret" and os.path.exists(path)
+
+
+def test_lines_that_an_ini_lacks(place):
+    place.ini.write_text(SYNC.replace("HOME", str(place.home)))
+    place.ini.chmod(0o640)
+    before = place.ini.read_bytes()
+    status, said = place.init("--owner", OWNER, "--public-url", "https://a.example.org")
+    assert status == 0 and place.ini.read_bytes() == before
+    lines = ["[sync15]", "secret_file = %(here)s/sync.secret",
+             "public_url = https://a.example.org/"]
+    assert "add to %s, which stays as it is:\n    %s\nnote: without the lines above" % (
+        place.ini, "\n    ".join(lines)) in said
+    with place.ini.open("a") as ini:
+        ini.write("\n".join(lines) + "\n")
+    before = place.state()
+    status, said = place.init()
+    assert "add to" not in said and "are there" in said and place.state() == before
+    assert "identity.sync.tokenserver.uri to https://a.example.org/1.0/sync/1.5\n" in said
+    said = place.refuses("--public-url", "https://b.example.org")
+    assert "has sync15.public_url = https://a.example.org/" in said
+    # a section that is there gets its line
+    place.ini.write_text(before[place.ini][4].decode().replace("secret_file", "#"))
+    status, said = place.init()
+    assert "stays as it is:\n    secret_file = %(here)s/sync.secret\nnote:" in said
+
+
+def test_what_browsers_get(place):
+    said = place.makes("--owner", OWNER)
+    assert "identity.sync.tokenserver.uri to https://HOST/1.0/sync/1.5\n" in said
+    assert "HOST stands" in " ".join(said.split())
+    place.ini.unlink()
+    url = "https://a.example.org:444/p"
+    said = place.makes("--public-url", url)
+    assert place.server_key("public_url") == url + "/"
+    assert "HOST" not in said
+    assert "identity.sync.tokenserver.uri to %s/1.0/sync/1.5\n" % url in said
+    assert "Custom Sync server to %s/1.0/sync/1.5\n" % url in said
+    assert "token server: %s\n" % url in said
+    assert json.loads(place.makes("--json"))["token_url"] == url + "/1.0/sync/1.5"
+    place.ini.unlink()
+    for wrong in ("ftp://x", "https://x:port", "https://a b/", url + "/1.0/sync/1.5"):
+        assert "--public-url must be" in place.refuses("--home", place.home, "--public-url", wrong)
+
+
+def test_a_secret_that_is_no_secret(place):
+    place.makes("--owner", OWNER)
+    text = place.ini.read_text()
+    place.secret.chmod(0o644)
+    os.chown(place.secret, 0, 0)
+    before = place.state()
+    said = place.makes()
+    assert "chown %s %s && chmod 600 %s" % (
+        workers_user().pw_name, place.secret, place.secret) in said
+    assert place.state() == before
+    place.secret.unlink()
+    place.secret.mkdir()
+    assert "is no file" in place.refuses()
+    for path in ("%s/sync.secret" % place.home, "sync.secret"):
+        place.ini.write_text(text.replace("%(here)s/sync.secret", path))
+        said = place.refuses()
+        assert "is no place for a secret" in said
+        assert "secret_file = %(here)s/sync.secret" in said
+    place.ini.write_text(text.replace("%(here)s", str(place.top / "gone")))
+    assert "mkdir -p %s/gone" % place.top in place.refuses()
+
+
+def test_the_secret_of_a_dry_run(place):
+    place.makes("--owner", OWNER)
+    place.secret.unlink()
+    before = place.state()
+    assert "would make %s  (" % place.secret in place.makes("--dry-run")
+    assert place.state() == before

@@ -15,6 +15,9 @@ def init_add(parser):
         help="the user that releases belong to, neither root nor the workers'")
     add("--home", metavar="DIR",
         help="the folder for releases (release.home of the sync.ini, or else %s)" % DEFAULT_HOME)
+    add("--public-url", metavar="URL",
+        help="the Sync server as browsers reach it: for the sync.ini, and for what is said "
+             "about browsers")
     add("-n", "--dry-run", action="store_true", help="say what would be done")
 
 

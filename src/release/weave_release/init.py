@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""weavectl init: release.home for its owner, and a first sync.ini.
+"""weavectl init: release.home for its owner, a first sync.ini, and the secret of Sync 1.5.
 
 It runs with the rights of the caller, mostly root: nothing of a release is opened here. It
 works by descriptors, overwrites nothing, and does nothing where all is there.
@@ -19,6 +19,8 @@ from .arguments import DEFAULT_HOME
 from .errors import ReleaseError
 from .folders import FOLDER, quote, user_name
 from .httpd import USUAL_USERS
+from .newfile import file_make, parent_open
+from .sync import SECRET_MODE, Sync
 from .users import HOME_ENTRIES
 
 HOME_MODE = 0o755
@@ -49,6 +51,7 @@ class Plan:
         self.home = ""
         self.owner = None       # pwd entry
         self.workers_gid = None
+        self.sync = None        # Sync
         self.make_home = self.give_home = self.set_mode = False
         self.done = []          # sentences
         self.notes = []
@@ -68,6 +71,12 @@ class Plan:
             self.ini_text = self._ini_make()
         else:
             self._ini_look()
+        self.sync = Sync(self.ini, self.options.public_url, workers, self.workers_gid)
+        if not self.has_ini:
+            self.ini_text = self.sync.example_fill(self.ini_text)
+        else:
+            self.sync.ini_look(self.broker.key("wsgi.script"), self.broker.key("wsgi.module"))
+        self.sync.secret_look(self.home)
 
     def _home_choose(self):
         said = self.options.home and os.path.normpath(
@@ -152,17 +161,7 @@ class Plan:
         if os.path.lexists(self.home):
             raise ReleaseError("%s is a link that leads nowhere" % self.home,
                                "remove it: rm %s" % quote(self.home))
-        os.close(self._parent_open(self.home, trusted))
-
-    def _parent_open(self, path, trusted):
-        above = os.path.dirname(path)
-        try:
-            return folders.folder_open(above, trusted)
-        except FileNotFoundError:
-            raise ReleaseError("%s is not there" % above,
-                               "make it first: mkdir -p %s" % quote(above)) from None
-        except OSError as error:
-            raise ReleaseError("%s: %s" % (above, error.strerror)) from error
+        os.close(parent_open(self.home, trusted))
 
     def _home_open(self, trusted):
         try:
@@ -251,7 +250,7 @@ class Plan:
     def do(self):
         trusted = {self.owner.pw_uid}
         if self.make_home:
-            above = self._parent_open(self.home, trusted)
+            above = parent_open(self.home, trusted)
             try:
                 self._home_make(above)
             finally:
@@ -262,8 +261,11 @@ class Plan:
                 self._home_give(fd)
             finally:
                 os.close(fd)
+        if self.sync.makes:
+            self.sync.secret_write()    # before the sync.ini that names it
         if not self.has_ini:
-            self._ini_write()
+            owner = (0, self.workers_gid or 0) if os.geteuid() == 0 else None
+            file_make(self.ini, self.ini_text, INI_MODE, owner)
 
     def _home_make(self, above):
         name = os.path.basename(self.home)
@@ -286,35 +288,6 @@ class Plan:
             os.fchown(fd, self.owner.pw_uid, self.owner.pw_gid)
         os.fchmod(fd, HOME_MODE)
 
-    def _ini_write(self):
-        """Makes the file as a whole, or not at all, and never over another one."""
-        folder = self._parent_open(self.ini, set())
-        name = os.path.basename(self.ini)
-        fresh = ".%s.weavectl-init" % name
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(fresh, dir_fd=folder)
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600,
-                         dir_fd=folder)
-            with open(fd, "wb") as file:
-                file.write(self.ini_text)
-                file.flush()
-                if os.geteuid() == 0:
-                    os.fchown(fd, 0, self.workers_gid or 0)
-                os.fchmod(fd, INI_MODE)
-                os.fsync(fd)
-            # unlike a rename it fails where somebody has made the file meanwhile
-            os.link(fresh, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-            os.unlink(fresh, dir_fd=folder)
-            os.fsync(folder)
-        except FileExistsError:
-            raise ReleaseError("somebody has just made %s" % self.ini,
-                               "call weavectl again") from None
-        except OSError as error:
-            raise ReleaseError("cannot write %s: %s" % (self.ini, error.strerror)) from error
-        finally:
-            os.close(folder)
-
     # ---- telling ----
 
     def say(self):
@@ -322,30 +295,43 @@ class Plan:
         if self.make_home or self.give_home or self.set_mode:
             made.append({"path": self.home, "owner": self.owner.pw_name,
                          "mode": "%04o" % HOME_MODE})
+        if self.sync.makes:
+            made.append({"path": self.sync.secret, "owner": self.sync.owner_name(),
+                         "mode": "%04o" % SECRET_MODE})
         if not self.has_ini:
             made.append({"path": self.ini, "owner": user_name(os.geteuid()),
                          "mode": "%04o" % INI_MODE})
-        following = self._next()
+        following, notes = self._next(), self.notes + self.sync.notes
         if self.options.json:
             print(json.dumps({"result": "planned" if self.is_dry else "done",
                               "home": self.home, "owner": self.owner.pw_name, "ini": self.ini,
-                              "made": made, "notes": self.notes, "next": following}))
+                              "made": made, "add": self.sync.lines, "notes": notes,
+                              "next": following, "token_url": self.sync.token_url()}))
             return
         verb = "would make" if self.is_dry else "made"
         for one in made:
             print("%s %s  (%s, %s)" % (verb, one["path"], one["owner"], one["mode"]))
         if not made:
             print("%s and %s are there" % (self.home, self.ini))
-        for note in self.notes:
+        if self.sync.lines:
+            print("add to %s, which stays as it is:" % self.ini)
+            _indented_print(self.sync.lines)
+        for note in notes:
             print("note: %s" % note)
         print("next:")
-        for command in following:
-            print("    %s" % command)
+        _indented_print(following)
+        for line in self.sync.browsers():
+            print(line)
         sys.stdout.flush()
 
     def _next(self):
         return ["weavectl install%s NAME --find-links SHARE" % words.ini_option(self.ini),
                 "apachectl configtest && apachectl restart"]
+
+
+def _indented_print(lines):
+    for line in lines:
+        print("    %s" % line)
 
 
 def _ini_value(text):

@@ -6,6 +6,7 @@ a path that is wrong by a slash is what people search for longest. This module n
 but Python: the Makefile copies it for weavectl.
 """
 
+import textwrap
 from urllib.parse import urlsplit
 
 PREFERENCE = "identity.sync.tokenserver.uri"
@@ -35,7 +36,7 @@ SETUPS = (
             "Where it is signed in already, sign out.",
             "In Settings, About Firefox, tap the logo five times.",
             "Back in Settings, under Sync Debug, set Custom Sync server to `{token}`",
-            "Let Firefox end, start it again, and sign in.",
+            "Start Firefox again, and sign in.",
         ),
     ),
     (
@@ -54,6 +55,15 @@ MOZILLA = (
     "devices. What you sync is here, encrypted by the browser."
 )
 PHONES = "Phones want https, with a certificate that they trust."
+
+# Who may begin to use it, by sync15.allow_new_users.
+ADMISSION = {
+    "first": "The first Mozilla account that comes may use this server; its administrator "
+    "lets others in.",
+    "true": "Everybody with a Mozilla account may use this server.",
+    "false": "Those who use this server go on; its administrator lets others in.",
+}
+_OLD = "Pale Moon, Basilisk and others that speak Sync 1.1"
 
 
 def node_url(text):
@@ -95,17 +105,19 @@ def _filled(step, base):
     return step.replace("{token}", token_url(base)).replace("{base}", base.rstrip("/"))
 
 
-def text(base):
-    """The same as lines for a terminal."""
+def text(base, admission):
+    """The same as lines for a terminal; admission is the value of sync15.allow_new_users."""
     lines = []
     for name, steps in setups(base):
         lines.append(name + ":")
         for number, step in enumerate(steps, 1):
             lines.append("    %d. %s" % (number, step.replace("`", "")))
-    lines += [MOZILLA, PHONES]
+    url = (base or UNKNOWN).rstrip("/") + "/"
+    lines += [_OLD + ":", "    Set services.sync.serverURL to " + url]
+    notes = [ADMISSION.get(admission, ""), MOZILLA, PHONES]
     if not base:
-        lines.append(
+        notes.append(
             "HOST stands for the name of this server, with its port and path where it "
             "has them. The page at / has the same with the right URL."
         )
-    return lines
+    return lines + textwrap.wrap(" ".join(filter(None, notes)), 76)

@@ -51,13 +51,6 @@ _NO_FIREFOX = """<h2>Today's Firefox</h2>
 <p>It speaks another protocol, Sync&nbsp;1.5 with a Mozilla account, and cannot use this
 server.</p>
 """
-# By sync15.allow_new_users.
-_ADMISSION = {
-    "first": "The first account that comes may use this server; its administrator lets "
-    "others in.",
-    "true": "Everybody with a Mozilla account may use this server.",
-    "false": "Those who use this server go on; its administrator lets others in.",
-}
 
 
 def _firefox(base, admission):
@@ -66,7 +59,7 @@ def _firefox(base, admission):
     for name, steps in clients.setups(base):
         items = "".join("<li>%s</li>\n" % _marked(step) for step in steps)
         parts.append("<h3>%s</h3>\n<ol>\n%s</ol>\n" % (escape(name), items))
-    for text in (_ADMISSION[admission], clients.MOZILLA, clients.PHONES):
+    for text in (clients.ADMISSION[admission], clients.MOZILLA, clients.PHONES):
         parts.append("<p>%s</p>\n" % escape(text))
     return "".join(parts)
 
