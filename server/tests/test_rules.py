@@ -17,7 +17,7 @@ class Store:
     """A Storage with rules; what is written and read is of one user."""
 
     def __init__(self, database, rules):
-        self.storage = Storage(database, create_tables=False, rules=rules)
+        self.storage = Storage(database, create_tables=False).under(rules)
 
     def put(self, condition=None, **changes):
         def write(writer):

@@ -1,63 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage 1.5: writing."""
 
-import falcon
 import pytest
-import webtest
-
-from weave.server import http, storage15_api
-from weave.server.refusals import Refusals
-from weave.server.rules import Limits
-from weave.server.storage import Storage
 
 
-class Authenticator:
-    """Believes everybody; those in `gone` are there no longer."""
+class Store:
+    """A device; paths begin with a slash, headers are given as X_Name."""
 
-    def __init__(self):
-        self.gone = set()
-
-    def claim(self, req, uid):
-        if req.get_header("Authorization") != "Test " + uid:
-            raise http.unauthorized("of somebody else")
-        return int(uid)
-
-    def check(self, connection, user_id):
-        if user_id in self.gone:
-            raise http.unauthorized("gone")
-
-
-class Client:
-    def __init__(self, app, uid=7, prefix="/1.5"):
-        self.app = app
-        self.uid = uid
-        self.root = "%s/%d" % (prefix, uid)
+    def __init__(self, device):
+        self.device = device
 
     def call(self, method, path, body=None, status=200, **headers):
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        headers.setdefault("Authorization", "Test %d" % self.uid)
-        if body is not None and not isinstance(body, (bytes, str)):
-            body = http.formats.json.dumps(body)
-        if isinstance(body, str):
-            body = body.encode()
-        return self.app.request(
-            self.root + path, method=method, body=body or b"", headers=headers, status=status
-        )
+        return self.device.call(method, path[1:] if path else None, body, status, **headers)
 
 
 @pytest.fixture
-def store(site):
-    (database,) = site.databases
-    limits = Limits()
-    app = falcon.App(middleware=[http.Stamps(), Refusals()])
-    app.req_options.strip_url_path_trailing_slash = True
-    errors = http.Errors(7)
-    errors.install(app)
-    for prefix in storage15_api.PREFIXES:
-        errors.add(prefix, http.error_of_15)
-    storage = Storage(database, False, rules=limits.rules)
-    storage15_api.add_routes(app, storage, Authenticator(), limits)
-    return Client(webtest.TestApp(app))
+def store(site15):
+    return Store(site15.device())
 
 
 def test_thin(store):

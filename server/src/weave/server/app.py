@@ -96,7 +96,7 @@ class Site:
         if settings["sync15.secret_file"]:
             from weave.server.sync15 import Sync15
 
-            self.sync15 = Sync15(settings, self.storage_database, creates("storage"))
+            self.sync15 = Sync15(settings, self.storage, creates("storage"))
 
 
 def make_app(site):
@@ -104,7 +104,8 @@ def make_app(site):
     settings = site.settings
     app = falcon.App(middleware=[http.Stamps(), Refusals()])
     app.req_options.strip_url_path_trailing_slash = True
-    http.Errors(settings["global.retry_after"]).install(app)
+    errors = http.Errors(settings["global.retry_after"])
+    errors.install(app)
     authenticator = Authenticator(
         site.accounts, site.passwords, site.logins, site.storage_database
     )
@@ -117,7 +118,7 @@ def make_app(site):
     )
     user_api.add_routes(app, site.accounts, authenticator, site.storage, settings)
     if site.sync15:
-        site.sync15.add_routes(app)
+        site.sync15.add_routes(app, errors)
     if settings["global.welcome_page"]:
         app.add_route("/", Welcome(settings))
     # Of one path the last has it: `heartbeat_page = /` is for a load balancer.

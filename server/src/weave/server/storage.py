@@ -8,7 +8,8 @@ the last stamp it saw misses nothing. What is read comes with the last stamp of
 its state, so that it is never later than a write that was not shown.
 """
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from sqlalchemy import and_, bindparam, or_, select
@@ -108,23 +109,23 @@ class Storage:
     last_stamp = staticmethod(last_stamp)
 
     def __init__(
-        self,
-        database,
-        create_tables,
-        standard_collections=True,
-        quota_kb=None,
-        rules=V11,
+        self, database, create_tables, standard_collections=True, quota_kb=None
     ):
         self.database = database
         self.quota_kb = quota_kb
-        self.rules = rules
         quota_bytes = None if quota_kb is None else quota_kb * KB
-        self._options = Options(rules, standard_collections, quota_bytes)
+        self._options = Options(V11, standard_collections, quota_bytes)
         database.require(METADATA, create_tables)
+
+    def under(self, rules):
+        """The same storage, for users of another version of the protocol."""
+        storage = copy.copy(self)
+        storage._options = replace(self._options, rules=rules)
+        return storage
 
     def timestamps(self, connection, user_id):
         """({name: Stamp} of the collections that hold something, last stamp)"""
-        if self.rules.shows_empty:
+        if self._options.rules.shows_empty:
             rows = _TIMES_OF_ALL.rows(connection, user_id=user_id)
         else:
             now = Stamp.now()
@@ -173,7 +174,7 @@ class Storage:
             if guard is not None:
                 guard(connection)
             if condition is not None:
-                check(connection, user_id, now, condition, self.rules)
+                check(connection, user_id, now, condition, self._options.rules)
             stamp = stamp_user(connection, user_id, now)
             return act(Writer(connection, user_id, now, stamp, self._options))
 

@@ -173,12 +173,13 @@ class Item(Resource):
         http.send_json(resp, {"modified": stamp})
 
 
-def add_routes(app, storage, authenticator, limits):
-    """limits: a rules.Limits; storage has its rules."""
+def add_routes(app, errors, storage, authenticator, limits):
+    """errors: the http.Errors of app. limits: a rules.Limits; storage has its rules."""
     common = (storage, authenticator)
     everything = Everything(*common)
     item = Item(*common, limits)
     for prefix in PREFIXES:
+        errors.add(prefix, http.error_of_15)
         user = prefix + "/{uid}"
         info = user + "/info/"
         app.add_route(info + "collections", Info(*common, storage.timestamps))

@@ -13,13 +13,13 @@ from weave.server.jwks import Jwks
 from weave.server.members import Members, is_current
 from weave.server.rules import Limits
 from weave.server.secret_file import read_secrets
-from weave.server.storage import Storage
 
 
 class Sync15:
     """Members, keys and tokens. ConfigError where the file of the secrets is wrong."""
 
-    def __init__(self, settings, database, create_tables):
+    def __init__(self, settings, storage, create_tables):
+        database = storage.database
         self._duration = settings["sync15.token_duration"]
         self.secrets = read_secrets(settings["sync15.secret_file"])
         self.public_url = settings["sync15.public_url"]
@@ -36,17 +36,14 @@ class Sync15:
         self.limits = Limits(
             **{field.name: settings["sync15." + field.name] for field in fields(Limits)}
         )
-        self.storage = Storage(
-            database,
-            create_tables,
-            settings["storage.standard_collections"],
-            settings["storage.quota_size"] if settings["storage.use_quota"] else None,
-            self.limits.rules,
-        )
+        self.storage = storage.under(self.limits.rules)
 
-    def add_routes(self, app):
+    def add_routes(self, app, errors):
+        """errors: the http.Errors of app."""
         tokens = token_api.Tokens(
             self.members, self.keys, self.secrets, self.public_url, self._duration
         )
         token_api.add_routes(app, tokens)
-        storage15_api.add_routes(app, self.storage, self.authenticator, self.limits)
+        storage15_api.add_routes(
+            app, errors, self.storage, self.authenticator, self.limits
+        )
