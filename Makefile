@@ -87,7 +87,7 @@ $(BUILD)/obj/src/ctl/release.o: $(BUILD)/obj/src/ctl/python
 RELEASE_SRC := src/release/__main__.py $(sort $(wildcard src/release/weave_release/*.py))
 UPLOAD_SRC  := $(wildcard $(addprefix mozupload/src/mozupload/,$(addsuffix .py,names manifest share)))
 # what weavectl init knows of the Sync server
-SERVER_SRC  := $(addprefix server/src/weave/server/,clients.py config.py)
+SERVER_SRC  := $(addprefix server/src/weave/server/,clients.py config.py setting_up.py)
 RELEASE     := $(BUILD)/weave-release
 programs: $(RELEASE)/compiled
 

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from weave.server.check import check
 from weave.server.config import NOTICE, Config, ConfigError
 from weave.server.keys import KEYS
 from weave.server.settings import load, read
@@ -367,3 +368,26 @@ def test_keys_are_those_of_the_vocabulary():
     for key in KEYS:
         assert "`%s`" % key.name.split(".")[1] in text, key.name
         assert key.default is None or key.convert(key.default) == key.default
+
+
+@pytest.mark.parametrize(
+    "text, mode, message",
+    [
+        (None, 0, "sync.secret: the file of sync15.secret_file cannot be read: No such file"),
+        ("a" * 64, 0o644, "chmod 600"),
+        ("a" * 64 + "\n\nshort\n", 0o600, "sync.secret, line 3: this secret has less than"),
+        ("", 0o600, "has no secret"),
+    ],
+)
+def test_file_of_secrets(write, tmp_path, text, mode, message):
+    """`weave-server check` and configtest name the line of the sync.ini, and the cure."""
+    path = write("[storage]\nsqluri = sqlite://\n[sync15]\nsecret_file = %(here)s/sync.secret\n")
+    if text is not None:
+        (tmp_path / "sync.secret").write_text(text)
+        (tmp_path / "sync.secret").chmod(mode)
+    found = [row for row in check(path) if "secret" in row[1]]
+    assert [(line, severity) for line, _, severity in found] == [(4, "error")]
+    assert message in found[0][1]
+    (tmp_path / "sync.secret").write_text("a" * 64)
+    (tmp_path / "sync.secret").chmod(0o640)
+    assert not [row for row in check(path) if "secret" in row[1]]

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server import check as configuration
 from weave.server.app import Databases, Site
-from weave.server.commands import backup, purge, set_password, tables
+from weave.server.commands import backup, init, purge, set_password, tables
 from weave.server.commands.command import Failed
 from weave.server.config import ERROR, ConfigError, printable
 from weave.server.cures import told
@@ -21,7 +21,7 @@ from weave.server.passwords import Passwords
 from weave.server.settings import load, read
 
 # In the order of --help. A module that is new here brings its COMMANDS.
-_MODULES = (tables, purge, backup, set_password)
+_MODULES = (init, tables, purge, backup, set_password)
 COMMANDS = tuple(command for module in _MODULES for command in module.COMMANDS)
 
 # Of words that have further ones behind them, such as `users list`.

@@ -21,7 +21,24 @@ def problems(path):
             wrong = url_problem(site[name], site[section + ".create_tables"])
             if wrong:
                 found.add(site.problem(ERROR, name, wrong))
+        found.update(_secret_problems(site))
     return sorted(found)
+
+
+def _secret_problems(site):
+    """What is wrong with the file of the secrets, where the site serves Sync 1.5."""
+    path = site["sync15.secret_file"]
+    if path is None:
+        return
+    from weave.server.secret_file import read_secrets
+
+    try:
+        read_secrets(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            where = "%s, line %d" % (path, problem.line) if problem.line else path
+            text = "%s: %s" % (where, problem.message)
+            yield site.problem(ERROR, "sync15.secret_file", text)
 
 
 def check(path):

@@ -46,6 +46,24 @@ def become_owner(ini, files, words):
         _check_roots(file, words)
 
 
+def become_maker(path, words):
+    """Takes the rights of whoever owns the way to a new file for good, if root has called.
+
+    Root stays root where all of it is root's. OwnerError where several users own it.
+    """
+    if os.geteuid() != 0:
+        return
+    owners = _owners(path)
+    if len(owners) > 1:
+        names = ", ".join(sorted(_name(uid) for uid in owners))
+        raise OwnerError(
+            "the folders and links that lead to %s belong to different users (%s): %s"
+            % (path, names, _as_user("USER", words))
+        )
+    if owners:
+        _become(owners.pop(), path)
+
+
 def _check_own(file, words):
     """OwnerError when the file is somebody else's, or in a closed folder of theirs."""
     for path in (file, os.path.dirname(file)):

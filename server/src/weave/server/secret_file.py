@@ -17,7 +17,7 @@ MAX_BYTES = 16 * 1024
 # Whoever has one token can try secrets without asking the server.
 MIN_CHARS = 32
 
-HOW_TO_MAKE = "`weave-server init` makes it"
+HOW_TO_MAKE = "`weavectl init` makes it, or `weave-server init` without mod_weave"
 
 
 def read_secrets(path):
