@@ -7,8 +7,8 @@ import sys
 
 from conftest import SOURCES, basic
 
-# Arguments: the folder with the sources, the sync.ini, and `threads` where each request
-# has a thread of its own. It prints its port.
+# Arguments: the folder with the sources, the sync.ini, `threads` where each request has
+# a thread of its own, and lines of Python that are run first. It prints its port.
 PROGRAM = """
 import logging, sys
 from socketserver import ThreadingMixIn
@@ -25,34 +25,55 @@ class Threads(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 50
 
-kind = Threads if sys.argv[3:] == ["threads"] else WSGIServer
+exec("".join(sys.argv[4:]))
+kind = Threads if sys.argv[3:4] == ["threads"] else WSGIServer
 server = make_server("127.0.0.1", 0, create_application(sys.argv[2]), kind, Quiet)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
 
 
-class Process:
+class Served:
+    """The process. Without threads it serves one request at a time."""
+
+    def __init__(self, ini, before="", threads=False):
+        arguments = [SOURCES, str(ini), "threads" if threads else "", before]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, text=True
+        )
+        self.port = int(self.process.stdout.readline())
+
+    def close(self):
+        """Ends it by kill -9."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def rest_kb(self):
+        """What it takes now; peak_kb() begins again here."""
+        with open("/proc/%d/clear_refs" % self.process.pid, "w") as file:
+            file.write("5")
+        return self._memory_kb("VmRSS")
+
+    def peak_kb(self):
+        return self._memory_kb("VmHWM")
+
+    def _memory_kb(self, key):
+        with open("/proc/%d/status" % self.process.pid) as lines:
+            return next(int(ln.split()[1]) for ln in lines if ln.startswith(key))
+
+
+class Process(Served):
     """Serves one request at a time, as a user's."""
 
     def __init__(self, ini, user):
+        super().__init__(ini)
         self._authorization = basic(user.name, user.password)
         self._user = user.name
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, SOURCES, str(ini)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._port = int(self._process.stdout.readline())
-
-    def close(self):
-        self._process.kill()
-        self._process.wait()
-        self._process.stdout.close()
 
     def call(self, method, path, body=None, accept="application/json"):
         """Yields (status, headers), and then the body in parts."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         headers = {"Authorization": self._authorization, "Accept": accept}
         path = "/1.1/%s/%s" % (self._user, path)
         try:
@@ -62,16 +83,3 @@ class Process:
             yield from iter(lambda: response.read(65536), b"")
         finally:
             connection.close()
-
-    def rest_kb(self):
-        """What it takes now; peak_kb() begins again here."""
-        with open("/proc/%d/clear_refs" % self._process.pid, "w") as file:
-            file.write("5")
-        return self._memory_kb("VmRSS")
-
-    def peak_kb(self):
-        return self._memory_kb("VmHWM")
-
-    def _memory_kb(self, key):
-        with open("/proc/%d/status" % self._process.pid) as lines:
-            return next(int(ln.split()[1]) for ln in lines if ln.startswith(key))

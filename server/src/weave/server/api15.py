@@ -13,6 +13,7 @@ import falcon
 from weave.server import formats, http, query15
 from weave.server.quota import send_quota_left
 from weave.server.records import InvalidRecord, parse_id
+from weave.server.lists import collection_state
 from weave.server.rules import V15
 from weave.server.stamps import Stamp
 from weave.server.writer import Condition, Modified, OverQuota
@@ -97,6 +98,10 @@ class Resource:
         self._storage = storage
         self._authenticator = authenticator
 
+    @property
+    def quota_bytes(self):
+        return self._storage.quota_bytes
+
     def read(self, req, resp, user_id, find):
         """Returns what find(connection, check) returns, from one state of the database.
 
@@ -127,26 +132,44 @@ class Resource:
         412 when X-If-Unmodified-Since says so, 400 when over quota: nothing has
         changed then. It is about the record, the collection, or the whole store.
         """
+
+        def write(writer):
+            return act(writer), writer.stamp, writer.quota_left_kb()
+
+        run = self._storage.write
+        result, stamp, left = self._run(run, write, req, user_id, collection, record_id)
+        send_quota_left(resp, left)
+        req.context.stamp = stamp
+        resp.set_header("X-Last-Modified", stamp.text)
+        return result, stamp
+
+    def hold(self, req, resp, user_id, collection, act):
+        """Like change(), but for act(connection, now), and no time changes; its result."""
+
+        def hold(connection, now):
+            result = act(connection, now)
+            return result, collection_state(connection, user_id, collection)
+
+        run = self._storage.hold
+        result, state = self._run(run, hold, req, user_id, collection)
+        last, _, modified = state
+        _set_times(req, resp, modified, last)
+        return result
+
+    def _run(self, run, act, req, user_id, collection, record_id=None):
         since = Conditions(req).unmodified_since
         condition = None if since is None else Condition(since, collection, record_id)
 
         def guard(connection):
             self._authenticator.check(connection, user_id)
 
-        def write(writer):
-            return act(writer), writer.stamp, writer.quota_left_kb()
-
         try:
-            result, stamp, left = self._storage.write(user_id, write, condition, guard)
+            return run(user_id, act, condition, guard)
         except Modified as error:
             _raise_time(req, error.when)
             raise _precondition_failed(error.when) from None
         except OverQuota:
             raise http.bad_request(http.OVER_QUOTA) from None
-        send_quota_left(resp, left)
-        req.context.stamp = stamp
-        resp.set_header("X-Last-Modified", stamp.text)
-        return result, stamp
 
 
 def _set_times(req, resp, modified, last):

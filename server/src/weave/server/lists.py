@@ -28,7 +28,7 @@ _STATE = Query(
 )
 
 
-def _collection_state(connection, user_id, name):
+def collection_state(connection, user_id, name):
     """(the user's last Stamp, number of the collection or None, when it was modified)"""
     row = _STATE.row(connection, user_id=user_id, name=name)
     last, number, modified = row or (0, None, None)
@@ -116,7 +116,7 @@ def find(
 
     check(modified, stamp) raises what keeps it from being read.
     """
-    stamp, number, modified = _collection_state(connection, user_id, collection)
+    stamp, number, modified = collection_state(connection, user_id, collection)
     if check is not None:
         check(modified, stamp)
     if number is None:

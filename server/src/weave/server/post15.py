@@ -6,6 +6,8 @@ import re
 import falcon
 
 from weave.server import formats, http, query15, records
+from weave.server.batches import Batches, NoBatch, TooLarge, batch_text, parse_batch
+from weave.server.query import arguments
 
 # Marks (formats.check_shape) of a record with all its members, and then some.
 MARKS_OF_A_RECORD = 50
@@ -135,21 +137,63 @@ def _id_of(raw):
     return id_
 
 
+class Upload:
+    """What the arguments of a POST say of a batch; 400.
+
+    is_open: the records wait for a commit. number: that of the batch; None where it
+    begins, and where there is none.
+    """
+
+    def __init__(self, query_string):
+        try:
+            given = arguments(query_string)
+            batch, commit = given.get("batch"), given.get("commit")
+            if commit is not None and (batch is None or commit.lower() != "true"):
+                raise ValueError("a commit has a batch, and is `true`")
+            self.is_open = batch is not None and commit is None
+            self.number = None
+            if batch is not None and batch.lower() not in ("", "true"):
+                self.number = parse_batch(batch)
+        except (ValueError, NoBatch) as error:
+            raise http.bad_request(http.BAD_PROTOCOL, str(error)) from None
+
+
 def post(resource, req, resp, user_id, collection, limits):
     """Answers the POST of a collection; resource is an api15.Resource."""
+    upload = Upload(req.query_string)
     check_announced(req, limits)
     with read_body(req, limits, user_id, may_be_lines=True) as body:
         posted = Posted(body, collection, limits)
 
-        def act(writer):
-            writer.put(collection, posted.changes)
+        def run(act, method):
+            try:
+                return method(req, resp, user_id, collection, act)
+            except NoBatch as error:
+                raise http.bad_request(http.BAD_PROTOCOL, str(error)) from None
+            except TooLarge:
+                raise http.bad_request(http.OVER_LIMIT) from None
 
-        _, stamp = resource.change(req, resp, user_id, collection, act)
+        def batches(connection, now):
+            quota_bytes = resource.quota_bytes
+            return Batches(connection, user_id, now, limits, quota_bytes)
+
+        def add(connection, now):
+            mine = batches(connection, now)
+            return mine.add(upload.number, collection, posted.changes)
+
+        def store(writer):
+            if upload.number is None:
+                writer.put(collection, posted.changes)
+                return
+            mine = batches(*writer.transaction)
+            parts = mine.take(upload.number, collection, posted.changes)
+            writer.put_parts(collection, parts)
+
+        if upload.is_open:
+            resp.status = falcon.HTTP_202
+            answer = {"batch": batch_text(run(add, resource.hold))}
+        else:
+            answer = {"modified": run(store, resource.change)[1]}
     http.send_json(
-        resp,
-        {
-            "modified": stamp,
-            "success": list(posted.changes),
-            "failed": posted.failed,
-        },
+        resp, dict(answer, success=list(posted.changes), failed=posted.failed)
     )

@@ -3,7 +3,7 @@
 
 import re
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, func
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from weave.server.engines import MYSQL
@@ -176,22 +176,27 @@ def insert_missing(table, *names):
     return make
 
 
-def insert_or_update(table, **changes):
+def insert_or_update(table, keeps=False, **changes):
     """For a Query: an INSERT of all columns, or an UPDATE of the row of the same key.
 
     changes: {column: expression} that the UPDATE sets; without any, it sets all
-    columns to the values of the INSERT.
+    columns to the values of the INSERT. keeps: where such a value is NULL, the row keeps
+    the one that it has.
     """
     key = list(table.primary_key)
     others = [column.name for column in table.columns if column not in key]
 
+    def values(new):
+        if keeps:
+            return {name: func.coalesce(new[name], table.c[name]) for name in others}
+        return {name: new[name] for name in others}
+
     def make(dialect):
         query = _insert(dialect, table, table.columns.keys())
         if dialect in MYSQL:
-            new = {name: query.inserted[name] for name in others}
-            return query.on_duplicate_key_update(changes or new)
-        new = {name: query.excluded[name] for name in others}
-        return query.on_conflict_do_update(index_elements=key, set_=changes or new)
+            return query.on_duplicate_key_update(changes or values(query.inserted))
+        set_ = changes or values(query.excluded)
+        return query.on_conflict_do_update(index_elements=key, set_=set_)
 
     return make
 

@@ -10,7 +10,7 @@ its state, so that it is never later than a write that was not shown.
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import Callable, Optional
 
 from sqlalchemy import and_, bindparam, or_, select
 
@@ -92,11 +92,16 @@ def _as_record(row):
 
 @dataclass(frozen=True)
 class Options:
-    """`quota_bytes` of None sets no limit."""
+    """`quota_bytes` of None sets no limit.
+
+    forget_batches(connection, user_id, collection) drops what is not committed yet of
+    a collection that is deleted, or of all (None).
+    """
 
     rules: Rules
     standard_collections: bool
     quota_bytes: Optional[int]
+    forget_batches: Optional[Callable] = None
 
 
 class Storage:
@@ -113,14 +118,16 @@ class Storage:
     ):
         self.database = database
         self.quota_kb = quota_kb
-        quota_bytes = None if quota_kb is None else quota_kb * KB
-        self._options = Options(V11, standard_collections, quota_bytes)
+        self.quota_bytes = None if quota_kb is None else quota_kb * KB
+        self._options = Options(V11, standard_collections, self.quota_bytes)
         database.require(METADATA, create_tables)
 
-    def under(self, rules):
+    def under(self, rules, forget_batches=None):
         """The same storage, for users of another version of the protocol."""
         storage = copy.copy(self)
-        storage._options = replace(self._options, rules=rules)
+        storage._options = replace(
+            self._options, rules=rules, forget_batches=forget_batches
+        )
         return storage
 
     def timestamps(self, connection, user_id):
@@ -170,15 +177,21 @@ class Storage:
         def write(connection):
             now = Stamp.now()
             if guard is not None or condition is not None:
-                lock_or_make_user(connection, user_id)
-            if guard is not None:
-                guard(connection)
-            if condition is not None:
-                check(connection, user_id, now, condition, self._options.rules)
+                self._begin(connection, user_id, now, condition, guard)
             stamp = stamp_user(connection, user_id, now)
             return act(Writer(connection, user_id, now, stamp, self._options))
 
         return self.database.write(write)
+
+    def hold(self, user_id, act, condition=None, guard=None):
+        """Like write(), but for act(connection, now), and times stay as they are."""
+
+        def hold(connection):
+            now = Stamp.now()
+            self._begin(connection, user_id, now, condition, guard)
+            return act(connection, now)
+
+        return self.database.write(hold)
 
     def purge(self, at_most):
         """Removes the expired records of everybody; how many.
@@ -202,6 +215,14 @@ class Storage:
     def ping(self):
         """Raises what keeps records from being read."""
         self.database.read(_ANY_USER.row)
+
+    def _begin(self, connection, user_id, now, condition, guard):
+        """Locks the user, and raises what refuses the write."""
+        lock_or_make_user(connection, user_id)
+        if guard is not None:
+            guard(connection)
+        if condition is not None:
+            check(connection, user_id, now, condition, self._options.rules)
 
     def _purge(self, user_id, number, at_most):
         def purge(connection):

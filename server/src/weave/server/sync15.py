@@ -8,6 +8,7 @@ from dataclasses import fields
 
 from weave.server import storage15_api, token_api
 from weave.server.admission import Admission
+from weave.server.batches import forget_batches
 from weave.server.hawk_authenticator import HawkAuthenticator
 from weave.server.jwks import Jwks
 from weave.server.members import Members, is_current
@@ -36,7 +37,7 @@ class Sync15:
         self.limits = Limits(
             **{field.name: settings["sync15." + field.name] for field in fields(Limits)}
         )
-        self.storage = storage.under(self.limits.rules)
+        self.storage = storage.under(self.limits.rules, forget_batches)
 
     def add_routes(self, app, errors):
         """errors: the http.Errors of app."""

@@ -218,6 +218,11 @@ class Writer:
         self._rules = options.rules
         self._used = None
 
+    @property
+    def transaction(self):
+        """(connection, now), for what is written beside records."""
+        return self._connection, self._now
+
     def put(self, name, changes):
         """Creates or updates records of a collection; changes is {id: fields}.
 
@@ -236,26 +241,23 @@ class Writer:
     def put_parts(self, name, parts):
         """Like put(), of changes that come in parts, of which one is in memory at a time.
 
-        All records count as modified now, whatever they bring. No id is in two parts.
-        Returns how many records there were.
+        All records count as modified now, whatever they bring, and so does the
+        collection. No id is in two parts.
         """
-        collection, count, growth = None, 0, 0
+        collection, growth = self._open(name, create=True), 0
         for changes in parts:
-            if collection is None:
-                collection = self._open(name, create=True)
             self._purge(collection)
             growth += self._store(collection, changes, all_move=True)[2]
-            count += len(changes)
-        if collection is not None:
-            self._close(collection, True)
-            self._check_quota(growth)
-        return count
+        self._close(collection, True)
+        self._check_quota(growth)
 
     def delete(self, name, selection=None):
         """Deletes the selected records, or all of the collection.
 
         Returns how many were selected; None where all were.
         """
+        if selection is None:
+            self._forget_batches(name)
         collection = self._open(name, create=False)
         if collection is None:
             return 0
@@ -280,6 +282,7 @@ class Writer:
 
     def delete_all(self):
         """Deletes all records and collections."""
+        self._forget_batches(None)
         _DELETE_RECORDS.change(self._connection, user_id=self._user_id)
         _DELETE_COLLECTIONS.change(self._connection, user_id=self._user_id)
 
@@ -327,6 +330,10 @@ class Writer:
         _STORE.change_many(self._connection, stored)
         _ALTER.change_many(self._connection, altered)
         return times, moves, live_growth
+
+    def _forget_batches(self, name):
+        if self._options.forget_batches is not None:
+            self._options.forget_batches(self._connection, self._user_id, name)
 
     def _mine(self, collection):
         return {"user_id": self._user_id, "number": collection.number}

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches in several processes at once, one that is killed, and the largest."""
+
+import json
+import random
+import threading
+import time
+
+import pytest
+
+import client
+from client15 import Client
+from conftest import KIND, LONG_SECONDS
+from served import Served
+from test_batches import add, begin, commit, full, records
+from writers import Answer, Operation, replay
+
+PROCESSES, THREADS = 2, 3
+
+
+def patient(site):
+    """The sync.ini of a database that is waited for longer than tests like."""
+    site.ini.write_text(site.ini.read_text().replace("?timeout=0.2", "?timeout=60"))
+    return site.ini
+
+
+def through(device, served):
+    """The same device, whose requests a process answers."""
+    connection = client.Connection("http://127.0.0.1:%d" % served.port, LONG_SECONDS)
+    return Client(connection, device.endpoint, device.id, device.key)
+
+
+@pytest.fixture
+def processes(site15):
+    made = [Served(patient(site15), threads=True) for _ in range(PROCESSES)]
+    yield made
+    for served in made:
+        served.close()
+
+
+def run_all(functions):
+    """Runs each in a thread; the first of their exceptions is raised."""
+    failures = []
+
+    def guarded(function):
+        try:
+            function()
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=guarded, args=(f,), daemon=True) for f in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG_SECONDS)
+        assert not thread.is_alive(), "a client hangs"
+    if failures:
+        raise failures[0]
+
+
+def test_many_add_to_one_batch_that_is_committed_meanwhile(site15, processes):
+    """What was answered 202 is there, what was answered 400 is not."""
+    device = site15.device()
+    batch, results = begin(device), {202: set(), 400: set()}
+    added = threading.Semaphore(0)
+
+    def write(number, served):
+        own = through(device, served)
+        for turn in range(12):
+            ids = ["%d-%d-%d" % (number, turn, n) for n in range(10)]
+            body = records(*ids, payload="x") + records("shared", payload="y")
+            answer = own.post("storage/col?batch=" + batch, body, None)
+            results[answer.status].update(ids)
+            added.release()
+
+    def end():
+        for _ in range(THREADS * PROCESSES * 5):
+            assert added.acquire(timeout=LONG_SECONDS)
+        commit(through(device, processes[0]), batch, records("last"))
+
+    writers = [lambda n=n: write(n, processes[n % PROCESSES]) for n in range(THREADS * PROCESSES)]
+    run_all([*writers, end])
+    shown = full(device)
+    assert shown.keys() == results[202] | {"shared", "last"}
+    assert not results[202] & results[400]
+    assert len({record["modified"] for record in shown.values()}) == 1
+    assert device.get("info/collection_counts").json == {"col": len(shown)}
+
+
+class Uploader:
+    """A device that uploads batches and single records under the condition of what it knows."""
+
+    def __init__(self, device, number, turns):
+        self.operations = []
+        self._device = device
+        self._number = number
+        self._turns = turns
+        self._random = random.Random(number)
+        self._known = 0
+
+    def run(self):
+        for turn in range(self._turns):
+            payload = "%d-%d" % (self._number, turn)
+            kind = self._random.choice([self._batch, self._batch, self._put, self._look])
+            kind(payload)
+
+    def _ask(self, method, path, body, since):
+        """An answer with the times of writers.Answer."""
+        headers = {} if since is None else {"X_If_Unmodified_Since": "%.2f" % (since / 100)}
+        answer = self._device.call(method, "storage/" + path, body, None, **headers)
+        assert answer.status in (200, 202, 412), (path, answer)
+        answer.__class__ = Exact
+        return answer
+
+    def _done(self, changes, since, begun, answer):
+        self.operations.append(Operation("col", changes, since, begun, answer))
+        if answer.status == 200:
+            self._known = answer.stamp
+
+    def _put(self, payload):
+        begun = time.monotonic()
+        id_ = self._random.choice("abcdef")
+        answer = self._ask("PUT", "col/" + id_, {"payload": payload}, None)
+        self._done({id_: payload}, None, begun, answer)
+
+    def _batch(self, payload):
+        begun, since = time.monotonic(), self._random.choice([None, self._known])
+        changes, path = {}, "col?batch=true"
+        for part in range(3):
+            ids = self._random.sample("abcdef", 2) + ["%s-%d" % (payload, part)]
+            changes.update(dict.fromkeys(ids, payload))
+            body = [{"id": id_, "payload": payload} for id_ in ids]
+            answer = self._ask("POST", path + "&commit=true" * (part == 2), body, since)
+            if answer.status == 412:
+                break
+            path = "col?batch=" + answer.json.get("batch", "")
+        self._done(changes, since, begun, answer)
+
+    def _look(self, _payload):
+        self._known = self._ask("GET", "col?full=1", None, None).last_modified
+
+
+class Exact:
+    """Of client15's answers, with integers for times."""
+
+    json, stamp = Answer.json, Answer.stamp
+
+    @property
+    def last_modified(self):
+        return int(self.headers["X-Last-Modified"].replace(".", ""))
+
+
+def test_batches_beside_other_writes(site15, processes):
+    """All are stored in the order of their stamps, and no condition is ignored."""
+    device = site15.device()
+    uploaders = [
+        Uploader(through(device, processes[n % PROCESSES]), n, 25)
+        for n in range(THREADS * PROCESSES)
+    ]
+    run_all([uploader.run for uploader in uploaders])
+    model = replay([op for uploader in uploaders for op in uploader.operations])
+    shown = json.loads(
+        device.get("storage/col?full=1").text,
+        parse_float=lambda text: int(text.replace(".", "")),
+    )
+    assert {r["id"]: (r["payload"], r["modified"]) for r in shown} == model.records["col"]
+    assert device.get("info/collection_counts").json["col"] == len(shown)
+
+
+# ---- a process that is killed ----
+
+# The third part of a commit is never written.
+STOPS = """
+from weave.server.writer import Writer
+store, calls = Writer._store, []
+def stop(self, *arguments, **options):
+    calls.append(1)
+    if len(calls) == 3:
+        import time
+        print("in the middle", flush=True)
+        time.sleep(10000)
+    return store(self, *arguments, **options)
+Writer._store = stop
+"""
+
+
+def test_a_process_is_killed_in_the_middle_of_a_commit(site15):
+    device = site15.device()
+    device.put("storage/col/0001", {"payload": "old"})
+    many = records(*("%04d" % n for n in range(1500)), payload="new")
+    batch = begin(device, body=many[:100])
+    for start in range(100, 1400, 100):
+        add(device, batch, many[start : start + 100])
+    before = site15.digest()
+    served = Served(patient(site15), STOPS)
+    failures = []
+
+    def ask():
+        try:
+            commit(through(device, served), batch, many[1400:])
+        except OSError as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    assert served.process.stdout.readline() == "in the middle\n"
+    assert full(device).keys() == {"0001"}, "readers do not wait, and see nothing of it"
+    served.close()
+    thread.join(LONG_SECONDS)
+    assert failures
+    assert site15.digest() == before
+    answer = commit(device, batch, many[1400:])
+    shown = full(device)
+    assert len(shown) == 1500
+    assert {(r["payload"], r["modified"]) for r in shown.values()} == {
+        ("new", answer.json["modified"])
+    }
+
+
+# ---- the largest ----
+
+# Of a process that serves nothing else, from its first request to the last one: bodies
+# of 2.6 MB are in it, too.
+GROWTH_KB = 40 * 1024
+
+# 200 MB of many records, and of the longest ones. What is never all in memory can be
+# less elsewhere.
+LARGEST = {
+    "sqlite": [(9999, 20000), (80, 2600000)],
+    "mariadb": [(3000, 20000), (30, 2600000)],
+    "postgresql": [(3000, 20000), (30, 2600000)],
+}
+
+
+@pytest.mark.parametrize("count, size", LARGEST[KIND])
+def test_memory_of_a_large_batch(site15, count, size):
+    device = site15.device()
+    served = Served(patient(site15))
+    try:
+        own = through(device, served)
+        batch = begin(own)
+        before = served.rest_kb()
+        ids, some = list(map(str, range(count))), min(100, 2600000 // size)
+        for start in range(0, count, some):
+            add(own, batch, records(*ids[start : start + some], payload="x" * size))
+        commit(own, batch, records("last", payload="x"))
+        assert served.peak_kb() - before < GROWTH_KB
+    finally:
+        served.close()
+    assert device.get("info/collection_counts").json == {"col": count + 1}
+    assert device.get("info/collection_usage").json["col"] == (count * size + 1) / 1024
