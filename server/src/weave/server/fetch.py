@@ -32,6 +32,7 @@ class _Fetch(threading.Thread):
         self._target = parts.path or "/"
         self._max_bytes = max_bytes
         self._is_given_up = False
+        self._socket = None
         self.data = None
         self.error = None
 
@@ -49,13 +50,14 @@ class _Fetch(threading.Thread):
     def give_up(self):
         """Lets the thread end soon, wherever it is."""
         self._is_given_up = True
-        sock = self._connection.sock
-        if sock is not None:
+        if self._socket is not None:
             with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def _read(self):
         self._connection.connect()
+        # The connection forgets it when the answer begins.
+        self._socket = self._connection.sock
         if self._is_given_up:
             raise FetchError("given up")
         headers = {"Accept": "application/json", "User-Agent": "weave.server/" + VERSION}
@@ -69,17 +71,17 @@ class _Fetch(threading.Thread):
         return data
 
 
-def fetch(url, max_bytes, seconds=SECONDS):
+def fetch(url, max_bytes):
     """The bytes of what an http or https URL names; FetchError. Follows no redirection.
 
-    It takes `seconds` at most, whatever the server does.
+    It takes SECONDS at most, whatever the server does.
     """
-    one = _Fetch(url, max_bytes, seconds)
+    one = _Fetch(url, max_bytes, SECONDS)
     one.start()
-    one.join(seconds)
+    one.join(SECONDS)
     if one.is_alive():
         one.give_up()
-        raise FetchError("the server has not answered within %d s" % seconds)
+        raise FetchError("the server has not answered within %g s" % SECONDS)
     if one.error is not None:
         raise FetchError(one.error)
     return one.data

@@ -22,6 +22,8 @@ from weave.server.rs256 import RsaKey
 
 log = logging.getLogger(__name__)
 
+_monotonic = time.monotonic
+
 # Names in weave_settings: the keys, as _encode() writes them; and when (Unix seconds)
 # somebody last began to fetch them.
 KEYS = "jwks"
@@ -105,11 +107,13 @@ def _encode(keys):
 
 
 def _decode(text):
-    if not text:
+    """The Keys of the row; NOTHING where there are none, or nobody can read them."""
+    try:
+        found = json.loads(text or "")
+        listed = [RsaKey(kid, int(n, 16), e) for kid, n, e in found["keys"]]
+        return Keys(tuple(listed), float(found["since"]))
+    except (ValueError, TypeError, KeyError):
         return NOTHING
-    found = json.loads(text)
-    listed = [RsaKey(kid, int(n, 16), e) for kid, n, e in found["keys"]]
-    return Keys(tuple(listed), found["since"])
 
 
 class Jwks:
@@ -151,7 +155,7 @@ class Jwks:
         """Fetches and stores the keys, for an administrator: how many; KeysError."""
         try:
             return self.load(fetch(self._url, MAX_BYTES))
-        except FetchError as error:
+        except (FetchError, KeysError) as error:
             raise KeysError("%s: %s" % (self._url, error)) from None
 
     def load(self, data):
@@ -165,7 +169,7 @@ class Jwks:
 
     def _remembered(self):
         read_at = self._read_at
-        if read_at is None or time.monotonic() - read_at > MEMORY_SECONDS:
+        if read_at is None or _monotonic() - read_at > MEMORY_SECONDS:
             return self._read()
         return self._keys
 
@@ -179,7 +183,7 @@ class Jwks:
 
     def _remember(self, keys):
         self._keys = keys
-        self._read_at = time.monotonic()
+        self._read_at = _monotonic()
 
     def _fetch(self):
         """Fetches the keys if it is time for that; whether there are new ones now."""
@@ -198,15 +202,15 @@ class Jwks:
             return False
         finally:
             self._lock.release()
-        log.warning("%d keys of the account server were fetched from %s", count, self._url)
+        log.info("the keys of the account server were fetched from %s: %d", self._url, count)
         return True
 
     def _may_attempt(self):
         """Whether nobody has begun to fetch them lately; notes that this one does."""
         last = self._attempted_at
-        if last is not None and time.monotonic() - last < ATTEMPT_SECONDS:
+        if last is not None and _monotonic() - last < ATTEMPT_SECONDS:
             return False
-        self._attempted_at = time.monotonic()
+        self._attempted_at = _monotonic()
         return self._database.write(self._claim_attempt)
 
     def _claim_attempt(self, connection):
