@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arithmetic of the parts that measure weave.server."""
 
+import asyncio
+import json
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from weavebench import python_cpu, report, scale, syncs, targets  # noqa: E402
+from weavebench import (python_cpu, report, scale, sync_client,  # noqa: E402
+                        syncs, targets)
 
 
 def python_round(now, before):
@@ -32,6 +35,16 @@ class PythonCpu(unittest.TestCase):
                               targets.PythonTarget("mariadb", 450)])
         self.assertEqual([row["verdict"] for row in rows],
                          ["PASS", "not measured"])
+
+    def test_sync_1_5_pairs_with_1_1_within_the_round(self):
+        rounds = {"info/collections": [python_round(200.0, 1.0), python_round(400.0, 1.0)],
+                  "info/collections, 1.5": [{"now": one["now"]} for one in (
+                      python_round(180.0, 0), python_round(480.0, 0))]}
+        rows = list(python_cpu.rows_of("sqlite", rounds))
+        self.assertEqual(rows[1]["of_11"], {"median": 1.05, "min": 0.9, "max": 1.2})
+        self.assertIn("1.05 (0.90..1.20)", report.python({"python": rows}))
+        row, = targets.judge({"python": rows}, [targets.Beside11Target("sqlite")])
+        self.assertEqual(row["verdict"], "below")
 
     def test_the_table_shows_both(self):
         text = report.python({"python": self.rows()})
@@ -69,7 +82,8 @@ class Syncs(unittest.TestCase):
         rows = [("newer", 0.001 * (1 + i), None) for i in range(100)]
         rows += [("POST of 1", 0.5, "status 503")] * 2
         spent = {"workers": 51000.0, "httpd": 0.0, "database": 0.0}
-        return {"database": "sqlite", "clients": 1, "sync": "change",
+        return {"database": "sqlite", "clients": 1, "protocol": "1.1",
+                "sync": "change",
                 "resent": 0, **syncs.summary(rows, 10.0, 8, spent)}
 
     def test_a_sync_under_way_counts_by_its_share(self):
@@ -91,6 +105,46 @@ class Syncs(unittest.TestCase):
     def test_a_first_sync_stores_5000_records(self):
         self.assertEqual(sum(posts for _, posts in syncs.FIRST)
                          * syncs.POSTED, 5000)
+
+
+class Answering:
+    """A client whose server says yes to everything, as far as syncs look at it."""
+
+    name, number, last = "user7", 7, "0.00"
+
+    def __init__(self):
+        self.asked, self.times = [], {}
+
+    async def call(self, kind, method, path, body=None, expect=(200,), headers=None):
+        self.asked.append((method, path, headers, body))
+        answer = {"failed": {}, "success": body, "batch": "b=1", "modified": 12.34}
+        if "newer=" in path or path.startswith("storage/clients?full"):
+            answer = []
+        elif path == "info/collections":
+            answer = {"bookmarks": 11.5}
+        return sync_client.Answer(200, {
+            "x-weave-timestamp": "12.34", "x-last-modified": "12.34",
+            "x-weave-records": "0"}, json.dumps(answer).encode())
+
+
+class Protocols(unittest.TestCase):
+    def test_the_number_of_requests(self):
+        for name, protocol in syncs.PROTOCOLS.items():
+            for sync, (act, requests) in protocol.syncs.items():
+                client = Answering()
+                asyncio.run(act(client))
+                self.assertEqual(len(client.asked), requests, (name, sync))
+
+    def test_a_batch_of_1_5(self):
+        client = Answering()
+        asyncio.run(syncs.first15(client))
+        posts = [(path.partition("?")[2], headers["X-If-Unmodified-Since"], len(body))
+                 for method, path, headers, body in client.asked
+                 if method == "POST" and "/history" in path]
+        self.assertEqual(posts[0], ("batch=true", "0", 100))
+        self.assertEqual(posts[1], ("batch=b%3D1", "12.34", 100))
+        self.assertEqual(posts[-1], ("batch=b%3D1&commit=true", "12.34", 100))
+        self.assertEqual(len(posts), 20)
 
 
 class Bounds(unittest.TestCase):

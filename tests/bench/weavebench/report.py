@@ -178,13 +178,20 @@ def python(report):
     """µs of CPU of a call, and what the database's processes spent on it."""
     def cells(row, name):
         return [ranged(row[name]["cpu_us"]),
-                number(row[name]["database_us"]["median"]) or ""]
+                number(row[name]["database_us"]["median"]) or ""] \
+            if name in row else ["", ""]
+
+    def ratio(row, name):
+        return ranged(row[name]) if name in row else ""
     paired = any("ratio" in row for row in report["python"])
+    both = any("of_11" in row for row in report["python"])
     return table(
         ("weave.server on", "call of", "CPU µs", "database µs",
+         *(("÷ 1.1",) if both else ()),
          *(("before", "database before", "÷ before") if paired else ())),
         [(row["database"], row["request"], *cells(row, "now"),
-          *((*cells(row, "before"), ranged(row["ratio"])) if paired else ()))
+          *((ratio(row, "of_11"),) if both else ()),
+          *((*cells(row, "before"), ratio(row, "ratio")) if paired else ()))
          for row in report["python"]])
 
 
@@ -207,10 +214,10 @@ def scale(report):
 def syncs(report):
     """What clients got, and the µs of CPU of a request by who spent it."""
     return table(
-        ("syncs on", "clients", "sync", "syncs/s", "requests/s", "failed",
+        ("syncs on", "Sync", "clients", "sync", "syncs/s", "requests/s", "failed",
          "re-sent", "CPU µs/request: workers", "httpd", "database",
          "what failed"),
-        [(row["database"], row["clients"], row["sync"],
+        [(row["database"], row["protocol"], row["clients"], row["sync"],
           number(row["syncs_per_s"]), number(row["requests_per_s"]),
           row["failed"], row["resent"],
           *(number(row["cpu_us"][who])
@@ -222,9 +229,9 @@ def syncs(report):
 
 def sync_requests(report):
     return table(
-        ("requests on", "clients", "sync", "request", "number", "p50 ms",
+        ("requests on", "Sync", "clients", "sync", "request", "number", "p50 ms",
          "p90 ms", "p99 ms", "slowest ms"),
-        [(row["database"], row["clients"], row["sync"], kind,
+        [(row["database"], row["protocol"], row["clients"], row["sync"], kind,
           found["requests"], *(number(found[what]) for what in
                                ("p50_ms", "p90_ms", "p99_ms", "slowest_ms")))
          for row in report["sync"] for kind, found in row["kinds"].items()])

@@ -11,6 +11,8 @@ import json
 import time
 from dataclasses import dataclass
 
+from . import sync15
+
 TIMEOUT_S = 60
 PASSWORD = "correct horse battery"
 
@@ -59,12 +61,20 @@ class Client:
             self.writer.close()
         self.reader = self.writer = None
 
-    async def call(self, kind, method, path, body=None, expect=(200,)):
+    def target(self, path):
+        """Path and query of a request; path is below the user's URL without a slash."""
+        return path if path.startswith("/") else f"/1.1/{self.name}/{path}"
+
+    def credentials(self, _method, _target):
+        """The header Authorization."""
+        return f"Basic {self.authorization}"
+
+    async def call(self, kind, method, path, body=None, expect=(200,), headers=None):
         """The Answer; raises Failed, which is in `rows` as well."""
         started, wrong = time.monotonic(), None
         try:
             answer = await asyncio.wait_for(
-                self.answer(method, path, body), TIMEOUT_S)
+                self.answer(method, path, body, headers or {}), TIMEOUT_S)
             if answer.status not in expect:
                 wrong = f"status {answer.status}"
         except asyncio.TimeoutError:
@@ -77,13 +87,15 @@ class Client:
             raise Failed(wrong)
         return answer
 
-    async def answer(self, method, path, body):
-        if not path.startswith("/"):
-            path = f"/1.1/{self.name}/{path}"
+    async def answer(self, method, path, body, headers):
+        target = self.target(path)
         data = b"" if body is None else json.dumps(body).encode()
-        head = (f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
-                f"Authorization: Basic {self.authorization}\r\n"
-                f"Accept: */*\r\nContent-Length: {len(data)}\r\n\r\n")
+        headers = {"Host": f"127.0.0.1:{self.port}", "Accept": "*/*",
+                   "Content-Length": len(data), **headers}
+        if "Authorization" not in headers:
+            headers["Authorization"] = self.credentials(method, target)
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        head = f"{method} {target} HTTP/1.1\r\n{''.join(lines)}\r\n"
         request = head.encode("ascii") + data
         if not self.writer:
             await self.connect()
@@ -124,3 +136,25 @@ class Client:
             if not size:
                 return b"".join(parts)
             parts.append(chunk[:-2])
+
+
+class Client15(Client):
+    """The same with a token of Sync 1.5, once it has signed in."""
+
+    def __init__(self, port, number):
+        super().__init__(port, number)
+        self.number = number
+        self.signer = None
+        # of the collections, as info/collections has said last
+        self.times = {}
+
+    def target(self, path):
+        return path if path.startswith("/") else f"{self.signer.path}/{path}"
+
+    def credentials(self, method, target):
+        return self.signer.sign(method, target)
+
+    async def sign_in(self):
+        answer = await self.call("token", "GET", sync15.TOKEN_PATH,
+                                 headers=sync15.token_headers(self.number))
+        self.signer = sync15.Signer(answer.body)

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 
-from . import databases, process, servers
+from . import databases, process, servers, sync15
 from .httpd import CHILDREN
 from .weave import RUNTIME_DIR, STATE_DIR, WeaveHttpd
 
@@ -62,9 +62,13 @@ class SyncSite:
                                  "LoadModule weave_module lib/mod_weave.so",
                                  WeaveHttpd)
         servers.copy_programs(bench.build, self.httpd.root / "lib")
-        self.httpd.ini.write_text(SYNC_INI.format(
-            sources=sources(bench, tree), url=self.url,
-            processes=CHILDREN, threads=servers.WORKER_THREADS))
+        self.sources = sources(bench, tree)
+        self.serves_15 = sync15.serves(tree)
+        text = SYNC_INI.format(sources=self.sources, url=self.url,
+                               processes=CHILDREN, threads=servers.WORKER_THREADS)
+        if self.serves_15:
+            text += sync15.section(self.httpd.root, f"http://127.0.0.1:{self.port}")
+        self.httpd.ini.write_text(text)
 
     @property
     def port(self):
@@ -72,6 +76,8 @@ class SyncSite:
 
     def start(self):
         self.httpd.start()
+        if self.serves_15:
+            sync15.load_keys(self.sources, self.httpd.ini, self.httpd.root)
 
     def stop(self):
         self.httpd.stop()

@@ -8,6 +8,8 @@ first   a new device with 5,000 records that nobody has stored yet
 idle    nothing has changed
 change  one bookmark was changed here, and perhaps something elsewhere
 
+So do browsers of Sync 1.5 in their own way (syncs15.py), where it is served.
+
 It ends by the clock: a sync under way then counts by the share of its requests
 that were answered.
 """
@@ -15,17 +17,20 @@ that were answered.
 import asyncio
 import collections
 import contextlib
+import functools
 import random
 import time
+from dataclasses import dataclass
+from typing import Callable
 
-from . import BenchError
-from .sync_client import PASSWORD, Client, Failed
+from . import BenchError, syncs15
+from .sync_client import PASSWORD, Client, Client15, Failed
 from .sync_site import running_sites
 
 POSTED = 100
 # (collection, POSTs): 5,000 records
 FIRST = (("bookmarks", 10), ("history", 20), ("forms", 10), ("passwords", 10))
-FIRST_REQUESTS = 5 + sum(posts for _, posts in FIRST)
+POSTS = sum(posts for _, posts in FIRST)
 PAYLOAD_BYTES = 400
 # as long as first syncs may take; more would only be more of the same
 FIRST_S = 30
@@ -34,6 +39,16 @@ FIRST_S = 30
 def record(id_, number):
     payload = '{"ciphertext":"%s"}' % ("A" * PAYLOAD_BYTES)
     return {"id": id_, "sortindex": number % 1000, "payload": payload}
+
+
+def bookmark(client, number):
+    return record(f"r{number % 10:03d}-{number // 10:03d}-{client.name[4:]}", number)
+
+
+def records_of(client, number):
+    """Those of the POST `number` of a first sync."""
+    return [record(f"r{number:03d}-{i:03d}-{client.name[4:]}", i)
+            for i in range(POSTED)]
 
 
 async def sign_up(client):
@@ -52,10 +67,9 @@ async def first(client):
     await client.call("PUT", "PUT", "storage/clients/one", {"payload": "{}"})
     for collection, posts in FIRST:
         for number in range(posts):
-            records = [record(f"r{number:03d}-{i:03d}-{client.name[4:]}", i)
-                       for i in range(POSTED)]
             answer = await client.call("POST of 100", "POST",
-                                       f"storage/{collection}", records)
+                                       f"storage/{collection}",
+                                       records_of(client, number))
             if answer.json["failed"] or len(answer.json["success"]) != POSTED:
                 raise Failed("a POST stored less than it was given")
             client.last = answer.headers["x-weave-timestamp"]
@@ -78,16 +92,36 @@ async def change(client):
             "newer", "GET", f"storage/{collection}?full=1&newer={client.last}")
         if len(answer.json) != int(answer.headers["x-weave-records"]):
             raise Failed("X-Weave-Records is not the number of records")
-    number = random.randrange(1000)
-    records = [record(f"r{number % 10:03d}-{number // 10:03d}-"
-                      f"{client.name[4:]}", number)]
     answer = await client.call("POST of 1", "POST", "storage/bookmarks",
-                               records)
+                               [bookmark(client, random.randrange(1000))])
     client.last = answer.headers["x-weave-timestamp"]
 
 
-SYNCS = {"first": (first, FIRST_REQUESTS), "idle": (idle, 4),
-         "change": (change, 8)}
+async def first15(client):
+    await syncs15.first(client, FIRST, records_of)
+
+
+async def change15(client):
+    await syncs15.change(client, functools.partial(bookmark, client))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """syncs is {name: (coroutine of a client, number of its requests)}."""
+
+    client: type
+    sign_up: Callable
+    idle: Callable
+    syncs: dict
+
+
+PROTOCOLS = {
+    "1.1": Protocol(Client, sign_up, idle, {
+        "first": (first, 5 + POSTS), "idle": (idle, 4), "change": (change, 8)}),
+    "1.5": Protocol(Client15, syncs15.sign_up, syncs15.idle, {
+        "first": (first15, syncs15.BEGINNING + len(FIRST) + POSTS),
+        "idle": (syncs15.idle, 4), "change": (change15, 8)}),
+}
 
 
 async def repeat(client, sync, until, most):
@@ -111,14 +145,14 @@ def run(clients, act):
     return asyncio.run(closing())
 
 
-async def prepare(clients):
-    """Accounts, and passwords in the caches of all workers."""
+async def prepare(clients, protocol=PROTOCOLS["1.1"]):
+    """Accounts, and passwords or keys of tokens in the caches of all workers."""
     for client in clients:
-        await sign_up(client)
+        await protocol.sign_up(client)
         for path in ("meta/global", "crypto/keys", "clients/one"):
             await client.call("PUT", "PUT", f"storage/{path}", {"payload": "{}"})
     for _ in range(4):
-        await asyncio.gather(*(idle(client) for client in clients))
+        await asyncio.gather(*(protocol.idle(client) for client in clients))
 
 
 async def play(clients, sync, seconds, most):
@@ -159,9 +193,9 @@ def summary(rows, seconds, requests_of_a_sync, spent_us):
     }
 
 
-def measure_sync(site, clients, name, options):
+def measure_sync(site, clients, protocol, name, options):
     """One kind of sync by some clients at once."""
-    sync, requests = SYNCS[name]
+    sync, requests = PROTOCOLS[protocol].syncs[name]
     for client in clients:
         client.rows.clear()
         client.resent = 0
@@ -171,30 +205,33 @@ def measure_sync(site, clients, name, options):
     before = site.usage()
     took = run(clients, play(clients, sync, seconds, most))
     rows = [row for client in clients for row in client.rows]
-    return {"clients": len(clients), "sync": name,
+    return {"clients": len(clients), "protocol": protocol, "sync": name,
             "resent": sum(client.resent for client in clients),
             **summary(rows, took, requests, site.spent_us(before))}
 
 
-def measure_one(site, kind, options, say, rows):
-    number = 0
+def measure_one(site, kind, protocol, options, say, rows):
+    number, its = 0, PROTOCOLS[protocol]
     for count in options.clients:
-        clients = [Client(site.port, number + i) for i in range(count)]
+        clients = [its.client(site.port, number + i) for i in range(count)]
         number += count
         try:
-            run(clients, prepare(clients))
+            run(clients, prepare(clients, its))
         except Failed as error:
-            raise BenchError(f"{kind}: no sync: {error}\n"
+            raise BenchError(f"{kind}, {protocol}: no sync: {error}\n"
                              + site.httpd.log()[-4000:]) from error
-        for name in SYNCS:
+        for name in its.syncs:
             row = {"database": kind,
-                   **measure_sync(site, clients, name, options)}
+                   **measure_sync(site, clients, protocol, name, options)}
             rows.append(row)
-            say(f"{kind}, {count} clients, {name}: {row['syncs_per_s']:.2f} "
-                f"syncs/s, {row['failed']} failed of {row['requests']}")
+            say(f"{kind}, {protocol}, {count} clients, {name}: "
+                f"{row['syncs_per_s']:.2f} syncs/s, {row['failed']} failed of "
+                f"{row['requests']}")
 
 
 def measure(options, say, rows):
     """Appends a row for each database, number of clients and kind of sync."""
     for kind, site in running_sites(options, say):
-        measure_one(site, kind, options, say, rows)
+        for protocol in options.protocols:
+            if protocol != "1.5" or site.serves_15:
+                measure_one(site, kind, protocol, options, say, rows)

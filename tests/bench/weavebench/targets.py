@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from . import databases, events, memory, releases
+from . import databases, events, memory, python_cpu, releases
 
 # clients may not notice what happens to the server: milliseconds
 SLOWEST_MS = 150
@@ -214,6 +214,27 @@ class PythonTarget(ServerAtMost):
 
 
 @dataclass(frozen=True)
+class Beside11Target(ServerAtMost):
+    """CPU of a request of Sync 1.5 ÷ that of the same one of Sync 1.1."""
+
+    database: str
+    must: float = 1
+    request: str = "info/collections" + python_cpu.OF_15
+
+    @property
+    def title(self):
+        return f"{self.database}, {self.request}: Python ÷ that of 1.1"
+
+    def reached(self, report):
+        for row in report.get("python", ()):
+            if (row["database"], row["request"]) == \
+                    (self.database, self.request) and "of_11" in row:
+                found = row["of_11"]
+                return found["median"], found["min"], found["max"]
+        return None
+
+
+@dataclass(frozen=True)
 class ScaleTarget(ServerAtMost):
     """The dearest request's CPU with many records ÷ that with few."""
 
@@ -341,6 +362,9 @@ SERVER = (
     PythonTarget("sqlite", 250),
     PythonTarget("mariadb", 450),
     PythonTarget("postgresql", 450),
+    *(PythonTarget("sqlite", 100, title) for title in python_cpu.REQUESTS_15
+      if title.startswith("HAWK")),
+    *(Beside11Target(kind) for kind in databases.KINDS),
     *(ScaleTarget(kind, 2) for kind in databases.KINDS),
     *(SyncTarget(kind) for kind in databases.KINDS),
     *(BoundTarget(kind, what, must) for kind in databases.KINDS
