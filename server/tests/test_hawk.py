@@ -4,6 +4,7 @@
 import base64
 import hashlib
 import hmac
+import re
 
 import falcon
 import pytest
@@ -447,3 +448,22 @@ def test_another_method_host_or_key():
     raw = hmac.new(base64.urlsafe_b64decode(browser.key), text.encode(), hashlib.sha256)
     fields["mac"] = base64.b64encode(raw.digest()).decode()
     assert "does not match" in why_refused(header(fields))
+
+
+def outcome(text):
+    try:
+        return hawk.parse(text)
+    except hawk.HawkError as error:
+        return str(error)
+
+
+def test_the_quick_way_reads_what_the_other_reads(monkeypatch):
+    fields = Browser().fields()
+    texts = [header(fields), header(fields).replace("Hawk", "hawk")]
+    texts += [spoil(fields) for spoil, _ in BAD_HEADERS]
+    texts += [with_(name, character * 44)(fields) for name in hawk.NEEDED
+              for character in "a =,\\\"'\n\t\x7f\xe9٤ "]  # fmt: skip
+    quickly = [outcome(text) for text in texts]
+    assert isinstance(quickly[0], hawk.Header) and quickly[0] == quickly[1]
+    monkeypatch.setattr(hawk, "_USUAL", re.compile("(?!)"))
+    assert [outcome(text) for text in texts] == quickly

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON as Sync clients read and write it, and the list formats."""
 
+import functools
 import json
 import math
 import re
@@ -27,6 +28,8 @@ _MARKS = b'"[]{},'
 _NO_MARKS = bytes(set(range(256)) - set(_MARKS))
 
 
+# Browsers send few different ones.
+@functools.lru_cache(maxsize=64)
 def negotiate(accept, offered):
     """The best of the media types offered by RFC 9110, section 12.5.1; None: none will do.
 

@@ -22,7 +22,14 @@ NEEDED = ("id", "ts", "nonce", "mac")
 MAX_HEADER_CHARS = 4096
 
 # Printable ASCII without the quotation mark and the backslash.
-_ATTRIBUTE = re.compile(r'[ \t]*([A-Za-z_-]{1,20})="([ !#-\[\]-~]*)"[ \t]*(,|$)')
+_VALUE = r"[ !#-\[\]-~]"
+_ATTRIBUTE = re.compile(r'[ \t]*([A-Za-z_-]{1,20})="(%s*)"[ \t]*(,|$)' % _VALUE)
+# The header as browsers write it, which is read in one step.
+_USUAL = re.compile(
+    r'[Hh]awk id="(%s{1,2048})", ts="([0-9]{1,15})", nonce="(%s{1,128})", '
+    r'mac="([A-Za-z0-9+/]{43}=)"' % (_VALUE, _VALUE),
+    re.ASCII,
+)
 _NOT_PRINTABLE = re.compile(r"[^\t -~]")
 _SECONDS = re.compile(r"[0-9]+", re.ASCII)
 _MAC = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
@@ -47,10 +54,11 @@ def parse(text):
     """The Header in the value of `Authorization` (None: it is missing); HawkError."""
     if text is None:
         raise HawkError("the request has no header Authorization")
+    usual = _USUAL.fullmatch(text)
+    if usual:
+        return Header(*usual.groups(), hash="", ext="")
     if len(text) > MAX_HEADER_CHARS:
         raise HawkError("the header Authorization has over %d characters" % MAX_HEADER_CHARS)
-    if _NOT_PRINTABLE.search(text):
-        raise HawkError("the header Authorization has more than printable ASCII")
     scheme, _, rest = text.partition(" ")
     if scheme.lower() != "hawk":
         raise HawkError(
@@ -65,7 +73,7 @@ def parse(text):
         raise HawkError("the Hawk attribute ts is no number of whole seconds")
     if not _MAC.fullmatch(found["mac"]):
         raise HawkError("the Hawk attribute mac is no base64 of 32 bytes")
-    return Header(**{name: found.get(name, "") for name in MAX_CHARS})
+    return Header(*[found.get(name, "") for name in MAX_CHARS])
 
 
 def _attributes(text):
@@ -74,9 +82,7 @@ def _attributes(text):
     while more:
         match = _ATTRIBUTE.match(text, position)
         if not match:
-            raise HawkError(
-                'the header Authorization is no list of name="value" after Hawk'
-            )
+            raise HawkError(_malformed(text))
         name, value, more = match.groups()
         if name not in MAX_CHARS:
             raise HawkError("the Hawk attribute %s is unknown" % name)
@@ -89,6 +95,12 @@ def _attributes(text):
         found[name] = value
         position = match.end()
     return found
+
+
+def _malformed(text):
+    if _NOT_PRINTABLE.search(text):
+        return "the header Authorization has more than printable ASCII"
+    return 'the header Authorization is no list of name="value" after Hawk'
 
 
 def is_signed(header, key, method, url):
@@ -151,9 +163,8 @@ def candidates(environ, endpoint, node, public_url=None):
 
 def _below(target, endpoint):
     """The part of the target that begins with the endpoint, without our mount."""
-    path = target.partition("?")[0]
-    match = re.search(re.escape(endpoint) + r"(?=/|$)", path)
-    return target[match.start() :] if match else target
+    path = target.partition("?")[0] + "/"
+    return target[max(0, path.find(endpoint + "/")) :]
 
 
 def _below_node(node, below):
