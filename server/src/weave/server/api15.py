@@ -106,12 +106,17 @@ class Resource:
         """Returns what find(connection, check) returns, from one state of the database.
 
         find calls check(modified, last) with when the resource and the store were modified,
-        which raises what answers a condition. None: the answer is complete.
+        which raises what answers a condition, or a 404 where modified is None: there is no
+        such resource. None is returned where the answer is complete.
         """
         conditions = Conditions(req)
 
         def check(modified, last):
-            _set_times(req, resp, modified, last)
+            # Nothing that is shown is later than the time of the answer.
+            _raise_time(req, last)
+            if modified is None:
+                raise falcon.HTTPNotFound()
+            resp.set_header("X-Last-Modified", modified.text)
             conditions.check(modified)
 
         def act(connection):
@@ -170,12 +175,6 @@ class Resource:
             raise _precondition_failed(error.when) from None
         except OverQuota:
             raise http.bad_request(http.OVER_QUOTA) from None
-
-
-def _set_times(req, resp, modified, last):
-    """X-Last-Modified, and an X-Weave-Timestamp that is not before what is shown."""
-    resp.set_header("X-Last-Modified", modified.text)
-    _raise_time(req, last)
 
 
 def _raise_time(req, last):

@@ -137,9 +137,7 @@ class Item(Resource):
 
         def find(connection, check):
             record, last = self._storage.get(connection, user_id, collection, id_)
-            if record is None:
-                raise falcon.HTTPNotFound()
-            check(record["modified"], last)
+            check(record and record["modified"], last)
             return record
 
         record = self.read(req, resp, user_id, find)
@@ -150,7 +148,6 @@ class Item(Resource):
         user_id = self._authenticator.claim(req, uid)
         api15.check_collection(collection)
         id_ = api15.item_id(req, item)
-        post15.check_announced(req, self._limits)
         with post15.read_body(req, self._limits, user_id) as raw:
             record = post15.single(raw, id_, collection, self._limits)
 
