@@ -207,7 +207,7 @@ class Site15(Site):
             apache.give(path)
 
     def add_member(self, uid, **values):
-        """Makes the rows of a user without the token server."""
+        """Makes the rows of a member without the token server; there may be the user."""
         stamp = int(time.time() * 100)
         rows = {
             "weave_users": {"user_id": uid, "modified": 0},
@@ -223,6 +223,8 @@ class Site15(Site):
             },
         }
         rows["weave_fxa_users"].update(values)
+        if self.sql("select 1 from weave_users where user_id = ?", [uid]):
+            del rows["weave_users"]
         with self._engine.connect() as connection:
             known = inspect(connection)
             names = {table: {column["name"] for column in known.get_columns(table)}
@@ -235,7 +237,7 @@ class Site15(Site):
 
     def device(self, uid=12345, **claims):
         """A client15.Client that has a token; the user is made when the test has not yet."""
-        if not self.sql("select 1 from weave_users where user_id = ?", [uid]):
+        if not self.sql("select 1 from weave_fxa_users where user_id = ?", [uid]):
             self.add_member(uid)
         id_, key = client15.make_token(self.secret, uid, self.node, **claims)
         return client15.Client(self.transport, "%s/1.5/%d" % (self.node, uid), id_, key)

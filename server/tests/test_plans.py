@@ -5,29 +5,35 @@ The statements are those that the driver is given while the requests of a sync a
 served, and their plans those of the database, among many other users.
 """
 
+import functools
 import itertools
 import sys
 
 import pytest
 from sqlalchemy import create_engine, text
 
+import client15
 import plans
 import plenty
-from conftest import KIND, User, basic, sites
+from conftest import KIND, Site15, User, basic, sites
+from weave.server.jwks import Jwks
 from weave.server.queries import Query
 
 RECORDS = 50_000
 PEOPLE, RECORDS_OF_EACH = 2000, 3
+USER = 9999999999
 
 COLLECTIONS = ("history", "bookmarks", "clients", "meta", "crypto", "tabs")
 
 NOT_OF_A_SYNC = {
     "weave.server.accounts._RESET_HASH": "an administrator's",
+    "weave.server.batches._EXPIRED": "of the command purge",
     "weave.server.storage._WITH_EXPIRED": "of the command purge",
     "weave.server.usage._LESS": "of the command purge",
-    "weave.server.storage._TIMES_OF_ALL": "of Sync 1.5",
-    "weave.server.writer._RECORD_MODIFIED": "of Sync 1.5",
-    "weave.server.writer._DELETE_COLLECTION": "of Sync 1.5",
+    "weave.server.admission._ALL": "an administrator's",
+    "weave.server.admission._ADMIT": "an administrator's",
+    "weave.server.admission._FORGET": "an administrator's",
+    "weave.server.settings_table._REMOVE": "of an admission that is over",
 }
 
 
@@ -78,6 +84,77 @@ def play(user, ids, newer):
     user.delete("storage/history?ids=new1,new2", X_If_Unmodified_Since="9999999999")
 
 
+# Other members, who are those of plenty.add_people(); and rows in small tables, which
+# databases would read as a whole.
+MEMBERS = """
+insert into weave_fxa_users (user_id, fxa_uid, client_state, generation, keys_changed_at,
+    created, endpoint, seen)
+select n.i, {id}, 'state', 1, 1, 1, 'http://localhost', 1 from {source};
+insert into weave_fxa_allowed (fxa_uid) select {id} from {source};
+insert into weave_settings (name, value) select {id}, 'x' from {source}
+"""
+
+
+def play15(device, ids, newer):
+    """The requests of a sync of today's Firefox."""
+    for what in ("collections", "collection_counts", "collection_usage", "quota",
+                 "configuration"):  # fmt: skip
+        device.get("info/" + what)
+    device.get("storage/meta/none", status=404)
+    device.get("storage/history/" + ids[0])
+    device.get("storage/nothing?full=1")
+    for sort, times in itertools.product(
+        ("", "&sort=newest", "&sort=oldest", "&sort=index"),
+        ("", "&newer=%s" % newer, "&older=%s" % newer, "&newer=5&older=%s" % newer),
+    ):
+        for full in ("?full=1", "?ids-only"):
+            path = "storage/history" + full + "&limit=20" + sort + times
+            token = device.get(path).headers["X-Weave-Next-Offset"]
+            device.get(path + "&offset=" + token)
+    named = ",".join(ids)
+    path = "storage/history?full=1&limit=5&sort=index&ids=" + named
+    token = device.get(path).headers["X-Weave-Next-Offset"]
+    device.get(path + "&offset=" + token)
+    late = "4102405200000"
+    device.post("storage/history", [{"id": id_, "payload": "x", "sortindex": 1} for id_ in ids],
+                X_If_Unmodified_Since=late)  # fmt: skip
+    device.post("storage/history", [{"id": id_, "ttl": 1000} for id_ in ids])
+    device.put("storage/history/one", {"payload": "x"}, X_If_Unmodified_Since="0")
+    device.delete("storage/history/one", X_If_Unmodified_Since=late)
+    device.delete("storage/history?ids=" + named)
+    device.upload("history", [{"id": id_, "payload": "y"} for id_ in ids], size=20)
+    part = [{"id": "a", "payload": "x"}]
+    batch = device.post("storage/new?batch=true", part, 202).json["batch"]
+    device.post("storage/new?commit=true&batch=" + batch, part)
+    for _ in range(33):
+        device.post("storage/new?batch=true", part, 202)
+    device.delete("storage/nothing")
+    device.delete("storage/nothing?ids=a")
+
+
+def play15_all(device):
+    """Requests that are for all records of a collection, or of the user."""
+    device.post("storage/few", [{"id": "a", "payload": "x"}])
+    for arguments in ("", "&sort=index", "&sort=newest"):
+        device.get("storage/few?full=1" + arguments)
+    device.delete("storage/few")
+    device.delete("storage")
+
+
+def enter(site):
+    """The requests of the token server: a first account, with two keys, and another one."""
+    ask = functools.partial(client15.ask_for_token, site.transport, "/1.0/sync/1.5")
+    key = client15.RsaKey.of_tests()
+    Jwks(next(iter(site.databases)), "http://localhost:1/").load(key.jwks())
+    site.sql("insert into weave_fxa_allowed (fxa_uid) values (?)", ["ab" * 16])
+    for later in (0, 0, 1, 2):
+        changed = client15.KEYS_CHANGED_AT + later
+        site.sql("update weave_fxa_users set seen = 1 where fxa_uid = ?", ["ab" * 16])
+        kid = client15.key_id(changed, "%032x" % min(later, 1))
+        assert ask(key.jwt(fxa_generation=changed), kid).status == 200
+    assert ask(key.jwt(sub="cd" * 16)).status == 403
+
+
 def play_all(user):
     """Requests that are for all records of a collection, or of the user."""
     for name in COLLECTIONS:
@@ -112,14 +189,24 @@ class Life:
     def __init__(self, site):
         self.url = site.databases_url
         user = site.user()
+        # An id that a device of Sync 1.5 can have, too.
+        site.sql("update weave_accounts set user_id = ?", [USER])
         for name in COLLECTIONS:
             user.post("storage/" + name, [{"id": "a", "payload": "x"}])
         ids, newer = plenty.fill(self.url, "history", RECORDS, size=20)
         plenty.add_people(self.url, PEOPLE, RECORDS_OF_EACH)
+        source, id_ = plenty.SOURCES["mysql" if KIND == "mariadb" else KIND]
+        source = source.replace(":count", str(PEOPLE)).format(count=PEOPLE)
+        for statement in MEMBERS.format(id=id_, source=source).split(";"):
+            site.sql(statement)
+        device = site.device(USER)
         plenty.analyze(self.url)
         self.statements, self.of_all, self.queries = {}, {}, set()
         with plans.recorded(self.statements), plans.used(self.queries):
-            play(user, ids, "%d.%02d" % divmod(newer, 100))
+            newer = "%d.%02d" % divmod(newer, 100)
+            play15(device, ids[::2], newer)
+            play(user, ids[1::2], newer)
+            enter(site)
         site.sql("update weave_collections set counted = null where name = 'tabs'")
         with plans.recorded(self.of_all), plans.used(self.queries):
             # They are counted once.
@@ -130,6 +217,8 @@ class Life:
             # It has no meaning any more: a wrong password removes it.
             site.sql("insert into weave_logins (subject, ends) values ('name old', 1)")
             live(User(user.app, "bob"))
+            device.get("storage/history?full=1")
+            play15_all(site.device(PEOPLE + 1))
 
     def faults(self):
         """{statement: what is wrong with its plan}"""
@@ -162,7 +251,7 @@ def is_of_rows(statement):
 def life(database_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("plans")
     with sites(database_server, folder) as make:
-        site = make(storage="use_quota = true\nquota_size = 1000000")
+        site = make(Site15, storage="use_quota = true\nquota_size = 1000000")
         site.databases_url = site.url.replace("%(here)s", str(folder))
         yield Life(site)
 

@@ -158,7 +158,8 @@ class Resource:
         run = self._storage.hold
         result, state = self._run(run, hold, req, user_id, collection)
         last, _, modified = state
-        _set_times(req, resp, modified, last)
+        _raise_time(req, last)
+        resp.set_header("X-Last-Modified", modified.text)
         return result
 
     def _run(self, run, act, req, user_id, collection, record_id=None):
