@@ -113,7 +113,11 @@ sub serves_ok {
     my $page = qx(curl -s http://127.0.0.1:$port/);
     like($page, qr{serverURL</code> to <code>http://127\.0\.0\.1:$port/</code>},
         'the page at / says how to set up a browser');
+    like($page, qr{tokenserver\.uri</code> to <code>http://127\.0\.0\.1:$port/1\.0/sync/1\.5</code>},
+        '... of today, too');
     like($page, qr/weave\.server \d/, '... and the version');
+    is(qx(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:$port/1.0/sync/1.5), 401,
+        '... which gets an answer there');
     my $said = join "\n", try_commands($log, 'weavectl', @as);
     like($said, qr/ ready .*maintenance: on.*maintenance: off/s,
         'the commands of weavectl work') or diag($said);
@@ -121,6 +125,7 @@ sub serves_ok {
         @as, "$dir/conf/run", free_port());
     my $data = -l "$dir/run/place" ? "$dir/run/place/data" : "$dir/run/data";
     is((stat $data)[2] & 07777, 0700, 'the data is private');
+    is((stat "$data/sync.secret")[2] & 07777, 0600, '... and the secret');
     return ($pid, $port);
 }
 
