@@ -11,6 +11,7 @@ from weave.server import keys, mozilla
 from weave.server.accounts import canonical_name
 from weave.server.app import create_application
 from weave.server.check import check
+from weave.server.setting_up import Settings15, new_secret
 from weave.server.settings import load
 
 MOZILLA = pathlib.Path(__file__).parent / "mozilla.conf"
@@ -80,6 +81,90 @@ def test_each_key_of_mozilla_has_a_word(write):
     # as the guides have it: clients elsewhere would sign in, and never sync
     assert any("only browsers on this machine" in text for _, text, _ in check(path))
     assert hosts["some-test-host"]["storage.sqluri"].endswith("/some.db")
+
+
+SYNCSERVER = """[server:main]
+use = egg:gunicorn
+port = 5000
+[app:main]
+use = egg:syncserver
+[syncserver]
+public_url = http://localhost:5000/
+identity_provider = https://accounts.firefox.com/
+sqluri = sqlite:///%(here)s/syncserver.db
+secret = s3cret
+allow_new_users = false
+force_wsgi_environ = false
+[tokenserver]
+backend = x
+secrets.backend = mozsvc.secrets.FixedSecrets
+[browserid]
+audiences = x
+[hawkauth]
+secret = s3cret
+[storage]
+create_tables = true
+batch_upload_enabled = true
+max_post_records = 50
+"""
+
+
+def test_each_key_of_a_server_for_sync15_has_a_word(write, tmp_path):
+    path = write(SYNCSERVER)
+    (error,) = rows(path, "error").values()
+    assert "sync15.secret_file: is missing" in error and "weavectl init" in error
+    settings = Settings15(path)
+    assert not settings.read()
+    (tmp_path / "sync.secret").write_text(new_secret())
+    (tmp_path / "sync.secret").chmod(0o600)
+    path = write(SYNCSERVER + "\n".join(settings.lines))
+    assert rows(path, "error") == {}
+    notices = rows(path, "notice")
+
+    def notice(start):
+        return notices[line_of(path, start)]
+
+    texts = [text for _, text, _ in check(path)]
+    assert any("public_url: is taken as sync15.public_url" in text for text in texts)
+    assert "is taken as storage.sqluri" in notice("sqluri")
+    assert "is taken as sync15.allow_new_users" in notice("allow_new")
+    assert "is taken as sync15.max_post_records" in notice("max_post")
+    assert "accounts are Mozilla's" in notice("identity_provider")
+    assert "the file of sync15.secret_file has the secrets" in notice("secret = ")
+    assert "whatever a proxy changes" in notice("force_wsgi")
+    assert "[tokenserver] backend: the section does nothing here" in notice("backend = x")
+    assert "[browserid] audiences: the section does nothing here" in notice("audiences")
+    assert "batches are always taken" in notice("batch_upload")
+    assert "s3cret" not in str(list(check(path)))
+    # as guides have it: no browser elsewhere would reach it
+    assert any("only browsers on this machine" in text for text in texts)
+    values, _ = load(path)
+    assert values["sync15.public_url"] == "http://localhost:5000/"
+    assert values["sync15.allow_new_users"] == "false"
+    assert values["sync15.max_post_records"] == 50
+    assert values["storage.sqluri"].endswith("/syncserver.db")
+
+
+def test_another_account_server(write):
+    text = "[syncserver]\nidentity_provider = https://a.example.org\n"
+    errors = rows(write(MINIMAL + text), "error")
+    assert "sync15.jwks_url" in errors[5]
+
+
+def test_a_file_of_a_server_for_sync15_serves(write, tmp_path):
+    (tmp_path / "secret").write_text(new_secret())
+    (tmp_path / "secret").chmod(0o600)
+    path = write(SYNCSERVER + "[sync15]\nsecret_file = %(here)s/secret\n")
+    app = webtest.TestApp(create_application(path), lint=True)
+    for above in ("", "/token"):
+        answer = app.get(above + "/1.0/sync/1.5", status=401)
+        assert answer.json["errors"][0]["description"] == "Unauthorized"
+
+
+def test_a_server_for_sync15_whose_database_is_not_named(write):
+    path = write("[app:main]\nuse = egg:syncserver\n[syncserver]\nsecret = x\n")
+    text = "\n".join(message for _, message, _ in check(path))
+    assert "storage.sqluri: is missing" in text and "file of Paste" not in text
 
 
 def test_own_name_wins(write):

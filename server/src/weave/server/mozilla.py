@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of Mozilla's servers (server-full and its parts, Sync 1.1).
+"""The keys of Mozilla's servers: server-full (Sync 1.1) and syncserver (1.5), and their parts.
 
 Guides for such servers have configuration files that name all of them. Here a
 key of the same meaning is taken over under its name here (ALIASES), and one that
@@ -15,11 +15,23 @@ _LDAP = "accounts are in auth.sqluri, not in LDAP"
 _END = "mod_weave lets requests finish before it ends a process"
 _ELSEWHERE = "no other server is asked about accounts"
 _ONE_NODE = "this server is the node of all accounts"
+_SECRET = "the file of sync15.secret_file has the secrets: Firefox fetches new tokens by itself"
+_NO_BROWSERID = "Firefox signs in with OAuth tokens, and nobody with BrowserID any more"
+_ORDERED = "lists are ordered by time or id in any case"
 
 # key there: key here
 ALIASES = {
     "auth.fallback_node": "nodes.fallback_node",
     "storage.pool_overflow": "storage.pool_max_overflow",
+    "storage.max_request_bytes": "sync15.max_request_bytes",
+    "storage.max_post_records": "sync15.max_post_records",
+    "storage.max_post_bytes": "sync15.max_post_bytes",
+    "storage.max_total_records": "sync15.max_total_records",
+    "storage.max_total_bytes": "sync15.max_total_bytes",
+    "storage.max_record_payload_bytes": "sync15.max_record_payload_bytes",
+    "syncserver.public_url": "sync15.public_url",
+    "syncserver.sqluri": "storage.sqluri",
+    "syncserver.allow_new_users": "sync15.allow_new_users",
 }
 
 # key: why it does nothing here
@@ -35,6 +47,11 @@ IDLE = {
     "storage.batch_size": "a POST is written in one transaction",
     "storage.cache_servers": _CACHE,
     "storage.memcached_json": _CACHE,
+    "storage.cache_key_prefix": _CACHE,
+    "storage.cached_collections": _CACHE,
+    "storage.cache_only_collections": _CACHE,
+    "storage.batch_upload_enabled": "batches are always taken",
+    "storage.force_consistent_sort_order": _ORDERED,
     "storage.check_node_status": "`weavectl maintenance` does that",
     "storage.no_pool": "pool_size and pool_recycle say what is kept open",
     "storage.shard": "one table holds all records",
@@ -79,6 +96,10 @@ IDLE = {
     "smtp.user": _MAIL,
     "smtp.username": _MAIL,
     "smtp.password": _MAIL,
+    "syncserver.secret": _SECRET,
+    "syncserver.force_wsgi_environ": "signatures are checked with sync15.public_url, "
+    "whatever a proxy changes",
+    "syncserver.browserid_verifier": _NO_BROWSERID,
 }
 
 # section: why nothing in it does anything here
@@ -87,6 +108,11 @@ _PASTE = "httpd serves the application and has its log, not Paste"
 IDLE_SECTIONS = {
     "cef": "sign-ups, logins and refusals are in httpd's logs, not in a CEF log",
     "reset_codes": _MAIL,
+    "tokenserver": "tokens are made for this server alone, by the keys of [sync15]",
+    "hawkauth": _SECRET,
+    "endpoints": _ONE_NODE,
+    "browserid": _NO_BROWSERID,
+    "powerhose": _NO_BROWSERID,
     "app": _METRICS,
     "metlog": _METRICS,
     "metlog_loader": _METRICS,
@@ -132,6 +158,15 @@ def _auth_backend(value):
     )
 
 
+def _identity_provider(value):
+    if str(value).rstrip("/") == "https://accounts.firefox.com":
+        return None, "accounts are Mozilla's in any case"
+    return (
+        "name the keys of that account server in sync15.jwks_url, and remove this key",
+        None,
+    )
+
+
 def _refused_when_true(error):
     def judge(value):
         if value is False:
@@ -150,6 +185,7 @@ JUDGED = {
         "no other server is asked about accounts: remove this key, and the "
         "accounts are in auth.sqluri"
     ),
+    "syncserver.identity_provider": _identity_provider,
     "captcha.use": _refused_when_true(
         "captchas are not supported: set `use = false`. `allow_new_users = "
         "false` in [auth] ends all sign-ups"

@@ -167,7 +167,7 @@ class Settings:
                 "is missing: name the database, as in `[storage]` "
                 "`sqluri = sqlite:///%(here)s/weave.db`"
             )
-            if PASTE in config.sections():
+            if PASTE in config.sections() and "syncserver" not in config.sections():
                 text += (
                     ". This is the file of Paste: WeaveApp needs the one that "
                     "`configuration` in [%s] names" % PASTE
