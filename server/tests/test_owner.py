@@ -18,7 +18,8 @@ from conftest import SOURCES
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only for root")
 
-ALL = [("create-tables",), ("check",), ("purge",), ("set-password", "alice"), ("backup", "copy.db")]
+ALL = [("create-tables",), ("check",), ("purge",), ("set-password", "alice"), ("backup", "copy.db"),
+       ("users list",), ("users delete", "alice", "--yes")]  # fmt: skip
 
 
 def uid(name):
@@ -53,7 +54,7 @@ class Place:
                 os.setuid(uid(user))
 
         done = subprocess.run(
-            [sys.executable, "-m", "weave.server", command, str(self.ini), *words],
+            [sys.executable, "-m", "weave.server", *command.split(), str(self.ini), *words],
             env=dict(os.environ, PYTHONPATH=str(self.top / "src")),
             input="a new password\n",
             stdout=subprocess.PIPE,

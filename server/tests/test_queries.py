@@ -74,7 +74,7 @@ def test_errors_are_those_of_sqlalchemy(database):
 def all_queries():
     """{name: Query} of all modules."""
     found = {}
-    for module in pkgutil.iter_modules(weave.server.__path__, "weave.server."):
+    for module in pkgutil.walk_packages(weave.server.__path__, "weave.server."):
         if module.name != "weave.server.__main__":
             names = vars(importlib.import_module(module.name))
             found.update(

@@ -11,7 +11,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from weave.server import check as configuration
 from weave.server.app import Databases, Site
-from weave.server.commands import backup, init, purge, set_password, tables
+from weave.server.commands import (
+    backup,
+    doctor,
+    fetch_keys,
+    init,
+    purge,
+    set_password,
+    tables,
+    users,
+)
 from weave.server.commands.command import Failed
 from weave.server.config import ERROR, ConfigError, printable
 from weave.server.cures import told
@@ -21,11 +30,11 @@ from weave.server.passwords import Passwords
 from weave.server.settings import load, read
 
 # In the order of --help. A module that is new here brings its COMMANDS.
-_MODULES = (init, tables, purge, backup, set_password)
+_MODULES = (init, tables, purge, backup, set_password, users, fetch_keys, doctor)
 COMMANDS = tuple(command for module in _MODULES for command in module.COMMANDS)
 
 # Of words that have further ones behind them, such as `users list`.
-_GROUPS = {}
+_GROUPS = users.GROUPS
 
 
 def _parser():
@@ -96,7 +105,7 @@ def _report(path):
 def _run(words):
     arguments = _parser().parse_args(words)
     command = arguments.does
-    if not command.opens:
+    if not command.opens or arguments.ini is None and not command.needs_ini:
         command.run(arguments, None)
     else:
         if arguments.ini is None:

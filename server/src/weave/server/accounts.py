@@ -39,6 +39,7 @@ _accounts = Table(
 )
 
 _FIND = Query(select(_accounts).where(_accounts.c.name == bindparam("name")))
+_ALL = Query(select(_accounts).order_by(_accounts.c.name))
 _ANY = Query(select(_accounts.c.name).limit(1))
 _CREATE = Query(
     insert(_accounts).values({name: bindparam(name) for name in _accounts.c.keys()})
@@ -117,6 +118,10 @@ class Accounts:
     def find(self, name):
         """The Account with a canonical name, or None."""
         return self.database.read(lambda connection: find(connection, name))
+
+    def all(self):
+        """Each Account, by name."""
+        return [Account(*row) for row in self.database.read(_ALL.rows)]
 
     def create(self, name, email, password_hash):
         """Raises NameTaken."""

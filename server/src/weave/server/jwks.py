@@ -151,6 +151,10 @@ class Jwks:
             )
         return keys.named(kid)
 
+    def stored(self):
+        """The Keys that are in the database."""
+        return self._read()
+
     def fetch_now(self):
         """Fetches and stores the keys, for an administrator: how many; KeysError."""
         try:

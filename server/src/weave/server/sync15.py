@@ -9,6 +9,7 @@ from dataclasses import fields
 from weave.server import storage15_api, token_api
 from weave.server.admission import Admission
 from weave.server.batches import forget_batches
+from weave.server.doctor_api import Echo
 from weave.server.hawk_authenticator import HawkAuthenticator
 from weave.server.jwks import Jwks
 from weave.server.members import Members, is_current
@@ -48,3 +49,4 @@ class Sync15:
         storage15_api.add_routes(
             app, errors, self.storage, self.authenticator, self.limits
         )
+        Echo(self.secrets, self.public_url, self.limits.max_request_bytes).install(app)

@@ -47,6 +47,8 @@ class Command:
     run: Callable[[Any, Optional[Dict]], None]
     arguments: Tuple[Argument, ...] = (INI,)
     opens: bool = True
+    # Whether it cannot do without a sync.ini; otherwise it opens nothing where none is named.
+    needs_ini: bool = True
     # Whether all mistakes in the sync.ini are told first, and not only the first ones.
     reports: bool = False
     # Whether tables are made, whatever create_tables says.

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a server is as browsers need it, seen from outside."""
+
+import signal
+import sys
+import time
+from urllib.parse import urlsplit
+
+from weave.server import jwks
+from weave.server.clients import node_url
+from weave.server.commands.command import Command, Failed, argument
+from weave.server.doctor import outside, tls
+from weave.server.doctor.arrival import Arrival
+from weave.server.doctor.report import Report, Stop
+from weave.server.doctor.signer import Signer
+from weave.server.doctor.sync import Sync
+from weave.server.doctor.visitor import visitor
+from weave.server.doctor.wire import Wire
+from weave.server.fetch import FetchError, fetch
+
+_WITHOUT_INI = "it needs --ini, on the server"
+_WITHOUT_TOKEN = (
+    "Host and scheme, as they arrive",
+    "paths and queries, as they arrive",
+    "the secret of all processes",
+    "the public keys of the account server",
+    "a whole sync",
+)
+DAY_SECONDS = 24 * 3600
+
+
+def doctor(arguments, sites):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        wire = Wire(node_url(arguments.url))
+    except ValueError as error:
+        raise Failed("%r %s" % (arguments.url, error)) from None
+    report = Report()
+    try:
+        _look(report, wire, sites)
+    except Stop:
+        pass
+    report.end()
+    if report.wrong_count:
+        sys.stdout.flush()
+        sys.exit(1)
+
+
+def _look(report, wire, sites):
+    site = None if sites is None else _site_at(wire, sites)
+    if sites is not None and site.sync15 is None:
+        raise Failed("Sync 1.5 is off: set secret_file in [sync15] (weave-server init)")
+    tls.check(report, wire)
+    outside.check(report, wire)
+    if site is None:
+        path = "/1.5/1/storage/doctor"
+        size = outside.MAX_REQUEST_BYTES
+        if outside.check_body(report, wire, path, size, False) is not None:
+            report.ok("a body of %d bytes arrives" % size)
+        for what in _WITHOUT_TOKEN:
+            report.unknown(what, _WITHOUT_INI)
+        return
+    _check_keys(report, site)
+    changed = Arrival(report, wire, site.sync15.secrets, site.settings).check()
+    with visitor(site.sync15.storage) as (user_id, fxa_uid):
+        Sync(report, wire, Signer(wire, site.sync15.secrets, user_id, fxa_uid)).run(changed)
+
+
+def _site_at(wire, sites):
+    """The Site that requests for the URL get."""
+    return sites.get(urlsplit(wire.url).netloc.lower(), sites[None])
+
+
+def _check_keys(report, site):
+    """Tokens are checked by keys that the server has fetched, or fetches when it must."""
+    url, stored = site.settings["sync15.jwks_url"], site.sync15.keys.stored()
+    days = (time.time() - stored.since) // DAY_SECONDS
+    try:
+        jwks.read_document(fetch(url, jwks.MAX_BYTES))
+        why = None
+    except (FetchError, jwks.KeysError) as error:
+        why = "%s cannot be had from this machine: %s" % (url, error)
+    if why and not stored.keys:
+        report.wrong(
+            "the server has no public keys of the account server, and " + why,
+            "open the URL with a browser, save it to a file, and run `weave-server "
+            "fetch-keys INI FILE`",
+        )
+    elif why:
+        report.note("the public keys of the account server are %d days old, and %s" % (days, why))
+    elif stored.keys:
+        report.ok("the public keys of the account server are there, %d days old" % days)
+    else:
+        report.ok("the public keys of the account server can be fetched")
+
+
+COMMANDS = (
+    Command(
+        ("doctor",),
+        "look at a server from outside, and say what is to be mended (exit status 1)",
+        doctor,
+        (
+            argument(
+                "url",
+                metavar="URL",
+                help="what browsers have, without 1.0/sync/1.5: https://sync.example.org/",
+            ),
+            argument(
+                "--ini",
+                help="the sync.ini, on the server: it makes a user, syncs, and removes it",
+            ),
+        ),
+        needs_ini=False,
+    ),
+)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The public keys of the account server, by which tokens are checked."""
+
+import sys
+
+from weave.server.commands.command import HOST, INI, Command, Failed, argument, site_of
+from weave.server.jwks import MAX_BYTES, KeysError
+
+_BY_HAND = (
+    "open %s with a browser, save it to a file, and run `weave-server fetch-keys INI FILE`"
+)
+
+
+def fetch_keys(arguments, sites):
+    site = site_of(arguments, sites)
+    if site.sync15 is None:
+        raise Failed("Sync 1.5 is off: set secret_file in [sync15] (weave-server init)")
+    keys, url = site.sync15.keys, site.settings["sync15.jwks_url"]
+    try:
+        count = keys.fetch_now() if arguments.file is None else keys.load(arguments.file)
+    except KeysError as error:
+        raise Failed("%s: %s" % (error, _BY_HAND % url)) from None
+    print("the public keys of the account server are stored (%d)" % count)
+
+
+def _document(path):
+    """What is in a file, for argparse: as who has called, who can read it."""
+    if path == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""
+    # A byte more than it may have, at most.
+    with open(path, "rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+COMMANDS = (
+    Command(
+        ("fetch-keys",),
+        "store the public keys of the account server, from its URL or from a file",
+        fetch_keys,
+        (
+            INI,
+            argument(
+                "file",
+                metavar="FILE",
+                nargs="?",
+                type=_document,
+                help="what a browser has saved from the URL of jwks_url in [sync15]; "
+                "- is the input",
+            ),
+            HOST,
+        ),
+    ),
+)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was looked at, one sentence each."""
+
+from weave.server.config import printable
+
+
+class Stop(Exception):
+    """Nothing further can be looked at; why is in the report already."""
+
+
+class Report:
+    """Prints each sentence when it is known, and counts them."""
+
+    def __init__(self):
+        self.wrong_count = 0
+        self._ok_count = 0
+        self._unknown = []
+
+    def ok(self, text):
+        self._ok_count += 1
+        self._print("ok", text)
+
+    def note(self, text):
+        """Something that works, and that people should know."""
+        self._print("note", text)
+
+    def wrong(self, text, cure):
+        """Something that keeps clients from syncing, and how to mend it."""
+        self.wrong_count += 1
+        self._print("WRONG", "%s: %s" % (text, cure))
+
+    def unknown(self, what, why):
+        """Something that could not be looked at."""
+        self._unknown.append(what)
+        self._print("-", "not checked: %s (%s)" % (what, why))
+
+    def end(self):
+        print(
+            "%d ok, %d wrong, %d not checked"
+            % (self._ok_count, self.wrong_count, len(self._unknown))
+        )
+
+    @staticmethod
+    def _print(mark, text):
+        print("%-5s %s" % (mark, printable(text)), flush=True)

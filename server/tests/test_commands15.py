@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weave-server users, admit, purge and fetch-keys, of Sync 1.1 and 1.5."""
+
+import io
+import json
+import re
+import time
+
+import pytest
+from client15 import KEY_ID, RsaKey, ask_for_token, key_id
+
+import proxies
+from conftest import Site15
+from weave.server import __main__ as admin
+from weave.server.jwks import Jwks
+
+KEY = RsaKey.of_tests()
+ANNA, BERND, CARLA = "a" * 32, "b" * 32, "c" * 32
+WEEK = 7 * 24 * 3600
+
+
+def run(capsys, command, site, *words):
+    """What a command prints."""
+    status, said, wrong = attempt(capsys, command, site, *words)
+    assert status == 0, wrong
+    return said
+
+
+def attempt(capsys, command, site, *words):
+    """(status, stdout, stderr) of a command that may fail."""
+    status, wrong = 0, ""
+    try:
+        admin.main([*command.split(), str(site.ini), *words])
+    except SystemExit as error:
+        status, wrong = (error.code, "") if isinstance(error.code, int) else (1, error.code)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err + wrong
+
+
+def users(capsys, site):
+    """{who: what is listed} for programs; a list where somebody has several lines."""
+    found = {}
+    for each in json.loads(run(capsys, "users list", site, "--json"))["users"]:
+        found.setdefault(each["who"], []).append(each)
+    return found
+
+
+@pytest.fixture
+def site15(make_site):
+    site = make_site(Site15)
+    Jwks(next(iter(site.databases)), "http://localhost:1/").load(KEY.jwks())
+    return site
+
+
+def come(site, fxa_uid, kid=KEY_ID, **claims):
+    """What the token server answers an account."""
+    return ask_for_token(site.transport, "/1.0/sync/1.5", KEY.jwt(sub=fxa_uid, **claims), kid)
+
+
+def new_key(site, fxa_uid):
+    """An account comes with another key than before: its new user."""
+    later = int(time.time() * 1000)
+    answer = come(site, fxa_uid, key_id(later, "fe" * 16), fxa_generation=later)
+    assert answer.status == 200, answer
+    return answer.json["uid"]
+
+
+def store(site, uid, records=3, collection=7, name="bookmarks"):
+    """Records of a user, behind the back of the storage."""
+    stamp = int(time.time() * 100)
+    site.sql("update weave_users set modified = ? where user_id = ?", [stamp, uid])
+    site.sql(
+        "insert into weave_collections (user_id, number, name, modified) values (?, ?, ?, ?)",
+        [uid, collection, name, stamp],
+    )
+    for n in range(records):
+        site.sql(
+            "insert into weave_records (user_id, collection, id, modified, expires,"
+            " payload_size, payload) values (?, ?, ?, ?, ?, ?, ?)",
+            [uid, collection, "r%d" % n, stamp, 2**53, 100, "x" * 100],
+        )
+
+
+def rows_of(site, uid):
+    """{table: number of rows} of a user, where there are any."""
+    tables = ("weave_users", "weave_collections", "weave_records", "weave_fxa_users",
+              "weave_batches", "weave_batch_records")  # fmt: skip
+    found = {
+        table: site.sql("select count(*) from %s where user_id = ?" % table, [uid])[0][0]
+        for table in tables
+    }
+    return {table: count for table, count in found.items() if count}
+
+
+def add_batch(site, uid):
+    site.sql("insert into weave_batches values (?, 1, 'bookmarks', ?, 1, 1)", [uid, 2**50])
+    site.sql(
+        "insert into weave_batch_records (user_id, batch, id, payload) values (?, 1, 'a', 'x')",
+        [uid],
+    )
+
+
+# ---- list ----
+
+
+def test_list_of_both_protocols(site15, capsys):
+    alice = site15.user()
+    alice.post("storage/bookmarks", [{"id": n, "payload": "x" * 10} for n in "abc"])
+    alice.put("storage/clients/a", {"payload": "x"})
+    uid = come(site15, ANNA).json["uid"]
+    store(site15, uid)
+    store(site15, uid, 2, 1, "clients")
+    run(capsys, "admit", site15, BERND, "--note", "Bernd's phone")
+    now = time.time()
+    found = users(capsys, site15)
+    assert set(found) == {"alice", ANNA, BERND}
+    (listed,) = found["alice"]
+    expected = {"protocol": "1.1", "note": "alice@example.org", "state": "in use", "devices": 1,
+                "records": 4, "bytes": 31, "host": None}  # fmt: skip
+    assert expected.items() <= listed.items()
+    assert abs(listed["last_sync"] - now) < 100
+    (listed,) = found[ANNA]
+    expected = {"protocol": "1.5", "note": None, "state": "in use", "devices": 2, "records": 5,
+                "bytes": 500, "user_id": uid}  # fmt: skip
+    assert expected.items() <= listed.items()
+    assert abs(listed["last_sync"] - now) < 100
+    (listed,) = found[BERND]
+    expected = {"state": "admitted", "note": "Bernd's phone", "last_sync": None, "records": 0,
+                "user_id": None}  # fmt: skip
+    assert expected.items() <= listed.items()
+
+
+def test_list_for_eyes(site15, capsys):
+    site15.user()
+    uid = come(site15, ANNA).json["uid"]
+    store(site15, uid, 25)
+    run(capsys, "users note", site15, ANNA, "Anna")
+    new_key(site15, ANNA)
+    lines = run(capsys, "users list", site15).splitlines()
+    date = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    expected = (
+        r"WHO +SYNC  LAST SYNC +DEVICES +SIZE  STATE +NOTE",
+        r"alice +1\.1   never +0 +0 B  in use +alice@example\.org",
+        r"%s  1\.5   %s +0  2\.5 kB  replaced %s +Anna" % (ANNA, date, date),
+        r"%s  1\.5   %s +0 +0 B  in use +Anna" % (ANNA, date),
+    )
+    assert len(lines) == len(expected), lines
+    for pattern, line in zip(expected, lines):
+        assert re.fullmatch(pattern, line), line
+
+
+def test_list_without_sync_15(site, capsys):
+    site.user()
+    assert "alice" in run(capsys, "users list", site)
+    assert json.loads(run(capsys, "users list", site, "--json"))["admission"] == []
+    for command, *words in (("admit",), ("users note", "x", "y"), ("fetch-keys",)):
+        _, _, wrong = attempt(capsys, command, site, *words)
+        assert "Sync 1.5 is off: set secret_file" in wrong
+
+
+def test_a_note_cannot_write_to_the_terminal(site15, capsys):
+    come(site15, ANNA)
+    site15.sql("update weave_fxa_users set note = ?", ["a\x1b[2Jb"])
+    assert "\x1b" not in run(capsys, "users list", site15)
+    assert "one line" in attempt(capsys, "users note", site15, ANNA, "a\nb")[2]
+
+
+# ---- note ----
+
+
+def test_note(site15, capsys):
+    come(site15, ANNA)
+    assert run(capsys, "users note", site15, ANNA.upper(), "Anna") == ANNA + ": Anna\n"
+    assert users(capsys, site15)[ANNA][0]["note"] == "Anna"
+    # by the note, from now on
+    assert run(capsys, "users note", site15, "Anna", "") == ANNA + ": no note\n"
+    assert users(capsys, site15)[ANNA][0]["note"] is None
+    _, _, wrong = attempt(capsys, "users note", site15, "Anna", "x")
+    assert "nobody of Sync 1.5 is 'Anna'" in wrong
+    _, _, wrong = attempt(capsys, "users note", site15, ANNA, "x" * 201)
+    assert "200 characters" in wrong
+
+
+def test_a_note_goes_with_the_account(site15, capsys):
+    """Of who is admitted, and then comes, and then has a new key."""
+    run(capsys, "admit", site15, ANNA)
+    run(capsys, "users note", site15, ANNA, "Anna")
+    come(site15, ANNA)
+    new_key(site15, ANNA)
+    assert [each["note"] for each in users(capsys, site15)[ANNA]] == ["Anna", "Anna"]
+
+
+def test_a_note_of_two(site15, capsys):
+    for fxa_uid in (ANNA, BERND):
+        run(capsys, "admit", site15, fxa_uid, "--note", "Anna")
+    for command, *words in (("users note", "x"), ("users delete", "--yes")):
+        _, _, wrong = attempt(capsys, command, site15, "Anna", *words)
+        assert "is the note of %s and of %s" % (ANNA, BERND) in wrong
+
+
+# ---- delete ----
+
+
+def test_delete_of_a_member(site15, capsys):
+    other = come(site15, BERND).json["uid"]
+    run(capsys, "admit", site15, ANNA)
+    old = come(site15, ANNA).json["uid"]
+    new = new_key(site15, ANNA)
+    for uid in (other, old, new):
+        store(site15, uid)
+        add_batch(site15, uid)
+    before = rows_of(site15, other)
+    assert set(before) == set(rows_of(site15, new)) and len(before) == 6
+    said = run(capsys, "users delete", site15, ANNA, "--yes")
+    assert said == "%s is deleted, with the records of all its keys (2)\n" % ANNA
+    assert (rows_of(site15, old), rows_of(site15, new)) == ({}, {})
+    assert rows_of(site15, other) == before
+    assert set(users(capsys, site15)) == {BERND}
+    # and its admission has gone with it
+    assert come(site15, ANNA).status == 403
+    assert "nobody is" in attempt(capsys, "users delete", site15, ANNA, "--yes")[2]
+
+
+def test_delete_works_at_once(site15, capsys):
+    come(site15, ANNA)
+    device = site15.device(int(site15.sql("select user_id from weave_fxa_users")[0][0]))
+    device.get("info/collections")
+    run(capsys, "users delete", site15, ANNA, "--yes")
+    device.get("info/collections", 401)
+    device.put("storage/bookmarks/a", {"payload": "x"}, 401)
+    assert rows_of(site15, device.uid) == {}
+
+
+def test_delete_says_who_comes_again(make_site, capsys):
+    site = make_site(Site15, sync15="allow_new_users = true")
+    Jwks(next(iter(site.databases)), "http://localhost:1/").load(KEY.jwks())
+    uid = come(site, ANNA).json["uid"]
+    assert "begin anew unless they sign out" in run(capsys, "users delete", site, ANNA, "--yes")
+    assert come(site, ANNA).json["uid"] != uid
+
+
+def test_delete_of_who_is_only_admitted(site15, capsys):
+    run(capsys, "admit", site15, ANNA, "--note", "Anna")
+    come(site15, BERND)
+    run(capsys, "users delete", site15, "Anna", "--yes")
+    assert come(site15, ANNA).status == 403
+
+
+@pytest.mark.parametrize("who", ["alice", "ALICE"])
+def test_delete_of_an_account(who, site, capsys):
+    alice, bob = site.user(), site.user("bob")
+    for user in (alice, bob):
+        user.put("storage/bookmarks/a", {"payload": "x"})
+    said = run(capsys, "users delete", site, who, "--yes")
+    assert said == "the account alice is deleted, with its records\n"
+    alice.get("info/collections", 401)
+    bob.get("storage/bookmarks/a")
+    assert len(site.sql("select * from weave_users")) == 1
+    assert site.app.get("/user/1.0/alice").text == "0"
+
+
+def test_delete_asks(site, capsys, monkeypatch):
+    site.user()
+    _, _, wrong = attempt(capsys, "users delete", site, "alice")
+    assert "add --yes" in wrong and "alice" in users(capsys, site)
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert "nothing is deleted" in attempt(capsys, "users delete", site, "alice")[2]
+    assert "alice" in users(capsys, site)
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert "is deleted" in run(capsys, "users delete", site, "alice")
+    assert "alice" not in users(capsys, site)
+
+
+def test_delete_of_a_name_that_two_have(site15, capsys):
+    site15.user("anna")
+    come(site15, ANNA)
+    run(capsys, "users note", site15, ANNA, "anna")
+    _, _, wrong = attempt(capsys, "users delete", site15, "anna", "--yes")
+    assert "say --protocol" in wrong
+    run(capsys, "users delete", site15, "anna", "--yes", "--protocol", "1.1")
+    assert set(users(capsys, site15)) == {ANNA}
+    run(capsys, "users delete", site15, "anna", "--yes", "--protocol", "1.5")
+    assert users(capsys, site15) == {}
+
+
+# ---- admit ----
+
+
+@pytest.mark.parametrize("command", ["admit", "users admit"])
+def test_admit_by_id(command, site15, capsys):
+    come(site15, ANNA)
+    assert come(site15, BERND).status == 403
+    said = run(capsys, command, site15, BERND.upper(), "--note", "Bernd")
+    assert said == "%s is let in\n" % BERND
+    assert come(site15, BERND).status == 200
+    assert users(capsys, site15)[BERND][0]["note"] == "Bernd"
+    assert come(site15, CARLA).status == 403
+    assert "no id of an account" in attempt(capsys, command, site15, "Bernd")[2]
+
+
+def test_admit_the_next(site15, capsys):
+    come(site15, ANNA)
+    said = run(capsys, "admit", site15)
+    assert re.fullmatch(r"the next accounts that come until .{16} are let in: 1\n", said)
+    assert "let in: the next 1, until " in run(capsys, "users list", site15)
+    assert come(site15, BERND).status == 200
+    assert come(site15, CARLA).status == 403
+    assert "let in:" not in run(capsys, "users list", site15)
+
+
+def test_admit_several_for_a_time(site15, capsys):
+    come(site15, ANNA)
+    now = time.time()
+    run(capsys, "admit", site15, "--next", "3", "--for", "2h")
+    (admission,) = json.loads(run(capsys, "users list", site15, "--json"))["admission"]
+    assert (admission["allow_new_users"], admission["next"]) == ("first", 3)
+    assert abs(admission["until"] - now - 7200) < 100
+    run(capsys, "admit", site15, "--next", "0")
+    assert come(site15, BERND).status == 403
+    run(capsys, "admit", site15, "--for", "1s")
+    time.sleep(1.1)
+    assert come(site15, BERND).status == 403
+
+
+@pytest.mark.parametrize("words", [("--for", "10"), ("--for", "0m"), ("--next", "-1"),
+                                   ("--next", "many")])  # fmt: skip
+def test_admit_what_is_no_number(words, site15, capsys):
+    status, _, wrong = attempt(capsys, "admit", site15, *words)
+    assert status == 2 and "invalid" in wrong
+
+
+# ---- purge ----
+
+
+def test_purge_of_replaced_keys(site15, capsys):
+    old = come(site15, ANNA).json["uid"]
+    new = new_key(site15, ANNA)
+    for uid in (old, new):
+        store(site15, uid)
+        add_batch(site15, uid)
+    said = run(capsys, "purge", site15)
+    assert "the records of 0 replaced keys removed" in said
+    assert "weave_records" in rows_of(site15, old)
+    when = int((time.time() - WEEK - 10) * 100)
+    site15.sql("update weave_fxa_users set replaced = ? where user_id = ?", [when, old])
+    said = run(capsys, "purge", site15)
+    assert "the records of 1 replaced keys removed" in said
+    # what is left refuses a device that has the old key
+    assert set(rows_of(site15, old)) == {"weave_users", "weave_fxa_users"}
+    assert len(rows_of(site15, new)) == 6
+    assert come(site15, ANNA).json["status"] == "invalid-client-state"
+    assert "of 0 replaced keys" in run(capsys, "purge", site15)
+
+
+def test_purge_of_replaced_keys_at_once(site15, capsys):
+    old = come(site15, ANNA).json["uid"]
+    new_key(site15, ANNA)
+    store(site15, old)
+    assert "of 0 replaced" in run(capsys, "purge", site15, "--replaced", "1d")
+    assert "of 1 replaced" in run(capsys, "purge", site15, "--replaced", "now")
+    assert "weave_records" not in rows_of(site15, old)
+
+
+def test_purge_of_uploads(site15, capsys):
+    uid = come(site15, ANNA).json["uid"]
+    add_batch(site15, uid)
+    assert "0 uploads that were given up removed" in run(capsys, "purge", site15)
+    site15.sql("update weave_batches set expires = 1")
+    assert "1 uploads that were given up removed" in run(capsys, "purge", site15)
+    assert set(rows_of(site15, uid)) == {"weave_users", "weave_fxa_users"}
+
+
+def test_purge_of_a_batch_alone(site15, capsys):
+    """A key was replaced before its first upload was complete."""
+    old = come(site15, ANNA).json["uid"]
+    new_key(site15, ANNA)
+    add_batch(site15, old)
+    assert "of 1 replaced" in run(capsys, "purge", site15, "--replaced", "now")
+    assert set(rows_of(site15, old)) == {"weave_users", "weave_fxa_users"}
+
+
+# ---- fetch-keys ----
+
+
+@pytest.mark.sqlite_only
+def test_fetch_keys_from_a_file(make_site, capsys, tmp_path):
+    site = make_site(Site15, sync15="jwks_url = http://127.0.0.1:1/jwks")
+    _, _, wrong = attempt(capsys, "fetch-keys", site)
+    assert "http://127.0.0.1:1/jwks: the server cannot be asked" in wrong
+    assert "open http://127.0.0.1:1/jwks with a browser" in wrong
+    assert come(site, ANNA).status == 503
+    file = tmp_path / "keys.json"
+    file.write_bytes(b"<html>")
+    assert "it is no JSON" in attempt(capsys, "fetch-keys", site, str(file))[2]
+    assert "No such file" in attempt(capsys, "fetch-keys", site, str(file) + "x")[2]
+    file.write_bytes(KEY.jwks())
+    said = run(capsys, "fetch-keys", site, str(file))
+    assert said == "the public keys of the account server are stored (1)\n"
+
+
+@pytest.mark.sqlite_only
+def test_fetch_keys_from_the_url(make_site, capsys):
+    with proxies.Front() as front:
+        site = make_site(Site15, sync15="jwks_url = %s/jwks" % front.url)
+        assert "answers 404" in attempt(capsys, "fetch-keys", site)[2]
+        front.application = proxies.answer(200, KEY.jwks(), "application/json")
+        run(capsys, "fetch-keys", site)
+    assert come(site, ANNA).status == 200
