@@ -91,7 +91,11 @@ insert into weave_fxa_users (user_id, fxa_uid, client_state, generation, keys_ch
     created, endpoint, seen)
 select n.i, {id}, 'state', 1, 1, 1, 'http://localhost', 1 from {source};
 insert into weave_fxa_allowed (fxa_uid) select {id} from {source};
-insert into weave_settings (name, value) select {id}, 'x' from {source}
+insert into weave_settings (name, value) select {id}, 'x' from {source};
+insert into weave_batches (user_id, batch, collection, expires, records, bytes)
+    select n.i, n.i, 'history', {never}, 1, 1 from {source};
+insert into weave_batch_records (user_id, batch, id, payload_size, payload)
+    select n.i, n.i, {id}, 1, 'x' from {source}
 """
 
 
@@ -197,7 +201,8 @@ class Life:
         plenty.add_people(self.url, PEOPLE, RECORDS_OF_EACH)
         source, id_ = plenty.SOURCES["mysql" if KIND == "mariadb" else KIND]
         source = source.replace(":count", str(PEOPLE)).format(count=PEOPLE)
-        for statement in MEMBERS.format(id=id_, source=source).split(";"):
+        script = MEMBERS.format(id=id_, source=source, never=plenty.NEVER)
+        for statement in script.split(";"):
             site.sql(statement)
         device = site.device(USER)
         plenty.analyze(self.url)

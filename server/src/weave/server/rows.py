@@ -22,6 +22,10 @@ BATCH_ROWS = 256
 INLINE_BYTES = 4096
 PART_BYTES = 1024 * 1024
 
+# Records that are read by their ids at a time. PostgreSQL takes reading a whole collection
+# of small records for cheaper than finding several hundred of them.
+LOOKED_UP_ROWS = 100
+
 # So many rows that newer and older select are put into the order of sort=index in
 # memory. Where they are more, the index of that order is read instead.
 SORTED_ROWS = 10_000
@@ -452,8 +456,11 @@ class Listing:
 
     def _records_of(self, ids):
         """{id: row of _RECORD}"""
-        rows = _RECORDS_OF.rows(self._connection, ids=ids, **self._mine)
-        return {row[0]: row for row in rows}
+        return {
+            row[0]: row
+            for some in chunks(ids, LOOKED_UP_ROWS)
+            for row in _RECORDS_OF.rows(self._connection, ids=some, **self._mine)
+        }
 
 
 def _given(selection):
