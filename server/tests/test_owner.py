@@ -110,6 +110,22 @@ def test_root_becomes_the_owner(place):
     assert place.owners() == {uid(NOBODY)}
 
 
+def test_secrets_that_the_server_cannot_read(place):
+    """Root could read them. They are nobody's business where a database is copied."""
+    os.chown(place.data, uid(NOBODY), -1)
+    secret = place.top / "secret"
+    secret.write_text("a" * 64)
+    secret.chmod(0o600)
+    place.ini.write_text(place.ini.read_text() + "[sync15]\nsecret_file = %s\n" % secret)
+    assert place.run("create-tables")[0] == 0
+    status, said = place.run("check")
+    assert status == 1 and "%s: the file of sync15.secret_file cannot" % secret in said
+    assert "must belong to the user that the server runs as" in said
+    assert place.run("backup", "copy.db")[0] == 0
+    os.chown(secret, uid(NOBODY), -1)
+    assert place.run("check")[0] == 0
+
+
 def test_files_of_root_in_a_folder_of_the_server(place):
     """What an older release left behind."""
     assert place.run("create-tables", user=None)[0] == 1

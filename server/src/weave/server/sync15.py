@@ -5,6 +5,7 @@ This module is imported where [sync15] has a secret_file, and only there.
 """
 
 from dataclasses import fields
+from functools import cached_property
 
 from weave.server import storage15_api, token_api
 from weave.server.admission import Admission
@@ -18,12 +19,16 @@ from weave.server.secret_file import read_secrets
 
 
 class Sync15:
-    """Members, keys and tokens. ConfigError where the file of the secrets is wrong."""
+    """Members, keys and tokens.
+
+    The file of the secrets is read by who serves, and not where records expire or a
+    database is copied: ConfigError where it is wrong.
+    """
 
     def __init__(self, settings, storage, create_tables):
         database = storage.database
         self._duration = settings["sync15.token_duration"]
-        self.secrets = read_secrets(settings["sync15.secret_file"])
+        self._secret_file = settings["sync15.secret_file"]
         self.public_url = settings["sync15.public_url"]
         self.members = Members(
             database,
@@ -32,13 +37,18 @@ class Sync15:
             self.public_url,
         )
         self.keys = Jwks(database, settings["sync15.jwks_url"])
-        self.authenticator = HawkAuthenticator(
-            self.secrets, self.public_url, is_current
-        )
         self.limits = Limits(
             **{field.name: settings["sync15." + field.name] for field in fields(Limits)}
         )
         self.storage = storage.under(self.limits.rules, forget_batches)
+
+    @cached_property
+    def secrets(self):
+        return read_secrets(self._secret_file)
+
+    def check(self):
+        """ConfigError where a server would not start with these settings."""
+        return self.secrets
 
     def add_routes(self, app, errors):
         """errors: the http.Errors of app."""
@@ -46,7 +56,6 @@ class Sync15:
             self.members, self.keys, self.secrets, self.public_url, self._duration
         )
         token_api.add_routes(app, tokens)
-        storage15_api.add_routes(
-            app, errors, self.storage, self.authenticator, self.limits
-        )
+        authenticator = HawkAuthenticator(self.secrets, self.public_url, is_current)
+        storage15_api.add_routes(app, errors, self.storage, authenticator, self.limits)
         Echo(self.secrets, self.public_url, self.limits.max_request_bytes).install(app)

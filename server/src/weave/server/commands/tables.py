@@ -13,6 +13,9 @@ def check(_arguments, sites):
         for site in sites.values():
             site.storage.ping()
             site.accounts.ping()
+    for site in sites.values():
+        if site.sync15:
+            site.sync15.check()  # as the owner of the databases, who serves
     print("ok")
 
 
