@@ -40,11 +40,12 @@ MaxKeepAliveRequests 0
 class Farm:
     """httpd with the workers; `port` is where it listens."""
 
-    def __init__(self, folder, url):
+    def __init__(self, folder, url, more=""):
         self.folder = folder
-        ini = INI.replace("{url}", url.replace("%(here)s", "%(here)s/data"))
+        ini = INI.replace("{url}", url.replace("%(here)s", "%(here)s/data")) + more
         self._httpd = make_httpd(folder, SCRIPT, ini, CONF)
         self.port = self._httpd.port
+        self.ini = folder / "sync.ini"
 
     @contextlib.contextmanager
     def running(self):
@@ -56,6 +57,16 @@ class Farm:
 
     def log(self):
         return self._httpd.log()
+
+    def graceful(self):
+        """A graceful restart; it has begun when this returns."""
+        self._httpd.graceful()
+
+    def reload(self):
+        """Other workers take the place of all; what weavectl says of it, which must go well."""
+        status, said = self._httpd.weavectl("reload")
+        assert status == 0, said
+        return said
 
     def workers(self):
         """The pids of the worker processes that have their program by now."""
@@ -86,13 +97,18 @@ def _family(parent):
 
 
 @contextlib.contextmanager
-def running_farm(url):
-    """A Farm on the database of a URL, while it runs."""
+def running_farm(url, prepare=None, more=""):
+    """A Farm on the database of a URL, while it runs; prepare(folder) is called before that.
+
+    more: further lines of its sync.ini.
+    """
     if not (e2e.BUILD / "mod_weave.so").exists():
         assert not os.environ.get("CI"), "mod_weave is not built"
         pytest.skip("mod_weave is not built: run make")
     with tempfile.TemporaryDirectory(prefix="weave-farm-") as name:
         folder = pathlib.Path(name)
         folder.chmod(0o755)
-        with Farm(folder, url).running() as farm:
+        if prepare:
+            prepare(folder)
+        with Farm(folder, url, more).running() as farm:
             yield farm

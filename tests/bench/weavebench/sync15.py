@@ -17,17 +17,6 @@ from .httpd import unprivileged_user
 SECRET = "0123456789abcdef" * 4
 TOKEN_PATH = "/1.0/sync/1.5"
 
-LOAD_KEYS = """
-import sys
-from weave.server.app import Databases, create_application
-from weave.server.jwks import Jwks
-databases = Databases()
-create_application(sys.argv[1], databases)
-with open(sys.argv[2], "rb") as file:
-    Jwks(next(iter(databases)), "").load(file.read())
-databases.end()
-"""
-
 SECTION = """
 [sync15]
 secret_file = {secret_file}
@@ -53,18 +42,17 @@ def section(folder, url):
     return SECTION.format(secret_file=path, url=url)
 
 
-def load_keys(sources, ini, folder, user=None):
-    """Puts the key of the tests into the database of an ini file, as a user."""
+def load_keys(sources, ini, folder):
+    """Puts the key of the tests into the database of an ini file."""
     path = os.path.join(folder, "jwks.json")
     with open(path, "wb") as file:
         file.write(of_tests("client15").RsaKey.of_tests().jwks())
     done = subprocess.run(
-        [sys.executable, "-c", LOAD_KEYS, str(ini), path],
+        [sys.executable, "-m", "weave.server", "fetch-keys", str(ini), path],
         env=dict(os.environ, PYTHONPATH=str(sources)), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        **({"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}))
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
-        raise BenchError(f"the keys cannot be loaded:\n{done.stdout}")
+        raise BenchError(f"weave-server fetch-keys fails:\n{done.stdout}")
 
 
 def token_headers(number):

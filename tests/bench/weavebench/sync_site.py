@@ -7,7 +7,7 @@ import shutil
 import stat
 
 from . import databases, process, servers, sync15
-from .httpd import CHILDREN, unprivileged_user
+from .httpd import CHILDREN
 from .weave import RUNTIME_DIR, STATE_DIR, WeaveHttpd
 
 SYNC_INI = """\
@@ -77,8 +77,7 @@ class SyncSite:
     def start(self):
         self.httpd.start()
         if self.serves_15:
-            sync15.load_keys(self.sources, self.httpd.ini, self.httpd.root,
-                             unprivileged_user())
+            sync15.load_keys(self.sources, self.httpd.ini, self.httpd.root)
 
     def stop(self):
         self.httpd.stop()
