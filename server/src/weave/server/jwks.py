@@ -39,9 +39,6 @@ FRESH_SECONDS = 24 * 3600
 MAX_BYTES = 64 * 1024
 MAX_KEYS = 16
 
-# Told to clients with the 503, in seconds.
-RETRY_SECONDS = 60
-
 
 class KeysError(Exception):
     """A document has no keys that can be used; str() says why."""
@@ -49,8 +46,6 @@ class KeysError(Exception):
 
 class NoKeys(Exception):
     """There are no keys by which a token could be checked; str() is for the log."""
-
-    seconds = RETRY_SECONDS
 
 
 @dataclass(frozen=True)

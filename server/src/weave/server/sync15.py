@@ -55,7 +55,7 @@ class Sync15:
         tokens = token_api.Tokens(
             self.members, self.keys, self.secrets, self.public_url, self._duration
         )
-        token_api.add_routes(app, tokens)
+        token_api.add_routes(app, errors, tokens)
         authenticator = HawkAuthenticator(self.secrets, self.public_url, is_current)
         storage15_api.add_routes(app, errors, self.storage, authenticator, self.limits)
         Echo(self.secrets, self.public_url, self.limits.max_request_bytes).install(app)

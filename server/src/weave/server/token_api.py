@@ -19,6 +19,13 @@ from weave.server.members import endpoint_of
 
 # Today's guides have the one, older ones the other.
 PATHS = ("/1.0/sync/1.5", "/token/1.0/sync/1.5")
+BELOW = "/token/"
+
+# Told to clients with a 503 that is none of the database, in seconds.
+RETRY_SECONDS = 60
+
+# Of the fingerprint of a key.
+STATE_BYTES = 16
 
 _KEY_ID = re.compile(r"([0-9]{1,16})-([A-Za-z0-9_-]{0,22})=*", re.ASCII)
 _CLIENT_STATE = re.compile(r"[A-Za-z0-9._-]{1,32}", re.ASCII)
@@ -55,8 +62,8 @@ def _key_id(req):
         state = oauth.decode_base64url(text) if text else b""
     except (AttributeError, ValueError):
         raise _invalid("invalid-key-id", "X-KeyID is missing or malformed") from None
-    if keys_changed_at > oauth.MAX_NUMBER or len(state) > 16:
-        raise _invalid("invalid-key-id", "X-KeyID has a number that is too large")
+    if keys_changed_at > oauth.MAX_NUMBER or len(state) not in (0, STATE_BYTES):
+        raise _invalid("invalid-key-id", "X-KeyID is no time and fingerprint of a key")
     return keys_changed_at, state.hex()
 
 
@@ -179,54 +186,57 @@ class Unsupported:
 
 # The status of an error, and what is said of it, where no Refused does.
 _ERRORS = {
-    400: ("error", "Bad Request"),
-    401: ("error", "Unauthorized"),
     404: ("error", "Not Found"),
-    405: ("error", "Method Not Allowed"),
     500: ("internal-error", "Internal error"),
     503: ("error", "Resource is not available"),
 }
 
 
-def _send_error(resp, status, description, location="body", name=""):
+def _error(status, description, location="body", name=""):
     error = {"location": location, "name": name, "description": description}
-    http.send_json(resp, {"status": status, "errors": [error]})
+    return {"status": status, "errors": [error]}
+
+
+def error_of_token_server(status, _code, text):
+    """The body of an error that another part has found."""
+    return _error(*_ERRORS.get(status, ("error", text)))
 
 
 def _on_refused(req, resp, error, _params):
-    refusals.note(req, str(error))
+    is_fault = error.http_status == 503
+    refusals.note(req, str(error), is_fault=is_fault)
     resp.status = falcon.code_to_http_status(error.http_status)
-    resp.context.is_object = True
+    if is_fault:
+        resp.set_header("Retry-After", str(RETRY_SECONDS))
     if error.http_status == 401:
         resp.set_header("WWW-Authenticate", "Bearer")
-    _send_error(resp, error.status, error.description, error.location, error.name)
+    http.send_json(
+        resp, _error(error.status, error.description, error.location, error.name)
+    )
 
 
 def _on_no_keys(req, resp, error, _params):
-    refusals.note(req, str(error), is_fault=True)
-    resp.status = falcon.HTTP_503
-    resp.set_header("Retry-After", str(error.seconds))
+    _on_refused(req, resp, Refused(str(error), *_ERRORS[503], http_status=503), None)
 
 
-class Answers:
-    """Middleware: the headers of each answer, and errors as this protocol has them."""
+class Headers:
+    """Middleware: the headers of each answer."""
 
-    def process_response(self, req, resp, resource, _succeeded):
-        if req.path not in PATHS and not isinstance(resource, Unsupported):
-            return
-        resp.set_header("X-Timestamp", "%d" % time.time())
-        resp.set_header("X-Content-Type-Options", "nosniff")
-        resp.set_header("Cache-Control", "no-store")
-        status = falcon.http_status_to_code(resp.status)
-        if status != 200 and not hasattr(resp.context, "is_object"):
-            _send_error(resp, *_ERRORS.get(status, ("error", resp.status)))
+    def process_response(self, req, resp, _resource, _succeeded):
+        if req.path in PATHS or req.path.startswith(BELOW):
+            resp.set_header("X-Timestamp", "%d" % time.time())
+            resp.set_header("X-Content-Type-Options", "nosniff")
+            resp.set_header("Cache-Control", "no-store")
 
 
-def add_routes(app, tokens):
+def add_routes(app, errors, tokens):
+    """errors: the http.Errors of app."""
     for path in PATHS:
         app.add_route(path, tokens)
+        errors.add(path, error_of_token_server)
     # Not without /token: names of users of Sync 1.0 are there.
-    app.add_route("/token/1.0/{application}/{version}", Unsupported())
-    app.add_middleware(Answers())
+    app.add_route(BELOW + "1.0/{application}/{version}", Unsupported())
+    errors.add(BELOW.rstrip("/"), error_of_token_server)
+    app.add_middleware(Headers())
     app.add_error_handler(Refused, _on_refused)
     app.add_error_handler(jwks.NoKeys, _on_no_keys)
