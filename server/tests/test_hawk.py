@@ -350,16 +350,17 @@ def with_(name, value):
 
 
 MALFORMED = 'the header Authorization is no list of name="value" after Hawk'
+UNKNOWN = "the scheme of the authorization is an unknown one, and not Hawk"
 NOT_ASCII = "the header Authorization has more than printable ASCII"
 
 BAD_HEADERS = [
     (lambda fields: None, "the request has no header Authorization"),
-    (lambda fields: "", "with the scheme ''"),
-    (lambda fields: "Basic YTpi", "with the scheme 'Basic' of authorization"),
-    (lambda fields: "Bearer " + fields["id"], "with the scheme 'Bearer'"),
-    (lambda fields: "x" * 3000, "with the scheme '%s' of" % ("x" * 20)),
-    (lambda fields: header(fields)[5:], "with the scheme"),
-    (lambda fields: "Hawk" + header(fields)[5:], "with the scheme"),
+    (lambda fields: "", UNKNOWN),
+    (lambda fields: "Basic YTpi", "the scheme of the authorization is Basic, and not Hawk"),
+    (lambda fields: "Bearer " + fields["id"], "is Bearer, and not Hawk"),
+    (lambda fields: "x" * 3000, UNKNOWN),
+    (lambda fields: header(fields)[5:], UNKNOWN),
+    (lambda fields: "Hawk" + header(fields)[5:], UNKNOWN),
     (lambda fields: "Hawk", MALFORMED),
     (lambda fields: "Hawk ", MALFORMED),
     (lambda fields: "Hawk ,", MALFORMED),
@@ -376,7 +377,7 @@ BAD_HEADERS = [
     (lambda fields: header(fields) + ", =\"\"", MALFORMED),
     (lambda fields: header(fields) + ", " + "x" * 21 + '=""', MALFORMED),
     (lambda fields: header(fields) + " " * 4096, "has over 4096 characters"),
-    (lambda fields: header(fields).replace("Hawk ", "Hawk\t"), "with the scheme"),
+    (lambda fields: header(fields).replace("Hawk ", "Hawk\t"), UNKNOWN),
     (lambda fields: header(fields) + ', app="x"', "the Hawk attribute app is unknown"),
     (lambda fields: header(fields) + ', dlg="x"', "the Hawk attribute dlg is unknown"),
     (lambda fields: header(fields).replace("mac=", "MAC="), "attribute MAC is unknown"),

@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 MAX_CHARS = {"id": 2048, "ts": 15, "nonce": 128, "mac": 44, "hash": 128, "ext": 512}
 NEEDED = ("id", "ts", "nonce", "mac")
 MAX_HEADER_CHARS = 4096
+OTHER_SCHEMES = ("basic", "bearer", "browserid", "digest")
 
 # Printable ASCII without the quotation mark and the backslash.
 _VALUE = r"[ !#-\[\]-~]"
@@ -61,10 +62,9 @@ def parse(text):
         raise HawkError("the header Authorization has over %d characters" % MAX_HEADER_CHARS)
     scheme, _, rest = text.partition(" ")
     if scheme.lower() != "hawk":
-        raise HawkError(
-            "Sync 1.5 is asked with the scheme %s of authorization, and not with Hawk"
-            % ascii(scheme[:20])
-        )
+        # Of what is no scheme nothing is said: it may be a password.
+        known = scheme if scheme.lower() in OTHER_SCHEMES else "an unknown one"
+        raise HawkError("the scheme of the authorization is %s, and not Hawk" % known)
     found = _attributes(rest)
     for name in NEEDED:
         if not found.get(name):
