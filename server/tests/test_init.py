@@ -103,7 +103,7 @@ def test_lines_that_an_ini_lacks(init):
     init.ini.write_text(text + "[sync15]\n")
     said = init("--public-url", URL)
     lines = "secret_file = %%(here)s/sync.secret\n    public_url = %s/" % URL
-    assert "stays as it is:\n    %s\nnext:" % lines in said
+    assert "add to [sync15] of %s, which stays as it is:\n    %s\nnext:" % (init.ini, lines) in said
     with init.ini.open("a") as ini:
         ini.write(re.sub("(?m)^ *", "", lines))
     assert "add to" not in init("--public-url", URL)

@@ -348,7 +348,8 @@ def test_lines_that_an_ini_lacks(place):
     # a section that is there gets its line
     place.ini.write_text(before[place.ini][4].decode().replace("secret_file", "#"))
     status, said = place.init()
-    assert "stays as it is:\n    secret_file = %(here)s/sync.secret\nnote:" in said
+    line = "    secret_file = %(here)s/sync.secret\nnote:"
+    assert "add to [sync15] of %s, which stays as it is:\n%s" % (place.ini, line) in said
 
 
 def test_what_browsers_get(place):

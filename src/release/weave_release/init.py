@@ -313,9 +313,8 @@ class Plan:
             print("%s %s  (%s, %s)" % (verb, one["path"], one["owner"], one["mode"]))
         if not made:
             print("%s and %s are there" % (self.home, self.ini))
-        if self.sync.lines:
-            print("add to %s, which stays as it is:" % self.ini)
-            _indented_print(self.sync.lines)
+        for line in self.sync.missing():
+            print(line)
         for note in notes:
             print("note: %s" % note)
         print("next:")

@@ -130,6 +130,10 @@ class Sync:
         url = self.settings.url
         return clients.token_url(url) if self.is_server and url else None
 
+    def missing(self):
+        """What is to be added to the sync.ini, in lines for people."""
+        return self.settings.missing() if self.is_server else []
+
     def browsers(self):
         """What people do in their browsers, in lines; nothing for another application."""
         return self.settings.browsers() if self.is_server else []

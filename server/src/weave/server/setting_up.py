@@ -44,6 +44,7 @@ class Settings15:
         self.secret = os.path.splitext(ini)[0] + ".secret"
         self.value = _value_beside(self.secret)
         self.lines = []
+        self.has_section = False
 
     def read(self):
         """Reads the sync.ini; whether it names a file of secrets."""
@@ -72,7 +73,8 @@ class Settings15:
             raise self.misplaced(secret)
         if self.given and not public_url:
             self.lines.append("public_url = " + self.given)
-        if self.lines and "sync15" not in config.sections():
+        self.has_section = "sync15" in config.sections()
+        if self.lines and not self.has_section:
             self.lines.insert(0, "[sync15]")
         return bool(secret)
 
@@ -83,6 +85,14 @@ class Settings15:
             % (self.ini, path),
             "name a file beside the sync.ini, such as: secret_file = " + self.value,
         )
+
+    def missing(self):
+        """What is to be added to the sync.ini, in lines; none where nothing is."""
+        if not self.lines:
+            return []
+        where = "[sync15] of " if self.has_section else ""
+        head = "add to %s%s, which stays as it is:" % (where, self.ini)
+        return [head] + ["    " + line for line in self.lines]
 
     def browsers(self):
         """What people do in their browsers, in lines."""

@@ -94,9 +94,7 @@ def _tell(ini, settings, made):
             "note: only root can read that; for a server that runs as another user: "
             "chown USER " + " ".join(made)
         )
-    if settings.lines:
-        lines.append("add to %s, which stays as it is:" % ini)
-        lines += ["    " + line for line in settings.lines]
+    lines += settings.missing()
     lines.append("next: start the server, with this in its environment:")
     lines.append("    WEAVE_INI=%s   for weave.server.wsgi:application" % ini)
     for line in lines + settings.browsers():
