@@ -194,7 +194,8 @@ class Site15(Site):
     node = "http://localhost"
 
     def __init__(self, folder, url, sync15="", more="", **lines):
-        section = "\n[sync15]\nsecret_file = %(here)s/secrets\npublic_url = " + self.node
+        section = "\n[sync15]\nsecret_file = %(here)s/secrets\n"
+        section += "public_url = " + self.node if self.node else ""
         super().__init__(folder, url, more=more + section + "\n" + sync15, **lines)
         self.transport = client15.InProcess(self.app)
         self.app.get("/__heartbeat__")  # makes the tables

@@ -6,6 +6,7 @@
         client.get(front.url)
 """
 
+import contextlib
 import io
 import itertools
 import ssl
@@ -148,6 +149,27 @@ def without_answered(application, name):
     return answers(application, change)
 
 
+def mounted(path, application, is_told=True):
+    """An application below a path; is_told is whether it knows of the path."""
+
+    def proxy(environ, start):
+        if not environ["PATH_INFO"].startswith(path + "/"):
+            return answer(404)(environ, start)
+        environ["PATH_INFO"] = environ["PATH_INFO"][len(path) :]
+        if is_told:
+            environ["SCRIPT_NAME"] = path
+        else:
+            environ["REQUEST_URI"] = environ["REQUEST_URI"][len(path) :]
+        return application(environ, start)
+
+    return proxy
+
+
+def hanging_up(_environ, _start):
+    """An application that ends the connection without an answer."""
+    raise ConnectionAbortedError  # to wsgiref: the client is gone
+
+
 def in_turns(*applications):
     """Each request meets the next of several nodes."""
     turns = itertools.cycle(applications)
@@ -159,3 +181,12 @@ def in_turns(*applications):
         return application(environ, start)
 
     return proxy
+
+
+@contextlib.contextmanager
+def running(act):
+    """A thread that does something beside a block, and has ended with it."""
+    thread = threading.Thread(target=act)
+    thread.start()
+    yield
+    thread.join()

@@ -30,16 +30,19 @@ DAY_SECONDS = 24 * 3600
 
 
 def doctor(arguments, sites):
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         wire = Wire(node_url(arguments.url))
     except ValueError as error:
         raise Failed("%r %s" % (arguments.url, error)) from None
     report = Report()
+    # What ends it early removes its user as well.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _look(report, wire, sites)
     except Stop:
         pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
     report.end()
     if report.wrong_count:
         sys.stdout.flush()

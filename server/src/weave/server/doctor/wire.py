@@ -50,7 +50,9 @@ class Wire:
     def __init__(self, url):
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
-        self.scheme, self.host = parts.scheme, parts.hostname
+        self.scheme = parts.scheme
+        # UnicodeError, a ValueError, where it is no name
+        self.host = parts.hostname.encode("idna").decode("ascii")
         self.port = parts.port or PORTS[self.scheme]
         self.prefix = parts.path
         self.verifies = True
