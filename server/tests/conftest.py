@@ -47,7 +47,7 @@ BESIDE_HTTPD = bool(os.environ.get("WEAVE_TEST_BESIDE_HTTPD")) and not THROUGH_H
 OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users",
             "test_streams_httpd", "test_through_httpd", "test_traps15"}  # fmt: skip
 if KIND == "sqlite":
-    OF_HTTPD |= {"test_garbage", "test_model", "test_model15", "test_garbage15"}
+    OF_HTTPD |= {"test_garbage", "test_model", "test_model15", "test_garbage15", "test_batches"}
 
 INI = """
 [storage]

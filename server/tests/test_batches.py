@@ -104,6 +104,7 @@ def test_the_time_of_the_collection_stays_until_the_commit(device):
     assert float(last_modified(answer)) > float(before)
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("argument", ["batch=true", "batch=TRUE", "batch=True", "batch=", "batch"])
 def test_ways_to_begin(device, argument):
     answer = device.post("storage/col?" + argument, records("a"), 202)
@@ -111,6 +112,7 @@ def test_ways_to_begin(device, argument):
     assert full(device).keys() == {"a"}
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("begins", ["true", "TRUE", ""])
 @pytest.mark.parametrize("commits", ["true", "TRUE"])
 def test_a_batch_of_one_request_is_a_plain_post(site15, device, begins, commits):
@@ -121,6 +123,7 @@ def test_a_batch_of_one_request_is_a_plain_post(site15, device, begins, commits)
     assert not site15.sql("select 1 from weave_batches")
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("body", [b"[]", b""])
 def test_an_empty_batch(device, body):
     """Of an application/newlines without a line, and of an empty list."""
@@ -133,6 +136,7 @@ def test_an_empty_batch(device, body):
     assert '"col":%s' % last_modified(answer) in device.get("info/collections").text
 
 
+@pytest.mark.sqlite_only
 def test_lines_of_a_batch(device):
     kind = {"Content_Type": "application/newlines"}
     batch = device.post("storage/col?batch=true", b'{"id":"a"}\n{"id":"b"}\n', 202, **kind)
@@ -201,6 +205,14 @@ def test_a_time_to_live_begins_at_the_commit(device, clock):
     assert full(device) == {}
 
 
+def test_a_time_to_live_of_the_batch_counts_for_later_fields(device):
+    """Not that of the stored record, nor none."""
+    batch = begin(device, body=records("a", "b", payload="x", ttl=0))
+    commit(device, batch, [{"id": "a", "sortindex": 1}, {"id": "b", "ttl": 1000}])
+    assert full(device).keys() == {"b"}
+    assert full(device)["b"]["payload"] == "x"
+
+
 def test_what_has_expired_is_overwritten(device, clock):
     device.put("storage/col/a", {"payload": "old", "sortindex": 1, "ttl": 10})
     batch = begin(device, body=records("a", ttl=1000))
@@ -225,6 +237,7 @@ def test_a_commit_of_many(device):
 # ---- what is refused ----
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("path", [
     "storage/col?commit=true",
     "storage/col?batch=true&commit=false",
@@ -333,6 +346,7 @@ def small(make_site):
 TOO_LARGE = {"X_Weave_Total_Records": "11", "X_Weave_Total_Bytes": "1025"}
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("name, value", TOO_LARGE.items())
 @pytest.mark.parametrize("path", ["storage/col?batch=true", "storage/col?batch=true&commit=true"])
 def test_announced_sizes(small, name, value, path):
@@ -417,6 +431,7 @@ def test_number_of_open_batches(site15, device, clock):
 # ---- the end of what is left ----
 
 
+@pytest.mark.in_process
 def test_what_has_expired_is_removed_by_others(site15, device, clock, monkeypatch):
     """Each request for a batch removes some of it, and at last the batch."""
     monkeypatch.setattr(batches, "PURGE_PER_WRITE", 20)
@@ -432,6 +447,7 @@ def test_what_has_expired_is_removed_by_others(site15, device, clock, monkeypatc
     commit(device, batch)
 
 
+@pytest.mark.in_process
 def test_purge(site15, clock):
     """What the command does: of all users, some records in each transaction."""
     old = [site15.device(uid) for uid in range(1, 4)]
