@@ -285,3 +285,76 @@ def test_requests_wait_for_one_attempt(monkeypatch):
     # The next one tries it again.
     monkeypatch.undo()
     database.prepare()
+
+
+# ---- Sync 1.5, whose tables are a part of their own ----
+
+
+def turn_on(ini, is_on=True):
+    """Sets sync15.secret_file, or takes it away."""
+    secret = ini.path.parent / "secrets"
+    secret.write_text("5ec2e7" * 10 + "\n")
+    secret.chmod(0o600)
+    text = ini.path.read_text().partition("[sync15]")[0]
+    ini.path.write_text(text + ("[sync15]\nsecret_file = %(here)s/secrets\n" if is_on else ""))
+
+
+def test_sync_1_5_is_turned_on(make_ini, capsys):
+    ini = make_ini(False)
+    admin.main(["create-tables", str(ini.path)])
+    before = ini.schema()
+    turn_on(ini)
+    with pytest.raises(ConfigError, match="a table is missing: run `weave-server create-tables"):
+        start(ini)
+    with pytest.raises(SystemExit, match="a table is missing"):
+        admin.main(["check", str(ini.path)])
+    assert ini.schema() == before
+    capsys.readouterr()
+    admin.main(["migrate", str(ini.path)])
+    said = capsys.readouterr().out
+    for table in ("fxa_users", "fxa_allowed", "settings", "batches", "batch_records"):
+        assert "made the table weave_%s\n" % table in said
+    start(ini)
+    assert checked(ini, capsys) == "ok\n"
+    turn_on(ini, False)
+    start(ini)
+    assert checked(ini, capsys) == "ok\n"
+    admin.main(["migrate", str(ini.path)])
+    assert "as this version needs them" in capsys.readouterr().out
+
+
+def test_sync_1_5_with_the_tables_of_an_older_release(make_ini, capsys):
+    ini = make_ini(True)
+    version1.make(ini.url, users_count=0 if KIND == "mariadb" else 3)
+    turn_on(ini)
+    said = checked(ini, capsys)
+    assert "make the index weave_records_newest" in said and "weave_fxa_users" in said
+    start(ini)
+    assert checked(ini, capsys) == "ok\n"
+
+
+def test_tables_of_sync_1_5_that_were_left_unfinished(make_ini, capsys):
+    ini = make_ini(True)
+    turn_on(ini)
+    start(ini)
+    whole = ini.schema()
+    ini.sql("drop table weave_fxa_users")
+    ini.sql("delete from weave_schema where part = 'sync15'")
+    assert "weave_fxa_users" in checked(ini, capsys)
+    start(ini)
+    assert ini.schema() == whole
+
+
+def test_tables_of_sync_1_5_of_a_newer_release(make_ini, caplog):
+    ini = make_ini(True)
+    turn_on(ini)
+    start(ini)
+    ini.sql(
+        "update weave_schema set version = %d, oldest = %d where part = 'sync15'"
+        % (MUCH_NEWER, MUCH_NEWER)
+    )
+    with pytest.raises(ConfigError, match="install such a release"):
+        start(ini)
+    turn_on(ini, False)
+    start(ini)
+    assert warnings(caplog) == [], "nothing of them is needed"
