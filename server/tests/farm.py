@@ -40,10 +40,11 @@ MaxKeepAliveRequests 0
 class Farm:
     """httpd with the workers; `port` is where it listens."""
 
-    def __init__(self, folder, url, more=""):
+    def __init__(self, folder, url, more="", conf=""):
         self.folder = folder
         ini = INI.replace("{url}", url.replace("%(here)s", "%(here)s/data")) + more
-        self._httpd = make_httpd(folder, SCRIPT, ini, CONF)
+        conf = CONF + conf.replace("{folder}", str(folder))
+        self._httpd = make_httpd(folder, SCRIPT, ini, conf)
         self.port = self._httpd.port
         self.ini = folder / "sync.ini"
 
@@ -97,10 +98,10 @@ def _family(parent):
 
 
 @contextlib.contextmanager
-def running_farm(url, prepare=None, more=""):
+def running_farm(url, prepare=None, more="", conf=""):
     """A Farm on the database of a URL, while it runs; prepare(folder) is called before that.
 
-    more: further lines of its sync.ini.
+    more, conf: further lines of its sync.ini, and of httpd's configuration.
     """
     if not (e2e.BUILD / "mod_weave.so").exists():
         assert not os.environ.get("CI"), "mod_weave is not built"
@@ -110,5 +111,5 @@ def running_farm(url, prepare=None, more=""):
         folder.chmod(0o755)
         if prepare:
             prepare(folder)
-        with Farm(folder, url, more).running() as farm:
+        with Farm(folder, url, more, conf).running() as farm:
             yield farm

@@ -9,52 +9,23 @@ import contextlib
 import itertools
 import os
 import random
-import subprocess
-import sys
 import time
 
 import pytest
 
-import client15
-from apache import give
 from browsers15 import Account, Browser
 from conftest import eventually
-from farm import running_farm
+from farm15 import running_farm15
 
 ACCOUNTS = 8
 MINUTES = float(os.environ.get("WEAVE_TEST_MINUTES") or 0)
-
-SECTIONS = """
-[maintenance]
-style = sync
-[sync15]
-secret_file = %(here)s/secrets
-allow_new_users = true
-"""
-
-
-def make_secrets(folder):
-    path = folder / "secrets"
-    path.write_text("5ec2e7" * 10 + "\n")
-    path.chmod(0o600)
-    give(path)
 
 
 @pytest.fixture
 def farm(make_url):
     url = make_url().replace("mysql+pymysql:", "mysql+mysqldb:")
-    with running_farm(url, make_secrets, SECTIONS) as running:
-        load_keys(running)
+    with running_farm15(url) as running:
         yield running
-
-
-def load_keys(farm):
-    """Makes the token server believe the key of the tests."""
-    path = farm.folder / "jwks.json"
-    path.write_bytes(client15.RsaKey.of_tests().jwks())
-    command = [sys.executable, "-m", "weave.server", "fetch-keys", str(farm.ini), str(path)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL,
-                   env=dict(os.environ, PYTHONPATH=str(farm.folder / "src")))  # fmt: skip
 
 
 def all_go_on(browsers):

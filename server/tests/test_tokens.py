@@ -234,6 +234,8 @@ def test_no_secret_is_no_secret(texts):
 def file(tmp_path):
     def make(content, mode=0o600):
         path = tmp_path / "secret"
+        if path.exists():
+            path.unlink()
         path.write_bytes(content)
         path.chmod(mode)
         return str(path)
