@@ -370,6 +370,20 @@ def test_keys_are_those_of_the_vocabulary():
         assert key.default is None or key.convert(key.default) == key.default
 
 
+CONF = pathlib.Path(__file__).parent.parent.parent / "conf"
+
+
+@pytest.mark.skipif(not CONF.is_dir(), reason="the examples are mod_weave's")
+@pytest.mark.parametrize("name", ["sync.ini", "run.ini.in"])
+def test_examples_of_mod_weave(write, name):
+    """Also with all that is commented out in them."""
+    text = (CONF / name).read_text(encoding="utf-8")
+    for given in (text, re.sub(r"(?m)^#(?=\w+ = )", "", text)):
+        values, _, problems = read(write(given))
+        assert problems == []
+        assert values["sync15.secret_file"] and values["sync15.allow_new_users"] == "first"
+
+
 @pytest.mark.parametrize(
     "text, mode, message",
     [
