@@ -250,6 +250,7 @@ def test_bad_storage_settings(write, lines, message):
     "lines, message",
     [
         ("secret_file = s", "secret_file: must be a whole path"),
+        ("jwks_url = http://x/jwks", "jwks_url: must begin with https"),
         ("public_url = ftp://x", "public_url: must be a URL"),
         ("public_url = https://x:port", "public_url: must be a URL"),
         ("public_url = https://x/?a", "public_url: must be a URL"),

@@ -5,10 +5,12 @@ import contextlib
 import http.server
 import json
 import logging
+import ssl
 import threading
 import time
 
 import pytest
+from certificates import HERE, Authority
 from client15 import RsaKey, ask_for_token
 
 from conftest import LONG_SECONDS, POOL, Site15, eventually
@@ -62,6 +64,12 @@ class AccountServer:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + begin)
         while not self.ends.wait(0.05):
             handler.wfile.write(b"x")
+
+    def encrypt(self, certificate, key):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
 
     def close(self):
         self.ends.set()
@@ -232,6 +240,23 @@ def test_nobody_answers(make_keys, clock, caplog):
     with pytest.raises(NoKeys):
         keys.find(KEY.kid)
     assert "refused" in caplog.text
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("names, is_good", [(HERE, True), ("DNS:example.org", False)])
+def test_certificates(names, is_good, make_keys, server, tmp_path, monkeypatch, caplog):
+    authority = Authority(tmp_path)
+    days = [time.strftime("%Y%m%d", time.gmtime(time.time() + n * DAY)) for n in (-9, 9)]
+    server.encrypt(*authority.make("good", *days, names))
+    keys = make_keys()
+    with pytest.raises(KeysError, match="certificate"):
+        keys.fetch_now()
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    if is_good:
+        assert keys.fetch_now() == 1
+    else:
+        with pytest.raises(KeysError, match="certificate"):
+            keys.fetch_now()
 
 
 def fetchers():

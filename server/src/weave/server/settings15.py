@@ -27,6 +27,12 @@ def problems(settings, config):
             "only browsers on this machine reach localhost: name the URL that all "
             "browsers use"
         )
+    url = settings["sync15.jwks_url"]
+    if url.startswith("http:") and not is_this_machine(url):
+        yield ERROR, "sync15.jwks_url", (
+            "must begin with https, since whoever changes these keys on their way can "
+            "be any user"
+        )
     path = settings["sync15.secret_file"]
     if path is None:
         if "syncserver" in config.sections():
