@@ -27,6 +27,9 @@ LIFE_SECONDS = 3600
 SCOPE = "https://identity.mozilla.com/apps/oldsync"
 DESKTOP = "5882386c6d801776"
 
+# The path of a small upload of desktop.
+BATCH_OF_DESKTOP = "storage/%s?batch=true&commit=true"
+
 _nonces = itertools.count(1)
 
 
@@ -61,7 +64,7 @@ def token_key(secret, id_, salt):
     return b64url(hkdf(secret.encode("utf-8"), salt.encode("ascii"), info), padded=True)
 
 
-def make_token(secret, uid, node, now=None, duration=LIFE_SECONDS, salt=None, **claims):
+def make_token(secret, uid, node, /, now=None, duration=LIFE_SECONDS, salt=None, **claims):
     """(id, key) as the token server hands them out; claims are added to P or replaced.
 
     node is the server's URL without /1.5/UID; now is in Unix seconds.
@@ -230,7 +233,7 @@ class InProcess:
         request = self._app.RequestClass.blank(
             path, environ, method=method, body=body or b"", headers=headers or {}
         )
-        answer = self._app.request(request, status="*")
+        answer = self._app.do_request(request, status="*")
         return Answer(answer.status_int, answer.headers, answer.body)
 
 

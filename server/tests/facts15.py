@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the facts about clients of Sync 1.5 share."""
+
+import json
+
+# What a browser asks for in the beginning; a 404 for one of them makes it wipe the server.
+READS = ("info/collections", "storage/meta/global", "storage/crypto/keys")
+
+
+def modified_of(answer):
+    """The time in the header and, of an answer to a PUT, in the body."""
+    assert answer.text == answer.headers["X-Last-Modified"]
+    return answer.text
+
+
+def times(device):
+    """{collection: the text of its time}"""
+    return json.loads(device.get("info/collections").text, parse_float=str)
+
+
+def fill(device):
+    device.put("storage/meta/global", {"payload": "m"})
+    return device.put("storage/crypto/keys", {"payload": "k"})
+
+
+def shortest(text):
+    """As JavaScript and Rust write the number."""
+    return text.rstrip("0").rstrip(".")
