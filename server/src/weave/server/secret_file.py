@@ -68,8 +68,9 @@ def _read_bytes(path):
         if status.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
             raise in_file(
                 path,
-                "others may use it, and so be any user of Sync: `chmod 600` it, and "
-                "replace its secrets where others are on this machine",
+                "others may use it, and whoever has it can do what every user of Sync 1.5 "
+                "can: run `chmod 600` on it, and write a new secret into it where you do "
+                "not trust all users of this machine",
             )
         with open(handle, "rb", closefd=False) as file:
             return file.read(MAX_BYTES + 1)
