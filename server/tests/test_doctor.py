@@ -37,7 +37,7 @@ def test_all_is_well(served, capsys):
         "the public keys of the account server can be fetched",
         "all processes that answered know the secret of the sync.ini (1)",
         "clients are sent to %s/" % served.url,
-        "paths and queries arrive as they are sent",
+        "paths and queries arrive as browsers send them",
         "a body of 2625536 bytes arrives",
         "a small sync, from the first request to the last, is as it must be",
     )

@@ -45,8 +45,8 @@ def test_host_is_lost(serve, capsys):
     assert status == 1
     assert wrong.startswith(
         "the server sees itself as http://127.0.0.1:8080/, and sends clients there: Host, "
-        "scheme or path are lost on the way: set public_url = %s in [sync15] of the sync.ini, "
-        "or pass Host and scheme on (Apache: ProxyPreserveHost On" % served.url
+        "scheme or path are lost on the way: set public_url = %s in [sync15] of the sync.ini"
+        % served.url
     )
 
 
@@ -97,7 +97,7 @@ def test_braces_are_decoded(served, capsys):
     )
     status, said = served.doctor(capsys)
     assert status == 0, said
-    text = "the proxy decodes %7B in paths, which logins have in their ids; the server makes up"
+    text = "the web server, or a proxy, decodes %7B in paths, which logins have in their ids; the"
     assert any(note.startswith(text) for note in notes(said)), said
 
 
@@ -109,7 +109,8 @@ def test_paths_are_written_anew(served, capsys):
     status, said = served.doctor(capsys)
     (wrong,) = wrongs(said)
     assert wrong.startswith(
-        "the proxy decodes %7B in paths, which logins have in their ids, so that signatures do "
+        "the web server, or a proxy, decodes %7B in paths, which logins have in their ids, "
+        "so that signatures do "
         "not match (401): let it pass the path on as it is (Apache: ProxyPass with nocanon"
     )
     assert status == 1
@@ -121,7 +122,8 @@ def test_queries_are_written_anew(served, capsys):
         served.app, lambda target: target.replace("{", "%7B").replace("}", "%7D")
     )
     (wrong,) = wrongs(served.doctor(capsys)[1])
-    assert wrong.startswith("the proxy writes queries anew, so that signatures do not match (401)")
+    text = "the web server, or a proxy, writes queries anew, so that signatures do not match (401)"
+    assert wrong.startswith(text)
 
 
 @pytest.mark.sqlite_only
@@ -136,7 +138,7 @@ def test_slashes_are_changed(write_anew, note, served, capsys):
     served.front.application = proxies.targets(served.app, write_anew)
     status, said = served.doctor(capsys)
     assert status == 0, said
-    assert "the proxy %s; no browser sends that" % note in notes(said)
+    assert "the web server %s; no browser sends that" % note in notes(said)
 
 
 @pytest.mark.sqlite_only
@@ -147,7 +149,7 @@ def test_an_encoded_slash_is_refused(served, capsys):
     )
     status, said = served.doctor(capsys)
     assert status == 0, said
-    assert "the proxy decodes or refuses %2F in paths; no browser sends that" in notes(said)
+    assert "the web server decodes or refuses %2F in paths; no browser sends that" in notes(said)
 
 
 @pytest.mark.sqlite_only

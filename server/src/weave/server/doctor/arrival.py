@@ -12,10 +12,6 @@ from weave.server.doctor.wire import PORTS
 # So many connections, that each process and each node may have had one.
 CONNECTIONS = 20
 
-_HOST_CURE = (
-    "pass Host and scheme on (Apache: ProxyPreserveHost On, and `RequestHeader set "
-    "X-Forwarded-Proto https`; nginx: proxy_set_header Host $host:$server_port)"
-)
 # Paths, what a proxy may do to them, and whether browsers send such ones.
 _PATHS = (
     ("/%7Ba%7D", "decodes %7B in paths, which logins have in their ids", True),
@@ -47,11 +43,12 @@ class Arrival:
         changed = [what for what in _PATHS if not self._arrives(what[0])]
         for _, what, is_sent in changed:
             if not is_sent:
-                self._report.note("the proxy %s; no browser sends that" % what)
+                self._report.note("the web server %s; no browser sends that" % what)
+        changed = [(path, what) for path, what, is_sent in changed if is_sent]
         if not changed:
-            self._report.ok("paths and queries arrive as they are sent")
+            self._report.ok("paths and queries arrive as browsers send them")
         self._check_body()
-        return [(path, what) for path, what, is_sent in changed if is_sent]
+        return changed
 
     def _path(self, path):
         return doctor_api.PATH + path + ("&" if "?" in path else "?") + "token=" + self._token
@@ -103,7 +100,7 @@ class Arrival:
             report.wrong(
                 "the server sees itself as %s, and sends clients there: Host, scheme or "
                 "path are lost on the way" % arrived,
-                "set public_url = %s in [sync15] of the sync.ini, or %s" % (url, _HOST_CURE),
+                "set public_url = %s in [sync15] of the sync.ini" % url,
             )
 
     def _arrives(self, path):

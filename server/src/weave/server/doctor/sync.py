@@ -39,7 +39,7 @@ class Sync:
     def _check_paths(self, changed_paths):
         for path, what in changed_paths:
             answer = self._ask("GET", COLLECTION + path)
-            text = "the proxy %s" % what
+            text = "the web server, or a proxy, %s" % what
             if answer.status == 401:
                 text += ", so that signatures do not match (401)"
                 self._report.wrong(text, PATH_CURE)
