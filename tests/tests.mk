@@ -56,12 +56,13 @@ RUN_TESTS = env CMOCKA_MESSAGE_OUTPUT=TAP BUILD=$(BUILD) tests/run -b $(BUILD) \
 	-j $(JOBS) -m "$(MPMS)" -p "$(PYTHONS)"
 # what takes too long for `make check`
 SLOW     := tests/build.t tests/e2e_bounds.t tests/e2e_data.t tests/e2e_httpd.t tests/install.t \
-	$(wildcard tests/mozupload*.t tests/release*.t) tests/run.t $(wildcard tests/server*.t) tests/soak.t
+	$(wildcard tests/firefox*.t tests/mozupload*.t tests/release*.t) tests/run.t $(wildcard tests/server*.t) \
+	tests/soak.t
 
 # Only ALL=1 has the suites repeat on each MPM what t/mpms does not name, and a
 # tenth of the soak. The longest comes first: the others fill the time beside it.
 REPEATED := tests/soak.t
-LONGEST  := tests/soak.t $(wildcard tests/server*.t tests/mozupload*.t tests/release*.t)
+LONGEST  := tests/soak.t $(wildcard tests/server*.t tests/firefox*.t tests/mozupload*.t tests/release*.t)
 TEST_T   := $(filter-out $(if $(ALL),,$(REPEATED)),$(LONGEST) \
 	$(filter-out $(LONGEST),$(wildcard tests/*.t)))
 
@@ -87,7 +88,7 @@ C_FILES  = $(wildcard mod_weave.c src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests
 # files by their #! line
 scripts  = $(shell find conf t tests server mozupload .ci -type f -exec awk \
 	'FNR == 1 && $$0 ~ "^\#!.*$(1)" { print FILENAME } { nextfile }' {} + 2>/dev/null)
-PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py src/worker/*.py src/release/*.py src/release/*/*.py tests/release/*.py t/apps/*.wsgi t/apps/lib/*.py \
+PY_FILES = $(sort $(call scripts,python) $(wildcard src/engine/*.py src/worker/*.py src/release/*.py src/release/*/*.py tests/release/*.py t/firefox/*.py t/apps/*.wsgi t/apps/lib/*.py \
 	server/*.wsgi tests/*.py tests/supp/*.py tests/bench/*.wsgi tests/bench/weavebench/*.py \
 	tests/lint/*.py tests/fleet/*.py tests/fleet/weavefleet/*.py) \
 	$(shell find server mozupload -name '*.py'))

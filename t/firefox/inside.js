@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the tests do inside the browser: functions by name, run by marionette.py in its own
+// context. Each is given plain values and returns plain values.
+
+const load = name => ChromeUtils.importESModule(name);
+const { Weave } = load("resource://services-sync/main.sys.mjs");
+const { UIState } = load("resource://services-sync/UIState.sys.mjs");
+const { FormHistory } = load("resource://gre/modules/FormHistory.sys.mjs");
+const { PlacesUtils } = load("resource://gre/modules/PlacesUtils.sys.mjs");
+const { getFxAccountsSingleton } = load("resource://gre/modules/FxAccounts.sys.mjs");
+const { setTimeout } = load("resource://gre/modules/Timer.sys.mjs");
+
+const SCOPE = "https://identity.mozilla.com/apps/oldsync";
+const ENDS = ["weave:service:sync:finish", "weave:service:sync:error", "weave:service:login:error"];
+const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
+
+// Until no sync is under way.
+async function rest() {
+  while (Weave.Service.locked) {
+    await sleep(50);
+  }
+}
+
+// A promise: the next sync has ended, well or not.
+function nextEnd() {
+  return new Promise(resolve => {
+    const observer = (subject, topic) => {
+      ENDS.forEach(end => Services.obs.removeObserver(observer, end));
+      resolve(topic);
+    };
+    ENDS.forEach(end => Services.obs.addObserver(observer, end));
+  });
+}
+
+function status() {
+  const { service, sync, login, engines, enforceBackoff } = Weave.Status;
+  return { service, sync, login, engines, enforceBackoff, ui: UIState.get().status };
+}
+
+// A login of the password manager.
+function loginOf({ origin, username, password }) {
+  const login = Cc["@mozilla.org/login-manager/loginInfo;1"].createInstance(Ci.nsILoginInfo);
+  login.init(origin, origin, null, username, password, "user", "pass");
+  return login;
+}
+
+async function bookmarksBelow(guid) {
+  const tree = await PlacesUtils.promiseBookmarksTree(guid);
+  return (tree.children || []).filter(child => child.uri).map(child => child.uri);
+}
+
+const actions = {
+  // account: {uid, email, session, key: {kid, k}, token}. The first sync starts by itself; returns
+  // its outcome.
+  async signIn(account) {
+    await Weave.Service.promiseInitialized;
+    await actions.giveToken(account);
+    const end = nextEnd();
+    await Weave.Service.configure();
+    await end;
+    await rest();
+    return status();
+  },
+
+  // Puts the account's token into the browser's own cache, in place of one that was refused.
+  async giveToken({ uid, email, session, key, token }) {
+    const expiresAt = Math.floor(Date.now() / 1000) + 86400;
+    await getFxAccountsSingleton()._internal.setSignedInUser({
+      uid, email, sessionToken: session, verified: true,
+      oauthTokens: { [SCOPE]: { token, expiresAt } },
+      scopedKeys: { [SCOPE]: { scope: SCOPE, kty: "oct", ...key } },
+    });
+  },
+
+  // certificate: of an authority, in Base64.
+  async trust(certificate) {
+    const database = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB);
+    database.addCertFromBase64(certificate, "C,,");
+  },
+
+  // One sync; returns its outcome.
+  async sync() {
+    await rest();
+    await Weave.Service.sync({ why: "test" });
+    await rest();
+    return status();
+  },
+
+  // The same, whatever the server has said about when to come again.
+  async syncNow() {
+    await rest();
+    Weave.Status.resetBackoff();
+    return actions.sync();
+  },
+
+  // Starts a sync and does not wait for it: `rest` does.
+  async startSync() {
+    await rest();
+    Weave.Service.sync({ why: "test" });
+  },
+
+  async rest() {
+    await rest();
+    return status();
+  },
+
+  async status() {
+    return status();
+  },
+
+  async signOut() {
+    await load("resource://services-sync/SyncDisconnect.sys.mjs").SyncDisconnect.disconnect(false);
+  },
+
+  // The URL of the storage.
+  async endpoint() {
+    return Weave.Service.clusterURL;
+  },
+
+  // The status of the answer.
+  async getRecord(collection, id) {
+    return (await Weave.Service.resource(`${Weave.Service.storageURL}${collection}/${id}`).get())
+      .status;
+  },
+
+  // Gives the browser a token of the storage that lives for a second; with mayNotice false, it
+  // takes it for one of an hour.
+  async takeShortToken(mayNotice) {
+    await rest();
+    const name = "identity.sync.tokenserver.uri";
+    const url = Services.prefs.getStringPref(name);
+    Services.prefs.setStringPref(name, url + "?duration=1");
+    const token = await Weave.Service.identity._ensureValidToken(true);
+    Services.prefs.setStringPref(name, url);
+    if (!mayNotice) {
+      token.expiration = Date.now() + 3600 * 1000;
+    }
+  },
+
+  // In how many seconds the browser has planned to sync by itself; 0: it has not.
+  async planned() {
+    const { nextSync } = Weave.Service.scheduler;
+    return nextSync && Math.max(1, Math.floor((nextSync - Date.now()) / 1000));
+  },
+
+  // Has the timer of that go off now, as if the time was over.
+  async letTimePass() {
+    Weave.Service.scheduler.syncTimer.delay = 1;
+  },
+
+  async clientId() {
+    return Weave.Service.clientsEngine.localID;
+  },
+
+  async addBookmarks(urls) {
+    const children = urls.map(url => ({ url, title: `Title of ${url}` }));
+    const guid = PlacesUtils.bookmarks.toolbarGuid;
+    return (await PlacesUtils.bookmarks.insertTree({ guid, children })).map(made => made.guid);
+  },
+
+  async removeBookmarks(urls) {
+    for (const url of urls) {
+      await PlacesUtils.bookmarks.remove((await PlacesUtils.bookmarks.fetch({ url })).guid);
+    }
+  },
+
+  async bookmarks() {
+    return bookmarksBelow(PlacesUtils.bookmarks.toolbarGuid);
+  },
+
+  async addVisits(urls) {
+    const visits = [{ date: new Date(), transition: PlacesUtils.history.TRANSITIONS.LINK }];
+    await PlacesUtils.history.insertMany(urls.map(url => ({ url, title: url, visits })));
+  },
+
+  async removeVisits(urls) {
+    await PlacesUtils.history.remove(urls);
+  },
+
+  // Those of the urls that the history has.
+  async visited(urls) {
+    const found = [];
+    for (const url of urls) {
+      if (await PlacesUtils.history.hasVisits(url)) {
+        found.push(url);
+      }
+    }
+    return found;
+  },
+
+  async addLogin(login) {
+    await Services.logins.addLoginAsync(loginOf(login));
+  },
+
+  async removeLogin(login) {
+    const same = (await Services.logins.getAllLogins())
+      .find(found => found.matches(loginOf(login), true));
+    await Services.logins.removeLoginAsync(same);
+  },
+
+  // But for those of the browser itself.
+  async logins() {
+    return (await Services.logins.getAllLogins())
+      .filter(login => login.origin.startsWith("http"))
+      .map(({ origin, username, password }) => ({ origin, username, password }));
+  },
+
+  async addForm(fieldname, value) {
+    await FormHistory.update({ op: "add", fieldname, value });
+  },
+
+  async forms(fieldname) {
+    return (await FormHistory.search(["value"], { fieldname })).map(found => found.value);
+  },
+
+  async openTab(url) {
+    const { gBrowser } = Services.wm.getMostRecentWindow("navigator:browser");
+    const triggeringPrincipal = Services.scriptSecurityManager.getSystemPrincipal();
+    const tab = gBrowser.addTab(url, { triggeringPrincipal });
+    while (tab.linkedBrowser.currentURI.spec !== url) {
+      await sleep(50);
+    }
+  },
+
+  // What the other devices have open: the URLs.
+  async remoteTabs() {
+    // getAllClients() knows only devices that the account server lists, too
+    const clients = await Weave.Service.engineManager.get("tabs")._rustStore.getAll();
+    return clients.flatMap(client => client.remoteTabs.map(tab => tab.urlHistory[0]));
+  },
+
+  async quickWriteTabs() {
+    return Weave.Service.engineManager.get("tabs").quickWrite();
+  },
+};

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our server in worker processes of a real httpd, and what a test can see of it from outside."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import sqlite3
+import subprocess
+import time
+import urllib.request
+
+import certificate
+import e2e
+from account import KEY
+from browser import NOWHERE
+
+# How long what must come at last may take, in seconds.
+WAIT_S = 120
+
+INI = """\
+[wsgi]
+virtualenv = %(here)s/current
+script = share/weave/weave.wsgi
+[workers]
+processes = 2
+threads = 4
+[storage]
+sqluri = sqlite:///%(here)s/data/weave.db
+create_tables = true
+[global]
+debug_page = versions
+[maintenance]
+style = sync
+retry_after = 1
+[sync15]
+secret_file = %(here)s/data/secret
+public_url = {url}
+jwks_url = {nowhere}
+{sync15}
+"""
+
+# Of a request: what is answered, what it asks, and on which condition.
+CONF = """
+LogFormat "%>s %m %U%q %{X-If-Unmodified-Since}i" asked
+CustomLog "{folder}/access_log" asked
+"""
+
+# With TLS, under a name that browsers are told to look for on this machine.
+NAME = "sync.example.org"
+TLS_CONF = """
+LoadModule ssl_module "{libexec}/mod_ssl.so"
+Listen 127.0.0.1:443
+<VirtualHost 127.0.0.1:443>
+    ServerName {name}
+    SSLEngine on
+    SSLCertificateFile "{folder}/cert.pem"
+    SSLCertificateKeyFile "{folder}/key.pem"
+    CustomLog "{folder}/access_log" asked
+</VirtualHost>
+"""
+
+
+def eventually(condition, what, seconds=WAIT_S):
+    """What condition() returns, once that is true."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < end, "not in time: %s" % what
+        time.sleep(0.02)
+
+
+class Site:
+    """A running server with an empty database, in a made folder of e2e.py.
+
+    sync15: further lines of that section of its sync.ini. outside: it is at https:// on the
+    port of that, and below a path, as behind the name of a house; authority.pem is to be trusted.
+    """
+
+    def __init__(self, folder, sync15="allow_new_users = true", outside=None):
+        self.folder = folder
+        link = folder / "current"
+        if not link.is_symlink():
+            link.symlink_to("venv")
+        self._httpd = e2e.Httpd(folder, "event")
+        self.url = "http://127.0.0.1:%d/" % self._httpd.port
+        if outside is not None:
+            self.url = "https://%s%s" % (NAME, outside)
+            certificate.make(folder, NAME)
+        self.token_server = self.url + "1.0/sync/1.5"
+        self.ini = folder / "sync.ini"
+        self.ini.write_text(INI.replace("{url}", self.url).replace("{nowhere}", NOWHERE)
+                            .replace("{sync15}", sync15))  # fmt: skip
+        self._write_conf(outside)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / "access_log").unlink()  # of the site before
+        self._write_secret()
+        self.load_keys()
+        self._running = contextlib.ExitStack()
+        self._earlier_log = ""
+        self.start()
+
+    def _write_conf(self, outside):
+        file = self.folder / "httpd.conf"
+        text = file.read_text() + CONF.replace("{folder}", str(self.folder))
+        if outside is not None:
+            text = text.replace("\nWeaveApp / ", "\nWeaveApp %s " % (outside.rstrip("/") or "/"))
+            text += TLS_CONF.format(folder=self.folder, name=NAME,
+                                    libexec=e2e.ask_apxs("LIBEXECDIR"))  # fmt: skip
+        file.write_text(text)
+
+    def _write_secret(self):
+        secret = self.folder / "data" / "secret"
+        secret.write_text("5ec2e7" * 10 + "\n")
+        secret.chmod(0o600)
+        user = e2e.server_user()
+        if user:
+            os.chown(secret, user.pw_uid, user.pw_gid)
+
+    def command(self, *words):
+        """What weave-server says. AssertionError unless it succeeds."""
+        done = subprocess.run(
+            [self.folder / "current/bin/weave-server", *words], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def load_keys(self):
+        """Has the server know the key of the tests, as if it were the account server's."""
+        file = self.folder / "jwks.json"
+        file.write_bytes(KEY.jwks())
+        self.command("create-tables", self.ini)
+        self.command("fetch-keys", self.ini, file)
+
+    # ---- httpd and its workers ----
+
+    def start(self):
+        self._running.enter_context(self._httpd.running())
+
+    def stop(self):
+        self._running.close()
+        self._earlier_log += self._httpd.log()
+
+    def lose_data(self):
+        """The server is stopped, loses its database, and is started again."""
+        self.stop()
+        for file in (self.folder / "data").glob("weave.db*"):
+            file.unlink()
+        self.load_keys()
+        self.start()
+
+    def close(self):
+        self.stop()
+        self._httpd.holder.close()
+
+    def weavectl(self, *words):
+        """What it says. AssertionError unless it succeeds."""
+        status, said = self._httpd.weavectl(*words)
+        assert status == 0, said
+        return said
+
+    def workers(self):
+        """The pids of the worker processes that serve."""
+        (app,) = json.loads(self.weavectl("status", "--json"))["applications"]
+        return [worker["pid"] for generation in app["generations"]
+                for worker in generation["workers"]]  # fmt: skip
+
+    def peak_memory(self):
+        """The most memory that one of the workers has had, in bytes."""
+        peaks = []
+        for pid in self.workers():
+            text = pathlib.Path("/proc", str(pid), "status").read_text()
+            peaks.append(int(re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024)
+        return max(peaks)
+
+    def version(self):
+        """The version of the release that answers."""
+        with urllib.request.urlopen(self.url + "versions", timeout=WAIT_S) as answer:
+            return json.loads(answer.read().decode())["weave.server"]
+
+    def make_release(self, name, version):
+        """A second virtualenv beside the first one, with a server that says VERSION."""
+        made = self.folder / name
+        shutil.copytree(self.folder / "venv", made, symlinks=True)
+        (file,) = made.glob("lib/python3*/site-packages/weave/server/version.py")
+        file.write_text(re.sub(r'"[\d.]+"', '"%s"' % version, file.read_text(), count=1))
+
+    def switch_release(self, name):
+        """As an installation does: the link, then a new generation of workers."""
+        new = self.folder / "current.new"
+        new.symlink_to(name)
+        new.replace(self.folder / "current")
+        self.weavectl("reload")
+
+    # ---- what it has been asked, what it has said, what it keeps ----
+
+    def log(self):
+        """The error log, of earlier starts, too."""
+        return self._earlier_log + self._httpd.log()
+
+    def asked(self, pattern=""):
+        """Lines of httpd's log of requests in which the pattern is found."""
+        file = self.folder / "access_log"
+        return [line for line in file.read_text().splitlines() if re.search(pattern, line)]
+
+    def complaints(self, *expected):
+        """Lines of the error log at warn and above, but for those with an expected pattern."""
+        return [line for line in self.log().splitlines() if e2e.WORSE_THAN_NOTICE.search(line)
+                and not any(re.search(pattern, line) for pattern in expected)]  # fmt: skip
+
+    def sql(self, statement, *values):
+        """The rows of the server's database."""
+        uri = "file:%s?mode=ro" % (self.folder / "data" / "weave.db")
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=WAIT_S)) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def uid(self, account):
+        """The number under which the storage keeps an account's data now; None: none."""
+        rows = self.sql("SELECT user_id FROM weave_fxa_users WHERE fxa_uid = ?"
+                        " AND replaced IS NULL", account.uid)  # fmt: skip
+        return rows[0][0] if rows else None
+
+    def ids(self, account, collection):
+        """The ids of the records in a collection, those that mark a deletion included."""
+        rows = self.sql(
+            "SELECT r.id FROM weave_records r JOIN weave_collections c"
+            " ON r.user_id = c.user_id AND r.collection = c.number"
+            " WHERE r.user_id = ? AND c.name = ?", self.uid(account), collection)  # fmt: skip
+        return {row[0] for row in rows}
