@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Weave (Firefox Sync 1.1) server: WSGI application, storage and accounts."""
+"""A Weave server (Firefox Sync 1.1 and 1.5): WSGI application, storage and accounts."""
 
 from weave.server.version import VERSION
 
