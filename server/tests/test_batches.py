@@ -5,6 +5,7 @@ import pytest
 
 from conftest import Site15
 from weave.server import batches
+from weave.server.__main__ import main
 
 LIFE_SECONDS = 2 * 3600
 
@@ -484,6 +485,21 @@ def test_deletion_ends_open_batches(site15, device, path, gone):
     shown = device.get("info/collections").json
     assert not gone & shown.keys()
     commit(stranger, foreign)
+
+
+@pytest.mark.in_process
+def test_deletion_of_a_user_ends_open_batches(site15, device):
+    batch = begin(device, body=records("a", payload="x"))
+    kept = begin(site15.device(67890), body=records("a", payload="x"))
+    main(["users", "delete", str(site15.ini), "%032x" % device.uid, "--yes"])
+    assert site15.sql("select user_id from weave_batches") == [(67890,)]
+    assert site15.sql("select user_id from weave_batch_records") == [(67890,)]
+    before = site15.digest()
+    add(device, batch, records("b"), status=401)
+    device.post("storage/col?batch=true", records("b"), 401)
+    commit(device, batch, status=401)
+    assert site15.digest() == before
+    commit(site15.device(67890), kept)
 
 
 def test_names_of_batches():
