@@ -433,19 +433,21 @@ def test_number_of_open_batches(site15, device, clock):
 
 
 @pytest.mark.in_process
-def test_what_has_expired_is_removed_by_others(site15, device, clock, monkeypatch):
-    """Each request for a batch removes some of it, and at last the batch."""
+@pytest.mark.parametrize("path", ["storage/col", "storage/col?batch=true"])
+def test_what_has_expired_is_removed_by_others(site15, device, clock, monkeypatch, path):
+    """Each POST of the user removes some of it, and at last the batch."""
     monkeypatch.setattr(batches, "PURGE_PER_WRITE", 20)
     begin(device, body=records(*("r%d" % n for n in range(50))))
+    kept = begin(site15.device(67890), body=records("a"))
     clock.forward(LIFE_SECONDS + 1)
-    counted = "select (select count(*) from weave_batches), count(*) from weave_batch_records"
-    batch, seen = begin(device), []
-    seen += site15.sql(counted)
-    for _ in range(3):
-        add(device, batch, [])
+    counted = ("select (select count(*) from weave_batches where records = 50), count(*)"
+               " from weave_batch_records")  # fmt: skip
+    seen = []
+    for _ in range(4):
+        device.post(path, [], None)
         seen += site15.sql(counted)
-    assert seen == [(2, 30), (2, 10), (1, 0), (1, 0)]
-    commit(device, batch)
+    assert seen == [(1, 31), (1, 11), (0, 1), (0, 1)]
+    add(site15.device(67890), kept, [], status=400)
 
 
 @pytest.mark.in_process

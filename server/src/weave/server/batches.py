@@ -74,6 +74,11 @@ _REMOVE_ALL_RECORDS = Query(
     delete(batch_records).where(_R.user_id == bindparam("user_id"))
 )
 _REMOVE_ALL = Query(delete(batches).where(_B.user_id == bindparam("user_id")))
+_EXPIRED_OF_USER = Query(
+    select(_B.batch)
+    .where(_B.user_id == bindparam("user_id"), _B.expires <= bindparam("now"))
+    .limit(1)
+)
 _EXPIRED = Query(
     select(_B.user_id, _B.batch)
     .where(_B.expires <= bindparam("now"))
@@ -132,9 +137,6 @@ class Batches:
         self._room_bytes = quota_bytes
         if quota_bytes is None:
             self._room_bytes = ROOM_IN_BATCHES * limits.max_total_bytes
-        rows = _OF_USER.rows(connection, user_id=user_id)
-        self._all = [_Batch(*row) for row in rows]
-        self._purge()
 
     def add(self, number, collection, changes):
         """Adds records to a batch, or with None to a new one; its number.
@@ -142,9 +144,13 @@ class Batches:
         changes is {id: fields}. What was sent before for the same id stays, unless it
         is sent again. Raises NoBatch, TooLarge and OverQuota.
         """
-        batch = self._new(collection) if number is None else self._find(number, collection)
+        known = self._read()
+        if number is None:
+            batch = self._new(collection)
+        else:
+            batch = self._find(known, number, collection)
         self._count(batch, changes)
-        self._make_room(batch)
+        self._make_room(known, batch)
         statement = _BEGIN if number is None else _COUNT
         statement.change(self._connection, user_id=self._user_id, **vars(batch))
         self._store(batch, changes)
@@ -156,7 +162,7 @@ class Batches:
         Each part is {id: fields}, no id comes twice. The batch is gone when all parts
         were read. Raises NoBatch and TooLarge, before the first part.
         """
-        batch = self._find(number, collection)
+        batch = self._find(self._read(), number, collection)
         self._count(batch, changes)
         if changes and self._has_any_of(batch, list(changes)):
             self._store(batch, changes)
@@ -169,8 +175,12 @@ class Batches:
     def _mine(self, batch):
         return {"user_id": self._user_id, "batch": batch.batch}
 
-    def _find(self, number, collection):
-        for batch in self._all:
+    def _read(self):
+        rows = _OF_USER.rows(self._connection, user_id=self._user_id)
+        return [_Batch(*row) for row in rows]
+
+    def _find(self, known, number, collection):
+        for batch in known:
             if batch.batch != number:
                 continue
             if batch.collection != collection:
@@ -190,12 +200,12 @@ class Batches:
         if batch.records > limits.max_total_records or batch.bytes > limits.max_total_bytes:
             raise TooLarge
 
-    def _make_room(self, mine):
+    def _make_room(self, known, mine):
         """Drops the oldest of the user's other batches, where all have too much together."""
         room = self._room_bytes
         if mine.bytes > room:
             raise OverQuota
-        others = [batch for batch in self._all if batch.batch != mine.batch]
+        others = [batch for batch in known if batch.batch != mine.batch]
         others.sort(key=lambda batch: batch.expires)
         total = mine.bytes + sum(batch.bytes for batch in others)
         for left, batch in zip(range(len(others), 0, -1), others):
@@ -236,15 +246,6 @@ class Batches:
         _REMOVE.change(self._connection, **mine)
         if changes:
             yield changes
-
-    def _purge(self):
-        """Removes a part of what has expired."""
-        for batch in self._all:
-            if batch.expires <= self._now:
-                purge_batch(
-                    self._connection, self._user_id, batch.batch, PURGE_PER_WRITE
-                )
-                return
 
 
 def forget_batches(connection, user_id, collection=None):
@@ -303,6 +304,13 @@ def purge_batch(connection, user_id, number, at_most):
         _REMOVE.change(connection, **mine)
         return True
     return False
+
+
+def purge_some(connection, user_id, now):
+    """Removes a part of what the user has given up; for one who has the user's lock."""
+    number = _EXPIRED_OF_USER.value(connection, user_id=user_id, now=now)
+    if number is not None:
+        purge_batch(connection, user_id, number, PURGE_PER_WRITE)
 
 
 def purge_batches(database, at_most):

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client posts to a collection of Sync 1.5."""
 
+import contextlib
 import re
 
 import falcon
 
 from weave.server import formats, http, query15, records
-from weave.server.batches import Batches, NoBatch, TooLarge, batch_text, parse_batch
+from weave.server.batches import (
+    Batches,
+    NoBatch,
+    TooLarge,
+    batch_text,
+    parse_batch,
+    purge_some,
+)
 from weave.server.query import arguments
 
 # Marks (formats.check_shape) of a record with all its members, and then some.
@@ -158,6 +166,17 @@ class Upload:
             raise http.bad_request(http.BAD_PROTOCOL, str(error)) from None
 
 
+@contextlib.contextmanager
+def _refusals():
+    """Makes answers of what refuses a batch."""
+    try:
+        yield
+    except NoBatch as error:
+        raise http.bad_request(http.BAD_PROTOCOL, str(error)) from None
+    except TooLarge:
+        raise http.bad_request(http.OVER_LIMIT) from None
+
+
 def post(resource, req, resp, user_id, collection, limits):
     """Answers the POST of a collection; resource is an api15.Resource."""
     upload = Upload(req.query_string)
@@ -165,35 +184,29 @@ def post(resource, req, resp, user_id, collection, limits):
     with read_body(req, limits, user_id, may_be_lines=True) as body:
         posted = Posted(body, collection, limits)
 
-        def run(act, method):
-            try:
-                return method(req, resp, user_id, collection, act)
-            except NoBatch as error:
-                raise http.bad_request(http.BAD_PROTOCOL, str(error)) from None
-            except TooLarge:
-                raise http.bad_request(http.OVER_LIMIT) from None
-
-        def batches(connection, now):
-            quota_bytes = resource.quota_bytes
-            return Batches(connection, user_id, now, limits, quota_bytes)
+        def open_batches(connection, now):
+            purge_some(connection, user_id, now)
+            return Batches(connection, user_id, now, limits, resource.quota_bytes)
 
         def add(connection, now):
-            mine = batches(connection, now)
+            mine = open_batches(connection, now)
             return mine.add(upload.number, collection, posted.changes)
 
         def store(writer):
+            mine = open_batches(*writer.transaction)
             if upload.number is None:
                 writer.put(collection, posted.changes)
-                return
-            mine = batches(*writer.transaction)
-            parts = mine.take(upload.number, collection, posted.changes)
-            writer.put_parts(collection, parts)
+            else:
+                parts = mine.take(upload.number, collection, posted.changes)
+                writer.put_parts(collection, parts)
 
-        if upload.is_open:
-            resp.status = falcon.HTTP_202
-            answer = {"batch": batch_text(run(add, resource.hold))}
-        else:
-            answer = {"modified": run(store, resource.change)[1]}
+        with _refusals():
+            if upload.is_open:
+                number = resource.hold(req, resp, user_id, collection, add)
+                resp.status, answer = falcon.HTTP_202, {"batch": batch_text(number)}
+            else:
+                _, stamp = resource.change(req, resp, user_id, collection, store)
+                answer = {"modified": stamp}
     http.send_json(
         resp, dict(answer, success=list(posted.changes), failed=posted.failed)
     )
