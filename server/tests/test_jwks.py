@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keys of the account server: fetched seldom, remembered, and never lost."""
 
-import contextlib
-import http.server
 import json
 import logging
-import ssl
 import threading
 import time
 
 import pytest
+from account_server import AccountServer
 from certificates import HERE, Authority
 from client15 import RsaKey, ask_for_token
 
@@ -23,58 +21,6 @@ from weave.server.schema15 import METADATA
 
 KEY = RsaKey.of_tests()
 DAY = 24 * 3600
-
-
-class AccountServer:
-    """A server on the loopback interface; `answer(handler)` is what it does."""
-
-    def __init__(self):
-        self.requests = []
-        self.answer = self.send(KEY.jwks())
-        self.ends = threading.Event()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.requests.append(self.path)
-                with contextlib.suppress(OSError):
-                    outer.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self.url = "http://127.0.0.1:%d/v1/jwks" % self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def send(self, body, status=200, **headers):
-        def answer(handler):
-            handler.send_response(status)
-            for name, value in headers.items():
-                handler.send_header(name, value)
-            handler.end_headers()
-            handler.wfile.write(body)
-
-        return answer
-
-    def trickle(self, handler, begin):
-        """A byte now and then, so that no read takes long."""
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + begin)
-        while not self.ends.wait(0.05):
-            handler.wfile.write(b"x")
-
-    def encrypt(self, certificate, key):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.url = self.url.replace("http:", "https:")
-
-    def close(self):
-        self.ends.set()
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -215,18 +161,20 @@ def test_broken(what, make_keys, server, clock, caplog):
     assert len(server.requests) == 3
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(fetching, "SECONDS", 0.3)
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A machine that is busy is no server that is slow."""
+    monkeypatch.setattr(fetching, "SECONDS", LONG_SECONDS)
 
 
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize("begin", [b"X-Slow: ", b"\r\n", b"Content-Length: 9999\r\n\r\n"])
-def test_slow(begin, make_keys, server, clock, quick, caplog):
+def test_slow(begin, make_keys, server, clock, monkeypatch, caplog):
     keys = make_keys()
     assert has(keys)
     server.answer = lambda handler: server.trickle(handler, begin)
     clock.now += 61
+    monkeypatch.setattr(fetching, "SECONDS", 0.3)
     before = time.monotonic()
     assert not keys.find("unknown")
     assert time.monotonic() - before < 60, "it would last for ever"
