@@ -173,6 +173,7 @@ my $release = "$root$libexec/weave-release/weave_release";
 ok(-s "$release/cli.py" && glob("$release/__pycache__/cli.*.pyc"),
     'weave-release is installed, compiled');
 ok(-s "$root$libexec/weave-release/sync.ini", '... with the example for weavectl init');
+ok(-s "$root$libexec/weave-release/weave_server/setting_up.py", '... and what it knows of the Sync server');
 ok(!grep({ /faults/ } glob("'$release'/* '$release'/__pycache__/*")),
     '... without what only tests need');
 run_ok('weavectl install --help', "$root$libexec/weavectl", 'install', '--help');

@@ -398,3 +398,23 @@ def test_the_secret_of_a_dry_run(place):
     before = place.state()
     assert "would make %s  (" % place.secret in place.makes("--dry-run")
     assert place.state() == before
+
+
+def test_as_an_ordinary_user(place, libdir):
+    """Whoever starts httpd is the user of the workers then."""
+    for folder in (place.top, place.ini.parent):
+        os.chown(folder, uid(OTHER), -1)
+
+    def become():
+        os.setgroups([])
+        os.setgid(pwd.getpwnam(OTHER).pw_gid)
+        os.setuid(uid(OTHER))
+
+    done = subprocess.run(
+        [libdir / "weavectl", "init", "-i", place.ini, "--home", place.home],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", preexec_fn=become)
+    assert done.returncode == 0, done.stdout
+    assert "made %s  (%s, 0600)" % (place.secret, OTHER) in done.stdout
+    for path in (place.home, place.ini, place.secret):
+        assert path.lstat().st_uid == uid(OTHER)
+    assert stat.S_IMODE(place.secret.lstat().st_mode) == 0o600
