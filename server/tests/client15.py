@@ -220,6 +220,15 @@ class Answer:
         return "<%d %r>" % (self.status, self.body[:200])
 
 
+def time_of(answer):
+    """When the resource was modified, in hundredths of a second."""
+    return round(float(answer.headers["X-Last-Modified"]) * 100)
+
+
+def text(hundredths):
+    return "%d.%02d" % divmod(hundredths, 100)
+
+
 class InProcess:
     """A transport to a webtest.TestApp; with the target as it was sent, as httpd's module
     gives it to the application."""

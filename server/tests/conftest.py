@@ -51,7 +51,8 @@ OF_HTTPD = {"test_protocol", "test_reading", "test_writing", "test_users",
 if KIND == "sqlite":
     OF_HTTPD |= {"test_garbage", "test_model", "test_model15", "test_garbage15", "test_batches",
                  "test_anything15", "test_traps15", "test_traps15_desktop",
-                 "test_traps15_tokens", "test_doctor_httpd"}  # fmt: skip
+                 "test_traps15_tokens", "test_doctor_httpd", "test_protocol15",
+                 "test_reading15", "test_writing15", "test_deleting15"}  # fmt: skip
 
 INI = """
 [storage]
