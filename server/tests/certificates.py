@@ -16,6 +16,9 @@ policy = policy
 [policy]
 commonName = supplied
 [names]
+basicConstraints = critical, CA:FALSE
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 subjectAltName = {names}
 """
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -30,6 +33,7 @@ class Authority:
         self.path = folder / "ca.pem"
         (folder / "index").touch()
         words = ("req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem")
+        words += ("-addext", "keyUsage = critical, keyCertSign, cRLSign")  # for Python 3.13
         self._openssl(*words, "-subj", "/CN=CA of a test", "-days", "30")
         words = ("req", *_KEY, "-keyout", "server.key", "-out", "request.pem")
         self._openssl(*words, "-subj", "/CN=server")

@@ -165,6 +165,28 @@ def test_a_note_cannot_write_to_the_terminal(site15, capsys):
     assert "one line" in attempt(capsys, "users note", site15, ANNA, "a\nb")[2]
 
 
+@pytest.mark.sqlite_only
+def test_hosts_with_databases_of_their_own(make_site, capsys):
+    """--host names the one that is meant; the list has all, each once."""
+    other = "[host:b.example.org]\nstorage.sqluri = sqlite:///%(here)s/b.db\n"
+    site = make_site(Site15, more=other + "[host:c.example.org]\nauth.allow_new_users = false\n")
+    Jwks(next(iter(site.databases)), "http://localhost:1/").load(KEY.jwks())
+    come(site, ANNA)
+    run(capsys, "admit", site, BERND, "--host", "B.example.org", "--note", "Bernd")
+    found = users(capsys, site)
+    assert {who: each["host"] for who, (each,) in found.items()} == {
+        ANNA: None,
+        BERND: "b.example.org",
+    }
+    assert "%s (b.example.org)  1.5   never" % BERND in run(capsys, "users list", site)
+    for words in (("users note", BERND, "x"), ("users delete", BERND, "--yes")):
+        assert "nobody" in attempt(capsys, words[0], site, *words[1:])[2]
+        run(capsys, words[0], site, *words[1:], "--host", "b.example.org")
+    assert set(users(capsys, site)) == {ANNA}
+    _, _, wrong = attempt(capsys, "admit", site, "--host", "d.example.org")
+    assert "the sync.ini has no [host:d.example.org]; it has b.example.org, c.example.org" in wrong
+
+
 # ---- note ----
 
 

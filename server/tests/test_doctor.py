@@ -67,7 +67,7 @@ def test_below_a_path(serve, capsys):
         front.application = proxies.mounted("/our/sync", served.app, is_told=False)
         status, said = served.doctor(capsys)
         assert status == 0, said
-        assert "the server sees itself as %s/; that does no harm" % front.url in said
+        assert "the server sees itself as %s/; public_url makes" % front.url in said
 
 
 @pytest.mark.sqlite_only
@@ -140,7 +140,7 @@ OUTSIDE = {
     ),
     "an error page": (
         token_paths(lambda target: target.startswith("/token"), PAGE),
-        r"the token server at @/token/\S* answers 401 without JSON \(401, text/html\): let "
+        r"the token server at @/token/\S* answers 401, but no JSON object \(401, text/html\): let "
         r"the web server pass answers on as they are \(Apache: no ErrorDocument",
     ),
     "JSON of another one": (
@@ -222,7 +222,8 @@ def test_authorization_is_lost(served, capsys):
     served.front.application = proxies.without(served.app, "HTTP_AUTHORIZATION")
     for ini in (False, True):
         status, said = served.doctor(capsys, ini)
-        assert wrongs(said)[0] == (
+        (wrong,) = wrongs(said)
+        assert wrong == (
             "the header Authorization does not arrive: pass the header on (mod_wsgi: "
             "WSGIPassAuthorization On; CGI and FastCGI: CGIPassAuth On; nginx: no "
             "`proxy_set_header Authorization` that is empty)"

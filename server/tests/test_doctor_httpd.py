@@ -180,7 +180,7 @@ def test_a_real_httpd(server):
     assert "ok    TLS: the certificate is good for localhost, for " in said
     assert "ok    clients are sent to %s/" % server.url in said
     # mod_proxy keeps neither Host nor scheme, which is no matter
-    seen = "the server sees itself as %s/; that does no harm with public_url" % server.own_url
+    seen = "the server sees itself as %s/; public_url makes that harmless" % server.own_url
     assert any(note.startswith(seen) for note in notes(said)), said
     assert "ok    paths and queries arrive as browsers send them" in said
     assert "ok    a small sync, from the first request to the last, is as it must be" in said

@@ -59,12 +59,24 @@ def test_scheme_is_lost(serve, capsys):
 
 
 @pytest.mark.sqlite_only
+def test_the_path_of_the_mount_is_lost(serve, capsys):
+    served = serve(None)
+    served.url += "/our/sync"
+    served.front.application = proxies.mounted("/our/sync", served.app, is_told=False)
+    (wrong,) = wrongs(served.doctor(capsys)[1])
+    assert wrong.startswith("the server sees itself as %s/, and sends" % served.front.url)
+    assert wrong.endswith("set public_url = %s in [sync15] of the sync.ini" % served.url)
+
+
+@pytest.mark.sqlite_only
 def test_host_is_lost_with_public_url(served, capsys):
     """HAWK has the URL from the token; nothing is wrong."""
     served.front.application = proxies.with_environ(served.app, HTTP_HOST="127.0.0.1:8080")
     status, said = served.doctor(capsys)
     assert status == 0, said
-    assert "the server sees itself as http://127.0.0.1:8080/; that does no harm" in said
+    assert "the server sees itself as http://127.0.0.1:8080/; public_url makes that harm" in said
+    served.site.ini.write_text(served.site.ini.read_text() + "[nodes]\nfallback_node = " + HOST)
+    assert "the server sees itself" not in served.doctor(capsys)[1]
 
 
 @pytest.mark.sqlite_only

@@ -48,7 +48,6 @@ class Echo:
                 "host": req.env.get("HTTP_HOST", ""),
                 "site_url": http.site_url(req),
                 "target": hawk.raw_target(req.env),
-                "authorization": req.get_header("Authorization") or "",
                 "bytes": len(http.read_body(req, self._max_bytes)),
                 "public_url": self._public_url or "",
                 "pid": os.getpid(),

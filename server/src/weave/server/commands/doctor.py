@@ -54,7 +54,7 @@ def _look(report, wire, sites):
     if sites is not None and site.sync15 is None:
         raise Failed("Sync 1.5 is off: set secret_file in [sync15] (weave-server init)")
     tls.check(report, wire)
-    outside.check(report, wire)
+    can_sign = outside.check(report, wire)
     if site is None:
         path = "/1.5/1/storage/doctor"
         size = outside.MAX_REQUEST_BYTES
@@ -65,6 +65,9 @@ def _look(report, wire, sites):
         return
     _check_keys(report, site)
     changed = Arrival(report, wire, site.sync15.secrets, site.settings).check()
+    if not can_sign:
+        report.unknown("a whole sync", "the header Authorization must arrive first")
+        return
     with visitor(site.sync15.storage) as (user_id, fxa_uid):
         Sync(report, wire, Signer(wire, site.sync15.secrets, user_id, fxa_uid)).run(changed)
 

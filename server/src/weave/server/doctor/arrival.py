@@ -89,10 +89,10 @@ class Arrival:
                 )
             else:
                 report.ok("clients are sent to %s" % public)
-            if not is_same(arrived, url):
+            if not is_same(arrived, url) and not self._settings["nodes.fallback_node"]:
                 report.note(
-                    "the server sees itself as %s; that does no harm with public_url, and "
-                    "Sync 1.1 needs nodes.fallback_node" % arrived
+                    "the server sees itself as %s; public_url makes that harmless for "
+                    "Firefox, and for Sync 1.1 nodes.fallback_node does" % arrived
                 )
         elif is_same(arrived, url):
             report.ok("Host and scheme arrive; clients are sent to %s" % arrived)

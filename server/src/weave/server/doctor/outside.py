@@ -49,14 +49,18 @@ def ask(report, wire, method, path, body=None, headers=None):
 
 
 def check(report, wire):
-    """All that needs no user; Stop where the server is not there, or another one."""
+    """All that needs no user; whether signed requests can be understood.
+
+    Stop where the server is not there, or another one.
+    """
     _check_alive(report, wire)
     first = _check_token_paths(report, wire)
     if first is None:
         raise Stop
     _check_clock(report, first)
-    _check_authorization(report, wire)
-    _check_unknown_path(report, wire)
+    arrives = _check_authorization(report, wire)
+    _check_storage(report, wire)
+    return arrives
 
 
 def _check_alive(report, wire):
@@ -150,7 +154,7 @@ def _token_problem(answer):
         )
     said = answer.json
     if answer.content_type != "application/json" or not isinstance(said, dict):
-        return "answers 401 without JSON (%s)" % answer.told, HEADERS_CURE
+        return "answers 401, but no JSON object (%s)" % answer.told, HEADERS_CURE
     if not isinstance(said.get("errors"), list):
         return "answers 401 with JSON that is not its own", _MOUNT_CURE
     if not answer.headers.get("X-Timestamp", "").isdigit():
@@ -174,7 +178,8 @@ def _check_clock(report, answer):
 
 
 def _check_authorization(report, wire):
-    """A token that is none is named so, unless the header is lost on the way."""
+    """A token that is none is named so, unless the header is lost on the way; whether it
+    arrives."""
     answer = ask(
         report, wire, "GET", TOKEN_PATHS[0], headers={"Authorization": "Bearer doctor"}
     )
@@ -187,6 +192,7 @@ def _check_authorization(report, wire):
         )
     elif status == "error":
         report.wrong("the header Authorization does not arrive", _AUTHORIZATION_CURE)
+        return False
     elif answer.status != 401:
         report.wrong(
             "a token that is none is answered with %s" % answer.told,
@@ -194,9 +200,10 @@ def _check_authorization(report, wire):
         )
     else:
         report.ok("the header Authorization arrives")
+    return True
 
 
-def _check_unknown_path(report, wire):
+def _check_storage(report, wire):
     """Firefox takes a page of a web server for an answer of its storage."""
     answer = ask(report, wire, "GET", "/1.5/1/info/collections")
     if answer.status == 401 and answer.json is not None:

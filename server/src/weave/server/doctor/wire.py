@@ -5,7 +5,7 @@ import http.client
 import json
 import ssl
 import time
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 TIMEOUT_SECONDS = 20
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -54,7 +54,7 @@ class Wire:
         # UnicodeError, a ValueError, where it is no name
         self.host = parts.hostname.encode("idna").decode("ascii")
         self.port = parts.port or PORTS[self.scheme]
-        self.prefix = parts.path
+        self.prefix = quote(parts.path, safe="/%:@!$&'()*+,;=~")
         self.verifies = True
 
     def request(self, method, path, body=None, headers=None):
