@@ -15,7 +15,6 @@ import urllib.request
 import certificate
 import e2e
 from account import KEY
-from browser import NOWHERE
 
 # How long what must come at last may take, in seconds.
 WAIT_S = 120
@@ -38,7 +37,7 @@ retry_after = 1
 [sync15]
 secret_file = %(here)s/data/secret
 public_url = {url}
-jwks_url = {nowhere}
+jwks_url = https://127.0.0.1:9/
 {sync15}
 """
 
@@ -93,8 +92,7 @@ class Site:
             certificate.make(folder, NAME)
         self.token_server = self.url + "1.0/sync/1.5"
         self.ini = folder / "sync.ini"
-        self.ini.write_text(INI.replace("{url}", self.url).replace("{nowhere}", NOWHERE)
-                            .replace("{sync15}", sync15))  # fmt: skip
+        self.ini.write_text(INI.replace("{url}", self.url).replace("{sync15}", sync15))  # fmt: skip
         self._write_conf(outside)
         with contextlib.suppress(FileNotFoundError):
             (folder / "access_log").unlink()  # of the site before
