@@ -10,8 +10,11 @@ import time
 import pytest
 from client15 import SCOPE, RsaKey, b64url, from_b64url
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from weave.server import oauth, rs256
-from weave.server.jwks import read_document
+from weave.server.jwks import KeysError, read_document
 
 KEY = RsaKey.of_tests()
 (PUBLIC,) = read_document(KEY.jwks())
@@ -202,6 +205,64 @@ def test_malformed(change):
 )
 def test_signed_but_no_json_object(top, body):
     refusal(KEY.signed(top, body))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda children: st.lists(children, max_size=3)
+    | st.dictionaries(st.text(max_size=5), children, max_size=3),
+    max_leaves=5,
+)
+NEAR = st.sampled_from(
+    ["RS256", "none", "at+jwt", KEY.kid, SCOPE, "", NOW, NOW + 100, 0, -1, 2**64]
+)
+HEADER = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(["alg", "typ", "kid", "crit", "jwk"], NEAR | JSON)
+)
+BODY = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(["exp", "iat", "nbf", "scope", "sub", "fxa-generation"], NEAR | JSON),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(HEADER, BODY)
+def test_whatever_is_in_it(header, body):
+    """It is refused, or it is as it must be; nothing else is raised."""
+    good = {"alg": "RS256", "typ": "at+JWT", "kid": KEY.kid}
+    claims = {"exp": NOW + 100, "scope": SCOPE, "sub": ACCOUNT}
+    try:
+        found = verify(KEY.signed({**good, **header}, {**claims, **body}))
+    except oauth.BadToken:
+        return
+    header, claims = {**good, **header}, {**claims, **body}
+    assert header["alg"] == "RS256" and header["typ"].lower().endswith("at+jwt")
+    assert claims["exp"] > NOW - 60 and SCOPE in claims["scope"]
+    assert found.fxa_uid == claims["sub"] and 0 <= found.generation <= 2**53
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: ascii(text).encode()))
+def test_any_bytes(data):
+    refusal(data.decode("latin-1"))
+    refusal(".".join(b64url(part) for part in data.split(b".")))
+    with pytest.raises(KeysError):
+        read_document(data)
+
+
+JWK = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(["kty", "alg", "use", "kid", "n", "e"], st.just("AQAB") | JSON)
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(JWK.map(lambda changes: KEY.jwk(**changes)), max_size=3))
+def test_any_keys(keys):
+    try:
+        found = read_document(json.dumps({"keys": keys}).encode())
+    except KeysError:
+        return
+    assert all(key.n == PUBLIC.n and key.e > 2 for key in found)
 
 
 def test_forged_with_another_key():
