@@ -4,8 +4,10 @@
 What clients depend on in them is in test_traps15_tokens.py.
 """
 
+import contextlib
 import logging
 import multiprocessing
+import sqlite3
 import time
 
 import plans
@@ -239,6 +241,25 @@ def test_a_database_that_is_away(site, monkeypatch):
                 assert error["description"] == "Resource is not available"
                 assert all(answer.headers[name] == "1800" for name in RETRY_HEADERS)
     checked(ask(site), 200)
+
+
+@pytest.mark.sqlite_only
+def test_a_database_that_nobody_can_write(site):
+    """Members get their tokens all the same; who would have to be stored gets a 503."""
+    uid = checked(ask(site), 200)["uid"]
+    site.sql("update weave_fxa_users set seen = 1")
+    site.sql("insert into weave_fxa_allowed (fxa_uid) values (?)", ["cd" * 16])
+    before = site.digest()
+    connection = sqlite3.connect(site.folder / "weave.db", isolation_level=None)
+    with contextlib.closing(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        assert checked(ask(site), 200)["uid"] == uid
+        later = KEYS_CHANGED_AT + 5
+        newer = (KEY.jwt(fxa_generation=later), key_id(later, OTHER_STATE))
+        for jwt, kid in ((KEY.jwt(sub="cd" * 16), KEY_ID), newer):
+            assert checked(ask(site, jwt=jwt, kid=kid), 503)
+    assert site.digest() == before
+    assert checked(ask(site, jwt=newer[0], kid=newer[1]), 200)["uid"] != uid
 
 
 @pytest.mark.sqlite_only
