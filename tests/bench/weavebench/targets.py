@@ -215,7 +215,10 @@ class PythonTarget(ServerAtMost):
 
 @dataclass(frozen=True)
 class Beside11Target(ServerAtMost):
-    """CPU of a request of Sync 1.5 ÷ that of the same one of Sync 1.1."""
+    """CPU of a request of Sync 1.5 ÷ that of the same one of Sync 1.1.
+
+    The least of each, beside the range of the ratios within a round.
+    """
 
     database: str
     must: float = 1
@@ -230,7 +233,7 @@ class Beside11Target(ServerAtMost):
             if (row["database"], row["request"]) == \
                     (self.database, self.request) and "of_11" in row:
                 found = row["of_11"]
-                return found["median"], found["min"], found["max"]
+                return found["least"], found["min"], found["max"]
         return None
 
 
