@@ -149,6 +149,18 @@ def test_list_for_eyes(site15, capsys):
         assert re.fullmatch(pattern, line), line
 
 
+def test_the_last_sync_is_a_token_or_a_write(site15, capsys):
+    old = come(site15, ANNA).json["uid"]
+    new = new_key(site15, ANNA)
+    site15.sql("update weave_fxa_users set seen = 100000 where user_id = ?", [old])
+    site15.sql("update weave_fxa_users set seen = 300000 where user_id = ?", [new])
+    for modified, expected in ((200000, 3000), (400000, 4000)):
+        site15.sql("update weave_users set modified = ?", [modified])
+        times = {each["user_id"]: each["last_sync"] for each in users(capsys, site15)[ANNA]}
+        # the records of a replaced key are written to by what removes them, and no sync
+        assert times == {old: 1000, new: expected}
+
+
 def test_list_without_sync_15(site, capsys):
     site.user()
     assert "alice" in run(capsys, "users list", site)
@@ -251,6 +263,31 @@ def test_delete_works_at_once(site15, capsys):
     device.get("info/collections", 401)
     device.put("storage/bookmarks/a", {"payload": "x"}, 401)
     assert rows_of(site15, device.uid) == {}
+
+
+def test_delete_that_fails_half_way(site15, capsys, monkeypatch):
+    """Nobody comes in meanwhile, and the next call does the rest."""
+    old = come(site15, ANNA).json["uid"]
+    new = new_key(site15, ANNA)
+    for uid in (old, new):
+        store(site15, uid)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("weave.server.people.forget_member", fail)
+        _, _, wrong = attempt(capsys, "users delete", site15, ANNA, "--yes")
+    assert "No space left" in wrong
+    assert [each["state"] for each in users(capsys, site15)[ANNA]] == ["replaced"] * 2
+    later = int(time.time() * 1000) + 60000
+    again = (key_id(later, "fe" * 16),)
+    assert come(site15, ANNA, *again, fxa_generation=later).status == 403
+    run(capsys, "admit", site15, ANNA)
+    assert come(site15, ANNA, *again, fxa_generation=later).status == 503
+    site15.device(new).get("info/collections", 401)
+    run(capsys, "users delete", site15, ANNA, "--yes")
+    assert (rows_of(site15, old), rows_of(site15, new)) == ({}, {})
 
 
 def test_delete_says_who_comes_again(make_site, capsys):

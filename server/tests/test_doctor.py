@@ -2,6 +2,7 @@
 """weave-server doctor: a server is right, or wrong in a way that is seen without a user."""
 
 import re
+import socket
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import proxies
 from doctoring import doctor, notes, serving, wrongs
 from weave.server import __main__ as admin
+from weave.server.doctor.wire import Wire
 
 
 @pytest.fixture
@@ -215,6 +217,23 @@ def test_one_thing_is_wrong(what, served, capsys):
             assert re.match(sentence.replace("@", re.escape(served.url)), wrong), said
         if not ini:
             assert len(wrongs(said)) == len(sentences), said
+
+
+@pytest.mark.sqlite_only
+def test_an_answer_before_the_body_was_read():
+    """As some servers give it, which close the connection then."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse():
+            connection, _ = server.accept()
+            while b"\r\n\r\n" not in connection.recv(65536):
+                pass
+            connection.sendall(b"HTTP/1.1 413 .\r\nContent-Length: 2\r\n\r\nno")
+            connection.close()
+
+        with proxies.running(refuse):
+            wire = Wire("http://127.0.0.1:%d" % server.getsockname()[1])
+            assert wire.request("POST", "/", b" " * 30_000_000).status == 413
 
 
 @pytest.mark.sqlite_only
