@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What weavectl init does for a Sync server: the secret of Sync 1.5, and what browsers need.
+"""The part of weavectl init for a Sync server: the secret of Sync 1.5, and its settings.
 
-Of the server it has three modules, which the Makefile copies: nothing of a release is run.
+It imports three modules of the server, which the Makefile copies: no code of a release runs.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ class Sync:
                               "of today")
 
     def secret_look(self, home):
-        """Whether the file is there and only the workers can read it."""
+        """Notes whether the secret must be made, and what is wrong with one that is there."""
         if not self.is_server:
             return
         path = self.secret
@@ -108,7 +108,7 @@ class Sync:
         return self.settings.lines if self.is_server else []
 
     def owner_name(self):
-        """Whose the file is, or would be."""
+        """The name of the user to whom the file belongs, or will belong."""
         if os.geteuid() != 0:
             return user_name(os.geteuid())
         return user_name(self.workers or 0)
@@ -126,16 +126,16 @@ class Sync:
     # ---- telling ----
 
     def token_url(self):
-        """What the preference of Firefox gets; None where no URL is known."""
+        """The URL to which Firefox's preference is set; None where it is not known."""
         url = self.settings.url
         return clients.token_url(url) if self.is_server and url else None
 
     def missing(self):
-        """What is to be added to the sync.ini, in lines for people."""
+        """The lines that tell people what to add to the sync.ini."""
         return self.settings.missing() if self.is_server else []
 
     def browsers(self):
-        """What people do in their browsers, in lines; nothing for another application."""
+        """The lines on what people do in their browsers; [] for another application."""
         return self.settings.browsers() if self.is_server else []
 
 

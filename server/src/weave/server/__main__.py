@@ -33,7 +33,7 @@ from weave.server.settings import load, read
 _MODULES = (init, tables, purge, backup, set_password, users, fetch_keys, doctor)
 COMMANDS = tuple(command for module in _MODULES for command in module.COMMANDS)
 
-# Of words that have further ones behind them, such as `users list`.
+# {first words: help} of the commands that have subcommands, such as `users list`.
 _GROUPS = users.GROUPS
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may become a member: accounts that were named, or the next ones for a while.
+"""Decides which accounts may become members: those that were named, or the next ones.
 
 Everybody on earth may have an account at Mozilla, and its tokens have no e-mail
 address. So an administrator opens a window for the next people, or names the id of an
@@ -33,7 +33,7 @@ _FORGET = Query(delete(allowed).where(_OF_ACCOUNT))
 
 @dataclass(frozen=True)
 class Window:
-    """So many more may come until then (Unix seconds)."""
+    """Lets `left` more accounts become members before `until` (Unix seconds)."""
 
     left: int
     until: float
@@ -66,7 +66,7 @@ class Admission:
         return note
 
     def _find(self, connection, fxa_uid):
-        """(note, the Window that it takes a place of) or Refused."""
+        """Returns (note or None, the Window that must be counted down or None); Refused."""
         row = _ALLOWED.row(connection, fxa_uid=fxa_uid)
         if row:
             return row[1], None
@@ -87,17 +87,17 @@ class Admission:
 
 
 def admit(connection, fxa_uid, note=None):
-    """Lets an account become a member whenever it comes."""
+    """Lets the account become a member at any later time."""
     _ADMIT.change(connection, fxa_uid=fxa_uid, note=note)
 
 
 def forget(connection, fxa_uid):
-    """Takes admit() back; whether there was anything to take back."""
+    """Takes admit() back; returns whether the account was admitted."""
     return _FORGET.change(connection, fxa_uid=fxa_uid) > 0
 
 
 def admitted(connection):
-    """[(fxa_uid, note)] of those that admit() was told of."""
+    """Returns [(fxa_uid, note)] of all accounts that admit() has let in."""
     return [tuple(row) for row in _ALL.rows(connection)]
 
 
@@ -108,7 +108,7 @@ def read_window(connection):
         found = json.loads(text) if text else None
         return found and Window(int(found["left"]), float(found["until"]))
     except (ValueError, TypeError, KeyError):
-        return None  # nobody comes in by a row that cannot be understood
+        return None  # a row that cannot be understood lets nobody in
 
 
 def write_window(connection, window):

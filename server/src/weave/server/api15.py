@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the resources of the storage of Sync 1.5 share: conditions, times, refusals.
+"""The common part of the resources of storage 1.5: conditions, times, refusals.
 
-An authenticator has claim(req, uid), which returns the user_id of who asks or raises a 401
-and opens no database, and check(connection, user_id), which raises a 401 where the user is
-there no longer.
+An authenticator has two methods. claim(req, uid) opens no database: it returns the user_id
+of the client or raises a 401. check(connection, user_id) raises a 401 where the user was
+deleted or replaced.
 """
 
 import re
@@ -22,7 +22,7 @@ _COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,%d}" % V15.max_collection_chars, re.
 
 
 class NotModified(Exception):
-    """The client has what there is; `when` (a Stamp) it was modified."""
+    """The resource has not changed since the client read it; `when` (a Stamp) it did."""
 
     def __init__(self, when):
         super().__init__("not modified since " + when.text)
@@ -65,7 +65,7 @@ def check_collection(name):
 def item_id(req, text):
     """The id of a record from its URL; 404 where no record can have it."""
     if req.env.get("PATH_INFO", "").endswith("/"):
-        # Falcon has cut it off.
+        # Falcon has cut off a slash that belongs to the id.
         text += "/"
     try:
         return parse_id(text, V15)
@@ -74,7 +74,7 @@ def item_id(req, text):
 
 
 def arguments(parse, req, *more):
-    """What parse() makes of the query string; 400."""
+    """Returns parse(query string, *more); 400 where that is a ValueError."""
     try:
         return parse(req.query_string, *more)
     except ValueError:
@@ -105,9 +105,10 @@ class Resource:
     def read(self, req, resp, user_id, find):
         """Returns what find(connection, check) returns, from one state of the database.
 
-        find calls check(modified, last) with when the resource and the store were modified,
-        which raises what answers a condition, or a 404 where modified is None: there is no
-        such resource. None is returned where the answer is complete.
+        find calls check(modified, last): the Stamps of the resource and of the store.
+        check raises where a condition of the client decides the answer, and a 404 where
+        modified is None, since the resource is not there. Returns None for a 304, which is
+        complete then.
         """
         conditions = Conditions(req)
 
@@ -149,7 +150,7 @@ class Resource:
         return result, stamp
 
     def hold(self, req, resp, user_id, collection, act):
-        """Like change(), but for act(connection, now), and no time changes; its result."""
+        """Returns act(connection, now), run like change(), but no time is changed."""
 
         def hold(connection, now):
             result = act(connection, now)

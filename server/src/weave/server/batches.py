@@ -40,7 +40,7 @@ _R = batch_records.c
 _MINE = (_B.user_id == bindparam("user_id"), _B.batch == bindparam("batch"))
 _RECORDS = (_R.user_id == bindparam("user_id"), _R.batch == bindparam("batch"))
 _RANGE = (*_RECORDS, _R.id >= bindparam("first"), _R.id <= bindparam("last"))
-# What a record of a POST may have, beside its id.
+# The fields that a record of a POST may have, beside its id.
 _FIELDS = ("payload", "sortindex", "ttl")
 
 _OF_USER = Query(
@@ -88,7 +88,7 @@ _EXPIRED = Query(
 
 
 class NoBatch(Exception):
-    """The user has no such batch for this collection; str() says why, for the log."""
+    """The user has no such batch for this collection; str() is the reason for the log."""
 
 
 class TooLarge(Exception):
@@ -107,13 +107,13 @@ class _Batch:
 
 
 def batch_text(number):
-    """The id that clients know a batch by: 11 characters that a URL takes as they are."""
+    """The batch's id for clients: 11 characters that need no escape in a URL."""
     raw = number.to_bytes(8, "big", signed=True)
     return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
 
 
 def parse_batch(text):
-    """The number of a batch, from a client; NoBatch where it is none."""
+    """The number of the batch with this id; NoBatch where the id is malformed."""
     if re.fullmatch(r"[A-Za-z0-9_-]{11}", text, re.ASCII):
         raw = base64.urlsafe_b64decode(text + "=")
         number = int.from_bytes(raw, "big", signed=True)
@@ -139,10 +139,10 @@ class Batches:
             self._room_bytes = ROOM_IN_BATCHES * limits.max_total_bytes
 
     def add(self, number, collection, changes):
-        """Adds records to a batch, or with None to a new one; its number.
+        """Adds records to a batch, or to a new one where number is None; returns its number.
 
-        changes is {id: fields}. What was sent before for the same id stays, unless it
-        is sent again. Raises NoBatch, TooLarge and OverQuota.
+        changes is {id: fields}. A field that an earlier request sent for the same id is
+        kept where this one does not send it. Raises NoBatch, TooLarge and OverQuota.
         """
         known = self._read()
         if number is None:
@@ -157,10 +157,10 @@ class Batches:
         return batch.batch
 
     def take(self, number, collection, changes):
-        """Ends a batch: an iterable of its records and the changes, in parts.
+        """Ends a batch: returns an iterable of its records and the changes, in parts.
 
-        Each part is {id: fields}, no id comes twice. The batch is gone when all parts
-        were read. Raises NoBatch and TooLarge, before the first part.
+        Each part is {id: fields}; no id is in two parts. Reading the last part deletes the
+        batch. Raises NoBatch and TooLarge, before the first part.
         """
         batch = self._find(self._read(), number, collection)
         self._count(batch, changes)
@@ -201,7 +201,7 @@ class Batches:
             raise TooLarge
 
     def _make_room(self, known, mine):
-        """Drops the oldest of the user's other batches, where all have too much together."""
+        """Drops the user's oldest other batches until the rest fits; OverQuota."""
         room = self._room_bytes
         if mine.bytes > room:
             raise OverQuota
@@ -238,7 +238,7 @@ class Batches:
             for first, last in _ranges(sizes):
                 given = dict(mine, first=first, last=last)
                 rows = _PART.rows(self._connection, **given)
-                # What is removed makes place for what is written next.
+                # The rows go as they are read: the database can use their place again.
                 _REMOVE_PART.change(self._connection, **given)
                 yield {row[0]: _fields(row) for row in rows}
             if len(sizes) < PART_ROWS:
@@ -272,7 +272,7 @@ def _size(fields):
 
 
 def _fields(row):
-    """What was sent of a record, from a row of _PART."""
+    """The fields that clients have sent of a record; row is one of _PART."""
     found = {name: value for name, value in zip(_FIELDS, row[1:]) if value is not None}
     return dict(found, id=row[0])
 
@@ -292,7 +292,7 @@ def _ranges(sizes):
 
 
 def purge_batch(connection, user_id, number, at_most):
-    """Removes so many records of a batch, and then the batch; whether it is gone.
+    """Removes up to at_most records of a batch, then the batch; returns whether it is gone.
 
     The caller has the lock of the user.
     """
@@ -307,16 +307,19 @@ def purge_batch(connection, user_id, number, at_most):
 
 
 def purge_some(connection, user_id, now):
-    """Removes a part of what the user has given up; for one who has the user's lock."""
+    """Removes up to PURGE_PER_WRITE records of one of the user's expired batches.
+
+    The caller has the lock of the user.
+    """
     number = _EXPIRED_OF_USER.value(connection, user_id=user_id, now=now)
     if number is not None:
         purge_batch(connection, user_id, number, PURGE_PER_WRITE)
 
 
 def purge_batches(database, at_most):
-    """Removes the batches of all users that have expired; how many.
+    """Removes the expired batches of all users; returns how many.
 
-    It removes at most so many records in one transaction.
+    One transaction removes up to at_most records.
     """
     total, found = 0, True
     while found:

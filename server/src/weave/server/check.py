@@ -26,7 +26,7 @@ def problems(path):
 
 
 def _secret_problems(site):
-    """What is wrong with the file of the secrets, where the site serves Sync 1.5."""
+    """Yields what is wrong with the file of the secrets, where the site serves Sync 1.5."""
     path = site["sync15.secret_file"]
     if path is None:
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device claims about the keys of its account, and what may follow from it.
+"""The claims of a device about the keys of its account, and the rules that they must meet.
 
 An account server counts up two times: `generation` with each change of the account's
 authentication, `keys_changed_at` with each change of its key. A device that does not
@@ -42,7 +42,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Claims:
-    """Of one request. generation is 0 where the account server has not told it.
+    """The claims of one request. generation is 0 where the access token has none.
 
     client_state is the fingerprint of the key, in hexadecimal digits; both times are
     milliseconds since 1970.
@@ -132,9 +132,9 @@ _RULES = (
 
 
 def check(new, row, old):
-    """Refused where a rule says so: Claims against the current Member of the account.
+    """Compares Claims (new) with the current Member of the account (row); Refused.
 
-    old are the client states of its other rows.
+    old is the set of the client states of its other rows.
     """
     for status, description, why, holds in _RULES:
         if holds(new, row, old):
@@ -153,12 +153,13 @@ def _refused(new, status, description, why):
 
 
 def times_after(new, row):
-    """(generation, keys_changed_at) of the account, once these Claims are accepted.
+    """Returns (generation, keys_changed_at) of the account after these Claims, both in ms.
 
     row is the current Member, or None.
     """
     generation, keys_changed_at = row.times if row else (0, 0)
     known = new.generation
     if not known and new.keys_changed_at > keys_changed_at:
+        # A new key is a change of the authentication, too.
         known = new.keys_changed_at
     return max(generation, known), max(keys_changed_at, new.keys_changed_at)

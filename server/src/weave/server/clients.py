@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people type into today's Firefox, so that it syncs with this server.
+"""The settings that people type into today's Firefox, so that it syncs with this server.
 
-weavectl, `weave-server init` and the page at / show the same: what is typed is exact, since
-a path that is wrong by a slash is what people search for longest. This module needs nothing
-but Python: the Makefile copies it for weavectl.
+weavectl, `weave-server init` and the page at / show the same text. It has to be exact: a
+missing slash is the mistake that people search for longest. This module needs nothing but
+Python: the Makefile copies it for weavectl.
 """
 
 import textwrap
@@ -11,15 +11,14 @@ from urllib.parse import urlsplit
 
 PREFERENCE = "identity.sync.tokenserver.uri"
 
-# Where today's Firefox asks for a token, below the URL of the server. The preference of the
-# desktop is used as it is; the phones cut a slash at the end, and append this path where it
-# is missing.
+# The path of the token server, below the URL of the server. The desktop uses its preference
+# as it is; the phones cut a slash at the end, and append this path where it is missing.
 TOKEN_PATH = "1.0/sync/1.5"
 
-# What stands for a URL that is not known.
+# Stands for a URL that is not known.
 UNKNOWN = "https://HOST/"
 
-# Browser: steps. `code` is what is typed or looked for; {token} and {base} are URLs.
+# (browser, steps). Text in backticks is typed or looked for; {token} and {base} are URLs.
 SETUPS = (
     (
         "Firefox on the desktop",
@@ -56,7 +55,7 @@ MOZILLA = (
 )
 PHONES = "Phones want https, with a certificate that they trust."
 
-# Who may begin to use it, by sync15.allow_new_users.
+# {value of sync15.allow_new_users: the sentence that says who may begin to use the server}
 ADMISSION = {
     "first": "The first Mozilla account that comes may use this server; its administrator "
     "lets others in.",
@@ -83,13 +82,13 @@ def node_url(text):
 
 
 def is_this_machine(url):
-    """Whether only browsers on the server's own machine reach the URL; None is none."""
+    """Whether only browsers on the server's own machine reach the URL; False for None."""
     host = urlsplit(url).hostname if url else None
     return host in ("localhost", "::1") or (host or "").startswith("127.")
 
 
 def token_url(base):
-    """The URL that the preference of the desktop gets."""
+    """The URL to which the desktop's preference is set."""
     return base.rstrip("/") + "/" + TOKEN_PATH
 
 
@@ -106,7 +105,7 @@ def _filled(step, base):
 
 
 def text(base, admission):
-    """The same as lines for a terminal; admission is the value of sync15.allow_new_users."""
+    """All setups as lines for a terminal; admission is the value of sync15.allow_new_users."""
     lines = []
     for name, steps in setups(base):
         lines.append(name + ":")

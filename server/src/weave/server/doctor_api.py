@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A page for `weave-server doctor`: how a request arrives at the application.
 
-It shows a request to whoever sent it, and only to whom has the secret of the tokens:
-the argument `token` is a token that no user has.
+It shows a request to its sender, who must know the secret of the tokens: the argument
+`token` is a token of the doctor, which is of no user.
 """
 
 import os
@@ -14,7 +14,7 @@ from weave.server.tokens import MAX_USER_ID, TokenError
 
 PATH = "/__doctor__"
 
-# A token of a user names an account here, which is hexadecimal digits.
+# Tokens of users have an account's id here, which is hexadecimal digits.
 FXA_UID = "doctor"
 USER_ID = MAX_USER_ID
 TOKEN_SECONDS = 600

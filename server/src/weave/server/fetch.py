@@ -14,12 +14,12 @@ SECONDS = 5
 
 
 class FetchError(Exception):
-    """There is no document; str() says why."""
+    """The document cannot be had; str() is the reason."""
 
 
 class _Fetch(threading.Thread):
-    """One request. A thread of its own: looking up a name has no timeout in Python, and
-    that of a socket begins anew with each byte."""
+    """Makes one request in a thread of its own, since Python has no timeout for looking
+    up a name, and the timeout of a socket begins anew with each byte."""
 
     def __init__(self, url, max_bytes, seconds):
         super().__init__(name="weave-fetch", daemon=True)

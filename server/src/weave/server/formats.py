@@ -198,10 +198,10 @@ def decode(body, max_marks=MAX_MARKS):
 
 
 def decode_lines(body, max_marks=MAX_MARKS):
-    """The list of the JSON values that a body has, one on each line; ValueError.
+    """Returns the list of the JSON values of a body with one value a line; ValueError.
 
-    As decode(), and max_marks is for all lines together. The last line may lack its end,
-    and no line is blank.
+    Each line is decoded by decode(); max_marks is for all lines together. The last line
+    may lack its end, and no line may be blank.
     """
     if not body:
         return []

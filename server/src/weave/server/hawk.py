@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HAWK: what a request says about who sent it, and whether that is so.
+"""HAWK: reads who claims to have sent a request, and checks the signature.
 
 The client signs the method and the URL as *it* knows them, and the server sees what
 proxies have made of them: another host, port or scheme, with a path in front or without
-it. So a MAC is compared for each URL that the client may mean. There is no risk in it:
-only who has the key can make a MAC that is right for any of them.
+it. So the MAC is compared for each URL that the client may have signed. That is safe: only
+a client that has the key can make a MAC that is right for any of them.
 
 The body is not signed, and a nonce may come again: TLS is what protects both.
 """
@@ -16,7 +16,7 @@ from base64 import b64encode
 from collections import namedtuple
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-# What each attribute may have at most; those that a client must send are first.
+# {attribute: its longest value, in characters}
 MAX_CHARS = {"id": 2048, "ts": 15, "nonce": 128, "mac": 44, "hash": 128, "ext": 512}
 NEEDED = ("id", "ts", "nonce", "mac")
 MAX_HEADER_CHARS = 4096
@@ -39,7 +39,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/]+)(?::([0-9]{1,5}))?", re.ASCI
 
 PORTS = {"https": 443, "http": 80}
 
-# What browsers leave as it is in a path; all else they write as %XX.
+# The characters that browsers leave as they are in a path; they write all others as %XX.
 _SAFE = "!$&'()*+,-./:;=@[\\]|~"
 
 Header = namedtuple("Header", MAX_CHARS)
@@ -62,7 +62,7 @@ def parse(text):
         raise HawkError("the header Authorization has over %d characters" % MAX_HEADER_CHARS)
     scheme, _, rest = text.partition(" ")
     if scheme.lower() != "hawk":
-        # Of what is no scheme nothing is said: it may be a password.
+        # An unknown word is not logged: it may be a password.
         known = scheme if scheme.lower() in OTHER_SCHEMES else "an unknown one"
         raise HawkError("the scheme of the authorization is %s, and not Hawk" % known)
     found = _attributes(rest)
@@ -104,14 +104,15 @@ def _malformed(text):
 
 
 def is_signed(header, key, method, url):
-    """Whether the MAC in the Header is that of this request, by who has the key."""
+    """Whether the MAC in the Header was made with the key, for this method and Url."""
     return hmac.compare_digest(mac(header, key, method, url), header.mac.encode("ascii"))
 
 
 def mac(header, key, method, url):
-    """The MAC that the request has when the client knows it under this Url.
+    """The MAC (base64) of a request whose client knows it under this Url.
 
-    The body's hash is signed where one was sent, but nobody compares it.
+    A hash of the body is signed where the client sent one, but it is not compared with the
+    body.
     """
     items = (
         "hawk.1.header",
@@ -134,7 +135,7 @@ def raw_target(environ):
     """Path and query as they stand in the request line, escapes and all."""
     raw = environ.get("REQUEST_URI") or environ.get("RAW_URI")
     if raw:
-        # A proxy is asked by the whole URL, and may ask so, too.
+        # Some proxies send the whole URL in the request line.
         return raw if raw.startswith("/") else _ABSOLUTE.sub("", raw, 1)
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     path = quote(path.encode("latin-1"), safe=_SAFE)
@@ -146,8 +147,8 @@ def candidates(environ, endpoint, node, public_url=None):
     """Yields each Url that the client may have signed, the likeliest first.
 
     endpoint is the part of the path that all URLs of the client have, such as /1.5/42.
-    node is the URL in the token, and so what the client was told; public_url is
-    that of the settings. The last one is for proxies that write the path anew.
+    node is the URL in the token, which the client was told; public_url is that of the
+    settings. The last candidate is for proxies that have changed the escapes of the path.
     """
     target = raw_target(environ)
     below = _below(target, endpoint)
@@ -198,7 +199,7 @@ def _of_host(text, target):
 
 
 def _spellings(host):
-    """Firefox signs an IPv6 address as it is, its libraries for phones in brackets."""
+    """The ways to sign a host: Firefox on phones puts an IPv6 address in brackets."""
     if not host:
         return ()
     return ("[%s]" % host, host) if ":" in host else (host,)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asking Sync 1.5: a token, and a request that is signed with its key."""
+"""Authenticates requests to storage 1.5: by a token, and a signature with its key."""
 
 import time
 
@@ -8,8 +8,8 @@ import falcon
 from weave.server import hawk
 from weave.server.tokens import TokenError
 
-# The first request of a sync is answered where the token is over for not longer than
-# this: the sync would begin again otherwise, when it began just before.
+# The first request of a sync is answered for so long after its token has expired.
+# Otherwise a browser that has just begun would have to begin again.
 GRACE_SECONDS = 2 * 3600
 OF_GRACE = ("GET", "/info/collections")
 
@@ -17,7 +17,7 @@ MAX_URL_CHARS = 200
 
 
 def unauthorized(why):
-    """401; why is for the log."""
+    """Makes a 401; why is for the log."""
     return falcon.HTTPUnauthorized(description=why, challenges=["Hawk"])
 
 
@@ -25,8 +25,8 @@ class HawkAuthenticator:
     """Tells whose request it is. secrets: tokens.Secrets. Thread-safe.
 
     is_current(connection, user_id) says whether tokens of this user are still good.
-    The clock of the client, which is in each header, is not compared: telephones
-    are often wrong by hours, and a token ends by the clock of the server.
+    The time of the client (ts), which is in each header, is not compared: the clocks of
+    phones are often wrong by hours, and a token expires by the clock of the server.
     """
 
     def __init__(self, secrets, public_url, is_current, clock=time.time):
@@ -36,9 +36,9 @@ class HawkAuthenticator:
         self._clock = clock
 
     def claim(self, req, uid_text):
-        """The id of the user who sent the request, who is uid_text in its path; 401.
+        """Returns the user id of the token; uid_text is the one in the path. 401.
 
-        No database is asked: whether the user is still there is for check().
+        No database is asked: check() tells whether the user is still there.
         """
         try:
             header = hawk.parse(req.get_header("Authorization"))
@@ -52,7 +52,7 @@ class HawkAuthenticator:
         return token.uid
 
     def check(self, connection, user_id):
-        """401 where the user was deleted or replaced; asks in this transaction."""
+        """Raises a 401 where the user was deleted or replaced, as this transaction sees it."""
         if not self._is_current(connection, user_id):
             raise unauthorized(
                 "the token's user %d was deleted, or replaced when the key of the account "
@@ -82,7 +82,7 @@ class HawkAuthenticator:
 
 
 def _mismatch(method, urls):
-    """What to say of a MAC that is right for none of the URLs."""
+    """The reason for the log where the MAC is right for none of the URLs."""
     tried = list(dict.fromkeys(_shown(url) for url in urls))
     return (
         "the MAC does not match for %s at any of %s: a proxy in front has changed the "
@@ -93,7 +93,7 @@ def _mismatch(method, urls):
 
 
 def _shown(url):
-    """The URL for the log: of the query the names, since its values may be private."""
+    """The URL for the log, with the names in its query, and not their private values."""
     path, mark, query = url.target.partition("?")
     names = [part.partition("=")[0] for part in query.split("&")]
     text = "%s:%d%s%s%s" % (url.host, url.port, path, mark, "&".join(names))

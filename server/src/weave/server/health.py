@@ -31,7 +31,7 @@ class LoadBalancerHeartbeat:
 
 
 class Version:
-    """What runs here."""
+    """The page /__version__: the name of the program, and its version."""
 
     def on_get(self, _req, resp):
         http.send_json(resp, {"name": "weave.server", "version": VERSION})

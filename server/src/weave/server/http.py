@@ -183,7 +183,7 @@ class Stamps:
 
 
 def error_of_11(status, code, text):
-    """The body of an error of Sync 1.0 and 1.1, and of all other paths."""
+    """The body of an error at paths without a body function of their own, such as 1.1's."""
     if status == 400:
         return DEFAULT_CODE if code is None else code
     return text
@@ -202,9 +202,9 @@ class Errors:
         self._bodies = {}
 
     def add(self, prefix, body):
-        """Below the path prefix, body(status, code, text) gives the JSON of errors.
+        """Makes body(status, code, text) give the JSON of errors below a path prefix.
 
-        code: of a 400, or None. text: one line for people.
+        code is that of a 400, or None; text is one line for people.
         """
         self._bodies[prefix] = body
 

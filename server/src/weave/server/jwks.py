@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The public keys of the account server (RFC 7517), and where they are remembered.
+"""The public keys of the account server (RFC 7517), in the database and in memory.
 
 They change once in years. So they are kept in the database, for all processes, and in
-memory for a minute. They are fetched when there are none, or a token names one that is
-not among them: at most once a minute in all processes together, outside of any transaction,
-and by one thread, while the others go on with what there is. What cannot be fetched or
-read leaves the keys as they are. An administrator can load them from a file.
+memory for a minute. They are fetched when there are none, or when a token names another
+one: at most once a minute in all processes together, outside of any transaction, and by
+one thread, while the others use the keys that are there. A fetch that fails leaves the keys
+as they are. An administrator can load them from a file.
 """
 
 import json
@@ -41,22 +41,22 @@ MAX_KEYS = 16
 
 
 class KeysError(Exception):
-    """A document has no keys that can be used; str() says why."""
+    """A document has no keys that can be used; str() is the reason."""
 
 
 class NoKeys(Exception):
-    """There are no keys by which a token could be checked; str() is for the log."""
+    """A token cannot be checked now, for lack of keys; str() is for the log."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """RsaKeys, and when they were fetched or loaded (Unix seconds)."""
+    """A set of RsaKeys; since is when they were fetched or loaded (Unix seconds)."""
 
     keys: Tuple[RsaKey, ...]
     since: float
 
     def named(self, kid):
-        """The keys that may have signed what names kid; None names none."""
+        """The keys that may have signed a token that names kid; any of them where it is None."""
         return [key for key in self.keys if kid is None or key.kid in (kid, None)]
 
 
@@ -102,7 +102,7 @@ def _encode(keys):
 
 
 def _decode(text):
-    """The Keys of the row; NOTHING where there are none, or nobody can read them."""
+    """The Keys in a row of weave_settings; NOTHING where it has none, or is damaged."""
     try:
         found = json.loads(text or "")
         listed = [RsaKey(kid, int(n, 16), e) for kid, n, e in found["keys"]]
@@ -112,9 +112,9 @@ def _decode(text):
 
 
 class Jwks:
-    """The keys that the account server at url has. Thread-safe.
+    """The keys of the account server, whose JWKS is at url. Thread-safe.
 
-    create_tables of sync15's part of the database is up to Members.
+    Members makes the tables that it needs.
     """
 
     def __init__(self, database, url, clock=time.time):
@@ -127,10 +127,10 @@ class Jwks:
         self._attempted_at = None
 
     def find(self, kid):
-        """The RsaKeys that may have signed a token that names kid, or None.
+        """Returns [RsaKey] that may have signed a token that names kid (None: no name).
 
-        None at all: no such key exists. NoKeys where that is not sure. It may take
-        as long as fetch() takes.
+        It is empty where the account server has no such key, and NoKeys is raised where
+        that is not known. It may take as long as fetch() takes.
         """
         keys = self._remembered()
         if not keys.named(kid):
@@ -151,14 +151,14 @@ class Jwks:
         return self._read()
 
     def fetch_now(self):
-        """Fetches and stores the keys, for an administrator: how many; KeysError."""
+        """Fetches and stores the keys; returns how many. KeysError."""
         try:
             return self.load(fetch(self._url, MAX_BYTES))
         except (FetchError, KeysError) as error:
             raise KeysError("%s: %s" % (self._url, error)) from None
 
     def load(self, data):
-        """Stores the keys of a JWKS (bytes): how many; KeysError."""
+        """Stores the keys of a JWKS (bytes); returns how many. KeysError."""
         keys = Keys(read_document(data), self._clock())
         self._database.write(
             lambda connection: settings_table.put(connection, KEYS, _encode(keys))
@@ -185,7 +185,7 @@ class Jwks:
         self._read_at = _monotonic()
 
     def _fetch(self):
-        """Fetches the keys if it is time for that; whether there are new ones now."""
+        """Fetches the keys unless somebody has lately; returns whether new ones are there."""
         if not self._lock.acquire(blocking=False):
             return False  # another thread does it
         try:
@@ -205,7 +205,7 @@ class Jwks:
         return True
 
     def _may_attempt(self):
-        """Whether nobody has begun to fetch them lately; notes that this one does."""
+        """Returns whether no process has begun to fetch lately, and notes that this one does."""
         last = self._attempted_at
         if last is not None and _monotonic() - last < ATTEMPT_SECONDS:
             return False
@@ -216,7 +216,7 @@ class Jwks:
         settings_table.lock(connection, ATTEMPT)
         now = self._clock()
         last = float(settings_table.get(connection, ATTEMPT) or 0)
-        # A time ahead is of a clock that was wrong.
+        # A time in the future was noted by a clock that was wrong.
         if 0 <= now - last < ATTEMPT_SECONDS:
             return False
         settings_table.put(connection, ATTEMPT, repr(now))

@@ -29,7 +29,7 @@ _STATE = Query(
 
 
 def collection_state(connection, user_id, name):
-    """(the user's last Stamp, number of the collection or None, when it was modified)"""
+    """Returns (the user's last Stamp, the collection's number or None, its Stamp)."""
     row = _STATE.row(connection, user_id=user_id, name=name)
     last, number, modified = row or (0, None, None)
     return Stamp(last), number, Stamp(modified or 0)
@@ -114,7 +114,8 @@ def find(
 ):
     """The Found of a list; an act of database.read().
 
-    check(modified, stamp) raises what keeps it from being read.
+    check(modified, stamp) gets the Stamps of the collection and of the user, and raises
+    where the list is not to be read.
     """
     stamp, number, modified = collection_state(connection, user_id, collection)
     if check is not None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The accounts that store records by Sync 1.5, and the user whose records they are.
 
-What changes members is done in turns, in all processes, so that two devices of a new
-account get one user, and two newcomers do not get one place. Most requests for a
-token change nothing, and read one row or two.
+Changes of members take turns, in all processes, so that two devices of a new account get
+one user, and two newcomers do not share one place. Most requests for a token change
+nothing, and read one or two rows.
 """
 
 import logging
@@ -24,15 +24,15 @@ from weave.server.stamps import Stamp
 
 log = logging.getLogger(__name__)
 
-# Ids have ten digits at most, as those of other servers. They are drawn, not counted:
-# where a database is lost and made anew, nobody is given the records of somebody else.
+# Ids have ten digits at most, as those of other servers. They are random, not counted:
+# where a database is lost and made anew, old tokens name no user of the new one.
 MAX_USER_ID = 9_999_999_999
 DRAWS = 5
 
-# `seen` is written when it is older than this.
+# `seen` is written again when it is older than this.
 SEEN_SECONDS = 600
 
-# The name in weave_settings that is locked by who changes members.
+# The name in weave_settings that is locked by each transaction that changes members.
 LOCK = "members"
 
 _FIELDS = (
@@ -80,7 +80,7 @@ _REPLACE = Query(
 
 
 def is_current(connection, user_id):
-    """Whether tokens of this user are good: he was neither deleted nor replaced."""
+    """Whether the user was neither deleted nor replaced, so that its tokens are good."""
     row = _CURRENT.row(connection, its_user=user_id)
     return row is not None and row[0] is None
 
@@ -97,7 +97,7 @@ def node_of(endpoint):
 
 @dataclass(frozen=True)
 class Entered:
-    """What a device is told: its user, and the URL of the server, without a slash."""
+    """The user of a device, and the URL of the server for it, without a slash at its end."""
 
     user_id: int
     node: str
@@ -106,8 +106,8 @@ class Entered:
 class Members:
     """The members in a Database. admission is an Admission.
 
-    public_url is the URL of this server for all members, or None: each has then the one
-    by which he came first.
+    public_url is the URL of this server for all members. Where it is None, each member
+    keeps the one by which it came first.
     """
 
     def __init__(self, database, create_tables, admission, public_url=None):
@@ -117,9 +117,10 @@ class Members:
         database.require(METADATA, create_tables)
 
     def enter(self, claims, node):
-        """The Entered of a device with these Claims, who came by the URL node; Refused.
+        """Returns the Entered of a device with these Claims; Refused.
 
-        The account becomes a member, or gets another user, where the rules want that.
+        node is the URL by which the device came. The account becomes a member, or gets
+        another user, where the rules of claims.py say so.
         """
         found = self._database.read(lambda connection: self._look(connection, claims))
         row, has_changed = found
@@ -133,7 +134,7 @@ class Members:
         return self._public_url or (node_of(row.endpoint) if row else node.rstrip("/"))
 
     def _look(self, connection, claims):
-        """(current Member or None, whether the Claims change anything); Refused."""
+        """Returns (current Member or None, whether the Claims change anything); Refused."""
         row, old = _read(connection, claims.fxa_uid)
         if row is None:
             self._admission.check(connection, claims.fxa_uid)
@@ -151,20 +152,20 @@ class Members:
         return row, has_other_key or rules.times_after(claims, row) != row.times
 
     def _change(self, claims, node):
-        """Does what the Claims want, and returns the current Member; Refused."""
+        """Stores what the Claims change, and returns the current Member; Refused."""
         for draw in range(1, DRAWS + 1):
             try:
                 return self._database.write(
                     lambda connection: self._change_in_turn(connection, claims, node)
                 )
             except IntegrityError:
-                # Somebody has the id that was drawn.
+                # Another user has the random id already.
                 if draw == DRAWS:
                     raise
 
     def _change_in_turn(self, connection, claims, node):
         settings_table.lock(connection, LOCK)
-        # Others may have changed something since.
+        # Another process may have changed something since.
         row, has_changed = self._look(connection, claims)
         if not has_changed:
             return row
@@ -186,7 +187,7 @@ class Members:
         return _add(connection, claims, row, self._node(row, node), note)
 
     def _see(self, row, endpoint):
-        """Notes that the member was here, and where he was sent."""
+        """Stores when the member was last here, and the endpoint that it was told."""
         now = Stamp.now()
         age_seconds = abs(now - row.seen) / 100
         if age_seconds < SEEN_SECONDS and endpoint == row.endpoint:
@@ -198,12 +199,17 @@ class Members:
                 )
             )
         except SQLAlchemyError as error:
-            # The device has its token all the same; the next one notes it.
-            log.warning("the visit of a member could not be noted: %s", reason(error))
+            # The device gets its token all the same; a later visit is stored again.
+            log.warning(
+                "a visit of user %d could not be noted, so that `users list` shows an earlier "
+                "one; the next visit is noted again: %s",
+                row.user_id,
+                reason(error),
+            )
 
 
 def _read(connection, fxa_uid):
-    """(the current Member of an account or None, {client states of its other rows})"""
+    """Returns (the account's current Member or None, {client states of its other rows})."""
     rows = [Member(*row) for row in _OF_ACCOUNT.rows(connection, fxa_uid=fxa_uid)]
     current = [row for row in rows if row.replaced is None]
     old = {row.client_state for row in rows if row.replaced is not None}
@@ -211,7 +217,7 @@ def _read(connection, fxa_uid):
 
 
 def _add(connection, claims, before, node, note):
-    """Makes a user for the Claims; the Member. before is the one it replaces, or None."""
+    """Makes a user for the Claims; returns the Member. before is the replaced one, or None."""
     user_id, now = 1 + secrets.randbelow(MAX_USER_ID), Stamp.now()
     generation, keys_changed_at = rules.times_after(claims, before)
     row = {

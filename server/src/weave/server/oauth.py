@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Access tokens of the account server: JWTs that are signed by RS256 (RFC 7519, RFC 9068).
 
-A token is good when all of this holds, however it is written otherwise: the type and the
-algorithm are those of such tokens, one of the account server's keys has signed it, its
-time has come and is not over, and its scope is that of Sync. Nothing in a token chooses
-how it is checked, but for the name of the key.
+A token is good when all of this holds: the type and the algorithm are those of such
+tokens, one of the account server's keys has signed it, its time has come and is not over,
+and its scope is that of Sync. Nothing in a token chooses how it is checked, except for the
+name of the key.
 """
 
 import base64
@@ -20,7 +20,7 @@ MAX_TOKEN_CHARS = 8192
 MAX_KID_CHARS = 200
 MAX_NUMBER = 2**53
 
-# By how much the clocks of the account server and of this one may differ.
+# The clocks of the account server and of this one may differ by so much.
 LEEWAY_SECONDS = 60
 
 _TYPES = ("at+jwt", "application/at+jwt")
@@ -29,12 +29,12 @@ _FXA_UID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 
 
 class BadToken(Exception):
-    """The token is not good; str() says why, for the log."""
+    """The token is not good; str() is the reason for the log."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose token it is; generation is in ms, and 0 where the token has none."""
+    """The account that a token is of; generation is in ms, and 0 where the token has none."""
 
     fxa_uid: str
     generation: int
@@ -43,8 +43,8 @@ class Identity:
 def verify(text, find_keys, now):
     """The Identity of a token; BadToken.
 
-    find_keys(kid) returns the RsaKeys that may have signed it; now is Unix time. It is
-    asked last, since it may cost most.
+    find_keys(kid) returns the RsaKeys that may have signed it; it is called last, since
+    it may have to fetch them. now is Unix time.
     """
     if len(text) > MAX_TOKEN_CHARS:
         raise BadToken("the token has over %d characters" % MAX_TOKEN_CHARS)
@@ -92,7 +92,7 @@ def _object(data):
 
 
 def _check_header(header):
-    """The name of the key, or None."""
+    """Checks the header; returns the name of the key (kid) or None. BadToken."""
     if header.get("alg") != "RS256":
         raise BadToken("the token is not signed by RS256")
     kind = header.get("typ")
@@ -107,6 +107,7 @@ def _check_header(header):
 
 
 def _check_claims(claims, now):
+    """Checks the claims at the Unix time now; returns the Identity. BadToken."""
     expires = _time(claims, "exp")
     if expires is None:
         raise BadToken("the token has no end (exp)")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the next page of a list begins, as text for clients of Sync 1.5.
+"""The offsets of Sync 1.5: tokens that say where the next page of a list begins.
 
-A token names the last record of a page by its place in the order of the list, and not by
-how many are before it: so what others write meanwhile moves nothing. Clients may not look
-into it. It has a checksum over itself, the user, the collection and the order, so that one
-that was cut, changed or taken from another list is refused. That is no secret: a token that
-somebody made up with a right checksum gives a part of the user's own list.
+A token names the last record of a page by its position in the order of the list, and not
+by the number of records before it, so that writes of others move nothing. Clients do not
+look into it. It has a checksum over itself, the user, the collection and the order, so
+that a token is refused that was cut, changed or taken from another list. The checksum
+needs no secret: a token that somebody made up gives a part of the user's own list.
 """
 
 import base64

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose rights a command has that opens databases: their owner's.
+"""Gives a command that opens databases the rights of their owner.
 
 A server cannot write what root has made in its folder. And what lies in the
 folder of a user may be anything by the time that root opens it.
@@ -47,7 +47,7 @@ def become_owner(ini, files, words):
 
 
 def become_maker(path, words):
-    """Takes the rights of whoever owns the way to a new file for good, if root has called.
+    """Takes the rights of the owner of the path to a new file for good, if root has called.
 
     Root stays root where all of it is root's. OwnerError where several users own it.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who uses the server, for its administrator: accounts of Sync 1.1, members of Sync 1.5.
+"""The users for the administrator: accounts of Sync 1.1, and members of Sync 1.5.
 
 It reads a user at a time, so that a long list keeps nobody from writing.
 """
@@ -18,8 +18,7 @@ from weave.server.schema15 import allowed, batches, members
 from weave.server.stamps import Stamp
 from weave.server.writer import Writer
 
-# Data of a key that was replaced are kept for so long, in seconds: a device that is not
-# told yet may still have what the others lack.
+# Data of a replaced key are kept for so long, in seconds.
 REPLACED_SECONDS = 7 * 24 * 3600
 
 # The collection with a record for each device.
@@ -59,7 +58,7 @@ _NOTE_ALLOWED = Query(
     .values(note=bindparam("new_note"))
 )
 _REMOVE = Query(delete(members).where(_M.user_id == bindparam("user_id")))
-# Those that have anything left.
+# Replaced users that still have data.
 _REPLACED = Query(
     select(_M.user_id)
     .where(
@@ -74,7 +73,7 @@ _REPLACED = Query(
 class Person:
     """A line of the list. who is the name of an account, or the id at the account server.
 
-    since is when the state began. devices, records and bytes are of what has not expired.
+    since is when the state began. devices, records and bytes do not count what has expired.
     """
 
     who: str
@@ -90,7 +89,7 @@ class Person:
 
 
 def forget_member(storage, user_id):
-    """Removes a user of Sync 1.5 with all that is stored; tokens end with that.
+    """Removes a user of Sync 1.5 with all data; its tokens are refused from then on.
 
     storage is that of Sync 1.5.
     """
@@ -102,7 +101,7 @@ def forget_member(storage, user_id):
 
 
 class People:
-    """Those of one Site. Without Sync 1.5 there are accounts alone."""
+    """The people of one Site; has_15 is False where Sync 1.5 is off, and only accounts are."""
 
     def __init__(self, site):
         self._site = site
@@ -135,7 +134,7 @@ class People:
             return found, _LAST.value(connection, user_id=user_id)
 
         found, modified = self._read(read)
-        # What removes replaced data writes, and is no sync.
+        # Purging a replaced user is a write, but no sync.
         times = [seen] if state == REPLACED else [seen, modified]
         last = max(filter(None, times), default=None)
         return Person(
@@ -152,7 +151,7 @@ class People:
         )
 
     def members(self, who):
-        """The ids at the account server that who means: one, or those with that note."""
+        """The ids at the account server that who means: that id, or all with that note."""
         if not self.has_15:
             return []
         rows = self._read(_ALL.rows)
@@ -174,10 +173,10 @@ class People:
         self._database.write(write)
 
     def delete_member(self, fxa_uid):
-        """Forgets an account at the account server with all its users; how many these were.
+        """Removes an account at the account server with all its users; returns how many.
 
-        Its tokens end with the first transaction, and so does its admission. Where the
-        rest fails, it can be called again.
+        The first transaction ends its tokens and its admission. Where the rest fails, this
+        can be called again.
         """
 
         def end(connection):
@@ -192,20 +191,20 @@ class People:
         return len(ids)
 
     def delete_account(self, account):
-        """Forgets an account of Sync 1.1; whether it was still as it was read."""
+        """Removes an account of Sync 1.1; returns False where it has changed meanwhile."""
         storage = self._site.storage
-        # Records first, as for those who delete themselves: what fails can be tried again.
+        # The records go first, so that this can be called again where it fails.
         storage.write(account.user_id, Writer.forget_user)
         if not self._site.accounts.delete(account):
             return False
-        # And what came meanwhile, from devices that were let in before.
+        # A request that was let in before may have written meanwhile.
         storage.write(account.user_id, Writer.forget_user)
         return True
 
     def purge_replaced(self, seconds=REPLACED_SECONDS):
-        """Removes what users have left whose key was replaced so long ago; how many users.
+        """Removes the data of users whose key was replaced so long ago; returns how many.
 
-        Their rows in weave_fxa_users stay: a device with the old key is told so by them.
+        Their rows in weave_fxa_users stay, by which a device with the old key is refused.
         """
         until = Stamp(Stamp.now() - seconds * 100)
         ids = self._read(lambda connection: _REPLACED.rows(connection, until=until))
@@ -214,11 +213,14 @@ class People:
         return len(ids)
 
     def admit(self, fxa_uid, note):
-        """Lets an account become a member whenever it comes."""
+        """Lets the account become a member at any later time."""
         self._database.write(lambda connection: admission.admit(connection, fxa_uid, note))
 
     def open_window(self, count, seconds):
-        """Lets the next ones become members for a while; 0 closes the window. Unix seconds."""
+        """Lets the next `count` accounts become members for so many seconds; 0 lets nobody.
+
+        Returns the end in Unix seconds.
+        """
         window = admission.Window(count, time.time() + seconds)
 
         def write(connection):

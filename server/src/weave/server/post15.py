@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client posts to a collection of Sync 1.5."""
+"""The bodies that clients of Sync 1.5 write: a POST to a collection, and a PUT."""
 
 import contextlib
 import re
@@ -17,10 +17,10 @@ from weave.server.batches import (
 )
 from weave.server.query import arguments
 
-# Marks (formats.check_shape) of a record with all its members, and then some.
+# More marks (formats.check_shape) than a record with all its members has.
 MARKS_OF_A_RECORD = 50
 
-# The longest id that comes back among those that failed.
+# Longer ids are cut where the answer names them as failed.
 MAX_FAILED_ID_CHARS = 256
 
 # Header, and the name of the limit that its number must not exceed.
@@ -31,8 +31,8 @@ _ANNOUNCED = (
     ("X-Weave-Total-Bytes", "max_total_bytes"),
 )
 
-# A client that encrypts with an initialization vector of zeros would make the keys of
-# all records known, and is not served.
+# A client that encrypts with an initialization vector of zeros would reveal the keys of
+# all records, and is refused.
 _ZERO_IV = re.compile(r'"IV":\s*"AAAAAAAAAAAAAAAAAAAAAA=="')
 _ENCRYPTED_KEYS = "crypto"
 
@@ -44,7 +44,11 @@ _DECODERS = {
 
 
 def read_body(req, limits, owner, may_be_lines=False):
-    """A context manager with the decoded body; 400, 413 and 415."""
+    """A context manager that gives the decoded body; 400, 413 and 415.
+
+    owner is the user, by whom large bodies are counted. may_be_lines: a list may also come
+    as lines.
+    """
     media_type = (req.content_type or formats.JSON).split(";")[0].strip().lower()
     decode = _DECODERS.get(media_type)
     if decode is None or decode is formats.decode_lines and not may_be_lines:
@@ -72,7 +76,7 @@ def check_announced(req, limits):
 
 
 def check_payload(collection, record):
-    """400 for keys that are encrypted in a way that is known to be broken."""
+    """400 for a document of keys that is encrypted with an IV of zeros."""
     if collection == _ENCRYPTED_KEYS and _ZERO_IV.search(record.get("payload", "")):
         raise http.bad_request(
             http.BAD_OBJECT, "the keys are encrypted with an IV of zeros"
@@ -85,7 +89,7 @@ def single(raw, id_, collection, limits):
     if _size(payload) > limits.max_record_payload_bytes:
         raise falcon.HTTPPayloadTooLarge(description="the payload is too long")
     try:
-        # The URL has the id.
+        # The id of the URL counts, and not that of the body.
         record = records.parse(dict(raw, id=id_) if isinstance(raw, dict) else raw, limits.rules)
     except records.InvalidRecord as reason:
         raise http.bad_request(http.BAD_OBJECT, str(reason)) from None
@@ -94,7 +98,7 @@ def single(raw, id_, collection, limits):
 
 
 def _size(payload):
-    """Bytes; 0 for what is no payload."""
+    """Bytes of a payload; 0 where it is no text."""
     return records.byte_length(payload) if records.is_text(payload) else 0
 
 
@@ -119,7 +123,7 @@ class Posted:
                 self.failed[id_[:MAX_FAILED_ID_CHARS]] = reason
 
     def _add(self, position, raw, collection, limits):
-        """Takes a record; else returns why not."""
+        """Adds the record to changes and returns None, or returns why it failed."""
         if position >= limits.max_post_records:
             return "retry bso"
         size = _size(raw.get("payload"))
@@ -138,7 +142,7 @@ class Posted:
 
 
 def _id_of(raw):
-    """The id as it was sent; 400 where there is none to tell the client of."""
+    """The id as it was sent; 400 where there is none by which the answer could name it."""
     id_ = raw.get("id") if isinstance(raw, dict) else None
     if not isinstance(id_, str):
         raise http.bad_request(http.BAD_OBJECT, "a record of the body has no id")
@@ -146,10 +150,10 @@ def _id_of(raw):
 
 
 class Upload:
-    """What the arguments of a POST say of a batch; 400.
+    """The arguments `batch` and `commit` of a POST; 400.
 
-    is_open: the records wait for a commit. number: that of the batch; None where it
-    begins, and where there is none.
+    is_open: the records wait for a commit. number: that of the batch, or None for a new
+    batch and for a POST without one.
     """
 
     def __init__(self, query_string):
@@ -168,7 +172,7 @@ class Upload:
 
 @contextlib.contextmanager
 def _refusals():
-    """Makes answers of what refuses a batch."""
+    """Turns NoBatch and TooLarge into a 400."""
     try:
         yield
     except NoBatch as error:

@@ -60,7 +60,7 @@ def parse(query_string, user_id, collection):
         if name in given
     }
     if values.keys() & {"newer", "older"}:
-        # Any order will do, and the one of the list must be known to its pages.
+        # 1.5 prescribes no order here, but all pages of a list must have the same.
         values.setdefault("sort", "oldest")
     if "offset" in given:
         values["after"] = offsets.decode(
@@ -69,7 +69,7 @@ def parse(query_string, user_id, collection):
     return Selection(
         ids=ids_of(given),
         full="full" in given,
-        # A page without records has no end that the next one could begin behind.
+        # limit=0 is no page: it has no last record, so no next page could begin there.
         is_page=values.get("limit", 0) > 0,
         **values,
     )

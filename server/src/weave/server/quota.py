@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients are told of their quota."""
+"""The header that tells clients how much of their quota is left."""
 
 WARNING_KB = 1024
 

@@ -67,7 +67,7 @@ _RECORD = (*(_C[name] for name in FIELDS), _C.payload_size)
 # Payloads are left out where they are long.
 _SHORT = case((_C.payload_size <= INLINE_BYTES, _C.payload), else_=None)
 _INLINE = tuple(_SHORT if column is _C.payload else column for column in _RECORD)
-# Where a record is in a list, whatever its order; what does not matter there may be None.
+# The position of a record in a list of any order; columns that the order lacks may be None.
 _POSITION = (_C.id, _C.modified, _C.sortindex)
 _KEY = (*_POSITION, _C.payload_size)
 
@@ -117,13 +117,13 @@ class _Walk:
         return self._condition + bounds
 
     def columns(self, columns):
-        """Those, or where they are None the ones that order the rows; the id is the first."""
+        """Returns columns, or where it is None those that order the rows; the id is first."""
         if columns is not None:
             return columns
         return (_C.id,) if self.major is None else (_C.id, self.major)
 
     def position_of(self, row, columns):
-        """Where a row of those columns is; see query.Selection."""
+        """The position of a row with these columns; see query.Selection."""
         columns = self.columns(columns)
         return tuple(row[columns.index(c)] if c in columns else None for c in _POSITION)
 
@@ -354,7 +354,7 @@ class Listing:
                 yield rows
             return
         left, last = self._limit, None
-        # One more is read to know whether there is one.
+        # One row more is read: it tells whether another page follows.
         for walk, rows in self._along_walks(columns, live, left + 1):
             kept = rows[:left]
             if kept:

@@ -2,8 +2,8 @@
 """Signatures by RS256: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2.2).
 
 Verifying handles public data only, so that Python's own pow() is as good as a library.
-The block that the signer must have made is made here as a whole and compared: nothing of
-what comes is parsed, which is where such code goes wrong.
+The block that the signer must have made is built here and compared as a whole. Nothing in
+the signature is parsed: parsers of its padding are where such code has gone wrong.
 """
 
 import hashlib

@@ -53,10 +53,10 @@ batch_records = Table(
     ForeignKeyConstraint(["user_id", "batch"], [batches.c.user_id, batches.c.batch]),
 )
 
-# Who may store records: an account of the account server (fxa_uid). It has a row, and a
-# user, for each key that it has had, since records of one key cannot be read with another
-# one; client_state is the fingerprint of the key, in hexadecimal digits. `replaced` is
-# when the next key came: the one row without it is current. generation and
+# The accounts of the account server (fxa_uid) that may store records. An account has a row,
+# and a user, for each key that it has had, since records of one key cannot be read with
+# another one; client_state is the fingerprint of the key, in hexadecimal digits. `replaced`
+# is when the next key came: the one row without it is current. generation and
 # keys_changed_at are milliseconds since 1970 as the account server counts them, 0 where
 # no device has told. `seen` is when a token was last given out, or some minutes earlier.
 members = Table(
@@ -84,7 +84,7 @@ allowed = Table(
     Column("note", ExactText(MAX_NOTE_CHARS)),
 )
 
-# What all processes know: the modules that use it say what each name means.
+# Values that all processes share: the modules that use them say what each name means.
 settings = Table(
     "weave_settings",
     METADATA,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file of sync15.secret_file: the secrets of the tokens of Sync 1.5.
 
-It has one secret a line. The last one signs new tokens; all of them verify. So a new one
-is added below the old one, which is removed an hour later, when its last token has
-expired. Empty lines, and lines that begin with `#`, are left out.
+It has one secret a line. The last one signs new tokens; all of them verify. So a new
+secret is added below the old one, which is removed once its last token has expired
+(sync15.token_duration). Empty lines, and lines that begin with `#`, are left out.
 """
 
 import os
@@ -14,7 +14,7 @@ from weave.server.tokens import Secrets
 
 MAX_BYTES = 16 * 1024
 
-# Whoever has one token can try secrets without asking the server.
+# Short secrets can be guessed: with one token, guesses need no answer of the server.
 MIN_CHARS = 32
 
 HOW_TO_MAKE = "`weavectl init` makes it, or `weave-server init` without mod_weave"

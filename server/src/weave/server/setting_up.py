@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a sync.ini needs for Sync 1.5, for weavectl init and weave-server init.
+"""The settings that a sync.ini needs for Sync 1.5, for weavectl init and weave-server init.
 
-Of this package it needs clients and config alone: the Makefile copies all three for weavectl.
+Of this package it imports clients and config alone: the Makefile copies all three for
+weavectl.
 """
 
 import os
@@ -21,7 +22,7 @@ def new_secret():
 
 
 class SettingError(Exception):
-    """str() is what is wrong, and `cure` what to do about it."""
+    """The settings cannot be used: str() is the reason, and `cure` what to do about it."""
 
     def __init__(self, message, cure=""):
         super().__init__(message)
@@ -29,7 +30,7 @@ class SettingError(Exception):
 
 
 class Settings15:
-    """What is known of Sync 1.5 in the sync.ini `ini`, which need not be there.
+    """The settings of Sync 1.5 in the sync.ini `ini`, which need not be there.
 
     secret is the path of the file with the secret; `value` is how a sync.ini says that where
     it is the usual one; `url` is that of the server, with a slash, or None; `admission` the
@@ -87,7 +88,7 @@ class Settings15:
         )
 
     def missing(self):
-        """What is to be added to the sync.ini, in lines; none where nothing is."""
+        """The lines that tell people what to add to the sync.ini; [] where nothing lacks."""
         if not self.lines:
             return []
         where = "[sync15] of " if self.has_section else ""
@@ -95,7 +96,7 @@ class Settings15:
         return [head] + ["    " + line for line in self.lines]
 
     def browsers(self):
-        """What people do in their browsers, in lines."""
+        """The lines that tell people what to do in their browsers."""
         lines = clients.text(self.url, self.admission)
         return ["then, in each browser:"] + ["    " + line for line in lines]
 
@@ -110,7 +111,7 @@ def _given(public_url):
 
 
 def _value_beside(path):
-    """The path of a file beside the sync.ini as a value: it is there, wherever that is."""
+    """The value for the path of a file beside the sync.ini: it stays right if both move."""
     name = os.path.basename(path)
     is_plain = re.fullmatch(r"[\w+.,:@=-]+", name, re.ASCII)
     return "%%(here)s/%s" % name if is_plain else '"%s"' % path

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the keys of [sync15] must be to each other, and to those of other sections."""
+"""Checks the keys of [sync15] against each other, and against those of other sections."""
 
 import os
 
 from weave.server.clients import is_this_machine
 from weave.server.config import ERROR, NOTICE, ConfigError
 
-# A body has ids, names and commas beside its payloads: browsers cut payloads that much
-# below the longest body.
+# A body has ids, names and commas beside its payloads. Browsers leave that much room for
+# them below the longest body.
 ROOM_BYTES = 4096
 
 # (the smaller key, the larger one, by how much)
@@ -16,7 +16,7 @@ _ORDER = (
     ("max_post_bytes", "max_request_bytes", ROOM_BYTES),
 )
 
-# Where releases are, unless release.home says it, for whoever has a link in it as virtualenv.
+# The default of release.home; it counts where the virtualenv is below it.
 _USUAL_HOME = "/var/sync"
 
 
@@ -75,7 +75,7 @@ def _release_home(config):
         if virtualenv and _is_below(str(virtualenv.value(typed=False)), _USUAL_HOME):
             return _USUAL_HOME
     except ConfigError:
-        pass  # of a variable that is not set: mod_weave says it
+        pass  # a variable in it is not set, which mod_weave reports
     return None
 
 

@@ -28,7 +28,7 @@ def remove(connection, name):
 
 
 def lock(connection, name):
-    """Makes this the only transaction that has locked the name; it need not be there."""
+    """Waits for the lock of the name until the end of the transaction; makes a missing row."""
     if not _LOCK.change(connection, its_name=name):
         _ADD.change(connection, name=name, value="")
         _LOCK.change(connection, its_name=name)

@@ -123,7 +123,7 @@ class Storage:
         database.require(METADATA, create_tables)
 
     def under(self, rules, forget_batches=None):
-        """The same storage, for users of another version of the protocol."""
+        """Returns the same storage under other Rules; forget_batches as in Options."""
         storage = copy.copy(self)
         storage._options = replace(
             self._options, rules=rules, forget_batches=forget_batches
@@ -184,7 +184,7 @@ class Storage:
         return self.database.write(write)
 
     def hold(self, user_id, act, condition=None, guard=None):
-        """Like write(), but for act(connection, now), and times stay as they are."""
+        """Returns act(connection, now), run like write(), but no time is changed."""
 
         def hold(connection):
             now = Stamp.now()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage 1.5: /1.5/UID/info/... and /1.5/UID/storage/...
 
-It is at /storage/1.5/UID, too, as the old all-in-one server of Mozilla had it.
+It is also at /storage/1.5/UID, where Mozilla's old all-in-one server had it.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ _LISTS = (formats.JSON, formats.NEWLINES)
 
 
 class Info(Resource):
-    """A hash of collections; `find` is the method of Storage that makes it."""
+    """An object with a value for each collection; `find` is the Storage method for it."""
 
     def __init__(self, storage, authenticator, find):
         super().__init__(storage, authenticator)

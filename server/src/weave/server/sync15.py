@@ -19,10 +19,10 @@ from weave.server.secret_file import read_secrets
 
 
 class Sync15:
-    """Members, keys and tokens.
+    """Members, keys and tokens of a Site.
 
-    The file of the secrets is read by who serves, and not where records expire or a
-    database is copied: ConfigError where it is wrong.
+    The file of the secrets is read when it is first needed, so that commands such as
+    purge and backup work without it: ConfigError where it is wrong.
     """
 
     def __init__(self, settings, storage, create_tables):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The token server 1.0 for Sync 1.5: an access token of the account server in, and out
-come a token of ours and the URL of the records.
+"""The token server 1.0 for Sync 1.5: it takes an access token of the account server, and
+answers with a token of ours and the URL of the records.
 
-Every answer is a JSON object, whatever happens, since clients take anything else for a
-broken server. Where their own token is at fault they get a 401, and fetch another one;
-who is not admitted gets a 403, and where we cannot tell, a 503.
+Every answer is a JSON object, since clients take anything else for a broken server. A
+client whose access token is at fault gets a 401, and fetches another one; an account that
+is not admitted gets a 403; where the token cannot be checked now, it is a 503.
 """
 
 import base64
@@ -17,14 +17,14 @@ from weave.server import http, jwks, oauth, refusals
 from weave.server.claims import Claims, Refused
 from weave.server.members import endpoint_of
 
-# Today's guides have the one, older ones the other.
+# Today's guides name the first path, older ones the second.
 PATHS = ("/1.0/sync/1.5", "/token/1.0/sync/1.5")
 BELOW = "/token/"
 
-# Told to clients with a 503 that is none of the database, in seconds.
+# The Retry-After of a 503 for which the database is not the reason.
 RETRY_SECONDS = 60
 
-# Of the fingerprint of a key.
+# The length of the fingerprint of a key.
 STATE_BYTES = 16
 
 _KEY_ID = re.compile(r"([0-9]{1,16})-([A-Za-z0-9_-]{0,22})=*", re.ASCII)
@@ -44,7 +44,7 @@ def _invalid(status, why):
 
 
 def _bearer(req):
-    """The access token of the request."""
+    """The access token of the request; Refused."""
     header = req.get_header("Authorization")
     if not header:
         raise _unauthorized("Unauthorized", "there is no Authorization header")
@@ -55,7 +55,7 @@ def _bearer(req):
 
 
 def _key_id(req):
-    """(keys_changed_at, client_state in hexadecimal digits) of X-KeyID."""
+    """(keys_changed_at in ms, client_state in hexadecimal digits) of X-KeyID; Refused."""
     found = _KEY_ID.fullmatch(req.get_header("X-KeyID") or "")
     try:
         keys_changed_at, text = int(found.group(1)), found.group(2)
@@ -86,7 +86,7 @@ def _check_client_state(req, client_state):
 
 
 def _node(req):
-    """The URL by which the client came, without a slash at its end."""
+    """The URL by which the client came, without a slash at its end; Refused."""
     if not _HOST.fullmatch(req.netloc):
         raise Refused(
             "the Host header is no name of a host, and there is no sync15.public_url",
@@ -126,7 +126,7 @@ class Tokens:
         http.send_json(resp, self._answer(claims, entered, self._seconds(req)))
 
     def _claims(self, req):
-        """The Claims of the request, once its token was verified; Refused."""
+        """Verifies the access token; returns the Claims of the request. Refused, NoKeys."""
         token = _bearer(req)
         keys_changed_at, client_state = _key_id(req)
         _check_client_state(req, client_state)
@@ -139,7 +139,7 @@ class Tokens:
         )
 
     def _seconds(self, req):
-        """How long the token shall last: clients may want it shorter."""
+        """The life of the token: clients may ask for a shorter one."""
         wanted = req.get_param("duration") or ""
         if _DURATION.fullmatch(wanted):
             return min(self._duration, int(wanted))
@@ -170,7 +170,7 @@ class Tokens:
 
 
 class Unsupported:
-    """Tokens for other applications, and other versions."""
+    """Refuses tokens for other applications, and other versions."""
 
     def on_get(self, _req, _resp, application, version):
         what = "version" if application == "sync" else "application"
@@ -184,7 +184,7 @@ class Unsupported:
         )
 
 
-# The status of an error, and what is said of it, where no Refused does.
+# {HTTP status: (status, description) of the error} for errors that are no Refused.
 _ERRORS = {
     404: ("error", "Not Found"),
     500: ("internal-error", "Internal error"),
@@ -198,7 +198,7 @@ def _error(status, description, location="body", name=""):
 
 
 def error_of_token_server(status, _code, text):
-    """The body of an error that another part has found."""
+    """The body of an error that is no Refused; see http.Errors.add()."""
     return _error(*_ERRORS.get(status, ("error", text)))
 
 
@@ -220,7 +220,7 @@ def _on_no_keys(req, resp, error, _params):
 
 
 class Headers:
-    """Middleware: the headers of each answer."""
+    """Middleware: sets the headers that each answer of the token server has."""
 
     def process_response(self, req, resp, _resource, _succeeded):
         if req.path in PATHS or req.path.startswith(BELOW):
@@ -234,7 +234,7 @@ def add_routes(app, errors, tokens):
     for path in PATHS:
         app.add_route(path, tokens)
         errors.add(path, error_of_token_server)
-    # Not without /token: names of users of Sync 1.0 are there.
+    # Below /1.0/ alone, there are the users of Sync 1.0.
     app.add_route(BELOW + "1.0/{application}/{version}", Unsupported())
     errors.add(BELOW.rstrip("/"), error_of_token_server)
     app.add_middleware(Headers())

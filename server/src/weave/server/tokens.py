@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tokens of Sync 1.5: what the token server gives out, and storage believes.
+"""The tokens of Sync 1.5, which the token server gives out and storage 1.5 checks.
 
 A token is two texts (tokenlib 2.0). The id is the urlsafe base64 of a JSON object, the
 claims, and of their signature. The key signs the requests (hawk.py); it follows from
@@ -27,7 +27,7 @@ MAX_ID_CHARS = 2048
 # User ids are integers in JSON, and clients compute with floating point numbers.
 MAX_USER_ID = 2**53 - 1
 
-# Tokens whose key is remembered in each process, of some KB each. One lasts an hour.
+# So many tokens are remembered in each process with their keys, some KB each.
 REMEMBERED = 1024
 
 
@@ -63,14 +63,14 @@ class Secrets:
         if not all(self._secrets) or not self._secrets:
             raise ValueError("a secret is empty, or there is none")
         self._signing_keys = [_hkdf(secret, b"", SIGNING) for secret in self._secrets]
-        # It remembers what is genuine only: an error is no result.
+        # Only genuine tokens are remembered: lru_cache keeps no errors.
         self.read = functools.lru_cache(maxsize=REMEMBERED)(self._read)
 
     def make(self, claims, now):
-        """(id, key) of a new token; claims are uid, node, expires, fxa_uid, fxa_kid.
+        """Returns (id, key) of a new token; claims are uid, node, expires, fxa_uid, fxa_kid.
 
-        now is in seconds since 1970. ValueError where no client could use the token:
-        a claim is not of its type, it is over already, or a URL is too long.
+        now is in seconds since 1970. ValueError where no client could use the token: a
+        claim is not of its type, `expires` is over, or the URL is too long.
         """
         body = dict(claims, salt=secrets.token_hex(SALT_BYTES))
         _check(body)
@@ -85,7 +85,7 @@ class Secrets:
         return id_bytes.decode("ascii"), key.decode("ascii")
 
     def pseudonym(self, fxa_uid):
-        """32 hexadecimal digits that stand for an account where its id must not be known."""
+        """32 hexadecimal digits for an account, which do not reveal its id."""
         key = _hkdf(self._secrets[-1], b"", NAMING)
         return hmac.digest(key, fxa_uid.encode("utf-8"), "sha256").hex()[:32]
 
@@ -108,7 +108,7 @@ def _split(id_text):
     try:
         id_bytes = id_text.encode("ascii")
         raw = base64.urlsafe_b64decode(id_bytes)
-        # The decoder leaves out what is not of its alphabet.
+        # The decoder skips characters that are not of its alphabet.
         is_canonical = base64.urlsafe_b64encode(raw) == id_bytes
     except (binascii.Error, ValueError):
         is_canonical = False
@@ -130,7 +130,7 @@ def _token(secret, payload, id_bytes):
     except (ValueError, RecursionError):
         raise TokenError(
             "the token has our signature and claims that no token has: another program "
-            "signs with the same secret"
+            "signs with the same secret; give this server a secret of its own"
         ) from None
     return Token(
         uid=body["uid"],

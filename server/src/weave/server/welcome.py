@@ -54,7 +54,7 @@ server.</p>
 
 
 def _firefox(base, admission):
-    """What today's Firefox needs, as HTML."""
+    """The setup of today's Firefox, as HTML."""
     parts = ["<h2>Today's Firefox</h2>\n"]
     for name, steps in clients.setups(base):
         items = "".join("<li>%s</li>\n" % _marked(step) for step in steps)
@@ -65,7 +65,7 @@ def _firefox(base, admission):
 
 
 def _marked(step):
-    """A step with what stands between backticks as code."""
+    """The HTML of a step; text between backticks becomes <code>."""
     texts = escape(step).split("`")
     texts[1::2] = ["<code>%s</code>" % text for text in texts[1::2]]
     return "".join(texts)
@@ -90,7 +90,7 @@ class Welcome:
         return text + " &middot; " + " &middot; ".join(links)
 
     def _of_firefox(self, site):
-        """What differs where the server serves Sync 1.5, as pairs."""
+        """[(mark, text)] of the parts that depend on whether Sync 1.5 is served."""
         if not self._settings["sync15.secret_file"]:
             return (
                 ("{for}", _OTHERS),

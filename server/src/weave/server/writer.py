@@ -239,10 +239,10 @@ class Writer:
         return times
 
     def put_parts(self, name, parts):
-        """Like put(), of changes that come in parts, of which one is in memory at a time.
+        """Writes like put(), but the changes come in parts: one is in memory at a time.
 
-        All records count as modified now, whatever they bring, and so does the
-        collection. No id is in two parts.
+        All records, and the collection, are modified now, whatever fields they have. No id
+        is in two parts. Raises OverQuota.
         """
         collection, growth = self._open(name, create=True), 0
         for changes in parts:
@@ -297,8 +297,8 @@ class Writer:
         return None if quota is None else max(0, quota - self._used_bytes()) / KB
 
     def _store(self, collection, changes, all_move=False):
-        """Writes records; ({id: Stamp or None}, whether the collection is modified by
-        them, by how many bytes its live records have grown)."""
+        """Writes records; returns ({id: Stamp or None}, whether they modify the collection,
+        by how many bytes its live records have grown)."""
         old = self._old(collection, list(changes))
         stored, altered, times, live_growth = [], [], {}, 0
         moves = all_move or self._rules.always_moves_collection

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What weave-server can do: each module has its COMMANDS, and __main__.py runs them."""
+"""The commands of weave-server: each module has its COMMANDS, and __main__.py runs them."""

@@ -23,7 +23,7 @@ def argument(*names, **options):
 
 INI = argument("ini", help="the sync.ini")
 INI_OR_ENVIRONMENT = argument("ini", nargs="?", help="the sync.ini; without it $WEAVE_INI")
-# For commands of one site; {host: Site} has the common one as None.
+# For commands of one site.
 HOST = argument(
     "--host",
     metavar="NAME",
@@ -34,12 +34,11 @@ HOST = argument(
 
 @dataclass(frozen=True)
 class Command:
-    """One command; `words` are its name, two of them where it stands below another.
+    """A command of weave-server. `words` is its name: two words for a subcommand.
 
-    run(arguments, sites) does it; what it prints is its answer, and Failed its failure.
-    sites is {host: Site} of the sync.ini, opened with the rights of the owner of the
-    databases; the site of all other hosts has the key None. Where `opens` is false, sites
-    is None and nothing is opened.
+    run(arguments, sites) prints the answer, and raises Failed where it fails. sites is
+    {host: Site} of the sync.ini, opened with the rights of the owner of the databases; the
+    site of all other hosts has the key None. Where `opens` is false, sites is None.
     """
 
     words: Tuple[str, ...]
@@ -47,9 +46,9 @@ class Command:
     run: Callable[[Any, Optional[Dict]], None]
     arguments: Tuple[Argument, ...] = (INI,)
     opens: bool = True
-    # Whether it cannot do without a sync.ini; otherwise it opens nothing where none is named.
+    # Whether a sync.ini must be named; otherwise sites is None where none is.
     needs_ini: bool = True
-    # Whether all mistakes in the sync.ini are told first, and not only the first ones.
+    # Whether all mistakes in the sync.ini are reported first, warnings included.
     reports: bool = False
     # Whether tables are made, whatever create_tables says.
     creates: bool = False
@@ -66,7 +65,7 @@ def site_of(arguments, sites):
 
 
 def databases_of(sites):
-    """Those of all sites, each once."""
+    """The Databases of all sites, each once."""
     return dict.fromkeys(
         database
         for site in sites.values()

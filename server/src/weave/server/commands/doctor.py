@@ -35,7 +35,7 @@ def doctor(arguments, sites):
     except ValueError as error:
         raise Failed("%r %s" % (arguments.url, error)) from None
     report = Report()
-    # What ends it early removes its user as well.
+    # SIGTERM raises KeyboardInterrupt, so that the doctor's user is removed then, too.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _look(report, wire, sites)
@@ -78,7 +78,7 @@ def _site_at(wire, sites):
 
 
 def _check_keys(report, site):
-    """Tokens are checked by keys that the server has fetched, or fetches when it must."""
+    """Reports whether the server has the account server's keys, or can fetch them."""
     url, stored = site.settings["sync15.jwks_url"], site.sync15.keys.stored()
     days = (time.time() - stored.since) // DAY_SECONDS
     try:

@@ -24,10 +24,10 @@ def fetch_keys(arguments, sites):
 
 
 def _document(path):
-    """What is in a file, for argparse: as who has called, who can read it."""
+    """The bytes of a file, for argparse: it is read with the rights of the caller."""
     if path == "-":
         return sys.stdin.buffer.read(MAX_BYTES + 1) if sys.stdin else b""
-    # A byte more than it may have, at most.
+    # One byte more than allowed shows that the document is too long.
     with open(path, "rb") as file:
         return file.read(MAX_BYTES + 1)
 

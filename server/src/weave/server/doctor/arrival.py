@@ -9,7 +9,7 @@ from weave.server.doctor.outside import ask, check_body
 from weave.server.doctor.report import Stop
 from weave.server.doctor.wire import PORTS
 
-# So many connections, that each process and each node may have had one.
+# Enough connections that each process and each node answers at least one, most likely.
 CONNECTIONS = 20
 
 # Paths, what a proxy may do to them, and whether browsers send such ones.
@@ -54,7 +54,7 @@ class Arrival:
         return doctor_api.PATH + path + ("&" if "?" in path else "?") + "token=" + self._token
 
     def _first(self):
-        """What the page says, once all processes have answered; Stop."""
+        """Returns the page's answer, once all processes have given one; Stop."""
         good, bad, pids = None, [], set()
         for _ in range(CONNECTIONS):
             answer = ask(self._report, self._wire, "GET", self._path("/"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be seen of a server without a user: is it this one, and does all of a request
-and of an answer get through."""
+"""The checks that need no user: whether this server answers, and whether requests and
+answers arrive complete."""
 
 import http.client
 
@@ -8,10 +8,10 @@ from weave.server.doctor.report import Stop
 
 TOKEN_PATHS = ("/1.0/sync/1.5", "/token/1.0/sync/1.5")
 
-# More than that makes phones send requests whose time looks wrong.
+# A larger difference is reported.
 CLOCK_SECONDS = 60
 
-# What Firefox is told it may send, where nothing else is configured.
+# The default of sync15.max_request_bytes, which Firefox is told.
 MAX_REQUEST_BYTES = 2625536
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -137,7 +137,7 @@ def _check_token_paths(report, wire):
 
 
 def _token_problem(answer):
-    """What is wrong with an answer to a request without a token, and the cure; or None."""
+    """(problem, cure) of an answer to a request without a token; None where it is right."""
     asked = _asked_for_password(answer)
     if asked:
         return "is not reached: " + asked[0], asked[1]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was looked at, one sentence each."""
+"""The report of the doctor: one sentence for each thing that was checked."""
 
 from weave.server.config import printable
 
 
 class Stop(Exception):
-    """Nothing further can be looked at; why is in the report already."""
+    """Nothing further can be checked; the reason is in the report already."""
 
 
 class Report:
@@ -21,11 +21,11 @@ class Report:
         self._print("ok", text)
 
     def note(self, text):
-        """Something that works, and that people should know."""
+        """Reports something that works, and that people should know."""
         self._print("note", text)
 
     def wrong(self, text, cure):
-        """Something that keeps clients from syncing, and how to mend it."""
+        """Reports something that keeps clients from syncing, and how to mend it."""
         self.wrong_count += 1
         self._print("WRONG", "%s: %s" % (text, cure))
 

@@ -10,7 +10,7 @@ _nonces = itertools.count(1)
 
 
 class Signer:
-    """One user of the server at a Wire, with a token of secrets."""
+    """Signs the requests of a user; its token is made by secrets, and lasts seconds."""
 
     def __init__(self, wire, secrets, user_id, fxa_uid, seconds=600):
         now = time.time()

@@ -18,8 +18,8 @@ from weave.server.schema import users
 from weave.server.schema15 import members
 from weave.server.stamps import Stamp
 
-# A doctor takes less than that. Where it was killed, the next one, or purge, removes
-# what it has left.
+# A doctor takes less time than that. The next one, or purge, removes the users that a
+# killed one has left.
 STALE_SECONDS = 600
 
 # The id of an account has no such character.

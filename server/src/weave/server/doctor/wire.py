@@ -14,7 +14,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 class Answer:
-    """What a server has answered. `sent` and `came` are Unix seconds of this machine."""
+    """The answer of a server. `sent` and `came` are Unix seconds of this machine."""
 
     def __init__(self, response, sent):
         self.status = response.status
