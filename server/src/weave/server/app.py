@@ -13,6 +13,7 @@ from weave.server.authenticator import Authenticator
 from weave.server.cures import told
 from weave.server.database import Database
 from weave.server.logins import Logins
+from weave.server.off15 import Off
 from weave.server.passwords import Passwords
 from weave.server.refusals import Refusals
 from weave.server.settings import load
@@ -119,6 +120,8 @@ def make_app(site):
     user_api.add_routes(app, site.accounts, authenticator, site.storage, settings)
     if site.sync15:
         site.sync15.add_routes(app, errors)
+    else:
+        Off(settings["global.retry_after"]).install(app)
     if settings["global.welcome_page"]:
         app.add_route("/", Welcome(settings))
     # Of one path the last has it: `heartbeat_page = /` is for a load balancer.
