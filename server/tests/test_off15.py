@@ -9,7 +9,6 @@ import itertools
 import pytest
 
 from client15 import Client, InProcess
-from conftest import Site15
 
 PATHS = (None, "storage", "storage/meta/global", "storage/crypto/keys", "storage/col",
          "info/collections", "info/configuration", "storage/col?batch=true", "nothing")  # fmt: skip

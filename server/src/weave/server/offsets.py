@@ -5,12 +5,16 @@ A token names the last record of a page by its position in the order of the list
 by the number of records before it, so that writes of others move nothing. Clients do not
 look into it. It has a checksum over itself, the user, the collection and the order, so
 that a token is refused that was cut, changed or taken from another list. The checksum
-needs no secret: a token that somebody made up gives a part of the user's own list.
+needs no secret: a token that somebody made up is refused, or gives a part of the user's
+own list.
 """
 
 import base64
 import hashlib
 import json
+
+from weave.server.records import MAX_SORTINDEX, is_text
+from weave.server.stamps import LIMIT
 
 CHECKSUM_BYTES = 6
 
@@ -34,10 +38,29 @@ def decode(token, user_id, collection, sort):
     text = data[CHECKSUM_BYTES:]
     if data[:CHECKSUM_BYTES] != _checksum(text, user_id, collection, sort):
         raise ValueError("no token of this list")
-    position = tuple(json.loads(text))
+    position = json.loads(text)
+    if not _is_position(position, sort):
+        raise ValueError("no place in this list")
+    position = tuple(position)
     if encode(position, user_id, collection, sort) != token:
         raise ValueError("not as it was made")
     return position
+
+
+def _is_position(value, sort):
+    """Whether it is one that a list of this order has, and every database takes."""
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    id_, modified, sortindex = value
+    return (
+        is_text(id_)
+        and (_is_whole(modified, LIMIT) or modified is None and sort in (None, "index"))
+        and (_is_whole(sortindex, MAX_SORTINDEX) or sortindex is None)
+    )
+
+
+def _is_whole(value, most):
+    return type(value) is int and -most <= value <= most
 
 
 def _checksum(text, user_id, collection, sort):
