@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from weave.server.clients import node_url
+from weave.server.rules import Limits
 
 
 @dataclass(frozen=True)
@@ -214,19 +215,37 @@ KEYS = (
     Key(
         "sync15.max_request_bytes",
         int,
-        2625536,
+        Limits.max_request_bytes,
         "Longest body, in bytes",
         *_BYTES,
     ),
-    Key("sync15.max_post_records", int, 100, "Records kept of one POST", 1, 100000),
     Key(
-        "sync15.max_post_bytes", int, 2621440, "Payload kept of one POST, in bytes", *_BYTES
+        "sync15.max_post_records",
+        int,
+        Limits.max_post_records,
+        "Records kept of one POST",
+        1,
+        100000,
     ),
-    Key("sync15.max_total_records", int, 10000, "Records of one batch", 1, 10**7),
+    Key(
+        "sync15.max_post_bytes",
+        int,
+        Limits.max_post_bytes,
+        "Payload kept of one POST, in bytes",
+        *_BYTES,
+    ),
+    Key(
+        "sync15.max_total_records",
+        int,
+        Limits.max_total_records,
+        "Records of one batch",
+        1,
+        10**7,
+    ),
     Key(
         "sync15.max_total_bytes",
         int,
-        262144000,
+        Limits.max_total_bytes,
         "Payload of one batch, in bytes",
         1024,
         2**40,
@@ -234,7 +253,7 @@ KEYS = (
     Key(
         "sync15.max_record_payload_bytes",
         int,
-        2621440,
+        Limits.max_record_payload_bytes,
         "Longest payload of one record, in bytes",
         1024,
         15 * 1024 * 1024,

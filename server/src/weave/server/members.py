@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # Ids have ten digits at most, as those of other servers. They are random, not counted:
 # where a database is lost and made anew, old tokens name no user of the new one.
-MAX_USER_ID = 9_999_999_999
+MAX_NEW_ID = 9_999_999_999
 DRAWS = 5
 
 # `seen` is written again when it is older than this.
@@ -83,6 +83,27 @@ def is_current(connection, user_id):
     """Whether the user was neither deleted nor replaced, so that its tokens are good."""
     row = _CURRENT.row(connection, its_user=user_id)
     return row is not None and row[0] is None
+
+
+def new_user_id():
+    """A random id for a user, who may be there already: see with_new_id()."""
+    return 1 + secrets.randbelow(MAX_NEW_ID)
+
+
+def with_new_id(database, act):
+    """Returns database.write(act), which is repeated where a new_user_id() is in use."""
+    for draw in range(1, DRAWS + 1):
+        try:
+            return database.write(act)
+        except IntegrityError:
+            if draw == DRAWS:
+                raise
+
+
+def add_member(connection, row):
+    """Adds a user and its row {column: value} of schema15.members; IntegrityError."""
+    _ADD_USER.change(connection, user_id=row["user_id"])
+    _ADD.change(connection, **row)
 
 
 def endpoint_of(node, user_id):
@@ -153,15 +174,10 @@ class Members:
 
     def _change(self, claims, node):
         """Stores what the Claims change, and returns the current Member; Refused."""
-        for draw in range(1, DRAWS + 1):
-            try:
-                return self._database.write(
-                    lambda connection: self._change_in_turn(connection, claims, node)
-                )
-            except IntegrityError:
-                # Another user has the random id already.
-                if draw == DRAWS:
-                    raise
+        return with_new_id(
+            self._database,
+            lambda connection: self._change_in_turn(connection, claims, node),
+        )
 
     def _change_in_turn(self, connection, claims, node):
         settings_table.lock(connection, LOCK)
@@ -218,7 +234,7 @@ def _read(connection, fxa_uid):
 
 def _add(connection, claims, before, node, note):
     """Makes a user for the Claims; returns the Member. before is the replaced one, or None."""
-    user_id, now = 1 + secrets.randbelow(MAX_USER_ID), Stamp.now()
+    user_id, now = new_user_id(), Stamp.now()
     generation, keys_changed_at = rules.times_after(claims, before)
     row = {
         "user_id": user_id,
@@ -230,6 +246,5 @@ def _add(connection, claims, before, node, note):
         "seen": now,
         "note": note,
     }
-    _ADD_USER.change(connection, user_id=user_id)
-    _ADD.change(connection, fxa_uid=claims.fxa_uid, created=now, **row)
+    add_member(connection, dict(row, fxa_uid=claims.fxa_uid, created=now))
     return Member(**row)

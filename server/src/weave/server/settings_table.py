@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table weave_settings: texts by name that all processes of all nodes know."""
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
 from weave.server.queries import Query, insert_missing, insert_or_update
 from weave.server.schema15 import settings
@@ -10,7 +10,6 @@ _NAMED = settings.c.name == bindparam("its_name")
 _GET = Query(select(settings.c.value).where(_NAMED))
 _SET = Query(insert_or_update(settings))
 _ADD = Query(insert_missing(settings, "name", "value"))
-_REMOVE = Query(delete(settings).where(_NAMED))
 _LOCK = Query(update(settings).where(_NAMED).values(value=settings.c.value))
 
 
@@ -21,10 +20,6 @@ def get(connection, name):
 
 def put(connection, name, value):
     _SET.change(connection, name=name, value=value)
-
-
-def remove(connection, name):
-    _REMOVE.change(connection, its_name=name)
 
 
 def lock(connection, name):

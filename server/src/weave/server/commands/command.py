@@ -64,6 +64,13 @@ def site_of(arguments, sites):
     raise Failed("the sync.ini has no [host:%s]; it has %s" % (arguments.host, known))
 
 
+def sync15_of(site):
+    """The Sync15 of a Site; Failed where it serves Sync 1.1 alone."""
+    if site.sync15 is None:
+        raise Failed("Sync 1.5 is off: set secret_file in [sync15] (weave-server init)")
+    return site.sync15
+
+
 def databases_of(sites):
     """The Databases of all sites, each once."""
     return dict.fromkeys(

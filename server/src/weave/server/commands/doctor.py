@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from weave.server import jwks
 from weave.server.clients import node_url
-from weave.server.commands.command import Command, Failed, argument
+from weave.server.commands.command import Command, Failed, argument, sync15_of
 from weave.server.doctor import outside, tls
 from weave.server.doctor.arrival import Arrival
 from weave.server.doctor.report import Report, Stop
@@ -51,8 +51,8 @@ def doctor(arguments, sites):
 
 def _look(report, wire, sites):
     site = None if sites is None else _site_at(wire, sites)
-    if sites is not None and site.sync15 is None:
-        raise Failed("Sync 1.5 is off: set secret_file in [sync15] (weave-server init)")
+    if site is not None:
+        sync15_of(site)  # or fails, before anything is asked
     tls.check(report, wire)
     can_sign = outside.check(report, wire)
     if site is None:

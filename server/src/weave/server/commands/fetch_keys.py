@@ -3,7 +3,15 @@
 
 import sys
 
-from weave.server.commands.command import HOST, INI, Command, Failed, argument, site_of
+from weave.server.commands.command import (
+    HOST,
+    INI,
+    Command,
+    Failed,
+    argument,
+    site_of,
+    sync15_of,
+)
 from weave.server.jwks import MAX_BYTES, KeysError
 
 _BY_HAND = (
@@ -13,9 +21,7 @@ _BY_HAND = (
 
 def fetch_keys(arguments, sites):
     site = site_of(arguments, sites)
-    if site.sync15 is None:
-        raise Failed("Sync 1.5 is off: set secret_file in [sync15] (weave-server init)")
-    keys, url = site.sync15.keys, site.settings["sync15.jwks_url"]
+    keys, url = sync15_of(site).keys, site.settings["sync15.jwks_url"]
     try:
         count = keys.fetch_now() if arguments.file is None else keys.load(arguments.file)
     except KeysError as error:

@@ -7,7 +7,15 @@ import sys
 import time
 
 from weave.server.accounts import canonical_name
-from weave.server.commands.command import HOST, INI, Command, Failed, argument, site_of
+from weave.server.commands.command import (
+    HOST,
+    INI,
+    Command,
+    Failed,
+    argument,
+    site_of,
+    sync15_of,
+)
 from weave.server.config import printable
 from weave.server.people import IN_USE, People
 from weave.server.schema15 import MAX_NOTE_CHARS
@@ -241,10 +249,9 @@ def admit(arguments, sites):
 
 
 def _people_15(arguments, sites):
-    people = People(site_of(arguments, sites))
-    if not people.has_15:
-        raise Failed("Sync 1.5 is off: set secret_file in [sync15] (weave-server init)")
-    return people
+    site = site_of(arguments, sites)
+    sync15_of(site)  # or fails
+    return People(site)
 
 
 _ADMIT = (

@@ -5,14 +5,14 @@ answers arrive complete."""
 import http.client
 
 from weave.server.doctor.report import Stop
-
-TOKEN_PATHS = ("/1.0/sync/1.5", "/token/1.0/sync/1.5")
+from weave.server.rules import Limits
+from weave.server.token_api import PATHS as TOKEN_PATHS
 
 # A larger difference is reported.
 CLOCK_SECONDS = 60
 
-# The default of sync15.max_request_bytes, which Firefox is told.
-MAX_REQUEST_BYTES = 2625536
+# The body that is tried where the settings are not known.
+MAX_REQUEST_BYTES = Limits.max_request_bytes
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _GATEWAY = (502, 504)

@@ -7,14 +7,12 @@ The token server has no token for it, and it takes nobody's place among the memb
 import contextlib
 import secrets
 
-from sqlalchemy import bindparam, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, select
 
 from weave.server.doctor_api import FXA_UID
-from weave.server.members import DRAWS, MAX_USER_ID
+from weave.server.members import add_member, new_user_id, with_new_id
 from weave.server.people import forget_member
 from weave.server.queries import Query
-from weave.server.schema import users
 from weave.server.schema15 import members
 from weave.server.stamps import Stamp
 
@@ -25,10 +23,6 @@ STALE_SECONDS = 600
 # The id of an account has no such character.
 _MARK = "-"
 
-_ADD_USER = Query(insert(users).values(user_id=bindparam("user_id"), modified=0))
-_ADD = Query(
-    insert(members).values({name: bindparam(name) for name in members.c.keys()})
-)
 _STALE = Query(
     select(members.c.user_id).where(
         members.c.fxa_uid >= bindparam("first"),
@@ -61,9 +55,10 @@ def forget_stale(storage):
 
 
 def _add(database, fxa_uid):
-    """Makes a user who may be nobody else's; the user_id."""
-    for draw in range(1, DRAWS + 1):
-        user_id, now = 1 + secrets.randbelow(MAX_USER_ID), Stamp.now()
+    """Makes a user who is nobody else's; returns the user_id."""
+
+    def add(connection):
+        user_id, now = new_user_id(), Stamp.now()
         row = {
             "user_id": user_id,
             "fxa_uid": fxa_uid,
@@ -76,14 +71,7 @@ def _add(database, fxa_uid):
             "seen": now,
             "note": "weave-server doctor",
         }
+        add_member(connection, row)
+        return user_id
 
-        def add(connection, row=row):
-            _ADD_USER.change(connection, user_id=row["user_id"])
-            _ADD.change(connection, **row)
-
-        try:
-            database.write(add)
-            return user_id
-        except IntegrityError:
-            if draw == DRAWS:
-                raise
+    return with_new_id(database, add)

@@ -7,10 +7,10 @@ import ssl
 import time
 from urllib.parse import quote, urlsplit
 
+from weave.server.hawk import PORTS
+
 TIMEOUT_SECONDS = 20
 MAX_ANSWER_BYTES = 1024 * 1024
-
-PORTS = {"http": 80, "https": 443}
 
 
 class Answer:
