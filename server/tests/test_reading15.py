@@ -459,3 +459,10 @@ def test_a_token_widens_no_bounds(device):
     assert device.get("storage/a?sort=newest&offset=" + late + bounds).json == []
     bounds = "&older=%s" % text(times[1])
     assert device.get("storage/a?sort=oldest&offset=" + early + bounds).json == []
+    # Behind the position there are others of the same time.
+    last = time_of(device.post("storage/b", [{"id": str(n)} for n in range(4)]))
+    for sort, bound in (("oldest", "newer"), ("newest", "older"), ("oldest", "older")):
+        path = "storage/b?sort=" + sort
+        token = device.get(path + "&limit=2").headers["X-Weave-Next-Offset"]
+        assert len(device.get(path + "&offset=" + token).json) == 2
+        assert device.get(path + "&%s=%s&offset=%s" % (bound, text(last), token)).json == []
