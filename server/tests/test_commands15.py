@@ -130,6 +130,7 @@ def test_list_of_both_protocols(site15, capsys):
     assert expected.items() <= listed.items()
 
 
+@pytest.mark.sqlite_only
 def test_list_for_eyes(site15, capsys):
     site15.user()
     uid = come(site15, ANNA).json["uid"]
@@ -152,15 +153,18 @@ def test_list_for_eyes(site15, capsys):
 def test_the_last_sync_is_a_token_or_a_write(site15, capsys):
     old = come(site15, ANNA).json["uid"]
     new = new_key(site15, ANNA)
-    site15.sql("update weave_fxa_users set seen = 100000 where user_id = ?", [old])
-    site15.sql("update weave_fxa_users set seen = 300000 where user_id = ?", [new])
-    for modified, expected in ((200000, 3000), (400000, 4000)):
-        site15.sql("update weave_users set modified = ?", [modified])
+    day = 24 * 3600
+    today = int(time.time()) // day * day
+    for uid, seen in ((old, today - 4 * day), (new, today - 2 * day)):
+        site15.sql("update weave_fxa_users set seen = ? where user_id = ?", [seen * 100, uid])
+    for modified, last in ((today - 3 * day, today - 2 * day), (today - day, today - day)):
+        site15.sql("update weave_users set modified = ?", [modified * 100])
         times = {each["user_id"]: each["last_sync"] for each in users(capsys, site15)[ANNA]}
         # the records of a replaced key are written to by what removes them, and no sync
-        assert times == {old: 1000, new: expected}
+        assert times == {old: today - 4 * day, new: last}
 
 
+@pytest.mark.sqlite_only
 def test_list_without_sync_15(site, capsys):
     site.user()
     assert "alice" in run(capsys, "users list", site)
@@ -170,6 +174,7 @@ def test_list_without_sync_15(site, capsys):
         assert "Sync 1.5 is off: set secret_file" in wrong
 
 
+@pytest.mark.sqlite_only
 def test_a_note_cannot_write_to_the_terminal(site15, capsys):
     come(site15, ANNA)
     site15.sql("update weave_fxa_users set note = ?", ["a\x1b[2Jb"])
@@ -202,6 +207,7 @@ def test_hosts_with_databases_of_their_own(make_site, capsys):
 # ---- note ----
 
 
+@pytest.mark.sqlite_only
 def test_note(site15, capsys):
     come(site15, ANNA)
     assert run(capsys, "users note", site15, ANNA.upper(), "Anna") == ANNA + ": Anna\n"
@@ -224,6 +230,7 @@ def test_a_note_goes_with_the_account(site15, capsys):
     assert [each["note"] for each in users(capsys, site15)[ANNA]] == ["Anna", "Anna"]
 
 
+@pytest.mark.sqlite_only
 def test_a_note_of_two(site15, capsys):
     for fxa_uid in (ANNA, BERND):
         run(capsys, "admit", site15, fxa_uid, "--note", "Anna")
@@ -290,6 +297,7 @@ def test_delete_that_fails_half_way(site15, capsys, monkeypatch):
     assert (rows_of(site15, old), rows_of(site15, new)) == ({}, {})
 
 
+@pytest.mark.sqlite_only
 def test_delete_says_who_comes_again(make_site, capsys):
     site = make_site(Site15, sync15="allow_new_users = true")
     Jwks(next(iter(site.databases)), "http://localhost:1/").load(KEY.jwks())
@@ -298,6 +306,7 @@ def test_delete_says_who_comes_again(make_site, capsys):
     assert come(site, ANNA).json["uid"] != uid
 
 
+@pytest.mark.sqlite_only
 def test_delete_of_who_is_only_admitted(site15, capsys):
     run(capsys, "admit", site15, ANNA, "--note", "Anna")
     come(site15, BERND)
@@ -318,6 +327,7 @@ def test_delete_of_an_account(who, site, capsys):
     assert site.app.get("/user/1.0/alice").text == "0"
 
 
+@pytest.mark.sqlite_only
 def test_delete_asks(site, capsys, monkeypatch):
     site.user()
     _, _, wrong = attempt(capsys, "users delete", site, "alice")
@@ -335,6 +345,7 @@ def test_delete_asks(site, capsys, monkeypatch):
     assert "alice" not in users(capsys, site)
 
 
+@pytest.mark.sqlite_only
 def test_delete_of_a_name_that_two_have(site15, capsys):
     site15.user("anna")
     come(site15, ANNA)
@@ -372,6 +383,7 @@ def test_admit_the_next(site15, capsys):
     assert "let in:" not in run(capsys, "users list", site15)
 
 
+@pytest.mark.sqlite_only
 def test_admit_several_for_a_time(site15, capsys):
     come(site15, ANNA)
     now = time.time()
@@ -386,6 +398,7 @@ def test_admit_several_for_a_time(site15, capsys):
     assert come(site15, BERND).status == 403
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("words", [("--for", "10"), ("--for", "0m"), ("--next", "-1"),
                                    ("--next", "many")])  # fmt: skip
 def test_admit_what_is_no_number(words, site15, capsys):
@@ -416,6 +429,7 @@ def test_purge_of_replaced_keys(site15, capsys):
     assert "of 0 replaced keys" in run(capsys, "purge", site15)
 
 
+@pytest.mark.sqlite_only
 def test_purge_of_replaced_keys_at_once(site15, capsys):
     old = come(site15, ANNA).json["uid"]
     new_key(site15, ANNA)

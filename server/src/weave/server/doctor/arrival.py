@@ -43,7 +43,8 @@ class Arrival:
         changed = [what for what in _PATHS if not self._arrives(what[0])]
         for _, what, is_sent in changed:
             if not is_sent:
-                self._report.note("the web server %s; no browser sends that" % what)
+                text = "the web server %s; no browser sends that, and nothing has to be done"
+                self._report.note(text % what)
         changed = [(path, what) for path, what, is_sent in changed if is_sent]
         if not changed:
             self._report.ok("paths and queries arrive as browsers send them")
