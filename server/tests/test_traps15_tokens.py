@@ -121,6 +121,20 @@ def test_46_bad_tokens_are_401(site, what):
 
 
 @pytest.mark.sqlite_only
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_46_a_clock_that_is_behind_is_503(site, claim, caplog):
+    """The account server's is right. After two 401 Firefox wants to be signed in again; a
+    machine without a clock of its own has a wrong one whenever it starts."""
+    answer = ask_for_token(site.transport, PATHS[0], KEY.jwt(**{claim: time.time() + 120}))
+    assert check_form(answer, 503)["status"] == "error"
+    assert answer.headers["Retry-After"] == "60"
+    assert "set the clock of this server" in caplog.text
+    assert site.sql("select count(*) from weave_fxa_users") == [(0,)]
+    forged = KEY.jwt(**{claim: time.time() + 120})[:-5] + "AAAAA"
+    assert ask_for_token(site.transport, PATHS[0], forged).status == 401
+
+
+@pytest.mark.sqlite_only
 def test_46_other_requests_without_a_token_are_401(site):
     for headers in ({}, {"Authorization": "BrowserID x"}, {"Authorization": "Bearer"}):
         check_form(ask_for_token(site.transport, PATHS[0], None, **headers), 401)

@@ -32,6 +32,10 @@ class BadToken(Exception):
     """The token is not good; str() is the reason for the log."""
 
 
+class NotYet(BadToken):
+    """The token is genuine, and from the future: the clock of this server is behind."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """The account that a token is of; generation is in ms, and 0 where the token has none."""
@@ -41,7 +45,7 @@ class Identity:
 
 
 def verify(text, find_keys, now):
-    """The Identity of a token; BadToken.
+    """The Identity of a token; BadToken, NotYet.
 
     find_keys(kid) returns the RsaKeys that may have signed it; it is called last, since
     it may have to fetch them. now is Unix time.
@@ -55,12 +59,18 @@ def verify(text, find_keys, now):
     kid = _check_header(_object(header))
     claims = _object(claims)
     identity = _check_claims(claims, now)
+    begins = max(_time(claims, name) or 0 for name in ("iat", "nbf"))
     message = text.rpartition(".")[0].encode("ascii")
     keys = find_keys(kid)
     if not keys:
         raise BadToken("the token names a key that the account server does not have")
     if not any(key.has_signed(message, signature) for key in keys):
         raise BadToken("the signature of the token is wrong: it was forged or cut")
+    if begins - LEEWAY_SECONDS > now:
+        raise NotYet(
+            "the account server has signed a token that begins in %d s: set the clock of "
+            "this server (timedatectl set-ntp true)" % (begins - now)
+        )
     return identity
 
 
@@ -113,13 +123,6 @@ def _check_claims(claims, now):
         raise BadToken("the token has no end (exp)")
     if expires + LEEWAY_SECONDS <= now:
         raise BadToken("the token has expired %d s ago" % (now - expires))
-    for name in ("iat", "nbf"):
-        begins = _time(claims, name)
-        if begins is not None and begins - LEEWAY_SECONDS > now:
-            raise BadToken(
-                "the token begins in %d s (%s): is the clock of this server right?"
-                % (begins - now, name)
-            )
     scope = claims.get("scope")
     if not isinstance(scope, str) or SCOPE not in re.split(r"[ ,]+", scope):
         raise BadToken("the token is not for Sync: its scope is another one")

@@ -132,6 +132,9 @@ class Tokens:
         _check_client_state(req, client_state)
         try:
             identity = oauth.verify(token, self._keys.find, self._clock())
+        except oauth.NotYet as error:
+            # A 401 would have Firefox ask for the password, and the next token is no better.
+            raise Refused(str(error), *_ERRORS[503], http_status=503) from None
         except oauth.BadToken as error:
             raise _invalid("invalid-credentials", str(error)) from None
         return Claims(
