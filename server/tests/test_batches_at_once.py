@@ -284,3 +284,25 @@ def test_memory_of_a_large_batch(site15, count, size):
         served.close()
     assert device.get("info/collection_counts").json == {"col": count + 1}
     assert device.get("info/collection_usage").json["col"] == (count * size + 1) / 1024
+
+
+@pytest.mark.skipif(KIND == "sqlite", reason="who writes takes turns there")
+def test_nobody_waits_for_batches_of_others(site15):
+    """MariaDB locks the record behind a range, too: that is the next user's."""
+    mine, theirs = site15.device(100), site15.device(101)
+    begin(theirs, body=records("a", payload="x"))
+    rows = "SELECT batch FROM weave_batch_records WHERE user_id = 101"
+    ((number,),) = site15.sql(rows)
+    with site15._engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="READ COMMITTED")
+        with connection.begin():
+            lock = "%s AND batch = %d AND id = 'a' FOR UPDATE" % (rows, number)
+            connection.exec_driver_sql(lock).fetchall()
+            # With a lock in the way, each of them would be a 503 in the end.
+            for end in (
+                lambda batch: commit(mine, batch),
+                lambda batch: mine.delete("storage/col"),
+                lambda batch: mine.delete("storage"),
+            ):
+                end(begin(mine, body=records("a", "b", payload="x")))
+    assert site15.sql("SELECT count(*) FROM weave_batch_records") == [(1,)]

@@ -67,13 +67,11 @@ _SIZES = Query(
     .limit(bindparam("at_most"))
 )
 _PART = Query(select(_R.id, *(_R[name] for name in _FIELDS)).where(*_RANGE))
-_REMOVE_PART = Query(delete(batch_records).where(*_RANGE))
-_REMOVE_RECORDS = Query(delete(batch_records).where(*_RECORDS))
-_REMOVE = Query(delete(batches).where(*_MINE))
-_REMOVE_ALL_RECORDS = Query(
-    delete(batch_records).where(_R.user_id == bindparam("user_id"))
+# By their whole keys: MariaDB locks what follows a range, too, and that is another user's.
+_REMOVE_NAMED = Query(
+    delete(batch_records).where(*_RECORDS, _R.id.in_(bindparam("ids", expanding=True)))
 )
-_REMOVE_ALL = Query(delete(batches).where(_B.user_id == bindparam("user_id")))
+_REMOVE = Query(delete(batches).where(*_MINE))
 _EXPIRED_OF_USER = Query(
     select(_B.batch)
     .where(_B.user_id == bindparam("user_id"), _B.expires <= bindparam("now"))
@@ -239,7 +237,7 @@ class Batches:
                 given = dict(mine, first=first, last=last)
                 rows = _PART.rows(self._connection, **given)
                 # The rows go as they are read: the database can use their place again.
-                _REMOVE_PART.change(self._connection, **given)
+                _remove(self._connection, [row[0] for row in rows], mine)
                 yield {row[0]: _fields(row) for row in rows}
             if len(sizes) < PART_ROWS:
                 last = None
@@ -253,18 +251,19 @@ def forget_batches(connection, user_id, collection=None):
 
     The caller has the lock of the user.
     """
-    if collection is None:
-        _REMOVE_ALL_RECORDS.change(connection, user_id=user_id)
-        _REMOVE_ALL.change(connection, user_id=user_id)
-        return
     for number, name, *_ in _OF_USER.rows(connection, user_id=user_id):
-        if name == collection:
+        if collection in (None, name):
             _drop(connection, user_id=user_id, batch=number)
 
 
-def _drop(connection, **mine):
-    _REMOVE_RECORDS.change(connection, **mine)
-    _REMOVE.change(connection, **mine)
+def _drop(connection, user_id, batch):
+    while not purge_batch(connection, user_id, batch, PART_ROWS):
+        pass
+
+
+def _remove(connection, ids, mine):
+    for some in chunks(ids):
+        _REMOVE_NAMED.change(connection, ids=some, **mine)
 
 
 def _size(fields):
@@ -298,8 +297,7 @@ def purge_batch(connection, user_id, number, at_most):
     """
     mine = {"user_id": user_id, "batch": number}
     rows = _SIZES.rows(connection, last="", at_most=at_most, **mine)
-    if rows:
-        _REMOVE_PART.change(connection, first=rows[0][0], last=rows[-1][0], **mine)
+    _remove(connection, [row[0] for row in rows], mine)
     if len(rows) < at_most:
         _REMOVE.change(connection, **mine)
         return True
