@@ -16,7 +16,7 @@ import time
 from urllib.parse import quote
 
 import client15
-from writers import hundredths, seconds
+from client import hundredths, seconds
 
 TOKEN_PATH = "/1.0/sync/1.5"
 TOKEN_SECONDS = 20

@@ -19,6 +19,34 @@ def name_of(email):
     return base64.b32encode(digest).decode("ascii").lower()
 
 
+def hundredths(text):
+    """The integer of a timestamp of the protocol: exact, where a float is not."""
+    whole, _, rest = str(text).partition(".")
+    assert whole.isdigit() and rest.isdigit() and len(rest) == 2, text
+    return int(whole + rest)
+
+
+def seconds(stamp):
+    """The only text that the protocol has for a time in hundredths of a second."""
+    return "%d.%02d" % divmod(stamp, 100)
+
+
+class Verbs:
+    """The verbs for a class that has call(method, path, body, status, **headers)."""
+
+    def get(self, path, status=200, **headers):
+        return self.call("GET", path, None, status, **headers)
+
+    def put(self, path, body, status=200, **headers):
+        return self.call("PUT", path, body, status, **headers)
+
+    def post(self, path, body, status=200, **headers):
+        return self.call("POST", path, body, status, **headers)
+
+    def delete(self, path, status=200, **headers):
+        return self.call("DELETE", path, None, status, **headers)
+
+
 class SyncError(Exception):
     """An answer that is not 200; has status, headers, body."""
 

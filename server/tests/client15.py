@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small client of Sync 1.5, with its token server; standard library only.
+"""A small client of Sync 1.5, with its token server; standard library and client.py only.
 
 Its HAWK, its tokens and its JWTs are its own, by the specifications, and share no line
 with the server: what both agree on is right, or both have read it wrong.
@@ -21,6 +21,8 @@ import pathlib
 import secrets
 import time
 from urllib.parse import quote, urlsplit
+
+from client import Verbs, hundredths
 
 LIFE_SECONDS = 3600
 
@@ -222,11 +224,7 @@ class Answer:
 
 def time_of(answer):
     """When the resource was modified, in hundredths of a second."""
-    return round(float(answer.headers["X-Last-Modified"]) * 100)
-
-
-def text(hundredths):
-    return "%d.%02d" % divmod(hundredths, 100)
+    return hundredths(answer.headers["X-Last-Modified"])
 
 
 class InProcess:
@@ -262,7 +260,7 @@ def endpoint_of(token):
     return {"endpoint": token["api_endpoint"], "id_": token["id"], "key": token["key"]}
 
 
-class Client:
+class Client(Verbs):
     """One device, which has a token. It signs the URLs that it was given, whatever the
     transport makes of them, as a browser behind a proxy does."""
 
@@ -300,18 +298,6 @@ class Client:
         answer = self.transport.request(method, target, body, _present(sent))
         assert status is None or answer.status == status, (method, target, answer)
         return answer
-
-    def get(self, path, status=200, **headers):
-        return self.call("GET", path, None, status, **headers)
-
-    def put(self, path, body, status=200, **headers):
-        return self.call("PUT", path, body, status, **headers)
-
-    def post(self, path, body, status=200, **headers):
-        return self.call("POST", path, body, status, **headers)
-
-    def delete(self, path, status=200, **headers):
-        return self.call("DELETE", path, None, status, **headers)
 
     def upload(self, collection, records, since=None, size=100):
         """Sends records as one batch, as Firefox does; the Answer of the commit."""

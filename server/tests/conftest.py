@@ -23,6 +23,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.pool import NullPool
 
+import client
 import client15
 import dbservers
 
@@ -91,7 +92,7 @@ def basic(name, password):
     return "Basic " + base64.b64encode(secret).decode("ascii")
 
 
-class User:
+class User(client.Verbs):
     """Somebody with an account; paths are below /1.1/NAME/."""
 
     def __init__(self, app, name, password=PASSWORD):
@@ -118,18 +119,6 @@ class User:
             headers=headers,
             status=status,
         )
-
-    def get(self, path, status=200, **headers):
-        return self.call("GET", path, None, status, **headers)
-
-    def put(self, path, body, status=200, **headers):
-        return self.call("PUT", path, body, status, **headers)
-
-    def post(self, path, body, status=200, **headers):
-        return self.call("POST", path, body, status, **headers)
-
-    def delete(self, path, status=200, **headers):
-        return self.call("DELETE", path, None, status, **headers)
 
 
 class Site:

@@ -8,22 +8,13 @@ Stamps are hundredths of a second, as the server gave them; the clock is in seco
 import json
 from urllib.parse import quote
 
+from client import hundredths, seconds
+
 FOREVER = float("inf")
 BATCH_SECONDS = 7200
 
 # Payloads count towards a quota in units of this.
 KB = 1024
-
-
-def hundredths(text):
-    """The stamp in a text of the only form that the server may use."""
-    whole, _, rest = text.partition(".")
-    assert whole.isdigit() and rest.isdigit() and len(rest) == 2, text
-    return int(whole + rest)
-
-
-def number(stamp):
-    return "%d.%02d" % divmod(stamp, 100)
 
 
 class Model:
@@ -175,7 +166,7 @@ class Actor:
             return {}, None, False
         kind, position = since
         stamp = self.stamps[position % len(self.stamps)]
-        return {"X_If_%s_Since" % kind: number(stamp)}, stamp, kind == "Modified"
+        return {"X_If_%s_Since" % kind: seconds(stamp)}, stamp, kind == "Modified"
 
     def ask(self, method, path, body, since, name=None, id_=None, status=200, more=None):
         """The Answer; None where the condition has refused it."""
@@ -212,7 +203,7 @@ class Actor:
             assert answer.json == 14
             return
         stamp = self.stamp_of(answer)
-        assert answer.text == answer.headers["X-Last-Modified"] == number(stamp)
+        assert answer.text == answer.headers["X-Last-Modified"] == seconds(stamp)
         self.model.put(name, {id_: fields}, stamp)
 
     def post(self, name, records, since, query="", as_lines=False):
@@ -358,7 +349,7 @@ class Actor:
         for key, value in args.items():
             if key in ("newer", "older"):
                 args[key] = value = self.stamps[value % len(self.stamps)]
-                value = number(value)
+                value = seconds(value)
             elif key == "ids":
                 value = ",".join(value)
             parts.append("%s=%s" % (key, quote(str(value), safe=",")))

@@ -150,7 +150,7 @@ class Exact:
 
     @property
     def last_modified(self):
-        return int(self.headers["X-Last-Modified"].replace(".", ""))
+        return client.hundredths(self.headers["X-Last-Modified"])
 
 
 def test_batches_beside_other_writes(site15, processes):

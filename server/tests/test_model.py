@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from client import hundredths, seconds
 from conftest import KIND, THROUGH_HTTPD, basic
 
 # Far from each other, so that a slow machine is never in doubt.
@@ -97,14 +98,6 @@ class Model:
         return (self.last if name is None else self.moved.get(name, 0)) > since
 
 
-def hundredths(text):
-    return int(text.replace(".", ""))
-
-
-def number(stamp):
-    return "%d.%02d" % divmod(stamp, 100)
-
-
 class Client:
     """Does the same to the server and to the model."""
 
@@ -119,7 +112,7 @@ class Client:
         headers = {}
         if since is not None:
             since = self.stamps[since % len(self.stamps)]
-            headers["X_If_Unmodified_Since"] = number(since)
+            headers["X_If_Unmodified_Since"] = seconds(since)
         if path == "storage":
             headers["X_Confirm_Delete"] = "1"
         refused = since is not None and self.model.is_newer(name, since)
@@ -141,7 +134,7 @@ class Client:
             done, answer = self.write(how, "storage/" + name, body, name, since)
         if done:
             modified = self.model.put(name, {id_: fields}, self.model.last)[id_]
-            assert answer.text == ("null" if modified is None else number(modified))
+            assert answer.text == ("null" if modified is None else seconds(modified))
 
     def post(self, name, batch, since):
         done, answer = self.write("POST", "storage/" + name, batch, name, since)
@@ -158,7 +151,7 @@ class Client:
         assert set(answer.json["success"]) == set(changes)
         bad = [record["id"] for record in batch if record["id"] not in IDS]
         assert len(answer.json["failed"]) <= len(bad) and bool(answer.json["failed"]) == bool(bad)
-        assert '"modified":' + number(self.model.last) in answer.text
+        assert '"modified":' + seconds(self.model.last) in answer.text
 
     def refused_put(self, name, fields, how):
         body = dict(fields, payload=5)
@@ -173,7 +166,7 @@ class Client:
         done, answer = self.write("DELETE", path, None, name, since)
         if done:
             self.model.delete(name, args, self.model.last)
-            assert answer.text == number(self.model.last)
+            assert answer.text == seconds(self.model.last)
 
     def delete_item(self, name, id_, since):
         path = "storage/%s/%s" % (name, quote(id_, safe=""))
@@ -197,7 +190,7 @@ class Client:
         for key, value in args.items():
             if key in ("newer", "older"):
                 args[key] = value = self.stamps[value % len(self.stamps)]
-                value = number(value)
+                value = seconds(value)
             elif key == "ids":
                 value = ",".join(value)
             parts.append("%s=%s" % (key, quote(str(value), safe=",")))

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from client15 import text, time_of
+from client import seconds
+from client15 import time_of
 
 INFO = ("collections", "collection_counts", "collection_usage", "quota", "configuration")
 SORTS = (None, "newest", "oldest", "index")
@@ -83,11 +84,11 @@ def test_times_and_conditions_of_info(device):
         path = "info/" + what
         answer = device.get(path)
         assert time_of(answer) == last
-        unmodified = device.get(path, 304, X_If_Modified_Since=text(last))
+        unmodified = device.get(path, 304, X_If_Modified_Since=seconds(last))
         assert (unmodified.body, time_of(unmodified)) == (b"", last)
-        assert device.get(path, X_If_Modified_Since=text(last - 1)).json == answer.json
-        assert device.get(path, X_If_Unmodified_Since=text(last)).json == answer.json
-        modified = device.get(path, 412, X_If_Unmodified_Since=text(last - 1))
+        assert device.get(path, X_If_Modified_Since=seconds(last - 1)).json == answer.json
+        assert device.get(path, X_If_Unmodified_Since=seconds(last)).json == answer.json
+        modified = device.get(path, 412, X_If_Unmodified_Since=seconds(last - 1))
         assert (modified.json, time_of(modified)) == (0, last)
 
 
@@ -98,7 +99,7 @@ def test_an_item(device):
     first = time_of(device.put("storage/a/1", {"payload": "x", "sortindex": -3, "ttl": 1000}))
     device.put("storage/a/2", {"payload": "x"})
     answer = device.get("storage/a/1")
-    assert answer.text == '{"id":"1","modified":%s,"payload":"x","sortindex":-3}' % text(first)
+    assert answer.text == '{"id":"1","modified":%s,"payload":"x","sortindex":-3}' % seconds(first)
     # Or Android's client panics.
     assert time_of(answer) == first
     assert sorted(device.get("storage/a/2").json) == ["id", "modified", "payload"]
@@ -113,12 +114,12 @@ def test_conditions_are_about_the_item_or_the_collection(device):
     last = time_of(device.put("storage/a/2", {"payload": "x"}))
     for path, modified in (("storage/a/1", first), ("storage/a", last), ("storage/none", 0)):
         assert time_of(device.get(path)) == modified
-        answer = device.get(path, 304, X_If_Modified_Since=text(modified))
+        answer = device.get(path, 304, X_If_Modified_Since=seconds(modified))
         assert (answer.body, time_of(answer)) == (b"", modified)
-        device.get(path, 200, X_If_Unmodified_Since=text(modified))
+        device.get(path, 200, X_If_Unmodified_Since=seconds(modified))
     for path, modified in (("storage/a/1", first), ("storage/a", last)):
-        device.get(path, 200, X_If_Modified_Since=text(modified - 1))
-        answer = device.get(path, 412, X_If_Unmodified_Since=text(modified - 1))
+        device.get(path, 200, X_If_Modified_Since=seconds(modified - 1))
+        answer = device.get(path, 412, X_If_Unmodified_Since=seconds(modified - 1))
         assert (answer.json, time_of(answer)) == (0, modified)
 
 
@@ -156,9 +157,9 @@ def test_nothing_is_later_than_the_time_of_the_answer(device, clock):
         ("storage/a/2", 404),
         ("storage/none", 200),
     ):
-        assert device.get(path, status).headers["X-Weave-Timestamp"] == text(last)
+        assert device.get(path, status).headers["X-Weave-Timestamp"] == seconds(last)
     answer = device.get("storage/a", 412, X_If_Unmodified_Since="1")
-    assert answer.headers["X-Weave-Timestamp"] == text(last)
+    assert answer.headers["X-Weave-Timestamp"] == seconds(last)
     clock.forward(2000)
     assert float(device.get("storage/a/1").headers["X-Weave-Timestamp"]) > last / 100 + 500
 
@@ -207,11 +208,11 @@ def test_lists(device):
             "payload": "y",
         }
     for arguments, ids in (
-        ("newer=%s" % text(middle), ["3"]),
-        ("older=%s" % text(middle), ["1"]),
-        ("newer=%s" % text(middle - 1), ["2", "3"]),
+        ("newer=%s" % seconds(middle), ["3"]),
+        ("older=%s" % seconds(middle), ["1"]),
+        ("newer=%s" % seconds(middle - 1), ["2", "3"]),
         ("ids=3,1,none,1", ["1", "3"]),
-        ("ids=3,1&newer=%s" % text(middle), ["3"]),
+        ("ids=3,1&newer=%s" % seconds(middle), ["3"]),
         ("ids=", []),
         ("ids=%31%2C2", ["1", "2"]),
         ("limit=0", []),
@@ -323,7 +324,7 @@ def test_pages_together_are_the_list(device):
     middle = fill(device)
     ids = "&ids=" + ",".join("%02d" % number for number in range(3, 30))
     for sort, bound, named, full in itertools.product(SORTS, BOUNDS, ("", ids), ("", "&full=1")):
-        path = "storage/a?x" + (bound % text(middle) if bound else "") + named + full
+        path = "storage/a?x" + (bound % seconds(middle) if bound else "") + named + full
         path += "&sort=" + sort if sort else ""
         whole = device.get(path)
         assert "X-Weave-Next-Offset" not in whole.headers
@@ -428,10 +429,10 @@ def test_a_token_widens_no_bounds(device):
     path = "storage/a?sort=%s&limit=2"
     early = device.get(path % "oldest").headers["X-Weave-Next-Offset"]
     late = device.get(path % "newest").headers["X-Weave-Next-Offset"]
-    bounds = "&newer=%s&older=%s" % (text(times[3]), text(times[6]))
+    bounds = "&newer=%s&older=%s" % (seconds(times[3]), seconds(times[6]))
     assert device.get("storage/a?sort=oldest&offset=" + early + bounds).json == ["4", "5"]
     assert device.get("storage/a?sort=newest&offset=" + late + bounds).json == ["5", "4"]
-    bounds = "&newer=%s" % text(times[6])
+    bounds = "&newer=%s" % seconds(times[6])
     assert device.get("storage/a?sort=newest&offset=" + late + bounds).json == []
-    bounds = "&older=%s" % text(times[1])
+    bounds = "&older=%s" % seconds(times[1])
     assert device.get("storage/a?sort=oldest&offset=" + early + bounds).json == []

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
+from client import hundredths
 from client15 import hawk_header
 from conftest import Site15, basic
 from facts15 import READS, fill, modified_of, shortest, times
-from model15 import hundredths
 
 
 @pytest.fixture

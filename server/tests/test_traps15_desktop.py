@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
+from client import hundredths
 from client15 import BATCH_OF_DESKTOP, hawk_header, make_token
 from conftest import Site15
 from facts15 import READS, fill, modified_of, shortest, times
-from model15 import hundredths
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from client15 import text, time_of
+from client import seconds
+from client15 import time_of
 from conftest import Site15
 
 ZEROS = '{"ciphertext":"c","IV":%s"AAAAAAAAAAAAAAAAAAAAAA==","hmac":"h"}'
@@ -62,7 +63,7 @@ def test_a_time_to_live_alone_moves_the_collection_alone(device, clock):
     second = device.post("storage/a", [{"id": "1", "ttl": 1000}])
     assert record(device, "1")["modified"] * 100 == time_of(first)
     assert time_of(device.get("storage/a")) == time_of(second) > time_of(first)
-    assert device.get("storage/a?newer=" + text(time_of(first))).json == []
+    assert device.get("storage/a?newer=" + seconds(time_of(first))).json == []
     clock.forward(60)
     assert device.get("storage/a").json == ["1"]
 
@@ -331,23 +332,24 @@ def test_conditions_of_writes(site15, device):
         ("DELETE", None, store),
     ):
         body = {"PUT": {"payload": "y"}, "POST": [{"id": "1", "payload": "y"}]}.get(method)
-        for since in ("0", text(modified - 1)):
+        for since in ("0", seconds(modified - 1)):
             answer = device.call(method, path, body, 412, X_If_Unmodified_Since=since)
             assert (answer.json, time_of(answer)) == (0, modified)
         for wrong in (
             {"X_If_Unmodified_Since": "-1"},
             {"X_If_Unmodified_Since": "x"},
-            {"X_If_Unmodified_Since": text(store), "X_If_Modified_Since": "0"},
+            {"X_If_Unmodified_Since": seconds(store), "X_If_Modified_Since": "0"},
         ):
             assert device.call(method, path, body, 400, **wrong).json == 1
         assert site15.digest() == before
-    first = time_of(device.put("storage/a/1", {"payload": "y"}, X_If_Unmodified_Since=text(first)))
+    since = seconds(first)
+    first = time_of(device.put("storage/a/1", {"payload": "y"}, X_If_Unmodified_Since=since))
     device.put("storage/a/3", {"payload": "new"}, X_If_Unmodified_Since="0")
     device.put("storage/c/1", {"payload": "new"}, X_If_Unmodified_Since="0")
     device.post("storage/d", [{"id": "1"}], X_If_Unmodified_Since="0.00")
-    device.delete("storage/a/1", X_If_Unmodified_Since=text(first))
+    device.delete("storage/a/1", X_If_Unmodified_Since=seconds(first))
     last = time_of(device.get("storage/a"))
-    device.delete("storage/a?ids=2", X_If_Unmodified_Since=text(last))
+    device.delete("storage/a?ids=2", X_If_Unmodified_Since=seconds(last))
     assert device.get("storage/a").json == ["3"]
     device.post("storage/a", [{"id": "1"}], X_If_Unmodified_Since="4102405200000")
     device.delete(None, X_If_Unmodified_Since="4102405200000")

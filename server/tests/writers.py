@@ -13,20 +13,10 @@ import threading
 import time
 
 import client
+from client import hundredths, seconds
 from conftest import PASSWORD, basic
 
 SHARED = ["k%d" % number for number in range(10)]
-
-
-def hundredths(text):
-    """A timestamp of the protocol as an integer: exact, where a float is not."""
-    whole, _, rest = str(text).partition(".")
-    assert len(rest) == 2, text
-    return int(whole + rest)
-
-
-def seconds(stamp):
-    return "%d.%02d" % divmod(stamp, 100)
 
 
 class Answer(client.Answer):
