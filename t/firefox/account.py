@@ -8,24 +8,31 @@ from client15 import KEYS_CHANGED_AT, RsaKey, b64url
 KEY = RsaKey.of_tests()
 
 
+def _derived(*words):
+    return hashlib.sha512(" ".join(words).encode("utf-8")).digest()
+
+
 class Account:
-    """Somebody with an account and its keys; all devices of one NAME have the same."""
+    """Somebody with an account and its key; all devices of one NAME have the same."""
 
     def __init__(self, name):
-        def derived(purpose):
-            return hashlib.sha512(("%s %s" % (name, purpose)).encode("utf-8")).digest()
+        self._name = name
+        self.uid = _derived(name, "uid").hex()[:32]
+        self._key_time = KEYS_CHANGED_AT  # in milliseconds since 1970
 
-        self.uid = derived("uid").hex()[:32]
-        self.email = name + "@example.org"
-        self._session = derived("session").hex()[:64]
-        self._key = {
-            "kid": "%d-%s" % (KEYS_CHANGED_AT, b64url(derived("fingerprint")[:16])),
-            "k": b64url(derived("key")),
-        }
+    def change_key(self):
+        """As somebody does who has forgotten the password, and sets another."""
+        self._key_time += 1
 
     def sign_in(self):
-        """What `signIn` and `giveToken` of inside.js want, with a fresh access token."""
+        """What `signIn` of inside.js wants, with a fresh access token."""
+        key = str(self._key_time)
+        fingerprint = _derived(self._name, key, "fingerprint")[:16]
         return {
-            "uid": self.uid, "email": self.email, "session": self._session, "key": self._key,
-            "token": KEY.jwt(sub=self.uid),
+            "uid": self.uid,
+            "email": self._name + "@example.org",
+            "session": _derived(self._name, key, "session").hex()[:64],
+            "key": {"kid": "%s-%s" % (key, b64url(fingerprint)),
+                    "k": b64url(_derived(self._name, key, "key"))},
+            "token": KEY.jwt(sub=self.uid, fxa_generation=self._key_time),
         }  # fmt: skip

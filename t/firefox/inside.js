@@ -11,6 +11,7 @@ const { getFxAccountsSingleton } = load("resource://gre/modules/FxAccounts.sys.m
 const { setTimeout } = load("resource://gre/modules/Timer.sys.mjs");
 
 const SCOPE = "https://identity.mozilla.com/apps/oldsync";
+const TOKEN_SERVER = "identity.sync.tokenserver.uri";
 const ENDS = ["weave:service:sync:finish", "weave:service:sync:error", "weave:service:login:error"];
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
 
@@ -37,6 +38,16 @@ function status() {
   return { service, sync, login, engines, enforceBackoff, ui: UIState.get().status };
 }
 
+// With the token in the browser's own cache, so that no account server is asked.
+async function setUser({ uid, email, session, key, token }) {
+  const expiresAt = Math.floor(Date.now() / 1000) + 86400;
+  await getFxAccountsSingleton()._internal.setSignedInUser({
+    uid, email, sessionToken: session, verified: true,
+    oauthTokens: { [SCOPE]: { token, expiresAt } },
+    scopedKeys: { [SCOPE]: { scope: SCOPE, kty: "oct", ...key } },
+  });
+}
+
 // A login of the password manager.
 function loginOf({ origin, username, password }) {
   const login = Cc["@mozilla.org/login-manager/loginInfo;1"].createInstance(Ci.nsILoginInfo);
@@ -54,22 +65,12 @@ const actions = {
   // its outcome.
   async signIn(account) {
     await Weave.Service.promiseInitialized;
-    await actions.giveToken(account);
+    await setUser(account);
     const end = nextEnd();
     await Weave.Service.configure();
     await end;
     await rest();
     return status();
-  },
-
-  // Puts the account's token into the browser's own cache, in place of one that was refused.
-  async giveToken({ uid, email, session, key, token }) {
-    const expiresAt = Math.floor(Date.now() / 1000) + 86400;
-    await getFxAccountsSingleton()._internal.setSignedInUser({
-      uid, email, sessionToken: session, verified: true,
-      oauthTokens: { [SCOPE]: { token, expiresAt } },
-      scopedKeys: { [SCOPE]: { scope: SCOPE, kty: "oct", ...key } },
-    });
   },
 
   // certificate: of an authority, in Base64.
@@ -108,6 +109,15 @@ const actions = {
     return status();
   },
 
+  async tokenServer() {
+    return Services.prefs.getStringPref(TOKEN_SERVER);
+  },
+
+  async setTokenServer(url) {
+    Services.prefs.setStringPref(TOKEN_SERVER, url);
+  },
+
+  // This sets the token server back to Mozilla's.
   async signOut() {
     await load("resource://services-sync/SyncDisconnect.sys.mjs").SyncDisconnect.disconnect(false);
   },
@@ -127,11 +137,10 @@ const actions = {
   // takes it for one of an hour.
   async takeShortToken(mayNotice) {
     await rest();
-    const name = "identity.sync.tokenserver.uri";
-    const url = Services.prefs.getStringPref(name);
-    Services.prefs.setStringPref(name, url + "?duration=1");
+    const url = Services.prefs.getStringPref(TOKEN_SERVER);
+    Services.prefs.setStringPref(TOKEN_SERVER, url + "?duration=1");
     const token = await Weave.Service.identity._ensureValidToken(true);
-    Services.prefs.setStringPref(name, url);
+    Services.prefs.setStringPref(TOKEN_SERVER, url);
     if (!mayNotice) {
       token.expiration = Date.now() + 3600 * 1000;
     }

@@ -105,6 +105,8 @@ def test_a_device_that_signs_out_leaves_no_record_of_itself(site, devices):
     assert own in site.ids(account, "clients") and own in site.ids(account, "tabs")
     second("signOut")
     assert second("status")["ui"] == "not_configured"
+    # docs/firefox_sync.md says so
+    assert "mozilla" in second("tokenServer")
     assert own not in site.ids(account, "clients") | site.ids(account, "tabs")
     assert len(site.ids(account, "clients")) == 1
 

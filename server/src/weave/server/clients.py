@@ -26,7 +26,8 @@ SETUPS = (
             "Where it is signed in already, sign out.",
             "Open `about:config`.",
             "Set `%s` to `{token}`" % PREFERENCE,
-            "Sign in with a Mozilla account, in the menu under Sync.",
+            "Sign in with a Mozilla account, in the menu under Sync. Signing out sets the "
+            "preference back: set it again before you sign in again.",
         ),
     ),
     (
