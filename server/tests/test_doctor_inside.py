@@ -92,6 +92,18 @@ def test_public_url_is_another_one(serve, capsys):
 
 
 @pytest.mark.sqlite_only
+def test_a_host_with_settings_of_its_own(serve, capsys):
+    served = serve("https://%s/" % HOST)
+    host, ini = served.url.split("//")[1], served.site.ini
+    with ini.open("a") as file:
+        file.write("\n[host:%s]\nsync15.public_url = %s\n" % (host, served.url))
+    served.front.application = proxies.drained(create_application(str(ini)))
+    status, said = served.doctor(capsys)
+    assert status == 0, said
+    assert "ok    clients are sent to %s/" % served.url in said
+
+
+@pytest.mark.sqlite_only
 def test_the_file_has_changed_since_the_start(served, capsys):
     ini = served.site.ini
     ini.write_text(ini.read_text().replace("public_url = http", "public_url = https"))
