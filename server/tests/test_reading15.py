@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage 1.5: what clients read, when it was modified, and lists in pages."""
 
+import base64
+import hashlib
 import itertools
 import json
 import threading
@@ -423,6 +425,28 @@ def test_tokens_are_of_one_list(site15, device):
         assert device.get("storage/a?limit=2&offset=" + made_up, 400).json == 1
 
 
+NO_POSITIONS = [
+    b"5", b"null", b'"abc"', b"{}", b"[]", b'["a"]', b'["a",1]', b'["a",1,1,1]', b"[1,2,3]",
+    b'["a","x",null]', b'["a",NaN,1]', b'["a",true,1]', b'["a",1.5,1]', b'["a",1,1.5]',
+    b'["a",[],[]]', b'["a",1,[]]', b'[["a"],1,1]', b'[{"a":1},1,1]', b'["\\u0000",1,1]',
+    b'["\\ud800",1,1]', b'["a",%d,1]' % 2**70, b'["a",1,%d]' % 2**40, b"[" * 200 + b"]" * 200,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sort", [None, "newest", "oldest", "index"])
+def test_tokens_with_a_checksum_that_somebody_knows(device, sort):
+    """The source is public: 400, and no fault of the server."""
+    device.post("storage/a", [{"id": id_, "sortindex": 1, "payload": ""} for id_ in "1234"])
+    made_up = [*NO_POSITIONS, b'["a",null,1]'] if sort in ("newest", "oldest") else NO_POSITIONS
+    for position in made_up:
+        whole = b"%d a %s %s" % (device.uid, (sort or "none").encode(), position)
+        data = hashlib.blake2s(whole, digest_size=6).digest() + position
+        token = base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+        path = "storage/a?limit=2&offset=" + token + ("&sort=" + sort if sort else "")
+        for more in ("", "&full=1", "&ids=1,2"):
+            assert device.get(path + more, 400).json == 1, position
+
+
 def test_a_token_widens_no_bounds(device):
     """One of the same order, with other bounds."""
     times = [time_of(device.put("storage/a/%d" % n, {"payload": "x"})) for n in range(8)]
@@ -436,3 +460,10 @@ def test_a_token_widens_no_bounds(device):
     assert device.get("storage/a?sort=newest&offset=" + late + bounds).json == []
     bounds = "&older=%s" % seconds(times[1])
     assert device.get("storage/a?sort=oldest&offset=" + early + bounds).json == []
+    # Behind the position there are others of the same time.
+    last = time_of(device.post("storage/b", [{"id": str(n)} for n in range(4)]))
+    for sort, bound in (("oldest", "newer"), ("newest", "older"), ("oldest", "older")):
+        path = "storage/b?sort=" + sort
+        token = device.get(path + "&limit=2").headers["X-Weave-Next-Offset"]
+        assert len(device.get(path + "&offset=" + token).json) == 2
+        assert device.get(path + "&%s=%s&offset=%s" % (bound, seconds(last), token)).json == []

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from weave.server import doctor_api
 from weave.server.doctor.outside import ask, check_body
 from weave.server.doctor.report import Stop
-from weave.server.doctor.wire import PORTS
+from weave.server.hawk import PORTS
 
 # Enough connections that each process and each node answers at least one, most likely.
 CONNECTIONS = 20
