@@ -90,7 +90,7 @@ class Choice:
     def new_step(self):
         """Of Sync 1.5: the name of a method of Actor, and its arguments."""
         what = self.one(
-            ["put"] * 5 + ["post"] * 4 + ["begin"] * 3 + ["go_on_rightly"] * 9 + ["go_on"]
+            ["put"] * 5 + ["post"] * 4 + ["begin"] * 3 + ["go_on_rightly"] * 9 + ["go_on"] * 4
             + ["delete", "delete_ids", "delete_item", "read", "read_pages", "read_item"]
             + ["read_info"] + ["wipe"] * self._random.randint(0, 1)
         )

@@ -162,3 +162,23 @@ def test_one_id_of_a_batch_of_two_users(site15, device):
     assert sorted(device.get("storage/col").json) == ["mine", "mine, too"]
     other.post(path + "&commit=true", [])
     assert other.get("storage/col").json == ["of the other"]
+
+
+def test_what_has_expired_is_not_there(device):
+    """For conditions, too, and nothing of it is left in what is written over it."""
+    device.put("storage/col/a", {"payload": "old", "sortindex": 5, "ttl": 0})
+    device.get("storage/col/a", 404, X_If_Unmodified_Since="0")
+    device.delete("storage/col/a", 404, X_If_Unmodified_Since="0")
+    device.put("storage/col/a", {"ttl": 1000}, X_If_Unmodified_Since="0")
+    found = device.get("storage/col/a").json
+    assert (found["payload"], found.get("sortindex")) == ("", None)
+
+
+@pytest.mark.parametrize("path", ["storage/col", "storage", None])
+def test_deletion_takes_what_is_on_its_way(device, path):
+    """Who begins anew does not want what was sent before."""
+    started = device.post("storage/col?batch=true", [{"id": "a"}], 202)
+    device.delete(path)
+    path = "storage/col?commit=true&batch=" + quote(started.json["batch"], safe="")
+    device.post(path, [{"id": "b"}], 400)
+    assert device.get("info/collections").json == {}

@@ -155,6 +155,7 @@ def test_9_5_no_page_unless_asked(device):
 def test_9_6_a_mobile_batch(device):
     """The time of each 202 is what comes back with the next POST of the batch."""
     since = modified_of(device.put("storage/col/old", {"payload": "x"}))
+    device.put("storage/other/newer", {"payload": "x"})
     batch, json_type = "true", "application/json"
     for number in range(3):
         answer = device.post(
@@ -162,6 +163,7 @@ def test_9_6_a_mobile_batch(device):
             X_If_Unmodified_Since=since, Content_Type=json_type,
         )  # fmt: skip
         assert batch in ("true", answer.json["batch"])
+        assert answer.headers["X-Last-Modified"] == since
         batch, since = answer.json["batch"], answer.headers["X-Last-Modified"]
     answer = device.post(
         "storage/col?batch=%s&commit=true" % quote(batch, safe=""), [{"id": "last"}],
@@ -236,9 +238,14 @@ def test_10_record_without_payload(device):
     third = modified_of(device.put("storage/col/a", {"ttl": 1000}))
     answer = device.get("storage/col/a")
     assert answer.headers["X-Last-Modified"] == second
+    assert answer.json["sortindex"] == 2
     assert times(device)["col"] == third > second
-    device.put("storage/col/b", {})
-    assert device.get("storage/col/b").json["payload"] == ""
+    for fields in ({}, {"ttl": 1000}, {"payload": None, "sortindex": None, "ttl": None}):
+        put = modified_of(device.put("storage/col/b", fields))
+        answer = device.get("storage/col/b")
+        assert answer.json == {"id": "b", "payload": "", "modified": float(put)}
+        assert answer.headers["X-Last-Modified"] == put
+        device.delete("storage/col/b")
 
 
 def test_10_empty_collections_are_shown(device):

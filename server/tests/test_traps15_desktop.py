@@ -184,7 +184,8 @@ def test_44_life_of_forms(device, clock, ttl):
 
 
 def test_45_batch_of_a_new_collection(device):
-    """The time of the 202, `0.00`, comes back in the next POST."""
+    """The time of the 202, `0.00`, comes back in the next POST; others are newer."""
+    device.put("storage/other/a", {"payload": "x"})
     answer = device.post(
         "storage/col?batch=true", [{"id": "a"}], 202, X_If_Unmodified_Since="0"
     )
@@ -224,6 +225,10 @@ def test_46_over_quota_is_14(make_site):
     assert device.put("storage/col/b", {"payload": "x" * 600}, 400).json == 14
     path = BATCH_OF_DESKTOP % "col"
     assert device.post(path, [{"id": "b", "payload": "x" * 600}], 400).json == 14
+    assert device.get("storage/col").json == ["a"]
+    started = device.post("storage/col?batch=true", [{"id": "b", "payload": "x" * 600}], 202)
+    path = "storage/col?commit=true&batch=" + quote(started.json["batch"], safe="")
+    assert device.post(path, [{"id": "c"}], 400).json == 14
     assert device.get("storage/col").json == ["a"]
     assert device.put("storage/col/b", {"payload": "x"}).headers["X-Weave-Quota-Remaining"]
 
