@@ -251,6 +251,10 @@ def test_bad_storage_settings(write, lines, message):
     [
         ("secret_file = s", "secret_file: must be a whole path"),
         ("jwks_url = http://x/jwks", "jwks_url: must begin with https"),
+        ("jwks_url = HTTP://x/jwks", "jwks_url: must begin with https"),
+        ("jwks_url = https://x:99999/jwks", "jwks_url: must be a URL"),
+        ("jwks_url = https://x:port/jwks", "jwks_url: must be a URL"),
+        ("jwks_url = https://[x/jwks", "jwks_url: must be a URL"),
         ("public_url = ftp://x", "public_url: must be a URL"),
         ("public_url = https://x:port", "public_url: must be a URL"),
         ("public_url = https://x/?a", "public_url: must be a URL"),
@@ -360,6 +364,28 @@ def test_hosts(write):
     assert settings["global.retry_after"] == 6
     assert hosts["a.example.org:8443"]["global.retry_after"] == 5
     assert hosts["a.example.org:8443"]["storage.sqluri"] == settings["storage.sqluri"]
+
+
+@pytest.mark.parametrize(
+    "common, own, is_wrong",
+    [
+        ("public_url = https://a/", "storage.sqluri = sqlite:////srv/b.db", True),
+        ("[nodes]\nfallback_node = https://a/", "storage.sqluri = sqlite:////srv/b.db", True),
+        ("public_url = https://a/", "global.retry_after = 5", False),
+        ("public_url = https://b/", "storage.sqluri = sqlite:////srv/b.db", False),
+        ("", "storage.sqluri = sqlite:////srv/b.db", False),
+        (
+            "public_url = https://a/",
+            "storage.sqluri = sqlite:////srv/b.db\nsync15.public_url = https://b/",
+            False,
+        ),
+    ],
+)
+def test_hosts_are_sent_to_their_own_database(write, common, own, is_wrong):
+    text = "[sync15]\nsecret_file = /srv/s\n%s\n[host:b]\n%s\n" % (common, own)
+    _, _, problems = read(write(MINIMAL + text))
+    found = [p for p in problems if "set sync15.public_url in [host:b]" in p.message]
+    assert [p.severity for p in found] == [NOTICE] * is_wrong
 
 
 def test_keys_are_those_of_the_vocabulary():

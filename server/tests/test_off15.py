@@ -10,6 +10,8 @@ import pytest
 
 from client15 import Client, InProcess
 
+pytestmark = pytest.mark.sqlite_only
+
 PATHS = (None, "storage", "storage/meta/global", "storage/crypto/keys", "storage/col",
          "info/collections", "info/configuration", "storage/col?batch=true", "nothing")  # fmt: skip
 

@@ -73,8 +73,13 @@ def _database(value):
 
 
 def _url(value):
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    try:
+        parts = urlsplit(value)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and not parts.query
+        is_url = is_url and (parts.port is None or parts.port)
+    except ValueError:
+        is_url = False
+    if not is_url:
         raise ValueError("must be a URL such as https://sync.example.org/")
     return value
 

@@ -43,6 +43,8 @@ def read(path):
             host = section[len(HOST) :].strip().lower()
             hosts[host] = Settings(config, dict(common, **own))
             problems += hosts[host].problems
+            for severity, name, text in settings15.host_problems(host, hosts[host], settings):
+                problems.append(hosts[host].problem(severity, name, text))
     return settings, hosts, sorted(set(problems))
 
 

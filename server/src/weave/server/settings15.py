@@ -2,6 +2,7 @@
 """Checks the keys of [sync15] against each other, and against those of other sections."""
 
 import os
+from urllib.parse import urlsplit
 
 from weave.server.clients import is_this_machine
 from weave.server.config import ERROR, NOTICE, ConfigError
@@ -28,7 +29,7 @@ def problems(settings, config):
             "browsers use"
         )
     url = settings["sync15.jwks_url"]
-    if url.startswith("http:") and not is_this_machine(url):
+    if urlsplit(url).scheme == "http" and not is_this_machine(url):
         yield ERROR, "sync15.jwks_url", (
             "must begin with https, since whoever changes these keys on their way can "
             "be any user"
@@ -47,6 +48,23 @@ def problems(settings, config):
         yield ERROR, "sync15.secret_file", (
             "is in %s, where releases are made and removed: move the file beside the "
             "sync.ini, and name it here" % home
+        )
+
+
+def host_problems(host, settings, common):
+    """The same of the settings of one host; common are those of all others."""
+    url = settings["sync15.public_url"]
+    if (
+        settings["sync15.secret_file"]
+        and url is not None
+        and url == common["sync15.public_url"]
+        and urlsplit(url).netloc.lower() != host
+        and settings["storage.sqluri"] != common["storage.sqluri"]
+    ):
+        yield NOTICE, "storage.sqluri", (
+            "browsers that come to %s for a token would be sent to %s, which has another "
+            "database and does not know them: set sync15.public_url in [host:%s]"
+            % (host, url, host)
         )
 
 
