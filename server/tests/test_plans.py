@@ -34,7 +34,6 @@ NOT_OF_A_SYNC = {
     "weave.server.admission._ALL": "an administrator's",
     "weave.server.admission._ADMIT": "an administrator's",
     "weave.server.admission._FORGET": "an administrator's",
-    "weave.server.settings_table._REMOVE": "of an admission that is over",
 }
 
 # Modules of an administrator's commands, which another test may have imported.
