@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""weave-server users, admit, purge and fetch-keys, of Sync 1.1 and 1.5."""
+"""weave-server users and admit, of Sync 1.1 and 1.5."""
 
 import io
 import json
@@ -7,97 +7,28 @@ import re
 import time
 
 import pytest
-from client15 import KEY_ID, RsaKey, ask_for_token, key_id
+from client15 import key_id
 
-import proxies
+from commands15 import (
+    ANNA,
+    BERND,
+    CARLA,
+    add_batch,
+    attempt,
+    come,
+    load_keys,
+    new_key,
+    rows_of,
+    run,
+    store,
+    users,
+)
 from conftest import Site15
-from weave.server import __main__ as admin
-from weave.server.jwks import Jwks
-
-KEY = RsaKey.of_tests()
-ANNA, BERND, CARLA = "a" * 32, "b" * 32, "c" * 32
-WEEK = 7 * 24 * 3600
-
-
-def run(capsys, command, site, *words):
-    """What a command prints."""
-    status, said, wrong = attempt(capsys, command, site, *words)
-    assert status == 0, wrong
-    return said
-
-
-def attempt(capsys, command, site, *words):
-    """(status, stdout, stderr) of a command that may fail."""
-    status, wrong = 0, ""
-    try:
-        admin.main([*command.split(), str(site.ini), *words])
-    except SystemExit as error:
-        status, wrong = (error.code, "") if isinstance(error.code, int) else (1, error.code)
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err + wrong
-
-
-def users(capsys, site):
-    """{who: what is listed} for programs; a list where somebody has several lines."""
-    found = {}
-    for each in json.loads(run(capsys, "users list", site, "--json"))["users"]:
-        found.setdefault(each["who"], []).append(each)
-    return found
 
 
 @pytest.fixture
 def site15(make_site):
-    site = make_site(Site15)
-    Jwks(next(iter(site.databases)), "http://localhost:1/").load(KEY.jwks())
-    return site
-
-
-def come(site, fxa_uid, kid=KEY_ID, **claims):
-    """What the token server answers an account."""
-    return ask_for_token(site.transport, "/1.0/sync/1.5", KEY.jwt(sub=fxa_uid, **claims), kid)
-
-
-def new_key(site, fxa_uid):
-    """An account comes with another key than before: its new user."""
-    later = int(time.time() * 1000)
-    answer = come(site, fxa_uid, key_id(later, "fe" * 16), fxa_generation=later)
-    assert answer.status == 200, answer
-    return answer.json["uid"]
-
-
-def store(site, uid, records=3, collection=7, name="bookmarks"):
-    """Records of a user, behind the back of the storage."""
-    stamp = int(time.time() * 100)
-    site.sql("update weave_users set modified = ? where user_id = ?", [stamp, uid])
-    site.sql(
-        "insert into weave_collections (user_id, number, name, modified) values (?, ?, ?, ?)",
-        [uid, collection, name, stamp],
-    )
-    for n in range(records):
-        site.sql(
-            "insert into weave_records (user_id, collection, id, modified, expires,"
-            " payload_size, payload) values (?, ?, ?, ?, ?, ?, ?)",
-            [uid, collection, "r%d" % n, stamp, 2**53, 100, "x" * 100],
-        )
-
-
-def rows_of(site, uid):
-    """{table: number of rows} of a user, where there are any."""
-    tables = ("weave_users", "weave_collections", "weave_records", "weave_fxa_users",
-              "weave_batches", "weave_batch_records")  # fmt: skip
-    found = {
-        table: site.sql("select count(*) from %s where user_id = ?" % table, [uid])[0][0]
-        for table in tables
-    }
-    return {table: count for table, count in found.items() if count}
-
-
-def add_batch(site, uid):
-    site.sql("insert into weave_batches values (?, 1, 'bookmarks', ?, 1, 1)", [uid, 2**50])
-    site.sql(
-        "insert into weave_batch_records (user_id, batch, id, payload) values (?, 1, 'a', 'x')",
-        [uid],
-    )
+    return load_keys(make_site(Site15))
 
 
 # ---- list ----
@@ -187,7 +118,7 @@ def test_hosts_with_databases_of_their_own(make_site, capsys):
     """--host names the one that is meant; the list has all, each once."""
     other = "[host:b.example.org]\nstorage.sqluri = sqlite:///%(here)s/b.db\n"
     site = make_site(Site15, more=other + "[host:c.example.org]\nauth.allow_new_users = false\n")
-    Jwks(next(iter(site.databases)), "http://localhost:1/").load(KEY.jwks())
+    load_keys(site)
     come(site, ANNA)
     run(capsys, "admit", site, BERND, "--host", "B.example.org", "--note", "Bernd")
     found = users(capsys, site)
@@ -300,7 +231,7 @@ def test_delete_that_fails_half_way(site15, capsys, monkeypatch):
 @pytest.mark.sqlite_only
 def test_delete_says_who_comes_again(make_site, capsys):
     site = make_site(Site15, sync15="allow_new_users = true")
-    Jwks(next(iter(site.databases)), "http://localhost:1/").load(KEY.jwks())
+    load_keys(site)
     uid = come(site, ANNA).json["uid"]
     assert "begin anew unless they sign out" in run(capsys, "users delete", site, ANNA, "--yes")
     assert come(site, ANNA).json["uid"] != uid
@@ -404,83 +335,3 @@ def test_admit_several_for_a_time(site15, capsys):
 def test_admit_what_is_no_number(words, site15, capsys):
     status, _, wrong = attempt(capsys, "admit", site15, *words)
     assert status == 2 and "invalid" in wrong
-
-
-# ---- purge ----
-
-
-def test_purge_of_replaced_keys(site15, capsys):
-    old = come(site15, ANNA).json["uid"]
-    new = new_key(site15, ANNA)
-    for uid in (old, new):
-        store(site15, uid)
-        add_batch(site15, uid)
-    said = run(capsys, "purge", site15)
-    assert "the records of 0 replaced keys removed" in said
-    assert "weave_records" in rows_of(site15, old)
-    when = int((time.time() - WEEK - 10) * 100)
-    site15.sql("update weave_fxa_users set replaced = ? where user_id = ?", [when, old])
-    said = run(capsys, "purge", site15)
-    assert "the records of 1 replaced keys removed" in said
-    # what is left refuses a device that has the old key
-    assert set(rows_of(site15, old)) == {"weave_users", "weave_fxa_users"}
-    assert len(rows_of(site15, new)) == 6
-    assert come(site15, ANNA).json["status"] == "invalid-client-state"
-    assert "of 0 replaced keys" in run(capsys, "purge", site15)
-
-
-@pytest.mark.sqlite_only
-def test_purge_of_replaced_keys_at_once(site15, capsys):
-    old = come(site15, ANNA).json["uid"]
-    new_key(site15, ANNA)
-    store(site15, old)
-    assert "of 0 replaced" in run(capsys, "purge", site15, "--replaced", "1d")
-    assert "of 1 replaced" in run(capsys, "purge", site15, "--replaced", "now")
-    assert "weave_records" not in rows_of(site15, old)
-
-
-def test_purge_of_uploads(site15, capsys):
-    uid = come(site15, ANNA).json["uid"]
-    add_batch(site15, uid)
-    assert "0 uploads that were given up removed" in run(capsys, "purge", site15)
-    site15.sql("update weave_batches set expires = 1")
-    assert "1 uploads that were given up removed" in run(capsys, "purge", site15)
-    assert set(rows_of(site15, uid)) == {"weave_users", "weave_fxa_users"}
-
-
-def test_purge_of_a_batch_alone(site15, capsys):
-    """A key was replaced before its first upload was complete."""
-    old = come(site15, ANNA).json["uid"]
-    new_key(site15, ANNA)
-    add_batch(site15, old)
-    assert "of 1 replaced" in run(capsys, "purge", site15, "--replaced", "now")
-    assert set(rows_of(site15, old)) == {"weave_users", "weave_fxa_users"}
-
-
-# ---- fetch-keys ----
-
-
-@pytest.mark.sqlite_only
-def test_fetch_keys_from_a_file(make_site, capsys, tmp_path):
-    site = make_site(Site15, sync15="jwks_url = http://127.0.0.1:1/jwks")
-    _, _, wrong = attempt(capsys, "fetch-keys", site)
-    assert "http://127.0.0.1:1/jwks: the server cannot be asked" in wrong
-    assert "open http://127.0.0.1:1/jwks with a browser" in wrong
-    assert come(site, ANNA).status == 503
-    file = tmp_path / "keys.json"
-    file.write_bytes(b"<html>")
-    assert "it is no JSON" in attempt(capsys, "fetch-keys", site, str(file))[2]
-    assert "No such file" in attempt(capsys, "fetch-keys", site, str(file) + "x")[2]
-    file.write_bytes(KEY.jwks())
-    said = run(capsys, "fetch-keys", site, str(file))
-    assert said == "the public keys of the account server are stored (1)\n"
-
-
-@pytest.mark.sqlite_only
-def test_fetch_keys_from_the_url(make_site, capsys):
-    with proxies.Front() as front:
-        site = make_site(Site15, sync15="jwks_url = %s/jwks" % front.url)
-        assert "answers 404" in attempt(capsys, "fetch-keys", site)[2]
-        front.application = proxies.answer(200, KEY.jwks(), "application/json")
-        run(capsys, "fetch-keys", site)
-    assert come(site, ANNA).status == 200

@@ -13,13 +13,16 @@ from sqlalchemy import bindparam, delete, or_, select, update
 from weave.server import admission, settings_table, usage
 from weave.server.members import LOCK
 from weave.server.queries import Query
-from weave.server.schema import collections, users
+from weave.server.schema import NEVER, collections, users
 from weave.server.schema15 import allowed, batches, members
 from weave.server.stamps import Stamp
-from weave.server.writer import Writer
+from weave.server.writer import Writer, lock_user, purge_expired
 
 # Data of a replaced key are kept for so long, in seconds.
 REPLACED_SECONDS = 7 * 24 * 3600
+
+# Records that are removed in one transaction.
+AT_ONCE = 1000
 
 # The collection with a record for each device.
 DEVICES = "clients"
@@ -57,6 +60,11 @@ _NOTE_ALLOWED = Query(
     .where(allowed.c.fxa_uid == bindparam("its_account"))
     .values(note=bindparam("new_note"))
 )
+_NUMBERS = Query(
+    select(collections.c.number)
+    .where(collections.c.user_id == bindparam("user_id"))
+    .order_by(collections.c.user_id, collections.c.number)
+)
 _REMOVE = Query(delete(members).where(_M.user_id == bindparam("user_id")))
 # Replaced users that still have data.
 _REPLACED = Query(
@@ -88,11 +96,33 @@ class Person:
     bytes: int = 0
 
 
+def _empty(storage, user_id):
+    """Removes the data of a user who does not write any more, in many transactions.
+
+    In between, others can write.
+    """
+
+    def remove_some(connection):
+        lock_user(connection, user_id)
+        for (number,) in _NUMBERS.rows(connection, user_id=user_id):
+            # All records have expired by the end of time.
+            found = purge_expired(connection, user_id, number, Stamp(NEVER), AT_ONCE)
+            if found[0]:
+                usage.subtract(connection, user_id, number, *found)
+                return True
+        return False
+
+    while storage.database.write(remove_some):
+        pass
+    storage.write(user_id, Writer.delete_all)
+
+
 def forget_member(storage, user_id):
     """Removes a user of Sync 1.5 with all data; its tokens are refused from then on.
 
     storage is that of Sync 1.5.
     """
+    _empty(storage, user_id)
     storage.write(
         user_id,
         Writer.forget_user,
@@ -209,7 +239,7 @@ class People:
         until = Stamp(Stamp.now() - seconds * 100)
         ids = self._read(lambda connection: _REPLACED.rows(connection, until=until))
         for (user_id,) in ids:
-            self._site.sync15.storage.write(user_id, Writer.delete_all)
+            _empty(self._site.sync15.storage, user_id)
         return len(ids)
 
     def admit(self, fxa_uid, note):
