@@ -40,7 +40,7 @@ def run_as_caller(broker):
 
 
 class Plan:
-    """What is there, and what is to be done."""
+    """The plan of `weavectl init`: it looks at what is there, and then makes what lacks."""
 
     def __init__(self, broker):
         self.broker = broker

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who has an account: names, e-mail addresses, password hashes."""
+"""The accounts of Sync 1.1: names, e-mail addresses, password hashes."""
 
 import base64
 import hashlib

@@ -92,7 +92,7 @@ class Site:
         )
         self.accounts = Accounts(self.auth_database, creates("auth"))
         self.logins = Logins(self.auth_database, creates("auth"))
-        # What serves today's Firefox, or None.
+        # The Sync15 that serves today's Firefox, or None.
         self.sync15 = None
         if settings["sync15.secret_file"]:
             from weave.server.sync15 import Sync15

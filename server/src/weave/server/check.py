@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a sync.ini, without opening a database."""
+"""Finds mistakes in a sync.ini, without opening a database."""
 
 from weave.server.config import ERROR, ConfigError
 from weave.server.database import url_problem

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all resources share: bodies and errors.
+"""The common part of all resources: bodies, times and errors.
 
 Answers that are not 2xx have a JSON body. For a 400 of Sync 1.0 to 1.5 it is a number, one
 of the codes below (published as "Response codes" with the protocol).
@@ -150,6 +150,11 @@ def site_url(req):
     """The URL of this application, as the request has it."""
     # netloc is the Host header, with its port.
     return "%s://%s%s/" % (req.scheme, req.netloc, req.root_path.rstrip("/"))
+
+
+def may_stream(req):
+    """Whether the client notices that a body is cut; in HTTP/1.0 it ends with the connection."""
+    return req.env.get("SERVER_PROTOCOL") != "HTTP/1.0"
 
 
 def stamp_of(req):

@@ -16,7 +16,7 @@ from weave.server.rules import Limits
 
 @dataclass(frozen=True)
 class Key:
-    """One key: `kind` is the type of its value, `help` ends in the unit."""
+    """A key of sync.ini: `kind` is the type of its value, `help` ends in the unit."""
 
     name: str
     kind: type

@@ -112,7 +112,7 @@ def _is_loose(status):
 
 
 def _owners(path):
-    """Who, apart from root, can decide what is at the path."""
+    """The users, apart from root, who can decide what is at the path."""
     return {status.st_uid for status in _way(path)} - {0}
 
 

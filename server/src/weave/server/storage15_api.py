@@ -98,9 +98,7 @@ class Collection(Resource):
         found = self.read(req, resp, user_id, find)
         if found is None:
             return
-        # Where HTTP/1.0 is spoken, a body may end with the connection.
-        may_stream = req.env.get("SERVER_PROTOCOL") != "HTTP/1.0"
-        found.send(resp, user_id, may_stream)
+        found.send(resp, user_id, http.may_stream(req))
         resp.set_header("X-Weave-Records", str(found.count))
         if found.end is not None:
             token = offsets.encode(found.end, user_id, collection, selection.sort)

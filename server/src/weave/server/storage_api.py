@@ -164,9 +164,7 @@ class Collection(Resource):
             )
 
         user_id, found = self._authenticator.read(req, name, find)
-        # Where HTTP/1.0 is spoken, a body may end with the connection.
-        may_stream = req.env.get("SERVER_PROTOCOL") != "HTTP/1.0"
-        found.send(resp, user_id, may_stream)
+        found.send(resp, user_id, http.may_stream(req))
         req.context.stamp = found.stamp
         resp.set_header("X-Weave-Records", str(found.count))
         resp.content_type = media_type

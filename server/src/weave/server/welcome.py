@@ -72,7 +72,7 @@ def _marked(step):
 
 
 class Welcome:
-    """What is here, and how a browser is set up. Versions where they are no secret."""
+    """The page at /: how a browser is set up. It has versions where they are no secret."""
 
     def __init__(self, settings):
         self._settings = settings
