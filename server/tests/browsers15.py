@@ -53,7 +53,7 @@ class Wire:
 
 
 class Account:
-    """What two browsers know of each other."""
+    """The state that the two browsers of an account share."""
 
     def __init__(self, number):
         self.fxa_uid = "%032x" % (number + 1)
@@ -189,7 +189,7 @@ class Browser(threading.Thread):
         self._read_global()
 
     def _make_store(self):
-        """As Firefox does where there is nothing yet: a 404 is right this once."""
+        """Begins as Firefox does with an empty store: only here a 404 is right."""
         self.sure("GET", "storage/meta/global", expected=(404,))
         self.sure("DELETE", "storage")
         for path, payload in (("meta/global", self._account.new_global()), ("crypto/keys", "k")):

@@ -61,7 +61,7 @@ def token_id(secret, claims):
 
 
 def token_key(secret, id_, salt):
-    """What a client signs with: 44 characters of ASCII, not the 32 bytes they stand for."""
+    """The key that a client signs with: 44 characters of ASCII, not the 32 bytes they encode."""
     info = b"services.mozilla.com/tokenlib/v1/derive/" + id_.encode("ascii")
     return b64url(hkdf(secret.encode("utf-8"), salt.encode("ascii"), info), padded=True)
 
@@ -86,7 +86,7 @@ def make_token(secret, uid, node, /, now=None, duration=LIFE_SECONDS, salt=None,
 
 
 def open_token(secret, id_):
-    """What a token says; AssertionError unless the secret has signed it."""
+    """The claims of a token; AssertionError unless the secret has signed it."""
     raw = from_b64url(id_)
     claims = json.loads(raw[:-32].decode("utf-8"))
     assert token_id(secret, raw[:-32]) == id_
@@ -203,7 +203,7 @@ def _present(fields):
 
 
 class Answer:
-    """What came back. `headers` is looked up without regard to case."""
+    """An answer. Names in `headers` have no case."""
 
     def __init__(self, status, headers, body):
         self.status = status
@@ -261,7 +261,7 @@ def endpoint_of(token):
 
 
 class Client(Verbs):
-    """One device, which has a token. It signs the URLs that it was given, whatever the
+    """A device with a token. It signs the URLs that it was given, whatever the
     transport makes of them, as a browser behind a proxy does."""
 
     def __init__(self, transport, endpoint, id_, key):

@@ -20,7 +20,7 @@ def load_keys(site):
 
 
 def run(capsys, command, site, *words):
-    """What a command prints."""
+    """Runs a command; returns what it prints."""
     status, said, wrong = attempt(capsys, command, site, *words)
     assert status == 0, wrong
     return said
@@ -46,7 +46,7 @@ def users(capsys, site):
 
 
 def come(site, fxa_uid, kid=KEY_ID, **claims):
-    """What the token server answers an account."""
+    """Asks the token server as the account; returns its answer."""
     return ask_for_token(site.transport, "/1.0/sync/1.5", KEY.jwt(sub=fxa_uid, **claims), kid)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the facts about clients of Sync 1.5 share."""
+"""Helpers of the tests of facts about clients of Sync 1.5."""
 
 import json
 
@@ -24,5 +24,5 @@ def fill(device):
 
 
 def shortest(text):
-    """As JavaScript and Rust write the number."""
+    """The number as JavaScript and Rust write it."""
     return text.rstrip("0").rstrip(".")

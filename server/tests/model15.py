@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one user of Sync 1.5 has, by the rules of the protocol, and a client that does
+"""A model of one user of Sync 1.5, by the rules of the protocol, and a client that does
 the same to a server and to this model, and compares the answers.
 
 Stamps are hundredths of a second, as the server gave them; the clock is in seconds.
@@ -124,7 +124,7 @@ class Model:
 
 
 def merged(before, fields):
-    """What two elements of a batch with one id amount to."""
+    """Merges two elements of a batch that have one id."""
     return dict(before, **{key: value for key, value in fields.items() if value is not None})
 
 

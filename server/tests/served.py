@@ -50,7 +50,7 @@ class Served:
         self.process.stdout.close()
 
     def rest_kb(self):
-        """What it takes now; peak_kb() begins again here."""
+        """The memory that the process takes now; peak_kb() begins again here."""
         with open("/proc/%d/clear_refs" % self.process.pid, "w") as file:
             file.write("5")
         return self._memory_kb("VmRSS")

@@ -38,7 +38,8 @@ class Fuzzed:
         self.digest = self.site.digest(("weave_settings",))
 
     def check(self, answer, *statuses):
-        """One of them; nothing has changed but with a 2xx, and nothing of others is shown."""
+        """Checks that the status is one of these, that only a 2xx has changed
+        anything, and that no answer shows another user's payload."""
         assert answer.status in statuses, answer
         assert "X-Weave-Timestamp" in answer.headers
         assert SECRET_PAYLOAD.encode() not in answer.body
@@ -99,7 +100,7 @@ RAW = string.ascii_letters + string.digits + "%&=;+,/?:@!$'()*-._~{}|\"<>^`\\[]"
 @FUZZ
 @given(raw=st.text(RAW, max_size=40))
 def test_any_raw_query(fuzzed, raw):
-    """As it stands in the request line, escapes that are none among them."""
+    """The query is sent as it is, also with malformed escapes."""
     fuzzed.check(fuzzed.device.get("storage/col?" + raw, None), 200, 400)
 
 

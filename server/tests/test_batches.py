@@ -125,7 +125,7 @@ def test_a_batch_of_one_request_is_a_plain_post(site15, device, begins, commits)
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize("body", [b"[]", b""])
 def test_an_empty_batch(device, body):
-    """Of an application/newlines without a line, and of an empty list."""
+    """The bodies are application/newlines without a line, and an empty list."""
     kind = {"Content_Type": "application/newlines" if not body else "application/json"}
     batch = device.post("storage/col?batch=true", body, 202, **kind).json["batch"]
     device.post("storage/col?batch=" + batch, body, 202, **kind)
@@ -205,7 +205,7 @@ def test_a_time_to_live_begins_at_the_commit(device, clock):
 
 
 def test_a_time_to_live_of_the_batch_counts_for_later_fields(device):
-    """Not that of the stored record, nor none."""
+    """An element without ttl keeps that of an earlier element, not that of the stored record."""
     batch = begin(device, body=records("a", "b", payload="x", ttl=0))
     commit(device, batch, [{"id": "a", "sortindex": 1}, {"id": "b", "ttl": 1000}])
     assert full(device).keys() == {"b"}
@@ -260,7 +260,7 @@ def test_wrong_arguments(site15, device, path):
 
 
 def test_batches_of_others(site15, device):
-    """Of another user, another collection, and one that was committed."""
+    """Batches of another user or collection, and committed ones, are refused."""
     batch = begin(device, body=records("a", payload="x"))
     other = site15.device(67890)
     device.put("storage/another/a", {"payload": "x"})
@@ -307,7 +307,7 @@ def test_somebody_has_written_meanwhile(site15, device):
 
 
 def test_a_commit_that_is_repeated(site15, device):
-    """As after a lost answer: it says what a browser takes quietly, and changes nothing."""
+    """After a lost answer, the second commit is a 412, which browsers take quietly."""
     since = device.put("storage/col/a", {"payload": "x"}).text
     batch = begin(device, body=records("a", payload="y"), X_If_Unmodified_Since=since)
     answer = commit(device, batch, records("b"), X_If_Unmodified_Since=since)

@@ -62,7 +62,7 @@ def run_all(functions):
 
 
 def test_many_add_to_one_batch_that_is_committed_meanwhile(site15, processes):
-    """What was answered 202 is there, what was answered 400 is not."""
+    """Records that were answered 202 are stored, those that were answered 400 are not."""
     device = site15.device()
     batch, results = begin(device), {202: set(), 400: set()}
     added = threading.Semaphore(0)
@@ -144,7 +144,7 @@ class Uploader:
 
 
 class Exact:
-    """Of client15's answers, with integers for times."""
+    """Gives the answers of client15 integers for times."""
 
     json, stamp = Answer.json, Answer.stamp
 

@@ -75,7 +75,7 @@ def test_quota(make_site):
 
 
 def test_open_batches_have_no_more_than_the_quota(make_site):
-    """One alone is refused; of several the oldest goes."""
+    """One batch over the quota is refused; of several, the oldest is dropped."""
     site = make_site(Site15, storage=QUOTA)
     device = site.device()
     first = begin(device, body=records("a", payload="x" * 1000))
@@ -132,7 +132,7 @@ def test_what_has_expired_is_removed_by_others(site15, device, clock, monkeypatc
 
 
 def test_purge(site15, clock):
-    """What the command does: of all users, some records in each transaction."""
+    """It removes the batches of all users, some records in each transaction."""
     old = [site15.device(uid) for uid in range(1, 4)]
     for device in old:
         begin(device, body=records(*("r%d" % n for n in range(30))))

@@ -153,7 +153,7 @@ def test_note(site15, capsys):
 
 
 def test_a_note_goes_with_the_account(site15, capsys):
-    """Of who is admitted, and then comes, and then has a new key."""
+    """The note of an admission stays when the account comes, and when it has a new key."""
     run(capsys, "admit", site15, ANNA)
     run(capsys, "users note", site15, ANNA, "Anna")
     come(site15, ANNA)

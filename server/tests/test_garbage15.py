@@ -255,7 +255,7 @@ def offsets_of(device):
 
 
 def made_up(offset):
-    """What a client may make of an offset."""
+    """Offsets that a client may make up."""
     yield from (offset[:-1], offset[1:], offset + "A", offset + "==", offset * 2, offset.swapcase())
     raw = from_b64url(offset)
     for position in range(len(raw)):

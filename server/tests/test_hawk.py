@@ -104,7 +104,7 @@ def why_refused(authorization, *arguments, by=None, uid="42", **environ):
 
 
 def hmac_texts(authorization):
-    """What of a header must not get into the log."""
+    """The parts of a header that must not get into the log."""
     return {text for text in (authorization or "").split('"') if len(text) > 30}
 
 

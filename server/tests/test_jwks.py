@@ -40,7 +40,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Of the wall and, for what is remembered in memory, of the process."""
+    """Moves the clock of the wall, and the monotonic one by which keys are remembered."""
     made, begin = Clock(), time.time()
     monkeypatch.setattr(jwks, "_monotonic", lambda: 1000 + made.now - begin)
     return made

@@ -315,7 +315,7 @@ def test_who_was_half_deleted(make_members):
 
 
 def at_once(actions):
-    """What each of the actions returned or raised, all begun at the same moment."""
+    """Runs all actions at the same moment; returns what each of them returned or raised."""
     found, barrier = {}, threading.Barrier(len(actions))
 
     def act(number):
@@ -358,7 +358,7 @@ def test_devices_with_a_new_key_at_once(make_members):
 
 
 def test_two_keys_at_once(make_members):
-    """Of a new account: there is one current user, whichever came last."""
+    """A new account has one current user then, whichever key came last."""
     made = [make_members() for _ in range(6)]
     rows(made[0], "user_id")
     states = [claims(ALICE, "%x" % n * 32, 20 + n, 10 + n) for n in range(6)]

@@ -88,7 +88,7 @@ class Choice:
         return dict(self.filters(), **{n: made[n] for n in made if self.maybe(0.4, True)})
 
     def new_step(self):
-        """Of Sync 1.5: the name of a method of Actor, and its arguments."""
+        """A step of Sync 1.5: the name of a method of Actor, and its arguments."""
         what = self.one(
             ["put"] * 5 + ["post"] * 4 + ["begin"] * 3 + ["go_on_rightly"] * 9 + ["go_on"] * 4
             + ["delete", "delete_ids", "delete_item", "read", "read_pages", "read_item"]
@@ -140,7 +140,7 @@ class Choice:
         return (self.any_since(),)
 
     def old_step(self):
-        """Of Sync 1.1, by a user who shares the tables."""
+        """A step of Sync 1.1, by a user in the same tables."""
         put = ("put", self.name(), self.id(), {"payload": "of 1.1"}, None, "item")
         return self.one((put, put, ("delete", self.name(), None, None), ("wipe", None)))
 

@@ -22,7 +22,7 @@ ACCOUNT = "ab" * 16
 
 
 def jwt(header=None, **claims):
-    """One whose times do not depend on when a test comes to run."""
+    """A token whose times do not depend on when a test runs."""
     return KEY.jwt(header, **{"iat": NOW, "exp": NOW + 21600, **claims})
 
 
@@ -63,7 +63,7 @@ def test_a_token_without_a_generation():
 
 
 def hs256_with_the_public_key():
-    """What libraries take that let the token choose the algorithm."""
+    """Libraries that let the token choose the algorithm accept this."""
     head, body, _ = jwt().split(".")
     head = b64url(json.dumps({"alg": "HS256", "typ": "at+JWT", "kid": KEY.kid}).encode())
     text = head + "." + body

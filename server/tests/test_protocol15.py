@@ -79,7 +79,7 @@ def test_every_answer(device):
 
 
 def test_both_paths(site15, device):
-    """That of Mozilla's old server, too; the token has another one, which proxies change."""
+    """The path of Mozilla's old server works, too, though the token has another one."""
     url = site15.node + "/storage/1.5/%d" % device.uid
     device.put("storage/col/a", {"payload": "x"})
     old = Client(site15.transport, url, device.id, device.key)
@@ -144,7 +144,7 @@ def test_a_site_without_secrets_knows_nothing_of_it(site):
 
 
 def test_data_are_the_ones_of_1_1(make_site):
-    """One table, two protocols: what differs is what users are shown."""
+    """Both protocols have one table, and differ in what they show."""
     site = make_site(Site15)
     user, device = site.user(), site.device(77)
     site.sql("update weave_accounts set user_id = 77")

@@ -345,7 +345,7 @@ def test_pages_together_are_the_list(device):
 
 
 def test_pages_while_somebody_writes(device):
-    """What is not changed comes once, whatever comes, goes or changes before the page."""
+    """A record that is not changed comes once, whatever others write before the page."""
     for sort in SORTS:
         device.delete("storage/a")
         fill(device)
@@ -448,7 +448,7 @@ def test_tokens_with_a_checksum_that_somebody_knows(device, sort):
 
 
 def test_a_token_widens_no_bounds(device):
-    """One of the same order, with other bounds."""
+    """A token of the same order is taken with other bounds, which count."""
     times = [time_of(device.put("storage/a/%d" % n, {"payload": "x"})) for n in range(8)]
     path = "storage/a?sort=%s&limit=2"
     early = device.get(path % "oldest").headers["X-Weave-Next-Offset"]

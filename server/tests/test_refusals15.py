@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may not ask Sync 1.5: a 401, nothing is written, and one line in the log says why."""
+"""Refused requests of Sync 1.5: a 401, no write, and one line in the log that says why."""
 
 import logging
 import time

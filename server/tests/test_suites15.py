@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the conformance suites of other servers of Sync 1.5 ask for, and no other test here."""
+"""Checks that conformance suites of other Sync 1.5 servers have, and no other test here."""
 
 import json
 import time
@@ -27,7 +27,7 @@ def fill(device, count=12, at_once=4):
 
 @pytest.mark.parametrize("sort", ["", "newest", "oldest", "index"])
 def test_pages_are_parts_of_the_list(device, sort):
-    """Of any size, which may change on the way, and the last has no limit at all."""
+    """Pages may change their size on the way, and the last may have no limit."""
     fill(device)
     path = "storage/col?" + ("sort=%s&" % sort if sort else "")
     whole = device.get(path).json
@@ -176,7 +176,7 @@ def test_what_has_expired_is_not_there(device):
 
 @pytest.mark.parametrize("path", ["storage/col", "storage", None])
 def test_deletion_takes_what_is_on_its_way(device, path):
-    """Who begins anew does not want what was sent before."""
+    """A client that begins anew does not want the records of its open batches."""
     started = device.post("storage/col?batch=true", [{"id": "a"}], 202)
     device.delete(path)
     path = "storage/col?commit=true&batch=" + quote(started.json["batch"], safe="")

@@ -293,7 +293,7 @@ def test_public_url_wins(make_site):
 
 @pytest.fixture
 def derived(make_site):
-    """One whose URL nobody has set."""
+    """A site without public_url."""
     site = with_keys(make_site(Site15))
     text = site.ini.read_text()
     site.ini.write_text(text.replace("public_url = " + site.node, ""))
@@ -363,7 +363,7 @@ def ask_in_process(ini, subjects):
 
 
 def test_processes(make_site):
-    """Of a new server: the keys are fetched once, an account gets one user, and the first
+    """Processes of a new server fetch the keys once, give an account one user, and the first
     account is one."""
     server = AccountServer()
     try:

@@ -74,7 +74,7 @@ def test_9_1_and_44_3_who_is_gone_is_unauthorized(site15, device):
 
 
 def test_9_2_time_of_a_record_is_its_own(device):
-    """Where they differ, an Android client crashes."""
+    """Firefox for Android crashes where X-Last-Modified is another time."""
     put = modified_of(fill(device))
     device.put("storage/crypto/other", {"payload": "x"})
     for headers in ({}, {"X_If_Unmodified_Since": put}):

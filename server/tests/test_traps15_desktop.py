@@ -41,7 +41,7 @@ def test_43_clock_of_the_client(device):
 
 @pytest.mark.sqlite_only
 def test_43_refusals_are_401(site15, device):
-    """And say nothing but that; each makes a browser ask for a new token."""
+    """Each 401 has the body 0, and makes a browser ask for a new token."""
     old = make_token(site15.secret, device.uid, site15.node, duration=-8000)
     forged = make_token("another secret", device.uid, site15.node)
     other = make_token(site15.secret, 777, site15.node)

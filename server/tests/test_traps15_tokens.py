@@ -34,7 +34,7 @@ def site(make_site):
 
 
 def check_form(answer, status):
-    """What clients want of each answer; else it is a broken server to them."""
+    """Checks the form that clients want of each answer; they take another for a broken server."""
     assert answer.status == status, answer
     kind = answer.headers["Content-Type"]
     assert kind == "application/json" or kind.startswith("application/json;")
@@ -158,7 +158,7 @@ def test_46_not_admitted_is_403(site15):
 
 @pytest.mark.sqlite_only
 def test_46_unknown_keys_are_503(make_site):
-    """Where the account server cannot be asked, nobody is told that he must sign in."""
+    """While the account server cannot be asked, no user is told to sign in."""
     site = make_site(Site15, sync15="jwks_url = http://127.0.0.1:1/")
     answer = site.ask_for_token()
     check_form(answer, 503)
@@ -201,7 +201,7 @@ def test_46_who_comes_back_with_a_new_key_begins_anew(site):
 
 
 class Account:
-    """What the token server knows of an account, by the rules of Mozilla's."""
+    """A model of an account at the token server, by the rules of Mozilla's."""
 
     def __init__(self):
         self.state, self.generation, self.keys = None, 0, 0

@@ -302,7 +302,7 @@ def test_what_is_announced(device):
 
 
 def test_keys_that_are_encrypted_with_zeros(site15, device):
-    """Whoever wrote them has a broken client."""
+    """Only a broken client writes such keys."""
     for blanks in ("", " ", "  \t"):
         bad = {"id": "keys", "payload": ZEROS % blanks}
         before = site15.digest()
