@@ -387,7 +387,7 @@ def test_a_lock_that_somebody_keeps(make_site, monkeypatch):
     with database.engine.connect() as connection:
         statement = "UPDATE weave_users SET modified = modified + 1 WHERE user_id = %d"
         connection.exec_driver_sql(statement % user_id)
-        assert is_unavailable(user.put("storage/col/a", {"payload": "y"}, 503))
+        assert is_unavailable(user.put("storage/col/a", {"payload": "y"}, 503), 30)
         assert user.get("storage/col/a").json["payload"] == "x", "readers do not wait"
         other.put("storage/col/a", {"payload": "z"})
         # Or it would change counts that a writer has read.

@@ -13,9 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from weave.server import formats, refusals
 from weave.server.config import ConfigError
 from weave.server.cures import told
+from weave.server.retries import is_locked
 from weave.server.spool import Spool, SpoolError
 from weave.server.stamps import Stamp
-from weave.server.turns import Busy, Turns
+from weave.server.turns import RETRY_SECONDS, Busy, Turns
 
 VERSIONS = ("1", "1.0", "1.1")
 
@@ -228,7 +229,11 @@ class Errors:
     def on_database(self, req, resp, error, _params):
         """The database is full, locked, broken or away, or lacks its tables."""
         refusals.note(req, told(error), is_fault=True)
-        self._send_unavailable(req, resp, self._retry_after, "database")
+        seconds = self._retry_after
+        if is_locked(error):
+            # Another user's upload, most likely: it is over long before that.
+            seconds = min(seconds, RETRY_SECONDS)
+        self._send_unavailable(req, resp, seconds, "database")
 
     def on_full(self, req, resp, error, _params):
         """The temporary folder has no room for a large body or a long list."""

@@ -37,8 +37,17 @@ _ROLLED_BACK = frozenset(
 # A table was changed since the snapshot of one that reads: MySQL and MariaDB.
 _TABLE_CHANGED = frozenset([1412])
 
-# The server cannot do it just now. A lock that was waited for in vain is none of them
-# (55P03, 1205): that took long enough, and the lock may be there for longer.
+# A lock was waited for in vain. That took long enough: the transaction is not tried again,
+# and the client is told to come back soon.
+_LOCKED = frozenset(
+    [
+        "55P03",  # PostgreSQL
+        1205,  # MySQL and MariaDB
+        "database is locked",  # SQLite, which has no number before Python 3.11
+    ]
+)
+
+# The server cannot do it just now.
 _REFUSED = frozenset(
     [
         "53300",  # too many connections
@@ -135,6 +144,11 @@ def is_rolled_back(error):
 def is_transient(error):
     """Whether a transaction that has met a DBAPIError before COMMIT may succeed now."""
     return is_lost(error) or code(error) in _ROLLED_BACK | _TABLE_CHANGED | _REFUSED
+
+
+def is_locked(error):
+    """Whether an SQLAlchemyError tells that others kept the lock for too long."""
+    return getattr(error, "orig", None) is not None and code(error) in _LOCKED
 
 
 def is_forbidden(error):
