@@ -23,7 +23,7 @@ def doctor(capsys, *words):
 
 
 def wrongs(said):
-    """What is wrong, in sentences."""
+    """The sentences that begin with WRONG."""
     return [line[6:] for line in said.splitlines() if line.startswith("WRONG ")]
 
 

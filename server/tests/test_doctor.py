@@ -221,7 +221,7 @@ def test_one_thing_is_wrong(what, served, capsys):
 
 @pytest.mark.sqlite_only
 def test_an_answer_before_the_body_was_read():
-    """As some servers give it, which close the connection then."""
+    """Some servers answer so, and close the connection then."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def refuse():

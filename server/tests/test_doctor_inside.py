@@ -168,7 +168,7 @@ def test_slashes_are_changed(write_anew, note, served, capsys):
 
 @pytest.mark.sqlite_only
 def test_an_encoded_slash_is_refused(served, capsys):
-    """As httpd does by default."""
+    """httpd does so by default."""
     served.front.application = proxies.at_paths(
         served.app, lambda target: "%2F" in target, proxies.answer(404)
     )
@@ -179,7 +179,7 @@ def test_an_encoded_slash_is_refused(served, capsys):
 
 @pytest.mark.sqlite_only
 def test_everything_is_decoded(served, capsys):
-    """As by a server for WSGI that keeps no raw path, behind a proxy that decodes."""
+    """A proxy decodes, and the WSGI server behind it keeps no raw path."""
     served.front.application = proxies.targets(served.app, unquote)
     said = served.doctor(capsys)[1]
     assert any("writes queries anew" in each for each in wrongs(said) + notes(said))

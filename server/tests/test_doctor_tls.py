@@ -24,7 +24,7 @@ def day(offset):
 
 
 def look(capsys, tls, host="localhost"):
-    """What the doctor says of a server that has a certificate, and nothing else."""
+    """Runs the doctor at a server that has a certificate and nothing else; returns what it says."""
     with proxies.Front(tls) as front:
         status, said = doctor(capsys, "https://%s:%d/" % (host, front.port))
     assert status == 1  # since there is no weave server

@@ -363,8 +363,7 @@ def ask_in_process(ini, subjects):
 
 
 def test_processes(make_site):
-    """Processes of a new server fetch the keys once, give an account one user, and the first
-    account is one."""
+    """The processes of a new server fetch the keys once, and admit one account, with one user."""
     server = AccountServer()
     try:
         site = make_site(Site15, sync15="jwks_url = " + server.url)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the account server would give a browser at sign-in, made by the tests themselves."""
+"""A stand-in for the account server: it makes the data that a browser gets at sign-in."""
 
 import hashlib
 

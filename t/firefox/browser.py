@@ -123,7 +123,7 @@ class Browser:
         return (self.folder / "output").read_text(encoding="utf-8", errors="replace")
 
     def __call__(self, action, *args):
-        """What a function of inside.js returns."""
+        """Calls a function of inside.js; returns its result."""
         return self.marionette.call(ACTIONS, action, *args)
 
     def sync_logs(self):

@@ -25,7 +25,7 @@ class MarionetteError(Exception):
 
 
 class Marionette:
-    """One session, in the context of the browser itself ("chrome")."""
+    """A session of Marionette, in the context of the browser itself ("chrome")."""
 
     def __init__(self, port):
         self._socket = socket.create_connection(("127.0.0.1", port), COMMAND_S)
@@ -58,7 +58,7 @@ class Marionette:
                 return result
 
     def call(self, actions, name, *args):
-        """What the asynchronous function NAME of the script ACTIONS returns.
+        """Calls the asynchronous function NAME of the script ACTIONS; returns its result.
 
         MarionetteError with the text and the stack of what it throws.
         """

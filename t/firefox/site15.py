@@ -41,7 +41,7 @@ jwks_url = https://127.0.0.1:9/
 {sync15}
 """
 
-# Of a request: what is answered, what it asks, and on which condition.
+# Logs of each request the status, method, URL and condition.
 CONF = """
 LogFormat "%>s %m %U%q %{X-If-Unmodified-Since}i" asked
 CustomLog "{folder}/access_log" asked
@@ -63,7 +63,7 @@ Listen 127.0.0.1:443
 
 
 def eventually(condition, what, seconds=WAIT_S):
-    """What condition() returns, once that is true."""
+    """Waits until condition() is true; returns its value."""
     end = time.monotonic() + seconds
     while True:
         found = condition()
@@ -120,7 +120,7 @@ class Site:
             os.chown(secret, user.pw_uid, user.pw_gid)
 
     def command(self, *words):
-        """What weave-server says. AssertionError unless it succeeds."""
+        """Runs weave-server; returns what it prints. AssertionError unless it succeeds."""
         done = subprocess.run(
             [self.folder / "current/bin/weave-server", *words], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -156,7 +156,7 @@ class Site:
         self._httpd.holder.close()
 
     def weavectl(self, *words):
-        """What it says. AssertionError unless it succeeds."""
+        """Runs weavectl; returns what it prints. AssertionError unless it succeeds."""
         status, said = self._httpd.weavectl(*words)
         assert status == 0, said
         return said
@@ -188,7 +188,7 @@ class Site:
         file.write_text(re.sub(r'"[\d.]+"', '"%s"' % version, file.read_text(), count=1))
 
     def switch_release(self, name):
-        """As an installation does: the link, then a new generation of workers."""
+        """Switches as an installation does: the link, then a new generation of workers."""
         new = self.folder / "current.new"
         new.symlink_to(name)
         new.replace(self.folder / "current")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to a server while a browser syncs: nothing is lost, and nobody has to help."""
+"""Faults of a server while a browser syncs: nothing is lost, and nobody has to help."""
 
 import collections
 import contextlib

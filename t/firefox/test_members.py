@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may use a server, for how long a token lasts, and what becomes of lost data."""
+"""Admission to a server, the life of a token, and the recovery of lost data."""
 
 import json
 import time
@@ -47,7 +47,7 @@ def tokens_given(site):
 
 
 def statuses(site, before):
-    """Of all answers since httpd's log had BEFORE lines."""
+    """The statuses of all answers since httpd's log had BEFORE lines."""
     return {line.split()[0] for line in site.asked()[before:]}
 
 

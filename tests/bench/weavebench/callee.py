@@ -106,7 +106,7 @@ def measure(application, asked):
 
 
 def timed(act, requests):
-    """What is answered of act(request), which returns (status, parts of the body)."""
+    """Times act(request), which returns (status, parts of the body); returns the answer."""
     gc.collect()
     wall, cpu = time.perf_counter_ns(), time.process_time_ns()
     for request in requests:
@@ -120,7 +120,7 @@ def timed(act, requests):
 
 
 def measure_hawk(tokens, count):
-    """Of requests by one token, or by one each that this process has not seen."""
+    """Measures requests by one token, or by one each that this process has not seen."""
     import falcon
     from weave.server.hawk_authenticator import HawkAuthenticator
     from weave.server.tokens import Secrets

@@ -56,7 +56,7 @@ def load_keys(sources, ini, folder):
 
 
 def token_headers(number):
-    """What the browser of an account sends to the token server."""
+    """The headers that the browser of an account sends to the token server."""
     client15 = of_tests("client15")
     key = client15.RsaKey.of_tests()
     return {"Authorization": f"Bearer {key.jwt(sub=f'{number:032x}')}",
