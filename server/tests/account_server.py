@@ -6,9 +6,7 @@ import http.server
 import ssl
 import threading
 
-from client15 import RsaKey
-
-KEY = RsaKey.of_tests()
+from client15 import KEY
 
 
 class AccountServer:

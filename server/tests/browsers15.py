@@ -99,7 +99,7 @@ class Browser(threading.Thread):
         self._is_first = is_first
         self._wire = Wire(port)
         self._random = random.Random(number)
-        self._key = client15.RsaKey.of_tests()
+        self._key = client15.KEY
         self._made = 0
         self._last = 0
         self._global = None  # (payload, stamp) as it was last seen

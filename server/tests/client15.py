@@ -4,8 +4,7 @@
 Its HAWK, its tokens and its JWTs are its own, by the specifications, and share no line
 with the server: what both agree on is right, or both have read it wrong.
 
-    key = RsaKey.of_tests()
-    answer = ask_for_token(transport, "/1.0/sync/1.5", key.jwt(sub="ab" * 16), KEY_ID)
+    answer = ask_for_token(transport, "/1.0/sync/1.5", KEY.jwt(sub="ab" * 16), KEY_ID)
     client = Client(transport, **endpoint_of(answer.json))
     client.put("storage/bookmarks/a", {"payload": "x"}, X_If_Unmodified_Since="0")
 
@@ -197,6 +196,10 @@ class RsaKey:
 
 def _present(fields):
     return {name: value for name, value in fields.items() if value is not None}
+
+
+# The key of the tests; servers of the tests believe it as one of the account server.
+KEY = RsaKey.of_tests()
 
 
 # ---- requests ----

@@ -4,19 +4,11 @@
 import json
 import time
 
-from client15 import KEY_ID, RsaKey, ask_for_token, key_id
+from client15 import KEY, KEY_ID, ask_for_token, key_id
 
 from weave.server import __main__ as admin
-from weave.server.jwks import Jwks
 
-KEY = RsaKey.of_tests()
 ANNA, BERND, CARLA = "a" * 32, "b" * 32, "c" * 32
-
-
-def load_keys(site):
-    """Lets the token server take tokens of the test key."""
-    Jwks(next(iter(site.databases)), "http://localhost:1/").load(KEY.jwks())
-    return site
 
 
 def run(capsys, command, site, *words):

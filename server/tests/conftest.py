@@ -231,20 +231,21 @@ class Site15(Site):
             self.sql(statement, row.values())
 
     def load_keys(self, data=None):
-        """Gives it the account server's keys: a JWKS, or that of the test key."""
+        """Gives it the account server's keys: a JWKS, or that of the test key. Returns self."""
         url = self.url.replace("%(here)s", str(self.folder))
         database = Database(url, POOL)
         try:
-            Jwks(database, "").load(data or client15.RsaKey.of_tests().jwks())
+            Jwks(database, "").load(data or client15.KEY.jwks())
         finally:
             database.close()
+        return self
 
     def ask_for_token(self, keys_changed_at=client15.KEYS_CHANGED_AT,
                       client_state=client15.CLIENT_STATE, jwt=None, **claims):  # fmt: skip
         """The Answer of the token server to a device of the account `sub`, whose access
         token is jwt, or has the claims."""
         kid = client15.key_id(keys_changed_at, client_state)
-        jwt = jwt or client15.RsaKey.of_tests().jwt(**claims)
+        jwt = jwt or client15.KEY.jwt(**claims)
         return client15.ask_for_token(self.transport, "/1.0/sync/1.5", jwt, kid)
 
     def device(self, uid=12345, **claims):

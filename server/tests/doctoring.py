@@ -3,13 +3,11 @@
 
 import contextlib
 
-from client15 import RsaKey
+from client15 import KEY
 
 import proxies
 from conftest import Site15
 from weave.server import __main__ as admin
-
-KEY = RsaKey.of_tests()
 
 
 def doctor(capsys, *words):

@@ -39,7 +39,7 @@ def make_secrets(folder):
 def load_keys(farm):
     """Makes the token server believe the key of the tests."""
     path = farm.folder / "jwks.json"
-    path.write_bytes(client15.RsaKey.of_tests().jwks())
+    path.write_bytes(client15.KEY.jwks())
     command = [sys.executable, "-m", "weave.server", "fetch-keys", str(farm.ini), str(path)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL,
                    env=dict(os.environ, PYTHONPATH=str(farm.folder / "src")))  # fmt: skip

@@ -16,7 +16,6 @@ from commands15 import (
     add_batch,
     attempt,
     come,
-    load_keys,
     new_key,
     rows_of,
     run,
@@ -28,7 +27,7 @@ from conftest import Site15
 
 @pytest.fixture
 def site15(make_site):
-    return load_keys(make_site(Site15))
+    return make_site(Site15).load_keys()
 
 
 # ---- list ----
@@ -118,7 +117,7 @@ def test_hosts_with_databases_of_their_own(make_site, capsys):
     """--host names the one that is meant; the list has all, each once."""
     other = "[host:b.example.org]\nstorage.sqluri = sqlite:///%(here)s/b.db\n"
     site = make_site(Site15, more=other + "[host:c.example.org]\nauth.allow_new_users = false\n")
-    load_keys(site)
+    site.load_keys()
     come(site, ANNA)
     run(capsys, "admit", site, BERND, "--host", "B.example.org", "--note", "Bernd")
     found = users(capsys, site)
@@ -231,7 +230,7 @@ def test_delete_that_fails_half_way(site15, capsys, monkeypatch):
 @pytest.mark.sqlite_only
 def test_delete_says_who_comes_again(make_site, capsys):
     site = make_site(Site15, sync15="allow_new_users = true")
-    load_keys(site)
+    site.load_keys()
     uid = come(site, ANNA).json["uid"]
     assert "begin anew unless they sign out" in run(capsys, "users delete", site, ANNA, "--yes")
     assert come(site, ANNA).json["uid"] != uid

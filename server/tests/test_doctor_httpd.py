@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import pytest
-from client15 import RsaKey
+from client15 import KEY
 
 import certificates
 from conftest import THROUGH_HTTPD, eventually
@@ -173,7 +173,7 @@ def test_a_real_httpd(server):
     assert "ok    a small sync, from the first request to the last, is as it must be" in said
 
     document = server.folder / "keys"
-    document.write_bytes(RsaKey.of_tests().jwks())
+    document.write_bytes(KEY.jwks())
     assert server.run("fetch-keys", str(server.folder / "sync.ini"), str(document))[0] == 0
     status, said = server.doctor(server.url + "/")
     assert (status, wrongs(said)) == (0, []), said

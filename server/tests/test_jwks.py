@@ -9,7 +9,7 @@ import time
 import pytest
 from account_server import AccountServer
 from certificates import HERE, Authority
-from client15 import RsaKey, ask_for_token
+from client15 import KEY, ask_for_token
 
 from conftest import LONG_SECONDS, POOL, Site15, eventually
 from weave.server import fetch as fetching
@@ -19,7 +19,6 @@ from weave.server.jwks import Jwks, KeysError, NoKeys
 from weave.server.schema import METADATA as RECORDS
 from weave.server.schema15 import METADATA
 
-KEY = RsaKey.of_tests()
 DAY = 24 * 3600
 
 

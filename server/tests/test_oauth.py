@@ -7,7 +7,7 @@ import json
 import pathlib
 
 import pytest
-from client15 import SCOPE, RsaKey, b64url, from_b64url
+from client15 import KEY, SCOPE, b64url, from_b64url
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from weave.server import oauth, rs256
 from weave.server.jwks import KeysError, read_document
 
-KEY = RsaKey.of_tests()
 (PUBLIC,) = read_document(KEY.jwks())
 NOW = 2_000_000_000
 ACCOUNT = "ab" * 16

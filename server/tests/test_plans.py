@@ -151,7 +151,7 @@ def play15_all(device):
 def enter(site):
     """The requests of the token server: a first account, with two keys, and another one."""
     ask = functools.partial(client15.ask_for_token, site.transport, "/1.0/sync/1.5")
-    key = client15.RsaKey.of_tests()
+    key = client15.KEY
     Jwks(next(iter(site.databases)), "http://localhost:1/").load(key.jwks())
     site.sql("insert into weave_fxa_allowed (fxa_uid) values (?)", ["ab" * 16])
     for later in (0, 0, 1, 2):

@@ -146,7 +146,7 @@ def device_behind(farm, node):
     """A client15.Client of a new user, whose token has the URL node of a proxy."""
     wire = Wire(farm.port)
     fxa_uid = "%032x" % random.getrandbits(120)
-    jwt = client15.RsaKey.of_tests().jwt(sub=fxa_uid)
+    jwt = client15.KEY.jwt(sub=fxa_uid)
     uid = client15.ask_for_token(wire, TOKEN_PATH, jwt).json["uid"]
     wire.close()
     id_, key = client15.make_token(SECRET, uid, node)

@@ -12,7 +12,6 @@ from commands15 import (
     add_batch,
     attempt,
     come,
-    load_keys,
     new_key,
     rows_of,
     run,
@@ -27,7 +26,7 @@ WEEK = 7 * 24 * 3600
 
 @pytest.fixture
 def site15(make_site):
-    return load_keys(make_site(Site15))
+    return make_site(Site15).load_keys()
 
 
 # ---- purge ----

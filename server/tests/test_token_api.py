@@ -16,11 +16,11 @@ import webtest
 from account_server import AccountServer
 from client15 import (
     CLIENT_STATE,
-    KEY_ID,
+    KEY,
     KEYS_CHANGED_AT,
+    KEY_ID,
     Client,
     InProcess,
-    RsaKey,
     ask_for_token,
     endpoint_of,
     key_id,
@@ -28,9 +28,7 @@ from client15 import (
 )
 from conftest import RETRY_HEADERS, Site15, eventually
 from weave.server.app import Databases, create_application
-from weave.server.jwks import Jwks
 
-KEY = RsaKey.of_tests()
 PATHS = ("/1.0/sync/1.5", "/token/1.0/sync/1.5")
 PATH = PATHS[0]
 
@@ -39,14 +37,9 @@ def database(site):
     return next(iter(site.databases))
 
 
-def with_keys(site):
-    Jwks(database(site), "").load(KEY.jwks())
-    return site
-
-
 @pytest.fixture
 def site(make_site):
-    return with_keys(make_site(Site15))
+    return make_site(Site15).load_keys()
 
 
 def checked(answer, status):
@@ -285,7 +278,7 @@ def test_public_url_wins(make_site):
     class Below(Site15):
         node = "https://sync.example.org:8443/a/b"
 
-    site = with_keys(make_site(Below))
+    site = make_site(Below).load_keys()
     found = checked(ask(site, Host="elsewhere.example.org"), 200)
     assert found["api_endpoint"] == "%s/1.5/%d" % (Below.node, found["uid"])
     Client(site.transport, **endpoint_of(found))
@@ -294,7 +287,7 @@ def test_public_url_wins(make_site):
 @pytest.fixture
 def derived(make_site):
     """A site without public_url."""
-    site = with_keys(make_site(Site15))
+    site = make_site(Site15).load_keys()
     text = site.ini.read_text()
     site.ini.write_text(text.replace("public_url = " + site.node, ""))
     site.app.app = create_application(str(site.ini), site.databases)

@@ -12,17 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client15 import (
-    KEY_ID,
+    KEY,
     KEYS_CHANGED_AT,
+    KEY_ID,
     Client,
-    RsaKey,
     ask_for_token,
     endpoint_of,
     open_token,
 )
 from conftest import KIND, Site15
 
-KEY = RsaKey.of_tests()
 PATHS = ("/1.0/sync/1.5", "/token/1.0/sync/1.5")
 
 

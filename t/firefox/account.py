@@ -3,9 +3,7 @@
 
 import hashlib
 
-from client15 import KEYS_CHANGED_AT, RsaKey, b64url
-
-KEY = RsaKey.of_tests()
+from client15 import KEY, KEYS_CHANGED_AT, b64url
 
 
 def _derived(*words):

@@ -46,7 +46,7 @@ def load_keys(sources, ini, folder):
     """Puts the key of the tests into the database of an ini file."""
     path = os.path.join(folder, "jwks.json")
     with open(path, "wb") as file:
-        file.write(of_tests("client15").RsaKey.of_tests().jwks())
+        file.write(of_tests("client15").KEY.jwks())
     done = subprocess.run(
         [sys.executable, "-m", "weave.server", "fetch-keys", str(ini), path],
         env=dict(os.environ, PYTHONPATH=str(sources)), text=True,
@@ -58,8 +58,7 @@ def load_keys(sources, ini, folder):
 def token_headers(number):
     """The headers that the browser of an account sends to the token server."""
     client15 = of_tests("client15")
-    key = client15.RsaKey.of_tests()
-    return {"Authorization": f"Bearer {key.jwt(sub=f'{number:032x}')}",
+    return {"Authorization": f"Bearer {client15.KEY.jwt(sub=f'{number:032x}')}",
             "X-KeyID": client15.KEY_ID}
 
 
