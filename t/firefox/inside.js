@@ -146,14 +146,16 @@ const actions = {
     }
   },
 
-  // In how many seconds the browser has planned to sync by itself; 0: it has not.
+  // When the browser will sync by itself, and before when it must not, in seconds from now;
+  // 0: it has not planned to, or the server has not said anything.
   async planned() {
-    const { nextSync } = Weave.Service.scheduler;
-    return nextSync && Math.max(1, Math.floor((nextSync - Date.now()) / 1000));
+    const inSeconds = time => time && Math.max(1, Math.round((time - Date.now()) / 1000));
+    return [Weave.Service.scheduler.nextSync, Weave.Status.minimumNextSync].map(inSeconds);
   },
 
-  // Has the timer of that go off now, as if the time was over.
+  // Has the browser's own timer of that go off now, as if the time was over.
   async letTimePass() {
+    Weave.Status.minimumNextSync = 0;
     Weave.Service.scheduler.syncTimer.delay = 1;
   },
 

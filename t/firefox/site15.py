@@ -19,6 +19,9 @@ from account import KEY
 # How long what must come at last may take, in seconds.
 WAIT_S = 120
 
+# What clients are told in maintenance, in seconds.
+RETRY_AFTER_S = 600
+
 INI = """\
 [wsgi]
 virtualenv = %(here)s/current
@@ -33,7 +36,7 @@ create_tables = true
 debug_page = versions
 [maintenance]
 style = sync
-retry_after = 1
+retry_after = {retry_after}
 [sync15]
 secret_file = %(here)s/data/secret
 public_url = {url}
@@ -92,7 +95,8 @@ class Site:
             certificate.make(folder, NAME)
         self.token_server = self.url + "1.0/sync/1.5"
         self.ini = folder / "sync.ini"
-        self.ini.write_text(INI.replace("{url}", self.url).replace("{sync15}", sync15))  # fmt: skip
+        self.ini.write_text(INI.replace("{url}", self.url).replace("{sync15}", sync15)
+                            .replace("{retry_after}", str(RETRY_AFTER_S)))  # fmt: skip
         self._write_conf(outside)
         with contextlib.suppress(FileNotFoundError):
             (folder / "access_log").unlink()  # of the site before
