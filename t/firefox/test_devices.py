@@ -6,6 +6,7 @@ import collections
 import pytest
 
 from account import Account
+from site15 import eventually
 
 LOGIN = {"origin": "https://login.example", "username": "ada", "password": "pässwörd 1"}
 BOOKMARKS = ["https://bookmark.example/%d" % number for number in range(5)]
@@ -104,7 +105,7 @@ def test_a_device_that_signs_out_leaves_no_record_of_itself(site, devices):
     own = second("clientId")
     assert own in site.ids(account, "clients") and own in site.ids(account, "tabs")
     second("signOut")
-    assert second("status")["ui"] == "not_configured"
+    eventually(lambda: second("status")["ui"] == "not_configured", "the window shows it")
     # docs/firefox_sync.md says so
     assert "mozilla" in second("tokenServer")
     assert own not in site.ids(account, "clients") | site.ids(account, "tabs")
