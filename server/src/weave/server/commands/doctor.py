@@ -103,7 +103,7 @@ def _check_keys(report, site):
 COMMANDS = (
     Command(
         ("doctor",),
-        "look at a server from outside, and say what is to be mended (exit status 1)",
+        "check a server from outside, and say what to mend (exit status 1)",
         doctor,
         (
             argument(

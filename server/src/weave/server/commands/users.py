@@ -286,14 +286,14 @@ _ADMIT_HELP = "let an account begin to use Sync 1.5, or whoever comes next"
 COMMANDS = (
     Command(
         ("users", "list"),
-        "who uses the server: last sync, devices, size",
+        "list the users: last sync, devices, size",
         list_users,
         (INI, argument("--json", action="store_true", help="for programs: sizes in bytes, "
                        "times in Unix seconds")),  # fmt: skip
     ),
     Command(
         ("users", "note"),
-        "say who an account of Sync 1.5 is, whose id tells nothing",
+        "write a note on an account of Sync 1.5, such as a name",
         note,
         (INI, _WHO, argument("text", metavar="TEXT", help="the note; '' removes it"), HOST),
     ),
@@ -306,4 +306,4 @@ COMMANDS = (
     Command(("users", "admit"), _ADMIT_HELP, admit, _ADMIT),
     Command(("admit",), _ADMIT_HELP + " (the same as users admit)", admit, _ADMIT),
 )
-GROUPS = {("users",): "users: list, note, delete, admit"}
+GROUPS = {("users",): "list, note, delete or admit users"}
