@@ -182,3 +182,25 @@ def test_deletion_takes_what_is_on_its_way(device, path):
     path = "storage/col?commit=true&batch=" + quote(started.json["batch"], safe="")
     device.post(path, [{"id": "b"}], 400)
     assert device.get("info/collections").json == {}
+
+
+def test_one_record_in_parts(device, clock):
+    """What comes later in a batch wins, field by field, also over what is stored."""
+    device.put("storage/col/a", {"payload": "stored", "sortindex": 1})
+    parts = [{"payload": "first", "ttl": 1000}, {"sortindex": 3}, {"payload": "last"}, {}]
+    path = "storage/col?batch="
+    batch = device.post(path + "true", [dict(parts[0], id="a"), {"id": "b"}], 202).json["batch"]
+    path += quote(batch, safe="")
+    for part in parts[1:-1]:
+        device.post(path, [dict(part, id="a")], 202)
+    assert device.get("storage/col/a").json["payload"] == "stored"
+    clock.forward(900)
+    committed = device.post(path + "&commit=true", [dict(parts[-1], id="a")]).text
+    found = device.get("storage/col/a")
+    assert (found.json["payload"], found.json["sortindex"]) == ("last", 3)
+    assert '"modified":' + found.headers["X-Last-Modified"] in committed
+    clock.forward(1800)  # the life began with the commit
+    device.get("storage/col/a")
+    clock.forward(2000)
+    device.get("storage/col/a", 404)
+    assert device.get("storage/col").json == ["b"]

@@ -407,3 +407,21 @@ def test_10_limits_are_told_and_kept(make_site15):
             device.post(path, [], 202, **{header: str(limit)})
             assert device.post(path, [], 400, **{header: str(limit + 1)}).json == 17
             device.post(path, [], 400, **{header: "x"})
+
+
+def test_10_totals_of_a_batch_are_counted(make_site15):
+    """Whether they were announced or not; equal is not too much."""
+    device = make_site15("max_total_records = 4\nmax_total_bytes = 2000").device()
+    for first, more, too_much in (
+        ([{"id": "a"}, {"id": "b"}], [{"id": "c"}, {"id": "d"}], [{"id": "e"}]),
+        ([{"id": "a", "payload": "x" * 1500}], [{"id": "b", "payload": "x" * 500}],
+         [{"id": "c", "payload": "x"}]),
+    ):  # fmt: skip
+        path = "storage/col?batch="
+        path += quote(device.post(path + "true", first, 202).json["batch"], safe="")
+        device.post(path, more, 202)
+        assert device.post(path, too_much, 400).json == 17
+        assert device.post(path + "&commit=true", too_much, 400).json == 17
+        device.post(path + "&commit=true", [])
+        assert len(device.get("storage/col").json) == len(first + more)
+        device.delete("storage/col")

@@ -119,6 +119,7 @@ def test_46_bad_tokens_are_401(site, what):
     assert site.sql("select count(*) from weave_fxa_users") == [(0,)]
 
 
+@pytest.mark.in_process
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize("claim", ["iat", "nbf"])
 def test_46_a_clock_that_is_behind_is_503(site, claim, caplog):
