@@ -195,7 +195,8 @@ class Jwks:
         except KeysError as error:
             log.error(
                 "the keys of the account server are not fetched, and those that are "
-                "there are used on: %s",
+                "there are used on: %s; where that stays so, `weave-server fetch-keys INI "
+                "FILE` loads them from a file",
                 error,
             )
             return False

@@ -3,7 +3,7 @@
 
 import difflib
 
-from weave.server import mozilla, settings15
+from weave.server import check15, mozilla
 from weave.server.clients import is_this_machine
 from weave.server.config import ERROR, NOTICE, Config, ConfigError, Problem
 from weave.server.keys import KEYS
@@ -43,7 +43,7 @@ def read(path):
             host = section[len(HOST) :].strip().lower()
             hosts[host] = Settings(config, dict(common, **own))
             problems += hosts[host].problems
-            for severity, name, text in settings15.host_problems(host, hosts[host], settings):
+            for severity, name, text in check15.host_problems(host, hosts[host], settings):
                 problems.append(hosts[host].problem(severity, name, text))
     return settings, hosts, sorted(set(problems))
 
@@ -195,7 +195,7 @@ class Settings:
             self.problems.append(self.problem(ERROR, "storage.use_quota", text))
         if values["sync15.public_url"] is None:
             values["sync15.public_url"] = values["nodes.fallback_node"]
-        for severity, name, text in settings15.problems(self, config):
+        for severity, name, text in check15.problems(self, config):
             self.problems.append(self.problem(severity, name, text))
 
 

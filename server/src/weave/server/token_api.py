@@ -89,7 +89,8 @@ def _node(req):
     """The URL by which the client came, without a slash at its end; Refused."""
     if not _HOST.fullmatch(req.netloc):
         raise Refused(
-            "the Host header is no name of a host, and there is no sync15.public_url",
+            "the Host header is no name of a host: set sync15.public_url, which is used "
+            "in its place",
             "error",
             "Invalid Host",
             "header",
