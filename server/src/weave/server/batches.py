@@ -67,7 +67,8 @@ _SIZES = Query(
     .limit(bindparam("at_most"))
 )
 _PART = Query(select(_R.id, *(_R[name] for name in _FIELDS)).where(*_RANGE))
-# By their whole keys: MariaDB locks what follows a range, too, and that is another user's.
+# Rows are deleted by their whole keys: MariaDB also locks the row behind a range, which may
+# be another user's.
 _REMOVE_NAMED = Query(
     delete(batch_records).where(*_RECORDS, _R.id.in_(bindparam("ids", expanding=True)))
 )
