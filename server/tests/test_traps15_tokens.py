@@ -106,6 +106,7 @@ NO_JWTS = {
     "by HMAC": KEY.jwt({"alg": "HS256"}),
     "of another type": KEY.jwt({"typ": "JWT"}),
     "cut": KEY.jwt()[:-4],
+    "signed elsewhere": KEY.jwt().rpartition(".")[0] + "." + KEY.jwt().rpartition(".")[2],
     "no JWT": "x" * 64,
 }
 
