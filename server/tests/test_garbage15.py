@@ -288,13 +288,19 @@ def test_offsets_that_are_made_up(device):
             device.get("storage/col?limit=2&offset=" + quote(offset, safe="%"), 400)
 
 
-def test_offset_of_another(site15, device):
+def test_offset_of_another_list(site15, device):
+    """That of a user, a collection or an order is no place in another one."""
+    offsets = dict(zip(("", "newest", "oldest", "index"), offsets_of(device)))
+    for sort, offset in offsets.items():
+        for other, status in ((sort, 200), *((name, 400) for name in offsets if name != sort)):
+            order = "&sort=" + other if other else ""
+            device.get("storage/col?limit=2&offset=" + offset + order, status)
+    offset = offsets[""]
+    assert is_refused(device.get("storage/crypto?limit=2&offset=" + offset, None), 0, 1)
     other = site15.device(777)
-    offset = next(offsets_of(device))
-    answer = other.get("storage/col?full=1&limit=2&offset=" + offset, None)
-    assert answer.status in (200, 400)
-    if answer.status == 200:
-        assert {record["payload"] for record in answer.json} <= {SECRET_PAYLOAD}
+    assert is_refused(other.get("storage/col?limit=2&offset=" + offset, None), 0, 1)
+    for changed in made_up(offset):
+        assert is_refused(device.get("storage/col?limit=2&offset=" + changed, None), 0, 1)
 
 
 # ---- headers ----
