@@ -107,7 +107,7 @@ def test_a_device_that_signs_out_leaves_no_record_of_itself(site, devices):
     second("signOut")
     eventually(lambda: second("status")["ui"] == "not_configured", "the window shows it")
     # docs/firefox_sync.md says so
-    assert "mozilla" in second("tokenServer")
+    eventually(lambda: "mozilla" in second("tokenServer"), "the preference is set back")
     assert own not in site.ids(account, "clients") | site.ids(account, "tabs")
     assert len(site.ids(account, "clients")) == 1
 

@@ -54,6 +54,7 @@ def statuses(site, before):
 def sign_in_again(site, browser, account):
     """The outcome of the first sync of an account, in a browser that had another."""
     browser("signOut")
+    eventually(lambda: browser("tokenServer") != site.token_server, "the preference is set back")
     browser("setTokenServer", site.token_server)
     return browser("signIn", account.sign_in())
 
