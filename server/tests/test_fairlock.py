@@ -341,7 +341,7 @@ def test_the_one_who_writes_is_stopped(tmp_path, holding):
     holder = holding(ini)
     assert holder.stdout.readline() == b"in\n"
     holder.send_signal(signal.SIGSTOP)
-    assert is_unavailable(user.put("storage/col/a", {"payload": "x"}, 503))
+    assert is_unavailable(user.put("storage/col/a", {"payload": "x"}, 503), 30)
     holder.send_signal(signal.SIGCONT)
     holder.communicate(b"\n")
     user.put("storage/col/a", {"payload": "x"})
