@@ -80,7 +80,8 @@ def main(folder, tests="tests", parts=None):
     errors = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
     reporter = Reporter(stream, errors)
     root = TOP / folder
-    options = ["--rootdir", str(root), "-p", "no:cacheprovider"]
+    # a conftest.py above the folder is none of ours
+    options = ["--rootdir", str(root), "--confcutdir", str(root), "-p", "no:cacheprovider"]
     paths = [root / tests]
     if parts and not sys.argv[1:]:
         paths = part_files(root / tests, parts)
