@@ -2,6 +2,7 @@
 """Certificates for tests of TLS, made by openssl; all have one key."""
 
 import subprocess
+import time
 
 _CONFIG = """
 [ca]
@@ -23,6 +24,17 @@ subjectAltName = {names}
 """
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 HERE = "DNS:localhost,IP:127.0.0.1"
+
+
+def day(offset):
+    """The day so many days from now, as Authority.make() takes it."""
+    return time.strftime("%Y%m%d", time.gmtime(time.time() + offset * 24 * 3600))
+
+
+def base64_of(path):
+    """The certificate in a file as Firefox takes it."""
+    lines = path.read_text().splitlines()
+    return "".join(line for line in lines if not line.startswith("-"))
 
 
 class Authority:

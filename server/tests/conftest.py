@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 import client
 import client15
 import dbservers
+from waiting import LONG_SECONDS, eventually  # noqa: F401: tests import them from here
 
 SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
 sys.path.insert(0, SOURCES)
@@ -412,21 +413,6 @@ def site15(make_site):
 @pytest.fixture
 def user(site):
     return site.user()
-
-
-# Against hanging, in seconds: a test that passes never waits for so long.
-LONG_SECONDS = 240
-
-
-def eventually(condition, what="a condition of the test"):
-    """Waits until condition() is true, and returns what it returned."""
-    until = time.monotonic() + LONG_SECONDS
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < until, "not in time: %s" % what
-        time.sleep(0.02)
 
 
 def is_unavailable(response, seconds=1800):

@@ -3,7 +3,7 @@
 
 import json
 
-# What a browser asks for in the beginning; a 404 for one of them makes it wipe the server.
+# A browser asks for these first. A 404 for one of them makes it wipe the server.
 READS = ("info/collections", "storage/meta/global", "storage/crypto/keys")
 
 

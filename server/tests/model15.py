@@ -154,7 +154,7 @@ class Actor:
         self.device = device
         self.clock = clock
         self.model = Model(quota_bytes)
-        # What conditions and arguments ask about: those that were seen, and their neighbours.
+        # Conditions and arguments name these times: those that were seen, and their neighbours.
         self.stamps = [0]
         self.known_batches = []
 
@@ -184,6 +184,14 @@ class Actor:
         assert answer.status != 304 or answer.body == b""
         return None if refused else answer
 
+    def ask_within_quota(self, over, *arguments, status=200, more=None):
+        """Like ask(), of a write; None, too, where it would be over the quota."""
+        answer = self.ask(*arguments, status=400 if over else status, more=more)
+        if answer is None or not over:
+            return answer
+        assert answer.json == 14
+        return None
+
     def stamp_of(self, answer):
         """The new time after a write, which is later than all before it."""
         stamp = hundredths(answer.headers["X-Weave-Timestamp"])
@@ -196,11 +204,8 @@ class Actor:
     def put(self, name, id_, fields, since):
         over = self.model.is_over_quota(name, {id_: fields})
         path = "storage/%s/%s" % (name, quote(id_, safe=""))
-        answer = self.ask("PUT", path, fields, since, name, id_, 400 if over else 200)
+        answer = self.ask_within_quota(over, "PUT", path, fields, since, name, id_)
         if answer is None:
-            return
-        if over:
-            assert answer.json == 14
             return
         stamp = self.stamp_of(answer)
         assert answer.text == answer.headers["X-Last-Modified"] == seconds(stamp)
@@ -211,11 +216,8 @@ class Actor:
         changes, bad = self.sorted_out(records)
         over = self.model.is_over_quota(name, changes)
         path = "storage/%s%s" % (name, query)
-        answer = self.ask("POST", path, body, since, name, None, 400 if over else 200, more)
+        answer = self.ask_within_quota(over, "POST", path, body, since, name, more=more)
         if answer is None:
-            return
-        if over:
-            assert answer.json == 14
             return
         self.check_post(answer, changes, bad)
         self.model.put(name, changes, self.stamp_of(answer))
@@ -252,11 +254,8 @@ class Actor:
         changes, bad = self.sorted_out(records)
         path = "storage/%s?batch=true" % name
         over = self.model.has_no_room(None, changes)
-        answer = self.ask("POST", path, records, since, name, None, 400 if over else 202)
+        answer = self.ask_within_quota(over, "POST", path, records, since, name, status=202)
         if answer is None:
-            return
-        if over:
-            assert answer.json == 14
             return
         self.check_post(answer, changes, bad)
         assert hundredths(answer.headers["X-Last-Modified"]) == self.model.time_of(name)
@@ -296,12 +295,9 @@ class Actor:
         over = self.model.has_no_room(batch, changes)
         if commit:
             over = self.model.is_over_quota(name, everything)
-        status = 400 if over else 200 if commit else 202
-        answer = self.ask("POST", path, records, since, name, None, status)
+        status = 200 if commit else 202
+        answer = self.ask_within_quota(over, "POST", path, records, since, name, status=status)
         if answer is None:
-            return
-        if over:
-            assert answer.json == 14
             return
         self.check_post(answer, changes, bad)
         if not commit:

@@ -92,7 +92,7 @@ def is_token_path(target):
 
 
 PAGE = proxies.answer(401)
-# What is done, and the sentences; @ stands for the URL.
+# Each row has a fault and the sentences that the doctor says of it; @ stands for the URL.
 OUTSIDE = {
     "another server": (
         lambda app: proxies.answer(404),

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 import pytest
 from client15 import KEY
@@ -116,8 +115,7 @@ class Server:
 
     @contextlib.contextmanager
     def _proxy(self):
-        year = time.gmtime().tm_year
-        times = ("%d0101" % (year - 1), "%d0101" % (year + 2))
+        times = (certificates.day(-1), certificates.day(400))
         certificate, key = self._authority.make("leaf", *times)
         user = e2e.server_user()
         conf = self.folder / "proxy.conf"

@@ -3,12 +3,12 @@
 
 import re
 import socket
-import time
 
 import pytest
 
 import certificates
 import proxies
+from certificates import day
 from doctoring import doctor, wrongs
 
 pytestmark = pytest.mark.sqlite_only
@@ -17,10 +17,6 @@ pytestmark = pytest.mark.sqlite_only
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     return certificates.Authority(tmp_path_factory.mktemp("ca"))
-
-
-def day(offset):
-    return time.strftime("%Y%m%d", time.gmtime(time.time() + offset * 24 * 3600))
 
 
 def look(capsys, tls, host="localhost"):

@@ -40,6 +40,11 @@ def line_of(path, start):
     return next(n for n, line in enumerate(lines, 1) if line.startswith(start))
 
 
+def noticing(path, notices):
+    """A function: the notice about the line that begins so."""
+    return lambda start: notices[line_of(path, start)]
+
+
 def test_a_file_of_mozilla_serves_a_sync(write):
     path = write("[wsgi]\nmodule = weave.server.wsgi\n" + MOZILLA.read_text())
     app = webtest.TestApp(create_application(path), lint=True)
@@ -60,9 +65,7 @@ def test_each_key_of_mozilla_has_a_word(write):
     path = write(MOZILLA.read_text())
     assert rows(path, "error") == {}
     notices = rows(path, "notice")
-
-    def notice(start):
-        return notices[line_of(path, start)]
+    notice = noticing(path, notices)
 
     assert "[global] clean_shutdown: does nothing here: " in notice("clean_shut")
     assert "is taken as nodes.fallback_node" in notice("fallback_node")
@@ -120,9 +123,7 @@ def test_each_key_of_a_server_for_sync15_has_a_word(write, tmp_path):
     path = write(SYNCSERVER + "\n".join(settings.lines))
     assert rows(path, "error") == {}
     notices = rows(path, "notice")
-
-    def notice(start):
-        return notices[line_of(path, start)]
+    notice = noticing(path, notices)
 
     texts = [text for _, text, _ in check(path)]
     assert any("public_url: is taken as sync15.public_url" in text for text in texts)

@@ -2,6 +2,7 @@
 """Our server in worker processes of a real httpd, and what a test can see of it from outside."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -9,11 +10,11 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import time
 import urllib.request
 
-import certificate
+import certificates
 import e2e
+import waiting
 from account import KEY
 
 # How long what must come at last may take, in seconds.
@@ -58,29 +59,21 @@ Listen 127.0.0.1:443
 <VirtualHost 127.0.0.1:443>
     ServerName {name}
     SSLEngine on
-    SSLCertificateFile "{folder}/cert.pem"
-    SSLCertificateKeyFile "{folder}/key.pem"
+    SSLCertificateFile "{certificate}"
+    SSLCertificateKeyFile "{key}"
     CustomLog "{folder}/access_log" asked
 </VirtualHost>
 """
 
 
-def eventually(condition, what, seconds=WAIT_S):
-    """Waits until condition() is true; returns its value."""
-    end = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < end, "not in time: %s" % what
-        time.sleep(0.02)
+eventually = functools.partial(waiting.eventually, seconds=WAIT_S)
 
 
 class Site:
     """A running server with an empty database, in a made folder of e2e.py.
 
     sync15: further lines of that section of its sync.ini. outside: it is at https:// on the
-    port of that, and below a path, as behind the name of a house; authority.pem is to be trusted.
+    port of that, and below a path, as behind the name of a house; `authority` is to be trusted.
     """
 
     def __init__(self, folder, sync15="allow_new_users = true", outside=None):
@@ -92,7 +85,8 @@ class Site:
         self.url = "http://127.0.0.1:%d/" % self._httpd.port
         if outside is not None:
             self.url = "https://%s%s" % (NAME, outside)
-            certificate.make(folder, NAME)
+            (folder / "tls").mkdir()
+            self.authority = certificates.Authority(folder / "tls")
         self.token_server = self.url + "1.0/sync/1.5"
         self.ini = folder / "sync.ini"
         self.ini.write_text(INI.replace("{url}", self.url).replace("{sync15}", sync15)
@@ -111,8 +105,10 @@ class Site:
         text = file.read_text() + CONF.replace("{folder}", str(self.folder))
         if outside is not None:
             text = text.replace("\nWeaveApp / ", "\nWeaveApp %s " % (outside.rstrip("/") or "/"))
-            text += TLS_CONF.format(folder=self.folder, name=NAME,
-                                    libexec=e2e.ask_apxs("LIBEXECDIR"))  # fmt: skip
+            certificate, key = self.authority.make(
+                "leaf", certificates.day(-1), certificates.day(2), "DNS:" + NAME)  # fmt: skip
+            text += TLS_CONF.format(folder=self.folder, name=NAME, certificate=certificate,
+                                    key=key, libexec=e2e.ask_apxs("LIBEXECDIR"))  # fmt: skip
         file.write_text(text)
 
     def _write_secret(self):

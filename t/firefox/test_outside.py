@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server as it is in real life: https, the port of that, the name of a house, and a path."""
 
-import certificate
+import certificates
 from account import Account
 from site15 import NAME
 from test_devices import UNWANTED, WELL
@@ -12,7 +12,7 @@ OUTSIDE = "/house/sync/"
 
 def test_a_browser_syncs_with_a_path_of_an_https_server(site, folder, start):
     account, browser = Account("eve"), start()
-    browser("trust", certificate.base64_of(folder / "authority.pem"))
+    browser("trust", certificates.base64_of(site.authority.path))
     browser("addBookmarks", urls("home", 3))
     browser("addLogin", {"origin": "https://a.example", "username": "u", "password": "p"})
     assert browser("signIn", account.sign_in()) == WELL
