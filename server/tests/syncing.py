@@ -80,6 +80,10 @@ class Load:
         with self._turn:
             self._client = client
 
+    def held(self):
+        """A context in which none is under way."""
+        return self._turn
+
     def _ask(self):
         last = 0
         while not self._is_over.wait(0.02):

@@ -33,9 +33,9 @@ def check_counts(server, ini):
     )
     assert server.get("info/collection_counts") == {row[0]: row[1] for row in rows}
     usage = server.get("info/collection_usage")
-    assert usage == {row[0]: pytest.approx(float(row[2]) / 1024) for row in rows}
+    assert usage == {row[0]: float(row[2]) / 1024 for row in rows}
     times = server.get("info/collections")
-    assert times == {row[0]: pytest.approx(row[3] / 100) for row in rows}
+    assert times == {row[0]: row[3] / 100 for row in rows}
     return set(times)
 
 
@@ -55,10 +55,12 @@ def test_a_newer_release_and_back(ini, tmp_path):
                 assert server.close() == ""
                 with ours.serving(ini.path) as back:
                     load.move(back)
-                    check_counts(back, ini)
+                    with load.held():
+                        check_counts(back, ini)
                     write(back, "two", "a", "b")
                     back.put("storage/two/x", EXPIRED)
-                    check_counts(back, ini)
+                    with load.held():
+                        check_counts(back, ini)
                     write(new, "two", "c")
                     load.move(new)
                     said = back.close()
