@@ -210,6 +210,14 @@ def test_what_nobody_could_use_is_not_made(claims):
         Secrets([SECRET]).make(claims, NOW)
 
 
+def test_a_token_that_is_printed_does_not_show_its_key():
+    secrets = Secrets([SECRET])
+    id_text, key = secrets.make(CLAIMS, NOW)
+    token = secrets.read(id_text)
+    assert token.key == key.encode()
+    assert key not in repr(token) and SECRET not in repr(secrets)
+
+
 def test_what_is_remembered_is_bounded_and_genuine():
     secrets = Secrets([SECRET])
     ids = [secrets.make(CLAIMS, NOW)[0] for _ in range(1100)]
@@ -257,6 +265,8 @@ def test_secret_file(file):
     [
         (b"", 0o600, "has no secret"),
         (b"\n# nothing\n  \n", 0o600, "has no secret"),
+        # as some editors save it: everybody could guess that comment
+        (b"\xef\xbb\xbf# The secrets of Sync 1.5, one a line\n", 0o600, "has no secret"),
         (b"a" * 64 + b"\nshort\n", 0o600, "secret:2: this secret has less than 32"),
         (b"\xff" * 64, 0o600, "is not UTF-8"),
         (b"a" * 20000, 0o600, "is too long"),
@@ -275,8 +285,8 @@ def test_secret_file_with_a_mistake(file, content, mode, message):
 def test_secret_file_that_is_none(tmp_path):
     with pytest.raises(ConfigError, match="No such file.*weave-server init"):
         read_secrets(str(tmp_path / "none"))
-    with pytest.raises(ConfigError, match="no regular file"):
+    with pytest.raises(ConfigError, match="not a regular file"):
         read_secrets(str(tmp_path))
     os.mkfifo(str(tmp_path / "pipe"), 0o600)
-    with pytest.raises(ConfigError, match="no regular file"):
+    with pytest.raises(ConfigError, match="not a regular file"):
         read_secrets(str(tmp_path / "pipe"))

@@ -211,7 +211,7 @@ class Config:
 def _read_text(path):
     """The text of a file, with \\n at the end of each line."""
     try:
-        data = _read_bytes(path)
+        _, data = read_regular(path, MAX_BYTES)
     except OSError as error:
         text = "cannot be read: " + error.strerror
         if isinstance(error, PermissionError):
@@ -234,17 +234,18 @@ def _user_name():
         return str(os.geteuid())
 
 
-def _read_bytes(path):
-    """Reads at most MAX_BYTES and one more.
+def read_regular(path, max_bytes):
+    """(os.stat_result, the first max_bytes and one more) of a file; OSError, ConfigError.
 
     Root reads what others name: a FIFO would let it wait for ever.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise in_file(path, "cannot be read: not a regular file")
         with open(handle, "rb", closefd=False) as stream:
-            return stream.read(MAX_BYTES + 1)
+            return status, stream.read(max_bytes + 1)
     finally:
         os.close(handle)
 

@@ -6,10 +6,9 @@ secret is added below the old one, which is removed once its last token has expi
 (sync15.token_duration). Empty lines, and lines that begin with `#`, are left out.
 """
 
-import os
 import stat
 
-from weave.server.config import in_file
+from weave.server.config import in_file, read_regular
 from weave.server.tokens import Secrets
 
 MAX_BYTES = 16 * 1024
@@ -42,37 +41,25 @@ def read_secrets(path):
 
 def _read_text(path):
     try:
-        data = _read_bytes(path)
+        status, data = read_regular(path, MAX_BYTES)
     except OSError as error:
         cure = HOW_TO_MAKE
         if isinstance(error, PermissionError):
             cure = "it must belong to the user that the server runs as, with mode 0600"
         text = "the file of sync15.secret_file cannot be read: %s: %s"
         raise in_file(path, text % (error.strerror, cure)) from None
+    # A group that reads it may be that of the workers.
+    if status.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise in_file(
+            path,
+            "others may use it, and whoever has it can do what every user of Sync 1.5 "
+            "can: run `chmod 600` on it, and write a new secret into it where you do "
+            "not trust all users of this machine",
+        )
     if len(data) > MAX_BYTES:
         raise in_file(path, "is too long for a file of secrets: it has one a line")
     try:
-        return data.decode("utf-8")
+        # A mark before a comment would make a secret of it, which everybody can guess.
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise in_file(path, "is not UTF-8: it has one secret a line") from None
-
-
-def _read_bytes(path):
-    """Reads at most MAX_BYTES and one more: root may read what others have named."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise in_file(path, "is no regular file: name one in sync15.secret_file")
-        # A group that reads it may be that of the workers.
-        if status.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-            raise in_file(
-                path,
-                "others may use it, and whoever has it can do what every user of Sync 1.5 "
-                "can: run `chmod 600` on it, and write a new secret into it where you do "
-                "not trust all users of this machine",
-            )
-        with open(handle, "rb", closefd=False) as file:
-            return file.read(MAX_BYTES + 1)
-    finally:
-        os.close(handle)

@@ -14,7 +14,7 @@ import hmac
 import json
 import math
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SIGNING = b"services.mozilla.com/tokenlib/v1/signing"
 DERIVING = b"services.mozilla.com/tokenlib/v1/derive/"
@@ -49,7 +49,7 @@ class Token:
     expires: float
     fxa_uid: str
     fxa_kid: str
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 class Secrets:
