@@ -341,7 +341,7 @@ def test_a_sync_fails(what, served, capsys):
 
 
 def visitors(site):
-    return site.sql("select user_id from weave_fxa_users where fxa_uid like 'doctor-%'")
+    return site.sql("select user_id from weave_fxa_users where fxa_uid like 'doctor:%'")
 
 
 def hold(served):
@@ -378,8 +378,8 @@ def test_a_doctor_that_was_killed(served, capsys):
     before = site.digest(but=())
     for clean in (lambda: served.front and doctor(capsys, served.url, "--ini", str(site.ini)),
                   lambda: admin.main(["purge", str(site.ini)])):  # fmt: skip
-        site.add_member(77, fxa_uid="doctor-0123456789abcdef", created=1)
-        site.add_member(78, fxa_uid="doctor-fedcba9876543210")
+        site.add_member(77, fxa_uid="doctor:0123456789abcdef", created=1)
+        site.add_member(78, fxa_uid="doctor:fedcba9876543210")
         clean()
         # the second one may be at work
         assert visitors(site) == [(78,)]
@@ -409,3 +409,15 @@ def test_the_page_is_for_the_secret_alone(served, site15):
         assert site15.app.get(path, status=401).json == "401 Unauthorized"
     user_token = site15.device(5).id
     assert site15.app.get("/__doctor__?token=" + user_token, status=401)
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("name", ["doctor", "doctor-0123456789abcdef"])
+def test_an_account_with_such_a_name_is_no_doctor(name, site15, capsys):
+    """Other account servers than Mozilla's may give ids such as this one."""
+    site15.load_keys()
+    answer = ask_for_token(site15.transport, "/1.0/sync/1.5", KEY.jwt(sub=name)).json
+    site15.sql("update weave_fxa_users set created = 1")
+    admin.main(["purge", str(site15.ini)])
+    assert site15.sql("select user_id from weave_fxa_users") == [(answer["uid"],)]
+    assert site15.app.get("/__doctor__?token=" + answer["id"], status=401)

@@ -14,8 +14,8 @@ from weave.server.tokens import MAX_USER_ID, TokenError
 
 PATH = "/__doctor__"
 
-# Tokens of users have an account's id here, which is hexadecimal digits.
-FXA_UID = "doctor"
+# In the place of an account's id, which has no colon (oauth.py).
+FXA_UID = "doctor:"
 USER_ID = MAX_USER_ID
 TOKEN_SECONDS = 600
 

@@ -25,6 +25,7 @@ LEEWAY_SECONDS = 60
 
 _TYPES = ("at+jwt", "application/at+jwt")
 _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+# Mozilla's have 32 hexadecimal digits; those of doctor_api.py have a colon.
 _FXA_UID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 
 

@@ -20,13 +20,9 @@ from weave.server.stamps import Stamp
 # killed one has left.
 STALE_SECONDS = 600
 
-# The id of an account has no such character.
-_MARK = "-"
-
 _STALE = Query(
     select(members.c.user_id).where(
-        members.c.fxa_uid >= bindparam("first"),
-        members.c.fxa_uid < bindparam("end"),
+        members.c.fxa_uid.like(FXA_UID + "%"),
         members.c.created <= bindparam("until"),
     )
 )
@@ -36,7 +32,7 @@ _STALE = Query(
 def visitor(storage):
     """The (user_id, fxa_uid) of a user, for a block."""
     forget_stale(storage)
-    fxa_uid = FXA_UID + _MARK + secrets.token_hex(8)
+    fxa_uid = FXA_UID + secrets.token_hex(8)
     user_id = _add(storage.database, fxa_uid)
     try:
         yield user_id, fxa_uid
@@ -46,10 +42,9 @@ def visitor(storage):
 
 def forget_stale(storage):
     """Forgets visitors whose program was killed."""
-    names = {"first": FXA_UID + _MARK, "end": FXA_UID + chr(ord(_MARK) + 1)}
     until = Stamp(Stamp.now() - STALE_SECONDS * 100)
     for (user_id,) in storage.database.read(
-        lambda connection: _STALE.rows(connection, until=until, **names)
+        lambda connection: _STALE.rows(connection, until=until)
     ):
         forget_member(storage, user_id)
 
