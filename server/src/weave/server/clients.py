@@ -6,6 +6,7 @@ missing slash is the mistake that people search for longest. This module needs n
 Python: the Makefile copies it for weavectl.
 """
 
+import re
 import textwrap
 from urllib.parse import urlsplit
 
@@ -65,27 +66,34 @@ ADMISSION = {
 }
 _OLD = "Pale Moon, Basilisk and others that speak Sync 1.1"
 
+# The name of RFC 6761, section 6.3, and the loopback addresses of RFC 6890.
+_LOOPBACK = re.compile(r"localhost|::1|127(\.[0-9]{1,3}){1,3}", re.ASCII)
+
+
+def http_url(text):
+    """The text, which is an http or https URL without a query; ValueError where it is not."""
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or parts.query or parts.fragment or not text.isprintable() or " " in text:
+        raise ValueError("must be a URL such as https://sync.example.org/")
+    return text
+
 
 def node_url(text):
     """The URL of a server with a slash at its end; ValueError where it is none."""
-    url = text if "://" in text else "https://" + text
-    try:
-        parts = urlsplit(url)
-        is_url = parts.scheme in ("http", "https") and parts.hostname
-        is_url = is_url and (parts.port is None or parts.port)
-    except ValueError:
-        is_url = False
-    if not is_url or parts.query or parts.fragment or not url.isprintable() or " " in url:
-        raise ValueError("must be a URL such as https://sync.example.org/")
-    if url.rstrip("/").endswith(TOKEN_PATH):
+    url = http_url(text if "://" in text else "https://" + text).rstrip("/")
+    if url.endswith(TOKEN_PATH):
         raise ValueError("must be the URL of the server alone, without " + TOKEN_PATH)
-    return url.rstrip("/") + "/"
+    return url + "/"
 
 
 def is_this_machine(url):
-    """Whether only browsers on the server's own machine reach the URL; False for None."""
+    """Whether only programs on the server's own machine reach the URL; False for None."""
     host = urlsplit(url).hostname if url else None
-    return host in ("localhost", "::1") or (host or "").startswith("127.")
+    return bool(host and _LOOPBACK.fullmatch(host))
 
 
 def token_url(base):

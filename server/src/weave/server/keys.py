@@ -5,12 +5,11 @@ import os
 import re
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
-from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from weave.server.clients import node_url
+from weave.server.clients import http_url, node_url
 from weave.server.rules import Limits
 
 
@@ -69,18 +68,6 @@ def _database(value):
                 "must name the file by its whole path (sqlite:// and then two "
                 "slashes more), or start with sqlite:///%(here)s/"
             )
-    return value
-
-
-def _url(value):
-    try:
-        parts = urlsplit(value)
-        is_url = parts.scheme in ("http", "https") and parts.hostname and not parts.query
-        is_url = is_url and (parts.port is None or parts.port)
-    except ValueError:
-        is_url = False
-    if not is_url:
-        raise ValueError("must be a URL such as https://sync.example.org/")
     return value
 
 
@@ -215,7 +202,7 @@ KEYS = (
         str,
         "https://oauth.accounts.firefox.com/v1/jwks",
         "Where the public keys of the account server are",
-        check=_url,
+        check=http_url,
     ),
     Key(
         "sync15.max_request_bytes",

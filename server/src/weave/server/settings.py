@@ -193,8 +193,6 @@ class Settings:
         if values["storage.use_quota"] and not values["storage.quota_size"]:
             text = "needs storage.quota_size, in KB, above 0"
             self.problems.append(self.problem(ERROR, "storage.use_quota", text))
-        if values["sync15.public_url"] is None:
-            values["sync15.public_url"] = values["nodes.fallback_node"]
         for severity, name, text in check15.problems(self, config):
             self.problems.append(self.problem(severity, name, text))
 

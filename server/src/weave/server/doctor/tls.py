@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The connection: whether there is a server, and whether its certificate is good."""
 
-import ipaddress
 import socket
 import ssl
 import time
 
+from weave.server.clients import is_this_machine
 from weave.server.doctor.report import Stop
 from weave.server.doctor.wire import TIMEOUT_SECONDS
 
@@ -85,11 +85,7 @@ def _no_tls(wire, error):
 
 
 def _note_http(report, wire):
-    try:
-        is_here = ipaddress.ip_address(wire.host).is_loopback
-    except ValueError:
-        is_here = wire.host == "localhost"
-    if is_here:
+    if is_this_machine(wire.url):
         report.note("the URL is of this machine alone: clients elsewhere cannot use it")
     else:
         report.note(
