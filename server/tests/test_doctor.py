@@ -102,6 +102,10 @@ OUTSIDE = {
         lambda app: proxies.answer(200, b'{"status": "fine"}', "application/json"),
         r"at @ there is another server, or another path \(200, application/json\)",
     ),
+    "JSON that nobody can read": (
+        lambda app: proxies.answer(200, b"[" * 100_000, "application/json"),
+        r"at @ there is another server, or another path \(200, application/json\)",
+    ),
     "a redirection": (
         lambda app: proxies.answer(301, Location="https://sync.example.org/"),
         r"@ leads to another URL, https://sync\.example\.org/: take the URL",
@@ -157,6 +161,11 @@ OUTSIDE = {
         r"the token server at @/1\.0/\S* answers without X-Timestamp, which phones need",
         r"the token server at @/token/\S* answers without X-Timestamp, which phones need",
     ),
+    "an X-Timestamp that is no number": (
+        lambda app: proxies.answers(app, lambda status, headers: (status, told(headers, "\xb2"))),
+        r"the token server at @/1\.0/\S* answers without X-Timestamp, which phones need",
+        r"the token server at @/token/\S* answers without X-Timestamp, which phones need",
+    ),
     "a clock behind": (
         lambda app: proxies.answers(app, lambda status, headers: (status, later(headers, -7200))),
         r"the clock of the server is 7\d\d\d s behind that of this machine: set both by NTP",
@@ -190,7 +199,11 @@ OUTSIDE = {
 
 def later(headers, seconds):
     """Headers of an answer by another clock."""
-    when = "%d" % (time.time() + seconds)
+    return told(headers, "%d" % (time.time() + seconds))
+
+
+def told(headers, when):
+    """Headers of an answer with another X-Timestamp."""
     return {key: when if key.lower() == "x-timestamp" else headers[key] for key in headers}
 
 

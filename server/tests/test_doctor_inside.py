@@ -318,6 +318,22 @@ SYNC = {
         lambda app: proxies.without(app, "HTTP_X_IF_MODIFIED_SINCE"),
         r"the header X-If-Modified-Since does not arrive: let the proxy pass on all headers",
     ),
+    "a batch of another server": (
+        lambda app: proxies.at_paths(
+            app,
+            lambda target: target.endswith("?batch=true"),
+            proxies.answer(202, b'{"batch": "\\u20ac"}', "application/json"),
+        ),
+        r"POST /storage/doctor\?batch=%E2%82%AC&commit=true is answered 400",
+    ),
+    "a list of another server": (
+        lambda app: proxies.at_paths(
+            app,
+            lambda target: "limit=2" in target,
+            proxies.answer(200, b'{"id": 1}', "application/json", X_Weave_Next_Offset="a b"),
+        ),
+        r"a list of 3 records has 0 in its pages",
+    ),
     "another path": (
         lambda app: proxies.targets(
             app, lambda target: target.replace("/info/collections", "/info/collections/")

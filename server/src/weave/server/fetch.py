@@ -17,6 +17,11 @@ class FetchError(Exception):
     """The document cannot be had; str() is the reason."""
 
 
+def reason(error):
+    """Returns why a request has failed, for people."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 class _Fetch(threading.Thread):
     """Makes one request in a thread of its own, since Python has no timeout for looking
     up a name, and the timeout of a socket begins anew with each byte."""
@@ -42,8 +47,7 @@ class _Fetch(threading.Thread):
         except FetchError as error:
             self.error = str(error)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.error = "the server cannot be asked: %s" % said
+            self.error = "the server cannot be asked: %s" % reason(error)
         finally:
             self._connection.close()
 

@@ -3,8 +3,10 @@
 answers arrive complete."""
 
 import http.client
+import re
 
 from weave.server.doctor.report import Stop
+from weave.server.fetch import reason
 from weave.server.rules import Limits
 from weave.server.token_api import PATHS as TOKEN_PATHS
 
@@ -14,6 +16,7 @@ CLOCK_SECONDS = 60
 # The body that is tried where the settings are not known.
 MAX_REQUEST_BYTES = Limits.max_request_bytes
 
+_SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _GATEWAY = (502, 504)
 
@@ -40,9 +43,8 @@ def ask(report, wire, method, path, body=None, headers=None):
     try:
         return wire.request(method, path, body, headers)
     except (OSError, http.client.HTTPException) as error:
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         report.wrong(
-            "%s %s%s is not answered (%s)" % (method, wire.url, path, said),
+            "%s %s%s is not answered (%s)" % (method, wire.url, path, reason(error)),
             "look at the log of the web server, and of the proxy before it",
         )
         raise Stop from None
@@ -157,7 +159,7 @@ def _token_problem(answer):
         return "answers 401, but no JSON object (%s)" % answer.told, HEADERS_CURE
     if not isinstance(said.get("errors"), list):
         return "answers 401 with JSON that is not its own", _MOUNT_CURE
-    if not answer.headers.get("X-Timestamp", "").isdigit():
+    if not _SECONDS.fullmatch(answer.headers.get("X-Timestamp", "")):
         return "answers without X-Timestamp, which phones need", HEADERS_CURE
     return None
 

@@ -2,6 +2,7 @@
 """A small sync of a user who is there for it alone."""
 
 import json
+from urllib.parse import quote
 
 from weave.server.doctor.arrival import PATH_CURE
 from weave.server.doctor.outside import HEADERS_CURE, ask
@@ -74,7 +75,7 @@ class Sync:
         batch = begun.json.get("batch") if isinstance(begun.json, dict) else None
         if not isinstance(batch, str):
             self._stop("an upload in several parts is not begun (%s)" % begun.told, _LOG)
-        path = "%s?batch=%s&commit=true" % (COLLECTION, batch)
+        path = "%s?batch=%s&commit=true" % (COLLECTION, quote(batch, safe=""))
         self._expect(200, "POST", path, records[-1:])
 
     def _read_pages(self):
@@ -83,8 +84,9 @@ class Sync:
         offset = page.headers.get("X-Weave-Next-Offset")
         if not offset:
             self._stop("X-Weave-Next-Offset is missing in a list", HEADERS_CURE)
-        for page in (page, self._expect(200, "GET", path + "&offset=" + offset)):
-            found += [record.get("id") for record in page.json or ()]
+        path += "&offset=" + quote(offset, safe="")
+        for page in (page, self._expect(200, "GET", path)):
+            found += _ids(page.json)
         if sorted(found) != ["record%d" % n for n in range(RECORDS)]:
             self._stop("a list of %d records has %d in its pages" % (RECORDS, len(found)), _LOG)
 
@@ -130,3 +132,9 @@ class Sync:
     def _stop(self, text, cure):
         self._report.wrong(text, cure)
         raise Stop
+
+
+def _ids(listed):
+    """The ids of the records in a list; none where it is another thing."""
+    records = listed if isinstance(listed, list) else ()
+    return [str(each.get("id")) for each in records if isinstance(each, dict)]

@@ -31,7 +31,7 @@ class Answer:
         """The decoded body; None when it is no JSON."""
         try:
             return json.loads(self.body.decode("utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     @property
