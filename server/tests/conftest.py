@@ -31,6 +31,7 @@ from waiting import LONG_SECONDS, eventually  # noqa: F401: tests import them fr
 SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
 sys.path.insert(0, SOURCES)
 
+import doctoring  # noqa: E402
 from weave.server import secret  # noqa: E402
 from weave.server.app import Databases, create_application  # noqa: E402
 from weave.server.database import Database  # noqa: E402
@@ -408,6 +409,24 @@ def site(make_site):
 def site15(make_site):
     """A Site15; make_site(Site15, sync15=LINES) makes others."""
     return make_site(Site15)
+
+
+@pytest.fixture
+def token_site(make_site):
+    """A Site15 that takes access tokens of the test key."""
+    return make_site(Site15).load_keys()
+
+
+@pytest.fixture
+def serve(make_site):
+    """Makes a doctoring.Served, with the public_url that it is given."""
+    with doctoring.serving(make_site, Site15) as make:
+        yield make
+
+
+@pytest.fixture
+def served(serve):
+    return serve()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import contextlib
 from client15 import KEY
 
 import proxies
-from conftest import Site15
 from weave.server import __main__ as admin
 
 
@@ -30,7 +29,7 @@ def notes(said):
 
 
 class Served:
-    """A Site15 whose clients come by the URL of a Front."""
+    """A site whose clients come by the URL of a Front."""
 
     def __init__(self, front, site, account_server):
         self.front, self.site, self.account_server = front, site, account_server
@@ -49,13 +48,13 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(make_site):
+def serving(make_site, site_class):
     """A function that makes a Served; node is its public_url."""
     with proxies.Front() as front, proxies.Front() as account_server:
         account_server.application = proxies.answer(200, KEY.jwks(), "application/json")
 
         def make(node=front.url):
-            kind = type("Here", (Site15,), {"node": node})
+            kind = type("Here", (site_class,), {"node": node})
             lines = "jwks_url = %s/jwks" % account_server.url
             return Served(front, make_site(kind, sync15=lines), account_server)
 

@@ -25,24 +25,19 @@ from commands15 import (
 from conftest import Site15
 
 
-@pytest.fixture
-def site15(make_site):
-    return make_site(Site15).load_keys()
-
-
 # ---- list ----
 
 
-def test_list_of_both_protocols(site15, capsys):
-    alice = site15.user()
+def test_list_of_both_protocols(token_site, capsys):
+    alice = token_site.user()
     alice.post("storage/bookmarks", [{"id": n, "payload": "x" * 10} for n in "abc"])
     alice.put("storage/clients/a", {"payload": "x"})
-    uid = come(site15, ANNA).json["uid"]
-    store(site15, uid)
-    store(site15, uid, 2, 1, "clients")
-    run(capsys, "admit", site15, BERND, "--note", "Bernd's phone")
+    uid = come(token_site, ANNA).json["uid"]
+    store(token_site, uid)
+    store(token_site, uid, 2, 1, "clients")
+    run(capsys, "admit", token_site, BERND, "--note", "Bernd's phone")
     now = time.time()
-    found = users(capsys, site15)
+    found = users(capsys, token_site)
     assert set(found) == {"alice", ANNA, BERND}
     (listed,) = found["alice"]
     expected = {"protocol": "1.1", "note": "alice@example.org", "state": "in use", "devices": 1,
@@ -61,13 +56,13 @@ def test_list_of_both_protocols(site15, capsys):
 
 
 @pytest.mark.sqlite_only
-def test_list_for_eyes(site15, capsys):
-    site15.user()
-    uid = come(site15, ANNA).json["uid"]
-    store(site15, uid, 25)
-    run(capsys, "users note", site15, ANNA, "Anna")
-    new_key(site15, ANNA)
-    lines = run(capsys, "users list", site15).splitlines()
+def test_list_for_eyes(token_site, capsys):
+    token_site.user()
+    uid = come(token_site, ANNA).json["uid"]
+    store(token_site, uid, 25)
+    run(capsys, "users note", token_site, ANNA, "Anna")
+    new_key(token_site, ANNA)
+    lines = run(capsys, "users list", token_site).splitlines()
     date = r"\d{4}-\d\d-\d\d \d\d:\d\d"
     expected = (
         r"WHO +SYNC  LAST SYNC +DEVICES +SIZE  STATE +NOTE",
@@ -80,16 +75,16 @@ def test_list_for_eyes(site15, capsys):
         assert re.fullmatch(pattern, line), line
 
 
-def test_the_last_sync_is_a_token_or_a_write(site15, capsys):
-    old = come(site15, ANNA).json["uid"]
-    new = new_key(site15, ANNA)
+def test_the_last_sync_is_a_token_or_a_write(token_site, capsys):
+    old = come(token_site, ANNA).json["uid"]
+    new = new_key(token_site, ANNA)
     day = 24 * 3600
     today = int(time.time()) // day * day
     for uid, seen in ((old, today - 4 * day), (new, today - 2 * day)):
-        site15.sql("update weave_fxa_users set seen = ? where user_id = ?", [seen * 100, uid])
+        token_site.sql("update weave_fxa_users set seen = ? where user_id = ?", [seen * 100, uid])
     for modified, last in ((today - 3 * day, today - 2 * day), (today - day, today - day)):
-        site15.sql("update weave_users set modified = ?", [modified * 100])
-        times = {each["user_id"]: each["last_sync"] for each in users(capsys, site15)[ANNA]}
+        token_site.sql("update weave_users set modified = ?", [modified * 100])
+        times = {each["user_id"]: each["last_sync"] for each in users(capsys, token_site)[ANNA]}
         # the records of a replaced key are written to by what removes them, and no sync
         assert times == {old: today - 4 * day, new: last}
 
@@ -105,11 +100,11 @@ def test_list_without_sync_15(site, capsys):
 
 
 @pytest.mark.sqlite_only
-def test_a_note_cannot_write_to_the_terminal(site15, capsys):
-    come(site15, ANNA)
-    site15.sql("update weave_fxa_users set note = ?", ["a\x1b[2Jb"])
-    assert "\x1b" not in run(capsys, "users list", site15)
-    assert "one line" in attempt(capsys, "users note", site15, ANNA, "a\nb")[2]
+def test_a_note_cannot_write_to_the_terminal(token_site, capsys):
+    come(token_site, ANNA)
+    token_site.sql("update weave_fxa_users set note = ?", ["a\x1b[2Jb"])
+    assert "\x1b" not in run(capsys, "users list", token_site)
+    assert "one line" in attempt(capsys, "users note", token_site, ANNA, "a\nb")[2]
 
 
 @pytest.mark.sqlite_only
@@ -138,93 +133,93 @@ def test_hosts_with_databases_of_their_own(make_site, capsys):
 
 
 @pytest.mark.sqlite_only
-def test_note(site15, capsys):
-    come(site15, ANNA)
-    assert run(capsys, "users note", site15, ANNA.upper(), "Anna") == ANNA + ": Anna\n"
-    assert users(capsys, site15)[ANNA][0]["note"] == "Anna"
+def test_note(token_site, capsys):
+    come(token_site, ANNA)
+    assert run(capsys, "users note", token_site, ANNA.upper(), "Anna") == ANNA + ": Anna\n"
+    assert users(capsys, token_site)[ANNA][0]["note"] == "Anna"
     # by the note, from now on
-    assert run(capsys, "users note", site15, "Anna", "") == ANNA + ": no note\n"
-    assert users(capsys, site15)[ANNA][0]["note"] is None
-    _, _, wrong = attempt(capsys, "users note", site15, "Anna", "x")
+    assert run(capsys, "users note", token_site, "Anna", "") == ANNA + ": no note\n"
+    assert users(capsys, token_site)[ANNA][0]["note"] is None
+    _, _, wrong = attempt(capsys, "users note", token_site, "Anna", "x")
     assert "nobody of Sync 1.5 is 'Anna'" in wrong
-    _, _, wrong = attempt(capsys, "users note", site15, ANNA, "x" * 201)
+    _, _, wrong = attempt(capsys, "users note", token_site, ANNA, "x" * 201)
     assert "200 characters" in wrong
 
 
-def test_a_note_goes_with_the_account(site15, capsys):
+def test_a_note_goes_with_the_account(token_site, capsys):
     """The note of an admission stays when the account comes, and when it has a new key."""
-    run(capsys, "admit", site15, ANNA)
-    run(capsys, "users note", site15, ANNA, "Anna")
-    come(site15, ANNA)
-    new_key(site15, ANNA)
-    assert [each["note"] for each in users(capsys, site15)[ANNA]] == ["Anna", "Anna"]
+    run(capsys, "admit", token_site, ANNA)
+    run(capsys, "users note", token_site, ANNA, "Anna")
+    come(token_site, ANNA)
+    new_key(token_site, ANNA)
+    assert [each["note"] for each in users(capsys, token_site)[ANNA]] == ["Anna", "Anna"]
 
 
 @pytest.mark.sqlite_only
-def test_a_note_of_two(site15, capsys):
+def test_a_note_of_two(token_site, capsys):
     for fxa_uid in (ANNA, BERND):
-        run(capsys, "admit", site15, fxa_uid, "--note", "Anna")
+        run(capsys, "admit", token_site, fxa_uid, "--note", "Anna")
     for command, *words in (("users note", "x"), ("users delete", "--yes")):
-        _, _, wrong = attempt(capsys, command, site15, "Anna", *words)
+        _, _, wrong = attempt(capsys, command, token_site, "Anna", *words)
         assert "is the note of %s and of %s" % (ANNA, BERND) in wrong
 
 
 # ---- delete ----
 
 
-def test_delete_of_a_member(site15, capsys):
-    other = come(site15, BERND).json["uid"]
-    run(capsys, "admit", site15, ANNA)
-    old = come(site15, ANNA).json["uid"]
-    new = new_key(site15, ANNA)
+def test_delete_of_a_member(token_site, capsys):
+    other = come(token_site, BERND).json["uid"]
+    run(capsys, "admit", token_site, ANNA)
+    old = come(token_site, ANNA).json["uid"]
+    new = new_key(token_site, ANNA)
     for uid in (other, old, new):
-        store(site15, uid)
-        add_batch(site15, uid)
-    before = rows_of(site15, other)
-    assert set(before) == set(rows_of(site15, new)) and len(before) == 6
-    said = run(capsys, "users delete", site15, ANNA, "--yes")
+        store(token_site, uid)
+        add_batch(token_site, uid)
+    before = rows_of(token_site, other)
+    assert set(before) == set(rows_of(token_site, new)) and len(before) == 6
+    said = run(capsys, "users delete", token_site, ANNA, "--yes")
     assert said == "%s is deleted, with the records of all its keys (2)\n" % ANNA
-    assert (rows_of(site15, old), rows_of(site15, new)) == ({}, {})
-    assert rows_of(site15, other) == before
-    assert set(users(capsys, site15)) == {BERND}
+    assert (rows_of(token_site, old), rows_of(token_site, new)) == ({}, {})
+    assert rows_of(token_site, other) == before
+    assert set(users(capsys, token_site)) == {BERND}
     # and its admission has gone with it
-    assert come(site15, ANNA).status == 403
-    assert "nobody is" in attempt(capsys, "users delete", site15, ANNA, "--yes")[2]
+    assert come(token_site, ANNA).status == 403
+    assert "nobody is" in attempt(capsys, "users delete", token_site, ANNA, "--yes")[2]
 
 
-def test_delete_works_at_once(site15, capsys):
-    come(site15, ANNA)
-    device = site15.device(int(site15.sql("select user_id from weave_fxa_users")[0][0]))
+def test_delete_works_at_once(token_site, capsys):
+    come(token_site, ANNA)
+    device = token_site.device(int(token_site.sql("select user_id from weave_fxa_users")[0][0]))
     device.get("info/collections")
-    run(capsys, "users delete", site15, ANNA, "--yes")
+    run(capsys, "users delete", token_site, ANNA, "--yes")
     device.get("info/collections", 401)
     device.put("storage/bookmarks/a", {"payload": "x"}, 401)
-    assert rows_of(site15, device.uid) == {}
+    assert rows_of(token_site, device.uid) == {}
 
 
-def test_delete_that_fails_half_way(site15, capsys, monkeypatch):
+def test_delete_that_fails_half_way(token_site, capsys, monkeypatch):
     """Nobody comes in meanwhile, and the next call does the rest."""
-    old = come(site15, ANNA).json["uid"]
-    new = new_key(site15, ANNA)
+    old = come(token_site, ANNA).json["uid"]
+    new = new_key(token_site, ANNA)
     for uid in (old, new):
-        store(site15, uid)
+        store(token_site, uid)
 
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr("weave.server.people.forget_member", fail)
-        _, _, wrong = attempt(capsys, "users delete", site15, ANNA, "--yes")
+        _, _, wrong = attempt(capsys, "users delete", token_site, ANNA, "--yes")
     assert "No space left" in wrong
-    assert [each["state"] for each in users(capsys, site15)[ANNA]] == ["replaced"] * 2
+    assert [each["state"] for each in users(capsys, token_site)[ANNA]] == ["replaced"] * 2
     later = int(time.time() * 1000) + 60000
     again = (key_id(later, "fe" * 16),)
-    assert come(site15, ANNA, *again, fxa_generation=later).status == 403
-    run(capsys, "admit", site15, ANNA)
-    assert come(site15, ANNA, *again, fxa_generation=later).status == 503
-    site15.device(new).get("info/collections", 401)
-    run(capsys, "users delete", site15, ANNA, "--yes")
-    assert (rows_of(site15, old), rows_of(site15, new)) == ({}, {})
+    assert come(token_site, ANNA, *again, fxa_generation=later).status == 403
+    run(capsys, "admit", token_site, ANNA)
+    assert come(token_site, ANNA, *again, fxa_generation=later).status == 503
+    token_site.device(new).get("info/collections", 401)
+    run(capsys, "users delete", token_site, ANNA, "--yes")
+    assert (rows_of(token_site, old), rows_of(token_site, new)) == ({}, {})
 
 
 @pytest.mark.sqlite_only
@@ -237,11 +232,11 @@ def test_delete_says_who_comes_again(make_site, capsys):
 
 
 @pytest.mark.sqlite_only
-def test_delete_of_who_is_only_admitted(site15, capsys):
-    run(capsys, "admit", site15, ANNA, "--note", "Anna")
-    come(site15, BERND)
-    run(capsys, "users delete", site15, "Anna", "--yes")
-    assert come(site15, ANNA).status == 403
+def test_delete_of_who_is_only_admitted(token_site, capsys):
+    run(capsys, "admit", token_site, ANNA, "--note", "Anna")
+    come(token_site, BERND)
+    run(capsys, "users delete", token_site, "Anna", "--yes")
+    assert come(token_site, ANNA).status == 403
 
 
 @pytest.mark.parametrize("who", ["alice", "ALICE"])
@@ -276,61 +271,61 @@ def test_delete_asks(site, capsys, monkeypatch):
 
 
 @pytest.mark.sqlite_only
-def test_delete_of_a_name_that_two_have(site15, capsys):
-    site15.user("anna")
-    come(site15, ANNA)
-    run(capsys, "users note", site15, ANNA, "anna")
-    _, _, wrong = attempt(capsys, "users delete", site15, "anna", "--yes")
+def test_delete_of_a_name_that_two_have(token_site, capsys):
+    token_site.user("anna")
+    come(token_site, ANNA)
+    run(capsys, "users note", token_site, ANNA, "anna")
+    _, _, wrong = attempt(capsys, "users delete", token_site, "anna", "--yes")
     assert "say --protocol" in wrong
-    run(capsys, "users delete", site15, "anna", "--yes", "--protocol", "1.1")
-    assert set(users(capsys, site15)) == {ANNA}
-    run(capsys, "users delete", site15, "anna", "--yes", "--protocol", "1.5")
-    assert users(capsys, site15) == {}
+    run(capsys, "users delete", token_site, "anna", "--yes", "--protocol", "1.1")
+    assert set(users(capsys, token_site)) == {ANNA}
+    run(capsys, "users delete", token_site, "anna", "--yes", "--protocol", "1.5")
+    assert users(capsys, token_site) == {}
 
 
 # ---- admit ----
 
 
 @pytest.mark.parametrize("command", ["admit", "users admit"])
-def test_admit_by_id(command, site15, capsys):
-    come(site15, ANNA)
-    assert come(site15, BERND).status == 403
-    said = run(capsys, command, site15, BERND.upper(), "--note", "Bernd")
+def test_admit_by_id(command, token_site, capsys):
+    come(token_site, ANNA)
+    assert come(token_site, BERND).status == 403
+    said = run(capsys, command, token_site, BERND.upper(), "--note", "Bernd")
     assert said == "%s is let in\n" % BERND
-    assert come(site15, BERND).status == 200
-    assert users(capsys, site15)[BERND][0]["note"] == "Bernd"
-    assert come(site15, CARLA).status == 403
-    assert "no id of an account" in attempt(capsys, command, site15, "Bernd")[2]
+    assert come(token_site, BERND).status == 200
+    assert users(capsys, token_site)[BERND][0]["note"] == "Bernd"
+    assert come(token_site, CARLA).status == 403
+    assert "no id of an account" in attempt(capsys, command, token_site, "Bernd")[2]
 
 
-def test_admit_the_next(site15, capsys):
-    come(site15, ANNA)
-    said = run(capsys, "admit", site15)
+def test_admit_the_next(token_site, capsys):
+    come(token_site, ANNA)
+    said = run(capsys, "admit", token_site)
     assert re.fullmatch(r"the next accounts that come until .{16} are let in: 1\n", said)
-    assert "let in: the next 1, until " in run(capsys, "users list", site15)
-    assert come(site15, BERND).status == 200
-    assert come(site15, CARLA).status == 403
-    assert "let in:" not in run(capsys, "users list", site15)
+    assert "let in: the next 1, until " in run(capsys, "users list", token_site)
+    assert come(token_site, BERND).status == 200
+    assert come(token_site, CARLA).status == 403
+    assert "let in:" not in run(capsys, "users list", token_site)
 
 
 @pytest.mark.sqlite_only
-def test_admit_several_for_a_time(site15, capsys):
-    come(site15, ANNA)
+def test_admit_several_for_a_time(token_site, capsys):
+    come(token_site, ANNA)
     now = time.time()
-    run(capsys, "admit", site15, "--next", "3", "--for", "2h")
-    (admission,) = json.loads(run(capsys, "users list", site15, "--json"))["admission"]
+    run(capsys, "admit", token_site, "--next", "3", "--for", "2h")
+    (admission,) = json.loads(run(capsys, "users list", token_site, "--json"))["admission"]
     assert (admission["allow_new_users"], admission["next"]) == ("first", 3)
     assert abs(admission["until"] - now - 7200) < 100
-    run(capsys, "admit", site15, "--next", "0")
-    assert come(site15, BERND).status == 403
-    run(capsys, "admit", site15, "--for", "1s")
+    run(capsys, "admit", token_site, "--next", "0")
+    assert come(token_site, BERND).status == 403
+    run(capsys, "admit", token_site, "--for", "1s")
     time.sleep(1.1)
-    assert come(site15, BERND).status == 403
+    assert come(token_site, BERND).status == 403
 
 
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize("words", [("--for", "10"), ("--for", "0m"), ("--next", "-1"),
                                    ("--next", "many")])  # fmt: skip
-def test_admit_what_is_no_number(words, site15, capsys):
-    status, _, wrong = attempt(capsys, "admit", site15, *words)
+def test_admit_what_is_no_number(words, token_site, capsys):
+    status, _, wrong = attempt(capsys, "admit", token_site, *words)
     assert status == 2 and "invalid" in wrong

@@ -8,20 +8,9 @@ import time
 import pytest
 
 import proxies
-from doctoring import doctor, notes, serving, wrongs
+from doctoring import doctor, notes, wrongs
 from weave.server import __main__ as admin
 from weave.server.doctor.wire import Wire
-
-
-@pytest.fixture
-def serve(make_site):
-    with serving(make_site) as make:
-        yield make
-
-
-@pytest.fixture
-def served(serve):
-    return serve()
 
 
 # ---- a server that is right ----

@@ -13,24 +13,13 @@ from client15 import ask_for_token
 
 import proxies
 from conftest import SOURCES, eventually
-from doctoring import KEY, doctor, notes, serving, wrongs
+from doctoring import KEY, doctor, notes, wrongs
 from weave.server import __main__ as admin
 from weave.server.app import Site, create_application
 from weave.server.doctor import visitor
 from weave.server.settings import load
 
 HOST = "sync.example.org"
-
-
-@pytest.fixture
-def serve(make_site):
-    with serving(make_site) as make:
-        yield make
-
-
-@pytest.fixture
-def served(serve):
-    return serve()
 
 
 # ---- how requests arrive ----

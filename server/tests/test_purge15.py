@@ -24,45 +24,40 @@ from weave.server.database import Database
 WEEK = 7 * 24 * 3600
 
 
-@pytest.fixture
-def site15(make_site):
-    return make_site(Site15).load_keys()
-
-
 # ---- purge ----
 
 
-def test_purge_of_replaced_keys(site15, capsys):
-    old = come(site15, ANNA).json["uid"]
-    new = new_key(site15, ANNA)
+def test_purge_of_replaced_keys(token_site, capsys):
+    old = come(token_site, ANNA).json["uid"]
+    new = new_key(token_site, ANNA)
     for uid in (old, new):
-        store(site15, uid)
-        add_batch(site15, uid)
-    said = run(capsys, "purge", site15)
+        store(token_site, uid)
+        add_batch(token_site, uid)
+    said = run(capsys, "purge", token_site)
     assert "the records of 0 replaced keys removed" in said
-    assert "weave_records" in rows_of(site15, old)
+    assert "weave_records" in rows_of(token_site, old)
     when = int((time.time() - WEEK - 10) * 100)
-    site15.sql("update weave_fxa_users set replaced = ? where user_id = ?", [when, old])
-    said = run(capsys, "purge", site15)
+    token_site.sql("update weave_fxa_users set replaced = ? where user_id = ?", [when, old])
+    said = run(capsys, "purge", token_site)
     assert "the records of 1 replaced keys removed" in said
     # what is left refuses a device that has the old key
-    assert set(rows_of(site15, old)) == {"weave_users", "weave_fxa_users"}
-    assert len(rows_of(site15, new)) == 6
-    assert come(site15, ANNA).json["status"] == "invalid-client-state"
-    assert "of 0 replaced keys" in run(capsys, "purge", site15)
+    assert set(rows_of(token_site, old)) == {"weave_users", "weave_fxa_users"}
+    assert len(rows_of(token_site, new)) == 6
+    assert come(token_site, ANNA).json["status"] == "invalid-client-state"
+    assert "of 0 replaced keys" in run(capsys, "purge", token_site)
 
 
 @pytest.mark.sqlite_only
-def test_purge_of_replaced_keys_at_once(site15, capsys):
-    old = come(site15, ANNA).json["uid"]
-    new_key(site15, ANNA)
-    store(site15, old)
-    assert "of 0 replaced" in run(capsys, "purge", site15, "--replaced", "1d")
-    assert "of 1 replaced" in run(capsys, "purge", site15, "--replaced", "now")
-    assert "weave_records" not in rows_of(site15, old)
+def test_purge_of_replaced_keys_at_once(token_site, capsys):
+    old = come(token_site, ANNA).json["uid"]
+    new_key(token_site, ANNA)
+    store(token_site, old)
+    assert "of 0 replaced" in run(capsys, "purge", token_site, "--replaced", "1d")
+    assert "of 1 replaced" in run(capsys, "purge", token_site, "--replaced", "now")
+    assert "weave_records" not in rows_of(token_site, old)
 
 
-def test_removing_many_records(site15, capsys, monkeypatch):
+def test_removing_many_records(token_site, capsys, monkeypatch):
     """Some in each transaction, so that others can write; what is left is counted right."""
     monkeypatch.setattr("weave.server.people.AT_ONCE", 10)
     writes, write = [], Database.write
@@ -73,35 +68,35 @@ def test_removing_many_records(site15, capsys, monkeypatch):
             raise OSError(28, "No space left on device")
         return write(database, act)
 
-    old = come(site15, ANNA).json["uid"]
-    new_key(site15, ANNA)
-    store(site15, old, 25)
-    store(site15, old, 12, 4, "history")
+    old = come(token_site, ANNA).json["uid"]
+    new_key(token_site, ANNA)
+    store(token_site, old, 25)
+    store(token_site, old, 12, 4, "history")
     with monkeypatch.context() as patch:
         patch.setattr(Database, "write", count)
-        attempt(capsys, "purge", site15, "--replaced", "now")
+        attempt(capsys, "purge", token_site, "--replaced", "now")
     # the 12 of the first collection are gone, by two transactions
-    assert users(capsys, site15)[ANNA][0]["records"] == 25
-    run(capsys, "purge", site15, "--replaced", "now")
-    assert set(rows_of(site15, old)) == {"weave_users", "weave_fxa_users"}
+    assert users(capsys, token_site)[ANNA][0]["records"] == 25
+    run(capsys, "purge", token_site, "--replaced", "now")
+    assert set(rows_of(token_site, old)) == {"weave_users", "weave_fxa_users"}
 
 
-def test_purge_of_uploads(site15, capsys):
-    uid = come(site15, ANNA).json["uid"]
-    add_batch(site15, uid)
-    assert "0 uploads that were given up removed" in run(capsys, "purge", site15)
-    site15.sql("update weave_batches set expires = 1")
-    assert "1 uploads that were given up removed" in run(capsys, "purge", site15)
-    assert set(rows_of(site15, uid)) == {"weave_users", "weave_fxa_users"}
+def test_purge_of_uploads(token_site, capsys):
+    uid = come(token_site, ANNA).json["uid"]
+    add_batch(token_site, uid)
+    assert "0 uploads that were given up removed" in run(capsys, "purge", token_site)
+    token_site.sql("update weave_batches set expires = 1")
+    assert "1 uploads that were given up removed" in run(capsys, "purge", token_site)
+    assert set(rows_of(token_site, uid)) == {"weave_users", "weave_fxa_users"}
 
 
-def test_purge_of_a_batch_alone(site15, capsys):
+def test_purge_of_a_batch_alone(token_site, capsys):
     """A key was replaced before its first upload was complete."""
-    old = come(site15, ANNA).json["uid"]
-    new_key(site15, ANNA)
-    add_batch(site15, old)
-    assert "of 1 replaced" in run(capsys, "purge", site15, "--replaced", "now")
-    assert set(rows_of(site15, old)) == {"weave_users", "weave_fxa_users"}
+    old = come(token_site, ANNA).json["uid"]
+    new_key(token_site, ANNA)
+    add_batch(token_site, old)
+    assert "of 1 replaced" in run(capsys, "purge", token_site, "--replaced", "now")
+    assert set(rows_of(token_site, old)) == {"weave_users", "weave_fxa_users"}
 
 
 # ---- fetch-keys ----
