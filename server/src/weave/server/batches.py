@@ -6,13 +6,12 @@ others, in one transaction and with one stamp. Whoever adds to a batch, commits,
 purges it has the lock of the user; so all of them take turns, in all processes.
 """
 
-import base64
-import re
 import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from weave.server import base64url
 from weave.server.queries import Query, insert_or_update
 from weave.server.records import byte_length
 from weave.server.rows import PART_BYTES, chunks
@@ -107,18 +106,18 @@ class _Batch:
 
 def batch_text(number):
     """The batch's id for clients: 11 characters that need no escape in a URL."""
-    raw = number.to_bytes(8, "big", signed=True)
-    return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
+    return base64url.encode(number.to_bytes(8, "big", signed=True))
 
 
 def parse_batch(text):
     """The number of the batch with this id; NoBatch where the id is malformed."""
-    if re.fullmatch(r"[A-Za-z0-9_-]{11}", text, re.ASCII):
-        raw = base64.urlsafe_b64decode(text + "=")
-        number = int.from_bytes(raw, "big", signed=True)
-        if batch_text(number) == text:
-            return number
-    raise NoBatch("the id of the batch is malformed")
+    try:
+        raw = base64url.decode(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != 8:
+        raise NoBatch("the id of the batch is malformed")
+    return int.from_bytes(raw, "big", signed=True)
 
 
 class Batches:

@@ -15,9 +15,9 @@ import time
 from dataclasses import dataclass
 from typing import Tuple
 
-from weave.server import formats, settings_table
+from weave.server import base64url, formats, settings_table
 from weave.server.fetch import FetchError, fetch
-from weave.server.oauth import MAX_KID_CHARS, decode_base64url
+from weave.server.oauth import MAX_KID_CHARS
 from weave.server.rs256 import RsaKey
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def _read_key(jwk):
     if kid is not None and (not isinstance(kid, str) or len(kid) > MAX_KID_CHARS):
         return None
     try:
-        n, e = (int.from_bytes(decode_base64url(jwk[name]), "big") for name in "ne")
+        n, e = (int.from_bytes(base64url.decode(jwk[name]), "big") for name in "ne")
         return RsaKey(kid, n, e)
     except (KeyError, TypeError, ValueError):
         return None

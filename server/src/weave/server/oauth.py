@@ -7,11 +7,10 @@ and its scope is that of Sync. Nothing in a token chooses how it is checked, exc
 name of the key.
 """
 
-import base64
 import re
 from dataclasses import dataclass
 
-from weave.server import formats
+from weave.server import base64url, formats
 
 SCOPE = "https://identity.mozilla.com/apps/oldsync"
 
@@ -24,7 +23,6 @@ MAX_NUMBER = 2**53
 LEEWAY_SECONDS = 60
 
 _TYPES = ("at+jwt", "application/at+jwt")
-_PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 # Mozilla's have 32 hexadecimal digits; those of doctor_api.py have a colon.
 _FXA_UID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 
@@ -75,19 +73,9 @@ def verify(text, find_keys, now):
     return identity
 
 
-def decode_base64url(text):
-    """Bytes of base64url without padding; ValueError."""
-    if not _PART.fullmatch(text):
-        raise ValueError("not base64url")
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if base64.urlsafe_b64encode(data).decode("ascii").rstrip("=") != text:
-        raise ValueError("not the base64url that an encoder makes")
-    return data
-
-
 def _bytes(part):
     try:
-        return decode_base64url(part)
+        return base64url.decode(part)
     except ValueError:
         raise BadToken("the token is no JWT: a part of it is no base64url") from None
 

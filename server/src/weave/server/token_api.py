@@ -7,13 +7,12 @@ client whose access token is at fault gets a 401, and fetches another one; an ac
 is not admitted gets a 403; where the token cannot be checked now, it is a 503.
 """
 
-import base64
 import re
 import time
 
 import falcon
 
-from weave.server import http, jwks, oauth, refusals
+from weave.server import base64url, http, jwks, oauth, refusals
 from weave.server.claims import Claims, Refused
 from weave.server.members import endpoint_of
 
@@ -59,7 +58,7 @@ def _key_id(req):
     found = _KEY_ID.fullmatch(req.get_header("X-KeyID") or "")
     try:
         keys_changed_at, text = int(found.group(1)), found.group(2)
-        state = oauth.decode_base64url(text) if text else b""
+        state = base64url.decode(text) if text else b""
     except (AttributeError, ValueError):
         raise _invalid("invalid-key-id", "X-KeyID is missing or malformed") from None
     if keys_changed_at > oauth.MAX_NUMBER or len(state) not in (0, STATE_BYTES):
@@ -105,8 +104,8 @@ def _node(req):
 
 def _key_name(claims):
     """The name of the account's key, as in X-KeyID."""
-    state = base64.urlsafe_b64encode(bytes.fromhex(claims.client_state))
-    return "%013d-%s" % (claims.keys_changed_at, state.decode("ascii").rstrip("="))
+    state = base64url.encode(bytes.fromhex(claims.client_state))
+    return "%013d-%s" % (claims.keys_changed_at, state)
 
 
 class Tokens:
