@@ -12,7 +12,6 @@ import binascii
 import functools
 import hmac
 import json
-import math
 import secrets
 from dataclasses import dataclass, field
 
@@ -26,6 +25,7 @@ SALT_BYTES = 3
 MAX_ID_CHARS = 2048
 # User ids are integers in JSON, and clients compute with floating point numbers.
 MAX_USER_ID = 2**53 - 1
+MAX_EXPIRES = 2**53
 
 # So many tokens are remembered in each process with their keys, some KB each.
 REMEMBERED = 1024
@@ -149,7 +149,7 @@ def _check(body):
     uid, expires, salt = body.get("uid"), body.get("expires"), body.get("salt")
     if type(uid) is not int or not 0 < uid <= MAX_USER_ID:
         raise ValueError("the claim uid is no id of a user")
-    if type(expires) not in (int, float) or not math.isfinite(expires):
+    if type(expires) not in (int, float) or not 0 <= expires <= MAX_EXPIRES:
         raise ValueError("the claim expires is no time")
     if type(salt) is not str or not salt or not salt.isascii():
         raise ValueError("the claim salt is no text in ASCII")
