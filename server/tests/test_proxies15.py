@@ -153,6 +153,27 @@ def device_behind(farm, node):
     return client15.Client(Wire(urlsplit(node).port), "%s/1.5/%d" % (node, uid), id_, key)
 
 
+def test_ids_that_httpd_reads_as_paths(farm):
+    """The farm leaves %2F as it is, and takes `.` and `..` out, as httpd does by itself."""
+    device = device_behind(farm, "http://127.0.0.1:%d" % farm.port)
+    ids = {"a%2Fb": "a/b", "a%252Fb": "a%2Fb", "%2f%252f%2F/": "/%2f//"}
+    for escaped, id_ in ids.items():
+        device.put("storage/col/" + escaped, {"payload": escaped})
+    for escaped, id_ in ids.items():
+        found = device.get("storage/col/" + escaped).json
+        assert (found["id"], found["payload"]) == (id_, escaped)
+    device.post("storage/col", [{"id": ".", "payload": "x"}, {"id": "..", "payload": "x"}])
+    for escaped in (".", "..", "%2E", "%2e%2e", "../%2E.", "../.", "a/.."):
+        assert device.delete("storage/col/" + escaped, 400).json == 1
+    assert device.get("storage/col/.", 400).json == 1
+    device.get("storage/col/..%2f..", 404)
+    assert sorted(device.get("storage/col").json) == sorted([*ids.values(), ".", ".."])
+    device.delete("storage/col/a%2Fb")
+    device.delete("storage/col?ids=.,%2E%2E,/%252f//")
+    assert device.get("storage/col").json == ["a%2Fb"]
+    device.transport.close()
+
+
 def test_a_sync(front, farm):
     """With ids and queries that a proxy may write in other words."""
     kind, port = front

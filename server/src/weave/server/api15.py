@@ -7,10 +7,11 @@ deleted or replaced.
 """
 
 import re
+from urllib.parse import unquote
 
 import falcon
 
-from weave.server import formats, http, query15
+from weave.server import formats, hawk, http, query15
 from weave.server.quota import send_quota_left
 from weave.server.records import InvalidRecord, parse_id
 from weave.server.lists import collection_state
@@ -18,6 +19,7 @@ from weave.server.rules import V15
 from weave.server.stamps import Stamp
 from weave.server.writer import Condition, Modified, OverQuota
 
+_ESCAPED_SLASH = re.compile("(%2f)", re.IGNORECASE)
 _COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,%d}" % V15.max_collection_chars, re.ASCII)
 
 
@@ -68,9 +70,25 @@ def item_id(req, text):
         # Falcon has cut off a slash that belongs to the id.
         text += "/"
     try:
-        return parse_id(text, V15)
+        return parse_id(_with_slashes(req, text), V15)
     except InvalidRecord:
         raise falcon.HTTPNotFound(description="the id is malformed") from None
+
+
+def _with_slashes(req, text):
+    """The id whose slashes are still escaped where httpd has `AllowEncodedSlashes NoDecode`.
+
+    An id that holds `%2F` itself looks alike in PATH_INFO, and not in the request line.
+    """
+    if "%2f" not in text.lower():
+        return text
+    segments = hawk.raw_target(req.env).partition("?")[0].split("/")
+    escaped = "/".join(segments[-text.count("/") - 1 :])
+    kept = (
+        part if part.lower() == "%2f" else unquote(part)
+        for part in _ESCAPED_SLASH.split(escaped)
+    )
+    return unquote(escaped) if "".join(kept) == text else text
 
 
 def arguments(parse, req, *more):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Authenticates requests to storage 1.5: by a token, and a signature with its key."""
 
+import re
 import time
 
 import falcon
 
-from weave.server import hawk
+from weave.server import hawk, http
 from weave.server.tokens import TokenError
 
 # The first request of a sync is answered for so long after its token has expired.
@@ -14,6 +15,9 @@ GRACE_SECONDS = 2 * 3600
 OF_GRACE = ("GET", "/info/collections")
 
 MAX_URL_CHARS = 200
+
+# A segment of a path that servers take out, with the one before it.
+_DOTS = re.compile(r"(?:/|%2f)(?:\.|%2e){1,2}(?=/|%2f|$)", re.IGNORECASE)
 
 
 def unauthorized(why):
@@ -36,7 +40,7 @@ class HawkAuthenticator:
         self._clock = clock
 
     def claim(self, req, uid_text):
-        """Returns the user id of the token; uid_text is the one in the path. 401.
+        """Returns the user id of the token; uid_text is the one in the path. 401, 400.
 
         No database is asked: check() tells whether the user is still there.
         """
@@ -49,6 +53,7 @@ class HawkAuthenticator:
             raise unauthorized("the token is of user %d, and the path of another" % token.uid)
         self._check_mac(req, header, token)
         self._check_time(req, token)
+        _check_path(req)
         return token.uid
 
     def check(self, connection, user_id):
@@ -79,6 +84,14 @@ class HawkAuthenticator:
         raise unauthorized(
             "the token has expired %d s ago: the client gets a new one" % late
         )
+
+
+def _check_path(req):
+    """400 where httpd has taken `.` or `..` out of the path, which names something else then:
+    to delete the record `..` would be to delete everything."""
+    path = hawk.raw_target(req.env).partition("?")[0]
+    if _DOTS.search(path) and not _DOTS.search(req.env.get("PATH_INFO", "")):
+        raise http.bad_request(http.BAD_PROTOCOL, "the path has a segment of dots")
 
 
 def _mismatch(method, urls):
