@@ -141,6 +141,19 @@ def test_an_expired_token_begins_a_sync(site15, mine):
     later.get("info/collections", 401)
 
 
+def test_an_expired_token_is_routine(site15, mine, caplog):
+    """The log says it at level info, and other 401s at level warning."""
+    caplog.clear()
+    late = spoilt_by(mine, secret=site15.secret, now=time.time() - 3700)
+    late.get("info/quota", 401)
+    spoilt_by(mine, secret=OTHER_SECRET).get("info/quota", 401)
+    mine.get("info/quota", 401, Authorization=None)
+    found = lines(caplog)
+    assert [level for level, _ in found] == ["INFO", "WARNING", "WARNING"], found
+    assert "is answered 401: the token has expired 10" in found[0][1]
+    assert "give all nodes with this database the same one" in found[1][1]
+
+
 def test_what_a_client_says_of_others(site15, mine, caplog):
     """The log has no values of the query, whatever the client signs."""
     path = "storage/bookmarks?ids=private-one,private-two&newer=1"

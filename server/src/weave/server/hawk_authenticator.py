@@ -6,7 +6,7 @@ import time
 
 import falcon
 
-from weave.server import hawk, http
+from weave.server import hawk, http, refusals
 from weave.server.tokens import TokenError
 
 # The first request of a sync is answered for so long after its token has expired.
@@ -20,9 +20,9 @@ MAX_URL_CHARS = 200
 _DOTS = re.compile(r"(?:/|%2f)(?:\.|%2e){1,2}(?=/|%2f|$)", re.IGNORECASE)
 
 
-def unauthorized(why):
-    """Makes a 401; why is for the log."""
-    return falcon.HTTPUnauthorized(description=why, challenges=["Hawk"])
+def unauthorized(why, kind=falcon.HTTPUnauthorized):
+    """Makes a 401 of a kind; why is for the log."""
+    return kind(description=why, challenges=["Hawk"])
 
 
 class HawkAuthenticator:
@@ -82,7 +82,8 @@ class HawkAuthenticator:
         if (req.method, path) == OF_GRACE and late < GRACE_SECONDS:
             return
         raise unauthorized(
-            "the token has expired %d s ago: the client gets a new one" % late
+            "the token has expired %d s ago: the client gets a new one" % late,
+            refusals.Expired,
         )
 
 

@@ -3,9 +3,9 @@
 
 It has the id that httpd's logs have for the request, and never what the client
 has sent but for method and path: no password, no payload. What belongs to the
-protocol (a record that is not there, a precondition that does not hold) is said
-at level info. So is a line that exceeds an Allowance: a client that sends many
-requests cannot fill the log at the levels above.
+protocol (a record that is not there, a precondition that does not hold, a token
+that has expired) is said at level info. So is a line that exceeds an Allowance:
+a client that sends many requests cannot fill the log at the levels above.
 """
 
 import logging
@@ -53,6 +53,10 @@ class Allowance:
         return left_out
 
 
+class Expired(falcon.HTTPUnauthorized):
+    """A 401 that each client meets now and then: its token is over, and it fetches another."""
+
+
 def note(req, why, exception=None, is_fault=False):
     """Says why the request is refused.
 
@@ -64,6 +68,7 @@ def note(req, why, exception=None, is_fault=False):
 def note_error(req, error):
     """The same for a falcon.HTTPError."""
     note(req, error.description or _reason(_number(error.status)))
+    req.context.is_routine = isinstance(error, Expired)
 
 
 class Refusals:
@@ -81,7 +86,8 @@ class Refusals:
 
     def _log(self, req, status, why, exception, is_fault):
         level, left_out = logging.INFO, None
-        if status not in _OF_THE_PROTOCOL:
+        is_routine = getattr(req.context, "is_routine", False)
+        if status not in _OF_THE_PROTOCOL and not is_routine:
             left_out = (self._of_faults if is_fault else self._of_clients).take()
         if left_out is not None:
             level = logging.ERROR if is_fault else logging.WARNING

@@ -96,8 +96,9 @@ class Secrets:
             if hmac.compare_digest(_signature(signing_key, payload), signature):
                 return _token(secret, payload, id_bytes)
         raise TokenError(
-            "the token is signed with none of the secrets in sync15.secret_file: it was "
-            "forged, or the file has changed, or is another one on another node"
+            "the token is signed with none of the secrets in sync15.secret_file: the file "
+            "has changed since, or the token was forged, or another node has another file "
+            "(give all nodes with this database the same one)"
         )
 
 
