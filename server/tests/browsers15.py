@@ -176,7 +176,8 @@ class Browser(threading.Thread):
             self.client = client15.Client(self._wire, **client15.endpoint_of(answer.json))
             assert known in (None, self.client.endpoint), "the user has become another one"
             self._renew_at = begun + 0.8 * TOKEN_SECONDS
-            self._expires_at = begun + TOKEN_SECONDS
+            # The server counts from the whole second before it has made the token.
+            self._expires_at = begun + TOKEN_SECONDS - 1
 
     # ---- the first sync ----
 

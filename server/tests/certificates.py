@@ -27,8 +27,8 @@ HERE = "DNS:localhost,IP:127.0.0.1"
 
 
 def day(offset):
-    """The day so many days from now, as Authority.make() takes it."""
-    return time.strftime("%Y%m%d", time.gmtime(time.time() + offset * 24 * 3600))
+    """The time so many days from now, as Authority.make() takes it."""
+    return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + offset * 24 * 3600))
 
 
 def base64_of(path):
@@ -56,12 +56,12 @@ class Authority:
         )
 
     def make(self, name, first, last, names=HERE):
-        """(certificate, key) of a server: paths. first and last are as 20300131."""
+        """(certificate, key) of a server: paths. first and last: as day() has them."""
         config = self._folder / "config"
         config.write_text(_CONFIG.replace("{names}", names))
         words = ("ca", "-batch", "-notext", "-config", "config", "-cert", "ca.pem")
         words += ("-keyfile", "ca.key", "-in", "request.pem", "-out", name)
-        times = ("-startdate", first + "000000Z", "-enddate", last + "000000Z")
+        times = ("-startdate", first, "-enddate", last)
         self._openssl(*words, *times, "-extensions", "names")
         return self._folder / name, self._folder / "server.key"
 

@@ -19,6 +19,7 @@ import time
 
 import pytest
 import webtest
+from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.pool import NullPool
@@ -32,7 +33,7 @@ SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
 sys.path.insert(0, SOURCES)
 
 import doctoring  # noqa: E402
-from weave.server import secret  # noqa: E402
+from weave.server import engines, retries, secret  # noqa: E402
 from weave.server.app import Databases, create_application  # noqa: E402
 from weave.server.database import Database  # noqa: E402
 from weave.server.jwks import Jwks  # noqa: E402
@@ -86,6 +87,13 @@ DRIVERS = {
 }
 
 RETRY_HEADERS = ("Retry-After", "X-Weave-Backoff", "X-Backoff")
+
+# Of all tests by hypothesis: each run has the same examples, and no time is too long.
+settings.register_profile(
+    "weave", deadline=None, derandomize=True, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+settings.load_profile("weave")
 
 
 def basic(name, password):
@@ -324,13 +332,16 @@ _numbers = itertools.count(1)
 
 @contextlib.contextmanager
 def urls(server):
-    """A function that makes databases, which end with the context: name -> URL for an ini."""
+    """A function that makes databases, which end with the context: name -> URL for an ini.
+
+    patience: how long others wait where one writes to a SQLite file, in seconds.
+    """
     prefix = "t%d_" % next(_numbers)
     made = {}
 
-    def make(name="weave"):
+    def make(name="weave", patience=LONG_SECONDS):
         if server is None:
-            return "sqlite:///%(here)s/" + name + ".db"
+            return "sqlite:///%%(here)s/%s.db?timeout=%s" % (name, patience)
         if name not in made:
             made[name] = server.make_database(prefix + name)
         return made[name]
@@ -352,9 +363,8 @@ def sites(server, folder):
 def _sites(make_url, folder):
     made = []
 
-    def make(kind=Site, **lines):
-        url = make_url() + ("?timeout=0.2" if KIND == "sqlite" else "")
-        made.append(kind(folder, url, **lines))
+    def make(kind=Site, patience=LONG_SECONDS, **lines):
+        made.append(kind(folder, make_url(patience=patience), **lines))
         return made[-1]
 
     yield make
@@ -382,6 +392,14 @@ def driver_url(request, make_url, tmp_path):
 
 
 @pytest.fixture
+def patience(monkeypatch):
+    """For tests in which all that write at once must succeed: on a machine that is busy a
+    transaction takes long, and that is no reason to give it up."""
+    monkeypatch.setattr(retries, "PATIENCE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(engines, "LOCK_TIMEOUT_SECONDS", LONG_SECONDS)
+
+
+@pytest.fixture
 def own_secret(tmp_path, monkeypatch):
     """The folder of the shared secret, which is the test's own."""
     folder = tmp_path / "shm"
@@ -392,7 +410,8 @@ def own_secret(tmp_path, monkeypatch):
 
 @pytest.fixture
 def make_site(make_url, tmp_path):
-    """Makes a Site; the arguments are lines for the sections of its ini.
+    """Makes a Site; the arguments are lines for the sections of its ini, but for patience,
+    which is that of urls().
 
     All Sites of a test have one database, unless they say otherwise.
     """

@@ -74,13 +74,11 @@ class Farm:
         return [pid for pid in _family(self._httpd.process.pid) if _name(pid) == "weave-worker"]
 
     def kill_workers(self, count):
-        """kill -9 of so many; they are replaced by themselves. Their pids."""
-        pids = eventually(
-            lambda: len(self.workers()) >= 2 and self.workers(), "two workers run"
-        )[:count]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        return pids
+        """kill -9 of so many, unless one of them has just ended; others take their places."""
+        eventually(lambda: len(self.workers()) >= 2, "two workers run")
+        for pid in self.workers()[:count]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _name(pid):

@@ -11,6 +11,7 @@ import pathlib
 import re
 import subprocess
 import threading
+import time
 
 PASSWORD = "a good password"
 
@@ -83,6 +84,12 @@ class Load:
     def held(self):
         """A context in which none is under way."""
         return self._turn
+
+    def goes_on(self):
+        """Returns when further requests were answered, or one has failed."""
+        enough = self.count + 3
+        while self.count < enough and not self.failures:
+            time.sleep(0.02)
 
     def _ask(self):
         last = 0

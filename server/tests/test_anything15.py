@@ -8,7 +8,7 @@ import string
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client15 import hawk_header, make_token
@@ -17,11 +17,7 @@ from test_garbage import BODIES, HEADER, NO_CONTROLS
 
 SECRET_PAYLOAD = "of somebody else"
 
-FUZZ = settings(
-    max_examples=150 if KIND == "sqlite" and not THROUGH_HTTPD else 30,
-    deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+FUZZ = settings(max_examples=150 if KIND == "sqlite" and not THROUGH_HTTPD else 30)
 
 
 class Fuzzed:

@@ -26,6 +26,12 @@ def as_caller(monkeypatch):
 
 
 @pytest.fixture
+def site(make_site):
+    """It does not wait for long where the file is locked."""
+    return make_site(patience=0.2)
+
+
+@pytest.fixture
 def target(site, user, tmp_path):
     """A file to be written; nothing may be left beside it."""
     user.put("storage/col/a", {"payload": "x"})

@@ -21,12 +21,6 @@ from writers import Answer, Operation, replay
 PROCESSES, THREADS = 2, 3
 
 
-def patient(site):
-    """The sync.ini of a database that is waited for longer than tests like."""
-    site.ini.write_text(site.ini.read_text().replace("?timeout=0.2", "?timeout=60"))
-    return site.ini
-
-
 def through(device, served):
     """The same device, whose requests a process answers."""
     connection = client.Connection("http://127.0.0.1:%d" % served.port, LONG_SECONDS)
@@ -35,7 +29,7 @@ def through(device, served):
 
 @pytest.fixture
 def processes(site15):
-    made = [Served(patient(site15), threads=True) for _ in range(PROCESSES)]
+    made = [Served(site15.ini, threads=True) for _ in range(PROCESSES)]
     yield made
     for served in made:
         served.close()
@@ -227,7 +221,7 @@ def test_a_process_is_killed_in_the_middle_of_a_commit(site15):
     for start in range(100, 1400, 100):
         add(device, batch, many[start : start + 100])
     before = site15.digest()
-    served = Served(patient(site15), STOPS)
+    served = Served(site15.ini, STOPS)
     failures = []
 
     def ask():
@@ -270,7 +264,7 @@ LARGEST = {
 @pytest.mark.parametrize("count, size", LARGEST[KIND])
 def test_memory_of_a_large_batch(site15, count, size):
     device = site15.device()
-    served = Served(patient(site15))
+    served = Served(site15.ini)
     try:
         own = through(device, served)
         batch = begin(own)

@@ -13,6 +13,12 @@ from weave.server.config import ConfigError
 from weave.server.writer import Writer
 
 
+@pytest.fixture
+def site(make_site):
+    """It does not wait for long where the file is locked."""
+    return make_site(patience=0.2)
+
+
 def engines(site):
     return [database.engine for database in site.databases]
 

@@ -6,7 +6,7 @@ import string
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import KIND, THROUGH_HTTPD, basic, sites
@@ -288,11 +288,7 @@ QUERY = st.dictionaries(
 # http.client refuses to send control characters and surrogates.
 NO_CONTROLS = st.characters(blacklist_categories=("Cc", "Cs"))
 
-FUZZ = settings(
-    max_examples=150 if KIND == "sqlite" and not THROUGH_HTTPD else 50,
-    deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+FUZZ = settings(max_examples=150 if KIND == "sqlite" and not THROUGH_HTTPD else 50)
 
 
 @pytest.fixture(scope="module")

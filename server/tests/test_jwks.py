@@ -8,7 +8,7 @@ import time
 
 import pytest
 from account_server import AccountServer
-from certificates import HERE, Authority
+from certificates import HERE, Authority, day
 from client15 import KEY, ask_for_token
 
 from conftest import LONG_SECONDS, POOL, Site15, eventually
@@ -193,8 +193,7 @@ def test_nobody_answers(make_keys, clock, caplog):
 @pytest.mark.parametrize("names, is_good", [(HERE, True), ("DNS:example.org", False)])
 def test_certificates(names, is_good, make_keys, server, tmp_path, monkeypatch, caplog):
     authority = Authority(tmp_path)
-    days = [time.strftime("%Y%m%d", time.gmtime(time.time() + n * DAY)) for n in (-9, 9)]
-    server.encrypt(*authority.make("good", *days, names))
+    server.encrypt(*authority.make("good", day(-9), day(9), names))
     keys = make_keys()
     with pytest.raises(KeysError, match="certificate"):
         keys.fetch_now()

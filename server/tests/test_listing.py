@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
@@ -141,11 +141,7 @@ def test_lists_are_those_of_the_model(database, monkeypatch, batch, part, sorted
     monkeypatch.setattr(rows, "PART_BYTES", part)
     monkeypatch.setattr(rows, "SORTED_ROWS", sorted_rows)
 
-    @settings(
-        max_examples=60 if KIND == "sqlite" else 20,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=60 if KIND == "sqlite" else 20)
     @given(RECORDS, st.lists(SELECTIONS, min_size=1, max_size=8))
     def check(stored, selections):
         database.write(lambda connection: store(connection, stored))

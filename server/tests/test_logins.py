@@ -186,6 +186,7 @@ def test_name_without_account_is_like_any_other(site, hasher, request_):
 
 
 @pytest.mark.skipif(KIND == "sqlite", reason="there, one writes at a time")
+@pytest.mark.usefixtures("patience")
 def test_no_attempt_is_lost_among_threads(site, clock):
     """Nor does one fail: where many write at once, databases know deadlocks."""
     site.user()

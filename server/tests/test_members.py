@@ -7,7 +7,7 @@ import time
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from conftest import KIND, LONG_SECONDS, POOL, Site15
+from conftest import LONG_SECONDS, POOL, Site15
 from weave.server import admission, members
 from weave.server.admission import Admission, Window
 from weave.server.claims import Claims, Refused
@@ -81,13 +81,13 @@ def claims(fxa_uid, client_state=A, generation=20, keys_changed_at=10):
 
 
 @pytest.fixture
-def make_members(make_url, tmp_path):
+def make_members(make_url, tmp_path, patience):
     """Makes Members with a Database of their own, as each process has one."""
     made = []
 
     def make(mode="true", public_url=None, clock=time.time):
         url = make_url().replace("%(here)s", str(tmp_path))
-        database = Database(url + ("?timeout=120" if KIND == "sqlite" else ""), POOL)
+        database = Database(url, POOL)
         database.require(RECORDS, True)
         made.append(database)
         return Members(database, True, Admission(mode, clock), public_url)

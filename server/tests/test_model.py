@@ -7,7 +7,7 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client import hundredths, seconds
@@ -291,11 +291,7 @@ STEPS = st.lists(
 )
 
 
-@settings(
-    max_examples=60 if KIND == "sqlite" and not THROUGH_HTTPD else 20,
-    deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+@settings(max_examples=60 if KIND == "sqlite" and not THROUGH_HTTPD else 20)
 @given(steps=STEPS)
 def check_steps(user, clock, steps):
     clock.forward(0)

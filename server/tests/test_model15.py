@@ -5,7 +5,7 @@ the other, and what models of the protocols say of them.
 
 import random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import KIND, THROUGH_HTTPD, Site15
@@ -155,11 +155,7 @@ class Choice:
 STEPS = st.lists(st.integers(0, 2**40), min_size=40, max_size=60)
 
 FEW = KIND != "sqlite" or THROUGH_HTTPD
-CHECK = settings(
-    max_examples=12 if FEW else 40,
-    deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+CHECK = settings(max_examples=12 if FEW else 40)
 
 
 class Players:

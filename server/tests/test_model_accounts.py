@@ -7,7 +7,7 @@ import json
 from urllib.parse import quote
 
 import argon2
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import KIND, basic
@@ -167,11 +167,7 @@ STEPS = st.lists(
 )
 
 
-@settings(
-    max_examples=60 if KIND == "sqlite" else 20,
-    deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+@settings(max_examples=60 if KIND == "sqlite" else 20)
 @given(steps=STEPS)
 def check_steps(site, steps):
     for table in ("accounts", "records", "collections", "users"):

@@ -9,7 +9,7 @@ import pathlib
 import pytest
 from client15 import KEY, SCOPE, b64url, from_b64url
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weave.server import oauth, rs256
@@ -210,9 +210,6 @@ def test_signed_but_no_json_object(top, body):
     refusal(KEY.signed(top, body))
 
 
-FUZZ = settings(
-    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda children: st.lists(children, max_size=3)
@@ -231,7 +228,7 @@ BODY = st.fixed_dictionaries(
 )
 
 
-@settings(FUZZ, max_examples=50)
+@settings(max_examples=50)
 @given(HEADER, BODY)
 def test_whatever_is_in_it(header, body):
     """It is refused, or it is as it must be; nothing else is raised."""
@@ -247,7 +244,7 @@ def test_whatever_is_in_it(header, body):
     assert found.fxa_uid == claims["sub"] and 0 <= found.generation <= 2**53
 
 
-@settings(FUZZ, max_examples=150)
+@settings(max_examples=150)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: ascii(text).encode()))
 def test_any_bytes(data):
     refusal(data.decode("latin-1"))
@@ -261,7 +258,7 @@ JWK = st.fixed_dictionaries(
 )
 
 
-@settings(FUZZ, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(JWK.map(lambda changes: KEY.jwk(**changes)), max_size=3))
 def test_any_keys(keys):
     try:

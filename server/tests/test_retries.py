@@ -13,7 +13,7 @@ import threading
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from conftest import KIND, LONG_SECONDS, POOL, is_unavailable
+from conftest import KIND, LONG_SECONDS, POOL, eventually, is_unavailable
 from weave.server import engines
 from weave.server.database import Database
 from weave.server.retries import ATTEMPTS, OutcomeUnknown, Retries, code
@@ -84,6 +84,7 @@ def test_a_table_that_is_changed_meanwhile(database):
     assert len(attempts) == 2
 
 
+@pytest.mark.usefixtures("patience")
 def test_two_transactions_that_deadlock(database):
     both_have_one = threading.Barrier(2)
     attempts, results = [], []
@@ -110,6 +111,7 @@ def test_two_transactions_that_deadlock(database):
 
 
 @needs_server
+@pytest.mark.usefixtures("patience")
 def test_first_writes_of_many_accounts_at_once(make_site):
     """On MariaDB these deadlocked, in the gap between rows that were not there."""
     site = make_site()
@@ -355,18 +357,22 @@ def test_a_server_that_is_killed_while_many_write(database, database_server):
             with lock:
                 result.append(id_)
 
+    def many_more():
+        before = len(done)
+        eventually(lambda: len(done) >= before + 20, "writes that are answered")
+
     threads = [threading.Thread(target=run, args=(n % 2 + 1,)) for n in range(6)]
     for thread in threads:
         thread.start()
-    for _ in range(3):
-        before = len(done)
-        while len(done) < before + 20:
-            stop.wait(0.01)
-        database_server.kill()
-        database_server.start()
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for _ in range(3):
+            many_more()
+            database_server.kill()
+            database_server.start()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
     found = counters(database)
     for id_ in (1, 2):
         certain, perhaps = done.count(id_), unknown.count(id_)

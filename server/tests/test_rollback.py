@@ -48,13 +48,16 @@ def test_a_newer_release_and_back(ini, tmp_path):
             status, said = newer.run("migrate", ini.path)
             assert (status, said.split("\n")[:2]) == (
                 0, ["made the column weave_collections.color", "made the index weave_colors"])
+            load.goes_on()
             with newer.serving(ini.path) as new:
                 write(server, "one", "c")
                 load.move(new)
+                load.goes_on()
                 write(new, "one", "d")
                 assert server.close() == ""
                 with ours.serving(ini.path) as back:
                     load.move(back)
+                    load.goes_on()
                     with load.held():
                         check_counts(back, ini)
                     write(back, "two", "a", "b")
@@ -63,11 +66,12 @@ def test_a_newer_release_and_back(ini, tmp_path):
                         check_counts(back, ini)
                     write(new, "two", "c")
                     load.move(new)
+                    load.goes_on()
                     said = back.close()
                     assert said.count("its tables are those of release 9.9") == 1, said
                 load.stop()
                 assert check_counts(new, ini) == {"one", "two", "load"}
-    assert load.count > 10 and load.failures == []
+    assert load.failures == []
     status, said = ours.run("migrate", ini.path)
     assert (status, said) == (0, "the tables are as this version needs them\n")
 
@@ -101,10 +105,12 @@ def test_the_first_release_and_back(ini, tmp_path):
                 with ours.serving(ini.path) as new:
                     write(server, "two", "b")
                     load.move(new)
+                    load.goes_on()
                     write(server, "one", "c")
                     write(new, "one", "d")
                     load.move(server)
-            assert load.count > 5 and load.failures == []
+                    load.goes_on()
+            assert load.failures == []
     with ours.serving(ini.path) as server:
         collections = check_counts(server, ini)
         write(server, "three", "a", "b", "c")

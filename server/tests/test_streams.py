@@ -10,14 +10,13 @@ from wsgiref.util import FileWrapper
 import pytest
 from sqlalchemy import event
 
-from conftest import basic, eventually, is_unavailable
+from conftest import LONG_SECONDS, basic, eventually, is_unavailable
 from weave.server import formats, spool, stream
 from weave.server.stream import Cut, Stream
 
 # The first two of its parts are more than is kept in memory.
 RECORDS, RECORD_BYTES = 60, 70000
 TYPES = [formats.JSON, formats.NEWLINES, formats.WHOISI]
-PATIENCE_SECONDS = 20
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def halfway(monkeypatch):
         state.count += 1
         if state.count == 40:
             state.reached.set()
-            assert state.go.wait(PATIENCE_SECONDS)
+            assert state.go.wait(LONG_SECONDS)
             state.before()
         return encode(row)
 
@@ -116,11 +115,11 @@ def test_beginning_is_sent_before_the_end_is_read(sizeable, halfway):
     client = Client(sizeable)
     thread = threading.Thread(target=client.get, daemon=True)
     thread.start()
-    assert halfway.reached.wait(PATIENCE_SECONDS)
+    assert halfway.reached.wait(LONG_SECONDS)
     eventually(lambda: client.body)
     assert client.headers["X-Weave-Records"] == str(RECORDS)
     halfway.go.set()
-    thread.join(PATIENCE_SECONDS)
+    thread.join(LONG_SECONDS)
     assert client.body.endswith(b'"}]')
 
 
@@ -129,13 +128,13 @@ def test_writes_meanwhile_do_not_show(sizeable, halfway):
     client = Client(sizeable)
     thread = threading.Thread(target=client.get, daemon=True)
     thread.start()
-    assert halfway.reached.wait(PATIENCE_SECONDS)
+    assert halfway.reached.wait(LONG_SECONDS)
     last = str(RECORDS - 1)
     sizeable.put("storage/col/" + last, {"payload": "new"})
     sizeable.put("storage/col/zzz", {"payload": "new"})
     sizeable.delete("storage/col?ids=8,9")
     halfway.go.set()
-    thread.join(PATIENCE_SECONDS)
+    thread.join(LONG_SECONDS)
     assert client.body.count(b'"id"') == RECORDS and b"new" not in client.body
     assert client.headers["X-Weave-Timestamp"] == before
 
@@ -198,7 +197,7 @@ def test_client_that_leaves_ends_the_reader(sizeable, halfway):
         pass
 
     def write(_data):
-        assert halfway.reached.wait(PATIENCE_SECONDS)
+        assert halfway.reached.wait(LONG_SECONDS)
         raise Gone
 
     before, client = held(), Client(sizeable)
@@ -213,7 +212,7 @@ def test_client_that_leaves_ends_the_reader(sizeable, halfway):
 def test_client_that_never_reads_ends_the_reader(sizeable, halfway):
     before, client = held(), Client(sizeable, wraps=False)
     rest = client.begin()
-    assert halfway.reached.wait(PATIENCE_SECONDS)
+    assert halfway.reached.wait(LONG_SECONDS)
     rest.close()
     halfway.go.set()
     eventually(lambda: held() == before)
@@ -225,11 +224,11 @@ def test_without_a_place_it_is_read_first(sizeable, monkeypatch, halfway):
     first = Client(sizeable)
     thread = threading.Thread(target=first.get, daemon=True)
     thread.start()
-    assert halfway.reached.wait(PATIENCE_SECONDS)
+    assert halfway.reached.wait(LONG_SECONDS)
     second = Client(sizeable).get()
     assert second.headers["Content-Length"] == str(len(second.body))
     halfway.go.set()
-    thread.join(PATIENCE_SECONDS)
+    thread.join(LONG_SECONDS)
     assert first.body == second.body and "Content-Length" not in first.headers
 
 
@@ -271,7 +270,7 @@ def test_folder_without_room(sizeable, monkeypatch):
 
 def test_forked_process_has_all_places(sizeable, halfway):
     rest = Client(sizeable, wraps=False).begin()
-    assert halfway.reached.wait(PATIENCE_SECONDS)
+    assert halfway.reached.wait(LONG_SECONDS)
     pid = os.fork()
     if not pid:
         whole = stream._places._value == stream.READERS and not spool._files.held()

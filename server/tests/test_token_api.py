@@ -237,8 +237,9 @@ def test_a_database_that_is_away(site, monkeypatch):
 
 
 @pytest.mark.sqlite_only
-def test_a_database_that_nobody_can_write(site):
+def test_a_database_that_nobody_can_write(make_site):
     """Members get their tokens all the same; who would have to be stored gets a 503."""
+    site = make_site(Site15, patience=0.2).load_keys()
     uid = checked(ask(site), 200)["uid"]
     site.sql("update weave_fxa_users set seen = 1")
     site.sql("insert into weave_fxa_allowed (fxa_uid) values (?)", ["cd" * 16])
@@ -360,7 +361,6 @@ def test_processes(make_site):
     server = AccountServer()
     try:
         site = make_site(Site15, sync15="jwks_url = " + server.url)
-        site.ini.write_text(site.ini.read_text().replace("?timeout=0.2", "?timeout=60"))
         accounts = ["%x" % n * 32 for n in range(PROCESSES)]
         context, begin = multiprocessing.get_context("spawn"), time.monotonic()
         with context.Pool(PROCESSES) as pool:

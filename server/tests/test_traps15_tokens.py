@@ -8,7 +8,7 @@ import json
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client15 import (
@@ -255,11 +255,7 @@ VISITS = st.lists(
 )
 
 
-@settings(
-    max_examples=150 if KIND == "sqlite" else 25,
-    deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+@settings(max_examples=150 if KIND == "sqlite" else 25)
 @given(visits=VISITS)
 def check_visits(site, visits):
     for table in ("fxa_users", "users"):

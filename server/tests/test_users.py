@@ -379,6 +379,7 @@ def test_nothing_is_done_to_who_took_the_name(
 
 
 @pytest.mark.in_process
+@pytest.mark.usefixtures("patience")
 def test_many_accounts_get_new_passwords_at_once(site):
     """Those who have an account wait for their turn, and are not sent away."""
     users = [site.user("user%d" % number) for number in range(16)]

@@ -39,7 +39,7 @@ def test_a_put(device):
 
 
 def test_fields_that_are_not_sent_stay(device, clock):
-    first = device.put("storage/a/1", {"payload": "x", "sortindex": 5, "ttl": 100}).json
+    first = device.put("storage/a/1", {"payload": "x", "sortindex": 5, "ttl": 1000}).json
     device.put("storage/a/endless", {"payload": "x", "ttl": None})
     assert record(device, "1") == {"id": "1", "modified": first, "payload": "x", "sortindex": 5}
     second = device.put("storage/a/1", {"payload": "y"}).json
@@ -51,9 +51,9 @@ def test_fields_that_are_not_sent_stay(device, clock):
     assert record(device, "1")["modified"] == third
     assert time_of(device.get("storage/a")) == time_of(fourth) > third * 100
     # The time to live is that of the first one, still.
-    clock.forward(90)
+    clock.forward(400)
     assert record(device, "1")["payload"] == "y"
-    clock.forward(110)
+    clock.forward(1010)
     device.get("storage/a/1", 404)
     assert record(device, "endless")["payload"] == "x"
 
@@ -356,6 +356,7 @@ def test_conditions_of_writes(site15, device):
 
 
 @pytest.mark.in_process
+@pytest.mark.usefixtures("patience")
 def test_one_of_several_makes_what_is_not_there(site15):
     """All send "only if it is not there" at once."""
     answers = []
