@@ -131,7 +131,7 @@ _RULES = (
 )
 
 
-def check(new, row, old):
+def check_claims(new, row, old):
     """Compares Claims (new) with the current Member of the account (row); Refused.
 
     old is the set of the client states of its other rows.

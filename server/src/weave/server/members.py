@@ -8,14 +8,13 @@ nothing, and read one or two rows.
 
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from weave.server import claims as rules
 from weave.server import settings_table
-from weave.server.claims import Member
+from weave.server.claims import Member, Refused, check_claims, times_after
 from weave.server.queries import Query
 from weave.server.retries import reason
 from weave.server.schema import users
@@ -35,16 +34,7 @@ SEEN_SECONDS = 600
 # The name in weave_settings that is locked by each transaction that changes members.
 LOCK = "members"
 
-_FIELDS = (
-    "user_id",
-    "client_state",
-    "generation",
-    "keys_changed_at",
-    "replaced",
-    "endpoint",
-    "seen",
-    "note",
-)
+_FIELDS = tuple(field.name for field in fields(Member))
 _USER = members.c.user_id == bindparam("its_user")
 
 _CURRENT = Query(select(members.c.replaced).where(_USER))
@@ -100,10 +90,24 @@ def with_new_id(database, act):
                 raise
 
 
-def add_member(connection, row):
-    """Adds a user and its row {column: value} of schema15.members; IntegrityError."""
-    _ADD_USER.change(connection, user_id=row["user_id"])
-    _ADD.change(connection, **row)
+def add_member(connection, fxa_uid, client_state, times, node, note):
+    """Makes a user of an account; returns the Member. IntegrityError: see with_new_id().
+
+    times is (generation, keys_changed_at), in ms; node is the URL of the server.
+    """
+    user_id, now = new_user_id(), Stamp.now()
+    member = Member(
+        user_id,
+        client_state,
+        *times,
+        replaced=None,
+        endpoint=endpoint_of(node, user_id),
+        seen=now,
+        note=note,
+    )
+    _ADD_USER.change(connection, user_id=user_id)
+    _ADD.change(connection, fxa_uid=fxa_uid, created=now, **vars(member))
+    return member
 
 
 def endpoint_of(node, user_id):
@@ -160,7 +164,7 @@ class Members:
         if row is None:
             self._admission.check(connection, claims.fxa_uid)
             if old:
-                raise rules.Refused(
+                raise Refused(
                     "the account %s was not deleted completely: do it again by "
                     "weave-server users delete INI %s" % (claims.fxa_uid, claims.fxa_uid),
                     "error",
@@ -168,9 +172,9 @@ class Members:
                     http_status=503,
                 )
             return None, True
-        rules.check(claims, row, old)
+        check_claims(claims, row, old)
         has_other_key = claims.client_state != row.client_state
-        return row, has_other_key or rules.times_after(claims, row) != row.times
+        return row, has_other_key or times_after(claims, row) != row.times
 
     def _change(self, claims, node):
         """Stores what the Claims change, and returns the current Member; Refused."""
@@ -185,11 +189,11 @@ class Members:
         row, has_changed = self._look(connection, claims)
         if not has_changed:
             return row
-        now = Stamp.now()
+        times = times_after(claims, row)
         if row is None:
             note = self._admission.take(connection, claims.fxa_uid)
         elif row.client_state == claims.client_state:
-            generation, keys_changed_at = rules.times_after(claims, row)
+            generation, keys_changed_at = times
             _RAISE.change(
                 connection,
                 its_user=row.user_id,
@@ -199,8 +203,15 @@ class Members:
             return row
         else:
             note = row.note
-            _REPLACE.change(connection, its_account=claims.fxa_uid, now=now)
-        return _add(connection, claims, row, self._node(row, node), note)
+            _REPLACE.change(connection, its_account=claims.fxa_uid, now=Stamp.now())
+        return add_member(
+            connection,
+            claims.fxa_uid,
+            claims.client_state,
+            times,
+            self._node(row, node),
+            note,
+        )
 
     def _see(self, row, endpoint):
         """Stores when the member was last here, and the endpoint that it was told."""
@@ -230,21 +241,3 @@ def _read(connection, fxa_uid):
     current = [row for row in rows if row.replaced is None]
     old = {row.client_state for row in rows if row.replaced is not None}
     return (current[0] if current else None), old
-
-
-def _add(connection, claims, before, node, note):
-    """Makes a user for the Claims; returns the Member. before is the replaced one, or None."""
-    user_id, now = new_user_id(), Stamp.now()
-    generation, keys_changed_at = rules.times_after(claims, before)
-    row = {
-        "user_id": user_id,
-        "client_state": claims.client_state,
-        "generation": generation,
-        "keys_changed_at": keys_changed_at,
-        "replaced": None,
-        "endpoint": endpoint_of(node, user_id),
-        "seen": now,
-        "note": note,
-    }
-    add_member(connection, dict(row, fxa_uid=claims.fxa_uid, created=now))
-    return Member(**row)

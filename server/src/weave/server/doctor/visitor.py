@@ -10,7 +10,7 @@ import secrets
 from sqlalchemy import bindparam, select
 
 from weave.server.doctor_api import FXA_UID
-from weave.server.members import add_member, new_user_id, with_new_id
+from weave.server.members import add_member, with_new_id
 from weave.server.people import forget_member
 from weave.server.queries import Query
 from weave.server.schema15 import members
@@ -33,11 +33,16 @@ def visitor(storage):
     """The (user_id, fxa_uid) of a user, for a block."""
     forget_stale(storage)
     fxa_uid = FXA_UID + secrets.token_hex(8)
-    user_id = _add(storage.database, fxa_uid)
+    member = with_new_id(
+        storage.database,
+        lambda connection: add_member(
+            connection, fxa_uid, "", (0, 0), "", "weave-server doctor"
+        ),
+    )
     try:
-        yield user_id, fxa_uid
+        yield member.user_id, fxa_uid
     finally:
-        forget_member(storage, user_id)
+        forget_member(storage, member.user_id)
 
 
 def forget_stale(storage):
@@ -47,26 +52,3 @@ def forget_stale(storage):
         lambda connection: _STALE.rows(connection, until=until)
     ):
         forget_member(storage, user_id)
-
-
-def _add(database, fxa_uid):
-    """Makes a user who is nobody else's; returns the user_id."""
-
-    def add(connection):
-        user_id, now = new_user_id(), Stamp.now()
-        row = {
-            "user_id": user_id,
-            "fxa_uid": fxa_uid,
-            "client_state": "",
-            "generation": 0,
-            "keys_changed_at": 0,
-            "created": now,
-            "replaced": None,
-            "endpoint": "",
-            "seen": now,
-            "note": "weave-server doctor",
-        }
-        add_member(connection, row)
-        return user_id
-
-    return with_new_id(database, add)
