@@ -373,6 +373,7 @@ BAD_HEADERS = [
     (lambda fields: header(fields).replace('="', ' = "'), MALFORMED),
     (lambda fields: header(fields)[:-1], MALFORMED),
     (lambda fields: header(fields) + " x", MALFORMED),
+    (lambda fields: header(fields) + "\n", NOT_ASCII),
     (lambda fields: header(fields) + ", " + header(fields), MALFORMED),
     (lambda fields: header(fields) + ", =\"\"", MALFORMED),
     (lambda fields: header(fields) + ", " + "x" * 21 + '=""', MALFORMED),

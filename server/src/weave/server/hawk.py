@@ -24,7 +24,7 @@ OTHER_SCHEMES = ("basic", "bearer", "browserid", "digest")
 
 # Printable ASCII without the quotation mark and the backslash.
 _VALUE = r"[ !#-\[\]-~]"
-_ATTRIBUTE = re.compile(r'[ \t]*([A-Za-z_-]{1,20})="(%s*)"[ \t]*(,|$)' % _VALUE)
+_ATTRIBUTE = re.compile(r'[ \t]*([A-Za-z_-]{1,20})="(%s*)"[ \t]*(,|\Z)' % _VALUE)
 # The header as browsers write it, which is read in one step.
 _USUAL = re.compile(
     r'[Hh]awk id="(%s{1,2048})", ts="([0-9]{1,15})", nonce="(%s{1,128})", '
