@@ -62,8 +62,8 @@ def test_welcome_page(make_site):
 
 def test_welcome_page_of_a_closed_server_below_a_path(make_site):
     app = make_site(auth="allow_new_users = false").app
-    page = app.get("/", headers={"Host": "a<b"}, extra_environ={"SCRIPT_NAME": "/sync"})
-    assert "<code>http://a&lt;b/sync/</code>" in page
+    page = app.get("/", headers={"Host": "a<b{footer}"}, extra_environ={"SCRIPT_NAME": "/sync"})
+    assert "<code>http://a&lt;b{footer}/sync/</code>" in page
     assert "New accounts are not made here" in page
     assert '<a href="/sync/__heartbeat__">' in page
     assert VERSION not in page

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page for people who open the server's URL in a browser."""
 
+import re
 from html import escape
 
 from weave.server import clients, http
@@ -90,34 +91,34 @@ class Welcome:
         return text + " &middot; " + " &middot; ".join(links)
 
     def _of_firefox(self, site):
-        """[(mark, text)] of the parts that depend on whether Sync 1.5 is served."""
+        """{mark: HTML} of the parts that depend on whether Sync 1.5 is served."""
         if not self._settings["sync15.secret_file"]:
-            return (
-                ("{for}", _OTHERS),
-                ("{firefox}", ""),
-                ("{others}", "Setting up a browser"),
-                ("{no_firefox}", _NO_FIREFOX),
-            )
+            return {
+                "for": _OTHERS,
+                "firefox": "",
+                "others": "Setting up a browser",
+                "no_firefox": _NO_FIREFOX,
+            }
         base = self._settings["sync15.public_url"] or site
-        return (
-            ("{for}", "today's Firefox, and for " + _OTHERS),
-            ("{firefox}", _firefox(base, self._settings["sync15.allow_new_users"])),
-            ("{others}", "Pale&nbsp;Moon and Basilisk"),
-            ("{no_firefox}", ""),
-        )
+        return {
+            "for": "today's Firefox, and for " + _OTHERS,
+            "firefox": _firefox(base, self._settings["sync15.allow_new_users"]),
+            "others": "Pale&nbsp;Moon and Basilisk",
+            "no_firefox": "",
+        }
 
     def on_get(self, req, resp):
         site = http.site_url(req)
         url = self._settings["nodes.fallback_node"] or site
         open_to_all = self._settings["auth.allow_new_users"]
-        page = _PAGE
-        for name, value in (
-            *self._of_firefox(site),
-            ("{url}", escape(url)),
-            ("{sign_up}", _OPEN if open_to_all else _CLOSED),
-            ("{footer}", self._footer(req.root_path.rstrip("/"))),
-        ):
-            page = page.replace(name, value)
+        parts = {
+            **self._of_firefox(site),
+            "url": escape(url),
+            "sign_up": _OPEN if open_to_all else _CLOSED,
+            "footer": self._footer(req.root_path.rstrip("/")),
+        }
+        # In one step: marks in the Host header are text.
+        page = re.sub(r"\{(\w+)\}", lambda mark: parts[mark.group(1)], _PAGE)
         resp.content_type = "text/html; charset=utf-8"
         resp.set_header("X-Frame-Options", "DENY")
         resp.set_header("X-Content-Type-Options", "nosniff")
