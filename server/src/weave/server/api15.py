@@ -12,7 +12,6 @@ from urllib.parse import unquote
 import falcon
 
 from weave.server import formats, hawk, http, query15
-from weave.server.quota import send_quota_left
 from weave.server.records import InvalidRecord, parse_id
 from weave.server.lists import collection_state
 from weave.server.rules import V15
@@ -162,7 +161,7 @@ class Resource:
 
         run = self._storage.write
         result, stamp, left = self._run(run, write, req, user_id, collection, record_id)
-        send_quota_left(resp, left)
+        http.send_quota_left(resp, left)
         req.context.stamp = stamp
         resp.set_header("X-Last-Modified", stamp.text)
         return result, stamp

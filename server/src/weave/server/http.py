@@ -48,6 +48,9 @@ LARGE_BODY_BYTES = 2 * 1024 * 1024
 # a second or two.
 large_bodies = Turns("the place of a large body", running=2, waiting=2, seconds=10)
 
+# Mozilla's servers tell clients how much is left from there on.
+QUOTA_WARNING_KB = 1024
+
 # For the log, where nothing more is known.
 _REASONS = {
     BAD_PROTOCOL: "an argument or a header is malformed",
@@ -140,6 +143,12 @@ def _decode(body, max_marks, decode):
 def send_json(resp, value):
     resp.content_type = formats.JSON
     resp.data = formats.encode(value).encode("ascii")
+
+
+def send_quota_left(resp, left_kb):
+    """X-Weave-Quota-Remaining, in KB, where little is left. None: there is no quota."""
+    if left_kb is not None and left_kb < QUOTA_WARNING_KB:
+        resp.set_header("X-Weave-Quota-Remaining", "%.2f" % left_kb)
 
 
 def send_text(resp, text):

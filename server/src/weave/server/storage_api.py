@@ -6,7 +6,6 @@ import re
 import falcon
 
 from weave.server import formats, http, lists, query, records
-from weave.server.quota import send_quota_left
 from weave.server.rules import V11
 from weave.server.stamps import Stamp
 from weave.server.writer import Condition, Modified, OverQuota
@@ -92,7 +91,7 @@ class Resource:
         except OverQuota:
             raise http.bad_request(http.OVER_QUOTA) from None
         req.context.stamp = stamp
-        send_quota_left(resp, left)
+        http.send_quota_left(resp, left)
         return result
 
     def put_one(self, req, resp, user_id, collection, record):
