@@ -7,13 +7,12 @@ import time
 import falcon
 from sqlalchemy.exc import SQLAlchemyError
 
-from weave.server import health, http, storage_api, user_api
+from weave.server import health, http, off15, storage_api, user_api
 from weave.server.accounts import Accounts
 from weave.server.authenticator import Authenticator
 from weave.server.cures import told
 from weave.server.database import Database
 from weave.server.logins import Logins
-from weave.server.off15 import Off
 from weave.server.passwords import Passwords
 from weave.server.refusals import Refusals
 from weave.server.settings import load
@@ -121,7 +120,7 @@ def make_app(site):
     if site.sync15:
         site.sync15.add_routes(app, errors)
     else:
-        Off(settings["global.retry_after"]).install(app)
+        off15.add_routes(app, settings["global.retry_after"])
     if settings["global.welcome_page"]:
         app.add_route("/", Welcome(settings))
     # Of one path the last has it: `heartbeat_page = /` is for a load balancer.

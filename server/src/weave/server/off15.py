@@ -10,18 +10,14 @@ import falcon
 PATHS = r"/(storage/)?1\.5/[0-9]+(/|$)"
 
 
-class Off:
-    """Answers any method. retry_after is told to clients, in seconds."""
+def add_routes(app, retry_after):
+    """Adds an answer to any method; retry_after is told to clients, in seconds."""
 
-    def __init__(self, retry_after):
-        self._retry_after = retry_after
-
-    def __call__(self, _req, _resp, **_params):
+    def refuse(_req, _resp, **_params):
         raise falcon.HTTPServiceUnavailable(
             description="Sync 1.5 is off here, and a browser was sent here by a server "
             "where it is on: set sync15.secret_file on both, or on none",
-            retry_after=self._retry_after,
+            retry_after=retry_after,
         )
 
-    def install(self, app):
-        app.add_sink(self, PATHS)
+    app.add_sink(refuse, PATHS)
