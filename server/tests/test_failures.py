@@ -2,7 +2,9 @@
 """Databases that are full, locked, broken or away; and bugs."""
 
 import logging
+import os
 import sqlite3
+import types
 
 import pytest
 from sqlalchemy import event
@@ -79,7 +81,7 @@ def test_full_disk(make_site, caplog):
     for _ in range(2):
         assert is_unavailable(user.post("storage/col", batch, 503))
         assert site.digest() == before
-    assert "database or disk is full" in caplog.text
+    assert "the database refuses: database or disk is full: make room" in caplog.text
     assert "yyy" not in caplog.text, "what users store must not reach the log"
     assert user.get("storage/col").json == ["a"]
     user.put("storage/col/b", {"payload": "x"})
@@ -165,14 +167,40 @@ def test_kind_of_database(make_site, url, message):
 
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize(
-    "which, what", [("{0}", "folder"), ("{0}/weave.db", "file")]
+    "which, flags, what, cure",
+    [
+        ("{0}", 0, "folder", r"change the mode \(chmod u\+w\)"),
+        ("{0}/weave.db", 0, "file", r"change the mode \(chmod u\+w\)"),
+        ("{0}/weave.db", os.ST_RDONLY, "file", "its file system is read-only"),
+    ],
 )
-def test_database_that_cannot_be_written(site, tmp_path, monkeypatch, which, what):
+def test_database_that_cannot_be_written(
+    site, tmp_path, monkeypatch, which, flags, what, cure
+):
     path = which.format(tmp_path)
     # root may write everywhere, so that permissions alone would show nothing.
     monkeypatch.setattr("os.access", lambda asked, mode: asked != path)
-    with pytest.raises(ConfigError, match="its %s cannot be written by the user" % what):
+    found = os.statvfs(path)
+    mounted = types.SimpleNamespace(f_flag=found.f_flag & ~os.ST_RDONLY | flags)
+    monkeypatch.setattr("os.statvfs", lambda asked: mounted)
+    message = r"its %s cannot be written by the user .*: %s" % (what, cure)
+    with pytest.raises(ConfigError, match=message):
         create_application(str(site.ini))
+
+
+@pytest.mark.sqlite_only
+def test_database_that_became_read_only(site, user, caplog):
+    """Such as by a file system that the kernel has mounted so after an error of the disk."""
+    user.put("storage/col/a", {"payload": "x"})
+    before = site.digest()
+    for engine in engines(site):
+        event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA query_only = 1"))
+        engine.dispose()
+    for method, path, body in WRITES:
+        assert is_unavailable(user.call(method, path, body, 503, X_Confirm_Delete="1"))
+    assert "the database refuses: attempt to write a readonly database: the file" in caplog.text
+    assert user.get("storage/col").json == ["a"]
+    assert site.digest() == before
 
 
 def test_tables_are_missing(make_site, tmp_path):

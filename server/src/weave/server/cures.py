@@ -13,9 +13,28 @@ _DATABASE = "make the database (CREATE DATABASE), or mend its name in the sqluri
 _SERVER = (
     "start the database server, or mend its host, port or socket in the sqluri of sync.ini"
 )
+_ROOM = "make room on the disk of the database; clients come again by themselves"
+_FILE = (
+    "the file, those beside it (-wal, -shm) and their folder must be writable for the user "
+    "that the server runs as, and the file system must not be read-only"
+)
+_READ_ONLY = "name the server that takes writes in the sqluri of sync.ini"
+_DAMAGED = "stop the server, and put the last backup there (`weave-server backup` makes them)"
 
-# By what retries.code() gives.
+# By what retries.code() gives; SQLite has texts, and no numbers before Python 3.11.
 _REFUSED = {
+    "database or disk is full": _ROOM,
+    "attempt to write a readonly database": _FILE,
+    "unable to open database file": _FILE,
+    "disk I/O error": "look for errors of the disk in the log of the system (dmesg)",
+    "database disk image is malformed": _DAMAGED,
+    "file is not a database": _DAMAGED,
+    1021: _ROOM,
+    1114: _ROOM,
+    "53100": _ROOM,
+    1290: _READ_ONLY,
+    1836: _READ_ONLY,
+    "25006": _READ_ONLY,
     1044: "make the database, and give its user all rights in it (GRANT), or mend sqluri",
     1045: _PASSWORD,
     1698: _PASSWORD,

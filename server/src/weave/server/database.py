@@ -397,11 +397,20 @@ def file_problem(path):
     for name, what in [(folder, "its folder"), *files]:
         if os.path.exists(name) and not os.access(name, os.W_OK):
             uid = os.geteuid()
-            return (
-                "%s cannot be written by the user that the server runs as "
-                "(%s): change the owner" % (what, user_name(uid) or "number %d" % uid)
+            return "%s cannot be written by the user that the server runs as (%s): %s" % (
+                what,
+                user_name(uid) or "number %d" % uid,
+                _cure_of_writing(name),
             )
     return None
+
+
+def _cure_of_writing(name):
+    if os.statvfs(name).f_flag & os.ST_RDONLY:
+        return "its file system is read-only: mount it for writing"
+    if os.stat(name).st_uid == os.geteuid():
+        return "change the mode (chmod u+w)"
+    return "change the owner"
 
 
 def url_problem(url, creates):

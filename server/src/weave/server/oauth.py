@@ -111,7 +111,11 @@ def _check_claims(claims, now):
     if expires is None:
         raise BadToken("the token has no end (exp)")
     if expires + LEEWAY_SECONDS <= now:
-        raise BadToken("the token has expired %d s ago" % (now - expires))
+        raise BadToken(
+            "the token has expired %d s ago: the client gets another one; where that has "
+            "expired, too, set the clock of this server (timedatectl set-ntp true)"
+            % (now - expires)
+        )
     scope = claims.get("scope")
     if not isinstance(scope, str) or SCOPE not in re.split(r"[ ,]+", scope):
         raise BadToken("the token is not for Sync: its scope is another one")
