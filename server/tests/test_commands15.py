@@ -122,7 +122,7 @@ def test_hosts_with_databases_of_their_own(make_site, capsys):
     }
     assert "%s (b.example.org)  1.5   never" % BERND in run(capsys, "users list", site)
     for words in (("users note", BERND, "x"), ("users delete", BERND, "--yes")):
-        assert "nobody" in attempt(capsys, words[0], site, *words[1:])[2]
+        assert "has the " in attempt(capsys, words[0], site, *words[1:])[2]
         run(capsys, words[0], site, *words[1:], "--host", "b.example.org")
     assert set(users(capsys, site)) == {ANNA}
     _, _, wrong = attempt(capsys, "admit", site, "--host", "d.example.org")
@@ -141,7 +141,7 @@ def test_note(token_site, capsys):
     assert run(capsys, "users note", token_site, "Anna", "") == ANNA + ": no note\n"
     assert users(capsys, token_site)[ANNA][0]["note"] is None
     _, _, wrong = attempt(capsys, "users note", token_site, "Anna", "x")
-    assert "nobody of Sync 1.5 is 'Anna'" in wrong
+    assert "no account of Sync 1.5 has the id or the note 'Anna'" in wrong
     _, _, wrong = attempt(capsys, "users note", token_site, ANNA, "x" * 201)
     assert "200 characters" in wrong
 
@@ -184,7 +184,7 @@ def test_delete_of_a_member(token_site, capsys):
     assert set(users(capsys, token_site)) == {BERND}
     # and its admission has gone with it
     assert come(token_site, ANNA).status == 403
-    assert "nobody is" in attempt(capsys, "users delete", token_site, ANNA, "--yes")[2]
+    assert "no user has the " in attempt(capsys, "users delete", token_site, ANNA, "--yes")[2]
 
 
 def test_delete_works_at_once(token_site, capsys):
@@ -301,11 +301,11 @@ def test_admit_by_id(command, token_site, capsys):
 def test_admit_the_next(token_site, capsys):
     come(token_site, ANNA)
     said = run(capsys, "admit", token_site)
-    assert re.fullmatch(r"the next accounts that come until .{16} are let in: 1\n", said)
-    assert "let in: the next 1, until " in run(capsys, "users list", token_site)
+    assert re.fullmatch(r"the next account that comes is let in, until .{16}\n", said)
+    assert said in run(capsys, "users list", token_site)
     assert come(token_site, BERND).status == 200
     assert come(token_site, CARLA).status == 403
-    assert "let in:" not in run(capsys, "users list", token_site)
+    assert "let in" not in run(capsys, "users list", token_site)
 
 
 @pytest.mark.sqlite_only
@@ -328,4 +328,17 @@ def test_admit_several_for_a_time(token_site, capsys):
                                    ("--next", "many")])  # fmt: skip
 def test_admit_what_is_no_number(words, token_site, capsys):
     status, _, wrong = attempt(capsys, "admit", token_site, *words)
-    assert status == 2 and "invalid" in wrong
+    assert status == 2 and "argument %s: %r is no " % words in wrong
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("words", [("--next", "1"), ("--for", "10m")])
+def test_admit_an_account_and_whoever_comes(words, token_site, capsys):
+    status, _, wrong = attempt(capsys, "admit", token_site, BERND, *words)
+    assert status == 1 and "leave them out, or the id" in wrong
+    assert users(capsys, token_site) == {}
+
+
+@pytest.mark.sqlite_only
+def test_list_of_nobody(token_site, capsys):
+    assert run(capsys, "users list", token_site) == "there are no users yet\n"

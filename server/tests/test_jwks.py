@@ -148,7 +148,7 @@ def test_broken(what, make_keys, server, clock, caplog):
     keys = make_keys()
     with pytest.raises(NoKeys, match="fetch-keys"):
         keys.find(KEY.kid)
-    assert "are not fetched" in caplog.text and server.url in caplog.text
+    assert "cannot be fetched (" in caplog.text and server.url in caplog.text
     assert "Traceback" not in caplog.text
     server.answer = good
     clock.now += 61

@@ -234,7 +234,7 @@ def refused(some, fxa_uid):
     with pytest.raises(Refused) as found:
         some.enter(claims(fxa_uid), NODE)
     assert (found.value.status, found.value.http_status) == ("new-users-disabled", 403)
-    assert "weave-server users admit INI " + fxa_uid in str(found.value)
+    assert "weave-server admit INI " + fxa_uid in str(found.value)
     return True
 
 

@@ -106,12 +106,14 @@ def test_purge_of_a_batch_alone(token_site, capsys):
 def test_fetch_keys_from_a_file(make_site, capsys, tmp_path):
     site = make_site(Site15, sync15="jwks_url = http://127.0.0.1:1/jwks")
     _, _, wrong = attempt(capsys, "fetch-keys", site)
-    assert "http://127.0.0.1:1/jwks: the server cannot be asked" in wrong
+    assert "http://127.0.0.1:1/jwks cannot be fetched (the server cannot be asked" in wrong
     assert "open http://127.0.0.1:1/jwks with a browser" in wrong
     assert come(site, ANNA).status == 503
     file = tmp_path / "keys.json"
     file.write_bytes(b"<html>")
-    assert "it is no JSON" in attempt(capsys, "fetch-keys", site, str(file))[2]
+    wrong = attempt(capsys, "fetch-keys", site, str(file))[2]
+    assert "this file has no keys of the account server: it is no JSON (" in wrong
+    assert "`weave-server fetch-keys %s FILE`" % site.ini in wrong
     assert "No such file" in attempt(capsys, "fetch-keys", site, str(file) + "x")[2]
     file.write_bytes(KEY.jwks())
     said = run(capsys, "fetch-keys", site, str(file))

@@ -170,7 +170,7 @@ def test_the_log_says_who_was_refused(site, caplog):
     found = checked(ask(site, jwt=KEY.jwt(sub="cd" * 16)), 403)
     assert found["status"] == "new-users-disabled"
     (line,) = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert "weave-server users admit INI " + "cd" * 16 in line.getMessage()
+    assert "weave-server admit INI " + "cd" * 16 in line.getMessage()
     caplog.clear()
     token = KEY.jwt(exp=5)
     checked(ask(site, jwt=token), 401)

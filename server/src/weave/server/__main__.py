@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Administration: weave-server COMMAND INI, or python -m weave.server."""
+"""The administration of a Sync server: weave-server COMMAND INI, or python -m weave.server."""
 
 import argparse
 import contextlib
 import os
+import signal
 import sqlite3
 import sys
 
@@ -28,6 +29,7 @@ from weave.server.database import sqlite_file
 from weave.server.owner import OwnerError, become_owner
 from weave.server.passwords import Passwords
 from weave.server.settings import load, read
+from weave.server.version import VERSION
 
 # In the order of --help. A module that is new here brings its COMMANDS.
 _MODULES = (init, tables, purge, backup, set_password, users, fetch_keys, doctor)
@@ -38,7 +40,12 @@ _GROUPS = users.GROUPS
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="weave-server", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="weave-server",
+        description=__doc__,
+        epilog="`weave-server COMMAND --help` shows what a command takes.",
+    )
+    parser.add_argument("--version", action="version", version="weave-server " + VERSION)
     groups = {(): _add_commands(parser, "command")}
     for command in COMMANDS:
         above = command.words[:-1]
@@ -103,7 +110,11 @@ def _report(path):
 
 
 def _run(words):
-    arguments = _parser().parse_args(words)
+    parser = _parser()
+    if words in ([], ["help"]):
+        parser.print_help()
+        sys.exit(0 if words else 2)
+    arguments = parser.parse_args(words)
     command = arguments.does
     if not command.opens or arguments.ini is None and not command.needs_ini:
         command.run(arguments, None)
@@ -119,17 +130,30 @@ def _run(words):
                 sys.exit(1)
         with _opened(command, arguments.ini, words) as sites:
             command.run(arguments, sites)
-    if sys.stdout:
-        sys.stdout.flush()
 
 
 def main(words=None):
     try:
-        _run(sys.argv[1:] if words is None else words)
+        try:
+            _report_failure(sys.argv[1:] if words is None else words)
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has ended: as a program that SIGPIPE ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _report_failure(words):
+    try:
+        _run(words)
     except (ConfigError, Failed, OwnerError) as error:
         failure = error
     except (SQLAlchemyError, sqlite3.Error) as error:
         failure = told(error)
+    except BrokenPipeError:
+        raise  # of the output: those of connections are handled where they are
     except OSError as error:
         name = "%s: " % error.filename if error.filename else ""
         failure = name + (error.strerror or str(error))

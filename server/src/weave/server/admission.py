@@ -79,7 +79,7 @@ class Admission:
             return None, window
         raise Refused(
             "the account %s is not admitted; this command admits it: "
-            "weave-server users admit INI %s" % (fxa_uid, fxa_uid),
+            "weave-server admit INI %s" % (fxa_uid, fxa_uid),
             "new-users-disabled",
             "New users are not admitted",
             http_status=403,

@@ -70,13 +70,15 @@ def read_document(data):
     try:
         found = formats.decode(data)
     except ValueError as error:
-        raise KeysError("it is no JSON: %s" % error) from None
+        raise KeysError("it is no JSON (%s)" % error) from None
     listed = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(listed, list):
         raise KeysError("it has no list of keys")
     keys = tuple(filter(None, map(_read_key, listed)))
     if not keys or len(keys) > MAX_KEYS:
-        raise KeysError("%d of its keys are for RS256, not from 1 to %d" % (len(keys), MAX_KEYS))
+        raise KeysError(
+            "it must have from 1 to %d keys for RS256, and has %d" % (MAX_KEYS, len(keys))
+        )
     return keys
 
 
@@ -141,8 +143,8 @@ class Jwks:
         if not keys.named(kid) and not 0 <= age_seconds < FRESH_SECONDS:
             raise NoKeys(
                 "the keys of the account server are not known, or too old to tell, and "
-                "cannot be fetched now from %s; `weave-server fetch-keys INI FILE` loads "
-                "them from a file that a browser has saved from there" % self._url
+                "cannot be fetched now; save %s with a browser, and load it with "
+                "`weave-server fetch-keys INI FILE`" % self._url
             )
         return keys.named(kid)
 
@@ -155,7 +157,7 @@ class Jwks:
         try:
             return self.load(fetch(self._url, MAX_BYTES))
         except (FetchError, KeysError) as error:
-            raise KeysError("%s: %s" % (self._url, error)) from None
+            raise KeysError("%s cannot be fetched (%s)" % (self._url, error)) from None
 
     def load(self, data):
         """Stores the keys of a JWKS (bytes); returns how many. KeysError."""
@@ -194,9 +196,9 @@ class Jwks:
             count = self.fetch_now()
         except KeysError as error:
             log.error(
-                "the keys of the account server are not fetched, and those that are "
-                "there are used on: %s; where that stays so, `weave-server fetch-keys INI "
-                "FILE` loads them from a file",
+                "%s, and the server goes on with the keys of the account server that it "
+                "has; where that stays so, save that document with a browser, and load it "
+                "with `weave-server fetch-keys INI FILE`",
                 error,
             )
             return False

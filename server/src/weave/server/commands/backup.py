@@ -57,7 +57,12 @@ COMMANDS = (
         ("backup",),
         "copy SQLite databases while they are in use",
         backup,
-        (INI, argument("target", help="the file that the copy gets; it must not exist")),
+        (
+            INI,
+            argument(
+                "target", metavar="FILE", help="the file that the copy gets; it must not exist"
+            ),
+        ),
         prepares=False,
     ),
 )

@@ -21,8 +21,10 @@ def argument(*names, **options):
     return Argument(names, options)
 
 
-INI = argument("ini", help="the sync.ini")
-INI_OR_ENVIRONMENT = argument("ini", nargs="?", help="the sync.ini; without it $WEAVE_INI")
+INI = argument("ini", metavar="INI", help="the sync.ini, such as /etc/sync.ini")
+INI_OR_ENVIRONMENT = argument(
+    "ini", metavar="INI", nargs="?", help="the sync.ini; without it $WEAVE_INI"
+)
 # For commands of one site.
 HOST = argument(
     "--host",

@@ -14,8 +14,9 @@ from weave.server.commands.command import (
 )
 from weave.server.jwks import MAX_BYTES, KeysError
 
-_BY_HAND = (
-    "open %s with a browser, save it to a file, and run `weave-server fetch-keys INI FILE`"
+BY_HAND = (
+    "open %s with a browser on any machine, save it to a file, copy that file here, and run "
+    "`weave-server fetch-keys %s FILE`"
 )
 
 
@@ -25,7 +26,10 @@ def fetch_keys(arguments, sites):
     try:
         count = keys.fetch_now() if arguments.file is None else keys.load(arguments.file)
     except KeysError as error:
-        raise Failed("%s: %s" % (error, _BY_HAND % url)) from None
+        told = str(error)
+        if arguments.file is not None:
+            told = "this file has no keys of the account server: " + told
+        raise Failed("%s: %s" % (told, BY_HAND % (url, arguments.ini))) from None
     print("the public keys of the account server are stored (%d)" % count)
 
 

@@ -107,7 +107,7 @@ COMMANDS = (
         "make a first sync.ini and the secret for today's Firefox (without mod_weave)",
         init,
         (
-            argument("ini", help="the sync.ini; one that is there stays as it is"),
+            argument("ini", metavar="INI", help="the sync.ini; one that is there stays as it is"),
             argument("--public-url", metavar="URL", help="the server as browsers reach it"),
         ),
         opens=False,

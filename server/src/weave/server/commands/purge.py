@@ -30,8 +30,6 @@ def _age(text):
     return 0 if text == "now" else duration(text)
 
 
-_age.__name__ = duration.__name__
-
 COMMANDS = (
     Command(
         ("purge",),

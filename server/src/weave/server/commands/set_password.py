@@ -50,6 +50,6 @@ COMMANDS = (
         ("set-password",),
         "set the password of an account (from the terminal or stdin)",
         set_password,
-        (INI, argument("name", help="the name or e-mail address of the account")),
+        (INI, argument("name", metavar="NAME", help="the name or e-mail address of the account")),
     ),
 )

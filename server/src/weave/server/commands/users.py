@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users: who they are, who may become one, and forgetting them."""
 
+import argparse
 import json
 import re
 import sys
@@ -24,6 +25,9 @@ _FXA_UID = re.compile(r"[0-9a-f]{32}")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
 
+# How long the window is open where --for is not given.
+_WINDOW_SECONDS = 600
+
 _HEADINGS = ("WHO", "SYNC", "LAST SYNC", "DEVICES", "SIZE", "STATE", "NOTE")
 _RIGHT = ("DEVICES", "SIZE")
 
@@ -32,6 +36,9 @@ _WHO = argument(
     metavar="WHO",
     help="an account of Sync 1.1 by its name or e-mail address; of Sync 1.5 by its id at "
     "the account server, or by its note, as `users list` shows them",
+)
+_WHO_15 = argument(
+    "who", metavar="WHO", help="the id or the note of an account, as `users list` shows them"
 )
 _PROTOCOL = argument(
     "--protocol",
@@ -44,19 +51,17 @@ def duration(text):
     """Seconds in a text such as 10m, for argparse."""
     match = _DURATION.fullmatch(text)
     if not match:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(
+            "%r is no time: write it as 30s, 10m, 2h or 1d" % text
+        )
     return int(match.group(1)) * _UNITS[match.group(2)]
 
 
 def count(text):
     """A number of people, for argparse."""
     if not re.fullmatch(r"[0-9]{1,6}", text, re.ASCII):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError("%r is no number of accounts" % text)
     return int(text)
-
-
-duration.__name__ = "time such as 10m or 2h (s, m, h, d)"
-count.__name__ = "number"
 
 
 def list_users(arguments, sites):
@@ -70,11 +75,17 @@ def list_users(arguments, sites):
         print(json.dumps(_as_json(found, admissions), indent=2))
         return
     rows = [_row(person, host) for host, person in found]
-    for line in _table([_HEADINGS, *rows]):
+    for line in _table([_HEADINGS, *rows]) if rows else ["there are no users yet"]:
         print(printable(line))
     for _, _, window in admissions:
         if window:
-            print("let in: the next %d, until %s" % (window.left, _local(window.until)))
+            print(_told_window(window.left, window.until))
+
+
+def _told_window(left, until):
+    """The sentence about an admission window that is open until a time, in Unix seconds."""
+    accounts = "account that comes is" if left == 1 else "%d accounts that come are" % left
+    return "the next %s let in, until %s" % (accounts, _local(until))
 
 
 def _distinct(sites):
@@ -167,8 +178,8 @@ def note(arguments, sites):
     found = people.members(arguments.who)
     if not found:
         raise Failed(
-            "nobody of Sync 1.5 is %r: `weave-server users list` has the ids; accounts of "
-            "Sync 1.1 have a name, and no note" % arguments.who
+            "no account of Sync 1.5 has the id or the note %r: `weave-server users list` "
+            "shows both; an account of Sync 1.1 has a name, and takes no note" % arguments.who
         )
     people.set_note(_the_one(found, arguments.who), text)
     print("%s: %s" % (found[0], printable(text) or "no note"))
@@ -187,16 +198,19 @@ def delete(arguments, sites):
         raise Failed("%r is an account of Sync 1.1 and a note of Sync 1.5: say --protocol "
                      "1.1 or 1.5" % arguments.who)  # fmt: skip
     if not members and not account:
-        raise Failed("nobody is %r: see `weave-server users list`" % arguments.who)
+        raise Failed(
+            "no user has the name, the e-mail address, the id or the note %r: "
+            "`weave-server users list` shows all users" % arguments.who
+        )
     if members:
         fxa_uid = _the_one(members, arguments.who)
-        _ask(arguments, "%s of Sync 1.5, with all records" % fxa_uid)
+        _ask(arguments, "%s of Sync 1.5 with all records" % fxa_uid)
         users = people.delete_member(fxa_uid)
         print("%s is deleted, with the records of all its keys (%d)" % (fxa_uid, users))
         if site_of(arguments, sites).settings["sync15.allow_new_users"] == "true":
             print("its browsers begin anew unless they sign out: sync15.allow_new_users is true")
         return
-    _ask(arguments, "the account %s of Sync 1.1, with all records" % account.name)
+    _ask(arguments, "the account %s of Sync 1.1 with all records" % account.name)
     if not people.delete_account(account):
         raise Failed("the account was changed meanwhile: call this again")
     print("the account %s is deleted, with its records" % account.name)
@@ -218,7 +232,7 @@ def _ask(arguments, what):
     if arguments.yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise Failed("%s would be deleted: add --yes where nobody can be asked" % what)
+        raise Failed("this deletes %s: add --yes, as no terminal is here to ask" % what)
     if input("Delete %s? [y/N] " % what).strip().lower() not in ("y", "yes"):
         raise Failed("nothing is deleted")
 
@@ -228,21 +242,18 @@ def admit(arguments, sites):
     if arguments.fxauid is None:
         if arguments.note:
             raise Failed("a note is for one account: name its id, or use `users note` later")
-        until = people.open_window(arguments.next, arguments.seconds)
-        if arguments.next == 0:
-            print("nobody further is let in")
-        else:
-            print(
-                "the next accounts that come until %s are let in: %d"
-                % (_local(until), arguments.next)
-            )
+        left = 1 if arguments.next is None else arguments.next
+        until = people.open_window(left, arguments.seconds or _WINDOW_SECONDS)
+        print(_told_window(left, until) if left else "no further account is let in")
         return
+    if arguments.next is not None or arguments.seconds is not None:
+        raise Failed("--next and --for let in whoever comes: leave them out, or the id")
     fxa_uid = arguments.fxauid.lower()
     if not _FXA_UID.fullmatch(fxa_uid):
         raise Failed(
-            "%r is no id of an account, of 32 hexadecimal digits: the log of the server has "
-            "it where somebody was refused; without it, the next one is let in"
-            % arguments.fxauid
+            "%r is no id of an account, which has 32 hexadecimal digits: the log of the "
+            "server has it where an account was refused; without an id, the next account "
+            "that comes is let in" % arguments.fxauid
         )
     people.admit(fxa_uid, arguments.note)
     print("%s is let in" % fxa_uid)
@@ -258,16 +269,15 @@ _ADMIT = (
     INI,
     argument(
         "fxauid",
-        metavar="FXAUID",
+        metavar="ID",
         nargs="?",
-        help="the id of an account at the account server, as the log has it where it was "
-        "refused; without it, whoever comes next is let in",
+        help="the id of an account, as the log has it where the account was refused; without "
+        "it, the next account that comes is let in",
     ),
     argument(
         "--next",
         metavar="N",
         type=count,
-        default=1,
         help="how many accounts (1); 0 lets nobody further in",
     ),
     argument(
@@ -275,7 +285,6 @@ _ADMIT = (
         dest="seconds",
         metavar="TIME",
         type=duration,
-        default=600,
         help="for how long, such as 10m (the default), 2h or 1d",
     ),
     argument("--note", metavar="TEXT", help="who that is, for `users list`"),
@@ -295,7 +304,7 @@ COMMANDS = (
         ("users", "note"),
         "write a note on an account of Sync 1.5, such as a name",
         note,
-        (INI, _WHO, argument("text", metavar="TEXT", help="the note; '' removes it"), HOST),
+        (INI, _WHO_15, argument("text", metavar="TEXT", help="the note; '' removes it"), HOST),
     ),
     Command(
         ("users", "delete"),
