@@ -213,6 +213,9 @@ def test_a_time_to_live_of_the_batch_counts_for_later_fields(device):
 
 
 def test_what_has_expired_is_overwritten(device, clock):
+    """Also where its row is still there, since others expired before it."""
+    for first in (0, 100, 200):
+        device.post("storage/col", records(*map(str, range(first, first + 100)), ttl=5))
     device.put("storage/col/a", {"payload": "old", "sortindex": 1, "ttl": 10})
     batch = begin(device, body=records("a", ttl=1000))
     clock.forward(20)

@@ -78,7 +78,9 @@ def test_a_new_record_may_lack_everything(device):
 
 
 def test_an_expired_record_is_a_new_one(device, clock):
-    """Also where nobody has removed its row."""
+    """Also where nobody has removed its row: those that expired before it come first."""
+    for first in (0, 100, 200):
+        device.post("storage/a", [{"id": "o%d" % n, "ttl": 5} for n in range(first, first + 100)])
     device.put("storage/a/1", {"payload": "x", "sortindex": 5, "ttl": 10})
     device.put("storage/a/2", {"payload": "x", "ttl": 0})
     device.get("storage/a/2", 404)
