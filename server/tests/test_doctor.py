@@ -80,12 +80,20 @@ def is_token_path(target):
     return "/sync/1.5" in target
 
 
+def unless_alive(**headers):
+    """mod_weave answers for an application that it does not ask."""
+    body = b'"server issue: not available"'
+    unavailable = proxies.answer(503, body, "application/json", **headers)
+    return token_paths(lambda target: target != "/__lbheartbeat__", unavailable)
+
+
 PAGE = proxies.answer(401)
 # Each row has a fault and the sentences that the doctor says of it; @ stands for the URL.
 OUTSIDE = {
     "another server": (
         lambda app: proxies.answer(404),
-        r"at @ there is another server, or another path \(404, text/html\): mend the path",
+        r"at @ there is another server, or another path \(404, text/html\): take the URL with "
+        r"https:// where the server has one, or mend the path",
     ),
     "a server that is no weave server": (
         lambda app: proxies.answer(200, b'{"status": "fine"}', "application/json"),
@@ -96,16 +104,29 @@ OUTSIDE = {
         r"at @ there is another server, or another path \(200, application/json\)",
     ),
     "a redirection": (
-        lambda app: proxies.answer(301, Location="https://sync.example.org/"),
-        r"@ leads to another URL, https://sync\.example\.org/: take the URL",
+        lambda app: proxies.answer(301, Location="https://sync.example.org/__lbheartbeat__"),
+        r"@ leads to another URL: take https://sync\.example\.org/ in browsers and here",
+    ),
+    "a login": (
+        lambda app: proxies.answer(302, Location="https://sync.example.org/login?to=x"),
+        r"@ leads to another page, https://sync\.example\.org/login\?to=x: mend the URL, or let "
+        r"the web server pass requests below it on without a login",
     ),
     "no application": (
         lambda app: proxies.answer(502),
         r"the proxy at @ does not reach the application \(502, text/html\): start",
     ),
-    "maintenance": (
+    "an error of the web server": (
         lambda app: proxies.answer(503),
         r"the server at @ answers 503: end the maintenance \(weavectl status\)",
+    ),
+    "maintenance": (
+        unless_alive(X_Weave_Maintenance="1"),
+        r"the server is in maintenance, and clients come again later: end it with `weavectl",
+    ),
+    "no application in mod_weave": (
+        unless_alive(),
+        r"the web server is there, but the application does not run: `weavectl status`",
     ),
     "a password of the web server": (
         lambda app: proxies.answer(401, WWW_Authenticate='Basic realm="x"'),
@@ -117,7 +138,10 @@ OUTSIDE = {
         r"the token server at @/token/1\.0/sync/1\.5 is not reached: the web server asks",
     ),
     "no database": (
-        token_paths(lambda target: target == "/__heartbeat__", proxies.answer(503)),
+        token_paths(
+            lambda target: target == "/__heartbeat__",
+            proxies.answer(503, b'"server issue: database"', "application/json"),
+        ),
         r"the server is there, but its database does not answer: run `weave-server check`",
     ),
     "no /token": (

@@ -250,9 +250,10 @@ def test_public_keys(served, capsys):
     (wrong,) = wrongs(said)
     url = served.account_server.url + "/jwks"
     assert wrong == (
-        "the server has no public keys of the account server, and %s cannot be had from this "
-        "machine: the server answers 406: open the URL with a browser, save it to a file, and "
-        "run `weave-server fetch-keys INI FILE`" % url
+        "the server has no public keys of the account server, and %s cannot be fetched from "
+        "this machine (the server answers 406): open %s with a browser on any machine, save it "
+        "to a file, copy that file here, and run `weave-server fetch-keys %s FILE`"
+        % (url, url, served.site.ini)
     )
     served.account_server.application = proxies.answer(200, KEY.jwks(), "application/json")
     admin.main(["fetch-keys", str(served.site.ini)])
@@ -260,7 +261,7 @@ def test_public_keys(served, capsys):
     served.account_server.application = proxies.answer(200, b"<html>")
     status, said = served.doctor(capsys)
     assert status == 0
-    text = "the public keys of the account server are 0 days old, and %s cannot be had" % url
+    text = "the public keys of the account server are 0 days old, and %s cannot be fetched" % url
     assert any(note.startswith(text) for note in notes(said))
 
 

@@ -69,7 +69,10 @@ def site_of(arguments, sites):
 def sync15_of(site):
     """The Sync15 of a Site; Failed where it serves Sync 1.1 alone."""
     if site.sync15 is None:
-        raise Failed("Sync 1.5 is off: set secret_file in [sync15] (weave-server init)")
+        raise Failed(
+            "Sync 1.5 is off: set secret_file in [sync15] of the sync.ini (`weavectl init`, or "
+            "`weave-server init`, makes the file)"
+        )
     return site.sync15
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from weave.server import jwks
 from weave.server.clients import node_url
 from weave.server.commands.command import Command, Failed, argument, sync15_of
+from weave.server.commands.fetch_keys import BY_HAND
 from weave.server.doctor import outside, tls
 from weave.server.doctor.arrival import Arrival
 from weave.server.doctor.report import Report, Stop
@@ -38,7 +39,7 @@ def doctor(arguments, sites):
     # SIGTERM raises KeyboardInterrupt, so that the doctor's user is removed then, too.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _look(report, wire, sites)
+        _look(report, wire, sites, arguments.ini)
     except Stop:
         pass
     finally:
@@ -49,7 +50,8 @@ def doctor(arguments, sites):
         sys.exit(1)
 
 
-def _look(report, wire, sites):
+def _look(report, wire, sites, ini):
+    """ini is the path of the sync.ini, or None where sites is."""
     site = None if sites is None else _site_at(wire, sites)
     if site is not None:
         sync15_of(site)  # or fails, before anything is asked
@@ -63,7 +65,7 @@ def _look(report, wire, sites):
         for what in _WITHOUT_TOKEN:
             report.unknown(what, _WITHOUT_INI)
         return
-    _check_keys(report, site)
+    _check_keys(report, site, ini)
     changed = Arrival(report, wire, site.sync15.secrets, site.settings).check()
     if not can_sign:
         report.unknown("a whole sync", "the header Authorization must arrive first")
@@ -77,7 +79,7 @@ def _site_at(wire, sites):
     return sites.get(urlsplit(wire.url).netloc.lower(), sites[None])
 
 
-def _check_keys(report, site):
+def _check_keys(report, site, ini):
     """Reports whether the server has the account server's keys, or can fetch them."""
     url, stored = site.settings["sync15.jwks_url"], site.sync15.keys.stored()
     days = (time.time() - stored.since) // DAY_SECONDS
@@ -85,12 +87,11 @@ def _check_keys(report, site):
         jwks.read_document(fetch(url, jwks.MAX_BYTES))
         why = None
     except (FetchError, jwks.KeysError) as error:
-        why = "%s cannot be had from this machine: %s" % (url, error)
+        why = "%s cannot be fetched from this machine (%s)" % (url, error)
     if why and not stored.keys:
         report.wrong(
             "the server has no public keys of the account server, and " + why,
-            "open the URL with a browser, save it to a file, and run `weave-server "
-            "fetch-keys INI FILE`",
+            BY_HAND % (url, ini),
         )
     elif why:
         report.note("the public keys of the account server are %d days old, and %s" % (days, why))

@@ -17,6 +17,12 @@ CLOCK_SECONDS = 60
 MAX_REQUEST_BYTES = Limits.max_request_bytes
 
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
+# The body of a 503 of the application itself; that of mod_weave in its place is another one.
+_NO_DATABASE = "server issue: database"
+
+# The page that tells whether the server is there; mod_weave answers it in maintenance, too.
+_ALIVE = "/__lbheartbeat__"
+
 _REDIRECTS = (301, 302, 303, 307, 308)
 _GATEWAY = (502, 504)
 
@@ -66,7 +72,7 @@ def check(report, wire):
 
 
 def _check_alive(report, wire):
-    answer = ask(report, wire, "GET", "/__lbheartbeat__")
+    answer = ask(report, wire, "GET", _ALIVE)
     said = answer.json
     if answer.status == 200 and isinstance(said, dict) and said.get("status") == "ok":
         _check_database(report, wire)
@@ -77,10 +83,7 @@ def _check_alive(report, wire):
 
 def _not_alive(wire, answer):
     if answer.status in _REDIRECTS:
-        return (
-            "%s leads to another URL, %s" % (wire.url, answer.headers.get("Location")),
-            "take the URL that it leads to: clients do not follow everywhere",
-        )
+        return _leads_away(wire, answer.headers.get("Location", ""))
     if answer.status in _GATEWAY:
         return (
             "the proxy at %s does not reach the application (%s)" % (wire.url, answer.told),
@@ -94,9 +97,23 @@ def _not_alive(wire, answer):
     asked = _asked_for_password(answer)
     if asked:
         return asked
+    cure = _MOUNT_CURE
+    if wire.scheme == "http":
+        cure = "take the URL with https:// where the server has one, or " + cure
+    return "at %s there is another server, or another path (%s)" % (wire.url, answer.told), cure
+
+
+def _leads_away(wire, location):
+    """A sentence and its cure, where the answer to _ALIVE is a redirection to a URL."""
+    if location.endswith(_ALIVE):
+        base = location[: -len(_ALIVE)]
+        return (
+            "%s leads to another URL" % wire.url,
+            "take %s/ in browsers and here, since clients do not follow everywhere" % base,
+        )
     return (
-        "at %s there is another server, or another path (%s)" % (wire.url, answer.told),
-        _MOUNT_CURE,
+        "%s leads to another page, %s" % (wire.url, location or "without a URL"),
+        "mend the URL, or let the web server pass requests below it on without a login",
     )
 
 
@@ -114,6 +131,18 @@ def _asked_for_password(answer):
 
 def _check_database(report, wire):
     answer = ask(report, wire, "GET", "/__heartbeat__")
+    if answer.status == 503 and answer.headers.get("X-Weave-Maintenance"):
+        report.wrong(
+            "the server is in maintenance, and clients come again later",
+            "end it with `weavectl maintenance off`, and call the doctor again",
+        )
+        raise Stop
+    if answer.status == 503 and answer.json != _NO_DATABASE:
+        report.wrong(
+            "the web server is there, but the application does not run",
+            "`weavectl status` and the error log say why",
+        )
+        raise Stop
     if answer.status == 503:
         report.wrong(
             "the server is there, but its database does not answer",
@@ -146,8 +175,8 @@ def _token_problem(answer):
     if answer.status == 404:
         return (
             "is not there (404)",
-            "set secret_file in [sync15] of the sync.ini (weave-server init), and reload; "
-            "or let the proxy pass on this path, too",
+            "set secret_file in [sync15] of the sync.ini (`weavectl init`, or `weave-server "
+            "init`, makes the file), and reload; or let the proxy pass on this path, too",
         )
     if answer.status != 401:
         return (
