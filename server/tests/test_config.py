@@ -350,6 +350,15 @@ def test_public_url_that_only_this_machine_reaches(write, url):
     assert len(problems) == 1
 
 
+@pytest.mark.parametrize(
+    "url, is_noted", [("http://sync.example.org", True), ("https://sync.example.org", False)]
+)
+def test_public_url_without_tls(write, url, is_noted):
+    _, _, problems = read(write(MINIMAL + "[sync15]\npublic_url = " + url))
+    assert [problem.severity for problem in problems] == [NOTICE] * is_noted
+    assert all("write https:// here" in problem.message for problem in problems)
+
+
 def test_database_must_be_named(write):
     with pytest.raises(
         ConfigError, match="sync.ini: storage.sqluri: is missing: .*sqlite:///"
@@ -417,7 +426,7 @@ def test_examples_of_mod_weave(write, name):
 @pytest.mark.parametrize(
     "text, mode, message",
     [
-        (None, 0, "sync.secret: the file of sync15.secret_file cannot be read: No such file"),
+        (None, 0, "sync.secret: the file of sync15.secret_file cannot be read (No such file"),
         ("a" * 64, 0o644, "chmod 600"),
         ("a" * 64 + "\n\nshort\n", 0o600, "sync.secret, line 3: this secret has less than"),
         ("", 0o600, "has no secret"),

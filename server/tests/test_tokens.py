@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import pwd
 import string
 
 import pytest
@@ -270,9 +271,9 @@ def test_secret_file(file):
         (b"a" * 64 + b"\nshort\n", 0o600, "secret:2: this secret has less than 32"),
         (b"\xff" * 64, 0o600, "is not UTF-8"),
         (b"a" * 20000, 0o600, "is too long"),
-        (b"a" * 64, 0o644, "others may use it"),
-        (b"a" * 64, 0o602, "others may use it"),
-        (b"a" * 64, 0o660, "others may use it"),
+        (b"a" * 64, 0o644, "users of this machine may use it"),
+        (b"a" * 64, 0o602, "users of this machine may use it"),
+        (b"a" * 64, 0o660, "users of this machine may use it"),
     ],
 )
 def test_secret_file_with_a_mistake(file, content, mode, message):
@@ -290,3 +291,14 @@ def test_secret_file_that_is_none(tmp_path):
     os.mkfifo(str(tmp_path / "pipe"), 0o600)
     with pytest.raises(ConfigError, match="not a regular file"):
         read_secrets(str(tmp_path / "pipe"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_secret_file_that_the_server_cannot_read(file):
+    path = file(b"a" * 64)
+    os.seteuid(pwd.getpwnam("daemon").pw_uid)
+    try:
+        with pytest.raises(ConfigError, match="run `chown daemon %s`" % path):
+            read_secrets(path)
+    finally:
+        os.seteuid(0)

@@ -23,11 +23,8 @@ _USUAL_HOME = "/var/sync"
 
 def problems(settings, config):
     """Yields (severity, key, what is wrong and the cure); config is the file as it was read."""
-    if settings.is_set("sync15.public_url") and is_this_machine(settings["sync15.public_url"]):
-        yield NOTICE, "sync15.public_url", (
-            "only browsers on this machine reach localhost: name the URL that all "
-            "browsers use"
-        )
+    if settings.is_set("sync15.public_url"):
+        yield from _public_url(settings["sync15.public_url"])
     url = settings["sync15.jwks_url"]
     if urlsplit(url).scheme == "http" and not is_this_machine(url):
         yield ERROR, "sync15.jwks_url", (
@@ -48,6 +45,19 @@ def problems(settings, config):
         yield ERROR, "sync15.secret_file", (
             "is in %s, where releases are made and removed: move the file beside the "
             "sync.ini, and name it here" % home
+        )
+
+
+def _public_url(url):
+    if is_this_machine(url):
+        yield NOTICE, "sync15.public_url", (
+            "only browsers on this machine reach localhost: name the URL that all "
+            "browsers use"
+        )
+    elif urlsplit(url).scheme == "http":
+        yield NOTICE, "sync15.public_url", (
+            "phones refuse http://, and whoever listens on the way can use the token of a "
+            "browser: give the web server a certificate, and write https:// here"
         )
 
 

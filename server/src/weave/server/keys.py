@@ -186,7 +186,7 @@ KEYS = (
         "sync15.public_url",
         str,
         None,
-        "URL of this server, as Firefox reaches it (nodes.fallback_node)",
+        "URL of this server, as Firefox reaches it",
         check=node_url,
     ),
     Key(

@@ -6,9 +6,11 @@ secret is added below the old one, which is removed once its last token has expi
 (sync15.token_duration). Empty lines, and lines that begin with `#`, are left out.
 """
 
+import os
 import stat
 
 from weave.server.config import in_file, read_regular
+from weave.server.owner import user_name
 from weave.server.tokens import Secrets
 
 MAX_BYTES = 16 * 1024
@@ -39,22 +41,27 @@ def read_secrets(path):
     return Secrets(secrets)
 
 
+def _user():
+    """The name of the user of this process, who is that of the server."""
+    return user_name(os.geteuid()) or "USER"
+
+
 def _read_text(path):
     try:
         status, data = read_regular(path, MAX_BYTES)
     except OSError as error:
         cure = HOW_TO_MAKE
         if isinstance(error, PermissionError):
-            cure = "it must belong to the user that the server runs as, with mode 0600"
-        text = "the file of sync15.secret_file cannot be read: %s: %s"
+            cure = "run `chown %s %s`, so that the server can" % (_user(), path)
+        text = "the file of sync15.secret_file cannot be read (%s): %s"
         raise in_file(path, text % (error.strerror, cure)) from None
     # A group that reads it may be that of the workers.
     if status.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise in_file(
             path,
-            "others may use it, and whoever has it can do what every user of Sync 1.5 "
-            "can: run `chmod 600` on it, and write a new secret into it where you do "
-            "not trust all users of this machine",
+            "other users of this machine may use it, and whoever has it can do what every "
+            "user of Sync 1.5 can: run `chmod 600 %s`, and write a new secret into it where "
+            "you do not trust them all" % path,
         )
     if len(data) > MAX_BYTES:
         raise in_file(path, "is too long for a file of secrets: it has one a line")
