@@ -242,6 +242,8 @@ def test_a_commit_of_many(device):
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize("path", [
     "storage/col?commit=true",
+    "storage/col?commit=false",
+    "storage/col?commit",
     "storage/col?batch=true&commit=false",
     "storage/col?batch=true&commit=",
     "storage/col?batch=true&commit=1",

@@ -36,7 +36,7 @@ def test_a_collection_that_was_deleted_was_never_there(device):
 def test_some_are_deleted(device):
     device.post("storage/a", [{"id": id_, "payload": "x"} for id_ in "12345"])
     device.put("storage/b/1", {"payload": "x"})
-    answer = device.delete("storage/a?ids=1,3,none")
+    answer = device.delete("storage/a?ids=1%2C3,none")
     assert answer.json == {"modified": time_of(answer) / 100}
     assert time_of(device.get("storage/a")) == time_of(answer)
     assert device.get("storage/a").json == ["2", "4", "5"]

@@ -211,39 +211,6 @@ def test_batches_that_are_none(device):
             assert SECRET_PAYLOAD not in answer.text
 
 
-def test_batch_of_another_collection(device):
-    mine = device.post("storage/col?batch=true", [], 202).json["batch"]
-    for end in ("", "&commit=true"):
-        path = "storage/crypto?batch=" + quote(mine, safe="") + end
-        assert is_refused(device.post(path, [{"id": "a"}], None), 0, 1)
-    path = "storage/col?batch=" + quote(mine, safe="") + "&commit=true"
-    device.post(path, [])
-    assert is_refused(device.post(path, [{"id": "a"}], None), 0, 1)
-
-
-@pytest.mark.sqlite_only
-@pytest.mark.parametrize("query", [
-    "commit=true", "commit=false", "commit", "batch=true&commit=false", "batch=true&commit=",
-    "batch=true&commit=1",
-])  # fmt: skip
-def test_commits_that_are_none(device, query):
-    assert is_refused(device.post("storage/col?" + query, [{"id": "new"}], None), 0, 1)
-
-
-def test_time_of_a_batch(site15, device, clock):
-    """Two hours after it was begun it is gone, whatever was added since."""
-    path = "storage/col?batch=" + quote(
-        device.post("storage/col?batch=true", [{"id": "new"}], 202).json["batch"], safe=""
-    )
-    clock.forward(7000)
-    device.post(path, [{"id": "more"}], 202)
-    clock.forward(7300)
-    for end in ("", "&commit=true"):
-        assert is_refused(device.post(path + end, [{"id": "late"}], None), 0, 1)
-    site15.sql("delete from weave_batch_records where user_id = 12345")
-    site15.sql("delete from weave_batches where user_id = 12345")
-
-
 # ---- offsets ----
 
 
@@ -322,28 +289,3 @@ def test_times_that_are_none(device):
         assert is_refused(device.post("storage/col?batch=true", [], None, **since), 0, 1)
         for path in ("storage/col/a", "storage/col?ids=a", "storage/col", "storage", None):
             assert is_refused(device.delete(path, None, **since), 0, 1)
-
-
-@pytest.mark.sqlite_only
-def test_both_conditions_at_once(device):
-    for path in ("storage/col", "storage/col/a", "info/collections"):
-        both = {"X_If_Unmodified_Since": "9999999999", "X_If_Modified_Since": "1"}
-        assert is_refused(device.get(path, None, **both), 0, 1)
-
-
-@pytest.mark.sqlite_only
-def test_sizes_that_are_none(device):
-    for name in ("Records", "Bytes", "Total-Records", "Total-Bytes"):
-        for text in ("x", "1.5", "-1", "1e3", "", "1, 2", "0x1", "9" * 65, "nan"):
-            headers = {"X-Weave-" + name: text}
-            for path in ("storage/col", "storage/col?batch=true"):
-                answer = device.post(path, [{"id": "new"}], None, **headers)
-                assert is_refused(answer, 0, 1, 17), (name, text)
-
-
-@pytest.mark.sqlite_only
-def test_accept(device):
-    for accept in ("application/whoisi", "text/html", "image/*", "application/json;q=0", "x"):
-        answer = device.get("storage/col", None, Accept=accept)
-        assert answer.status == 406, (accept, answer)
-        assert answer.json == 0

@@ -286,6 +286,8 @@ ACCEPTED = (
     ("application/whoisi", 406, 406),
     ("text/html, application/xml;q=0.9", 406, 406),
     ("application/json;q=0", 406, 406),
+    ("image/*", 406, 406),
+    ("x", 406, 406),
 )
 
 

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import pytest
 
-from client15 import hawk_header, make_token
 from model15 import hundredths
 
 LINES = {"Content_Type": "application/newlines"}
@@ -63,27 +62,6 @@ def test_pages_between_times(device, arguments):
             assert len(found) == len(expected) and set(found) == expected
 
 
-def test_limit_of_nothing(device):
-    """No records, and no page behind it that never ends."""
-    fill(device)
-    answer = device.get("storage/col?limit=0")
-    assert answer.json == [] and "X-Weave-Next-Offset" not in answer.headers
-
-
-def test_commas_may_be_escaped(device):
-    fill(device)
-    assert sorted(device.get("storage/col?ids=01%2C03,05").json) == ["01", "03", "05"]
-    device.delete("storage/col?ids=01%2C03")
-    assert len(device.get("storage/col").json) == 10
-
-
-def test_a_hundred_ids(device):
-    fill(device)
-    ids = ["%02d" % number for number in range(101)]
-    assert len(device.get("storage/col?ids=" + ",".join(ids[:100])).json) == 12
-    assert device.get("storage/col?ids=" + ",".join(ids), 400).json in (0, 1)
-
-
 def test_lines(device):
     """A line feed in a payload is no end of a line, and the last line needs none."""
     texts = ["hello\nworld", "\n\n", "\u2028\u2029\x85\x0b\x0c\r"]
@@ -108,19 +86,6 @@ def test_commit_of_nothing_more(device, headers, body, status):
     assert sorted(device.get("storage/col").json) == (["a", "b"] if status == 200 else [])
 
 
-def test_keys_of_a_broken_client(device):
-    """Keys that are encrypted with an IV of zeros are no secret."""
-    for blank in ("", " ", "  "):
-        payload = '{"ciphertext":"x","IV":%s"AAAAAAAAAAAAAAAAAAAAAA=="}' % blank
-        for name in ("keys", "other"):
-            assert device.put("storage/crypto/" + name, {"payload": payload}, 400).json == 8
-        record = [{"id": "keys", "payload": payload}]
-        for query in ("", "?batch=true", "?batch=true&commit=true"):
-            assert device.post("storage/crypto" + query, record, 400).json == 8
-        device.put("storage/col/keys", {"payload": payload})
-    assert device.get("storage/crypto").json == []
-
-
 def test_clock_of_the_server(device):
     """It is in each answer, and the same as that of the records."""
     answers = [
@@ -134,18 +99,6 @@ def test_clock_of_the_server(device):
     ]
     for answer in answers:
         assert abs(hundredths(answer.headers["X-Weave-Timestamp"]) / 100 - time.time()) < 600
-
-
-def test_sync_that_outlives_its_token(site15, device):
-    """The first request of a sync is answered a while longer, and nothing else."""
-    device.put("storage/col/a", {"payload": "x"})
-    late = make_token(site15.secret, device.uid, site15.node, duration=-60)
-    for path, status in (("info/collections", 200), ("storage/col", 401), ("info/quota", 401)):
-        header = hawk_header(*late, "GET", device.endpoint + "/" + path)
-        device.get(path, status, Authorization=header)
-    for method, path in (("PUT", "storage/col/a"), ("DELETE", "storage")):
-        header = hawk_header(*late, method, device.endpoint + "/" + path)
-        device.call(method, path, {} if method == "PUT" else None, 401, Authorization=header)
 
 
 def test_one_id_of_a_batch_of_two_users(site15, device):
@@ -162,45 +115,3 @@ def test_one_id_of_a_batch_of_two_users(site15, device):
     assert sorted(device.get("storage/col").json) == ["mine", "mine, too"]
     other.post(path + "&commit=true", [])
     assert other.get("storage/col").json == ["of the other"]
-
-
-def test_what_has_expired_is_not_there(device):
-    """For conditions, too, and nothing of it is left in what is written over it."""
-    device.put("storage/col/a", {"payload": "old", "sortindex": 5, "ttl": 0})
-    device.get("storage/col/a", 404, X_If_Unmodified_Since="0")
-    device.delete("storage/col/a", 404, X_If_Unmodified_Since="0")
-    device.put("storage/col/a", {"ttl": 1000}, X_If_Unmodified_Since="0")
-    found = device.get("storage/col/a").json
-    assert (found["payload"], found.get("sortindex")) == ("", None)
-
-
-@pytest.mark.parametrize("path", ["storage/col", "storage", None])
-def test_deletion_takes_what_is_on_its_way(device, path):
-    """A client that begins anew does not want the records of its open batches."""
-    started = device.post("storage/col?batch=true", [{"id": "a"}], 202)
-    device.delete(path)
-    path = "storage/col?commit=true&batch=" + quote(started.json["batch"], safe="")
-    device.post(path, [{"id": "b"}], 400)
-    assert device.get("info/collections").json == {}
-
-
-def test_one_record_in_parts(device, clock):
-    """What comes later in a batch wins, field by field, also over what is stored."""
-    device.put("storage/col/a", {"payload": "stored", "sortindex": 1})
-    parts = [{"payload": "first", "ttl": 1000}, {"sortindex": 3}, {"payload": "last"}, {}]
-    path = "storage/col?batch="
-    batch = device.post(path + "true", [dict(parts[0], id="a"), {"id": "b"}], 202).json["batch"]
-    path += quote(batch, safe="")
-    for part in parts[1:-1]:
-        device.post(path, [dict(part, id="a")], 202)
-    assert device.get("storage/col/a").json["payload"] == "stored"
-    clock.forward(900)
-    committed = device.post(path + "&commit=true", [dict(parts[-1], id="a")]).text
-    found = device.get("storage/col/a")
-    assert (found.json["payload"], found.json["sortindex"]) == ("last", 3)
-    assert '"modified":' + found.headers["X-Last-Modified"] in committed
-    clock.forward(1800)  # the life began with the commit
-    device.get("storage/col/a")
-    clock.forward(2000)
-    device.get("storage/col/a", 404)
-    assert device.get("storage/col").json == ["b"]

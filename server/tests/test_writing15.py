@@ -83,7 +83,8 @@ def test_an_expired_record_is_a_new_one(device, clock):
         device.post("storage/a", [{"id": "o%d" % n, "ttl": 5} for n in range(first, first + 100)])
     device.put("storage/a/1", {"payload": "x", "sortindex": 5, "ttl": 10})
     device.put("storage/a/2", {"payload": "x", "ttl": 0})
-    device.get("storage/a/2", 404)
+    device.get("storage/a/2", 404, X_If_Unmodified_Since="0")
+    device.delete("storage/a/2", 404, X_If_Unmodified_Since="0")
     clock.forward(20)
     device.get("storage/a/1", 404)
     device.delete("storage/a/1", 404)
@@ -298,7 +299,7 @@ def test_what_is_announced(device):
             device.post("storage/a?batch=true&commit=true", [], **{header: number})
         answer = device.post("storage/b", [], 400, **{header: str(limit + 1)})
         assert answer.json == 17
-        for malformed in ("x", "", "-1", "1.0", "1e3"):
+        for malformed in ("x", "", "-1", "1.0", "1e3", "1, 2", "0x1", "9" * 65, "nan"):
             assert device.post("storage/b", [], 400, **{header: malformed}).json == 1
     assert list(device.get("info/collections").json) == ["a"]
 
@@ -309,7 +310,8 @@ def test_keys_that_are_encrypted_with_zeros(site15, device):
         bad = {"id": "keys", "payload": ZEROS % blanks}
         before = site15.digest()
         assert device.put("storage/crypto/keys", bad, 400).json == 8
-        assert device.post("storage/crypto", [{"id": "a"}, bad], 400).json == 8
+        for query in ("", "?batch=true", "?batch=true&commit=true"):
+            assert device.post("storage/crypto" + query, [{"id": "a"}, bad], 400).json == 8
         assert site15.digest() == before
         device.put("storage/a/keys", bad)
         device.post("storage/a", [bad])
