@@ -249,6 +249,15 @@ def test_a_connection_that_is_lost_during_commit(way, database_behind, passes):
     assert counters(database_behind) == [1 + passes, 0]
 
 
+def test_a_connection_that_is_lost_behind_its_transaction(way, database_behind, caplog):
+    """What was stored is stored, and no error: SQLAlchemy has a traceback for it."""
+    way.cut, way.times = b"ROLLBACK", 1
+    database_behind.write(lambda connection: count(connection, 1))
+    assert counters(database_behind) == [1, 0]
+    assert way.times == 0
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_a_server_that_does_not_take_connections_for_a_moment(way, database_behind):
     database_behind.close()
     way.closed = 3

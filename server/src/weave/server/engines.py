@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The connections of each kind of database: how they are opened, and how they BEGIN."""
 
+import logging
+
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from weave.server.config import ConfigError
+
+log = logging.getLogger(__name__)
 
 KINDS = ("sqlite", "postgresql", "mysql", "mariadb")
 # SQLAlchemy's names of MySQL and MariaDB: the URL decides which one it is.
@@ -30,6 +34,28 @@ _PACKAGES = {
     "mysqldb": "python3-mysqldb",
     "psycopg2": "python3-psycopg2",
 }
+
+
+class _PoolFilter(logging.Filter):
+    """Says in one line at level info that a connection is lost which nobody uses any more.
+
+    A pool finds that out when it ends or closes such a connection: its transaction is over
+    and answered. SQLAlchemy logs a traceback at level error.
+    """
+
+    def filter(self, record):
+        error = record.exc_info and record.exc_info[1]
+        # Each driver has an Error of its own (PEP 249).
+        if not any(kind.__name__ == "Error" for kind in type(error).__mro__):
+            return True
+        text = " ".join(str(error).split())
+        log.info("a connection was lost that nobody used any more: %s", text)
+        return False
+
+
+logging.getLogger("%s.%s" % (QueuePool.__module__, QueuePool.__name__)).addFilter(
+    _PoolFilter()
+)
 
 
 def unsupported():
