@@ -17,14 +17,15 @@ from urllib.parse import quote
 
 import client15
 from client import hundredths, seconds
+from outages15 import check_refusal, refusal_of
 
 TOKEN_PATH = "/1.0/sync/1.5"
 TOKEN_SECONDS = 20
 SHARED = "bookmarks"
 
-# Answers by which a server says that it cannot serve just now. With them, and where there
-# is none, nobody knows what has come of a write.
-AWAY = (502, 503)
+# What Browser.done calls a page of a list that was written to since the page before.
+WRITTEN_MEANWHILE = "pages behind another browser's write"
+
 # No answer in this time is a failure.
 PATIENCE_SECONDS = 120
 
@@ -82,9 +83,10 @@ def last_modified(answer):
 
 class Browser(threading.Thread):
     """`failure` is what was wrong; `counts` has the number of each kind of answer, and `done`
-    that of each kind of work."""
+    that of each kind of work; `served` and `refused` are how many answers were what was
+    asked for, and how many said that the server is away."""
 
-    def __init__(self, port, account, number, is_first):
+    def __init__(self, port, account, number, is_first, outages):
         super().__init__(daemon=True)
         self.failure = None
         self.counts = collections.Counter()
@@ -93,7 +95,8 @@ class Browser(threading.Thread):
         # {collection: {id: (payload, stamp)}}: what must be there of this browser's.
         self.records = {SHARED: {}, self.own: {}}
         self.removed = set()
-        self.answers = 0
+        self.served = self.refused = 0
+        self._outages = outages
         self._account = account
         self._number = number
         self._is_first = is_first
@@ -123,30 +126,43 @@ class Browser(threading.Thread):
     # ---- requests ----
 
     def ask(self, method, path, body=None, expected=(200,), **headers):
-        """The Answer; None where the server was away, or the connection broke."""
-        try:
-            self._renew()
-            answer = self.client.call(method, path, body, None, **headers)
-        except Lost:
-            self.counts["no answer"] += 1
-            time.sleep(0.05)
-            return None
+        """The Answer; None where the server was away, or the connection broke: nobody knows
+        then what has come of a write."""
+        self._renew()
         kind = method + (" meta/global" if path == "storage/meta/global" else "")
-        self.counts["%s %d" % (kind, answer.status)] += 1
-        self.answers += 1
+        answer = self._send(kind, path, lambda: self.client.call(
+            method, path, body, None, **headers))  # fmt: skip
+        if answer is None:
+            return None
         if answer.status == 401 and time.monotonic() >= self._expires_at:
             # It was sent in time, and waited.
             self._renew_at = 0
-            return None
-        if answer.status in AWAY:
-            assert int(answer.headers["Retry-After"]) > 0, (method, path, answer)
-            time.sleep(0.05)
             return None
         assert answer.status in expected, (method, path, headers, answer, self.own)
         if answer.status < 300:
             # Phones crash without it.
             stamp, shown = hundredths(answer.headers["X-Weave-Timestamp"]), last_modified(answer)
             assert stamp >= shown, (method, path, stamp, shown)
+        return answer
+
+    def _send(self, kind, path, send):
+        """The Answer of send(), which is counted; None where the server was away, as it may
+        be, or the connection broke."""
+        sent, mode = time.monotonic(), self._outages.mode
+        try:
+            answer = send()
+        except Lost:
+            self.counts["no answer"] += 1
+            time.sleep(0.05)
+            return None
+        refusal = refusal_of(answer)
+        self.counts["%s %s" % (kind, refusal or answer.status)] += 1
+        check_refusal(self._outages, mode, sent, path, answer)
+        if refusal:
+            self.refused += 1
+            time.sleep(0.05)
+            return None
+        self.served += 1
         return answer
 
     def sure(self, method, path, body=None, expected=(200,), **headers):
@@ -163,13 +179,12 @@ class Browser(threading.Thread):
         until = time.monotonic() + PATIENCE_SECONDS
         while self.client is None or time.monotonic() > self._renew_at:
             begun = time.monotonic()
+            assert begun < until, "no token"
             jwt = self._key.jwt(sub=self._account.fxa_uid)
             path = "%s?duration=%d" % (TOKEN_PATH, TOKEN_SECONDS)
-            answer = client15.ask_for_token(self._wire, path, jwt)
-            self.counts["token %d" % answer.status] += 1
-            if answer.status in AWAY:
-                assert begun < until, "no token"
-                time.sleep(0.05)
+            answer = self._send("token", path, lambda: client15.ask_for_token(
+                self._wire, path, jwt))  # fmt: skip
+            if answer is None:
                 continue
             assert answer.status == 200, answer
             known = self.client.endpoint if self.client else None
@@ -206,6 +221,7 @@ class Browser(threading.Thread):
     def _work(self):
         kinds = [self._read_global] * 6 + [self._write_global] * 2 + [self._read_keys] * 3
         kinds += [self._look, self._list, self._page, self._read_newer, self._read_one] * 2
+        kinds += [self._page_on] * 4
         kinds += [self._put, self._post, self._upload, self._upload] * 3
         kinds += [self._remove, self._remove_some, self._begin_anew]
         work = self._random.choice(kinds)
@@ -280,20 +296,35 @@ class Browser(threading.Thread):
         self._compare(SHARED, read(self.sure("GET", path)), "newer", since)
 
     def _page(self):
-        """A list in pages; somebody may write to it meanwhile, and it begins again then."""
+        """A list in pages that begins again when somebody has written to it meanwhile."""
+        self._read_pages(is_steady=True)
+
+    def _page_on(self):
+        """A list in pages, while the other browser of the account writes to it: the records
+        of this one come once each all the same."""
+        self._read_pages(is_steady=False)
+
+    def _read_pages(self, is_steady):
         path, shown, offset, since = "storage/%s?full=1&limit=40" % SHARED, [], "", None
         sort = self._random.choice(["", "&sort=oldest", "&sort=newest", "&sort=index"])
         while offset is not None:
-            headers = {} if since is None else {"X_If_Unmodified_Since": since}
+            headers = {"X_If_Unmodified_Since": since} if since and is_steady else {}
             more = "&offset=" + quote(offset, safe="") if offset else ""
             answer = self.sure("GET", path + sort + more, expected=(200, 412), **headers)
             if answer.status == 412:
-                assert last_modified(answer) > hundredths(since)
+                assert is_steady and last_modified(answer) > hundredths(since)
                 return
+            if since not in (None, answer.headers["X-Last-Modified"]):
+                assert not is_steady, "somebody has written"
+                self.done[WRITTEN_MEANWHILE] += 1
             since = answer.headers["X-Last-Modified"]
             shown += read(answer)
             offset = answer.headers["X-Weave-Next-Offset"]
-        assert len({record["id"] for record in shown}) == len(shown), "a record came twice"
+        # One that the other browser has changed in between may come in both versions.
+        versions = {(record["id"], record["modified"]) for record in shown}
+        assert len(versions) == len(shown), "a record came twice"
+        mine = [record for record in shown if record["id"].startswith(self._prefix)]
+        assert len({record["id"] for record in mine}) == len(mine), "a record came twice"
         self._compare(SHARED, shown, "pages")
 
     def _read_one(self):
@@ -385,10 +416,15 @@ class Browser(threading.Thread):
 
     def _settle(self, name, changes, stamp, may_be_there=True):
         """Notes what a write must have done at stamp; None: reads what has come of it, which
-        is all or nothing."""
+        is all or nothing.
+
+        A worker that is killed may have sent a COMMIT that the database is still at. It has
+        the lock of the user until then, so a write of this browser waits for it.
+        """
         records = self.records[name]
         before = {id_: records[id_] for id_ in changes if id_ in records}
         if stamp is None:
+            self.sure("DELETE", "storage/nothing")
             shown = self._read_ids(name, changes)
             if shown == before or not may_be_there:
                 assert shown == before, ("a batch shows", _difference(before, shown))

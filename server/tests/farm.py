@@ -2,8 +2,10 @@
 """weave.server under a real httpd with mod_weave, in two worker processes."""
 
 import contextlib
+import json
 import os
 import pathlib
+import random
 import signal
 import tempfile
 
@@ -46,6 +48,8 @@ class Farm:
         conf = CONF + conf.replace("{folder}", str(folder))
         self._httpd = make_httpd(folder, SCRIPT, ini, conf)
         self.port = self._httpd.port
+        # The pids of all that died by kill -9.
+        self.killed = set()
         self.ini = folder / "sync.ini"
 
     @contextlib.contextmanager
@@ -65,34 +69,59 @@ class Farm:
 
     def reload(self):
         """Other workers take the place of all; what weavectl says of it, which must go well."""
-        status, said = self._httpd.weavectl("reload")
+        return self._weavectl("reload")
+
+    def maintenance(self, mode, *options):
+        """weavectl maintenance, which must go well: from its end on the mode is in force."""
+        self._weavectl("maintenance", mode, *options)
+
+    def _weavectl(self, *words):
+        status, said = self._httpd.weavectl(*words)
         assert status == 0, said
         return said
 
+    def status(self):
+        """What weavectl says of weaved and its workers; {} while no weaved answers."""
+        status, said = self._httpd.weavectl("status", "--json")
+        return {} if status else json.loads(said)
+
     def workers(self):
-        """The pids of the worker processes that have their program by now."""
-        return [pid for pid in _family(self._httpd.process.pid) if _name(pid) == "weave-worker"]
+        """The pids of the workers that serve; [] while no weaved answers."""
+        generations = [generation for application in self.status().get("applications", ())
+                       for generation in application["generations"]
+                       if generation["state"] == "serving"]  # fmt: skip
+        return [worker["pid"] for generation in generations for worker in generation["workers"]
+                if worker["state"] == "ready"]  # fmt: skip
 
     def kill_workers(self, count):
-        """kill -9 of so many, unless one of them has just ended; others take their places."""
-        eventually(lambda: len(self.workers()) >= 2, "two workers run")
-        for pid in self.workers()[:count]:
-            with contextlib.suppress(ProcessLookupError):
+        """kill -9 of so many, as soon as so many serve; they are replaced by themselves."""
+        pids = random.sample(self._serving(count), count)
+        self._kill(pids)
+        eventually(lambda: not set(pids) & set(self.workers()), "weaved sees that they died")
+
+    def kill_weaved(self, and_workers=0):
+        """kill -9 of weaved, and of so many workers at once. The next weaved goes on with the
+        others."""
+        pids = self._serving(and_workers + 1)
+        dead, left = set(pids[:and_workers]), set(pids[and_workers:])
+        weaved = self.status()["pid"]
+        self._kill([weaved, *dead])
+        eventually(lambda: self.status().get("pid", weaved) != weaved, "another weaved")
+        eventually(lambda: not dead & set(self.workers()), "it sees that they died")
+        assert left <= set(self.workers()), "a worker was not taken over"
+
+    def _kill(self, pids):
+        self.killed.update(pids)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
                 os.kill(pid, signal.SIGKILL)
 
+    def _serving(self, count):
+        def find():
+            pids = self.workers()
+            return pids if len(pids) >= count else None
 
-def _name(pid):
-    with contextlib.suppress(OSError):
-        return pathlib.Path("/proc", str(pid), "comm").read_text().strip()
-
-
-def _family(parent):
-    found = []
-    for file in pathlib.Path("/proc", str(parent), "task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, file.read_text().split()):
-                found += [child, *_family(child)]
-    return found
+        return eventually(find, "%d workers serve" % count)
 
 
 @contextlib.contextmanager

@@ -1,93 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""16 browsers of Sync 1.5 while httpd and the workers restart and die.
+"""16 browsers of Sync 1.5 while httpd, weaved, workers and database restart and die.
 
 WEAVE_TEST_MINUTES=10 before pytest: for so long, and not only once through all of it.
 """
 
 import collections
 import contextlib
-import itertools
 import os
-import random
 import time
 
 import pytest
 
-from browsers15 import Account, Browser
-from conftest import eventually
+from browsers15 import WRITTEN_MEANWHILE, Account, Browser
 from farm15 import running_farm15
+from operations15 import Operations
+from outages15 import Outages, unexplained
 
 ACCOUNTS = 8
 MINUTES = float(os.environ.get("WEAVE_TEST_MINUTES") or 0)
 
 
 @pytest.fixture
-def farm(make_url):
-    url = make_url().replace("mysql+pymysql:", "mysql+mysqldb:")
+def url(make_url):
+    return make_url().replace("mysql+pymysql:", "mysql+mysqldb:")
+
+
+@pytest.fixture
+def farm(url):
     with running_farm15(url) as running:
         yield running
 
 
-def all_go_on(browsers):
-    """Each of them has had another three answers, unless it has failed."""
-    before = [browser.answers for browser in browsers]
-
-    def go_on():
-        return any(browser.failure for browser in browsers) or all(
-            browser.answers > count + 2 for browser, count in zip(browsers, before)
-        )
-
-    eventually(go_on, "all browsers go on")
-    return not any(browser.failure for browser in browsers)
-
-
-def operate(farm, browsers):
-    """Restarts and kills until the time is over: {what: how often}."""
-    done, until = collections.Counter(), time.monotonic() + MINUTES * 60
-    operations = {
-        "graceful": farm.graceful,
-        "reload": farm.reload,
-        "kill -9 of a worker": lambda: farm.kill_workers(1),
-        "kill -9 of all workers": lambda: farm.kill_workers(2),
-    }
-    names = itertools.cycle(operations)
-    while all_go_on(browsers) and (len(done) < len(operations) or time.monotonic() < until):
-        name = next(names)
-        operations[name]()
-        done[name] += 1
-        time.sleep(random.uniform(0, 1))
-    return done
-
-
-def test_browsers_while_the_server_restarts(farm, capsys):
+def test_browsers_while_the_server_restarts(farm, url, database_server, capsys):
     """Nothing that was acknowledged is lost, nothing comes back, and nothing that is there
     is ever answered with a 404."""
     accounts = [Account(number) for number in range(ACCOUNTS)]
+    outages = Outages()
     browsers = [
-        Browser(farm.port, accounts[number % ACCOUNTS], number, number < ACCOUNTS)
+        Browser(farm.port, accounts[number % ACCOUNTS], number, number < ACCOUNTS, outages)
         for number in range(2 * ACCOUNTS)
     ]
+    operations = Operations(farm, url, database_server, browsers, outages)
+    until = time.monotonic() + MINUTES * 60
+
+    def is_enough():
+        return time.monotonic() > until and any(b.done[WRITTEN_MEANWHILE] for b in browsers)
+
     with contextlib.ExitStack() as stack:
+        stack.callback(lambda: print(farm.log()))
         for browser in browsers:
             stack.callback(browser.close)
             browser.start()
             stack.callback(browser.join)
             stack.callback(browser.stop)
-        operations = operate(farm, browsers)
+        operations.go_through(is_enough, 1 if MINUTES else 0.1)
         for browser in browsers:
             browser.stop()
         for browser in browsers:
             browser.join()
-        failures = [browser.failure for browser in browsers if browser.failure]
-        assert not failures, failures
+        assert not operations.failures, operations.failures
         for browser in browsers:
             browser.check()
         check_counts(browsers)
-    log = farm.log()
-    assert "unexpected exception" not in log, log[-5000:]
     if MINUTES:
         with capsys.disabled():
-            report(browsers, operations)
+            report(browsers, operations.done)
+    assert not unexplained(farm.log(), farm.killed, bool(database_server))
 
 
 def check_counts(browsers):
