@@ -56,6 +56,7 @@ def test_welcome_page(make_site):
     assert page.content_type == "text/html"
     assert "<code>http://localhost:80/</code>" in page
     assert "Anybody may make an account" in page
+    assert "prefers-color-scheme: dark" in page and "max-width: 30em" in page
     assert "weave.server " + VERSION in page
     assert '<a href="/__debug__">' in page
 

@@ -15,15 +15,29 @@ _PAGE = """<!DOCTYPE html>
 <meta name="robots" content="noindex">
 <title>Sync server</title>
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #f4f4f2;
+:root { color-scheme: light dark; --text: #222; --back: #f4f4f2; --main: #fff;
+        --line: #ddd; --code: #eef1f4; --link: #0645ad; --foot: #666; }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e6e6e6; --back: #17181a; --main: #212327; --line: #3c4046;
+          --code: #32363c; --link: #8ab4f8; --foot: #a0a4aa; }
+}
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back);
        max-width: 42em; margin: 0 auto; padding: 2em 1em; }
-main { background: #fff; border: 1px solid #ddd; border-radius: 6px; padding: 1em 2em; }
+main { background: var(--main); border: 1px solid var(--line); border-radius: 6px;
+       padding: 1em 2em; }
 h1 { font-size: 1.6em; margin-bottom: 0; }
 h2 { font-size: 1.15em; margin-top: 1.6em; }
 h3 { font-size: 1em; margin-bottom: 0; }
-code { background: #eef1f4; border-radius: 3px; padding: .15em .4em;
-       overflow-wrap: anywhere; }
-footer { color: #666; font-size: .9em; margin: 1em 0 0 2em; }
+code { background: var(--code); border-radius: 3px; padding: .15em .4em; font-size: .875em;
+       overflow-wrap: anywhere; user-select: all; }
+a { color: var(--link); }
+footer { color: var(--foot); font-size: .9em; margin: 1em 0 0 2em; }
+@media (max-width: 30em) {
+  body { padding: .5em; }
+  main { padding: .5em 1em; }
+  ol { padding-left: 1.5em; }
+  footer { margin-left: 1em; }
+}
 </style>
 </head>
 <body>
