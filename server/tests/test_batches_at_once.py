@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches in several processes at once, one that is killed, and the largest."""
+"""Batches and pages in several processes at once, one that is killed, and the largest."""
 
 import json
 import random
@@ -165,6 +165,60 @@ def test_batches_beside_other_writes(site15, processes):
 
 
 # ---- what the database ends, and a process that is killed ----
+
+
+STEADY = ["s%02d" % number for number in range(40)]
+
+
+def write_other_records(device, has_begun, is_over):
+    """Makes, changes and deletes records of 30 other ids, by batches, too, until it is over."""
+    turn = 0
+    while not is_over.wait(0.002):
+        turn += 1
+        ids = ["o%02d" % ((turn * step) % 30) for step in (1, 7, 11)]
+        some = [{"id": id_, "payload": "x", "sortindex": turn % 4} for id_ in sorted(set(ids))]
+        if turn % 4:
+            device.post("storage/col", some)
+        else:
+            commit(device, begin(device), some)
+        device.delete("storage/col?ids=" + ids[0])
+        has_begun.set()
+
+
+def steady_of_pages(device, sort):
+    """The ids of STEADY in the order in which the pages of the list have them."""
+    found, offset = [], ""
+    while offset is not None:
+        answer = device.get("storage/col?limit=7&sort=%s%s" % (sort, offset))
+        found += [id_ for id_ in answer.json if id_[0] == "s"]
+        offset = answer.headers.get("X-Weave-Next-Offset")
+        offset = offset and "&offset=" + offset
+    return found
+
+
+def test_pages_while_another_device_writes(site15, processes):
+    """A record that nobody changes comes once, and at its place."""
+    device, has_begun, is_over = site15.device(), threading.Event(), threading.Event()
+    for part in range(4):
+        device.post("storage/col", [
+            {"id": id_, "payload": "x", "sortindex": number % 3}
+            for number, id_ in enumerate(STEADY) if number % 4 == part
+        ])  # fmt: skip
+    sorts = {sort: device.get("storage/col?sort=" + sort).json
+             for sort in ("newest", "oldest", "index")}  # fmt: skip
+
+    def read():
+        own = through(device, processes[1])
+        try:
+            assert has_begun.wait(LONG_SECONDS)
+            for sort, expected in list(sorts.items()) * 4:
+                assert steady_of_pages(own, sort) == expected, sort
+        finally:
+            is_over.set()
+
+    other = through(device, processes[0])
+    run_all([lambda: write_other_records(other, has_begun, is_over), read])
+    assert sorted(sorts["index"]) == STEADY
 
 
 def test_a_commit_that_meets_a_deadlock_begins_again(site15, monkeypatch):
