@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Firefox in a profile of its own, without a screen, controlled from outside."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -125,6 +126,15 @@ class Browser:
     def __call__(self, action, *args):
         """Calls a function of inside.js; returns its result."""
         return self.marionette.call(ACTIONS, action, *args)
+
+    @contextlib.contextmanager
+    def halted(self):
+        """It stands still while this context lasts."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def sync_logs(self):
         """The texts of the logs of its syncs, the oldest first."""

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [str(TOP / "tests" / "supp"), str(TOP / "server" / "tests")]
 
 import browser  # noqa: E402
-import e2e  # noqa: E402
+import installed  # noqa: E402
 import loopback  # noqa: E402
 from site15 import Site  # noqa: E402
 
@@ -39,19 +39,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def folder():
-    """A folder with a virtualenv that has the server, and with the module."""
-    with e2e.made_folder("weave-firefox-") as made:
+    """A made folder of installed.py."""
+    with installed.made_folder("weave-firefox-") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def site(request, folder):
-    """A running server. Of the module, SYNC15 has lines of that section of its sync.ini, and
-    OUTSIDE is for Site.
-    """
-    module = request.module
-    made = Site(folder, getattr(module, "SYNC15", "allow_new_users = true"),
-                getattr(module, "OUTSIDE", None))  # fmt: skip
+    """A running server; what the module's SITE has is for Site."""
+    made = Site(folder, **getattr(request.module, "SITE", {}))
     yield made
     made.close()
 

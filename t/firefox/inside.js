@@ -146,6 +146,12 @@ const actions = {
     }
   },
 
+  // Has the browser ask for a token of the storage at the next sync.
+  async dropToken() {
+    await rest();
+    Weave.Service.identity._token = null;
+  },
+
   // When the browser will sync by itself, and before when it must not, in seconds from now;
   // 0: it has not planned to, or the server has not said anything.
   async planned() {

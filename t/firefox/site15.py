@@ -9,11 +9,14 @@ import pathlib
 import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import urllib.request
 
 import certificates
+import disks
 import e2e
+import installed
 import waiting
 from account import KEY
 
@@ -25,14 +28,14 @@ RETRY_AFTER_S = 600
 
 INI = """\
 [wsgi]
-virtualenv = %(here)s/current
+virtualenv = %(here)s/home/current
 script = share/weave/weave.wsgi
 [workers]
 processes = 2
 threads = 4
+{clock}
 [storage]
 sqluri = sqlite:///%(here)s/data/weave.db
-create_tables = true
 [global]
 debug_page = versions
 [maintenance]
@@ -43,7 +46,21 @@ secret_file = %(here)s/data/secret
 public_url = {url}
 jwks_url = https://127.0.0.1:9/
 {sync15}
+[release]
+home = %(here)s/home
+find_links = %(here)s/share
+python = {python}
+system_site_packages = true
+migrate = weave-server migrate
+warmup = /__heartbeat__
 """
+
+# The workers see the time of the tests' own clock.
+CLOCK = """\
+env.LD_PRELOAD = %(here)s/build/clock_shim.so
+env.WEAVE_TEST_CLOCK = %(here)s/clock
+"""
+CLOCK_SHIM = e2e.BUILD / "tests" / "clock_shim.so"
 
 # Logs of each request the status, method, URL and condition.
 CONF = """
@@ -70,31 +87,45 @@ eventually = functools.partial(waiting.eventually, seconds=WAIT_S)
 
 
 class Site:
-    """A running server with an empty database, in a made folder of e2e.py.
+    """A running server with an empty database, in a made folder of installed.py.
 
     sync15: further lines of that section of its sync.ini. outside: it is at https:// on the
     port of that, and below a path, as behind the name of a house; `authority` is to be trusted.
+    disk_mib: the database has a disk of its own, of so many MiB, where that can be; has_disk
+    tells. wants_clock: set_clock() is to work; has_clock tells whether the shim was built.
     """
 
-    def __init__(self, folder, sync15="allow_new_users = true", outside=None):
+    def __init__(self, folder, sync15="allow_new_users = true", outside=None, disk_mib=0,
+                 wants_clock=False):  # fmt: skip
         self.folder = folder
-        link = folder / "current"
-        if not link.is_symlink():
-            link.symlink_to("venv")
         self._httpd = e2e.Httpd(folder, "event")
+        self.has_disk = False
+        if disk_mib:
+            with contextlib.suppress(OSError):
+                disks.put(folder / "data", disk_mib, e2e.server_user())
+                self.has_disk = True
         self.url = "http://127.0.0.1:%d/" % self._httpd.port
         if outside is not None:
             self.url = "https://%s%s" % (NAME, outside)
             (folder / "tls").mkdir()
             self.authority = certificates.Authority(folder / "tls")
         self.token_server = self.url + "1.0/sync/1.5"
+        self._database = folder / "data" / "weave.db"
         self.ini = folder / "sync.ini"
+        self.has_clock = wants_clock and CLOCK_SHIM.exists()
+        if self.has_clock:
+            shutil.copy(CLOCK_SHIM, folder / "build")
+            self.set_clock(0)
         self.ini.write_text(INI.replace("{url}", self.url).replace("{sync15}", sync15)
-                            .replace("{retry_after}", str(RETRY_AFTER_S)))  # fmt: skip
+                            .replace("{clock}\n", CLOCK if self.has_clock else "")
+                            .replace("{retry_after}", str(RETRY_AFTER_S))
+                            .replace("{python}", e2e.PYTHON))  # fmt: skip
         self._write_conf(outside)
         with contextlib.suppress(FileNotFoundError):
             (folder / "access_log").unlink()  # of the site before
-        self._write_secret()
+        self.write_secret("5ec2e7" * 10)
+        if not (folder / "home/current").exists():
+            self.weavectl("install", installed.PROJECT)
         self.load_keys()
         self._running = contextlib.ExitStack()
         self._earlier_log = ""
@@ -111,9 +142,10 @@ class Site:
                                     key=key, libexec=e2e.ask_apxs("LIBEXECDIR"))  # fmt: skip
         file.write_text(text)
 
-    def _write_secret(self):
+    def write_secret(self, text):
+        """Replaces the secret of the tokens; the workers that run go on with the old one."""
         secret = self.folder / "data" / "secret"
-        secret.write_text("5ec2e7" * 10 + "\n")
+        secret.write_text(text + "\n")
         secret.chmod(0o600)
         user = e2e.server_user()
         if user:
@@ -122,7 +154,7 @@ class Site:
     def command(self, *words):
         """Runs weave-server; returns what it prints. AssertionError unless it succeeds."""
         done = subprocess.run(
-            [self.folder / "current/bin/weave-server", *words], stdin=subprocess.DEVNULL,
+            [self.folder / "home/current/bin/weave-server", *words], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
         return done.stdout
@@ -143,6 +175,30 @@ class Site:
         self._running.close()
         self._earlier_log += self._httpd.log()
 
+    def set_clock(self, ahead_s):
+        """Sets the wall clock of the workers so many seconds ahead of this machine's."""
+        file = self.folder / "clock"
+        # in place: they have it mapped
+        with file.open("r+b" if file.exists() else "wb", buffering=0) as opened:
+            opened.write(struct.pack("q", ahead_s))
+
+    @contextlib.contextmanager
+    def full_disk(self):
+        """The disk of the database, which has_disk, has no room while this context lasts."""
+        assert self.has_disk
+        # what is free in the write-ahead log would be used without the disk
+        with contextlib.closing(sqlite3.connect(self._database, timeout=WAIT_S)) as connection:
+            (row,) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            assert row[0] == 0, row
+        filler = self.folder / "data" / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(65536))
+        try:
+            yield
+        finally:
+            filler.unlink()
+
     def lose_data(self):
         """The server is stopped, loses its database, and is started again."""
         self.stop()
@@ -154,10 +210,12 @@ class Site:
     def close(self):
         self.stop()
         self._httpd.holder.close()
+        if self.has_disk:
+            disks.take_off(self.folder / "data")
 
     def weavectl(self, *words):
         """Runs weavectl; returns what it prints. AssertionError unless it succeeds."""
-        status, said = self._httpd.weavectl(*words)
+        status, said = self._httpd.weavectl("-i", self.ini, *words)
         assert status == 0, said
         return said
 
@@ -180,20 +238,6 @@ class Site:
         with urllib.request.urlopen(self.url + "versions", timeout=WAIT_S) as answer:
             return json.loads(answer.read().decode())["weave.server"]
 
-    def make_release(self, name, version):
-        """A second virtualenv beside the first one, with a server that says VERSION."""
-        made = self.folder / name
-        shutil.copytree(self.folder / "venv", made, symlinks=True)
-        (file,) = made.glob("lib/python3*/site-packages/weave/server/version.py")
-        file.write_text(re.sub(r'"[\d.]+"', '"%s"' % version, file.read_text(), count=1))
-
-    def switch_release(self, name):
-        """Switches as an installation does: the link, then a new generation of workers."""
-        new = self.folder / "current.new"
-        new.symlink_to(name)
-        new.replace(self.folder / "current")
-        self.weavectl("reload")
-
     # ---- what it has been asked, what it has said, what it keeps ----
 
     def log(self):
@@ -212,7 +256,7 @@ class Site:
 
     def sql(self, statement, *values):
         """The rows of the server's database."""
-        uri = "file:%s?mode=ro" % (self.folder / "data" / "weave.db")
+        uri = "file:%s?mode=ro" % self._database
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=WAIT_S)) as connection:
             return connection.execute(statement, values).fetchall()
 

@@ -5,24 +5,31 @@ import collections
 import contextlib
 import functools
 import os
+import re
 import signal
 import time
 
 import pytest
 
+import installed
 from account import Account
 from site15 import RETRY_AFTER_S, eventually
-from test_devices import WELL
+from test_devices import UNWANTED, WELL
 
-# So that an upload of many bookmarks takes long enough to be met in the middle.
-SYNC15 = "allow_new_users = true\nmax_post_records = 5"
-COUNT = 1150
+# An upload of many bookmarks takes long enough to be met in the middle; a disk can be filled.
+SITE = {"sync15": "allow_new_users = true\nmax_post_records = 5", "disk_mib": 48}
+SOME, MANY = 300, 1150
 ATTEMPTS = 5
 
 A_DAY_S = 86400
 
 # httpd has lost the worker that had a request, or has no worker.
 WORKER_IS_GONE = "WEAVE0[0-9]{3}: .*worker"
+
+# A rollback leaves the tables as the newer release has made them.
+NEWER = "99.1.0"
+DISK_IS_FULL = "disk is full"
+NEWER_TABLES = "its tables are those of release %s; this older one, " % NEWER
 
 Device = collections.namedtuple("Device", "account browser")
 
@@ -45,23 +52,24 @@ def batched(site, before):
             if " POST " in line and "/storage/bookmarks?batch=" in line]  # fmt: skip
 
 
-def in_the_middle(site, device, name, prepare):
+def in_the_middle(site, device, made, prepare):
     """Has the browser upload bookmarks, and calls while it does what prepare() has returned.
 
-    Returns the names of the uploads: a machine may be so slow that it takes several until that
-    was done before the end of one.
+    made: their URLs. Returns the URLs of all uploads: on a slow machine the first one may end
+    before that is done. The browser stands still meanwhile in later ones.
     """
-    names = []
-    while len(names) < ATTEMPTS:
-        names.append("%s%d" % (name, len(names)))
+    found = []
+    for attempt in range(ATTEMPTS):
         act = prepare()
-        device.browser("addBookmarks", urls(names[-1], COUNT))
+        found += ["%s/%d" % (url, attempt) for url in made]
+        device.browser("addBookmarks", found[-len(made):])
         before = len(site.asked())
         device.browser("startSync")
         eventually(lambda: len(batched(site, before)) >= 5, "an upload is under way")
-        act()
-        if "200" not in batched(site, before):
-            return names
+        with device.browser.halted() if attempt else contextlib.nullcontext():
+            act()
+            if "200" not in batched(site, before):
+                return found
         device.browser("rest")
     raise AssertionError("it was too late %d times" % ATTEMPTS)
 
@@ -74,12 +82,11 @@ def sync_until_well(device):
         time.sleep(0.2)
 
 
-def check_complete(site, device, *names):
+def check_complete(site, device, made=()):
     """All that was made is there; the browser has never begun anew."""
-    expected = {url for name in names for url in urls(name, COUNT)}
-    assert expected <= set(device.browser("bookmarks"))
+    assert set(made) <= set(device.browser("bookmarks"))
     # the roots and menus are records, too
-    assert len(site.ids(device.account, "bookmarks")) >= len(expected)
+    assert len(site.ids(device.account, "bookmarks")) >= len(device.browser("bookmarks"))
     assert len(site.asked("DELETE /1.5/\\d+/storage ")) == 1
     assert len(site.asked("^404 .*/storage/meta/global")) == 1
 
@@ -90,32 +97,92 @@ def kill(pids):
             os.kill(pid, signal.SIGKILL)
 
 
-def test_workers_are_killed_in_the_middle_of_a_batch(site, device):
-    def prepare():
-        return functools.partial(kill, site.workers())
+@pytest.mark.parametrize("count", [1, 2])
+def test_workers_are_killed_in_the_middle_of_a_batch(site, device, count):
+    """One of the two, or both."""
 
-    names = in_the_middle(site, device, "killed", prepare)
+    def prepare():
+        workers = site.workers()
+        survivors[:] = workers[count:]
+        shown[:] = site.ids(device.account, "bookmarks")
+        return functools.partial(kill, workers[:count])
+
+    survivors, shown = [], []
+    made = in_the_middle(site, device, urls("killed%d" % count, SOME), prepare)
     # nothing of the batch shows before it is whole
-    assert len(site.ids(device.account, "bookmarks")) < len(names) * COUNT
+    found = len(site.ids(device.account, "bookmarks") - set(shown))
+    assert found == 0 or found >= SOME
     device.browser("rest")
     sync_until_well(device)
-    check_complete(site, device, *names)
+    check_complete(site, device, made)
+    assert set(survivors) <= set(site.workers())
 
 
-def test_a_release_is_switched_in_the_middle_of_a_sync(site, device):
-    site.make_release("two", "99.1.0")
-    versions = [site.version()]
+def release_in_the_middle(site, device, name, serving, *words):
+    """Calls weavectl with the words while the browser uploads: then another release than
+    SERVING serves. No request fails."""
 
-    def switch():
-        site.switch_release("venv" if versions[-1] == "99.1.0" else "two")
-        versions.append(site.version())
+    def prepare():
+        if site.version() != serving:
+            site.weavectl("switch", "--again", serving)
+        return act
+
+    def act():
+        site.weavectl(*words)
+        assert site.version() != serving
 
     before = len(site.asked())
-    names = in_the_middle(site, device, "switched", lambda: switch)
-    assert versions[0] != versions[1] == "99.1.0"
+    made = in_the_middle(site, device, urls(name, MANY), prepare)
     assert device.browser("rest") == WELL
     assert set(batched(site, before)) == {"200", "202"}
-    check_complete(site, device, *names)
+    assert [line for line in site.asked()[before:] if re.match(UNWANTED, line)] == []
+    check_complete(site, device, made)
+
+
+def test_a_release_is_installed_in_the_middle_of_a_sync(site, device):
+    """It brings the tables of the database to a newer version."""
+    installed.put_wheel(site.folder, NEWER)
+    site.weavectl("install", "--no-switch", installed.PROJECT + "==" + NEWER)
+    release_in_the_middle(site, device, "installed", site.version(), "switch", NEWER)
+
+
+def test_two_devices_at_once(site, device, start):
+    """A new one receives all while the other one uploads; then both of them upload."""
+    other = Device(device.account, start())
+    both, made = (device, other), urls("beside", SOME)
+    device.browser("addBookmarks", made)
+    device.browser("startSync")
+    other.browser("signIn", device.account.sign_in())
+    for one in both:
+        one.browser("rest")
+        more = urls("at-once-%d" % both.index(one), SOME)
+        one.browser("addBookmarks", more)
+        made += more
+    for one in both:
+        one.browser("startSync")
+    # a device whose write meets a later one writes at the next sync
+    for one in both * 2:
+        sync_until_well(one)
+    check_complete(site, device, made)
+    assert sorted(other.browser("bookmarks")) == sorted(device.browser("bookmarks"))
+
+
+def test_a_rollback_in_the_middle_of_a_sync(site, device):
+    release_in_the_middle(site, device, "back", NEWER, "rollback")
+
+
+def test_a_disk_that_is_full(site, device):
+    if not site.has_disk:
+        pytest.skip("no disk can be mounted here")
+    more = urls("full", SOME)
+    device.browser("addBookmarks", more)
+    with site.full_disk():
+        met = device.browser("sync")
+        assert met["sync"] == "error.sync.reason.serverMaintenance", met
+        assert met["ui"] == "signed_in"
+    assert "answered 503: the database refuses: database or disk is full: make room" in site.log()
+    sync_until_well(device)
+    check_complete(site, device, more)
 
 
 def test_a_browser_comes_back_by_itself_after_maintenance(site, device):
@@ -133,11 +200,5 @@ def test_a_browser_comes_back_by_itself_after_maintenance(site, device):
     check_complete(site, device)
 
 
-def test_a_new_device_receives_all(site, device, start):
-    other = start()
-    assert other("signIn", device.account.sign_in()) == WELL
-    assert sorted(other("bookmarks")) == sorted(device.browser("bookmarks"))
-
-
 def test_the_server_complains_of_nothing_else(site):
-    assert site.complaints(WORKER_IS_GONE) == []
+    assert site.complaints(WORKER_IS_GONE, NEWER_TABLES, DISK_IS_FULL) == []

@@ -8,6 +8,7 @@ from test_devices import UNWANTED, WELL
 from test_faults import urls
 
 OUTSIDE = "/house/sync/"
+SITE = {"outside": OUTSIDE}
 
 
 def test_a_browser_syncs_with_a_path_of_an_https_server(site, folder, start):
