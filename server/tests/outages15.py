@@ -22,7 +22,8 @@ FIRST_CALL = "info/collections"
 
 # What the log may say at level error, of processes that were killed.
 DEATHS = re.compile(
-    r"WEAVE0(?:137: the worker \(pid|075: worker|076: worker|085: worker|131: weaved \(pid) (\d+)"
+    r"WEAVE0(?:137: the worker \(pid|250: a second worker \(pid|075: worker|076: worker"
+    r"|085: worker|131: weaved \(pid) (\d+)"
 )
 
 # And of a database that was; libpq writes the last one itself.
