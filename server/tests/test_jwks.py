@@ -249,6 +249,35 @@ def test_old_keys_do_not_tell_that_a_name_is_wrong(make_keys, server, clock):
     assert keys.find("unknown") == []
 
 
+def test_a_key_that_the_account_server_has_dropped(make_keys, server, clock):
+    """It may have been stolen, and no token needs to name another one."""
+    keys, other = make_keys(), make_keys()
+    assert has(keys) and has(other)
+    good, server.answer = server.answer, broken(server)["not found"]
+    clock.now += DAY
+    for _ in range(3):
+        assert has(keys) and has(other)
+    assert len(server.requests) == 2, "once a day, where it fails"
+    server.answer = good
+    clock.now += DAY
+    assert has(keys) and has(other)
+    server.answer = server.send(json.dumps({"keys": [KEY.jwk(kid="new")]}).encode())
+    clock.now += DAY
+    assert not has(keys) and not has(other)
+    assert len(server.requests) == 4
+
+
+def test_a_file_may_be_old(make_keys, server, clock):
+    """Keys that were loaded by hand do not tell that a name is wrong."""
+    keys = make_keys()
+    keys.load(KEY.jwks())
+    server.answer = broken(server)["not found"]
+    with pytest.raises(NoKeys):
+        keys.find("unknown")
+    clock.now += 100 * DAY
+    assert has(keys) and len(server.requests) == 1, "who has loaded them does it again"
+
+
 def test_a_clock_that_goes_back(make_keys, server, clock):
     keys = make_keys()
     clock.now += 100 * DAY

@@ -4,8 +4,10 @@
 They change once in years. So they are kept in the database, for all processes, and in
 memory for a minute. They are fetched when there are none, or when a token names another
 one: at most once a minute in all processes together, outside of any transaction, and by
-one thread, while the others use the keys that are there. A fetch that fails leaves the keys
-as they are. An administrator can load them from a file.
+one thread, while the others use the keys that are there. Once a day they are fetched
+anew, since a key that the account server has dropped may have been stolen. A fetch that
+fails leaves the keys as they are. An administrator can load them from a file, which may be
+old; they stay until somebody loads others, or a token names a key that is not in it.
 """
 
 import json
@@ -33,7 +35,7 @@ MEMORY_SECONDS = 60
 ATTEMPT_SECONDS = 60
 
 # The account server shows a key for longer than this before it signs with it. So a
-# token with another key is no good where the keys are younger.
+# token with another key is no good where the keys are younger. Older ones are fetched anew.
 FRESH_SECONDS = 24 * 3600
 
 MAX_BYTES = 64 * 1024
@@ -50,7 +52,7 @@ class NoKeys(Exception):
 
 @dataclass(frozen=True)
 class Keys:
-    """A set of RsaKeys; since is when they were fetched or loaded (Unix seconds)."""
+    """A set of RsaKeys; since is when they were fetched (Unix seconds), or 0: from a file."""
 
     keys: Tuple[RsaKey, ...]
     since: float
@@ -137,7 +139,9 @@ class Jwks:
         keys = self._remembered()
         if not keys.named(kid):
             keys = self._read()
-        if not keys.named(kid) and self._fetch():
+        pause_seconds = FRESH_SECONDS if keys.named(kid) else ATTEMPT_SECONDS
+        is_old = keys.since and self._clock() - keys.since >= FRESH_SECONDS
+        if (is_old or not keys.named(kid)) and self._fetch(pause_seconds):
             keys = self._keys
         age_seconds = self._clock() - keys.since
         if not keys.named(kid) and not 0 <= age_seconds < FRESH_SECONDS:
@@ -155,13 +159,13 @@ class Jwks:
     def fetch_now(self):
         """Fetches and stores the keys; returns how many. KeysError."""
         try:
-            return self.load(fetch(self._url, MAX_BYTES))
+            return self.load(fetch(self._url, MAX_BYTES), self._clock())
         except (FetchError, KeysError) as error:
             raise KeysError("%s cannot be fetched (%s)" % (self._url, error)) from None
 
-    def load(self, data):
-        """Stores the keys of a JWKS (bytes); returns how many. KeysError."""
-        keys = Keys(read_document(data), self._clock())
+    def load(self, data, since=0):
+        """Stores the keys of a JWKS (bytes); returns how many. KeysError. since: see Keys."""
+        keys = Keys(read_document(data), since)
         self._database.write(
             lambda connection: settings_table.put(connection, KEYS, _encode(keys))
         )
@@ -186,12 +190,12 @@ class Jwks:
         self._keys = keys
         self._read_at = _monotonic()
 
-    def _fetch(self):
-        """Fetches the keys unless somebody has lately; returns whether new ones are there."""
+    def _fetch(self, pause_seconds):
+        """Fetches the keys unless somebody has tried since the pause; returns whether it did."""
         if not self._lock.acquire(blocking=False):
             return False  # another thread does it
         try:
-            if not self._may_attempt():
+            if not self._may_attempt(pause_seconds):
                 return False
             count = self.fetch_now()
         except KeysError as error:
@@ -207,20 +211,22 @@ class Jwks:
         log.info("the keys of the account server were fetched from %s: %d", self._url, count)
         return True
 
-    def _may_attempt(self):
-        """Returns whether no process has begun to fetch lately, and notes that this one does."""
+    def _may_attempt(self, pause_seconds):
+        """Whether no process has begun to fetch since the pause; notes that this one does."""
         last = self._attempted_at
-        if last is not None and _monotonic() - last < ATTEMPT_SECONDS:
+        if last is not None and _monotonic() - last < pause_seconds:
             return False
         self._attempted_at = _monotonic()
-        return self._database.write(self._claim_attempt)
+        return self._database.write(
+            lambda connection: self._claim_attempt(connection, pause_seconds)
+        )
 
-    def _claim_attempt(self, connection):
+    def _claim_attempt(self, connection, pause_seconds):
         settings_table.lock(connection, ATTEMPT)
         now = self._clock()
         last = float(settings_table.get(connection, ATTEMPT) or 0)
         # A time in the future was noted by a clock that was wrong.
-        if 0 <= now - last < ATTEMPT_SECONDS:
+        if 0 <= now - last < pause_seconds:
             return False
         settings_table.put(connection, ATTEMPT, repr(now))
         return True

@@ -82,7 +82,9 @@ def _site_at(wire, sites):
 def _check_keys(report, site, ini):
     """Reports whether the server has the account server's keys, or can fetch them."""
     url, stored = site.settings["sync15.jwks_url"], site.sync15.keys.stored()
-    days = (time.time() - stored.since) // DAY_SECONDS
+    age = "from a file"
+    if stored.since:
+        age = "%d days old" % ((time.time() - stored.since) // DAY_SECONDS)
     try:
         jwks.read_document(fetch(url, jwks.MAX_BYTES))
         why = None
@@ -94,9 +96,9 @@ def _check_keys(report, site, ini):
             BY_HAND % (url, ini),
         )
     elif why:
-        report.note("the public keys of the account server are %d days old, and %s" % (days, why))
+        report.note("the public keys of the account server are %s, and %s" % (age, why))
     elif stored.keys:
-        report.ok("the public keys of the account server are there, %d days old" % days)
+        report.ok("the public keys of the account server are there, %s" % age)
     else:
         report.ok("the public keys of the account server can be fetched")
 
