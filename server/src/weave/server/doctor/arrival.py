@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from weave.server import doctor_api
 from weave.server.doctor.outside import ask, check_body
-from weave.server.doctor.report import Stop
+from weave.server.doctor.report import RELOAD, Stop
 from weave.server.hawk import PORTS
 
 # Enough connections that each process and each node answers at least one, most likely.
@@ -25,7 +25,7 @@ PATH_CURE = (
 )
 _SECRET_CURE = (
     "take the sync.ini that the server has, and give each node the same file of secrets; "
-    "after a change, let the workers read it (weavectl reload)"
+    "after a change, let the workers read it (%s)" % RELOAD
 )
 _PUBLIC = "public_url in [sync15] of the sync.ini"
 
@@ -78,7 +78,7 @@ class Arrival:
         if said["public_url"].rstrip("/") != (public or "").rstrip("/"):
             report.wrong(
                 "the server has another %s than the file" % _PUBLIC,
-                "reload the server (weavectl reload), or name its own sync.ini",
+                "let the workers read the file (%s), or name the server's own" % RELOAD,
             )
         arrived = said["site_url"]
         if public:
@@ -134,8 +134,8 @@ def _not_there(answers):
     if others:
         return (
             "the page %s is not there (%s)" % (doctor_api.PATH, others[0].told),
-            "let the proxy pass on all paths below the URL, and reload the server, so that "
-            "it has this sync.ini and the release of this program",
+            "let the proxy pass on all paths below the URL, and let the server have this "
+            "sync.ini and the release of this program (%s)" % RELOAD,
         )
     if len(answers) == CONNECTIONS:
         return "the server has another secret than this sync.ini", _SECRET_CURE

@@ -5,7 +5,7 @@ answers arrive complete."""
 import http.client
 import re
 
-from weave.server.doctor.report import Stop
+from weave.server.doctor.report import RELOAD, Stop
 from weave.server.fetch import reason
 from weave.server.rules import Limits
 from weave.server.token_api import PATHS as TOKEN_PATHS
@@ -176,7 +176,8 @@ def _token_problem(answer):
         return (
             "is not there (404)",
             "set secret_file in [sync15] of the sync.ini (`weavectl init`, or `weave-server "
-            "init`, makes the file), and reload; or let the proxy pass on this path, too",
+            "init`, makes the file), and let the workers read it (%s); or let the proxy pass "
+            "on this path, too" % RELOAD,
         )
     if answer.status != 401:
         return (

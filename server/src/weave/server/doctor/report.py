@@ -4,6 +4,10 @@
 from weave.server.config import printable
 
 
+# How workers get to see a sync.ini, or a file that it names, that has changed.
+RELOAD = "`apachectl graceful && weavectl reload`"
+
+
 class Stop(Exception):
     """Nothing further can be checked; the reason is in the report already."""
 
