@@ -98,7 +98,8 @@ def test_the_file_has_changed_since_the_start(served, capsys):
     ini.write_text(ini.read_text().replace("public_url = http", "public_url = https"))
     said = served.doctor(capsys)[1]
     assert wrongs(said)[0].startswith(
-        "the server has another public_url in [sync15] of the sync.ini than the file: reload"
+        "the server has another public_url in [sync15] of the sync.ini than the file: let the "
+        "workers read the file (`apachectl graceful && weavectl reload`)"
     )
 
 
