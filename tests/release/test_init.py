@@ -4,6 +4,7 @@
 Root's files are made below /tmp; the users are those that every system has.
 """
 
+import errno
 import grp
 import json
 import os
@@ -17,6 +18,8 @@ import tempfile
 import pytest
 
 from conftest import BUILD, TOP
+from weave_release import newfile
+from weave_release.errors import ReleaseError
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only for root")
 
@@ -418,3 +421,13 @@ def test_as_an_ordinary_user(place, libdir):
     for path in (place.home, place.ini, place.secret):
         assert path.lstat().st_uid == uid(OTHER)
     assert stat.S_IMODE(place.secret.lstat().st_mode) == 0o600
+
+
+def test_what_fails_leaves_no_secret(tmp_path, monkeypatch):
+    def fail(*_names, **_folders):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(ReleaseError, match="cannot write .*sync.secret: Input/output error"):
+        newfile.file_make(str(tmp_path / "sync.secret"), b"x", 0o600)
+    assert os.listdir(tmp_path) == []

@@ -44,11 +44,12 @@ def file_make(path, data, mode, owner=None, trusted=()):
             os.fsync(fd)
         # unlike a rename it fails where somebody has made the file meanwhile
         os.link(fresh, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-        os.unlink(fresh, dir_fd=folder)
         os.fsync(folder)
     except FileExistsError:
         raise ReleaseError("somebody has just made %s" % path, "call weavectl again") from None
     except OSError as error:
         raise ReleaseError("cannot write %s: %s" % (path, error.strerror)) from error
     finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(fresh, dir_fd=folder)
         os.close(folder)
