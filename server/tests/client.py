@@ -12,6 +12,8 @@ import json
 import struct
 from urllib.parse import quote, urlencode, urlsplit
 
+from waiting import LONG_SECONDS
+
 
 def name_of(email):
     """The user name that clients make of an e-mail address."""
@@ -76,7 +78,7 @@ class Connection:
     """One kept-alive connection; a request is repeated once when the server
     had closed it meanwhile."""
 
-    def __init__(self, url, timeout=30):
+    def __init__(self, url, timeout=LONG_SECONDS):
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection
         if parts.scheme == "http":

@@ -33,7 +33,7 @@ SOURCES = str(pathlib.Path(__file__).resolve().parent.parent / "src")
 sys.path.insert(0, SOURCES)
 
 import doctoring  # noqa: E402
-from weave.server import engines, retries, secret  # noqa: E402
+from weave.server import engines, passwords, retries, secret, turns  # noqa: E402
 from weave.server.app import Databases, create_application  # noqa: E402
 from weave.server.database import Database  # noqa: E402
 from weave.server.jwks import Jwks  # noqa: E402
@@ -394,7 +394,12 @@ def driver_url(request, make_url, tmp_path):
 @pytest.fixture
 def patience(monkeypatch):
     """For tests in which all that write at once must succeed: on a machine that is busy a
-    transaction takes long, and that is no reason to give it up."""
+    transaction takes long, or a hash, and that is no reason to give it up."""
+
+    def make_turns(what, running, waiting, seconds):
+        return turns.Turns(what, running, waiting, LONG_SECONDS)
+
+    monkeypatch.setattr(passwords, "Turns", make_turns)
     monkeypatch.setattr(retries, "PATIENCE_SECONDS", LONG_SECONDS)
     monkeypatch.setattr(engines, "LOCK_TIMEOUT_SECONDS", LONG_SECONDS)
 

@@ -23,7 +23,7 @@ PROCESSES, THREADS = 2, 3
 
 def through(device, served):
     """The same device, whose requests a process answers."""
-    connection = client.Connection("http://127.0.0.1:%d" % served.port, LONG_SECONDS)
+    connection = client.Connection("http://127.0.0.1:%d" % served.port)
     return Client(connection, device.endpoint, device.id, device.key)
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import threading
 import time
 
+import pytest
 import webtest
 
 from conftest import LONG_SECONDS, PASSWORD, User
@@ -103,6 +104,7 @@ def test_first_start_of_many_processes(tmp_path):
             assert pool.map(start, [str(ini)] * WRITERS, 1) == [200] * WRITERS
 
 
+@pytest.mark.usefixtures("patience")
 def test_one_name_is_given_once(site):
     body = json.dumps({"email": "b@example.org", "password": PASSWORD}).encode()
     barrier, answers = threading.Barrier(4), []

@@ -182,7 +182,7 @@ def test_database_ends_in_the_midst(stopping):
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         body += response.read()
     assert LAST not in body
-    assert "WEAVE0041" in stopping.httpd.log()
+    eventually(lambda: "WEAVE0041" in stopping.httpd.log(), "the reason in the log")
     if KIND == "sqlite":
         (stopping.folder / "break").unlink()
     # A connection that the database has closed costs nobody an answer.
