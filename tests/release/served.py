@@ -51,7 +51,10 @@ WeaveApp / "{top}/sync.ini"
 
 
 class Load:
-    """Clients that ask from __enter__ to __exit__; `answers` is [(time, status, headers, body)]."""
+    """Clients that ask from __enter__ to __exit__.
+
+    `answers` is [(when asked, when answered, status, headers, body)], by monotonic time.
+    """
 
     def __init__(self, httpd, clients=2, pause=0.03):
         self.httpd = httpd
@@ -62,14 +65,21 @@ class Load:
 
     def _ask(self):
         while not self._is_over.is_set():
+            asked = time.monotonic()
             answer = self.httpd.get()
-            self.answers.append((time.monotonic(), *answer))
+            self.answers.append((asked, time.monotonic(), *answer))
             time.sleep(self._pause)
 
     def __enter__(self):
         for thread in self._threads:
             thread.start()
         return self
+
+    def goes_on(self):
+        """Returns when something was asked and answered after the call."""
+        now = time.monotonic()
+        httpds.eventually(lambda: any(answer[0] > now for answer in list(self.answers)),
+                          "the clients go on")
 
     def __exit__(self, *_):
         self._is_over.set()

@@ -145,10 +145,11 @@ class Node:
 def kinds(answers):
     """What clients got, in the order in which it came: versions, and "pause".
 
-    Anything that is neither an answer nor a 503 with the headers of maintenance fails.
+    Anything that is neither an answer nor a 503 with the headers of maintenance fails. A
+    request that was under way when another one met a change may still be of before.
     """
-    found = []
-    for _, status, headers, body in answers:
+    found, changed = [], 0
+    for asked, answered, status, headers, body in sorted(answers, key=lambda one: one[1]):
         if status == 200:
             kind = body
         else:
@@ -157,6 +158,8 @@ def kinds(answers):
             assert headers["x-weave-backoff"] == headers["retry-after"]
             assert body == '"server issue: maintenance"'
             kind = "pause"
-        if kind not in found[-1:]:
+        is_of_before = kind in found[-2:-1] and asked < changed
+        if kind not in found[-1:] and not is_of_before:
             found.append(kind)
+            changed = answered
     return found

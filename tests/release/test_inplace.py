@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -51,11 +50,11 @@ def test_an_upgrade_under_load(node):
     node.httpd.start()
     assert node.version_serves("1.0")
     with served.Load(node.httpd) as load:
-        time.sleep(0.2)
+        load.goes_on()
         status, said = node.install()
         assert status == 0, said
         assert node.version_serves(GOOD)
-        time.sleep(0.2)
+        load.goes_on()
     seen = kinds(load.answers)
     assert set(seen) == {"1.0", "pause", GOOD}
     # a new version never before the pause, an old one never after it
@@ -112,6 +111,7 @@ def test_in_httpds_own_processes(node_make):
         status, said = node.install()
         assert status == 0, said
         assert node.version_serves(GOOD)
+        load.goes_on()
     seen = kinds(load.answers)
     assert set(seen) == {"1.0", "pause", GOOD} and "1.0" not in seen[seen.index(GOOD):]
 

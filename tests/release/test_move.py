@@ -4,7 +4,6 @@
 import os
 import re
 import subprocess
-import time
 
 import pytest
 
@@ -51,6 +50,7 @@ def test_a_node_moves_over(node):
     assert node.version_serves("1.0")
     before = node.files()
     with served.Load(httpd) as load:
+        load.goes_on()
         for command in commands():
             for old, new in (("/var/sync", node.home), ("/etc/sync.ini", httpd.ini),
                              ("/srv/share", node.share), ("WeaveServer", "shop-app==" + GOOD),
@@ -62,7 +62,7 @@ def test_a_node_moves_over(node):
             assert done.returncode == 0, (command, done.stdout)
             assert "refuses" not in done.stdout, done.stdout
         assert node.version_serves(GOOD)
-        time.sleep(0.2)
+        load.goes_on()
     assert kinds(load.answers) == ["1.0", GOOD], httpd.log()
     assert node.files() == before
     assert (node.home / "current").resolve().parent == node.home / "releases"
