@@ -244,8 +244,14 @@ class Site:
         """The error log, of earlier starts, too."""
         return self._earlier_log + self._httpd.log()
 
-    def asked(self, pattern=""):
-        """Lines of httpd's log of requests in which the pattern is found."""
+    def asked(self, pattern="", under_way=False):
+        """Lines of httpd's log of requests in which the pattern is found.
+
+        Of what was answered all are there, unless others are still under way: httpd writes
+        the line behind the answer.
+        """
+        if not under_way:
+            e2e.wait_until_idle(self._httpd.process.pid, WAIT_S)
         file = self.folder / "access_log"
         return [line for line in file.read_text().splitlines() if re.search(pattern, line)]
 

@@ -48,7 +48,7 @@ def device(start):
 
 def batched(site, before):
     """The answers to POSTs of bookmarks since httpd's log had BEFORE lines."""
-    return [line.split()[0] for line in site.asked()[before:]
+    return [line.split()[0] for line in site.asked(under_way=True)[before:]
             if " POST " in line and "/storage/bookmarks?batch=" in line]  # fmt: skip
 
 
@@ -180,7 +180,8 @@ def test_a_disk_that_is_full(site, device):
         met = device.browser("sync")
         assert met["sync"] == "error.sync.reason.serverMaintenance", met
         assert met["ui"] == "signed_in"
-    assert "answered 503: the database refuses: database or disk is full: make room" in site.log()
+    why = "answered 503: the database refuses: database or disk is full: make room"
+    eventually(lambda: why in site.log(), "the reason")
     sync_until_well(device)
     check_complete(site, device, more)
 

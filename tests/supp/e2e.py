@@ -172,13 +172,13 @@ def list_sleeps(parent):
     return found
 
 
-def wait_until_idle(parent):
-    """Waits until all threads of httpd's children sleep, a second at most.
+def wait_until_idle(parent, seconds=1):
+    """Waits until all threads of httpd's children sleep, so many seconds at most.
 
     One that is closing a connection may crash where TERM comes then, which is a fault
     of httpd's (docs/operations.md).
     """
-    before, now, end = None, list_sleeps(parent), time.monotonic() + 1
+    before, now, end = None, list_sleeps(parent), time.monotonic() + seconds
     while (now != before or None in now.values()) and time.monotonic() < end:
         time.sleep(0.02)
         before, now = now, list_sleeps(parent)
