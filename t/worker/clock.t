@@ -62,8 +62,10 @@ sub ask_two {
 
 subtest 'the shim works' => sub {
     step(2 * $HOUR);
+    my $begin = time;
     my ($hours) = $httpd->get('/who')->header('Date') =~ / (\d\d):\d\d:\d\d GMT/;
-    is $hours + 0, (gmtime(time + 2 * $HOUR))[2], 'httpd lives in another hour';
+    ok scalar(grep { $hours == (gmtime($_ + 2 * $HOUR))[2] } $begin, time),
+        'httpd lives in another hour';
     step(0);
 };
 
