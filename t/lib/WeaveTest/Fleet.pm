@@ -129,7 +129,7 @@ sub balancer {
     my ($health, @nodes) = @_;
     my $members = join '', map {
         sprintf qq(    BalancerMember "http://127.0.0.1:%d" hcmethod=GET hcuri=%s)
-            . " hcinterval=1 hcpasses=1 hcfails=1\n", $_->port, $health
+            . " hcinterval=1 hcpasses=1 hcfails=1 ttl=3\n", $_->port, $health
     } @nodes;
     my $conf = _modules(qw(slotmem_shm watchdog proxy proxy_http proxy_balancer
         lbmethod_byrequests proxy_hcheck)) . <<"END";
