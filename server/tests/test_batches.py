@@ -3,7 +3,7 @@
 
 import pytest
 
-from weave.server import batches
+from weave.server import batches, writer
 
 LIFE_SECONDS = 2 * 3600
 
@@ -212,21 +212,38 @@ def test_a_time_to_live_of_the_batch_counts_for_later_fields(device):
     assert full(device)["b"]["payload"] == "x"
 
 
-def test_what_has_expired_is_overwritten(device, clock):
-    """Also where its row is still there, since others expired before it."""
-    for first in (0, 100, 200):
-        device.post("storage/col", records(*map(str, range(first, first + 100)), ttl=5))
-    device.put("storage/col/a", {"payload": "old", "sortindex": 1, "ttl": 10})
-    batch = begin(device, body=records("a", ttl=1000))
+@pytest.mark.parametrize("fields, stays", [({"ttl": 1000}, False), ({"payload": "new"}, True)])
+def test_what_has_expired_is_overwritten(device, clock, monkeypatch, fields, stays):
+    """Nothing of it is kept, also of what is more than one write removes."""
+    monkeypatch.setattr(writer, "PURGE_PER_WRITE", 1)
+    device.post("storage/col", records(*"abc", payload="old", sortindex=1, ttl=10))
+    batch = begin(device, body=records(*"abc", **fields))
     clock.forward(20)
-    commit(device, batch)
-    assert full(device)["a"]["payload"] == ""
-    assert "sortindex" not in full(device)["a"]
+    payload = fields.get("payload", "")
+    stamp = commit(device, batch).json["modified"]
+    shown = {id_: {"id": id_, "modified": stamp, "payload": payload} for id_ in "abc"}
+    assert full(device) == shown
+    assert device.get("info/collection_counts").json == {"col": 3}
+    assert device.get("info/collection_usage").json == {"col": 3 * len(payload) / 1024}
+    clock.forward(2000)
+    assert full(device) == (shown if stays else {})
+
+
+def test_what_is_not_sent_stays(device, clock):
+    device.put("storage/col/a", {"payload": "old", "sortindex": 1, "ttl": 1000})
+    batch = begin(device, body=records("a", "b", payload="new"))
+    stamp = commit(device, batch).json["modified"]
+    assert full(device)["a"] == {"id": "a", "modified": stamp, "payload": "new", "sortindex": 1}
+    clock.forward(1005)
+    assert full(device).keys() == {"b"}
 
 
 def test_a_commit_of_many(device):
-    """More than one part."""
-    many = [{"id": "%05d" % (n * 7919 % 1000), "payload": "p%d" % n} for n in range(1000)]
+    """More than one part, with short payloads and long ones."""
+    many = [
+        {"id": "%05d" % (n * 7919 % 1000), "payload": "p%d" % n * (1 if n % 7 else 1200)}
+        for n in range(1000)
+    ]
     device.post("storage/col", many[:100])
     device.upload("col", many)
     assert {id_: r["payload"] for id_, r in full(device).items()} == {
@@ -234,6 +251,8 @@ def test_a_commit_of_many(device):
     }
     assert len({record["modified"] for record in full(device).values()}) == 1
     assert device.get("info/collection_counts").json == {"col": 1000}
+    size = sum(len(record["payload"]) for record in many)
+    assert device.get("info/collection_usage").json == {"col": size / 1024}
 
 
 # ---- what is refused ----

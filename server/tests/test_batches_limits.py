@@ -74,6 +74,21 @@ def test_quota(make_site):
     assert full(device).keys() == set("abc")
 
 
+def test_what_is_over_the_quota_may_become_smaller(make_site):
+    """Only the growth of live records is refused, in a user who has more than the quota."""
+    site = make_site(Site15, storage=QUOTA)
+    device = site.device()
+    device.put("storage/other/a", {"payload": "x"})
+    device.put("storage/col/a", {"payload": "123"})
+    site.sql("update weave_collections set bytes = 9000 where name = 'other'")
+    dead = {"payload": "1234", "ttl": 0}
+    for status, fields in [(400, {"payload": "1234"}), (200, {"payload": "321"}), (200, dead),
+                           (400, {"payload": "1"})]:  # fmt: skip
+        batch = begin(device, body=records("a", **fields))
+        commit(device, batch, status=status)
+    assert full(device) == {}
+
+
 def test_open_batches_have_no_more_than_the_quota(make_site):
     """One batch over the quota is refused; of several, the oldest is dropped."""
     site = make_site(Site15, storage=QUOTA)
