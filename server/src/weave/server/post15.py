@@ -87,7 +87,7 @@ def single(raw, id_, collection, limits):
     """The record of a PUT to its URL; 400 and 413."""
     payload = raw.get("payload") if isinstance(raw, dict) else None
     if _size(payload) > limits.max_record_payload_bytes:
-        raise falcon.HTTPPayloadTooLarge(description="the payload is too long")
+        raise http.too_large("the payload is too long")
     try:
         # The id of the URL counts, and not that of the body.
         record = records.parse(dict(raw, id=id_) if isinstance(raw, dict) else raw, limits.rules)
