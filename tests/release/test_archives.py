@@ -300,6 +300,7 @@ def test_what_is_let_in_stays_inside(tmp_path_factory, rows):
     out = folder / "deep" / "out"
     out.mkdir(parents=True)
     with tarfile.open(str(path)) as archive, contextlib.suppress(OSError):
+        archive.extraction_filter = lambda member, _: member    # from Python 3.12 on
         archive.extractall(str(out))        # a link to what is not there cannot be chmodded
     top = os.path.realpath(str(out / "x-1.0"))
     for base, folders, files in os.walk(str(out)):

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -149,7 +150,7 @@ def test_a_project_that_came_went_or_is_of_another_version(release, tmp_path):
         ("link,sha256=x,1\n", "Too many levels of symbolic links"),
         ("falcon/x.py,md5=x,1\n", "its hash is no sha256"),
         ("falcon/x.py,sha256=,1\n", "has changed"),
-        ("\0,sha256=x,1\n", "null byte"),
+        ("\0,sha256=x,1\n", "null|NUL"),
         ("\xff\xfe", "has changed"),
     ],
 )
@@ -158,7 +159,7 @@ def test_a_hostile_record_is_a_finding_and_nothing_else(release, tmp_path, recor
     os.symlink("falcon/x.py", release.path + "/" + SITE + "/link")
     with open(release.path + "/" + FALCON, "wb") as file:
         file.write(record.encode("latin-1"))
-    assert any(problem in text for _, text in findings(tmp_path))
+    assert any(re.search(problem, text) for _, text in findings(tmp_path))
 
 
 def test_a_huge_record_is_not_read(release, tmp_path, monkeypatch):

@@ -114,6 +114,9 @@ def test_record(tmp_path):
     expect(lines(lambda rows: rows + [record("x.py", b"evil")]), "no file, hash and size")
     expect(lines(lambda rows: [b"a,b\n"] + rows), "no file, hash and size")
     expect(lines(lambda rows: [b'"a\n'] + rows), "RECORD|damaged")
+    expect(lines(lambda rows: [b"a" * 200000 + b",,\n"] + rows), "damaged .field larger than")
+    # before Python 3.11 csv reads no NUL
+    expect(lines(lambda rows: [b"\0,,\n"] + rows), "is not there|damaged .line contains NUL")
 
 
 def test_metadata_of_another(tmp_path):

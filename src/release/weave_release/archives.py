@@ -5,6 +5,7 @@ Nothing is unpacked here. Wheels have more rules of their own: wheels.py.
 """
 
 import bz2
+import csv
 import gzip
 import os
 import stat
@@ -34,7 +35,7 @@ def archive_check(path, project=None, version=None):
             found = sdist_read(path)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile,
             NotImplementedError, UnicodeError, ValueError, OverflowError, IndexError,
-            RuntimeError, RecursionError) as problem:
+            RuntimeError, RecursionError, csv.Error) as problem:
         raise ArchiveError(name, "is damaged (%s)" % shown(str(problem) or type(problem).__name__),
                            "Take a whole copy of it.")
     except OSError as problem:
