@@ -18,7 +18,8 @@ def started(*words, **options):
     """weave-server as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "weave.server", *map(str, words)],
-        env=dict(os.environ, PYTHONPATH=SOURCES),
+        # argparse of Python 3.12 passes over errors of an output that is not buffered
+        env=dict(os.environ, PYTHONPATH=SOURCES, PYTHONUNBUFFERED=""),
         stderr=subprocess.PIPE,
         **options,
     )
