@@ -3,6 +3,7 @@
 
 import json
 import logging
+import re
 import threading
 import time
 
@@ -177,7 +178,8 @@ def test_slow(begin, make_keys, server, clock, monkeypatch, caplog):
     before = time.monotonic()
     assert not keys.find("unknown")
     assert time.monotonic() - before < 60, "it would last for ever"
-    assert "within" in caplog.text and has(keys)
+    # on a busy machine a single byte may be late, too
+    assert re.search("within|timed out", caplog.text) and has(keys)
     # And the thread that has asked ends, too.
     eventually(lambda: not fetchers(), "the end of the thread")
 
