@@ -120,7 +120,7 @@ def test_secrets_that_the_server_cannot_read(place):
     assert place.run("create-tables")[0] == 0
     status, said = place.run("check")
     assert status == 1 and "%s: the file of sync15.secret_file cannot" % secret in said
-    assert "must belong to the user that the server runs as" in said
+    assert "run `chown %s %s`" % (NOBODY, secret) in said
     assert place.run("backup", "copy.db")[0] == 0
     os.chown(secret, uid(NOBODY), -1)
     assert place.run("check")[0] == 0
