@@ -130,7 +130,7 @@ def play15(device, ids, newer):
     device.delete("storage/history/one", X_If_Unmodified_Since=late)
     device.delete("storage/history?ids=" + named)
     device.upload("history", [{"id": id_, "payload": "y"} for id_ in ids], size=20)
-    part = [{"id": "a", "payload": "x"}, {"id": "b"}]
+    part = [{"id": "a", "payload": "x"}]
     batch = device.post("storage/new?batch=true", part, 202).json["batch"]
     device.post("storage/new?commit=true&batch=" + batch, part)
     for _ in range(33):

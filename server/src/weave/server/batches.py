@@ -6,18 +6,15 @@ others, in one transaction and with one stamp. Whoever adds to a batch, commits,
 purges it has the lock of the user; so all of them take turns, in all processes.
 """
 
-import itertools
 import secrets
-from dataclasses import dataclass, field
-from typing import Callable
+from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, and_, bindparam, case, cast, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from weave.server import base64url
-from weave.server.queries import MAX_LIST, Query, copy_or_update, insert_or_update
+from weave.server.queries import Query, insert_or_update
 from weave.server.records import byte_length
-from weave.server.rows import INLINE_BYTES, PART_BYTES, chunks
-from weave.server.schema import NEVER, records
+from weave.server.rows import PART_BYTES, chunks
 from weave.server.schema15 import batch_records, batches
 from weave.server.stamps import Stamp
 from weave.server.writer import PURGE_PER_WRITE, OverQuota, lock_user
@@ -34,8 +31,8 @@ MAX_OPEN = 32
 # the largest ones.
 ROOM_IN_BATCHES = 4
 
-# Records that the commit moves at a time, unless PART_BYTES come first.
-PART_ROWS = MAX_LIST
+# Records that the commit has in memory, unless PART_BYTES come first.
+PART_ROWS = 400
 
 _B = batches.c
 _R = batch_records.c
@@ -63,61 +60,12 @@ _ANY_OF = Query(
     select(_R.id).where(*_RECORDS, _R.id.in_(bindparam("ids", expanding=True))).limit(1)
 )
 _SIZES = Query(
-    select(_R.id, _R.payload_size, _R.ttl)
+    select(_R.id, func.coalesce(_R.payload_size, 0))
     .where(*_RECORDS, _R.id > bindparam("last"))
     .order_by(_R.id)
     .limit(bindparam("at_most"))
 )
-_OTHERS = Query(
-    select(_R.id, *(_R[name] for name in _FIELDS)).where(
-        *_RECORDS, _R.id.in_(bindparam("ids", expanding=True))
-    )
-)
-
-
-def _stored(new):
-    """[(column, value)] for a record that is there; new has the values of _COPY.
-
-    Only a live one keeps what clients have not sent. The expiry comes last, since MariaDB
-    would see the new one behind it.
-    """
-    old = records.c
-    is_live = old.expires > bindparam("now")
-    keeps_expiry = and_(new.expires == NEVER, is_live)
-    return [
-        ("modified", new.modified),
-        ("sortindex", func.coalesce(new.sortindex, case((is_live, old.sortindex)))),
-        ("parentid", None),
-        ("predecessorid", None),
-        ("payload_size", new.payload_size),
-        ("payload", new.payload),
-        ("expires", case((keeps_expiry, old.expires), else_=new.expires)),
-    ]
-
-
-# Writes the records of a range whose payload is short, by rules.V15, in the database alone.
-# SQLite, which notes how to undo each statement that writes many rows, is quicker at long
-# ones where they come from us; and those without a payload have to keep the stored one.
-_COPY = Query(
-    copy_or_update(
-        records,
-        {
-            "user_id": _R.user_id,
-            "collection": bindparam("number", type_=BigInteger),
-            "id": _R.id,
-            "modified": bindparam("stamp", type_=BigInteger),
-            "expires": case(
-                (_R.ttl.is_(None), NEVER),
-                else_=bindparam("now", type_=BigInteger) + cast(_R.ttl, BigInteger) * 100,
-            ),
-            "sortindex": _R.sortindex,
-            "payload_size": _R.payload_size,
-            "payload": _R.payload,
-        },
-        (*_RANGE, _R.payload_size <= INLINE_BYTES),
-        _stored,
-    )
-)
+_PART = Query(select(_R.id, *(_R[name] for name in _FIELDS)).where(*_RANGE))
 # Rows are deleted by their whole keys: MariaDB also locks the row behind a range, which may
 # be another user's.
 _REMOVE_NAMED = Query(
@@ -154,19 +102,6 @@ class _Batch:
     expires: int
     records: int
     bytes: int
-
-
-@dataclass
-class Part:
-    """Some records of a batch that is committed, for Writer.put_parts().
-
-    changes is {id: fields}, as put() takes it. sizes is {id: (bytes of the payload, ttl or
-    None)} of others, which copy(number, stamp, now) has the database write.
-    """
-
-    changes: dict
-    sizes: dict = field(default_factory=dict)
-    copy: Callable = None
 
 
 def batch_text(number):
@@ -220,10 +155,10 @@ class Batches:
         return batch.batch
 
     def take(self, number, collection, changes):
-        """Ends a batch: returns an iterable of its records and the changes, in Parts.
+        """Ends a batch: returns an iterable of its records and the changes, in parts.
 
-        No id is in two Parts. Reading the last one deletes the batch. Raises NoBatch and
-        TooLarge, before the first one.
+        Each part is {id: fields}; no id is in two parts. Reading the last part deletes the
+        batch. Raises NoBatch and TooLarge, before the first part.
         """
         batch = self._find(self._read(), number, collection)
         self._count(batch, changes)
@@ -293,41 +228,22 @@ class Batches:
         )
 
     def _parts(self, batch, changes):
-        mine = self._mine(batch)
-        rows = self._first_behind("", mine)
-        while rows:
-            # The rows go part by part: the database can use their place again.
-            part = self._part(rows, mine)
-            yield part
-            _remove(self._connection, list(part.sizes), mine)
-            rows = self._first_behind(rows[-1][0], mine)
+        mine, last = self._mine(batch), ""
+        while last is not None:
+            sizes = _SIZES.rows(
+                self._connection, last=last, at_most=PART_ROWS, **mine
+            )
+            for first, last in _ranges(sizes):
+                given = dict(mine, first=first, last=last)
+                rows = _PART.rows(self._connection, **given)
+                # The rows go as they are read: the database can use their place again.
+                _remove(self._connection, [row[0] for row in rows], mine)
+                yield {row[0]: _fields(row) for row in rows}
+            if len(sizes) < PART_ROWS:
+                last = None
         _REMOVE.change(self._connection, **mine)
         if changes:
-            yield Part(changes)
-
-    def _first_behind(self, last, mine):
-        """Rows of _SIZES with PART_BYTES of payload together, or one row."""
-        rows = _SIZES.rows(self._connection, last=last, at_most=PART_ROWS, **mine)
-        sums = itertools.accumulate(size or 0 for _, size, _ in rows)
-        fitting = sum(1 for total in sums if total <= PART_BYTES)
-        return rows[: max(1, fitting)]
-
-    def _part(self, rows, mine):
-        """The Part of rows of _SIZES. Those that are not copied are read, and deleted."""
-
-        def copy(**values):
-            ends = {"first": rows[0][0], "last": rows[-1][0]}
-            _COPY.change(self._connection, **ends, **values, **mine)
-
-        sizes = {
-            id_: (size, ttl)
-            for id_, size, ttl in rows
-            if size is not None and size <= INLINE_BYTES
-        }
-        others = [row[0] for row in rows if row[0] not in sizes]
-        found = _OTHERS.rows(self._connection, ids=others, **mine) if others else ()
-        _remove(self._connection, others, mine)
-        return Part({row[0]: _fields(row) for row in found}, sizes, copy)
+            yield changes
 
 
 def forget_batches(connection, user_id, collection=None):
@@ -355,9 +271,23 @@ def _size(fields):
 
 
 def _fields(row):
-    """The fields that clients have sent of a record; row is one of _OTHERS."""
+    """The fields that clients have sent of a record; row is one of _PART."""
     found = {name: value for name, value in zip(_FIELDS, row[1:]) if value is not None}
     return dict(found, id=row[0])
+
+
+def _ranges(sizes):
+    """Yields (first id, last id) of parts of rows of _SIZES, in their order."""
+    first, total, before = None, 0, None
+    for id_, size in sizes:
+        if first is not None and total + size > PART_BYTES:
+            yield first, before
+            first, total = None, 0
+        first = id_ if first is None else first
+        total += size
+        before = id_
+    if first is not None:
+        yield first, before
 
 
 def purge_batch(connection, user_id, number, at_most):

@@ -3,7 +3,7 @@
 
 import re
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from weave.server.engines import MYSQL
@@ -201,30 +201,7 @@ def insert_or_update(table, keeps=False, **changes):
     return make
 
 
-def copy_or_update(table, values, where, changes):
-    """For a Query: an INSERT of {column: expression} for all rows that `where` selects.
-
-    A row of the same key is updated instead: changes(new) are the [(column, value)] of that,
-    in the order in which MySQL shall see them; new has the values of the INSERT.
-    """
-
-    def make(dialect):
-        query = _kind(dialect).insert(table)
-        query = query.from_select(list(values), select(*values.values()).where(*where))
-        if dialect in MYSQL:
-            return query.on_duplicate_key_update(changes(query.inserted))
-        set_ = dict(changes(query.excluded))
-        return query.on_conflict_do_update(index_elements=list(table.primary_key), set_=set_)
-
-    return make
-
-
-def _kind(dialect):
-    if dialect in MYSQL:
-        return mysql
-    return postgresql if dialect == "postgresql" else sqlite
-
-
 def _insert(dialect, table, names):
-    insert = _kind(dialect).insert(table)
+    kind = postgresql if dialect == "postgresql" else sqlite
+    insert = (mysql if dialect in MYSQL else kind).insert(table)
     return insert.values({name: bindparam(name) for name in names})

@@ -116,14 +116,6 @@ _EXPIRED = Query(
     .limit(bindparam("at_most"))
 )
 _SIZE = Query(select(*usage.SIZES).where(*_MINE, NAMED))
-_SIZES_NAMED = Query(
-    select(
-        *usage.SIZES,
-        func.coalesce(
-            func.sum(case((records.c.expires + 0 > bindparam("now"), records.c.payload_size))), 0
-        ),
-    ).where(*_MINE, NAMED)
-)
 _DELETE_NAMED = Query(delete(records).where(*_MINE, NAMED))
 _DELETE_OF_COLLECTION = Query(delete(records).where(*_MINE))
 _DELETE_RECORDS = Query(
@@ -247,17 +239,15 @@ class Writer:
         return times
 
     def put_parts(self, name, parts):
-        """Writes like put(), but the records come in parts, of which one is in memory at a time.
+        """Writes like put(), but the changes come in parts: one is in memory at a time.
 
         All records, and the collection, are modified now, whatever fields they have. No id
         is in two parts. Raises OverQuota.
         """
         collection, growth = self._open(name, create=True), 0
-        for part in parts:
+        for changes in parts:
             self._purge(collection)
-            if part.sizes:
-                growth += self._copy(collection, part)
-            growth += self._store(collection, part.changes, all_move=True)[2]
+            growth += self._store(collection, changes, all_move=True)[2]
         self._close(collection, True)
         self._check_quota(growth)
 
@@ -340,18 +330,6 @@ class Writer:
         _STORE.change_many(self._connection, stored)
         _ALTER.change_many(self._connection, altered)
         return times, moves, live_growth
-
-    def _copy(self, collection, part):
-        """Has the part's records with sizes written; by how many bytes the live ones grow."""
-        mine, ids = self._mine(collection), list(part.sizes)
-        count, size, live = 0, 0, 0
-        if collection.records:
-            row = _SIZES_NAMED.row(self._connection, ids=ids, now=self._now, **mine)
-            count, size, live = map(int, row)
-        part.copy(stamp=self.stamp, now=self._now, number=collection.number)
-        collection.records += len(ids) - count
-        collection.bytes += sum(new for new, _ in part.sizes.values()) - size
-        return sum(new for new, ttl in part.sizes.values() if ttl != 0) - live
 
     def _forget_batches(self, name):
         if self._options.forget_batches is not None:
