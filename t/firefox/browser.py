@@ -93,6 +93,7 @@ class Browser:
             stderr=self._log, start_new_session=True, preexec_fn=_die_with_parent)
         try:
             self.marionette = Marionette(self._wait_for_port())
+            self("waitForDefaults")
         except BaseException:
             self.close()
             raise

@@ -61,6 +61,22 @@ async function bookmarksBelow(guid) {
 }
 
 const actions = {
+  // A new profile is given the default bookmarks after the start of the browser, which replace
+  // all that are there. Waits until that is done.
+  async waitForDefaults() {
+    const topic = "places-browser-init-complete";
+    await new Promise(resolve => {
+      const observer = () => {
+        Services.obs.removeObserver(observer, topic);
+        resolve();
+      };
+      Services.obs.addObserver(observer, topic);
+      // where it was done before, the browser says so once more
+      Cc["@mozilla.org/browser/browserglue;1"].getService(Ci.nsIObserver)
+        .observe(null, "browser-glue-test", topic);
+    });
+  },
+
   // account: {uid, email, session, key: {kid, k}, token}. The first sync starts by itself; returns
   // its outcome.
   async signIn(account) {

@@ -54,6 +54,11 @@ def statuses(site, before):
     return {line.split()[0] for line in site.asked()[before:]}
 
 
+def is_wiped(site, before):
+    """Whether a browser has removed all data of its account since httpd's log had BEFORE lines."""
+    return any(re.search(r"DELETE /1.5/\d+/storage ", line) for line in site.asked()[before:])
+
+
 def sign_in_again(site, browser, account):
     """The outcome of the first sync of an account, in a browser that had another."""
     browser("signOut")
@@ -95,6 +100,7 @@ def test_another_secret_ends_all_tokens(site, first):
     eventually(lambda: first("rest") == WELL, "a sync with another token")
     assert statuses(site, before) == {"200", "401"}
     assert tokens_given(site) == given + 1
+    assert not is_wiped(site, before)
     why = "is answered 401: the token is signed with none of the secrets"
     eventually(lambda: why in site.log(), "the reason")
 
@@ -102,6 +108,7 @@ def test_another_secret_ends_all_tokens(site, first):
 def test_a_clock_that_is_hours_off(site, first):
     if not site.has_clock:
         pytest.skip("there is no build/tests/clock_shim.so")
+    before = len(site.asked())
     site.set_clock(TWO_HOURS_S)
     first("addBookmarks", urls("ahead", 1))
     first("sync")
@@ -115,6 +122,7 @@ def test_a_clock_that_is_hours_off(site, first):
     eventually(lambda: re.search(SLOW_CLOCK, site.log()), "the reason")
     site.set_clock(0)
     eventually(lambda: first("syncNow") == WELL, "a sync by the right time")
+    assert not is_wiped(site, before)
 
 
 def test_somebody_else_is_not_admitted(site, other, stranger):
@@ -149,7 +157,9 @@ def test_all_devices_of_a_deleted_user_are_refused(site, other, stranger):
 
 def test_a_deleted_user_who_is_admitted_again_uploads_all(site, other, stranger):
     site.command("admit", site.ini, stranger.uid)
+    before = len(site.asked())
     eventually(lambda: other("syncNow") == WELL, "a sync with the empty store")
+    assert is_wiped(site, before), "it was empty: the browser says so"
     assert len(site.ids(stranger, "bookmarks")) >= 3
     assert set(urls("other", 2) + urls("more", 1)) <= set(other("bookmarks"))
 
