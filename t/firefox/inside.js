@@ -33,6 +33,11 @@ function nextEnd() {
   });
 }
 
+// No sync begins by itself behind a change: a test says when.
+function onlyAsked() {
+  Weave.Service.scheduler.calculateScore = () => {};
+}
+
 function status() {
   const { service, sync, login, engines, enforceBackoff } = Weave.Status;
   return { service, sync, login, engines, enforceBackoff, ui: UIState.get().status };
@@ -81,6 +86,7 @@ const actions = {
   // its outcome.
   async signIn(account) {
     await Weave.Service.promiseInitialized;
+    onlyAsked();
     await setUser(account);
     const end = nextEnd();
     await Weave.Service.configure();
