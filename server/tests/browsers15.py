@@ -23,7 +23,7 @@ TOKEN_PATH = "/1.0/sync/1.5"
 TOKEN_SECONDS = 20
 SHARED = "bookmarks"
 
-# What Browser.done calls a page of a list that was written to since the page before.
+# The name in Browser.done of a page whose list was written to since the page before.
 WRITTEN_MEANWHILE = "pages behind another browser's write"
 
 # No answer in this time is a failure.
@@ -320,7 +320,7 @@ class Browser(threading.Thread):
             since = answer.headers["X-Last-Modified"]
             shown += read(answer)
             offset = answer.headers["X-Weave-Next-Offset"]
-        # One that the other browser has changed in between may come in both versions.
+        # A record that the other browser has changed in between may come in both versions.
         versions = {(record["id"], record["modified"]) for record in shown}
         assert len(versions) == len(shown), "a record came twice"
         mine = [record for record in shown if record["id"].startswith(self._prefix)]

@@ -81,7 +81,7 @@ class Farm:
         return said
 
     def status(self):
-        """What weavectl says of weaved and its workers; {} while no weaved answers."""
+        """The status of weaved and its workers by weavectl; {} while no weaved answers."""
         status, said = self._httpd.weavectl("status", "--json")
         return {} if status else json.loads(said)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Farm15 goes through while browsers15.Browser syncs with it."""
+"""The operations on a Farm15 while browsers15.Browser syncs with it."""
 
 import collections
 import contextlib
@@ -16,10 +16,10 @@ from outages15 import MAINTENANCE
 # weavectl waits for so long until no request runs any more.
 WAIT = "120s"
 
-# What can be done while the database is away, or in a maintenance.
+# The operations that are possible while the database is away, or in a maintenance.
 MEANWHILE = ("graceful", "reload", "kill -9 of a worker", "kill -9 of all workers")
 
-# What may come of the death of workers.
+# The statuses that the death of workers may cause.
 WITHOUT_WORKERS = (502, 503)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done to a Farm15 below browsers15.Browser, and which answers may come of it.
+"""The outages of a Farm15 below browsers15.Browser, and the answers that they may cause.
 
 Everything that a test does to the server says what the server may answer meanwhile; all
 other refusals are failures, at that time and at any other.
@@ -20,13 +20,13 @@ LOCKED_SECONDS = "30"
 # The only call that a drain refuses.
 FIRST_CALL = "info/collections"
 
-# What the log may say at level error, of processes that were killed.
+# Lines that the log may have at level error, of processes that were killed.
 DEATHS = re.compile(
     r"WEAVE0(?:137: the worker \(pid|250: a second worker \(pid|075: worker|076: worker"
     r"|085: worker|131: weaved \(pid) (\d+)"
 )
 
-# And of a database that was; libpq writes the last one itself.
+# The same of a database that was killed; libpq writes the last one itself.
 AWAY = re.compile(
     r" is answered 503: the (?:database does not answer|connection was lost during COMMIT)"
     r"|\] the database does not answer yet: "

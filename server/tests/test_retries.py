@@ -250,7 +250,7 @@ def test_a_connection_that_is_lost_during_commit(way, database_behind, passes):
 
 
 def test_a_connection_that_is_lost_behind_its_transaction(way, database_behind, caplog):
-    """What was stored is stored, and no error: SQLAlchemy has a traceback for it."""
+    """The write is stored, so a lost connection is no error; SQLAlchemy logs a traceback."""
     way.cut, way.times = b"ROLLBACK", 1
     database_behind.write(lambda connection: count(connection, 1))
     assert counters(database_behind) == [1, 0]

@@ -59,6 +59,17 @@ def is_wiped(site, before):
     return any(re.search(r"DELETE /1.5/\d+/storage ", line) for line in site.asked()[before:])
 
 
+def check_another_token(site, browser, name):
+    """The browser's token is refused: by itself it gets another one, and syncs with it."""
+    before, given = len(site.asked()), tokens_given(site)
+    browser("addBookmarks", urls(name, 1))
+    browser("sync")
+    eventually(lambda: browser("rest") == WELL, "a sync with another token")
+    assert statuses(site, before) == {"200", "401"}
+    assert tokens_given(site) == given + 1
+    assert not is_wiped(site, before)
+
+
 def sign_in_again(site, browser, account):
     """The outcome of the first sync of an account, in a browser that had another."""
     browser("signOut")
@@ -78,15 +89,9 @@ def test_another_token_before_the_first_one_is_over(site, first):
 
 
 def test_a_token_that_is_over_is_refused(site, first):
-    """The browser does the rest by itself: another token, another sync."""
     first("takeShortToken", False)
     time.sleep(2)
-    before, given = len(site.asked()), tokens_given(site)
-    first("addBookmarks", urls("overdue", 1))
-    first("sync")
-    eventually(lambda: first("rest") == WELL, "a sync with another token")
-    assert statuses(site, before) == {"200", "401"}
-    assert tokens_given(site) == given + 1
+    check_another_token(site, first, "overdue")
     eventually(lambda: "is answered 401: the token has expired" in site.log(), "the reason")
 
 
@@ -94,13 +99,7 @@ def test_another_secret_ends_all_tokens(site, first):
     """An administrator has thought that somebody knows the old one."""
     site.write_secret("0ddba11" * 10)
     site.weavectl("reload")
-    before, given = len(site.asked()), tokens_given(site)
-    first("addBookmarks", urls("secret", 1))
-    first("sync")
-    eventually(lambda: first("rest") == WELL, "a sync with another token")
-    assert statuses(site, before) == {"200", "401"}
-    assert tokens_given(site) == given + 1
-    assert not is_wiped(site, before)
+    check_another_token(site, first, "secret")
     why = "is answered 401: the token is signed with none of the secrets"
     eventually(lambda: why in site.log(), "the reason")
 
